@@ -1,0 +1,42 @@
+"""The audit trail: every act writes its event in its own transaction."""
+
+import os
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import AuditEvent
+
+_SALT_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is done to what, by whom. The payload holds ids, counts and settings, never content."""
+
+    action: str
+    object_type: str
+    object_id: UUID | None
+    tenant_id: UUID
+    actor_id: UUID | None = None
+    request_id: str | None = None
+    payload: dict[str, JsonValue] = field(default_factory=dict)
+
+
+def record(session: AsyncSession, act: Act) -> None:
+    """Adds the act's event to the session's transaction."""
+    session.add(
+        AuditEvent(
+            tenant_id=act.tenant_id,
+            actor_id=act.actor_id,
+            actor_kind="system" if act.actor_id is None else "principal",
+            action=act.action,
+            object_type=act.object_type,
+            object_id=act.object_id,
+            request_id=act.request_id,
+            payload=act.payload,
+            salt=os.urandom(_SALT_BYTES),
+        )
+    )

@@ -1,0 +1,105 @@
+"""`python -m db.bootstrap [--tenant NAME] [--principal NAME] [--scopes a,b] [--not-admin]`.
+
+Makes a tenant, its default collection and a principal with an API key, as far as they are missing,
+and prints the new key once. Connects as the schema's owner.
+"""
+
+import argparse
+import sys
+from uuid import UUID
+
+import psycopg
+
+from db.models import new_id
+from muniment.api_keys import ALL_SCOPES, NewApiKey, new_api_key
+from muniment.errors import ConfigurationError
+from muniment.settings import load_settings
+
+DEFAULT_TENANT = "default"
+DEFAULT_COLLECTION = "default"
+
+
+def bootstrap(
+    owner_url: str,
+    *,
+    tenant: str = DEFAULT_TENANT,
+    principal: str = "administrator",
+    is_admin: bool = True,
+    scopes: tuple[str, ...] = ALL_SCOPES,
+) -> NewApiKey:
+    """Returns a new key of the principal; tenant, collection and principal are made when missing."""
+    key = new_api_key()
+    with psycopg.connect(owner_url, connect_timeout=10) as connection:
+        tenant_id = _get_or_create_tenant(connection, tenant)
+        principal_id = _get_or_create_principal(connection, tenant_id, principal, is_admin)
+        connection.execute(
+            "INSERT INTO api_key (id, tenant_id, principal_id, name, prefix, key_hash, scopes, created_at)"
+            " VALUES (%s, %s, %s, 'bootstrap', %s, %s, %s, now())",
+            (new_id(), tenant_id, principal_id, key.prefix, key.hash, list(scopes)),
+        )
+    return key
+
+
+def _get_or_create_tenant(connection: psycopg.Connection, name: str) -> UUID:
+    connection.execute(
+        "INSERT INTO tenant (id, name, created_at) VALUES (%s, %s, now()) ON CONFLICT DO NOTHING",
+        (new_id(), name),
+    )
+    tenant_id = _only(connection.execute("SELECT id FROM tenant WHERE name = %s", (name,)))
+    connection.execute("SELECT set_config('app.tenant', %s, true)", (str(tenant_id),))
+    connection.execute(
+        "INSERT INTO collection (id, tenant_id, name, visibility, revision, created_at)"
+        " VALUES (%s, %s, %s, 'tenant', 1, now()) ON CONFLICT DO NOTHING",
+        (new_id(), tenant_id, DEFAULT_COLLECTION),
+    )
+    return tenant_id
+
+
+def _get_or_create_principal(
+    connection: psycopg.Connection, tenant_id: UUID, name: str, is_admin: bool
+) -> UUID:
+    connection.execute(
+        "INSERT INTO principal (id, tenant_id, kind, name, is_admin, created_at)"
+        " VALUES (%s, %s, 'service', %s, %s, now()) ON CONFLICT DO NOTHING",
+        (new_id(), tenant_id, name, is_admin),
+    )
+    return _only(
+        connection.execute(
+            "SELECT id FROM principal WHERE tenant_id = %s AND name = %s", (tenant_id, name)
+        )
+    )
+
+
+def _only(cursor: psycopg.Cursor) -> UUID:
+    row = cursor.fetchone()
+    if row is None or not isinstance(row[0], UUID):
+        raise ConfigurationError(
+            "the owner role cannot see the rows it wrote",
+            remedy="Let MUNIMENT_DATABASE__OWNER_URL name the role that ran the migrations.",
+        )
+    return row[0]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="db.bootstrap", description=__doc__)
+    parser.add_argument("--tenant", default=DEFAULT_TENANT)
+    parser.add_argument("--principal", default="administrator")
+    parser.add_argument("--scopes", default=",".join(ALL_SCOPES))
+    parser.add_argument("--not-admin", action="store_true")
+    options = parser.parse_args(arguments)
+    owner_url = load_settings().database.owner_url
+    if owner_url is None:
+        raise ConfigurationError("MUNIMENT_DATABASE__OWNER_URL is not set")
+    key = bootstrap(
+        owner_url.get_secret_value(),
+        tenant=options.tenant,
+        principal=options.principal,
+        is_admin=not options.not_admin,
+        scopes=tuple(options.scopes.split(",")),
+    )
+    sys.stdout.write(key.secret + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

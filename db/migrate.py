@@ -1,0 +1,74 @@
+"""`python -m db.migrate [REVISION]`: brings the schema to a revision (default: the newest).
+
+Connects as the schema's owner (`MUNIMENT_DATABASE__OWNER_URL`), makes the application role where it
+is missing, and holds an advisory lock, so that several starting processes migrate once.
+"""
+
+import sys
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from db.session import sqlalchemy_url
+from muniment.errors import ConfigurationError
+from muniment.settings import load_settings
+
+_APPLICATION_ROLE = "muniment_app"
+_LOCK = 0x6D756E69  # an arbitrary constant that only migrations take
+
+
+def migrate(owner_url: str, revision: str = "head") -> None:
+    """Upgrades, or downgrades when `revision` is `base` or starts with `-`. Raises what the database
+    raises."""
+    engine = sqlalchemy.create_engine(
+        sqlalchemy_url(owner_url), connect_args={"connect_timeout": 10}
+    )
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            connection.commit()
+            _ensure_application_role(connection)
+            config = alembic_config(connection)
+            if revision == "base" or revision.startswith("-"):
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration over an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _ensure_application_role(connection: Connection) -> None:
+    exists = connection.scalar(
+        text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": _APPLICATION_ROLE}
+    )
+    if exists is None:
+        connection.execute(text(f"CREATE ROLE {_APPLICATION_ROLE} LOGIN"))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {_APPLICATION_ROLE}"))
+    connection.commit()
+
+
+def main(arguments: list[str]) -> int:
+    owner_url = load_settings().database.owner_url
+    if owner_url is None:
+        raise ConfigurationError(
+            "MUNIMENT_DATABASE__OWNER_URL is not set",
+            remedy="Set it to a DSN of the role that owns the schema.",
+        )
+    migrate(owner_url.get_secret_value(), *arguments[:1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

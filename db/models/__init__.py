@@ -1,0 +1,54 @@
+"""The tables. `db/migrations` is what makes them; a test holds the two together."""
+
+from db.models.access import (
+    AccessGrant,
+    ApiKey,
+    Collection,
+    GroupMember,
+    Principal,
+    PrincipalGroup,
+    Tenant,
+)
+from db.models.columns import new_id, now
+from db.models.content import (
+    ChunkRow,
+    EmbeddingRow,
+    FindingRow,
+    IndexVersion,
+    PageRow,
+    Posting,
+)
+from db.models.files import Blob, BlobReference, File, FileVersion
+from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
+from db.models.jobs import Decision, Job, JobEvent, StageOutput, StageResult
+
+__all__ = [
+    "AccessGrant",
+    "Activity",
+    "ApiKey",
+    "AuditEvent",
+    "Blob",
+    "BlobReference",
+    "ChunkRow",
+    "Collection",
+    "Decision",
+    "EmbeddingRow",
+    "Erasure",
+    "File",
+    "FileVersion",
+    "FindingRow",
+    "GroupMember",
+    "IdempotencyKey",
+    "IndexVersion",
+    "Job",
+    "JobEvent",
+    "PageRow",
+    "Posting",
+    "Principal",
+    "PrincipalGroup",
+    "StageOutput",
+    "StageResult",
+    "Tenant",
+    "new_id",
+    "now",
+]

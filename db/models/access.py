@@ -1,0 +1,106 @@
+"""Who there is and what they may see."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from db.models.columns import id_field, optional_time_field, tenant_field, time_field
+
+
+class Tenant(SQLModel, table=True):
+    __tablename__ = "tenant"
+
+    id: UUID = id_field()
+    name: str = Field(unique=True)
+    created_at: datetime = time_field()
+
+
+class Principal(SQLModel, table=True):
+    """A person or a program; an administrator sees and manages everything of the tenant."""
+
+    __tablename__ = "principal"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    kind: str  # user | service
+    name: str
+    is_admin: bool = False
+    created_at: datetime = time_field()
+
+
+class PrincipalGroup(SQLModel, table=True):
+    __tablename__ = "principal_group"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    name: str
+    created_at: datetime = time_field()
+
+
+class GroupMember(SQLModel, table=True):
+    __tablename__ = "group_member"
+
+    tenant_id: UUID = tenant_field()
+    group_id: UUID = Field(foreign_key="principal_group.id", primary_key=True, ondelete="CASCADE")
+    principal_id: UUID = Field(foreign_key="principal.id", primary_key=True, ondelete="CASCADE")
+
+
+class ApiKey(SQLModel, table=True):
+    """Stored as SHA-256 with a display prefix; the key itself is shown once."""
+
+    __tablename__ = "api_key"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    principal_id: UUID = Field(foreign_key="principal.id", ondelete="CASCADE")
+    name: str
+    prefix: str
+    key_hash: bytes = Field(unique=True)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    expires_at: datetime | None = optional_time_field()
+    last_used_at: datetime | None = optional_time_field()
+    revoked_at: datetime | None = optional_time_field()
+    created_at: datetime = time_field()
+
+
+class Collection(SQLModel, table=True):
+    """`visibility` tenant: every principal of the tenant may read; private: owner and grants only."""
+
+    __tablename__ = "collection"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    name: str
+    visibility: str = "tenant"  # tenant | private
+    owner_id: UUID | None = Field(default=None, foreign_key="principal.id")
+    revision: int = 1
+    created_at: datetime = time_field()
+
+
+class AccessGrant(SQLModel, table=True):
+    """A principal or a group may read, write or manage a file or a collection."""
+
+    __tablename__ = "access_grant"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    principal_id: UUID | None = Field(
+        default=None, foreign_key="principal.id", ondelete="CASCADE", index=True
+    )
+    group_id: UUID | None = Field(
+        default=None, foreign_key="principal_group.id", ondelete="CASCADE", index=True
+    )
+    file_id: UUID | None = Field(
+        default=None, foreign_key="file.id", ondelete="CASCADE", index=True
+    )
+    collection_id: UUID | None = Field(
+        default=None, foreign_key="collection.id", ondelete="CASCADE", index=True
+    )
+    level: str  # read | write | manage
+    created_at: datetime = time_field()

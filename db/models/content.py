@@ -1,0 +1,110 @@
+"""What was read and what is searched: pages, chunks, postings, vectors, findings."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pgvector.sqlalchemy import HALFVEC
+from pydantic import JsonValue
+from sqlalchemy import Column, Index, Integer, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+from db.models.columns import id_field, optional_time_field, tenant_field, time_field
+
+EMBEDDING_DIMENSIONS = 384
+
+
+class PageRow(SQLModel, table=True):
+    """A published page: `blob_id` is the PageBatch that holds it, `position` its index there."""
+
+    __tablename__ = "page"
+
+    tenant_id: UUID = tenant_field()
+    version_id: UUID = Field(foreign_key="file_version.id", primary_key=True, ondelete="CASCADE")
+    page: int = Field(primary_key=True)
+    width: float
+    height: float
+    rotation: int = 0
+    source: str  # muniment.contracts.documents.PageSource
+    engine: str
+    confidence: float | None = None
+    blob_id: UUID | None = Field(default=None, foreign_key="blob.id", index=True)
+    position: int = 0
+    problem: str | None = None
+
+
+class ChunkRow(SQLModel, table=True):
+    """A published passage. `text_hash` is keyed by the tenant: equal text has equal hashes within a
+    tenant and nowhere else. `term_count` is the length that BM25 uses."""
+
+    __tablename__ = "chunk"
+    __table_args__ = (
+        Index("ix_chunk_text_hash", "tenant_id", "text_hash"),
+        Index("ix_chunk_version_ordinal", "version_id", "ordinal", unique=True),
+    )
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE", index=True)
+    version_id: UUID = Field(foreign_key="file_version.id", ondelete="CASCADE")
+    ordinal: int
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    text_hash: bytes
+    token_count: int
+    term_count: int
+    headings: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    pages: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    boxes: list[JsonValue] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = time_field()
+
+
+class Posting(SQLModel, table=True):
+    """How often a term stands in a chunk; terms are the lexemes of `to_tsvector`."""
+
+    __tablename__ = "posting"
+
+    tenant_id: UUID = tenant_field(primary_key=True)
+    term: str = Field(primary_key=True)
+    chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE", index=True)
+    frequency: int
+
+
+class IndexVersion(SQLModel, table=True):
+    """An embedding model's index; one is active per tenant."""
+
+    __tablename__ = "index_version"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    model_id: str
+    model_version: str
+    dimensions: int
+    state: str  # active | building | retired
+    created_at: datetime = time_field()
+    activated_at: datetime | None = optional_time_field()
+
+
+class EmbeddingRow(SQLModel, table=True):
+    __tablename__ = "embedding"
+
+    chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE")
+    index_version_id: UUID = Field(foreign_key="index_version.id", primary_key=True)
+    tenant_id: UUID = tenant_field()
+    vector: list[float] = Field(sa_column=Column(HALFVEC(EMBEDDING_DIMENSIONS), nullable=False))
+
+
+class FindingRow(SQLModel, table=True):
+    """Where personal data or a secret stands: place and kind, never the value."""
+
+    __tablename__ = "finding"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    version_id: UUID = Field(foreign_key="file_version.id", ondelete="CASCADE", index=True)
+    kind: str
+    entity: str
+    page: int
+    start_offset: int
+    end_offset: int
+    score: float
+    recogniser: str

@@ -1,0 +1,91 @@
+"""What was done, by whom; what was erased; what was asked for once already."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Column, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from db.models.columns import id_field, optional_time_field, tenant_field, time_field
+from db.models.xid8 import Xid8
+
+
+class AuditEvent(SQLModel, table=True):
+    """One act, written in its own transaction. Append-only: the application role may neither change
+    nor delete it. `x` orders the rows for the sealer; `salt` lets the payload be erased later while
+    a commitment to it still proves."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (Index("ix_audit_event_order", "tenant_id", "x", "id"),)
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    x: str | None = Field(
+        default=None,
+        sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    )
+    at: datetime = time_field()
+    actor_id: UUID | None = None
+    actor_kind: str  # principal | system
+    action: str
+    object_type: str
+    object_id: UUID | None = None
+    request_id: str | None = None
+    payload: dict[str, JsonValue] = Field(
+        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+    )
+    salt: bytes
+
+
+class Activity(SQLModel, table=True):
+    """The tenant's feed of what happened to files."""
+
+    __tablename__ = "activity"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    at: datetime = time_field()
+    kind: str
+    file_id: UUID | None = Field(
+        default=None, foreign_key="file.id", ondelete="CASCADE", index=True
+    )
+    job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="CASCADE")
+
+
+class Erasure(SQLModel, table=True):
+    """An erasure and what came of it; it outlives the file's content."""
+
+    __tablename__ = "erasure"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    file_id: UUID
+    job_id: UUID | None = None
+    state: str  # executing | completed
+    requested_by: UUID | None = Field(default=None, foreign_key="principal.id")
+    keys_destroyed: int = 0
+    blobs_kept: int = 0
+    created_at: datetime = time_field()
+    finished_at: datetime | None = optional_time_field()
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The first answer to a key, per principal and route, kept for 24 hours. While `status` is null
+    the request is in flight until `lease_until`; a crashed one frees the key by its lease."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index("ix_idempotency_key_created", "created_at"),)
+
+    tenant_id: UUID = tenant_field(primary_key=True)
+    principal_id: UUID = Field(foreign_key="principal.id", primary_key=True, ondelete="CASCADE")
+    route: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    request_hash: bytes | None = None
+    lease_token: UUID
+    lease_until: datetime = time_field()
+    status: int | None = None
+    response: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSONB))
+    location: str | None = None
+    created_at: datetime = time_field()

@@ -1,0 +1,26 @@
+"""Stage `chunk`: passages by structure, within the embedder's window."""
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from muniment.contracts.base import Artifact, Contract, StageOutcome, VersionReference
+
+
+class ChunkInput(Contract):
+    version: VersionReference
+    document: Artifact
+
+
+class ChunkResult(StageOutcome):
+    """`chunks` is a ChunkList."""
+
+    chunks: Artifact
+    chunk_count: int
+
+
+class ChunkActivities(ABC):
+    @activity.defn(name="chunk_document")
+    @abstractmethod
+    async def chunk_document(self, request: ChunkInput) -> ChunkResult:
+        """Every chunk keeps its pages and boxes."""

@@ -1,0 +1,62 @@
+"""The `EraseFile` workflow: every store that keeps anything of a file forgets it."""
+
+from abc import ABC, abstractmethod
+from uuid import UUID
+
+from temporalio import activity
+
+from muniment.contracts.base import Contract
+
+WORKFLOW = "EraseFile"
+ERASURE_SIGNAL = "erasure_requested"
+"""Sent to a running ingestion of the file, which then cancels itself."""
+
+
+class EraseFileInput(Contract):
+    tenant_id: UUID
+    file_id: UUID
+    job_id: UUID
+
+
+class ErasureStep(Contract):
+    """A registered store, by name, and the version it is to forget."""
+
+    tenant_id: UUID
+    file_id: UUID
+    version_id: UUID
+    store: str
+
+
+class ErasurePlan(Contract):
+    """Versions and stores, in the order in which they are to be run; running ingestions to stop."""
+
+    steps: tuple[ErasureStep, ...]
+    running_workflow_ids: tuple[str, ...]
+
+
+class EraseFileResult(Contract):
+    """What died and what lives on because another file of the tenant holds the same content."""
+
+    keys_destroyed: int
+    blobs_kept: int
+
+
+class ErasureActivities(ABC):
+    @activity.defn(name="plan_erasure")
+    @abstractmethod
+    async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan: ...
+
+    @activity.defn(name="erase_from_store")
+    @abstractmethod
+    async def erase_from_store(self, step: ErasureStep) -> None:
+        """Idempotent: erasing what is gone changes nothing."""
+
+    @activity.defn(name="destroy_unreferenced_keys")
+    @abstractmethod
+    async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
+        """Destroys the wrapped key, then the ciphertext, of every blob whose last reference went."""
+
+    @activity.defn(name="finish_erasure")
+    @abstractmethod
+    async def finish_erasure(self, request: EraseFileInput) -> None:
+        """Marks the file erased, completes the job, appends to the erasure ledger."""

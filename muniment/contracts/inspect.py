@@ -1,0 +1,29 @@
+"""Stage `inspect`: the true type, the page count and a plan for every page."""
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from muniment.contracts.base import Artifact, StageOutcome, VersionReference
+from muniment.contracts.documents import DocumentFamily
+
+
+class InspectResult(StageOutcome):
+    """`plan` is a DocumentPlan. `ocr_pages` lists the pages that need OCR as ranges ("1-3,7").
+
+    Above `MAX_OCR_RANGES` ranges it is coarsened to whole batches, so that no payload grows with
+    the document.
+    """
+
+    plan: Artifact
+    media_type: str
+    family: DocumentFamily
+    page_count: int
+    ocr_pages: str = ""
+
+
+class InspectActivities(ABC):
+    @activity.defn(name="inspect_document")
+    @abstractmethod
+    async def inspect_document(self, version: VersionReference) -> InspectResult:
+        """Raises the DocumentError that says why the document cannot be read at all."""

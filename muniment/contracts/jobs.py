@@ -1,0 +1,141 @@
+"""A job as it is shown: states, stages, counts and the one way to turn them into a percentage."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from muniment.contracts.base import Contract
+
+
+class JobKind(StrEnum):
+    INGEST_FILE = "ingest_file"
+    ERASE_FILE = "erase_file"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+
+class FileState(StrEnum):
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TRASHED = "trashed"
+    RESTRICTED = "restricted"
+    ERASING = "erasing"
+    ERASED = "erased"
+
+
+class StageName(StrEnum):
+    """The stages of an ingestion, in order."""
+
+    SCAN = "scan"
+    INSPECT = "inspect"
+    READ = "read"
+    ASSEMBLE = "assemble"
+    CLASSIFY = "classify"
+    CHUNK = "chunk"
+    EMBED = "embed"
+    PUBLISH = "publish"
+    ANNOUNCE = "announce"
+
+
+class StageState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    REUSED = "reused"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Problem(Contract):
+    """A failure as people see it: RFC 9457 members plus what to do."""
+
+    type: str
+    title: str
+    detail: str
+    remedy: str
+    retryable: bool = False
+
+
+class StageProgress(Contract):
+    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`)."""
+
+    name: StageName
+    state: StageState = StageState.PENDING
+    done: int = 0
+    total: int = 0
+    attempts: int = 0
+    queue: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+
+
+class PageCounts(Contract):
+    """`done` counts pages read or reused, never failed ones; `total` is the plan."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    reused: int = 0
+
+
+class JobProgress(Contract):
+    """The workflow's own account of itself: the answer of its `progress` query."""
+
+    job_id: UUID
+    state: JobState
+    stage: StageName | None = None
+    stages: tuple[StageProgress, ...] = ()
+    pages: PageCounts = PageCounts()
+    degraded: bool = False
+    priority: int = 3
+    error: Problem | None = None
+
+
+STAGE_WEIGHTS: dict[StageName, int] = {
+    StageName.SCAN: 3,
+    StageName.INSPECT: 3,
+    StageName.READ: 60,
+    StageName.ASSEMBLE: 5,
+    StageName.CLASSIFY: 5,
+    StageName.CHUNK: 4,
+    StageName.EMBED: 15,
+    StageName.PUBLISH: 4,
+    StageName.ANNOUNCE: 1,
+}
+"""Shares of the bar, summing to 100: reading dominates every measured job, embedding comes next."""
+
+
+def percent(stages: tuple[StageProgress, ...]) -> float:
+    """How much of the planned work is done, 0–100, from counts alone.
+
+    A stage counts in full once it is over, in the share `done / total` while it runs; so the figure
+    rises only when work was done.
+    """
+    reached = 0.0
+    for stage in stages:
+        if stage.state in (StageState.COMPLETED, StageState.REUSED, StageState.SKIPPED):
+            reached += STAGE_WEIGHTS[stage.name]
+        elif stage.total > 0:
+            reached += STAGE_WEIGHTS[stage.name] * min(stage.done / stage.total, 1.0)
+    return round(reached, 1)

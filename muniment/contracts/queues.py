@@ -1,0 +1,11 @@
+"""The task queues. Workflows route to them, workers poll them; nothing else names a queue."""
+
+WORKFLOWS = "muniment"
+"""Workflow tasks, and activities that only talk to the database and the object store."""
+SCAN = "muniment-scan"
+PARSE = "muniment-parse"
+OCR_CPU = "muniment-ocr-cpu"
+OCR_GPU = "muniment-ocr-gpu"
+EMBED = "muniment-embed"
+
+ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED)

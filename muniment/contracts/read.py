@@ -1,0 +1,48 @@
+"""Stage `read`: a contiguous range of pages, through their text layer or OCR."""
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from muniment.contracts.base import Artifact, Contract, StageOutcome, VersionReference
+
+
+class ReadBatchInput(Contract):
+    """Pages `first_page` to `last_page`, both included."""
+
+    version: VersionReference
+    plan: Artifact
+    first_page: int
+    last_page: int
+
+
+class FailedPage(Contract):
+    page: int
+    problem: str
+
+
+class ReadBatchResult(StageOutcome):
+    """`output` is a PageBatch. Failed pages are counted, not raised: one bad page must not fail a
+    document."""
+
+    output: Artifact
+    pages_done: int
+    pages_reused: int = 0
+    failed: tuple[FailedPage, ...] = ()
+
+
+class ReadHeartbeat(Contract):
+    """What a heartbeat of `read` carries."""
+
+    pages_done: int
+    page: int
+
+
+class ReadActivities(ABC):
+    """The same activity is polled on the parse queue (text layers and structured formats) and on
+    the OCR queues (batches with at least one page that needs OCR)."""
+
+    @activity.defn(name="read_pages")
+    @abstractmethod
+    async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
+        """Reads each page once; a page found by its fingerprint is reused."""

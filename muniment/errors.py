@@ -1,0 +1,336 @@
+"""Every error Muniment raises on purpose.
+
+    MunimentError
+    ├── RequestError                  the caller asked for something it cannot have (4xx)
+    │   ├── InvalidRequest            400  malformed or contradictory
+    │   ├── Unauthenticated           401  no key, or one that is unknown, expired or revoked
+    │   ├── Forbidden                 403  the key lacks a scope or the principal a right
+    │   ├── NotFound                  404  absent, or another tenant's: the two look the same
+    │   ├── Conflict                  409  the thing's state forbids it
+    │   ├── Gone                      410
+    │   ├── PreconditionFailed        412
+    │   ├── ContentTooLarge           413
+    │   ├── RangeNotSatisfiable       416
+    │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
+    │   └── TooManyRequests           429
+    ├── DocumentError                 the file itself is at fault: a retry with the same bytes cannot help
+    │   ├── EmptyFile
+    │   ├── UnknownFormat             no engine reads this type
+    │   ├── WrongType                 the content is not what its name or declared type says
+    │   ├── DamagedDocument           truncated or malformed beyond reading
+    │   ├── EncryptedDocument         a password is needed, or the one given is wrong
+    │   ├── NoPages
+    │   ├── LimitExceeded             larger, deeper or longer than the limits allow
+    │   ├── MalwareFound
+    │   └── ContentWithheld           a person rejected it
+    ├── EngineError                   an engine failed on its own account: a retry may help
+    │   ├── EngineCrashed
+    │   ├── EngineTimedOut
+    │   └── EngineOutOfMemory
+    ├── DependencyUnavailable         503: a service Muniment needs does not answer; a retry helps
+    │   ├── ScannerUnavailable
+    │   ├── ObjectStoreUnavailable
+    │   ├── KeyManagementUnavailable
+    │   ├── DatabaseUnavailable
+    │   └── OrchestratorUnavailable
+    ├── IntegrityError                what was stored is not what is read: never retried silently
+    │   ├── SealBroken                authentication of sealed content failed
+    │   ├── ObjectMissing
+    │   ├── KeyDestroyed              the wrapped key is gone: the content was erased
+    │   └── DigestMismatch            400: the bytes that came are not those that were announced
+    └── ConfigurationError            the operator's settings cannot work
+
+Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and
+what the reader can do about it. `api/problems.py` maps them to HTTP and `activities/failures.py` to
+Temporal; nothing else does.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class MunimentError(Exception):
+    """Base of all errors raised on purpose.
+
+    `detail` says what happened, `remedy` what to do about it; neither ever holds document text,
+    secrets or personal data, since both are logged and shown.
+    """
+
+    problem: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    default_remedy: ClassVar[str] = "Look at the log with the request id; report it if it persists."
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        remedy: str | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy or self.default_remedy
+        self.errors = tuple(dict(error) for error in errors)
+
+    @property
+    def problem_type(self) -> str:
+        """The problem type as a URN, stable across releases."""
+        return f"urn:muniment:problem:{self.problem}"
+
+
+# ── the caller ──────────────────────────────────────────────────────────────────────────────────
+
+
+class RequestError(MunimentError):
+    problem = "bad-request"
+    title = "The request cannot be carried out"
+    status = 400
+    default_remedy = "Correct the request; the OpenAPI description documents every field."
+
+
+class InvalidRequest(RequestError):
+    problem = "invalid-request"
+    title = "The request is malformed"
+
+
+class Unauthenticated(RequestError):
+    problem = "unauthenticated"
+    title = "A valid API key is needed"
+    status = 401
+    default_remedy = (
+        "Send `Authorization: Bearer mun_…` with a key that is neither expired nor revoked."
+    )
+
+
+class Forbidden(RequestError):
+    problem = "forbidden"
+    title = "This key may not do that"
+    status = 403
+    default_remedy = "Use a key with the scope that the detail names."
+
+
+class NotFound(RequestError):
+    problem = "not-found"
+    title = "There is no such thing here"
+    status = 404
+    default_remedy = "Check the id; things of other tenants are not found either."
+
+
+class Conflict(RequestError):
+    problem = "conflict"
+    title = "The present state forbids it"
+    status = 409
+    default_remedy = "Read the thing again and act on its present state."
+
+
+class Gone(RequestError):
+    problem = "gone"
+    title = "It is no longer kept"
+    status = 410
+
+
+class PreconditionFailed(RequestError):
+    problem = "precondition-failed"
+    title = "It changed since it was read"
+    status = 412
+    default_remedy = "Read it again and repeat the change with the new ETag."
+
+
+class ContentTooLarge(RequestError):
+    problem = "content-too-large"
+    title = "The content is larger than the limit"
+    status = 413
+
+
+class RangeNotSatisfiable(RequestError):
+    problem = "range-not-satisfiable"
+    title = "The range lies outside the content"
+    status = 416
+
+
+class Unprocessable(RequestError):
+    problem = "unprocessable"
+    title = "The request is well-formed but cannot be followed"
+    status = 422
+
+
+class TooManyRequests(RequestError):
+    problem = "too-many-requests"
+    title = "Too many requests"
+    status = 429
+    retryable = True
+    default_remedy = "Wait as long as Retry-After says."
+
+
+# ── the document ────────────────────────────────────────────────────────────────────────────────
+
+
+class DocumentError(MunimentError):
+    problem = "unreadable-document"
+    title = "The document cannot be read"
+    status = 422
+    default_remedy = "Open the file in its own program, save it again and upload the result."
+
+
+class EmptyFile(DocumentError):
+    problem = "empty-file"
+    title = "The file is empty"
+    default_remedy = "Upload the file again; check that it was written completely."
+
+
+class UnknownFormat(DocumentError):
+    problem = "unknown-format"
+    title = "No engine reads this format"
+    default_remedy = (
+        "Convert the file to PDF, an office format, HTML, Markdown, plain text or an image."
+    )
+
+
+class WrongType(DocumentError):
+    problem = "wrong-type"
+    title = "The content is not what the name says"
+    default_remedy = "Upload it under the extension and media type of its real content."
+
+
+class DamagedDocument(DocumentError):
+    problem = "damaged-document"
+    title = "The file is damaged or cut short"
+    default_remedy = "Upload an undamaged copy; compare the size and checksum with the original."
+
+
+class EncryptedDocument(DocumentError):
+    problem = "encrypted-document"
+    title = "The document is encrypted"
+    default_remedy = "Upload it with its `password`, or remove the password first."
+
+
+class NoPages(DocumentError):
+    problem = "no-pages"
+    title = "The document has no pages"
+
+
+class LimitExceeded(DocumentError):
+    problem = "limit-exceeded"
+    title = "The document exceeds a limit"
+    default_remedy = (
+        "Split the document, or ask the operator to raise the limit that the detail names."
+    )
+
+
+class MalwareFound(DocumentError):
+    problem = "malware-found"
+    title = "The virus scanner found malware"
+    default_remedy = (
+        "Remove the file at its source; an operator can release it if the finding is wrong."
+    )
+
+
+class ContentWithheld(DocumentError):
+    problem = "content-withheld"
+    title = "A person rejected the file"
+    default_remedy = "Ask the operator who rejected it."
+
+
+# ── the engines ─────────────────────────────────────────────────────────────────────────────────
+
+
+class EngineError(MunimentError):
+    problem = "engine-failed"
+    title = "An engine failed"
+    status = 500
+    retryable = True
+    default_remedy = "It is retried; if it fails for good, retry the job or report the file's type."
+
+
+class EngineCrashed(EngineError):
+    problem = "engine-crashed"
+    title = "An engine crashed on this file"
+
+
+class EngineTimedOut(EngineError):
+    problem = "engine-timed-out"
+    title = "An engine ran past its time limit"
+
+
+class EngineOutOfMemory(EngineError):
+    problem = "engine-out-of-memory"
+    title = "An engine ran past its memory limit"
+
+
+# ── what Muniment depends on ────────────────────────────────────────────────────────────────────
+
+
+class DependencyUnavailable(MunimentError):
+    problem = "dependency-unavailable"
+    title = "A service that Muniment needs does not answer"
+    status = 503
+    retryable = True
+    default_remedy = "Try again shortly; `muniment doctor` says what is down and how to mend it."
+
+
+class ScannerUnavailable(DependencyUnavailable):
+    problem = "scanner-unavailable"
+    title = "The virus scanner does not answer"
+
+
+class ObjectStoreUnavailable(DependencyUnavailable):
+    problem = "object-store-unavailable"
+    title = "The object store does not answer"
+
+
+class KeyManagementUnavailable(DependencyUnavailable):
+    problem = "key-management-unavailable"
+    title = "The key management does not answer"
+
+
+class DatabaseUnavailable(DependencyUnavailable):
+    problem = "database-unavailable"
+    title = "The database does not answer"
+
+
+class OrchestratorUnavailable(DependencyUnavailable):
+    problem = "orchestrator-unavailable"
+    title = "Temporal does not answer"
+
+
+# ── what is stored ──────────────────────────────────────────────────────────────────────────────
+
+
+class IntegrityError(MunimentError):
+    problem = "integrity"
+    title = "Stored content fails its check"
+    default_remedy = "Do not delete anything; restore the object from a backup and verify again."
+
+
+class SealBroken(IntegrityError):
+    problem = "seal-broken"
+    title = "Sealed content does not authenticate"
+
+
+class ObjectMissing(IntegrityError):
+    problem = "object-missing"
+    title = "An object is missing from the store"
+
+
+class KeyDestroyed(IntegrityError):
+    problem = "key-destroyed"
+    title = "The content was erased"
+    status = 410
+    default_remedy = "Erased content cannot be brought back; its certificate says when and why."
+
+
+class DigestMismatch(IntegrityError):
+    problem = "digest-mismatch"
+    title = "The bytes are not those that were announced"
+    status = 400
+    default_remedy = (
+        "Send the content again; check the digest field's algorithm and encoding (RFC 9530)."
+    )
+
+
+class ConfigurationError(MunimentError):
+    problem = "configuration"
+    title = "The settings cannot work"
+    default_remedy = "Correct the setting that the detail names; docs/settings.md lists them all."

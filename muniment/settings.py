@@ -1,0 +1,271 @@
+"""Settings: environment variables `MUNIMENT_<GROUP>__<NAME>`, read once by a composition root.
+
+`python -m muniment.settings` prints docs/settings.md; with `--check FILE` it exits 1 on drift.
+Only api/, worker/, deploy/, the migrations and the command line read settings; everything below
+them is given plain arguments.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from muniment.errors import ConfigurationError
+
+_PREFIX = "MUNIMENT_"
+_DELIMITER = "__"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiSettings(_Group):
+    """The HTTP API, and how its clients reach it."""
+
+    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(description="Port the API listens on.", ge=0, le=65535)] = 8080
+    metrics_port: Annotated[
+        int | None,
+        Field(description="A port of its own for `/metrics`; unset: on the API, behind a scope."),
+    ] = None
+    url: Annotated[
+        str | None, Field(description="Where the command line and the client find the API.")
+    ] = None
+    key: Annotated[SecretStr | None, Field(description="API key of the command line.")] = None
+    max_upload_bytes: Annotated[int, Field(description="Largest upload accepted, in bytes.")] = (
+        16 * 1024**3
+    )
+    max_concurrent_uploads: Annotated[
+        int, Field(description="Uploads one API process receives at a time; more get 429.", ge=1)
+    ] = 64
+    max_event_streams: Annotated[
+        int, Field(description="Event streams one API process serves; more get 429.", ge=1)
+    ] = 2000
+    query_timeout_seconds: Annotated[
+        float,
+        Field(description="How long a workflow query may take before the job's row answers."),
+    ] = 0.5
+
+
+class DatabaseSettings(_Group):
+    """PostgreSQL with pgvector."""
+
+    url: Annotated[
+        SecretStr,
+        Field(description="DSN of the application role, which owns nothing and bypasses nothing."),
+    ] = SecretStr("postgresql://muniment_app@127.0.0.1:5432/muniment")
+    owner_url: Annotated[
+        SecretStr | None, Field(description="DSN of the schema's owner, for migrations only.")
+    ] = None
+    pool_size: Annotated[int, Field(description="Connections per process.", ge=1)] = 10
+    statement_timeout_seconds: Annotated[
+        float, Field(description="Longest statement of a request or activity.")
+    ] = 30.0
+
+
+class TemporalSettings(_Group):
+    """The Temporal cluster."""
+
+    address: Annotated[str, Field(description="host:port of the frontend.")] = "127.0.0.1:7233"
+    namespace: Annotated[str, Field(description="Namespace of all workflows.")] = "default"
+    ui_url: Annotated[str | None, Field(description="Temporal Web UI, for the links in jobs.")] = (
+        None
+    )
+    api_key: Annotated[SecretStr | None, Field(description="API key (Temporal Cloud).")] = None
+    tls: Annotated[bool, Field(description="Connect with TLS.")] = False
+
+
+class ObjectSettings(_Group):
+    """Where sealed content lies."""
+
+    backend: Annotated[
+        Literal["filesystem", "s3"], Field(description="A folder or an S3 store.")
+    ] = "filesystem"
+    root: Annotated[Path, Field(description="The folder, for `filesystem`.")] = Path("objects")
+    endpoint: Annotated[str | None, Field(description="host:port of the S3 API.")] = None
+    bucket: Annotated[str, Field(description="S3 bucket.")] = "muniment"
+    region: Annotated[str | None, Field(description="S3 region.")] = None
+    access_key: Annotated[SecretStr | None, Field(description="S3 access key.")] = None
+    secret_key: Annotated[SecretStr | None, Field(description="S3 secret key.")] = None
+    secure: Annotated[bool, Field(description="Use HTTPS for S3.")] = True
+
+
+class KeySettings(_Group):
+    """Keys; they never lie in PostgreSQL."""
+
+    root: Annotated[
+        Path,
+        Field(description="Folder of the key file, the payload key and the wrapped data keys."),
+    ] = Path("keys")
+
+
+class WorkerSettings(_Group):
+    """Workers."""
+
+    cpu_slots: Annotated[
+        int | None, Field(description="Parallel CPU-heavy activities; unset: the cores.", ge=1)
+    ] = None
+    io_slots: Annotated[
+        int, Field(description="Parallel database and object-store activities.", ge=1)
+    ] = 50
+    scan_slots: Annotated[int, Field(description="Parallel virus scans.", ge=1)] = 4
+    graceful_shutdown_seconds: Annotated[
+        float, Field(description="How long a stopping worker lets activities finish.")
+    ] = 5.0
+    scratch: Annotated[
+        Path | None, Field(description="Folder for opened content; unset: memory-backed.")
+    ] = None
+    reconcile_seconds: Annotated[
+        float, Field(description="How often committed but unstarted jobs are looked for.")
+    ] = 5.0
+
+
+class ScanSettings(_Group):
+    """The virus scan."""
+
+    socket: Annotated[str | None, Field(description="clamd's Unix socket, or host:port.")] = None
+    timeout_seconds: Annotated[float, Field(description="Longest scan of one file.")] = 600.0
+    max_bytes: Annotated[
+        int, Field(description="Files above this are unscannable (clamd's MaxFileSize).")
+    ] = 2_000_000_000
+    max_database_age_hours: Annotated[
+        float, Field(description="An older signature database is not trusted.")
+    ] = 48.0
+    required: Annotated[
+        bool,
+        Field(description="Fail closed: without a scanner, files wait in quarantine."),
+    ] = False
+
+
+class EmbeddingSettings(_Group):
+    """The embedding model."""
+
+    model_directory: Annotated[
+        Path | None, Field(description="Prepared model; unset: the user's cache folder.")
+    ] = None
+    threads: Annotated[
+        int | None, Field(description="Threads of one embedder; unset: the cores.", ge=1)
+    ] = None
+
+
+class LimitSettings(_Group):
+    """What one document may cost."""
+
+    engine_memory_bytes: Annotated[
+        int, Field(description="Memory one engine call may take beyond its start.")
+    ] = 2 * 1024**3
+    page_timeout_seconds: Annotated[float, Field(description="Longest reading of one page.")] = 120
+    document_timeout_seconds: Annotated[
+        float, Field(description="Longest engine call over a whole document.")
+    ] = 600.0
+    max_pages: Annotated[int, Field(description="Most pages of a document.", ge=1)] = 10_000
+
+
+class TelemetrySettings(_Group):
+    """Logs, traces, metrics."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log line.")
+    ] = "info"
+    otlp_endpoint: Annotated[
+        str | None, Field(description="OTLP/HTTP endpoint; unset: traces are not exported.")
+    ] = None
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown variables with a double underscore are refused, not ignored."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter=_DELIMITER,
+        frozen=True,
+        extra="forbid",
+    )
+
+    api: ApiSettings = ApiSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    temporal: TemporalSettings = TemporalSettings()
+    objects: ObjectSettings = ObjectSettings()
+    keys: KeySettings = KeySettings()
+    worker: WorkerSettings = WorkerSettings()
+    scan: ScanSettings = ScanSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    limits: LimitSettings = LimitSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the environment once.
+
+    Raises ConfigurationError naming the variable that is unknown or malformed, never its value.
+    """
+    known = {name for name, _ in _variables()}
+    unknown = sorted(
+        name
+        for name in environment
+        if name.startswith(_PREFIX) and _DELIMITER in name and name not in known
+    )
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {', '.join(unknown)}",
+            remedy="Correct the name; docs/settings.md lists every setting.",
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = ", ".join(
+            _PREFIX + _DELIMITER.join(str(part) for part in problem["loc"]).upper()
+            for problem in error.errors(include_input=False)
+        )
+        raise ConfigurationError(f"malformed setting {wrong}") from None
+
+
+def _variables() -> list[tuple[str, str]]:
+    """Every variable's name with its row of the table in docs/settings.md."""
+    rows = []
+    for group_name, group_field in Settings.model_fields.items():
+        group = group_field.annotation
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            continue
+        for name, field in group.model_fields.items():
+            variable = f"{_PREFIX}{group_name}{_DELIMITER}{name}".upper()
+            default = field.default
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
+            shown = "unset" if default is None else f"`{default}`"
+            rows.append((variable, f"| `{variable}` | {shown} | {field.description} |"))
+    return rows
+
+
+def document() -> str:
+    """docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated by `python -m muniment.settings`; change `muniment/settings.py` instead.",
+        "Settings are environment variables, read once at start. An unknown one is refused.",
+        "",
+        "| variable | default | what it sets |",
+        "|---|---|---|",
+        *(row for _, row in _variables()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--check"] and len(arguments) == 2:
+        if Path(arguments[1]).read_text(encoding="utf-8") == document():
+            return 0
+        sys.stderr.write(f"{arguments[1]} has drifted: run `make docs`.\n")
+        return 1
+    sys.stdout.write(document())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

