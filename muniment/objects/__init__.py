@@ -1,0 +1,17 @@
+"""Where content lies: object stores (`interface`), and sealed blobs in them (`blobs`)."""
+
+from muniment.objects.blobs import BlobStore, SealedBlob
+from muniment.objects.filesystem import FilesystemObjectStore
+from muniment.objects.interface import ObjectStore, StoredObject
+from muniment.objects.s3 import S3Limits, S3ObjectStore, connect_s3
+
+__all__ = [
+    "BlobStore",
+    "FilesystemObjectStore",
+    "ObjectStore",
+    "S3Limits",
+    "S3ObjectStore",
+    "SealedBlob",
+    "StoredObject",
+    "connect_s3",
+]

@@ -1,0 +1,290 @@
+"""Blobs: sealed content in an object store, each under a data key of its own.
+
+    ciphertext    objects/{tenant}/{aa}/{blob_id}    FLOE, associated data muniment/v1|tenant|blob_id
+    wrapped key   keys/{tenant}/{aa}/{blob_id}       in a store of its own, outside the database
+
+`aa` are the last two hexadecimal digits of the blob's id. The wrapped key is the blob's life:
+without it nobody can read the ciphertext, so destroying goes key first.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+import uuid_utils.compat
+
+from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
+from muniment.objects.interface import ObjectStore
+from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
+from muniment.sealing.floe import HEADER_BYTES
+
+logger = logging.getLogger(__name__)
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
+
+SLICE_SEGMENTS = 16
+"""How many segments (1 MiB of plaintext) are sealed or opened in one go in a thread."""
+SLICE_BYTES = SLICE_SEGMENTS * PRODUCTION.plaintext_bytes
+INLINE_BYTES = PRODUCTION.plaintext_bytes
+"""Up to so much is sealed on the event loop: 0.1 ms, as long as a trip to a thread takes."""
+REMEMBERED_BLOBS = 1024
+"""How many blobs' opened keys a process remembers, for at most five minutes each."""
+
+
+@dataclass(frozen=True)
+class SealedBlob:
+    """What the database notes of a blob; `size` and `sha256` are the plaintext's."""
+
+    blob_id: UUID
+    size: int
+    sha256: bytes
+    dedup_tag: bytes
+
+
+@dataclass(frozen=True)
+class _Readable:
+    """A blob whose key was unwrapped and whose header was checked."""
+
+    opener: Opener
+    size: int
+
+
+class BlobStore:
+    """Seals and stores, reads and destroys blobs. For one event loop.
+
+    Unwrapped keys are remembered for at most five minutes: so long may a process that read a blob
+    go on reading it after the *tenant's* key was destroyed elsewhere.
+    """
+
+    def __init__(
+        self, objects: ObjectStore, keys: KeyManagement, wrapped_keys: ObjectStore
+    ) -> None:
+        self._objects = objects
+        self._keys = keys
+        self._wrapped_keys = wrapped_keys
+        self._readable: ExpiringCache[tuple[UUID, UUID], _Readable] = ExpiringCache(
+            REMEMBERED_BLOBS
+        )
+
+    async def put(self, tenant_id: UUID, chunks: AsyncIterable[bytes]) -> SealedBlob:
+        """Seals the chunks, joined, as a new blob; both ciphertext and key are durable after it.
+
+        Memory use does not grow with the content. When anything fails or the caller is cancelled,
+        nothing stays behind.
+        """
+        blob_id = uuid_utils.compat.uuid7()
+        context = _associated_data(tenant_id, blob_id)
+        data_key = await self._keys.generate_data_key(tenant_id, context)
+        sealing = _Sealing(Sealer(data_key.plaintext, context))
+        try:
+            await self._objects.put(_object_key(tenant_id, blob_id), sealing.sealed(chunks))
+            await self._wrapped_keys.put(_wrapped_key(tenant_id, blob_id), _once(data_key.wrapped))
+            sha256 = sealing.digest.digest()
+            tag = await self._keys.dedup_tag(tenant_id, sha256)
+        except BaseException:
+            # Shielded: a second cancellation must not keep the half-made blob alive.
+            await asyncio.shield(self._discard_half_made(tenant_id, blob_id))
+            raise
+        return SealedBlob(blob_id, sealing.size, sha256, tag)
+
+    async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
+        """`put` for content that is already in memory."""
+        return await self.put(tenant_id, _once(content))
+
+    async def read(
+        self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The plaintext from `offset`, `length` bytes of it or all; only its segments are fetched.
+
+        `size` is the plaintext's size as the database knows it: `SealBroken` when the stored
+        object has another one, or does not authenticate. `KeyDestroyed` when the blob was
+        destroyed, `ObjectMissing` when only its ciphertext is gone. Close the iterator
+        (`contextlib.aclosing`) when leaving it early.
+        """
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError("offset and length are not negative")
+        readable = await self._open(tenant_id, blob_id)
+        if readable.size != size:
+            raise SealBroken("a sealed object is not as long as it was when it was stored")
+        end = size if length is None else min(size, offset + length)
+        if offset < end or size == 0:
+            plaintext = self._read_segments(tenant_id, blob_id, readable, offset, end)
+            async with aclosing(plaintext):
+                async for piece in plaintext:
+                    yield piece
+
+    async def read_all(self, tenant_id: UUID, blob_id: UUID, size: int | None = None) -> bytes:
+        """The whole plaintext at once, for content known to be small; raises as `read` does.
+
+        Without `size` the length of the stored object is believed, which the last segment
+        confirms.
+        """
+        if size is None:
+            size = (await self._open(tenant_id, blob_id)).size
+        return b"".join([piece async for piece in self.read(tenant_id, blob_id, size)])
+
+    async def destroy(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Destroys the wrapped key, then the ciphertext; idempotent, and final.
+
+        Other processes may still hold the unwrapped key for five minutes, without a ciphertext to
+        use it on. Also discards a blob just written that a duplicate made needless.
+        """
+        self._readable.forget((tenant_id, blob_id))
+        await self._wrapped_keys.delete(_wrapped_key(tenant_id, blob_id))
+        await self._objects.delete(_object_key(tenant_id, blob_id))
+
+    async def rewrap(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Wraps the blob's data key under the tenant's newest key; the ciphertext stays as it is."""
+        wrapped = await self._wrapped(tenant_id, blob_id)
+        context = _associated_data(tenant_id, blob_id)
+        renewed = await self._keys.rewrap(tenant_id, wrapped, context)
+        await self._wrapped_keys.put(_wrapped_key(tenant_id, blob_id), _once(renewed))
+
+    async def probe(self) -> None:
+        """Returns when both stores answer; raises `ObjectStoreUnavailable` otherwise."""
+        await self._objects.probe()
+        await self._wrapped_keys.probe()
+
+    async def sweep_abandoned(self, older_than: datetime) -> int:
+        """Removes what uploads of dead processes left in either store; says how many things."""
+        ciphertexts = await self._objects.sweep_abandoned(older_than)
+        return ciphertexts + await self._wrapped_keys.sweep_abandoned(older_than)
+
+    async def _discard_half_made(self, tenant_id: UUID, blob_id: UUID) -> None:
+        try:
+            await self.destroy(tenant_id, blob_id)
+        except ObjectStoreUnavailable:
+            # The error that ended the upload is the one to report.
+            logger.warning("half-made blob left behind", extra={"blob_id": str(blob_id)})
+
+    async def _open(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
+        remembered = self._readable.get((tenant_id, blob_id))
+        if remembered is not None:
+            return remembered
+        context = _associated_data(tenant_id, blob_id)
+        wrapped = await self._wrapped(tenant_id, blob_id)
+        data_key = await self._keys.unwrap(tenant_id, wrapped, context)
+        key = _object_key(tenant_id, blob_id)
+        stored = await self._objects.stat(key)
+        header = b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
+        opener = Opener(data_key, context, header)
+        readable = _Readable(opener, PRODUCTION.plaintext_size(stored.size_bytes))
+        self._readable.put((tenant_id, blob_id), readable)
+        return readable
+
+    async def _wrapped(self, tenant_id: UUID, blob_id: UUID) -> bytes:
+        key = _wrapped_key(tenant_id, blob_id)
+        try:
+            return b"".join([chunk async for chunk in self._wrapped_keys.read(key)])
+        except ObjectMissing:
+            raise KeyDestroyed(f"the key of blob {blob_id} was destroyed") from None
+
+    async def _read_segments(
+        self, tenant_id: UUID, blob_id: UUID, readable: _Readable, start: int, end: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Plaintext from `start` to `end`, which lie within the blob; slice by slice."""
+        segment_bytes = PRODUCTION.plaintext_bytes
+        first = start // segment_bytes
+        stop = max(first + 1, -(-end // segment_bytes))
+        last = PRODUCTION.segment_count(readable.size) - 1
+        from_byte = PRODUCTION.segment_offset(first)
+        to_byte = min(PRODUCTION.segment_offset(stop), PRODUCTION.sealed_size(readable.size))
+        sealed = self._objects.read(_object_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
+        position = first
+        try:
+            async with (
+                aclosing(sealed),
+                aclosing(_slices(sealed, SLICE_SEGMENTS * PRODUCTION.segment_bytes)) as pieces,
+            ):
+                async for piece in pieces:
+                    plaintext = memoryview(
+                        await _off_loop(readable.opener.open_segments, piece, position, last)
+                    )
+                    shift = position * segment_bytes
+                    if wanted := plaintext[max(0, start - shift) : end - shift]:
+                        yield bytes(wanted)
+                    position += -(-len(piece) // PRODUCTION.segment_bytes)
+        except ObjectMissing:
+            self._readable.forget((tenant_id, blob_id))
+            await self._wrapped(tenant_id, blob_id)
+            raise
+        if position != stop:
+            raise SealBroken("a sealed object ended before its last segment")
+
+
+class _Sealing:
+    """Hashes and seals one plaintext as it streams by."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    async def sealed(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+        """The sealed object; a small one comes in a single piece."""
+        ready = self._sealer.header
+        async with aclosing(_slices(chunks, SLICE_BYTES)) as pieces:
+            async for piece in pieces:
+                ready += await _off_loop(self._absorb, piece)
+                if len(ready) > HEADER_BYTES:
+                    yield ready
+                    ready = b""
+        yield ready + self._sealer.finish()
+
+    def _absorb(self, piece: bytes) -> bytes:
+        self.digest.update(piece)
+        self.size += len(piece)
+        return self._sealer.seal(piece)
+
+
+async def _slices(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
+    """The same bytes in pieces of `size`, the last one shorter; holds one piece at most."""
+    held = bytearray()
+    async for chunk in chunks:
+        if len(chunk) == size and not held:
+            yield chunk
+            continue
+        rest = memoryview(chunk)
+        while len(held) + len(rest) >= size:
+            missing = size - len(held)
+            piece = b"".join((held, rest[:missing]))
+            rest = rest[missing:]
+            held.clear()
+            yield piece
+        held += rest
+    if held:
+        yield bytes(held)
+
+
+async def _off_loop(
+    function: Callable[Concatenate[bytes, ArgumentsT], ResultT],
+    piece: bytes,
+    *arguments: ArgumentsT.args,
+    **named: ArgumentsT.kwargs,
+) -> ResultT:
+    """Runs the function in a thread, unless the piece is too small to be worth the trip."""
+    if len(piece) <= INLINE_BYTES:
+        return function(piece, *arguments, **named)
+    return await asyncio.to_thread(function, piece, *arguments, **named)
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+
+
+def _associated_data(tenant_id: UUID, blob_id: UUID) -> bytes:
+    return f"muniment/v1|{tenant_id}|{blob_id}".encode()
+
+
+def _object_key(tenant_id: UUID, blob_id: UUID) -> str:
+    return f"objects/{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
+
+
+def _wrapped_key(tenant_id: UUID, blob_id: UUID) -> str:
+    return f"keys/{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"

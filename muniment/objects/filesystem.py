@@ -1,0 +1,254 @@
+"""Objects as files below a folder.
+
+An upload is written to `<root>/.uploads/`, synced, and renamed to its place, and every folder
+whose entries changed is synced: an object that was reported stored survives a power failure.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from errno import EDQUOT, ENOSPC
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
+
+from muniment.errors import ObjectMissing, ObjectStoreUnavailable
+from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
+from muniment.sealing.locked_file import sync_folder
+
+UPLOADS = ".uploads"
+"""The folder of unfinished uploads; no key can name it, since names do not start with a dot."""
+
+
+class FilesystemObjectStore:
+    """`ObjectStore` on one file system; any number of processes may share the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
+        upload = _Upload(self._root, self._root / require_key(key))
+        waiting = b""
+        try:
+            # Each chunk waits for the next, so that a small object takes one trip to a thread.
+            async for chunk in chunks:
+                if waiting:
+                    await asyncio.to_thread(upload.write, waiting)
+                waiting = chunk
+            await asyncio.to_thread(upload.commit, waiting)
+        except BaseException:
+            # Shielded: a second cancellation must not keep the file from being removed. If it
+            # cannot be removed now, the sweep does it; the first error is the one to report.
+            with suppress(ObjectStoreUnavailable):
+                await asyncio.shield(asyncio.to_thread(upload.abort))
+            raise
+
+    async def read(
+        self, key: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        file = _OpenObject(self._root / require_key(key), key, offset, length)
+        try:
+            while not file.ended and (chunk := await asyncio.to_thread(file.next_chunk)):
+                yield chunk
+        finally:
+            file.close()
+
+    async def stat(self, key: str) -> StoredObject:
+        return await asyncio.to_thread(_stat, self._root / require_key(key), key)
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(_delete, self._root / require_key(key))
+
+    async def probe(self) -> None:
+        probe = _Upload(self._root, self._root / UPLOADS / "probe")
+        try:
+            await asyncio.to_thread(probe.write, b"probe")
+        finally:
+            await asyncio.shield(asyncio.to_thread(probe.abort))
+
+    async def sweep_abandoned(self, older_than: datetime) -> int:
+        return await asyncio.to_thread(_sweep, self._root / UPLOADS, older_than)
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+    async def list(self, prefix: str = "") -> AsyncIterator[tuple[StoredObject, ...]]:
+        walk = _walk(self._root, prefix)
+        while page := await asyncio.to_thread(_next_page, walk):
+            yield page
+
+
+class _Upload:
+    """One file on its way. Its methods run in threads; `abort` waits for the one that runs."""
+
+    def __init__(self, root: Path, destination: Path) -> None:
+        self._root = root
+        self._destination = destination
+        self._beside = root / UPLOADS / uuid4().hex
+        self._descriptor = -1
+        self._ended = False
+        self._turn = threading.Lock()
+
+    def write(self, chunk: bytes) -> None:
+        with self._turn, _store_errors("written"):
+            self._open_once()
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def commit(self, rest: bytes) -> None:
+        """Writes the rest, and puts the object in its place."""
+        self.write(rest)
+        with self._turn, _store_errors("written"):
+            os.fsync(self._descriptor)
+            self._close()
+            _make_folders(self._destination.parent, self._root)
+            self._beside.rename(self._destination)
+            self._ended = True
+            sync_folder(self._destination.parent)
+
+    def abort(self) -> None:
+        with self._turn, _store_errors("cleaned up"):
+            self._close()
+            if not self._ended:
+                self._ended = True
+                self._beside.unlink(missing_ok=True)
+
+    def _open_once(self) -> None:
+        if self._ended:
+            raise ObjectStoreUnavailable("an upload was written to after it had ended")
+        if self._descriptor < 0:
+            _make_folders(self._beside.parent, self._root)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(self._beside, flags, 0o600)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
+class _OpenObject:
+    """A file being read; opened by the first `next_chunk`, so that everything runs in threads."""
+
+    def __init__(self, path: Path, key: str, offset: int, length: int | None) -> None:
+        self._path = path
+        self._key = key
+        self._offset = offset
+        self._left = length
+        self._descriptor = -1
+        self._turn = threading.Lock()
+        self.ended = False
+        """Whether the last chunk was handed out, which spares asking for another."""
+
+    def next_chunk(self) -> bytes:
+        """The next chunk; empty at the end."""
+        with self._turn, _store_errors("read"), _missing_as_ours(self._key):
+            if self.ended:
+                return b""
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            left = READ_CHUNK_BYTES if self._left is None else min(self._left, READ_CHUNK_BYTES)
+            chunk = os.pread(self._descriptor, left, self._offset)
+            self._offset += len(chunk)
+            if self._left is not None:
+                self._left -= len(chunk)
+            self.ended = len(chunk) < left or self._left == 0
+            return chunk
+
+    def close(self) -> None:
+        with self._turn:
+            self.ended = True
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+
+@contextmanager
+def _store_errors(what: str) -> Iterator[None]:
+    """Turns the system's errors into ours; a full disk gets its own words and remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise ObjectStoreUnavailable(
+                "the object store's disk is full",
+                remedy="Free space on the disk that holds the objects, or enlarge it; then retry.",
+            ) from error
+        raise ObjectStoreUnavailable(
+            f"the object store's folder cannot be {what}: {error.strerror}",
+            remedy="Check that the folder exists, is mounted, and belongs to Muniment's user.",
+        ) from error
+
+
+@contextmanager
+def _missing_as_ours(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise ObjectMissing(f"there is no object {key}") from None
+
+
+def _stat(path: Path, key: str) -> StoredObject:
+    with _store_errors("read"), _missing_as_ours(key):
+        if path.is_dir():
+            raise IsADirectoryError
+        return _stored_object(key, path.stat())
+
+
+def _stored_object(key: str, found: os.stat_result) -> StoredObject:
+    return StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _delete(path: Path) -> None:
+    with _store_errors("written"), suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Makes the folder and those above it; the entry of each new one is synced."""
+    if folder.is_dir():
+        return
+    if folder != root:
+        _make_folders(folder.parent, root)
+    folder.mkdir(mode=0o700, exist_ok=True, parents=folder == root)
+    sync_folder(folder.parent)
+
+
+def _sweep(uploads: Path, older_than: datetime) -> int:
+    removed = 0
+    with _store_errors("cleaned up"), suppress(FileNotFoundError), os.scandir(uploads) as entries:
+        for entry in entries:
+            # A running upload keeps its file's time fresh with every chunk.
+            with suppress(FileNotFoundError):
+                if entry.stat().st_mtime < older_than.timestamp():
+                    Path(entry.path).unlink()
+                    removed += 1
+    return removed
+
+
+def _next_page(walk: Iterator[StoredObject]) -> tuple[StoredObject, ...]:
+    with _store_errors("read"):
+        return tuple(islice(walk, PAGE_KEYS))
+
+
+def _walk(folder: Path, prefix: str, above: str = "") -> Iterator[StoredObject]:
+    """The objects below the folder in the order of their keys; holds one folder's names a level."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if entry.name[0] != "."]
+    except FileNotFoundError:
+        return
+    # A folder sorts as `name/`, so that the walk yields keys in the order in which S3 does.
+    for name in sorted(name + "/" if is_folder else name for name, is_folder in found):
+        key = above + name
+        if name.endswith("/"):
+            if key.startswith(prefix) or prefix.startswith(key):
+                yield from _walk(folder / name[:-1], prefix, key)
+        elif key.startswith(prefix):
+            with suppress(FileNotFoundError):
+                yield _stored_object(key, (folder / name).stat())

@@ -1,0 +1,72 @@
+"""Prometheus metrics. Labels are names of routes, stages and states: never ids, never people's."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+from prometheus_client.exposition import generate_latest
+
+METRICS_MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+REGISTRY = CollectorRegistry()
+"""This process's metrics, and nothing that a library registered by itself."""
+
+_STAGE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+stage_seconds = Histogram(
+    "muniment_stage_seconds",
+    "How long a stage took, by stage and outcome (completed, failed, cancelled, reused).",
+    ("stage", "outcome"),
+    buckets=_STAGE_BUCKETS,
+    registry=REGISTRY,
+)
+http_requests_total = Counter(
+    "muniment_http_requests_total",
+    "Requests answered, by route template, method and status.",
+    ("route", "method", "status"),
+    registry=REGISTRY,
+)
+http_request_seconds = Histogram(
+    "muniment_http_request_seconds",
+    "How long requests took, by route template and method.",
+    ("route", "method"),
+    registry=REGISTRY,
+)
+jobs_total = Counter(
+    "muniment_jobs_total",
+    "Jobs that reached a state, by kind and state.",
+    ("kind", "state"),
+    registry=REGISTRY,
+)
+
+
+def metrics_text() -> bytes:
+    """All metrics in the Prometheus text format, to be served as `METRICS_MEDIA_TYPE`."""
+    return generate_latest(REGISTRY)
+
+
+def observe_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Counts one answered request. `route` is the template (`/v1/files/{file_id}`), not the path."""
+    http_requests_total.labels(route, method, str(status)).inc()
+    http_request_seconds.labels(route, method).observe(seconds)
+
+
+@contextmanager
+def timed_stage(stage: str) -> Iterator[None]:
+    """Observes the block as one run of the stage: `completed`, or `failed` when it raises.
+
+    An `asyncio` cancellation counts as `cancelled`.
+    """
+    started = time.perf_counter()
+    outcome = "completed"
+    try:
+        yield
+    except Exception:
+        outcome = "failed"
+        raise
+    except BaseException:
+        outcome = "cancelled"
+        raise
+    finally:
+        stage_seconds.labels(stage, outcome).observe(time.perf_counter() - started)

@@ -1,0 +1,92 @@
+"""The filesystem store: conformance, and what only a file system can go wrong with."""
+
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from muniment.errors import ObjectStoreUnavailable
+from muniment.objects import FilesystemObjectStore, ObjectStore
+from muniment.objects.filesystem import UPLOADS
+from tests.conformance.object_store import ObjectStoreConformance, in_chunks, keys_of
+
+
+class TestFilesystemObjectStore(ObjectStoreConformance):
+    root: Path
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[ObjectStore]:
+        self.root = tmp_path / "objects"
+        store = FilesystemObjectStore(self.root)
+        yield store
+        await store.close()
+
+    def leftovers(self) -> list[str]:
+        uploads = self.root / UPLOADS
+        return sorted(os.listdir(uploads)) if uploads.exists() else []
+
+    async def abandon_upload(self, store: ObjectStore) -> None:
+        (self.root / UPLOADS / "0123456789abcdef").write_bytes(b"half an object")
+
+
+async def test_a_full_disk_is_said_plainly_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FilesystemObjectStore(tmp_path)
+    write = os.write
+    room = 500_000
+
+    def write_until_full(descriptor: int, content: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(descriptor, content[:room])
+        room -= written
+        return written
+
+    monkeypatch.setattr("muniment.objects.filesystem.os.write", write_until_full)
+    with pytest.raises(ObjectStoreUnavailable, match="disk is full"):
+        await store.put("key", in_chunks(bytes(1_000_000)))
+    with pytest.raises(ObjectStoreUnavailable, match="disk is full"):
+        await store.probe()
+    assert await keys_of(store) == []
+    assert os.listdir(tmp_path / UPLOADS) == []
+
+
+async def test_a_root_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = FilesystemObjectStore(tmp_path / "file" / "objects")
+    with pytest.raises(ObjectStoreUnavailable):
+        await store.put("key", in_chunks(b"x"))
+    with pytest.raises(ObjectStoreUnavailable):
+        await store.probe()
+
+
+async def test_objects_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
+    store = FilesystemObjectStore(tmp_path / "objects")
+    await store.put("a/b", in_chunks(b"x"))
+    assert stat.S_IMODE((tmp_path / "objects" / "a" / "b").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "objects" / "a").stat().st_mode) == 0o700
+
+
+async def test_content_and_folder_entries_are_synced_before_put_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", noted)
+    store = FilesystemObjectStore(tmp_path)
+    await store.put("a/b", in_chunks(b"x"))
+    assert Path(synced[1]).parent == tmp_path / UPLOADS
+    assert synced[-2:] == [str(tmp_path), str(tmp_path / "a")]
+    synced.clear()
+    await store.delete("a/b")
+    assert synced == [str(tmp_path / "a")]

@@ -1,0 +1,129 @@
+"""The S3 store on a real S3 server: conformance, and servers that are away, mute or empty."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import pytest
+from minio import Minio
+
+from muniment.errors import ObjectStoreUnavailable
+from muniment.objects import ObjectStore, S3Limits, S3ObjectStore, connect_s3
+from tests.conformance.object_store import (
+    ObjectStoreConformance,
+    content_of,
+    in_chunks,
+    keys_of,
+)
+from tests.conformance.s3_server import S3Server, serving_s3
+
+IMPATIENT = S3Limits(connect_timeout_seconds=0.3, read_timeout_seconds=0.3, retries=0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+def connected(server: S3Server) -> Minio:
+    return connect_s3(server.endpoint, server.access_key, server.secret_key, secure=False)
+
+
+@pytest.fixture
+def bucket(server: S3Server) -> str:
+    name = f"bucket-{uuid4().hex}"
+    client = connected(server)
+    client.make_bucket(name)
+    client._http.clear()
+    return name
+
+
+class TestS3ObjectStore(ObjectStoreConformance):
+    client: Minio
+    bucket: str
+
+    @pytest.fixture
+    async def store(self, server: S3Server, bucket: str) -> AsyncIterator[ObjectStore]:
+        self.client, self.bucket = connected(server), bucket
+        store = S3ObjectStore(self.client, bucket, "below/")
+        yield store
+        await store.close()
+
+    def leftovers(self) -> list[str]:
+        found = self.client._list_multipart_uploads(self.bucket)
+        return [upload.object_name for upload in found.uploads]
+
+    async def abandon_upload(self, store: ObjectStore) -> None:
+        name = "below/half"
+        upload_id = self.client._create_multipart_upload(self.bucket, name, {})
+        self.client._upload_part(self.bucket, name, bytes(5 << 20), {}, upload_id, 1)
+
+
+async def test_stores_with_prefixes_of_their_own_share_a_bucket(
+    server: S3Server, bucket: str
+) -> None:
+    one = S3ObjectStore(connected(server), bucket, "one/")
+    other = S3ObjectStore(connected(server), bucket, "other/")
+    await one.put("key", in_chunks(b"of one"))
+    await other.put("key", in_chunks(b"of other"))
+    assert await content_of(one, "key") == b"of one"
+    await one.delete("key")
+    assert await keys_of(one) == []
+    assert await keys_of(other) == ["key"]
+    await one.close()
+    await other.close()
+
+
+async def test_a_missing_bucket_is_unavailable_not_missing_content(server: S3Server) -> None:
+    store = S3ObjectStore(connected(server), "no-such-bucket")
+    with pytest.raises(ObjectStoreUnavailable, match="NoSuchBucket"):
+        await store.probe()
+    with pytest.raises(ObjectStoreUnavailable, match="NoSuchBucket"):
+        await content_of(store, "key")
+    await store.close()
+
+
+async def test_a_server_that_is_away_is_unavailable() -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    client = connect_s3(f"127.0.0.1:{port}", "a", "b" * 8, secure=False, limits=IMPATIENT)
+    store = S3ObjectStore(client, "bucket")
+    with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
+        await store.put("key", in_chunks(b"x"))
+    await store.close()
+
+
+async def test_a_server_that_does_not_answer_times_out() -> None:
+    with closing(socket.socket()) as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        endpoint = f"127.0.0.1:{mute.getsockname()[1]}"
+        client = connect_s3(endpoint, "a", "b" * 8, secure=False, limits=IMPATIENT)
+        store = S3ObjectStore(client, "bucket")
+        started = time.monotonic()
+        with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
+            await content_of(store, "key")
+        assert time.monotonic() - started < 5
+        await store.close()
+
+
+async def test_an_object_cut_short_on_the_way_is_not_taken_for_whole() -> None:
+    async def hang_up_half_way(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(hang_up_half_way, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=IMPATIENT)
+        store = S3ObjectStore(client, "bucket")
+        with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
+            await content_of(store, "key")
+        await store.close()
