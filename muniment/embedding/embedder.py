@@ -1,0 +1,114 @@
+"""Texts to vectors, through fastembed and ONNX Runtime."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from muniment.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_ID, MODEL_VERSION, prepare_model
+from muniment.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fastembed import TextEmbedding
+
+BATCH_SIZE = 16
+_REGISTERED_NAME = "muniment/all-minilm-l6-v2"
+"""fastembed knows a model of the original name, which it would fetch from the hub."""
+
+_registration = threading.Lock()
+
+
+class Embedder:
+    """all-MiniLM-L6-v2. Vectors are of length 1, so that their dot product is the cosine.
+
+    A text counts up to the 256th token, special tokens included; what follows is ignored. The
+    model is loaded by the first call, which prepares `model_directory` when it must (seconds). One
+    instance may be used from several threads at once. `threads` bounds ONNX Runtime's threads for
+    one call; by default it takes one per core.
+    """
+
+    dimensions = DIMENSIONS
+    model_id = MODEL_ID
+    version = MODEL_VERSION
+
+    def __init__(self, model_directory: Path, threads: int | None = None) -> None:
+        self._model_directory = model_directory
+        self._threads = threads
+        self._loading = threading.Lock()
+        self._model: TextEmbedding | None = None
+
+    def load(self) -> None:
+        """Loads the model now; ConfigurationError when it cannot be prepared or read."""
+        with self._loading:
+            if self._model is None:
+                self._model = _load(prepare_model(self._model_directory), self._threads)
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """A matrix of shape (len(texts), 384), a row per text in their order.
+
+        `on_batch` hears after each batch how many texts are done in total; what it raises ends
+        the embedding, which is how a caller cancels it.
+        """
+        self.load()
+        assert self._model is not None  # noqa: S101 - load() returned, so the model is there
+        vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        # Neighbours in length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        for start in range(0, len(order), BATCH_SIZE):
+            batch = order[start : start + BATCH_SIZE]
+            embedded = self._model.embed([texts[index] for index in batch], batch_size=BATCH_SIZE)
+            vectors[batch] = np.stack(list(embedded))
+            if on_batch is not None:
+                on_batch(start + len(batch))
+        return vectors
+
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        """The vector of a question, of shape (384,). This model knows no query prefix."""
+        vector: npt.NDArray[np.float32] = self.embed([text])[0]
+        return vector
+
+
+def _load(model_directory: Path, threads: int | None) -> "TextEmbedding":
+    from fastembed import TextEmbedding
+    from fastembed.common.model_description import ModelSource, PoolingType
+    from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
+
+    with _registration:
+        known = {str(model["model"]) for model in TextEmbedding.list_supported_models()}
+        if _REGISTERED_NAME not in known:
+            TextEmbedding.add_custom_model(
+                model=_REGISTERED_NAME,
+                pooling=PoolingType.MEAN,
+                normalization=True,
+                sources=ModelSource(hf=MODEL_ID),
+                dim=DIMENSIONS,
+                model_file=MODEL_FILE,
+            )
+    try:
+        # The path keeps fastembed from the hub, the cache directory from making one of its own.
+        return TextEmbedding(
+            _REGISTERED_NAME,
+            cache_dir=str(model_directory),
+            threads=threads,
+            providers=["CPUExecutionProvider"],
+            specific_model_path=str(model_directory),
+        )
+    except (
+        # ONNX Runtime's exceptions have no base of their own below Exception.
+        onnx_errors.Fail,
+        onnx_errors.InvalidGraph,
+        onnx_errors.InvalidProtobuf,
+        onnx_errors.NoSuchFile,
+        onnx_errors.RuntimeException,
+        ValueError,
+        OSError,
+    ) as error:
+        raise ConfigurationError(
+            f"The embedding model in {model_directory} cannot be loaded.",
+            remedy="Remove that directory; it is made anew at the next start.",
+        ) from error
