@@ -1,0 +1,1 @@
+"""Stage `assemble`: one DoclingDocument out of the pages that were read."""

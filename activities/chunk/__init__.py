@@ -1,0 +1,1 @@
+"""Stage `chunk`: passages by structure, within the embedder's window."""

@@ -1,0 +1,1 @@
+"""Stage `classify`: where personal data and secrets stand."""

@@ -1,0 +1,21 @@
+"""What the engine `classify` is asked; its answer is a FindingList."""
+
+from pydantic import Field
+
+from muniment.contracts.base import Contract
+
+
+class PageText(Contract):
+    """A page's text as in the page's artifact: findings count code points of exactly this."""
+
+    page: int
+    text: str
+
+
+class ClassifyRequest(Contract):
+    """`seconds` bounds the examination of the whole document; what it leaves out is named in the
+    answer, and so is what a single recogniser could not finish in `piece_seconds`."""
+
+    pages: tuple[PageText, ...]
+    seconds: float = Field(default=60, gt=0)
+    piece_seconds: float = Field(default=1, gt=0)

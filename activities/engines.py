@@ -1,0 +1,177 @@
+"""The typed face of the sandboxed engines: what the activities call."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+from activities.assemble.calls import AssembledDocument, AssembleRequest
+from activities.inspect.calls import InspectRequest
+from activities.read.calls import ReadOutcome, ReadRequest
+from activities.read.collector import OnPage, PageCollector
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
+from muniment.contracts.read import FailedPage
+from muniment.errors import EngineError
+
+__all__ = [
+    "ENGINE_VERSIONS",
+    "PRELOAD",
+    "DocumentEngines",
+    "OnPage",
+]
+
+PRELOAD = (
+    "activities.inspect.engine",
+    "activities.read.engine",
+    "activities.assemble.engine",
+)
+"""The modules that register these engines; a worker adds those of other stages to the list."""
+
+
+def _engine_version(own: int, *distributions: str) -> str:
+    """Own version and those of the libraries: another version of either may read differently."""
+    return "/".join([str(own), *(f"{name}-{version(name)}" for name in distributions)])
+
+
+ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "inspect": _engine_version(1, "magika", "pypdfium2"),
+        "read_text": _engine_version(1, "docling-parse", "docling-slim", "pypdfium2"),
+        "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
+        "assemble": _engine_version(1, "docling-core"),
+    }
+)
+"""Version of each engine by name; part of every fingerprint of what the engine made."""
+
+OCR_CPU_SECONDS_PER_PAGE = 90
+"""A dense A4 page takes 3–5 s on one core; a page of the largest size allowed several times that,
+and a page that lies on its side twice that again."""
+WALL_PER_CPU_SECOND = 4
+"""On a machine with more work than processors the clock runs so much faster than the work."""
+
+READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
+"""Families whose pages are read one by one; the others are converted whole."""
+MAXIMUM_SET_APART = 3
+"""An engine that dies of more pages of one batch is not the pages' victim: the call fails."""
+
+
+def _limits(cpu_seconds: int, memory_mebibytes: int) -> Limits:
+    return Limits(
+        wall_seconds=WALL_PER_CPU_SECOND * cpu_seconds,
+        cpu_seconds=cpu_seconds,
+        memory_bytes=memory_mebibytes * MEBIBYTE,
+    )
+
+
+INSPECT_LIMITS = _limits(60, 1536)
+TEXT_LIMITS = _limits(300, 2048)
+ASSEMBLE_LIMITS = _limits(300, 4096)
+
+
+def _ocr_limits(page_count: int) -> Limits:
+    return _limits(30 + OCR_CPU_SECONDS_PER_PAGE * page_count, 2048)
+
+
+class DocumentEngines:
+    """Every method takes `content` as a plaintext file that the caller keeps until it returns, or
+    as bytes; runs in a process of its own; and raises a DocumentError when the document is at
+    fault, an EngineError when the engine is. Cancelling the awaiting task ends the process."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def inspect(
+        self,
+        content: Path | bytes,
+        *,
+        declared_media_type: str,
+        name: str,
+        password: str | None = None,
+    ) -> DocumentPlan:
+        """What the document really is and how each of its pages is to be read."""
+        request = InspectRequest(
+            declared_media_type=declared_media_type, name=name, password=password
+        )
+        return await self._sandbox.run(
+            EngineCall("inspect", request, DocumentPlan), content=content, limits=INSPECT_LIMITS
+        )
+
+    async def read_text(
+        self,
+        content: Path | bytes,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        password: str | None = None,
+        on_page: OnPage | None = None,
+    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """Pages by their text layer; a structured format is read whole, whatever `pages` says, and
+        brings its own document along."""
+        return await self._read("read_text", content, plan, pages, password, on_page, TEXT_LIMITS)
+
+    async def read_ocr(
+        self,
+        content: Path | bytes,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        password: str | None = None,
+        on_page: OnPage | None = None,
+    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """Pages by optical character recognition. A page that fails is among the failed ones; the
+        rest is read all the same."""
+        limits = _ocr_limits(len(pages))
+        return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
+
+    async def assemble(self, plan: DocumentPlan, batches: Sequence[PageBatch], *, name: str) -> str:
+        """One DoclingDocument, as JSON, of all pages."""
+        request = AssembleRequest(plan=plan, batches=tuple(batches), name=name)
+        assembled = await self._sandbox.run(
+            EngineCall("assemble", request, AssembledDocument), limits=ASSEMBLE_LIMITS
+        )
+        return assembled.document
+
+    async def _read(
+        self,
+        engine: str,
+        content: Path | bytes,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        password: str | None,
+        on_page: OnPage | None,
+        limits: Limits,
+    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """Reads all pages in one process. When it dies, the page it died of is set apart, the rest
+        is read on, and pages set apart are read at last, each in a process of its own."""
+        reading = PageCollector(on_page)
+
+        async def attempt(numbers: Sequence[int]) -> None:
+            request = ReadRequest(
+                media_type=plan.media_type,
+                family=plan.family,
+                pages=tuple(numbers),
+                password=password,
+            )
+            call = EngineCall(engine, request, ReadOutcome)
+            outcome = await self._sandbox.run(
+                call, content=content, limits=limits, on_progress=reading.take
+            )
+            reading.document = outcome.document
+
+        if plan.family not in READ_BY_PAGE:
+            await attempt(pages)
+            return reading.result()
+        set_apart: list[int] = []
+        while missing := reading.missing(pages, without=set_apart):
+            try:
+                await attempt(missing)
+            except EngineError:
+                set_apart.append(reading.missing(missing)[0])
+                if len(set_apart) > MAXIMUM_SET_APART:
+                    raise
+        for number in set_apart:
+            try:
+                await attempt([number])
+            except EngineError as error:
+                reading.fail(number, error.detail)
+        return reading.result()

@@ -1,0 +1,106 @@
+"""Temporal's face of stage `inspect`."""
+
+from dataclasses import replace
+from pathlib import PurePath
+
+from temporalio import activity
+
+from activities.engines import ENGINE_VERSIONS, DocumentEngines
+from activities.fingerprints import fingerprint
+from activities.scratch import Scratch
+from activities.stage import Product, StageRunner, StageTask
+from db.queries.jobs import JobRow
+from db.queries.stages import Opening
+from muniment.contracts.base import Contract, VersionReference
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageSource
+from muniment.contracts.inspect import InspectActivities, InspectResult
+from muniment.contracts.jobs import StageName
+from muniment.contracts.page_ranges import write_ranges
+from muniment.errors import EmptyFile, LimitExceeded, NoPages
+
+
+class InspectSummary(Contract):
+    """What the workflow and the job's row need of the plan."""
+
+    media_type: str
+    family: DocumentFamily
+    page_count: int
+    ocr_pages: str
+
+
+class Inspect(InspectActivities):
+    """`max_pages` is the most that a document may have."""
+
+    def __init__(
+        self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch, max_pages: int
+    ) -> None:
+        self._runner = runner
+        self._engines = engines
+        self._scratch = scratch
+        self._max_pages = max_pages
+
+    @activity.defn(name="inspect_document")
+    async def inspect_document(self, version: VersionReference) -> InspectResult:
+        async def compute(opening: Opening) -> Product[InspectSummary]:
+            return await self._inspect(version, opening)
+
+        answer = await self._runner.run(
+            StageTask(
+                StageName.INSPECT, version, InspectSummary, self._fingerprint, compute, _plan_pages
+            )
+        )
+        return InspectResult(
+            plan=answer.artifact, reused=answer.reused, **answer.summary.model_dump()
+        )
+
+    def _fingerprint(self, opening: Opening) -> str:
+        """Of the name only the extension counts: it decides between text formats."""
+        return fingerprint(
+            StageName.INSPECT,
+            ENGINE_VERSIONS["inspect"],
+            [opening.content_tag.hex()],
+            {
+                "extension": PurePath(opening.name).suffix.lower(),
+                "declared_media_type": opening.declared_media_type,
+                "max_pages": self._max_pages,
+            },
+        )
+
+    async def _inspect(
+        self, version: VersionReference, opening: Opening
+    ) -> Product[InspectSummary]:
+        if opening.content_size == 0:
+            raise EmptyFile("The file has no bytes.")
+        async with self._scratch.opened(
+            version.tenant_id, opening.content_blob_id, opening.content_size
+        ) as content:
+            plan = await self._engines.inspect(
+                content,
+                declared_media_type=opening.declared_media_type,
+                name=f"document{PurePath(opening.name).suffix}",
+            )
+        if plan.page_count == 0:
+            raise NoPages("The document has no pages.")
+        if plan.page_count > self._max_pages:
+            raise LimitExceeded(
+                f"The document has {plan.page_count} pages; the limit is {self._max_pages}"
+                " (MUNIMENT_LIMITS__MAX_PAGES)."
+            )
+        return Product(plan.model_dump_json().encode(), _summary(plan))
+
+
+def _summary(plan: DocumentPlan) -> InspectSummary:
+    return InspectSummary(
+        media_type=plan.media_type,
+        family=plan.family,
+        page_count=plan.page_count,
+        ocr_pages=write_ranges(page.page for page in plan.pages if page.source is PageSource.OCR),
+    )
+
+
+def _plan_pages(job: JobRow, summary: InspectSummary) -> JobRow:
+    """From here on the job knows how many pages there are to read."""
+    pages = job.pages.model_copy(update={"total": summary.page_count})
+    read = job.stage_progress(StageName.READ)
+    planned = read.model_copy(update={"total": summary.page_count})
+    return replace(job.with_stage(planned), pages=pages)

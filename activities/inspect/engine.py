@@ -1,0 +1,74 @@
+"""The engine `inspect`: what a document really is, and how each of its pages is to be read."""
+
+import re
+
+from activities.inspect import file_type
+from activities.inspect.calls import InspectRequest
+from activities.inspect.detection import detect
+from activities.inspect.file_type import FileType, Nature
+from activities.inspect.images import count_image_pages
+from activities.inspect.metadata import Metadata, describe
+from activities.inspect.office import inspect_package
+from activities.inspect.pdf import inspect_pdf
+from activities.read.text_encoding import decode_text
+from activities.sandbox.content import Content
+from activities.sandbox.registry import EngineContext, engine
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, PagePlan, PageSource
+from muniment.errors import EmptyFile, LimitExceeded, NoPages, UnknownFormat
+
+_HTML_HEAD_BYTES = 64 * 1024
+_HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
+
+
+@engine("inspect")
+def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
+    """Raises the DocumentError that says why the document cannot be read at all."""
+    content = context.content
+    if content.size_bytes == 0:
+        raise EmptyFile("The file has no content: 0 bytes.")
+    kind = detect(content, name=request.name, declared_media_type=request.declared_media_type)
+    if kind.family is None:
+        raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
+    pages, metadata = _plan(content, kind, request)
+    return DocumentPlan(
+        media_type=kind.media_type,
+        family=kind.family,
+        page_count=len(pages),
+        pages=pages,
+        title=metadata.title,
+        authors=metadata.authors,
+        created=metadata.created,
+    )
+
+
+def _plan(
+    content: Content, kind: FileType, request: InspectRequest
+) -> tuple[tuple[PagePlan, ...], Metadata]:
+    if kind.family is DocumentFamily.PDF:
+        return inspect_pdf(content, request)
+    if kind.family is DocumentFamily.IMAGE:
+        count = count_image_pages(content, request)
+        return _uniform(count, PageSource.OCR, "image"), Metadata()
+    if kind.nature is Nature.OPEN_PACKAGE:
+        with content.open() as file:
+            count, metadata = inspect_package(file, kind)
+        if count == 0:
+            raise NoPages(f"The {kind.title} has no pages.")
+        if count > request.maximum_pages:
+            raise LimitExceeded(
+                f"The {kind.title} has {count:,} pages; the limit is {request.maximum_pages:,}."
+            )
+        return _uniform(count, PageSource.TEXT, "structured format"), metadata
+    metadata = _html_metadata(content) if kind is file_type.HTML else Metadata()
+    return _uniform(1, PageSource.TEXT, "text"), metadata
+
+
+def _uniform(count: int, source: PageSource, reason: str) -> tuple[PagePlan, ...]:
+    return tuple(
+        PagePlan(page=number, source=source, reason=reason) for number in range(1, count + 1)
+    )
+
+
+def _html_metadata(content: Content) -> Metadata:
+    found = _HTML_TITLE.search(decode_text(content.head(_HTML_HEAD_BYTES)))
+    return describe(found.group(1) if found else None, [], None)

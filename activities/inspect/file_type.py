@@ -1,0 +1,123 @@
+"""What kinds of file there are, how they are called, and which of them are read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from muniment.contracts.documents import DocumentFamily
+
+
+class Nature(StrEnum):
+    """What a claim about a type can be checked against."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    PDF = "pdf"
+    OPEN_PACKAGE = "open_package"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """A type of file; `family` is None where no engine reads it."""
+
+    media_type: str
+    title: str
+    nature: Nature
+    family: DocumentFamily | None = None
+
+
+def _office(kind: str, title: str, family: DocumentFamily) -> FileType:
+    media_type = f"application/vnd.openxmlformats-officedocument.{kind}"
+    return FileType(media_type, title, Nature.OPEN_PACKAGE, family)
+
+
+def _open_document(kind: str, title: str, family: DocumentFamily) -> FileType:
+    media_type = f"application/vnd.oasis.opendocument.{kind}"
+    return FileType(media_type, title, Nature.OPEN_PACKAGE, family)
+
+
+def _image(kind: str) -> FileType:
+    return FileType(f"image/{kind}", f"{kind.upper()} image", Nature.IMAGE, DocumentFamily.IMAGE)
+
+
+def _text(media_type: str, title: str, family: DocumentFamily = DocumentFamily.TEXT) -> FileType:
+    return FileType(media_type, title, Nature.TEXT, family)
+
+
+def _unread(media_type: str, title: str) -> FileType:
+    return FileType(media_type, title, Nature.OTHER)
+
+
+PDF = FileType("application/pdf", "PDF", Nature.PDF, DocumentFamily.PDF)
+DOCX = _office("wordprocessingml.document", "Word document", DocumentFamily.WORD)
+PPTX = _office("presentationml.presentation", "PowerPoint file", DocumentFamily.PRESENTATION)
+XLSX = _office("spreadsheetml.sheet", "Excel workbook", DocumentFamily.SPREADSHEET)
+ODT = _open_document("text", "OpenDocument text", DocumentFamily.WORD)
+ODP = _open_document("presentation", "OpenDocument presentation", DocumentFamily.PRESENTATION)
+ODS = _open_document("spreadsheet", "OpenDocument spreadsheet", DocumentFamily.SPREADSHEET)
+PNG, JPEG, TIFF, WEBP, BMP, GIF = (
+    _image(kind) for kind in ("png", "jpeg", "tiff", "webp", "bmp", "gif")
+)
+TEXT = _text("text/plain", "plain text")
+HTML = _text("text/html", "HTML page", DocumentFamily.HTML)
+MARKDOWN = _text("text/markdown", "Markdown file", DocumentFamily.MARKDOWN)
+CSV = _text("text/csv", "CSV table", DocumentFamily.SPREADSHEET)
+EMAIL = _text("message/rfc822", "e-mail message")
+JSON = _text("application/json", "JSON file")
+XML = _text("application/xml", "XML file")
+ZIP = _unread("application/zip", "zip archive")
+EPUB = _unread("application/epub+zip", "EPUB book")
+RTF = _unread("application/rtf", "RTF document")
+OLE = _unread("application/x-ole-storage", "document of an old office format")
+DOC = _unread("application/msword", "document of Word 97–2003")
+XLS = _unread("application/vnd.ms-excel", "workbook of Excel 97–2003")
+PPT = _unread("application/vnd.ms-powerpoint", "presentation of PowerPoint 97–2003")
+
+_BY_EXTENSION: dict[str, FileType] = {
+    **dict.fromkeys(("pdf",), PDF),
+    **dict.fromkeys(("docx", "docm", "dotx", "dotm"), DOCX),
+    **dict.fromkeys(("pptx", "pptm", "ppsx", "ppsm", "potx", "potm"), PPTX),
+    **dict.fromkeys(("xlsx", "xlsm", "xltx", "xltm"), XLSX),
+    **dict.fromkeys(("odt", "ott"), ODT),
+    **dict.fromkeys(("odp", "otp"), ODP),
+    **dict.fromkeys(("ods", "ots"), ODS),
+    **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), JPEG),
+    **dict.fromkeys(("tif", "tiff"), TIFF),
+    **dict.fromkeys(("htm", "html", "xhtml"), HTML),
+    **dict.fromkeys(("md", "markdown", "mkd"), MARKDOWN),
+    **dict.fromkeys(("csv", "tsv"), CSV),
+    **dict.fromkeys(("txt", "text", "log"), TEXT),
+    "png": PNG,
+    "webp": WEBP,
+    "bmp": BMP,
+    "gif": GIF,
+    "eml": EMAIL,
+    "json": JSON,
+    "xml": XML,
+    "zip": ZIP,
+    "epub": EPUB,
+    "rtf": RTF,
+    "doc": DOC,
+    "xls": XLS,
+    "ppt": PPT,
+}
+
+_BY_MEDIA_TYPE: dict[str, FileType] = {
+    **{kind.media_type: kind for kind in _BY_EXTENSION.values()},
+    "text/xml": XML,
+    "application/xhtml+xml": HTML,
+    "image/jpg": JPEG,
+    "text/x-markdown": MARKDOWN,
+    "text/rtf": RTF,
+}
+
+
+def by_name(name: str) -> FileType | None:
+    """The type that the name's extension claims."""
+    return _BY_EXTENSION.get(PurePosixPath(name).suffix.lower().removeprefix("."))
+
+
+def by_media_type(media_type: str) -> FileType | None:
+    """The type that a media type claims; parameters such as the charset are ignored."""
+    return _BY_MEDIA_TYPE.get(media_type.partition(";")[0].strip().lower())

@@ -1,0 +1,259 @@
+"""Temporal's face of stage `read`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from temporalio import activity
+
+from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
+from activities.fingerprints import fingerprint
+from activities.heartbeats import Heartbeats
+from activities.read.record import PageNote, ReadRecord
+from activities.read.summary import ReadSummary, summarise
+from activities.scratch import Scratch
+from activities.stage import StageRunner
+from db.queries.stages import Opening, StoredResult, find_results
+from muniment.contracts.base import Artifact
+from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
+from muniment.contracts.jobs import StageName, StageState
+from muniment.contracts.read import (
+    FailedPage,
+    ReadActivities,
+    ReadBatchInput,
+    ReadBatchResult,
+    ReadHeartbeat,
+)
+from muniment.errors import EngineError
+
+ENGINES = {PageSource.TEXT: "read_text", PageSource.OCR: "read_ocr"}
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch with all that is known before reading: what is asked for, and what was found."""
+
+    request: ReadBatchInput
+    plan: DocumentPlan
+    opening: Opening
+    fingerprint: str
+    page_fingerprints: dict[int, str]
+    found: dict[str, StoredResult]
+
+    def known_pages(self) -> dict[int, StoredResult]:
+        """Pages found by their own fingerprints."""
+        return {
+            page: self.found[key]
+            for page, key in self.page_fingerprints.items()
+            if key in self.found
+        }
+
+    def pages_of(self, source: PageSource) -> list[int]:
+        first, last = self.request.first_page, self.request.last_page
+        return [
+            page.page
+            for page in self.plan.pages
+            if first <= page.page <= last and page.source is source
+        ]
+
+
+class Read(ReadActivities):
+    def __init__(self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch) -> None:
+        self._runner = runner
+        self._engines = engines
+        self._scratch = scratch
+
+    @activity.defn(name="read_pages")
+    async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
+        async with self._runner.attempt(batch.version, StageName.READ) as beating:
+            plan = await self._runner.artifacts.load(
+                batch.version.tenant_id, batch.plan.blob_id, DocumentPlan
+            )
+            found = await self._begin(batch, plan)
+            if found.fingerprint in found.found:
+                return _result(found.found[found.fingerprint])
+            return await self._read(found, beating)
+
+    async def _begin(self, request: ReadBatchInput, plan: DocumentPlan) -> _Batch:
+        """Finds what was read before; a whole batch is taken over at once."""
+        version = request.version
+        async with self._runner.transaction(version) as session:
+            opening = await self._runner.open(session, version)
+            key = _batch_fingerprint(opening, request)
+            page_keys = _page_fingerprints(opening, plan, request)
+            found = await find_results(session, version.job_id, [key, *page_keys.values()])
+            batch = _Batch(request, plan, opening, key, page_keys, found)
+            if key not in found:
+                await self._runner.begin(session, opening, StageName.READ)
+            elif not found[key].is_own:
+                found[key] = _as_reused(found[key])
+                await ReadRecord(self._runner, version).reuse_batch(
+                    session,
+                    opening.job,
+                    request.first_page,
+                    found[key],
+                    _reused_notes(found[key]),
+                )
+            return batch
+
+    async def _read(self, batch: _Batch, beating: Heartbeats) -> ReadBatchResult:
+        version = batch.request.version
+        known = await self._load_known(batch)
+        record = ReadRecord(self._runner, version)
+        progress = _Progress(beating, len(known))
+
+        async def on_text(page: Page) -> None:
+            progress.advance(page)
+
+        async def on_ocr(page: Page) -> None:
+            note = PageNote(page.page, StageState.COMPLETED, page.engine)
+            key = batch.page_fingerprints[page.page]
+            await record.keep_page(note, key, page.model_dump_json().encode())
+            progress.advance(page)
+
+        async with self._scratch.opened(
+            version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
+        ) as content:
+            read = _Read(list(known.values()))
+            if pages := batch.pages_of(PageSource.TEXT):
+                outcome = await self._engines.read_text(content, batch.plan, pages, on_page=on_text)
+                read.absorb(*outcome)
+            if pages := [page for page in batch.pages_of(PageSource.OCR) if page not in known]:
+                outcome = await self._engines.read_ocr(content, batch.plan, pages, on_page=on_ocr)
+                read.absorb(*outcome)
+        return await self._keep(batch, record, read)
+
+    async def _load_known(self, batch: _Batch) -> dict[int, Page]:
+        tenant_id = batch.request.version.tenant_id
+        return {
+            page: await self._runner.artifacts.load(tenant_id, result.blob_id, Page)
+            for page, result in batch.known_pages().items()
+        }
+
+    async def _keep(self, batch: _Batch, record: ReadRecord, read: "_Read") -> ReadBatchResult:
+        request = batch.request
+        read.fail_unread(batch)
+        known = batch.known_pages()
+        reused = sum(not result.is_own for result in known.values())
+        summary = summarise(batch.plan, request.last_page, read.pages, read.failed, reused)
+        content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
+        blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
+        key = _failed_fingerprint(batch.fingerprint, blob.sha256, read.failed)
+        result = StoredResult(key, blob.blob_id, summary.model_dump(mode="json"))
+        kept = await record.keep_batch(
+            request.first_page,
+            result,
+            blob,
+            _notes(summary, reused=set(known)),
+            is_complete=not read.failed,
+        )
+        return _result(kept)
+
+
+class _Read:
+    """What was read of a batch, in the order of its pages."""
+
+    def __init__(self, known: list[Page]) -> None:
+        self.pages = known
+        self.failed: list[FailedPage] = []
+        self.document: str | None = None
+
+    def absorb(self, batch: PageBatch, failed: Sequence[FailedPage]) -> None:
+        self.pages = sorted([*self.pages, *batch.pages], key=lambda page: page.page)
+        self.failed.extend(failed)
+        self.document = batch.document or self.document
+
+    def fail_unread(self, batch: _Batch) -> None:
+        """Pages of which an engine said nothing at all are not passed over in silence."""
+        if batch.plan.family not in READ_BY_PAGE:
+            return
+        told = {page.page for page in self.pages} | {failure.page for failure in self.failed}
+        for page in range(batch.request.first_page, batch.request.last_page + 1):
+            if page not in told:
+                self.failed.append(FailedPage(page=page, problem=EngineError.title))
+
+
+class _Progress:
+    """Counts the pages of a batch for its heartbeats."""
+
+    def __init__(self, beating: Heartbeats, pages_done: int) -> None:
+        self._beating = beating
+        self._pages_done = pages_done
+
+    def advance(self, page: Page) -> None:
+        self._pages_done += 1
+        self._beating.advance(ReadHeartbeat(pages_done=self._pages_done, page=page.page))
+
+
+def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
+    """Both engines' versions count: a batch may hold pages of either."""
+    return fingerprint(
+        StageName.READ,
+        "+".join(ENGINE_VERSIONS[name] for name in ENGINES.values()),
+        [opening.content_tag.hex(), request.plan.fingerprint],
+        {"first_page": request.first_page, "last_page": request.last_page},
+    )
+
+
+def _page_fingerprints(
+    opening: Opening, plan: DocumentPlan, request: ReadBatchInput
+) -> dict[int, str]:
+    """Pages that need OCR, each with the fingerprint under which it is kept alone."""
+    return {
+        page.page: fingerprint(
+            StageName.READ,
+            ENGINE_VERSIONS["read_ocr"],
+            [opening.content_tag.hex()],
+            {"page": page.page, "media_type": plan.media_type},
+        )
+        for page in plan.pages
+        if request.first_page <= page.page <= request.last_page and page.source is PageSource.OCR
+    }
+
+
+def _failed_fingerprint(complete: str, sha256: bytes, failed: Sequence[FailedPage]) -> str:
+    """A batch with failed pages must not be found by a later run, but what is made of it may be
+    found by what it holds."""
+    if not failed:
+        return complete
+    return fingerprint(
+        StageName.READ, "incomplete", [complete, sha256.hex(), *(str(f.page) for f in failed)]
+    )
+
+
+def _notes(summary: ReadSummary, reused: set[int]) -> list[PageNote]:
+    """What to tell of a batch's pages; OCR told of its pages one by one."""
+    notes = []
+    for page in summary.pages:
+        if page.page in reused:
+            notes.append(PageNote(page.page, StageState.REUSED, page.engine))
+        elif page.source is PageSource.TEXT:
+            notes.append(PageNote(page.page, StageState.COMPLETED, page.engine))
+    notes += [
+        PageNote(failure.page, StageState.FAILED, ENGINES[failure.source])
+        for failure in summary.failures
+    ]
+    return notes
+
+
+def _as_reused(result: StoredResult) -> StoredResult:
+    summary = ReadSummary.model_validate(result.summary)
+    reused = summary.model_copy(update={"reused": summary.done})
+    return replace(result, summary=reused.model_dump(mode="json"))
+
+
+def _reused_notes(result: StoredResult) -> list[PageNote]:
+    summary = ReadSummary.model_validate(result.summary)
+    return [PageNote(page.page, StageState.REUSED, page.engine) for page in summary.pages]
+
+
+def _result(result: StoredResult) -> ReadBatchResult:
+    summary = ReadSummary.model_validate(result.summary)
+    return ReadBatchResult(
+        output=Artifact(fingerprint=result.fingerprint, blob_id=result.blob_id),
+        pages_done=summary.done,
+        pages_reused=summary.reused,
+        failed=tuple(
+            FailedPage(page=failure.page, problem=failure.problem) for failure in summary.failures
+        ),
+        reused=summary.reused == summary.done and summary.done > 0,
+    )

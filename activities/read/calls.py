@@ -1,0 +1,30 @@
+"""What the engines `read_text` and `read_ocr` are asked and answer.
+
+Pages travel as progress, each as soon as it is read or has failed; the answer holds the rest.
+"""
+
+from muniment.contracts.base import Contract
+from muniment.contracts.documents import DocumentFamily, Page
+from muniment.contracts.read import FailedPage
+
+
+class ReadRequest(Contract):
+    """`pages` are the numbers to read, from 1."""
+
+    media_type: str
+    family: DocumentFamily
+    pages: tuple[int, ...]
+    password: str | None = None
+
+
+class ReadProgress(Contract):
+    """One page is done: either read or failed."""
+
+    page: Page | None = None
+    failed: FailedPage | None = None
+
+
+class ReadOutcome(Contract):
+    """`document` is DoclingDocument JSON, from structured formats only."""
+
+    document: str | None = None

@@ -1,0 +1,45 @@
+"""Gathers what the reading engines report, page by page, on the worker's side."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from activities.read.calls import ReadProgress
+from muniment.contracts.documents import Page, PageBatch
+from muniment.contracts.read import FailedPage
+
+OnPage = Callable[[Page], Awaitable[None]]
+"""Called with each page as soon as it was read, in the order of reading."""
+
+
+class PageCollector:
+    """Pages read and failed so far, and the document that a structured format brought along."""
+
+    def __init__(self, on_page: OnPage | None) -> None:
+        self.document: str | None = None
+        self._on_page = on_page
+        self._pages: dict[int, Page] = {}
+        self._failed: dict[int, FailedPage] = {}
+
+    async def take(self, frame: bytes) -> None:
+        """One ReadProgress as JSON."""
+        progress = ReadProgress.model_validate_json(frame)
+        if progress.failed is not None:
+            self._failed[progress.failed.page] = progress.failed
+        if progress.page is not None:
+            self._pages[progress.page.page] = progress.page
+            if self._on_page is not None:
+                await self._on_page(progress.page)
+
+    def fail(self, page: int, problem: str) -> None:
+        """The page cannot be read."""
+        self._failed[page] = FailedPage(page=page, problem=problem)
+
+    def missing(self, pages: Sequence[int], without: Collection[int] = ()) -> list[int]:
+        """Those of `pages` that are neither read, nor failed, nor left out by the caller."""
+        settled = {*self._pages, *self._failed, *without}
+        return [page for page in pages if page not in settled]
+
+    def result(self) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """Everything, in the pages' order."""
+        pages = tuple(self._pages[number] for number in sorted(self._pages))
+        failed = tuple(self._failed[number] for number in sorted(self._failed))
+        return PageBatch(pages=pages, document=self.document), failed

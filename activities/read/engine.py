@@ -1,0 +1,71 @@
+"""The engines `read_text` and `read_ocr`: pages out of a document, each reported when it is done."""
+
+from collections.abc import Callable
+
+from docling_core.types.doc.document import DoclingDocument
+
+from activities.assemble.export import document_text
+from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
+from activities.read.damage import damage
+from activities.read.ocr import read_image
+from activities.read.page_image import page_images
+from activities.read.pdf_file import open_pdf
+from activities.read.provenance import settle_provenance
+from activities.read.structured import convert
+from activities.read.text_layer import TextLayerReader, parse
+from activities.sandbox.registry import EngineContext, engine
+from muniment.contracts.documents import DocumentFamily, Line, Page, PageSource
+from muniment.contracts.read import FailedPage
+from muniment.errors import DocumentError, UnknownFormat
+
+STRUCTURED_ENGINE = "docling"
+
+
+@engine("read_text")
+def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
+    """Pages by their text layer, or of a structured format, which is converted whole."""
+    if request.family is DocumentFamily.PDF:
+        with context.content.open() as file, open_pdf(file, request.password) as document:
+            parsed = parse(context.content.path, request.password)
+            reader = TextLayerReader(document, parsed)
+            _read_each(request, context, reader.read)
+        return ReadOutcome()
+    if request.family is DocumentFamily.IMAGE:
+        raise UnknownFormat("An image has no text layer.")
+    document = convert(context.content.read(), request.media_type)
+    settle_provenance(document, request.family)
+    _read_each(request, context, lambda number: _structured_page(document, number))
+    return ReadOutcome(document=document.model_dump_json())
+
+
+@engine("read_ocr")
+def read_ocr(request: ReadRequest, context: EngineContext) -> ReadOutcome:
+    """Pages by optical character recognition."""
+    with page_images(context.content, request.family, request.password) as images:
+        _read_each(request, context, lambda number: read_image(number, images.image(number)))
+    return ReadOutcome()
+
+
+def _read_each(request: ReadRequest, context: EngineContext, read: Callable[[int], Page]) -> None:
+    """One bad page fails alone."""
+    for number in request.pages:
+        try:
+            with damage("The page is damaged beyond reading."):
+                progress = ReadProgress(page=read(number))
+        except DocumentError as error:
+            progress = ReadProgress(failed=FailedPage(page=number, problem=error.detail))
+        context.report(progress)
+
+
+def _structured_page(document: DoclingDocument, number: int) -> Page:
+    text = document_text(document, number)
+    size = document.pages[number].size if number in document.pages else None
+    return Page(
+        page=number,
+        width=round(size.width, 2) if size else 0,
+        height=round(size.height, 2) if size else 0,
+        source=PageSource.TEXT,
+        engine=STRUCTURED_ENGINE,
+        text=text,
+        lines=tuple(Line(text=line) for line in text.splitlines() if line.strip()),
+    )

@@ -1,0 +1,144 @@
+"""What reading writes to the job: pages as they are read, and batches when they are done.
+
+Counts come from the outputs, never from adding up: an attempt that is repeated changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.stage import StageRunner, stage_event
+from db.models import now
+from db.queries.events import NewEvent
+from db.queries.jobs import JobRow, write_job
+from db.queries.stages import (
+    READ_PAGE,
+    NewBlob,
+    OutputKey,
+    StoredResult,
+    count_pages,
+    keep_blob,
+    keep_result,
+    write_output,
+)
+from muniment.contracts.base import VersionReference
+from muniment.contracts.jobs import JobEventKind, PageEvent, StageName, StageState
+
+
+@dataclass(frozen=True)
+class PageNote:
+    """A page of which the job's readers are told."""
+
+    page: int
+    state: StageState
+    engine: str
+
+
+class ReadRecord:
+    """Writes outputs, counts and events of the stage `read` of one version."""
+
+    def __init__(self, runner: StageRunner, version: VersionReference) -> None:
+        self._runner = runner
+        self._version = version
+
+    async def keep_page(self, page: PageNote, fingerprint: str, content: bytes) -> None:
+        """Keeps one page of a batch still at work, so that another attempt starts after it."""
+        blob = await self._runner.artifacts.seal(self._version.tenant_id, content)
+        key = OutputKey(self._version, READ_PAGE, page.page)
+        await self._keep(key, StoredResult(fingerprint, blob.blob_id, {}), blob, [page], True)
+
+    async def keep_batch(
+        self,
+        first_page: int,
+        result: StoredResult,
+        blob: NewBlob,
+        notes: Sequence[PageNote],
+        *,
+        is_complete: bool,
+    ) -> StoredResult:
+        """Keeps a batch; under its fingerprint only when every page of it was read."""
+        key = OutputKey(self._version, StageName.READ.value, first_page)
+        return await self._keep(key, result, blob, notes, is_complete)
+
+    async def reuse_batch(
+        self,
+        session: AsyncSession,
+        job: JobRow,
+        first_page: int,
+        result: StoredResult,
+        notes: Sequence[PageNote],
+    ) -> None:
+        """Takes over a batch that was found, within the transaction that found it."""
+        key = OutputKey(self._version, StageName.READ.value, first_page)
+        await write_output(session, key, result)
+        await self._count(session, job, notes)
+
+    async def _keep(
+        self,
+        key: OutputKey,
+        result: StoredResult,
+        blob: NewBlob,
+        notes: Sequence[PageNote],
+        is_complete: bool,
+    ) -> StoredResult:
+        runner, version = self._runner, self._version
+        try:
+            async with runner.transaction(version) as session:
+                job = await runner.relock(session, version)
+                if is_complete:
+                    kept = await keep_result(session, key, result.fingerprint, blob, result.summary)
+                    kept = replace(kept, summary=result.summary)
+                else:
+                    await keep_blob(session, version, blob)
+                    kept = result
+                await write_output(session, key, kept)
+                await self._count(session, job, notes)
+        except BaseException:
+            await runner.discard(version.tenant_id, blob)
+            raise
+        if kept.blob_id != blob.blob_id:
+            await runner.discard(version.tenant_id, blob)
+        return kept
+
+    async def _count(self, session: AsyncSession, job: JobRow, notes: Sequence[PageNote]) -> None:
+        """Counts anew, and ends the stage with its last page."""
+        pages = await count_pages(session, job.id, job.pages.total)
+        over = pages.done + pages.failed
+        stage = job.stage_progress(StageName.READ)
+        stage = stage.model_copy(
+            update={
+                "done": over,
+                "total": max(pages.total, 1),
+                "attempts": max(stage.attempts, 1),
+                "queue": stage.queue or activity.info().task_queue,
+                "started_at": stage.started_at or now(),
+            }
+        )
+        is_over = over >= pages.total
+        if is_over:
+            all_reused = pages.reused >= pages.total
+            stage = stage.model_copy(
+                update={
+                    "state": StageState.REUSED if all_reused else StageState.COMPLETED,
+                    "finished_at": now(),
+                }
+            )
+        job = replace(job.with_stage(stage), pages=pages, degraded=pages.failed > 0)
+        events = [_page_event(job, note) for note in notes]
+        if is_over:
+            events.append(stage_event(stage))
+        await write_job(session, job, events, activity.info().workflow_run_id)
+
+
+def _page_event(job: JobRow, note: PageNote) -> NewEvent:
+    event = PageEvent(
+        page=note.page,
+        state=note.state,
+        queue=activity.info().task_queue,
+        engine=note.engine,
+        pages=job.pages,
+        percent=job.percent,
+    )
+    return NewEvent(JobEventKind.PAGE, event.model_dump(mode="json"))

@@ -1,0 +1,95 @@
+"""Structured formats through docling's backends: a DoclingDocument and its pages as text."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+from docling.backend.abstract_backend import DeclarativeDocumentBackend
+from docling.backend.csv_backend import CsvDocumentBackend
+from docling.backend.email_backend import EmailDocumentBackend
+from docling.backend.html_backend import HTMLDocumentBackend
+from docling.backend.md_backend import MarkdownDocumentBackend
+from docling.backend.msexcel_backend import MsExcelDocumentBackend
+from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
+from docling.backend.msword_backend import MsWordDocumentBackend
+from docling.backend.opendocument_backend import (
+    OdpDocumentBackend,
+    OdsDocumentBackend,
+    OdtDocumentBackend,
+)
+from docling.datamodel.base_models import InputFormat
+from docling.datamodel.document import InputDocument
+from docling_core.types.doc.document import DoclingDocument
+
+from activities.inspect import file_type
+from activities.read.damage import damage
+from activities.read.html_depth import refuse_deep_html
+from activities.read.plain_text import plain_document
+from activities.read.text_encoding import decode_text
+from muniment.errors import DamagedDocument, UnknownFormat
+
+Backend = type[DeclarativeDocumentBackend]
+
+
+def _as_utf8(data: bytes) -> bytes:
+    return decode_text(data).encode()
+
+
+def _as_marked_utf8(data: bytes) -> bytes:
+    """HTML may declare its encoding, wrongly; a byte-order mark outweighs the declaration.
+
+    What is neither UTF nor ASCII is left to the parser, which reads the declaration.
+    """
+    text = decode_text(data)
+    refuse_deep_html(text)
+    wide_or_utf8 = "�" not in text and (b"\0" in data or _is_utf8(data))
+    return b"\xef\xbb\xbf" + text.encode() if wide_or_utf8 else data
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _as_is(data: bytes) -> bytes:
+    return data
+
+
+_BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
+    file_type.DOCX.media_type: (InputFormat.DOCX, MsWordDocumentBackend, _as_is),
+    file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
+    file_type.XLSX.media_type: (InputFormat.XLSX, MsExcelDocumentBackend, _as_is),
+    file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
+    file_type.ODP.media_type: (InputFormat.ODP, OdpDocumentBackend, _as_is),
+    file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),
+    file_type.HTML.media_type: (InputFormat.HTML, HTMLDocumentBackend, _as_marked_utf8),
+    file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
+    file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
+    file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),
+}
+_PLAIN = frozenset(kind.media_type for kind in (file_type.TEXT, file_type.JSON, file_type.XML))
+
+
+def convert(data: bytes, media_type: str) -> DoclingDocument:
+    """The document that the format's backend makes; DamagedDocument when it cannot."""
+    if media_type in _PLAIN:
+        return plain_document(decode_text(data))
+    if media_type not in _BACKENDS:
+        raise UnknownFormat(f"No engine reads {media_type}.")
+    input_format, backend, prepare = _BACKENDS[media_type]
+    with damage("The document is damaged beyond reading."):
+        source = InputDocument(
+            path_or_stream=BytesIO(prepare(data)),
+            format=input_format,
+            backend=backend,
+            filename=f"document.{input_format.value}",
+        )
+        if not source.valid:
+            raise DamagedDocument("The document is damaged beyond reading.")
+        made = source._backend
+        if not isinstance(made, DeclarativeDocumentBackend) or not made.is_valid():
+            raise DamagedDocument("The document is damaged beyond reading.")
+        document: DoclingDocument = made.convert()
+    return document

@@ -1,0 +1,57 @@
+"""Carries errors across the border: which classes may cross, and what a process's end means."""
+
+import signal
+from collections.abc import Iterator
+
+from activities.sandbox.calls import Ended, Failure
+from activities.sandbox.limits import MEBIBYTE, Limits
+from muniment.errors import (
+    ConfigurationError,
+    DocumentError,
+    EngineCrashed,
+    EngineError,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    MunimentError,
+)
+
+
+def _with_subclasses(base: type[MunimentError]) -> Iterator[type[MunimentError]]:
+    yield base
+    for subclass in base.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+_CROSSING: dict[str, type[MunimentError]] = {
+    error.problem: error
+    for base in (DocumentError, EngineError, ConfigurationError)
+    for error in _with_subclasses(base)
+}
+"""Only what an engine has a right to say: about the document, itself, or how it is set up."""
+
+
+def failure_of_error(error: MunimentError) -> Failure:
+    """The error as it travels."""
+    return Failure(problem=error.problem, detail=error.detail, remedy=error.remedy)
+
+
+def error_of_failure(failure: Failure) -> MunimentError:
+    """The error as it was raised; EngineCrashed for a class that has no business here."""
+    error = _CROSSING.get(failure.problem)
+    if error is None:
+        return EngineCrashed("The engine failed in a way it has no right to.")
+    return error(failure.detail, remedy=failure.remedy)
+
+
+def error_of_end(ended: Ended, limits: Limits) -> EngineError:
+    """Why a process ended without an answer."""
+    if ended.signal == signal.SIGXCPU:
+        return EngineTimedOut(f"The engine used up its {limits.cpu_seconds} s of computing.")
+    if ended.signal == signal.SIGKILL:
+        # Nobody here killed it: that leaves the kernel, which does so when memory runs out.
+        return EngineOutOfMemory(
+            f"The engine was killed at {ended.peak_memory_bytes // MEBIBYTE} MiB of memory."
+        )
+    if ended.signal is not None:
+        return EngineCrashed(f"The engine died of {signal.Signals(ended.signal).name}.")
+    return EngineCrashed(f"The engine ended with code {ended.exit_code} and without an answer.")

@@ -1,0 +1,77 @@
+"""What can be asked: a search, or a question to be answered."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, JsonValue
+
+from muniment.contracts.base import Contract
+
+MAX_QUERY_CHARACTERS = 10_000
+MAX_TOP_K = 100
+
+
+def _storable(query: str) -> str:
+    """PostgreSQL's text cannot hold NUL, which is no part of a word."""
+    cleaned = query.replace("\0", " ")
+    if not cleaned.strip():
+        raise ValueError("the query is empty")
+    return cleaned
+
+
+Query = Annotated[
+    str, Field(min_length=1, max_length=MAX_QUERY_CHARACTERS), AfterValidator(_storable)
+]
+
+
+class SearchMode(StrEnum):
+    HYBRID = "hybrid"
+    LEXICAL = "lexical"
+    VECTOR = "vector"
+
+
+class FusionMethod(StrEnum):
+    """How the two lists become one: `minmax`, a weighted sum of scores scaled to 0–1 within each
+    list, or `rrf`, weighted reciprocal ranks with k = 60 (Cormack et al. 2009)."""
+
+    MINMAX = "minmax"
+    RRF = "rrf"
+
+
+class Fusion(Contract):
+    """`alpha` is the weight of vectors, 0–1; words have the rest."""
+
+    method: FusionMethod = FusionMethod.MINMAX
+    alpha: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class SearchRequest(Contract):
+    """`collection` is an id or a name; `filter` is documented in retrieval/filters.py."""
+
+    query: Query
+    mode: SearchMode = SearchMode.HYBRID
+    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
+    collection: str | None = Field(default=None, max_length=200)
+    filter: dict[str, JsonValue] = Field(default_factory=dict, max_length=50)
+    fusion: Fusion = Fusion()
+    rerank: bool = False
+    explain: bool = False
+
+
+class Generate(StrEnum):
+    """Who words the answer: `extractive` quotes sentences, `llm` asks a language model, `auto` takes
+    a language model where one is configured."""
+
+    AUTO = "auto"
+    EXTRACTIVE = "extractive"
+    LLM = "llm"
+
+
+class QuestionRequest(Contract):
+    """`top_k` passages are read for the answer."""
+
+    query: Query
+    top_k: int = Field(default=8, ge=1, le=MAX_TOP_K)
+    collection: str | None = Field(default=None, max_length=200)
+    filter: dict[str, JsonValue] = Field(default_factory=dict, max_length=50)
+    generate: Generate = Generate.AUTO

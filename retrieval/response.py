@@ -1,0 +1,119 @@
+"""What is answered: hits with their places, answers with their citations."""
+
+from typing import Literal
+from uuid import UUID
+
+from muniment.contracts.base import Contract
+from muniment.contracts.documents import PageBox
+from retrieval.request import SearchMode
+
+
+class HitScores(Contract):
+    """BM25, cosine and the reranker's score; null where that part did not rank the passage."""
+
+    lexical: float | None
+    vector: float | None
+    rerank: float | None = None
+
+
+class HitExplanation(Contract):
+    """Ranks from 1 in each list, null where absent, and what each list gave to `score`."""
+
+    lexical_rank: int | None
+    vector_rank: int | None
+    lexical_part: float
+    vector_part: float
+
+
+class SearchHit(Contract):
+    """`highlights` are [start, end) code points in `text`. `score` orders the hits; its scale is that
+    of the fusion in hybrid mode, BM25 or cosine in the others."""
+
+    chunk_id: UUID
+    file_id: UUID
+    version: int
+    name: str
+    text: str
+    headings: tuple[str, ...]
+    highlights: tuple[tuple[int, int], ...]
+    score: float
+    pages: tuple[int, ...]
+    boxes: tuple[PageBox, ...]
+    scores: HitScores
+    explanation: HitExplanation | None = None
+
+
+class SearchResponse(Contract):
+    """`degraded` when something that was asked for did not take part; `reasons` say what.
+    `truncated` when not everything was considered."""
+
+    data: tuple[SearchHit, ...]
+    mode_used: SearchMode
+    degraded: bool
+    reasons: tuple[str, ...] = ()
+    truncated: bool
+    timings_ms: dict[str, float]
+
+
+class Citation(Contract):
+    """`quote` stands in the chunk's text exactly so. `page` is the page it stands on (or begins on);
+    `boxes` lie on that page. `verified` only after both were checked against the stored text."""
+
+    n: int
+    chunk_id: UUID
+    file_id: UUID
+    version: int
+    name: str
+    page: int | None
+    boxes: tuple[PageBox, ...]
+    quote: str
+    verified: bool
+
+
+class TokenCount(Contract):
+    """Tokens that a language model read and wrote; 0 when none took part."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+class AnswerMeta(Contract):
+    model: str
+    mode: SearchMode
+    cached: bool
+    degraded: bool
+    reasons: tuple[str, ...]
+    timings_ms: dict[str, float]
+    tokens: TokenCount
+
+
+class Answer(Contract):
+    """`citations` are numbered as the marks [n] in `answer`; without any, nothing was found.
+    `sources` are the passages that were read."""
+
+    answer: str
+    citations: tuple[Citation, ...]
+    sources: tuple[SearchHit, ...]
+    meta: AnswerMeta
+
+
+class TokenEvent(Contract):
+    """A further piece of the answer; all pieces joined are the answer."""
+
+    event: Literal["token"] = "token"
+    text: str
+
+
+class CitationEvent(Contract):
+    event: Literal["citation"] = "citation"
+    citation: Citation
+
+
+class DoneEvent(Contract):
+    """The whole answer once more: the last event."""
+
+    event: Literal["done"] = "done"
+    answer: Answer
+
+
+AnswerEvent = TokenEvent | CitationEvent | DoneEvent

@@ -1,0 +1,189 @@
+"""One search: words and meaning side by side, fused, then read as the caller may read it now."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from pydantic import TypeAdapter
+
+from db.queries import search as queries
+from db.session import Access, Database
+from muniment.contracts.documents import PageBox
+from retrieval.filters import parse_filter
+from retrieval.fusion import Fused, fuse, ranks
+from retrieval.highlighting import highlight_ranges
+from retrieval.lexical import search_words
+from retrieval.request import Fusion, SearchMode, SearchRequest
+from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
+from retrieval.timing import Timings
+from retrieval.vector import QueryEmbedder, VectorsUnavailable, embed, search_vectors
+
+NO_RERANKER = "no reranker is installed: the order is that of the fusion"
+
+_log = structlog.get_logger(__name__)
+_boxes = TypeAdapter(tuple[PageBox, ...])
+
+
+@dataclass
+class _Candidates:
+    """What each list found, and what did not take part."""
+
+    lexical: dict[UUID, float] = field(default_factory=dict)
+    vector: dict[UUID, float] = field(default_factory=dict)
+    truncated: bool = False
+    mode_used: SearchMode = SearchMode.HYBRID
+    reasons: list[str] = field(default_factory=list)
+
+
+class Searcher:
+    """Searches of all tenants; holds nothing of any.
+
+    Without an embedder, or when it fails, words alone answer, and the response says `degraded`.
+    """
+
+    def __init__(self, database: Database, embedder: QueryEmbedder | None) -> None:
+        self._database = database
+        self._embedder = embedder
+
+    async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
+        """The best `top_k` passages. InvalidRequest for a filter that means nothing;
+        DatabaseUnavailable when PostgreSQL does not answer."""
+        timings = Timings()
+        wanted = parse_filter(request.filter, request.collection)
+        candidates = await self._candidates(access, request, wanted, timings)
+        fusion = _fusion_of(request.fusion, candidates.mode_used)
+        fused = fuse(candidates.lexical, candidates.vector, fusion)
+        with timings.measure("passages"):
+            hits = await self._hits(access, request, wanted, candidates, fused)
+        if request.rerank:
+            candidates.reasons.append(NO_RERANKER)
+        return SearchResponse(
+            data=hits,
+            mode_used=candidates.mode_used,
+            degraded=bool(candidates.reasons),
+            reasons=tuple(candidates.reasons),
+            truncated=candidates.truncated,
+            timings_ms=timings.finish(),
+        )
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]] | None:
+        """Vectors of length 1 for scoring against a question's; None when there are none to be had."""
+        if self._embedder is None or not texts:
+            return None
+        try:
+            vectors = await embed(self._embedder, texts)
+        except VectorsUnavailable as error:
+            _log.warning("embedding_unavailable", reason=error.detail)
+            return None
+        return [[float(value) for value in vector] for vector in vectors]
+
+    async def _candidates(
+        self,
+        access: Access,
+        request: SearchRequest,
+        wanted: queries.FileFilter,
+        timings: Timings,
+    ) -> _Candidates:
+        found = _Candidates(mode_used=request.mode)
+
+        async def by_words() -> None:
+            with timings.measure("lexical"):
+                result = await search_words(self._database, access, request.query, wanted)
+            found.lexical, found.truncated = result.scores, result.truncated
+
+        async def by_meaning() -> None:
+            try:
+                found.vector = await self._by_meaning(access, request.query, wanted, timings)
+            except VectorsUnavailable as error:
+                _log.warning("search_degraded", reason=error.detail)
+                found.mode_used = SearchMode.LEXICAL
+                found.reasons.append(f"search by meaning took no part: {error.detail}")
+
+        if request.mode is SearchMode.HYBRID:
+            await asyncio.gather(by_words(), by_meaning())
+        elif request.mode is SearchMode.VECTOR:
+            await by_meaning()
+        if request.mode is not SearchMode.HYBRID and found.mode_used is SearchMode.LEXICAL:
+            await by_words()
+        return found
+
+    async def _by_meaning(
+        self, access: Access, query: str, wanted: queries.FileFilter, timings: Timings
+    ) -> dict[UUID, float]:
+        if self._embedder is None:
+            raise VectorsUnavailable("no embedder is configured")
+        with timings.measure("embed"):
+            vector = (await embed(self._embedder, [query]))[0]
+        with timings.measure("vector"):
+            return await search_vectors(self._database, access, self._embedder, vector, wanted)
+
+    async def _hits(
+        self,
+        access: Access,
+        request: SearchRequest,
+        wanted: queries.FileFilter,
+        candidates: _Candidates,
+        fused: dict[UUID, Fused],
+    ) -> tuple[SearchHit, ...]:
+        order = list(fused)[: request.top_k]
+        if not order:
+            return ()
+        async with self._database.transaction(access) as session:
+            await queries.prepare_for_search(session)
+            found = await queries.passages(session, order, request.query, wanted)
+        explanations = _explanations(candidates, fused) if request.explain else {}
+        return tuple(
+            _hit(found[chunk_id], candidates, fused[chunk_id], explanations.get(chunk_id))
+            for chunk_id in order
+            if chunk_id in found
+        )
+
+
+def _fusion_of(asked: Fusion, mode: SearchMode) -> Fusion:
+    """One list alone orders the hits where only one took part, whatever the weights."""
+    alpha = {SearchMode.LEXICAL: 0.0, SearchMode.VECTOR: 1.0}.get(mode, asked.alpha)
+    return Fusion(method=asked.method, alpha=alpha)
+
+
+def _hit(
+    passage: queries.FoundPassage,
+    candidates: _Candidates,
+    fused: Fused,
+    explanation: HitExplanation | None,
+) -> SearchHit:
+    lexical = candidates.lexical.get(passage.chunk_id)
+    vector = candidates.vector.get(passage.chunk_id)
+    score = {
+        SearchMode.HYBRID: fused.score,
+        SearchMode.LEXICAL: lexical,
+        SearchMode.VECTOR: vector,
+    }[candidates.mode_used]
+    return SearchHit(
+        chunk_id=passage.chunk_id,
+        file_id=passage.file_id,
+        version=passage.version,
+        name=passage.name,
+        text=passage.text,
+        headings=passage.headings,
+        highlights=highlight_ranges(passage.text, passage.marked_text),
+        score=score if score is not None else 0.0,
+        pages=passage.pages,
+        boxes=_boxes.validate_python(passage.boxes),
+        scores=HitScores(lexical=lexical, vector=vector),
+        explanation=explanation,
+    )
+
+
+def _explanations(candidates: _Candidates, fused: dict[UUID, Fused]) -> dict[UUID, HitExplanation]:
+    by_words, by_vector = ranks(candidates.lexical), ranks(candidates.vector)
+    return {
+        chunk_id: HitExplanation(
+            lexical_rank=by_words.get(chunk_id),
+            vector_rank=by_vector.get(chunk_id),
+            lexical_part=parts.lexical,
+            vector_part=parts.vector,
+        )
+        for chunk_id, parts in fused.items()
+    }

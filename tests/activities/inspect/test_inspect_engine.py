@@ -1,0 +1,129 @@
+"""What `inspect` finds out about documents, and how it refuses those that cannot be read."""
+
+import io
+import zipfile
+
+import pytest
+
+from activities.inspect.archive import open_package
+from muniment.contracts.documents import DocumentFamily, PageSource
+from muniment.errors import (
+    DamagedDocument,
+    DocumentError,
+    EmptyFile,
+    EncryptedDocument,
+    LimitExceeded,
+    NoPages,
+    UnknownFormat,
+    WrongType,
+)
+from tests.activities.made_documents import (
+    SAMPLES,
+    inspected,
+    pdf,
+    picture,
+    presentation,
+    word_document,
+    workbook,
+)
+
+TEXT_PDF = pdf([[(72, 700, 12, "A page with a text layer")], []])
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "family", "pages"),
+    [
+        (TEXT_PDF, "a.pdf", DocumentFamily.PDF, 2),
+        (picture(["x"]), "a.png", DocumentFamily.IMAGE, 1),
+        (picture(["x"], form="TIFF"), "a.tif", DocumentFamily.IMAGE, 1),
+        (word_document(), "a.docx", DocumentFamily.WORD, 1),
+        (presentation(3), "a.pptx", DocumentFamily.PRESENTATION, 3),
+        (workbook(), "a.xlsx", DocumentFamily.SPREADSHEET, 2),
+        (b"<html><title>T</title><body>x</body></html>", "a.html", DocumentFamily.HTML, 1),
+        (b"# Title\n\ntext\n", "a.md", DocumentFamily.MARKDOWN, 1),
+        (b"a,b\n1,2\n", "a.csv", DocumentFamily.SPREADSHEET, 1),
+        ("Schöne Grüße".encode("cp1252"), "a.txt", DocumentFamily.TEXT, 1),
+    ],
+)
+def test_family_and_page_count(data: bytes, name: str, family: DocumentFamily, pages: int) -> None:
+    plan = inspected(data, name)
+    assert (plan.family, plan.page_count) == (family, pages)
+    assert [page.page for page in plan.pages] == list(range(1, pages + 1))
+
+
+def test_the_content_decides_where_the_name_says_nothing() -> None:
+    assert inspected(TEXT_PDF, "unnamed").media_type == "application/pdf"
+    assert inspected(b"just some words\n" * 10, "unnamed").media_type == "text/plain"
+
+
+def test_images_may_bear_one_anothers_names() -> None:
+    assert inspected(picture(["x"]), "a.jpg").media_type == "image/png"
+
+
+def test_a_scan_is_planned_for_ocr_and_text_is_not(shared_data: object) -> None:
+    text = inspected((SAMPLES / "pdf/senate-expenditures.pdf").read_bytes(), "a.pdf")
+    assert {page.source for page in text.pages} == {PageSource.TEXT}
+    scan = f"{shared_data}/documents/ocr-derived/wp-garbage-text-layer.pdf"
+    with open(scan, "rb") as file:
+        garbage = inspected(file.read(), "a.pdf")
+    assert {page.source for page in garbage.pages} == {PageSource.OCR}
+
+
+def test_metadata_is_taken_along_and_cleaned() -> None:
+    assert inspected(word_document(), "a.docx").title == "Rules of the archive"
+    html = "<title>Two\u202e\nlines\x07</title>".encode()
+    assert inspected(html, "a.html").title == "Two lines"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "error"),
+    [
+        (b"", "a.pdf", EmptyFile),
+        (b"\x00\x01\x02\x03" * 100, "a.bin", UnknownFormat),
+        (b"\x7fELF\x02\x01\x01" + bytes(500), "a.pdf", WrongType),
+        (b"only text, no document\n", "a.docx", WrongType),
+        (picture(["x"]), "a.pdf", WrongType),
+        (TEXT_PDF, "a.txt", WrongType),
+        (TEXT_PDF[: len(TEXT_PDF) // 2], "a.pdf", DamagedDocument),
+        (word_document()[:3000], "a.docx", DamagedDocument),
+        (picture(["x"])[:600], "a.png", DamagedDocument),
+        (pdf([]), "a.pdf", NoPages),
+        (b"{\\rtf1 old}", "a.rtf", UnknownFormat),
+    ],
+)
+def test_refusals(data: bytes, name: str, error: type[DocumentError]) -> None:
+    with pytest.raises(error) as raised:
+        inspected(data, name)
+    assert raised.value.detail
+    assert raised.value.remedy
+
+
+def test_an_encrypted_pdf_needs_its_password() -> None:
+    data = (SAMPLES / "pdf/encrypted.pdf").read_bytes()
+    with pytest.raises(EncryptedDocument, match="needs a password"):
+        inspected(data, "a.pdf")
+    with pytest.raises(EncryptedDocument, match="does not open"):
+        inspected(data, "a.pdf", password="wrong")
+    assert inspected(data, "a.pdf", password="openpassword").page_count == 1
+
+
+def _package(entries: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, data in entries.items():
+            package.writestr(name, data)
+    return out.getvalue()
+
+
+def test_a_package_that_swells_beyond_measure_is_refused() -> None:
+    bomb = _package({"[Content_Types].xml": b"<x/>", "word/document.xml": bytes(20 * 1024**2)})
+    with pytest.raises(LimitExceeded, match="100 times"):
+        inspected(bomb, "a.docx")
+
+
+def test_overlapping_entries_are_refused() -> None:
+    data = bytearray(_package({"a": b"x" * 1000, "b": b"y" * 1000}))
+    second = data.rindex(b"PK\x01\x02")
+    data[second + 42 : second + 46] = bytes(4)  # the second entry now starts where the first does
+    with pytest.raises(LimitExceeded, match="overlap"), open_package(io.BytesIO(data)):
+        pass

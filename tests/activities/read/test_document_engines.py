@@ -1,0 +1,172 @@
+"""The engines through the sandbox, as the activities call them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from activities.assemble.export import to_text
+from activities.engines import ENGINE_VERSIONS, PRELOAD, DocumentEngines
+from activities.sandbox import Sandbox
+from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
+from muniment.errors import DocumentError, EncryptedDocument, EngineError
+from tests.activities.made_documents import SAMPLES, pdf, picture, word_document
+
+SECONDS_PER_DOCUMENT = 60
+SAMPLED_EVERY = 12
+"""Of the malformed files a fixed share is read in every run, all of them by `-m slow`."""
+
+
+@asynccontextmanager
+async def _engines() -> AsyncIterator[DocumentEngines]:
+    async with Sandbox(concurrency=2, preload=PRELOAD) as sandbox:
+        await sandbox.ready()
+        yield DocumentEngines(sandbox)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def engines(runner: asyncio.Runner) -> Iterator[DocumentEngines]:
+    """One warm sandbox for the module: the template takes seconds to load its engines."""
+    context: AbstractAsyncContextManager[DocumentEngines] = _engines()
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))
+
+
+async def read_whole(engines: DocumentEngines, content: Path | bytes, name: str) -> str:
+    """The way of a document through all stages, as the workflow has it."""
+    plan = await engines.inspect(content, declared_media_type="", name=name)
+    batches = []
+    for source, read in ((PageSource.TEXT, engines.read_text), (PageSource.OCR, engines.read_ocr)):
+        numbers = [page.page for page in plan.pages if page.source is source]
+        if numbers:
+            batch, _ = await read(content, plan, numbers[:8])
+            batches.append(batch)
+    return await engines.assemble(plan, batches, name=name)
+
+
+def test_documents_become_text(
+    runner: asyncio.Runner, engines: DocumentEngines, tmp_path: Path
+) -> None:
+    file = tmp_path / "document"
+    file.write_bytes(word_document())
+    assert "muniment room" in to_text(runner.run(read_whole(engines, file, "rules.docx")))
+    scan = picture(["A scanned page"])
+    assert to_text(runner.run(read_whole(engines, scan, "a.png"))) == "A scanned page"
+
+
+def test_pages_are_handed_over_as_they_are_read(
+    runner: asyncio.Runner, engines: DocumentEngines
+) -> None:
+    content = pdf([[(72, 700, 12, f"page number {number}")] for number in range(1, 6)])
+    seen: list[Page] = []
+
+    async def on_page(page: Page) -> None:
+        seen.append(page)
+
+    async def scenario() -> tuple[DocumentPlan, PageBatch]:
+        plan = await engines.inspect(content, declared_media_type="", name="a.pdf")
+        batch, failed = await engines.read_text(content, plan, [2, 4], on_page=on_page)
+        assert failed == ()
+        return plan, batch
+
+    plan, batch = runner.run(scenario())
+    assert plan.page_count == 5
+    assert [page.text for page in seen] == ["page number 2", "page number 4"]
+    assert batch.pages == tuple(seen)
+
+
+def test_a_page_that_is_not_there_fails_alone(
+    runner: asyncio.Runner, engines: DocumentEngines
+) -> None:
+    content = pdf([[(72, 700, 12, "the only page")]])
+
+    async def scenario() -> None:
+        plan = await engines.inspect(content, declared_media_type="", name="a.pdf")
+        batch, failed = await engines.read_text(content, plan, [1, 7])
+        assert [page.page for page in batch.pages] == [1]
+        assert [(page.page, page.problem) for page in failed] == [
+            (7, "The page is damaged beyond reading.")
+        ]
+
+    runner.run(scenario())
+
+
+def test_a_password_opens_an_encrypted_document(
+    runner: asyncio.Runner, engines: DocumentEngines
+) -> None:
+    content = SAMPLES / "pdf/encrypted.pdf"
+
+    async def scenario() -> None:
+        with pytest.raises(EncryptedDocument):
+            await engines.inspect(content, declared_media_type="", name="a.pdf")
+        plan = await engines.inspect(
+            content, declared_media_type="", name="a.pdf", password="openpassword"
+        )
+        batch, _ = await engines.read_text(content, plan, [1], password="openpassword")
+        assert "Stet clita" in batch.pages[0].text
+        assert batch.pages[0].engine == "docling-parse"
+
+    runner.run(scenario())
+
+
+def test_every_engine_has_a_version_that_names_its_libraries() -> None:
+    assert {"inspect", "read_text", "read_ocr", "assemble"} <= set(ENGINE_VERSIONS)
+    assert "docling-parse-" in ENGINE_VERSIONS["read_text"]
+
+
+def test_malformed_documents_are_read_or_refused(
+    runner: asyncio.Runner, engines: DocumentEngines, shared_data: Path
+) -> None:
+    files = sorted(path for path in (shared_data / "malformed").rglob("*") if path.is_file())
+    _read_or_refuse_all(runner, engines, files[::SAMPLED_EVERY])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_all_malformed_documents_are_read_or_refused(
+    runner: asyncio.Runner, engines: DocumentEngines, shared_data: Path
+) -> None:
+    files = sorted(path for path in (shared_data / "malformed").rglob("*") if path.is_file())
+    _read_or_refuse_all(runner, engines, files)
+
+
+def _read_or_refuse_all(
+    runner: asyncio.Runner, engines: DocumentEngines, files: list[Path]
+) -> None:
+    """None hangs, none ends the sandbox, and what an engine dies of is a matter of that file."""
+    assert files
+    outcomes: dict[str, str] = {}
+
+    async def one(path: Path) -> None:
+        try:
+            async with asyncio.timeout(SECONDS_PER_DOCUMENT):
+                await read_whole(engines, path, path.name)
+            outcomes[path.name] = "read"
+        except DocumentError as error:
+            outcomes[path.name] = error.problem
+        except (EngineError, TimeoutError) as error:
+            outcomes[path.name] = f"engine: {type(error).__name__}: {error}"
+
+    async def all_of_them() -> None:
+        waiting = asyncio.Queue[Path]()
+        for path in files:
+            waiting.put_nowait(path)
+
+        async def work() -> None:
+            while not waiting.empty():
+                await one(waiting.get_nowait())
+
+        await asyncio.gather(work(), work())
+        await read_whole(engines, b"still alive", "a.txt")
+
+    runner.run(all_of_them())
+    troubled = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("engine")}
+    assert not troubled

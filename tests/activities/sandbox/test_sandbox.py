@@ -1,0 +1,257 @@
+"""What the sandbox promises its callers, whatever an engine does."""
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
+from muniment.errors import (
+    ConfigurationError,
+    EncryptedDocument,
+    EngineCrashed,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    LimitExceeded,
+)
+from tests.activities.sandbox.engines_for_tests import Outcome, Task
+
+PRELOAD = ("tests.activities.sandbox.engines_for_tests",)
+
+
+@pytest.fixture(autouse=True)
+def _engines_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template is a process of its own: it finds the tests' engines by the search path."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+def in_sandbox(
+    scenario: Callable[[Sandbox], Awaitable[None]], *, concurrency: int = 2, seconds: float = 40
+) -> None:
+    async def run() -> None:
+        async with (
+            asyncio.timeout(seconds),
+            Sandbox(concurrency=concurrency, preload=PRELOAD) as it,
+        ):
+            await scenario(it)
+
+    asyncio.run(run())
+
+
+def call(engine: str, number: int = 0) -> EngineCall[Outcome]:
+    return EngineCall(engine, Task(number=number), Outcome)
+
+
+async def gone(process_id: int, within_seconds: float) -> bool:
+    deadline = time.monotonic() + within_seconds
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE:
+                return True  # dead; whether it was reaped is the matter of its parent
+        except psutil.NoSuchProcess:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+class Progress:
+    """Keeps what was reported, and says when the first came."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.first = asyncio.Event()
+
+    async def __call__(self, frame: bytes) -> None:
+        self.outcomes.append(Outcome.model_validate_json(frame))
+        self.first.set()
+
+
+def test_an_engine_gets_its_request_and_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "document"
+    file.write_text("from a file")
+
+    async def scenario(sandbox: Sandbox) -> None:
+        from_bytes = await sandbox.run(call("echo", 7), content=b"from memory")
+        assert from_bytes == Outcome(number=7, text="from memory")
+        from_file = await sandbox.run(call("echo"), content=file)
+        assert from_file.text == "from a file"
+
+    in_sandbox(scenario)
+
+
+def test_progress_arrives_in_order_and_before_the_result() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        progress = Progress()
+        await sandbox.run(call("count", 500), on_progress=progress)
+        assert [outcome.number for outcome in progress.outcomes] == list(range(500))
+
+    in_sandbox(scenario)
+
+
+def test_what_an_engine_raises_is_raised_here() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        with pytest.raises(EncryptedDocument) as raised:
+            await sandbox.run(call("refuse"))
+        assert (raised.value.detail, raised.value.remedy) == ("A password is needed.", "Send it.")
+        with pytest.raises(ConfigurationError):
+            await sandbox.run(call("unheard-of"))
+        with pytest.raises(ConfigurationError):
+            await sandbox.run(call("echo"))
+
+    in_sandbox(scenario)
+
+
+def test_an_unexpected_error_tells_its_type_and_place_but_not_its_message() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        with pytest.raises(EngineCrashed, match=r"KeyError at engines_for_tests\.py") as raised:
+            await sandbox.run(call("blunder"))
+        assert "secret" not in raised.value.detail
+
+    in_sandbox(scenario)
+
+
+def test_a_crash_fails_its_own_call_only() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        other = asyncio.create_task(sandbox.run(call("sleep", 1)))
+        with pytest.raises(EngineCrashed, match="SIGSEGV"):
+            await sandbox.run(call("segfault"))
+        await other
+        await sandbox.run(call("count"))
+
+    in_sandbox(scenario)
+
+
+def test_limits_of_time_memory_and_output_end_a_call() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        with pytest.raises(EngineTimedOut, match=r"0\.2 s"):
+            await sandbox.run(call("sleep", 60), limits=Limits(wall_seconds=0.2))
+        with pytest.raises(EngineTimedOut, match="computing"):
+            await sandbox.run(call("spin"), limits=Limits(cpu_seconds=1))
+        with pytest.raises(EngineOutOfMemory):
+            await sandbox.run(
+                call("swell", 100 * MEBIBYTE), limits=Limits(memory_bytes=50 * MEBIBYTE)
+            )
+        with pytest.raises(LimitExceeded, match="bytes"):
+            await sandbox.run(call("swell", 3 * MEBIBYTE), limits=Limits(output_bytes=2 * MEBIBYTE))
+
+    in_sandbox(scenario)
+
+
+def test_cancellation_kills_the_whole_group_at_once_and_frees_the_slot() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        progress = Progress()
+        task = asyncio.create_task(sandbox.run(call("fork_and_sleep", 60), on_progress=progress))
+        await progress.first.wait()
+        cancelled_at = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - cancelled_at < 1
+        assert await gone(progress.outcomes[0].number, within_seconds=1)
+        await sandbox.run(call("count"))
+
+    in_sandbox(scenario, concurrency=1)
+
+
+def test_no_more_calls_run_at_once_than_allowed() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        await sandbox.ready()
+        started = time.monotonic()
+        await asyncio.gather(*(sandbox.run(call("sleep", 1)) for _ in range(4)))
+        assert 2 <= time.monotonic() - started < 3.5
+
+    in_sandbox(scenario)
+
+
+def test_a_dead_template_fails_its_calls_and_is_replaced() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        progress = Progress()
+        task = asyncio.create_task(sandbox.run(call("sleep", 60), on_progress=progress))
+        await progress.first.wait()
+        child = psutil.Process(progress.outcomes[0].number)
+        os.kill(child.ppid(), signal.SIGKILL)
+        with pytest.raises(EngineCrashed):
+            await task
+        assert await gone(child.pid, within_seconds=2)
+        assert (await sandbox.run(call("count", 3))).number == 3
+
+    in_sandbox(scenario)
+
+
+def test_closing_ends_every_process() -> None:
+    async def run() -> None:
+        progress = Progress()
+        async with Sandbox(concurrency=1, preload=PRELOAD) as sandbox:
+            task = asyncio.create_task(sandbox.run(call("sleep", 60), on_progress=progress))
+            await progress.first.wait()
+            child = psutil.Process(progress.outcomes[0].number)
+            template_id = child.ppid()
+        with pytest.raises(EngineCrashed):
+            await task
+        assert await gone(child.pid, within_seconds=2)
+        assert await gone(template_id, within_seconds=2)
+
+    asyncio.run(run())
+
+
+def test_a_template_that_cannot_load_says_so_at_the_first_call() -> None:
+    async def run() -> None:
+        async with Sandbox(concurrency=1, preload=["tests.no_such_module"]) as sandbox:
+            with pytest.raises(EngineCrashed, match="did not start"):
+                await sandbox.run(call("count"))
+
+    asyncio.run(run())
+
+
+def test_an_engine_sees_no_secrets_no_foreign_descriptors_and_writes_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUNIMENT_DATABASE__PASSWORD", "hidden")
+    target = tmp_path / "left-behind"
+
+    async def scenario(sandbox: Sandbox) -> None:
+        seen = await sandbox.run(call("environment"), content=b"document")
+        assert "MUNIMENT" not in seen.text
+        # standard streams, request, content, pipe, and the listing's own
+        assert seen.number <= 7
+        written = await sandbox.run(call("write"), content=str(target).encode())
+        assert written.number == errno.EFBIG
+        assert not target.exists() or target.stat().st_size == 0
+
+    in_sandbox(scenario)
+
+
+WORKER = """
+import asyncio
+from activities.sandbox import EngineCall, Sandbox
+from tests.activities.sandbox.engines_for_tests import Outcome, Task
+
+async def main():
+    async def tell(frame):
+        print(Outcome.model_validate_json(frame).number, flush=True)
+
+    async with Sandbox(concurrency=1, preload=["tests.activities.sandbox.engines_for_tests"]) as it:
+        await it.run(EngineCall("sleep", Task(number=60), Outcome), on_progress=tell)
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_survives_a_worker_that_is_killed() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True)
+    with worker:
+        assert worker.stdout is not None
+        child = psutil.Process(int(worker.stdout.readline()))
+        template_id = child.ppid()
+        worker.kill()
+    assert asyncio.run(gone(child.pid, within_seconds=5))
+    assert asyncio.run(gone(template_id, within_seconds=5))

@@ -1,0 +1,133 @@
+"""The virus scan against a real clamd with a database of the test's own."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from activities.scan.activity import verdict_of_answer
+from activities.scan.clamd import Clamd, ScannerVersion, parse_version
+from muniment.contracts.scan import ScanState
+from muniment.errors import ScannerUnavailable
+
+EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+"""Assembled here, so that no scanner takes offence at this file."""
+
+FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def clamd_socket() -> Iterator[str]:
+    """clamd with the EICAR signature alone, a stream limit of 1 MiB, and limits that alert."""
+    binary = shutil.which("clamd") or "/usr/sbin/clamd"
+    if not Path(binary).exists():
+        pytest.skip("clamd is not installed: `make setup` says how to install it")
+    folder = Path(tempfile.mkdtemp(prefix="muniment-test-clamd-"))
+    (folder / "db").mkdir()
+    (folder / "db" / "test.ndb").write_text(
+        f"Muniment.Test.Eicar:0:*:{EICAR.hex()}\n", encoding="ascii"
+    )
+    address = str(folder / "socket")
+    (folder / "clamd.conf").write_text(
+        f"LocalSocket {address}\nDatabaseDirectory {folder / 'db'}\nForeground yes\n"
+        "AlertExceedsMax yes\nStreamMaxLength 1M\nSelfCheck 0\n",
+        encoding="utf-8",
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [binary, "-c", str(folder / "clamd.conf")], stdout=log, stderr=log
+        )
+    try:
+        _until_listening(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_listening(address: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(200):
+        assert process.poll() is None, "clamd ended at once"
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(address) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("clamd did not listen within 20 s")
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 1024 * 1024):
+        yield content[start : start + 1024 * 1024]
+
+
+async def test_clean_content_is_clean_and_the_test_virus_is_found(clamd_socket: str) -> None:
+    clamd = Clamd(clamd_socket, 20)
+    clean = verdict_of_answer(await clamd.scan(_pieces(b"A harmless letter.")), FRESH)
+    assert clean.state is ScanState.CLEAN
+    found = verdict_of_answer(await clamd.scan(_pieces(b"before " + EICAR + b" after")), FRESH)
+    assert found.state is ScanState.INFECTED
+    assert found.signature == "Muniment.Test.Eicar.UNOFFICIAL"
+
+
+async def test_over_the_stream_limit_the_answer_is_still_read(clamd_socket: str) -> None:
+    answer = await Clamd(clamd_socket, 20).scan(_pieces(EICAR + bytes(8 * 1024 * 1024)))
+    assert "size limit exceeded" in answer
+    assert verdict_of_answer(answer, FRESH).state is ScanState.UNSCANNABLE
+
+
+async def test_a_database_without_a_date_is_said_to_have_none(clamd_socket: str) -> None:
+    version = await Clamd(clamd_socket, 20).version()
+    assert version.engine.startswith("ClamAV ")
+    assert version.built_at is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("stream: OK", ScanState.CLEAN),
+        ("stream: OK ", ScanState.UNSCANNABLE),
+        ("", ScanState.UNSCANNABLE),
+        ("stream: Eicar-Test FOUND", ScanState.INFECTED),
+        ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", ScanState.UNSCANNABLE),
+        ("INSTREAM size limit exceeded. ERROR", ScanState.UNSCANNABLE),
+    ],
+)
+def test_only_the_exact_answer_is_clean(answer: str, state: ScanState) -> None:
+    assert verdict_of_answer(answer, FRESH).state is state
+
+
+def test_the_version_line_tells_database_and_date() -> None:
+    version = parse_version("ClamAV 1.4.3/27800/Tue Jan 20 08:00:00 2026")
+    assert version.database == "27800"
+    assert version.built_at == datetime(2026, 1, 20, 8, tzinfo=UTC)
+    assert parse_version("ClamAV 1.4.3").built_at is None
+    with pytest.raises(ScannerUnavailable):
+        parse_version("garbage")
+
+
+async def test_a_scanner_that_is_away_or_silent_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(ScannerUnavailable):
+        await Clamd(str(tmp_path / "nothing"), 1).version()
+    async with _silent(str(tmp_path / "silent")):
+        with pytest.raises(ScannerUnavailable):
+            await Clamd(str(tmp_path / "silent"), 0.2).scan(_pieces(b"x"))
+
+
+@asynccontextmanager
+async def _silent(path: str) -> AsyncIterator[None]:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(say_nothing, path)
+    async with server:
+        yield
