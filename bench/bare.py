@@ -1,0 +1,96 @@
+"""The bare engines in a loop: what Muniment's stages compute, without anything around them.
+
+The same sandbox with the same number of processes, the same batches of pages, the same embedder; no
+store, no database, no orchestration, nothing kept.
+"""
+
+import asyncio
+import mimetypes
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import platformdirs
+
+from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
+from activities.chunk.calls import ChunkRequest
+from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
+from activities.classify.calls import ClassifyRequest, PageText
+from activities.engines import PRELOAD, READ_BY_PAGE, DocumentEngines
+from activities.sandbox import EngineCall, Sandbox
+from muniment.contracts.documents import (
+    ChunkList,
+    DocumentPlan,
+    FindingList,
+    PageBatch,
+    PageSource,
+)
+from muniment.embedding import WINDOW_TOKENS, Embedder, default_model_directory
+from muniment.errors import MunimentError
+from workflows.batches import Batch, plan_batches
+
+PROCESSES = os.cpu_count() or 1
+
+
+class BareEngines:
+    def __init__(self, sandbox: Sandbox, embedder: Embedder) -> None:
+        self._sandbox = sandbox
+        self._engines = DocumentEngines(sandbox)
+        self._embedder = embedder
+
+    async def ingest_all(self, paths: Sequence[Path]) -> int:
+        """Every document; how many of them the engines could read."""
+        outcomes = await asyncio.gather(*(self._succeeds(path) for path in paths))
+        return sum(outcomes)
+
+    async def _succeeds(self, path: Path) -> bool:
+        try:
+            await self.ingest(await asyncio.to_thread(path.read_bytes), path.name)
+        except MunimentError:
+            return False
+        return True
+
+    async def ingest(self, content: bytes, name: str) -> None:
+        """One document through all engines, as the stages do it."""
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        plan = await self._engines.inspect(content, declared_media_type=media_type, name=name)
+        read = [self._read(content, plan, batch) for batch in _batches(plan)]
+        batches = await asyncio.gather(*read)
+        document = await self._engines.assemble(plan, batches, name=name)
+        texts = tuple(
+            PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages
+        )
+        call = EngineCall("classify", ClassifyRequest(pages=texts), FindingList)
+        await self._sandbox.run(call)
+        chunking = EngineCall("chunk", ChunkRequest(window_tokens=WINDOW_TOKENS), ChunkList)
+        chunks = await self._sandbox.run(chunking, content=document.encode())
+        passages = [chunk.embedding_text() for chunk in chunks.chunks]
+        if passages:
+            await asyncio.to_thread(self._embedder.embed, passages)
+
+    async def _read(self, content: bytes, plan: DocumentPlan, batch: Batch) -> PageBatch:
+        read = self._engines.read_ocr if batch.needs_ocr else self._engines.read_text
+        pages, _ = await read(content, plan, range(batch.first_page, batch.last_page + 1))
+        return pages
+
+
+def _batches(plan: DocumentPlan) -> list[Batch]:
+    if plan.family not in READ_BY_PAGE:
+        return [Batch(1, plan.page_count, needs_ocr=False)]
+    ocr = [(page.page, page.page) for page in plan.pages if page.source is PageSource.OCR]
+    return plan_batches(1, plan.page_count, ocr, plan.page_count)
+
+
+@asynccontextmanager
+async def bare_engines() -> AsyncIterator[BareEngines]:
+    """Loaded and warm: the first document pays for nothing but itself."""
+    cache = Path(platformdirs.user_cache_dir("muniment"))
+    embedder = Embedder(default_model_directory(cache), threads=PROCESSES)
+    await asyncio.to_thread(embedder.load)
+    preload = (*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE)
+    async with Sandbox(concurrency=PROCESSES, preload=preload) as sandbox:
+        await sandbox.ready()
+        engines = BareEngines(sandbox, embedder)
+        await engines.ingest(b"A first line that warms everything up.\n", "first.txt")
+        yield engines

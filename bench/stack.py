@@ -1,0 +1,42 @@
+"""An embedded stack of the benchmark's own, in a temporary home."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_START_SECONDS = 300
+_STOP_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Stack:
+    home: Path
+    temporal_address: str
+    namespace: str
+
+
+@contextmanager
+def embedded_stack() -> Iterator[Stack]:
+    """Started with default settings, stopped and removed however the block ends."""
+    with tempfile.TemporaryDirectory(prefix="muniment-bench-") as folder:
+        home = Path(folder, "home")
+        try:
+            _run("up", "--home", str(home), "--detach", timeout_seconds=_START_SECONDS)
+            endpoints = json.loads((home / "run" / "endpoints.json").read_bytes())
+            yield Stack(home, str(endpoints["temporal"]), str(endpoints["namespace"]))
+        finally:
+            _run("down", "--home", str(home), timeout_seconds=_STOP_SECONDS)
+
+
+def _run(*arguments: str, timeout_seconds: float) -> None:
+    subprocess.run(
+        [sys.executable, "-P", "-m", "deploy.embedded", *arguments],
+        stdout=sys.stderr,
+        timeout=timeout_seconds,
+        check=True,
+    )

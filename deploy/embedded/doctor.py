@@ -1,0 +1,230 @@
+"""`doctor`: what works, what is degraded, and how to mend it."""
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.embedded import scanner
+from deploy.embedded.control import status
+from deploy.embedded.home import Home, model_directory
+from deploy.embedded.places import Places
+from deploy.embedded.postgres import can_connect, installation
+from deploy.embedded.records import Endpoints, StackState
+from deploy.embedded.stack import WORKER_QUEUES
+from deploy.embedded.temporal import TemporalServer, find_temporal
+from muniment.errors import DependencyUnavailable
+from muniment.settings import Settings, load_settings
+
+_LOW_DISK_BYTES = 5 * 1024**3
+_NO_DISK_BYTES = 512 * 1024**2
+_LONGEST_POLL_SECONDS = 75.0  # a long poll lasts a minute; then it is renewed
+
+
+class Health(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+class Check(BaseModel):
+    """One finding; `remedy` says what to do unless all is well."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    state: Health
+    detail: str
+    remedy: str | None = None
+
+
+class Report(BaseModel):
+    """All findings; `state` is the worst of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    state: Health
+    checks: tuple[Check, ...]
+
+
+async def examine(home: Home) -> Report:
+    """Looks at everything an embedded stack needs; changes nothing."""
+    settings = load_settings()
+    checks = [
+        _temporal_program(),
+        _postgres_program(),
+        _embedding_model(settings),
+        _ocr_models(),
+        _virus_scanner(settings, os.environ),
+        _disk(home),
+        _permissions(home),
+        *await _running_stack(home),
+    ]
+    worst = max((check.state for check in checks), key=list(Health).index)
+    return Report(home=home.root, state=worst, checks=tuple(checks))
+
+
+def render(report: Report) -> str:
+    """The report for a person's eyes."""
+    marks = {Health.OK: "ok      ", Health.DEGRADED: "DEGRADED", Health.FAILED: "FAILED  "}
+    lines = [f"home: {report.home}"]
+    for check in report.checks:
+        lines.append(f"  {marks[check.state]}  {check.name}: {check.detail}")
+        if check.remedy:
+            lines.append(f"            → {check.remedy}")
+    lines.append(f"altogether: {report.state}")
+    return "\n".join(lines)
+
+
+def _temporal_program() -> Check:
+    try:
+        return _ok("temporal", f"found at {find_temporal()}")
+    except DependencyUnavailable as error:
+        return _bad("temporal", Health.FAILED, error.detail, error.remedy)
+
+
+def _postgres_program() -> Check:
+    server = installation() / "bin" / "postgres"
+    if os.access(server, os.X_OK):
+        return _ok("postgres", "PostgreSQL 18 with pgvector is installed")
+    return _bad("postgres", Health.FAILED, f"{server} is missing", "Run `make setup`.")
+
+
+def _embedding_model(settings: Settings) -> Check:
+    folder = settings.embedding.model_directory or model_directory()
+    if (folder / "model.onnx").exists():
+        return _ok("embedding model", f"prepared in {folder}")
+    return _bad(
+        "embedding model",
+        Health.DEGRADED,
+        f"not prepared in {folder}; the first use prepares it",
+        "Run `make setup`.",
+    )
+
+
+def _ocr_models() -> Check:
+    found = importlib.util.find_spec("rapidocr")
+    folder = Path(found.origin).parent / "models" if found and found.origin else None
+    models = sorted(folder.glob("*.onnx")) if folder else []
+    if models:
+        return _ok("OCR models", f"{len(models)} in the rapidocr wheel")
+    return _bad(
+        "OCR models", Health.FAILED, "the rapidocr wheel carries no models", "Run `make setup`."
+    )
+
+
+def _virus_scanner(settings: Settings, environment: Mapping[str, str]) -> Check:
+    """What a start would choose: an unscanned stack works, and has to be known."""
+    addresses = [environment.get(scanner.SOCKET_VARIABLE), *map(str, scanner.SYSTEM_SOCKETS)]
+    for address in addresses:
+        if address and scanner.answers_ping(address):
+            return _ok("virus scanner", f"clamd answers at {address}")
+    if scanner.clamd_program() and scanner.signature_folder():
+        return _ok("virus scanner", "clamd is installed; the stack runs its own")
+    detail = scanner.NO_SCANNER
+    if settings.scan.required:
+        detail = "no virus scanner is running and one is required: files wait in quarantine"
+    elif scanner.clamd_program():
+        detail += " (clamd is installed, its signatures are missing)"
+    return _bad("virus scanner", Health.DEGRADED, detail, scanner.REMEDY)
+
+
+def _disk(home: Home) -> Check:
+    place = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 1024**3:.1f} GiB free at {place}"
+    if free >= _LOW_DISK_BYTES:
+        return _ok("disk", detail)
+    state = Health.FAILED if free < _NO_DISK_BYTES else Health.DEGRADED
+    return _bad("disk", state, detail, "Free some space or choose another --home.")
+
+
+def _permissions(home: Home) -> Check:
+    if not home.root.exists():
+        return _ok("home", "not made yet; `muniment up` makes it")
+    found = home.root.stat()
+    if found.st_uid != os.geteuid():
+        return _bad(
+            "home", Health.FAILED, "belongs to another user", "Run as its owner, or change --home."
+        )
+    if found.st_mode & 0o077:
+        return _bad("home", Health.DEGRADED, "others can enter it", f"Run `chmod 700 {home.root}`.")
+    if not os.access(home.root, os.W_OK):
+        return _bad("home", Health.FAILED, "cannot be written", "Make it writable.")
+    return _ok("home", "closed to others, writable")
+
+
+async def _running_stack(home: Home) -> list[Check]:
+    found = status(home)
+    if found.state is not StackState.RUNNING or found.endpoints is None:
+        state = Health.FAILED if found.state is StackState.CRASHED else Health.DEGRADED
+        return [_bad("stack", state, f"it is {found.state}", "Run `muniment up`.")]
+    restarting = [each.name for each in found.processes if each.pid is None]
+    checks = [
+        _bad("stack", Health.DEGRADED, f"restarting: {', '.join(restarting)}", f"Read {home.log}.")
+        if restarting
+        else _ok("stack", f"{len(found.processes)} processes run")
+    ]
+    return [
+        *checks,
+        await _database(found.endpoints),
+        await _ready(found.endpoints),
+        *await _pollers(home),
+    ]
+
+
+async def _database(endpoints: Endpoints) -> Check:
+    if await can_connect(endpoints.database):
+        return _ok("database", "PostgreSQL answers")
+    return _bad("database", Health.FAILED, "PostgreSQL does not answer", "Read log/postgres.jsonl.")
+
+
+async def _ready(endpoints: Endpoints) -> Check:
+    """The API's own view of what it depends on."""
+    try:
+        async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
+            answer = await client.get(f"{endpoints.api}/readyz")
+    except httpx.HTTPError as error:
+        detail = f"{endpoints.api} does not answer ({type(error).__name__})"
+        return _bad("API", Health.FAILED, detail, "Read log/api.jsonl.")
+    summary = " ".join(answer.text.split())[:600]
+    if answer.is_success:
+        return _ok("API", f"ready: {summary}")
+    return _bad("API", Health.FAILED, f"not ready: {summary}", "Mend what it names as down.")
+
+
+async def _pollers(home: Home) -> list[Check]:
+    try:
+        places = Places.model_validate_json(home.places.read_bytes())
+    except (OSError, ValidationError):
+        return []
+    temporal = TemporalServer(home, places)
+    checks = []
+    for worker, queues in WORKER_QUEUES.items():
+        silent = await temporal.unpolled(queues, since=time.time() - _LONGEST_POLL_SECONDS)
+        checks.append(
+            _bad(
+                worker,
+                Health.FAILED,
+                f"nobody polls {', '.join(silent)}",
+                f"Read log/{worker}.jsonl.",
+            )
+            if silent
+            else _ok(worker, f"polls {', '.join(queues)}")
+        )
+    return checks
+
+
+def _ok(name: str, detail: str) -> Check:
+    return Check(name=name, state=Health.OK, detail=detail)
+
+
+def _bad(name: str, state: Health, detail: str, remedy: str) -> Check:
+    return Check(name=name, state=state, detail=detail, remedy=remedy)

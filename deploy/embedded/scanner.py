@@ -1,0 +1,122 @@
+"""The virus scanner of an embedded stack: the machine's clamd, one of our own, or none, loudly."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded.child import ProcessSpec
+from deploy.embedded.home import Home, write_privately
+from deploy.embedded.places import LONGEST_SOCKET_PATH_BYTES, Places
+
+SOCKET_VARIABLE = "MUNIMENT_SCAN__SOCKET"
+SYSTEM_SOCKETS = (
+    Path("/run/clamav/clamd.ctl"),
+    Path("/run/clamav/clamd.sock"),
+    Path("/run/clamd.scan/clamd.sock"),
+    Path("/var/run/clamav/clamd.ctl"),
+)
+_SIGNATURE_FOLDERS = (Path("/var/lib/clamav"), Path("/usr/local/share/clamav"))
+_SIGNATURE_SUFFIXES = {".cvd", ".cld", ".ndb", ".hdb", ".hsb"}
+NO_SCANNER = "unscanned: no virus scanner is running, files are taken in without a scan"
+REMEDY = (
+    "Install ClamAV (clamd) and its signatures (`freshclam`) and start Muniment again, or name a "
+    f"running clamd in {SOCKET_VARIABLE}. MUNIMENT_SCAN__REQUIRED=true refuses unscanned files."
+)
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Where clamd listens, or None; `spec` when it is ours to run."""
+
+    address: str | None
+    spec: ProcessSpec | None = None
+
+
+def choose_scanner(home: Home, places: Places, environment: Mapping[str, str]) -> Scanner:
+    """The configured clamd, else one that runs, else our own where program and signatures are."""
+    configured = environment.get(SOCKET_VARIABLE)
+    if configured:
+        return Scanner(configured)
+    for path in SYSTEM_SOCKETS:
+        if answers_ping(str(path)):
+            return Scanner(str(path))
+    program, signatures = clamd_program(), signature_folder()
+    own = places.sockets / "clamd.sock"
+    if program is None or signatures is None or len(bytes(own)) > LONGEST_SOCKET_PATH_BYTES:
+        return Scanner(None)
+    return Scanner(str(own), _own_clamd(home, program, signatures, own))
+
+
+def clamd_program() -> Path | None:
+    """clamd on PATH or where distributions put daemons, which ordinary users lack in PATH."""
+    folders = (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
+    found = shutil.which("clamd", path=os.pathsep.join(folders))
+    return Path(found) if found else None
+
+
+def signature_folder() -> Path | None:
+    """A folder with virus signatures, or None: clamd does not start without any."""
+    for folder in _SIGNATURE_FOLDERS:
+        with contextlib.suppress(OSError):
+            if any(path.suffix in _SIGNATURE_SUFFIXES for path in folder.iterdir()):
+                return folder
+    return None
+
+
+def answers_ping(address: str) -> bool:
+    """Whether a clamd answers PING there; an address is a socket path or `host:port`."""
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdecimal() and not address.startswith("/"):
+            connection = socket.create_connection((host, int(port)), timeout=2)
+        else:
+            if not stat.S_ISSOCK(Path(address).stat().st_mode):
+                return False
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(2)
+            connection.connect(address)
+        with connection:
+            connection.sendall(b"zPING\0")
+            return connection.recv(16).startswith(b"PONG")
+    except OSError:
+        return False
+
+
+def _own_clamd(home: Home, program: Path, signatures: Path, own: Path) -> ProcessSpec:
+    configuration = home.run / "clamd.conf"
+    write_privately(
+        configuration,
+        "\n".join(
+            (
+                f"LocalSocket {own}",
+                "FixStaleSocket yes",
+                "LocalSocketMode 600",
+                "Foreground yes",
+                f"DatabaseDirectory {signatures}",
+                # Without this, what exceeds a limit is called clean.
+                "AlertExceedsMax yes",
+                "MaxScanSize 2000M",
+                "MaxFileSize 2000M",
+                "StreamMaxLength 2000M",
+                "",
+            )
+        ),
+    )
+
+    async def ready(_: float) -> bool:
+        return answers_ping(str(own))
+
+    return ProcessSpec(
+        name="clamd",
+        command=(str(program), "--config-file", str(configuration)),
+        environment={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        ready=ready,
+        ready_seconds=180.0,
+        death_signal=signal.SIGKILL,
+    )

@@ -1,0 +1,160 @@
+"""What an embedded stack consists of: the processes, in the order in which they start and stop."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import httpx
+
+from deploy.embedded.child import ProcessSpec
+from deploy.embedded.home import HOME_VARIABLE, Home, model_directory
+from deploy.embedded.leftovers import MARK
+from deploy.embedded.logs import RotatingLog
+from deploy.embedded.one_shot import python_module
+from deploy.embedded.places import LOOPBACK, Places
+from deploy.embedded.postgres import APPLICATION_ROLE, OWNER_ROLE, PostgresCluster
+from deploy.embedded.records import Endpoints
+from deploy.embedded.scanner import SOCKET_VARIABLE, Scanner, choose_scanner
+from deploy.embedded.temporal import NAMESPACE, TemporalServer
+from muniment.contracts import queues
+
+WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
+    "worker-io": (queues.WORKFLOWS, queues.SCAN),
+    "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED),
+}
+_COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
+_LIBRARY_SETTINGS = {
+    # The engines run one per core already; their libraries phone nobody.
+    "OMP_NUM_THREADS": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True)
+class EmbeddedStack:
+    """The processes of one home. `commands` replaces the command of a process by name: the seam
+    for tests and for running one process under a debugger."""
+
+    home: Home
+    places: Places
+    environment: Mapping[str, str]
+    commands: Mapping[str, str]
+    postgres: PostgresCluster
+    temporal: TemporalServer
+    scanner: Scanner
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.places.api}"
+
+    def endpoints(self) -> Endpoints:
+        """What `run/endpoints.json` says."""
+        return Endpoints(
+            api=self.api_url,
+            temporal=self.temporal.address,
+            temporal_ui=self.temporal.ui_url,
+            database=self.postgres.url(OWNER_ROLE),
+            namespace=NAMESPACE,
+        )
+
+    def foundation(self) -> list[ProcessSpec]:
+        """What must be ready before the schema is made and anything of ours starts."""
+        own = [self.scanner.spec] if self.scanner.spec else []
+        return [self._marked(spec) for spec in (self.postgres.spec(), self.temporal.spec(), *own)]
+
+    def services(self) -> list[ProcessSpec]:
+        """Our own processes."""
+        api = self._ours("api", python_module("api"), ready_seconds=180.0)
+        workers = [
+            self._ours(name, python_module("worker", "--queues", ",".join(polled)))
+            for name, polled in WORKER_QUEUES.items()
+        ]
+        return [api, *workers]
+
+    def owner_environment(self) -> dict[str, str]:
+        """The environment of migrations and of the first key, which act as the schema's owner."""
+        owner = self.postgres.url(OWNER_ROLE)
+        return self.service_environment() | {"MUNIMENT_DATABASE__OWNER_URL": owner}
+
+    def service_environment(self) -> dict[str, str]:
+        """The environment of our own processes: the user's settings, and where things are here."""
+        home = self.home
+        settings = {
+            HOME_VARIABLE: str(home.root),
+            MARK: str(home.root),
+            "MUNIMENT_API__PORT": str(self.places.api),
+            "MUNIMENT_DATABASE__URL": self.postgres.url(APPLICATION_ROLE),
+            "MUNIMENT_TEMPORAL__ADDRESS": self.temporal.address,
+            "MUNIMENT_TEMPORAL__NAMESPACE": NAMESPACE,
+            "MUNIMENT_TEMPORAL__UI_URL": self.temporal.ui_url,
+        }
+        defaults = {
+            "MUNIMENT_API__HOST": LOOPBACK,
+            "MUNIMENT_OBJECTS__ROOT": str(home.objects),
+            "MUNIMENT_KEYS__ROOT": str(home.keys),
+            "MUNIMENT_EMBEDDING__MODEL_DIRECTORY": str(model_directory()),
+        }
+        if self.scanner.address:
+            defaults[SOCKET_VARIABLE] = self.scanner.address
+        kept = {
+            name: value
+            for name, value in self.environment.items()
+            if name not in _COMMAND_LINE_ONLY
+        }
+        return defaults | kept | settings | _LIBRARY_SETTINGS
+
+    def _ours(
+        self, name: str, command: tuple[str, ...], ready_seconds: float = 300.0
+    ) -> ProcessSpec:
+        if name in self.commands:
+            command = tuple(shlex.split(self.commands[name]))
+
+        async def ready(started: float) -> bool:
+            if name == "api":
+                return await _is_healthy(self.api_url)
+            return not await self.temporal.unpolled(WORKER_QUEUES[name], since=started)
+
+        return ProcessSpec(
+            name=name,
+            command=command,
+            environment=self.service_environment(),
+            ready=ready,
+            ready_seconds=ready_seconds,
+        )
+
+    def _marked(self, spec: ProcessSpec) -> ProcessSpec:
+        return replace(spec, environment={**spec.environment, MARK: str(self.home.root)})
+
+
+def plan_stack(
+    home: Home,
+    places: Places,
+    log: RotatingLog,
+    *,
+    commands: Mapping[str, str],
+    shows_payloads: bool = False,
+) -> EmbeddedStack:
+    """The stack of a home. `shows_payloads` tells Temporal's Web UI to have the API decode them."""
+    codec = f"http://{LOOPBACK}:{places.api}/v1/temporal/codec" if shows_payloads else None
+    return EmbeddedStack(
+        home=home,
+        places=places,
+        environment=dict(os.environ),
+        commands=commands,
+        postgres=PostgresCluster(home, places, log),
+        temporal=TemporalServer(home, places, codec),
+        scanner=choose_scanner(home, places, os.environ),
+    )
+
+
+async def _is_healthy(api_url: str) -> bool:
+    """Whether the API answers `/healthz` with success."""
+    try:
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            return (await client.get(f"{api_url}/healthz")).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,63 @@
+"""`python -m deploy.run_tests [pytest arguments]`: every test, and what could not run, loudly.
+
+Exit code: pytest's own; finding no test at all (5) is a failure like any other.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.scanner import signature_folder
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_DATA_VARIABLE = "MUNIMENT_TEST_DATA"
+
+
+class SummaryOfAbsences:
+    """Collects what was skipped, and why, for the last lines of the run."""
+
+    def __init__(self) -> None:
+        self.skipped: dict[str, int] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+            self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+
+def main(arguments: list[str]) -> int:
+    summary = SummaryOfAbsences()
+    began = time.monotonic()
+    code = int(pytest.main(["--rootdir", str(REPOSITORY), *arguments], plugins=[summary]))
+    absences = [*_absent_parts(), *(f"{n} skipped: {why}" for why, n in summary.skipped.items())]
+    lines = [f"tests ended with {code} after {time.monotonic() - began:.0f} s"]
+    if absences:
+        lines += ["NOT EVERYTHING COULD BE TESTED:", *(f"  - {absence}" for absence in absences)]
+    else:
+        lines.append("nothing was left out")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return code
+
+
+def _absent_parts() -> list[str]:
+    data = Path(os.environ.get(_DATA_VARIABLE, REPOSITORY.parent / "shared" / "data"))
+    absent = []
+    if not data.is_dir():
+        absent.append(
+            f"the larger test data is absent ({_DATA_VARIABLE} names another folder); "
+            "the samples in the repository were used"
+        )
+    if signature_folder() is None:
+        absent.append(
+            "no published virus signatures are on this machine; scans were tested with made-up ones"
+        )
+    return absent
+
+
+if __name__ == "__main__":
+    exit_code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(exit_code)  # the Temporal SDK may abort an ordinary exit

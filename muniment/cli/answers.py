@@ -1,0 +1,97 @@
+"""`muniment search` and `muniment ask`: passages and answers, with file, page and quote."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from muniment.cli.connection import connect
+from muniment.cli.output import err, out, page_numbers_text, print_json
+from muniment.client.calls import SearchMode
+from muniment.client.models import Answer, Citation, Hit
+
+_SHOWN_CHARACTERS = 400
+_INDENT = 4
+
+
+def search_passages(
+    query: str,
+    mode: SearchMode,
+    top_k: int,
+    collection: str | None,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    with connect(home) as muniment:
+        result = muniment.search(query, mode=mode, top_k=top_k, collection=collection)
+    if as_json:
+        print_json(result)
+        return
+    console = out()
+    if not result.data:
+        console.print("nothing found")
+    for number, hit in enumerate(result.data, start=1):
+        _print_hit(console, number, hit)
+    if result.degraded:
+        err().print(Text(f"degraded: {', '.join(result.reasons) or result.mode_used}"))
+
+
+def ask_question(question: str, top_k: int, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        answer = muniment.query(question, top_k=top_k)
+    if as_json:
+        print_json(answer)
+    else:
+        print_answer(out(), answer)
+
+
+def print_answer(console: Console, answer: Answer) -> None:
+    """The answer, then each citation with its file, its page and the words that stand there."""
+    if not answer.answer:
+        console.print("the documents do not answer this")
+        return
+    console.print(Text(answer.answer))
+    for citation in answer.citations:
+        console.print()
+        console.print(_citation_line(answer, citation))
+        # Line breaks of the page are kept in the data; here the words count.
+        quote = Text(f"“{' '.join(citation.quote.split())}”", style="italic")
+        console.print(Padding(quote, (0, 0, 0, _INDENT), expand=False))
+
+
+def _citation_line(answer: Answer, citation: Citation) -> Text:
+    source = answer.source_of(citation)
+    name = citation.name or (source.name if source is not None else f"file {citation.file_id}")
+    line = Text(f"[{citation.n}]".ljust(_INDENT))
+    line.append(name, style="bold")
+    if citation.page is not None:
+        line.append(f", page {citation.page}")
+    if not citation.verified:
+        line.append("  (quote not verified)", style="yellow")
+    return line
+
+
+def _print_hit(console: Console, number: int, hit: Hit) -> None:
+    heading = Text(f"{number}.".ljust(_INDENT))
+    heading.append(hit.name or str(hit.file_id), style="bold")
+    if hit.pages:
+        heading.append(f", {page_numbers_text(hit.pages)}")
+    if hit.score is not None:
+        heading.append(f"  {hit.score:.3f}", style="dim")
+    console.print(heading)
+    console.print(Padding(_passage(hit), (0, 0, 0, _INDENT), expand=False))
+    console.print()
+
+
+def _passage(hit: Hit) -> Text:
+    """The beginning of the passage, the words that matched in bold."""
+    # Python's string indices are code points, as the highlights are.
+    text = Text(hit.text)
+    for start, end in hit.highlights:
+        text.stylize("bold cyan", start, end)
+    if len(text) > _SHOWN_CHARACTERS:
+        text.truncate(_SHOWN_CHARACTERS)
+        text.append("…")
+    return Text(" ").join(line for line in text.split("\n") if line.plain.strip())

@@ -1,0 +1,1 @@
+"""`muniment ingest`: files in, progress out, for one file or thousands."""

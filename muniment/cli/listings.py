@@ -1,0 +1,194 @@
+"""`muniment files`, `muniment jobs` and the messages to jobs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from muniment.cli.connection import connect
+from muniment.cli.failures import ExitCode
+from muniment.cli.output import (
+    age_text,
+    err,
+    out,
+    print_json,
+    print_problem,
+    size_text,
+    state_text,
+)
+from muniment.client.models import File, Job
+from muniment.client.sync_client import Muniment
+from muniment.contracts.jobs import JobState
+
+_FILES_NAMED = 200
+_LEAST_WIDTHS = {"id": 36, "state": 9, "pages": 5, "done": 4, "size": 8}
+_WIDE = 110
+"""Columns from which on a table shows everything."""
+
+
+def list_files(
+    name: str | None,
+    state: str | None,
+    collection: str | None,
+    limit: int,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    filters = {"state": state, "collection": collection, "name~": name}
+    with connect(home) as muniment:
+        listing = muniment.files.list(limit=limit, filters=filters)
+    if as_json:
+        print_json(listing)
+        return
+    console = out()
+    console.print(_file_table(console, listing.data) if listing.data else "no files")
+    if listing.next_cursor is not None:
+        err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+
+
+def list_jobs(limit: int, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        listing = muniment.jobs.list(limit=limit)
+        names = {} if as_json or not listing.data else _names(muniment)
+    if as_json:
+        print_json(listing)
+        return
+    console = out()
+    console.print(_job_table(console, listing.data, names) if listing.data else "no jobs")
+    if listing.next_cursor is not None:
+        err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+
+
+def show_job(job_id: str, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        job = muniment.jobs.get(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        print_job(out(), job)
+
+
+def follow_job(job_id: str, home: Path | None, *, as_json: bool) -> ExitCode:
+    """Shows the job until it ends. With JSON, prints the Job after every change, one a line."""
+    with connect(home) as muniment:
+        job = muniment.jobs.get(job_id)
+        changes = muniment.follow(job)
+        if as_json:
+            for job in changes:
+                print_json(job, indent=None)
+        else:
+            with _job_progress() as progress:
+                bar = progress.add_task("", total=100)
+                for job in changes:
+                    stage = str(job.stage or job.state)
+                    progress.update(bar, completed=job.percent, description=stage)
+            print_job(out(), job)
+    return ExitCode.OK if job.state == JobState.COMPLETED else ExitCode.FAILED
+
+
+def tell_job(message: str, job_id: str, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        tell = {
+            "cancel": muniment.jobs.cancel,
+            "pause": muniment.jobs.pause,
+            "resume": muniment.jobs.resume,
+            "retry": muniment.jobs.retry,
+        }[message]
+        job = tell(job_id)
+    if as_json:
+        print_json(job)
+    elif message == "retry":
+        out().print(Text.assemble("job ", str(job.id), " heals it: ", state_text(str(job.state))))
+    else:
+        out().print(Text.assemble("job ", str(job.id), ": ", state_text(str(job.state))))
+
+
+def print_job(console: Console, job: Job) -> None:
+    """A job with its stages."""
+    console.print(Text.assemble((str(job.id), "bold"), "  ", state_text(str(job.state))))
+    pages = job.pages
+    facts = {
+        "kind": job.kind,
+        "file": str(job.file_id or ""),
+        "progress": f"{job.percent:.0f}%",
+        "pages": _pages(job) + (f", {pages.failed} failed" if pages.failed else ""),
+        "retry of": str(job.retry_of or ""),
+        "note": "no worker answers; this is the last known state" if job.stale else "",
+        "degraded": "yes" if job.degraded else "",
+        "Temporal": job.temporal_url or "",
+    }
+    for name, value in facts.items():
+        if value.strip():
+            console.print(Text(f"  {name:<9} {value}"))
+    if job.stages:
+        console.print(_stage_table(job))
+    if job.error is not None:
+        print_problem(job.error)
+
+
+def _pages(job: Job) -> str:
+    return f"{job.pages.done}/{job.pages.total}" if job.pages.total else ""
+
+
+def _names(muniment: Muniment) -> dict[str, str]:
+    """Names of the newest files; older ones show their ids."""
+    return {str(file.id): file.name for file in muniment.files.list(limit=_FILES_NAMED).data}
+
+
+def _file_table(console: Console, files: Sequence[File]) -> Table:
+    wide = console.width >= _WIDE
+    table = _table("id", "name", "state", "pages", "size", *(("type", "created") if wide else ()))
+    for file in files:
+        state = state_text(str(file.state))
+        if file.degraded:
+            state.append(" (degraded)", style="yellow")
+        pages = str(file.pages) if file.pages is not None else ""
+        more = (file.media_type or "", age_text(file.created_at)) if wide else ()
+        table.add_row(str(file.id), Text(file.name), state, pages, size_text(file.size), *more)
+    return table
+
+
+def _job_table(console: Console, jobs: Sequence[Job], names: dict[str, str]) -> Table:
+    wide = console.width >= _WIDE
+    table = _table("id", "file", "state", "done", *(("stage", "pages", "created") if wide else ()))
+    for job in jobs:
+        file = names.get(str(job.file_id), str(job.file_id or ""))
+        stage = "" if job.is_terminal else str(job.stage or "")
+        more = (stage, _pages(job), age_text(job.created_at)) if wide else ()
+        state = state_text(str(job.state))
+        table.add_row(str(job.id), Text(file), state, f"{job.percent:.0f}%", *more)
+    return table
+
+
+def _stage_table(job: Job) -> Table:
+    table = _table("  stage", "state", "done", "attempts", "seconds")
+    for stage in job.stages:
+        seconds = ""
+        if stage.started_at is not None and stage.finished_at is not None:
+            seconds = f"{(stage.finished_at - stage.started_at).total_seconds():.2f}"
+        done = f"{stage.done}/{stage.total}" if stage.total else ""
+        attempts = str(stage.attempts) if stage.attempts > 1 else ""
+        table.add_row(f"  {stage.name}", state_text(str(stage.state)), done, attempts, seconds)
+    return table
+
+
+def _table(*headings: str) -> Table:
+    """Names give way when the terminal is narrow, ids and figures do not."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        least = _LEAST_WIDTHS.get(heading)
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
+    return table
+
+
+def _job_progress() -> Progress:
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    return Progress(*columns, console=err(), transient=True)

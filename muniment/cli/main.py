@@ -1,0 +1,248 @@
+"""`muniment …`: the commands and their options. Each imports what it needs when it runs, so that
+`muniment --help` answers at once."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muniment.cli.failures import reported
+from muniment.cli.processes import become, home_environment
+
+app = typer.Typer(
+    name="muniment",
+    help="Takes files in, reads every page, keeps them under law, and answers from them with proof.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+schema = typer.Typer(help="The database's schema.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(schema, name="schema")
+
+
+class Mode(StrEnum):
+    HYBRID = "hybrid"
+    LEXICAL = "lexical"
+    VECTOR = "vector"
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Home of an embedded stack; else MUNIMENT_API__URL and MUNIMENT_API__KEY, else"
+        " MUNIMENT_HOME, else your user data folder.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
+
+
+# ── the embedded stack ──────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def up(
+    home: Home = None,
+    port: Annotated[int | None, typer.Option(help="The API's port; else a free one.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
+    show_payloads: Annotated[
+        bool,
+        typer.Option("--show-payloads", help="Let Temporal's Web UI have payloads decoded."),
+    ] = False,
+) -> None:
+    """Start the embedded stack; Ctrl-C stops it."""
+    arguments = ["--port", str(port)] if port is not None else []
+    arguments += ["--detach"] if detach else []
+    arguments += ["--show-payloads"] if show_payloads else []
+    _embedded("up", home, arguments)
+
+
+@app.command()
+def down(home: Home = None) -> None:
+    """Stop the embedded stack."""
+    _embedded("down", home, [])
+
+
+@app.command()
+def status(home: Home = None, as_json: AsJson = False) -> None:
+    """Show the embedded stack's processes; exit code 3 when it does not run."""
+    _embedded("status", home, ["--json"] if as_json else [])
+
+
+@app.command()
+def doctor(home: Home = None, as_json: AsJson = False) -> None:
+    """Say what works, what is degraded, and how to mend it."""
+    _embedded("doctor", home, ["--json"] if as_json else [])
+
+
+def _embedded(command: str, home: Path | None, arguments: list[str]) -> None:
+    chosen = ["--home", str(home)] if home is not None else []
+    become("deploy.embedded", [command, *chosen, *arguments])
+
+
+# ── files in, answers out ───────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def ingest(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH…", help="Files, folders or glob patterns.")
+    ],
+    collection: Annotated[str | None, typer.Option(help="Collection; else the default.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=1, max=5, help="1 (first) to 5 (last).")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Follow the files until they are ready.")
+    ] = True,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take files in and follow them until they are ready. Exit code 1 if any failed."""
+    with reported():
+        from muniment.cli.ingest.command import IngestOptions, ingest_paths
+
+        options = IngestOptions(collection, priority, wait=wait, as_json=as_json)
+        sys.exit(ingest_paths(paths, home, options))
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="Words or a sentence.")],
+    mode: Annotated[Mode, typer.Option(help="How to search.")] = Mode.HYBRID,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="How many.")] = 10,
+    collection: Annotated[str | None, typer.Option(help="Only this collection.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages, with their pages."""
+    with reported():
+        from muniment.cli.answers import search_passages
+
+        search_passages(query, mode.value, top_k, collection, home, as_json=as_json)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question.")],
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="Passages read.")] = 8,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer from the documents, with file, page and quote."""
+    with reported():
+        from muniment.cli.answers import ask_question
+
+        ask_question(question, top_k, home, as_json=as_json)
+
+
+@app.command()
+def files(
+    name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only this state, e.g. ready.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Only this collection.")] = None,
+    limit: Limit = 50,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """List files, newest first."""
+    with reported():
+        from muniment.cli.listings import list_files
+
+        list_files(name, state, collection, limit, home, as_json=as_json)
+
+
+# ── jobs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def jobs(
+    job_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Show this job; else list them.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Until the job ends.")] = False,
+    limit: Limit = 20,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, show one, or follow it. Exit code 1 if the followed job failed."""
+    if follow and job_id is None:
+        raise typer.BadParameter("--follow needs the ID of a job")
+    with reported():
+        from muniment.cli import listings
+
+        if job_id is None:
+            listings.list_jobs(limit, home, as_json=as_json)
+        elif follow:
+            sys.exit(listings.follow_job(job_id, home, as_json=as_json))
+        else:
+            listings.show_job(job_id, home, as_json=as_json)
+
+
+@app.command()
+def cancel(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
+    """Cancel a job."""
+    _tell("cancel", job_id, home, as_json=as_json)
+
+
+@app.command()
+def pause(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
+    """Pause a job; what runs is finished, nothing new starts."""
+    _tell("pause", job_id, home, as_json=as_json)
+
+
+@app.command()
+def resume(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
+    """Resume a paused job."""
+    _tell("resume", job_id, home, as_json=as_json)
+
+
+@app.command()
+def retry(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
+    """Start a new job that heals an ended one; finished stages are reused."""
+    _tell("retry", job_id, home, as_json=as_json)
+
+
+def _tell(message: str, job_id: str, home: Path | None, *, as_json: bool) -> None:
+    with reported():
+        from muniment.cli.listings import tell_job
+
+        tell_job(message, job_id, home, as_json=as_json)
+
+
+# ── processes ───────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def worker(
+    queues: Annotated[str, typer.Option("--queues", help="Task queues, separated by commas.")],
+    home: Home = None,
+) -> None:
+    """Run a worker, for the stack of --home or the one the environment names."""
+    with reported():
+        environment = home_environment(home) if home is not None else {}
+        become("worker", ["--queues", queues], environment)
+
+
+@app.command()
+def api(home: Home = None) -> None:
+    """Run the HTTP API, for the stack of --home or the one the environment names."""
+    with reported():
+        become("api", [], home_environment(home) if home is not None else {})
+
+
+@schema.command("upgrade")
+def schema_upgrade(home: Home = None) -> None:
+    """Bring the database's schema up to this release."""
+    with reported():
+        become("db.migrate", [], home_environment(home) if home is not None else {})
+
+
+def run() -> None:
+    app()

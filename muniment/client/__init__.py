@@ -1,0 +1,48 @@
+"""The typed Python client of Muniment's HTTP API."""
+
+from muniment.client.answering import Part, Token
+from muniment.client.async_client import AsyncMuniment
+from muniment.client.events import Event, EventKind
+from muniment.client.models import (
+    Answer,
+    Chunk,
+    Citation,
+    File,
+    Hit,
+    Job,
+    Listing,
+    Page,
+    Problem,
+    SearchResult,
+    Stage,
+    Version,
+)
+from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, UnexpectedAnswer
+from muniment.client.retry import Retry
+from muniment.client.sync_client import Muniment
+
+__all__ = [
+    "Answer",
+    "ApiProblem",
+    "ApiUnreachable",
+    "AsyncMuniment",
+    "Chunk",
+    "Citation",
+    "Event",
+    "EventKind",
+    "File",
+    "Hit",
+    "Job",
+    "Listing",
+    "Muniment",
+    "Page",
+    "Part",
+    "Problem",
+    "Retry",
+    "SearchResult",
+    "Stage",
+    "StreamBroken",
+    "Token",
+    "UnexpectedAnswer",
+    "Version",
+]

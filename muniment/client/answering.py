@@ -1,0 +1,72 @@
+"""Answers that come word by word."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from muniment.client.actions import Deliver, ReadChunk, Stream
+from muniment.client.calls import Generate, parse_model, query_body
+from muniment.client.models import Answer, Citation, Record
+from muniment.client.problems import StreamBroken
+from muniment.client.protocol import Protocol
+from muniment.client.server_sent_events import Decoder, ServerSentEvent
+
+_SILENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Token:
+    """The next piece of the answer's text."""
+
+    text: str
+
+
+Part = Token | Citation | Answer
+"""An answer's pieces in order: tokens and citations, last of all the whole Answer."""
+
+
+def streamed_answer(
+    protocol: Protocol, question: str, top_k: int, generate: Generate
+) -> Stream[Part]:
+    """An answer as it is made. Raises StreamBroken when the connection ends before `done`: an
+    answer is not resumed, ask again."""
+    request = protocol.request(
+        "POST",
+        "/v1/query",
+        json=query_body(question, top_k, generate, stream=True),
+        headers={"Accept": "text/event-stream"},
+        read_timeout_seconds=_SILENCE_SECONDS,
+    )
+    try:
+        yield from protocol.open(request)
+    except httpx.TransportError as error:
+        raise protocol.unreachable(error) from error
+    decoder = Decoder()
+    while True:
+        read = ReadChunk()
+        try:
+            yield read
+        except httpx.TransportError as error:
+            raise StreamBroken("the answer was cut off", remedy="Ask again.") from error
+        if read.chunk is None:
+            raise StreamBroken("the answer was cut off", remedy="Ask again.")
+        for event in decoder.feed(read.chunk):
+            part = _part(event)
+            if part is not None:
+                yield Deliver(part)
+            if event.event == "done":
+                return
+
+
+class _TokenData(Record):
+    text: str = ""
+
+
+def _part(event: ServerSentEvent) -> Part | None:
+    if event.event == "token":
+        return Token(parse_model(_TokenData, event.data).text)
+    if event.event == "citation":
+        return parse_model(Citation, event.data)
+    if event.event == "done":
+        return parse_model(Answer, event.data)
+    return None

@@ -1,0 +1,259 @@
+"""The asynchronous client: the synchronous one, with `await` and `async for`."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import httpx
+from pydantic import JsonValue
+
+from muniment.client import calls
+from muniment.client.answering import Part, streamed_answer
+from muniment.client.awaiting import Awaiting
+from muniment.client.calls import Generate, Id, SearchMode
+from muniment.client.download import download
+from muniment.client.events import Event, job_events, tenant_events
+from muniment.client.following import follow
+from muniment.client.location import locate
+from muniment.client.models import (
+    Answer,
+    Chunk,
+    File,
+    Job,
+    Listing,
+    Page,
+    SearchResult,
+    Version,
+)
+from muniment.client.protocol import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Parameters,
+    Protocol,
+    trusts_environment,
+)
+from muniment.client.retry import Retry
+from muniment.client.upload import OnConflict, ProgressCallback, Upload, send
+
+
+class AsyncMuniment:
+    """Muniment's API over HTTP.
+
+        async with AsyncMuniment() as muniment:
+            file = await muniment.upload("report.pdf")
+            async for job in muniment.follow(file.job):
+                print(job.percent)
+            print((await muniment.query("What was decided?")).answer)
+
+    Without arguments it finds the stack as the command line does: MUNIMENT_API__URL and
+    MUNIMENT_API__KEY, else the embedded stack of `home`, MUNIMENT_HOME or the user's default home.
+    Every method raises ApiProblem (and with it the fitting class of muniment.errors) when the API
+    refuses, ApiUnreachable when nothing answers after the retries.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        home: Path | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        location = locate(url, key, home)
+        self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
+        client = httpx.AsyncClient(transport=transport, trust_env=trusts_environment(location.url))
+        self._run = Awaiting(client)
+        self.files = AsyncFiles(self._protocol, self._run)
+        self.jobs = AsyncJobs(self._protocol, self._run)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._run.close()
+
+    async def upload(
+        self,
+        source: Path | str | bytes | BinaryIO,
+        *,
+        name: str | None = None,
+        collection: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+        media_type: str | None = None,
+        priority: int | None = None,
+        password: str | None = None,
+        on_conflict: OnConflict | None = None,
+        verify: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> File:
+        """Streams a file in; its `job` ingests it.
+
+        `verify` sends the content's SHA-256, which the API then checks. `password` opens an
+        encrypted document and is not kept.
+        """
+        upload = Upload(
+            source,
+            name=name,
+            collection=collection,
+            metadata=metadata,
+            media_type=media_type,
+            priority=priority,
+            password=password,
+            on_conflict=on_conflict,
+            verify=verify,
+            progress=progress,
+        )
+        return await self._run.run(send(self._protocol, upload))
+
+    def follow(self, job: Job) -> AsyncIterator[Job]:
+        """The job as it is now, then after every change, over broken connections, until it ends."""
+        return self._run.iterate(follow(self._protocol, job))
+
+    def events(self, last_event_id: str | None = None) -> AsyncIterator[Event]:
+        """The events of all jobs of the tenant, without end."""
+        return self._run.iterate(tenant_events(self._protocol, last_event_id))
+
+    async def search(
+        self,
+        query: str,
+        *,
+        mode: SearchMode = "hybrid",
+        top_k: int = 10,
+        collection: str | None = None,
+        filters: Mapping[str, JsonValue] | None = None,
+    ) -> SearchResult:
+        call = calls.search(query, mode, top_k, collection, filters)
+        return await self._run.run(self._protocol.call(call))
+
+    async def query(self, question: str, *, top_k: int = 8, generate: Generate = "auto") -> Answer:
+        """An answer with its citations."""
+        return await self._run.run(self._protocol.call(calls.query(question, top_k, generate)))
+
+    def query_stream(
+        self, question: str, *, top_k: int = 8, generate: Generate = "auto"
+    ) -> AsyncIterator[Part]:
+        """The same, word by word; the whole Answer comes last."""
+        return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
+
+
+class AsyncFiles:
+    """`/v1/files`."""
+
+    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[File]:
+        """Newest first; `filters` as the API names them (`name~`, `state`, `media_type`…)."""
+        return await self._run.run(
+            self._protocol.call(calls.list_files(limit, cursor, filters or {}))
+        )
+
+    async def get(self, file_id: Id) -> File:
+        return await self._run.run(self._protocol.call(calls.get_file(file_id)))
+
+    async def delete(self, file_id: Id, *, permanent: bool = False) -> File | Job:
+        """Puts the file into the trash; with `permanent` erases it, and returns the erasure job."""
+        return await self._run.run(
+            self._protocol.call(calls.delete_file(file_id, permanent=permanent))
+        )
+
+    async def restore(self, file_id: Id) -> File:
+        return await self._run.run(self._protocol.call(calls.restore_file(file_id)))
+
+    async def content(self, file_id: Id, target: Path, *, version: int | None = None) -> Path:
+        """Downloads the original to `target`, resuming where a connection broke."""
+        return await self._run.run(download(self._protocol, file_id, target, version))
+
+    async def versions(self, file_id: Id) -> Listing[Version]:
+        return await self._run.run(self._protocol.call(calls.list_versions(file_id)))
+
+    async def pages(
+        self, file_id: Id, *, limit: int = 50, cursor: str | None = None
+    ) -> Listing[Page]:
+        return await self._run.run(self._protocol.call(calls.list_pages(file_id, limit, cursor)))
+
+    async def page(self, file_id: Id, page: int) -> Page:
+        return await self._run.run(self._protocol.call(calls.get_page(file_id, page)))
+
+    async def document(self, file_id: Id) -> JsonValue:
+        """The DoclingDocument as JSON; docling-core's own model reads it."""
+        return await self._run.run(self._protocol.call(calls.get_document(file_id)))
+
+    async def markdown(self, file_id: Id) -> str:
+        return await self._run.run(self._protocol.call(calls.get_markdown(file_id)))
+
+    async def text(self, file_id: Id) -> str:
+        return await self._run.run(self._protocol.call(calls.get_text(file_id)))
+
+    async def chunks(
+        self, file_id: Id, *, limit: int = 50, cursor: str | None = None
+    ) -> Listing[Chunk]:
+        return await self._run.run(self._protocol.call(calls.list_chunks(file_id, limit, cursor)))
+
+
+class AsyncJobs:
+    """`/v1/jobs`. What a job's state forbids raises Conflict."""
+
+    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[Job]:
+        return await self._run.run(
+            self._protocol.call(calls.list_jobs(limit, cursor, filters or {}))
+        )
+
+    async def get(self, job_id: Id) -> Job:
+        return await self._run.run(self._protocol.call(calls.get_job(job_id)))
+
+    def events(self, job_id: Id, last_event_id: str | None = None) -> AsyncIterator[Event]:
+        """The job's events until its end, each once; `last_event_id` goes on after that one."""
+        return self._run.iterate(job_events(self._protocol, job_id, last_event_id))
+
+    async def cancel(self, job_id: Id) -> Job:
+        return await self._run.run(self._protocol.call(calls.tell_job(job_id, "cancel")))
+
+    async def pause(self, job_id: Id) -> Job:
+        return await self._run.run(self._protocol.call(calls.tell_job(job_id, "pause")))
+
+    async def resume(self, job_id: Id) -> Job:
+        return await self._run.run(self._protocol.call(calls.tell_job(job_id, "resume")))
+
+    async def release(self, job_id: Id, *, reason: str | None = None) -> Job:
+        """Lets a quarantined file go on; the reason is kept with the decision."""
+        return await self._run.run(self._protocol.call(calls.decide_job(job_id, "release", reason)))
+
+    async def reject(self, job_id: Id, *, reason: str | None = None) -> Job:
+        """Refuses a quarantined file; the reason is kept with the decision."""
+        return await self._run.run(self._protocol.call(calls.decide_job(job_id, "reject", reason)))
+
+    async def retry(self, job_id: Id, *, pages: tuple[int, ...] | None = None) -> Job:
+        """Starts a new job that heals an ended one, or only some of its pages."""
+        return await self._run.run(self._protocol.call(calls.retry_job(job_id, pages)))
+
+    async def reprioritise(self, job_id: Id, priority: int) -> Job:
+        """`priority` is 1 (first) to 5."""
+        return await self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))

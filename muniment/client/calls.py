@@ -1,0 +1,192 @@
+"""The calls of the API that are one request and one answer: a function per route."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from muniment.client.models import (
+    Answer,
+    Chunk,
+    File,
+    Job,
+    Listing,
+    Page,
+    SearchResult,
+    Version,
+)
+from muniment.client.problems import UnexpectedAnswer
+from muniment.client.protocol import Call, Parameters
+
+Model = TypeVar("Model", bound=BaseModel)
+Id = UUID | str
+SearchMode = Literal["hybrid", "lexical", "vector"]
+Generate = Literal["auto", "extractive", "llm"]
+JobMessage = Literal["cancel", "pause", "resume"]
+JobDecision = Literal["release", "reject"]
+
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_files(limit: int, cursor: str | None, filters: Parameters) -> Call[Listing[File]]:
+    parameters = {"limit": limit, "cursor": cursor, **filters}
+    return _get("/v1/files", Listing[File], parameters)
+
+
+def get_file(file_id: Id) -> Call[File]:
+    return _get(f"/v1/files/{file_id}", File)
+
+
+def delete_file(file_id: Id, *, permanent: bool) -> Call[File | Job]:
+    """The trashed File; the erasure Job when permanent."""
+    return Call(
+        "DELETE",
+        f"/v1/files/{file_id}",
+        _file_or_job,
+        parameters={"permanent": True} if permanent else {},
+    )
+
+
+def restore_file(file_id: Id) -> Call[File]:
+    return _post(f"/v1/files/{file_id}/restore", File)
+
+
+def list_versions(file_id: Id) -> Call[Listing[Version]]:
+    return _get(f"/v1/files/{file_id}/versions", Listing[Version])
+
+
+def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page]]:
+    return _get(f"/v1/files/{file_id}/pages", Listing[Page], {"limit": limit, "cursor": cursor})
+
+
+def get_page(file_id: Id, page: int) -> Call[Page]:
+    return _get(f"/v1/files/{file_id}/pages/{page}", Page)
+
+
+def get_document(file_id: Id) -> Call[JsonValue]:
+    """DoclingDocument JSON; docling-core's own model reads it."""
+    return Call("GET", f"/v1/files/{file_id}/document", _json)
+
+
+def get_markdown(file_id: Id) -> Call[str]:
+    return Call("GET", f"/v1/files/{file_id}/markdown", _text)
+
+
+def get_text(file_id: Id) -> Call[str]:
+    return Call("GET", f"/v1/files/{file_id}/text", _text)
+
+
+def list_chunks(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Chunk]]:
+    return _get(f"/v1/files/{file_id}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor})
+
+
+# ── jobs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_jobs(limit: int, cursor: str | None, filters: Parameters) -> Call[Listing[Job]]:
+    return _get("/v1/jobs", Listing[Job], {"limit": limit, "cursor": cursor, **filters})
+
+
+def get_job(job_id: Id) -> Call[Job]:
+    return _get(f"/v1/jobs/{job_id}", Job)
+
+
+def tell_job(job_id: Id, message: JobMessage) -> Call[Job]:
+    """Not repeated after it may have arrived: a second `cancel` is a conflict."""
+    return Call("POST", f"/v1/jobs/{job_id}/{message}", _model(Job), repeatable=False)
+
+
+def decide_job(job_id: Id, decision: JobDecision, reason: str | None) -> Call[Job]:
+    json = {"reason": reason} if reason is not None else {}
+    path = f"/v1/jobs/{job_id}/{decision}"
+    return Call("POST", path, _model(Job), json=json, repeatable=False)
+
+
+def retry_job(job_id: Id, pages: tuple[int, ...] | None) -> Call[Job]:
+    json = {"pages": list(pages)} if pages else {}
+    return Call("POST", f"/v1/jobs/{job_id}/retry", _model(Job), json=json, creates=True)
+
+
+def reprioritise_job(job_id: Id, priority: int) -> Call[Job]:
+    return _post(f"/v1/jobs/{job_id}/reprioritise", Job, {"priority": priority})
+
+
+# ── search and answers ──────────────────────────────────────────────────────────────────────────
+
+
+def search(
+    query: str,
+    mode: SearchMode,
+    top_k: int,
+    collection: str | None,
+    filters: Mapping[str, JsonValue] | None,
+) -> Call[SearchResult]:
+    json: dict[str, JsonValue] = {"query": query, "mode": mode, "top_k": top_k}
+    if collection is not None:
+        json["collection"] = collection
+    if filters:
+        json["filter"] = dict(filters)
+    return _post("/v1/search", SearchResult, json)
+
+
+def query(question: str, top_k: int, generate: Generate) -> Call[Answer]:
+    return _post("/v1/query", Answer, query_body(question, top_k, generate))
+
+
+def query_body(
+    question: str, top_k: int, generate: Generate, *, stream: bool = False
+) -> dict[str, JsonValue]:
+    return {"query": question, "top_k": top_k, "generate": generate, "stream": stream}
+
+
+# ── parsing ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _get(path: str, model: type[Model], parameters: Parameters | None = None) -> Call[Model]:
+    return Call("GET", path, _model(model), parameters=parameters or {})
+
+
+def _post(path: str, model: type[Model], json: JsonValue = None) -> Call[Model]:
+    return Call("POST", path, _model(model), json=json)
+
+
+def _model(model: type[Model]) -> Callable[[httpx.Response], Model]:
+    def parse(response: httpx.Response) -> Model:
+        return parse_model(model, response.content)
+
+    return parse
+
+
+def parse_model(model: type[Model], content: bytes | str) -> Model:
+    """Raises UnexpectedAnswer, naming the fields but never their values."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        wrong = ", ".join(
+            ".".join(str(part) for part in problem["loc"]) or "the body"
+            for problem in error.errors(include_input=False)[:5]
+        )
+        raise UnexpectedAnswer(f"a {model.__name__} cannot be read from it: {wrong}") from None
+
+
+def _file_or_job(response: httpx.Response) -> File | Job:
+    """A permanent deletion is accepted (202) and answered with its job."""
+    if response.status_code == 202:
+        return parse_model(Job, response.content)
+    return parse_model(File, response.content)
+
+
+def _json(response: httpx.Response) -> JsonValue:
+    try:
+        return _JSON.validate_json(response.content)
+    except ValidationError:
+        raise UnexpectedAnswer("it is not JSON") from None
+
+
+def _text(response: httpx.Response) -> str:
+    return response.content.decode("utf-8")

@@ -1,0 +1,258 @@
+"""What the API answers, as the contract writes it.
+
+Unknown fields are ignored and absent ones have defaults, so that an older client reads a newer
+server. States are enums where this release knows them and plain text where it does not.
+"""
+
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from muniment.contracts.documents import BoundingBox
+from muniment.contracts.jobs import FileState, JobState, StageName, StageState
+
+Item = TypeVar("Item")
+
+# Left to right, since pydantic would else take plain text for the closer match.
+_KNOWN_FIRST = Field(union_mode="left_to_right")
+AnyFileState = Annotated[FileState | str, _KNOWN_FIRST]
+AnyJobState = Annotated[JobState | str, _KNOWN_FIRST]
+AnyStageState = Annotated[StageState | str, _KNOWN_FIRST]
+AnyStageName = Annotated[StageName | str, _KNOWN_FIRST]
+
+
+class Record(BaseModel):
+    """Immutable, and tolerant of fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Problem(Record):
+    """RFC 9457 members, and what to do about it."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int | None = None
+    detail: str = ""
+    remedy: str | None = None
+    request_id: str | None = None
+    retryable: bool = False
+    errors: tuple[dict[str, JsonValue], ...] = ()
+
+
+class Stage(Record):
+    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`)."""
+
+    name: AnyStageName
+    state: AnyStageState = StageState.PENDING
+    done: int = 0
+    total: int = 0
+    attempts: int = 0
+    queue: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+
+
+class PageCounts(Record):
+    """`done` counts pages read or reused, never failed ones."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    reused: int = 0
+
+
+class Job(Record):
+    """A piece of work. `percent` is 0–100 and never falls; terminal states never change."""
+
+    id: UUID
+    kind: str = "ingest_file"
+    workflow_id: str | None = None
+    run_id: str | None = None
+    temporal_url: str | None = None
+    priority: int | None = None
+    file_id: UUID | None = None
+    version: int | None = None
+    state: AnyJobState
+    stage: AnyStageName | None = None
+    stages: tuple[Stage, ...] = ()
+    pages: PageCounts = PageCounts()
+    percent: float = 0.0
+    eta_seconds: float | None = None
+    degraded: bool = False
+    stale: bool = False
+    retry_of: UUID | None = None
+    error: Problem | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return isinstance(self.state, JobState) and self.state.is_terminal
+
+
+class Scan(Record):
+    """The verdict of the virus scan."""
+
+    state: str = "unscanned"
+    engine: str | None = None
+    database: str | None = None
+    at: datetime | None = None
+
+
+class File(Record):
+    """A file in its newest version. `sha256` is hex; `deduplicated` says that it was there."""
+
+    id: UUID
+    name: str
+    media_type: str | None = None
+    size: int = 0
+    sha256: str | None = None
+    version: int = 1
+    state: AnyFileState
+    collection: str | None = None
+    metadata: dict[str, JsonValue] = {}
+    extracted: dict[str, JsonValue] = {}
+    labels: tuple[str, ...] = ()
+    pages: int | None = None
+    scan: Scan | None = None
+    degraded: bool = False
+    deduplicated: bool | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    job: Job | None = None
+
+
+class Version(Record):
+    """One immutable content of a file, numbered from 1."""
+
+    version: int
+    name: str | None = None
+    media_type: str | None = None
+    size: int = 0
+    sha256: str | None = None
+    pages: int | None = None
+    scan: Scan | None = None
+    published_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+class Line(Record):
+    """A line of text; `bbox` in the page's unit, `confidence` 0–1."""
+
+    text: str
+    bbox: BoundingBox | None = None
+    confidence: float | None = None
+
+
+class Page(Record):
+    """A page as read; the frame is the crop box after rotation, origin top left. `problem` says why
+    it could not be read."""
+
+    page: int
+    width: float = 0.0
+    height: float = 0.0
+    unit: str = "pt"
+    rotation: int = 0
+    source: str = "text"
+    engine: str | None = None
+    confidence: float | None = None
+    text: str = ""
+    lines: tuple[Line, ...] = ()
+    problem: str | None = None
+
+
+class PageBox(Record):
+    page: int
+    bbox: BoundingBox
+
+
+class Chunk(Record):
+    """A passage with the pages and boxes it came from."""
+
+    chunk_id: UUID | None = Field(default=None, alias="id")
+    ordinal: int | None = None
+    text: str
+    headings: tuple[str, ...] = ()
+    pages: tuple[int, ...] = ()
+    boxes: tuple[PageBox, ...] = ()
+
+
+class Listing(Record, Generic[Item]):
+    """A part of a list, newest first; `next_cursor` is None at its end."""
+
+    data: tuple[Item, ...] = ()
+    next_cursor: str | None = None
+
+
+class Scores(Record):
+    lexical: float | None = None
+    vector: float | None = None
+    rerank: float | None = None
+
+
+class Hit(Record):
+    """A passage found. `highlights` are (start, end) in code points of `text`."""
+
+    chunk_id: UUID
+    file_id: UUID
+    version: int = 1
+    name: str = ""
+    text: str = ""
+    headings: tuple[str, ...] = ()
+    highlights: tuple[tuple[int, int], ...] = ()
+    score: float | None = None
+    pages: tuple[int, ...] = ()
+    boxes: tuple[PageBox, ...] = ()
+    scores: Scores | None = None
+
+
+class SearchResult(Record):
+    data: tuple[Hit, ...] = ()
+    mode_used: str | None = None
+    degraded: bool = False
+    reasons: tuple[str, ...] = ()
+    truncated: bool = False
+    timings_ms: dict[str, float] = {}
+
+
+class Citation(Record):
+    """Where a sentence of an answer stands: the quoted words are on that page, word for word, when
+    `verified`."""
+
+    n: int
+    chunk_id: UUID
+    file_id: UUID
+    version: int | None = None
+    name: str = ""
+    page: int | None = None
+    boxes: tuple[PageBox, ...] = ()
+    quote: str = ""
+    verified: bool = False
+
+
+class AnswerMeta(Record):
+    model: str | None = None
+    mode: str | None = None
+    cached: bool = False
+    degraded: bool = False
+    reasons: tuple[str, ...] = ()
+    timings_ms: dict[str, float] = {}
+
+
+class Answer(Record):
+    """An answer from the documents; `sources` are the passages it was drawn from."""
+
+    answer: str = ""
+    citations: tuple[Citation, ...] = ()
+    sources: tuple[Hit, ...] = ()
+    meta: AnswerMeta = AnswerMeta()
+
+    def source_of(self, citation: Citation) -> Hit | None:
+        """The passage that a citation quotes."""
+        by_chunk = {source.chunk_id: source for source in self.sources}
+        by_file = {source.file_id: source for source in self.sources}
+        return by_chunk.get(citation.chunk_id) or by_file.get(citation.file_id)

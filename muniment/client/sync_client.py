@@ -1,0 +1,249 @@
+"""The synchronous client."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import httpx
+from pydantic import JsonValue
+
+from muniment.client import calls
+from muniment.client.answering import Part, streamed_answer
+from muniment.client.blocking import Blocking
+from muniment.client.calls import Generate, Id, SearchMode
+from muniment.client.download import download
+from muniment.client.events import Event, job_events, tenant_events
+from muniment.client.following import follow
+from muniment.client.location import locate
+from muniment.client.models import (
+    Answer,
+    Chunk,
+    File,
+    Job,
+    Listing,
+    Page,
+    SearchResult,
+    Version,
+)
+from muniment.client.protocol import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Parameters,
+    Protocol,
+    trusts_environment,
+)
+from muniment.client.retry import Retry
+from muniment.client.upload import OnConflict, ProgressCallback, Upload, send
+
+
+class Muniment:
+    """Muniment's API over HTTP.
+
+        with Muniment() as muniment:
+            file = muniment.upload("report.pdf")
+            for job in muniment.follow(file.job):
+                print(job.percent)
+            print(muniment.query("What was decided?").answer)
+
+    Without arguments it finds the stack as the command line does: MUNIMENT_API__URL and
+    MUNIMENT_API__KEY, else the embedded stack of `home`, MUNIMENT_HOME or the user's default home.
+    Every method raises ApiProblem (and with it the fitting class of muniment.errors) when the API
+    refuses, ApiUnreachable when nothing answers after the retries.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        home: Path | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        location = locate(url, key, home)
+        self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
+        client = httpx.Client(transport=transport, trust_env=trusts_environment(location.url))
+        self._run = Blocking(client)
+        self.files = Files(self._protocol, self._run)
+        self.jobs = Jobs(self._protocol, self._run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._run.close()
+
+    def upload(
+        self,
+        source: Path | str | bytes | BinaryIO,
+        *,
+        name: str | None = None,
+        collection: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+        media_type: str | None = None,
+        priority: int | None = None,
+        password: str | None = None,
+        on_conflict: OnConflict | None = None,
+        verify: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> File:
+        """Streams a file in; its `job` ingests it.
+
+        `verify` sends the content's SHA-256, which the API then checks. `password` opens an
+        encrypted document and is not kept.
+        """
+        upload = Upload(
+            source,
+            name=name,
+            collection=collection,
+            metadata=metadata,
+            media_type=media_type,
+            priority=priority,
+            password=password,
+            on_conflict=on_conflict,
+            verify=verify,
+            progress=progress,
+        )
+        return self._run.run(send(self._protocol, upload))
+
+    def follow(self, job: Job) -> Iterator[Job]:
+        """The job as it is now, then after every change, over broken connections, until it ends."""
+        return self._run.iterate(follow(self._protocol, job))
+
+    def events(self, last_event_id: str | None = None) -> Iterator[Event]:
+        """The events of all jobs of the tenant, without end."""
+        return self._run.iterate(tenant_events(self._protocol, last_event_id))
+
+    def search(
+        self,
+        query: str,
+        *,
+        mode: SearchMode = "hybrid",
+        top_k: int = 10,
+        collection: str | None = None,
+        filters: Mapping[str, JsonValue] | None = None,
+    ) -> SearchResult:
+        call = calls.search(query, mode, top_k, collection, filters)
+        return self._run.run(self._protocol.call(call))
+
+    def query(self, question: str, *, top_k: int = 8, generate: Generate = "auto") -> Answer:
+        """An answer with its citations."""
+        return self._run.run(self._protocol.call(calls.query(question, top_k, generate)))
+
+    def query_stream(
+        self, question: str, *, top_k: int = 8, generate: Generate = "auto"
+    ) -> Iterator[Part]:
+        """The same, word by word; the whole Answer comes last."""
+        return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
+
+
+class Files:
+    """`/v1/files`."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[File]:
+        """Newest first; `filters` as the API names them (`name~`, `state`, `media_type`…)."""
+        return self._run.run(self._protocol.call(calls.list_files(limit, cursor, filters or {})))
+
+    def get(self, file_id: Id) -> File:
+        return self._run.run(self._protocol.call(calls.get_file(file_id)))
+
+    def delete(self, file_id: Id, *, permanent: bool = False) -> File | Job:
+        """Puts the file into the trash; with `permanent` erases it, and returns the erasure job."""
+        return self._run.run(self._protocol.call(calls.delete_file(file_id, permanent=permanent)))
+
+    def restore(self, file_id: Id) -> File:
+        return self._run.run(self._protocol.call(calls.restore_file(file_id)))
+
+    def content(self, file_id: Id, target: Path, *, version: int | None = None) -> Path:
+        """Downloads the original to `target`, resuming where a connection broke."""
+        return self._run.run(download(self._protocol, file_id, target, version))
+
+    def versions(self, file_id: Id) -> Listing[Version]:
+        return self._run.run(self._protocol.call(calls.list_versions(file_id)))
+
+    def pages(self, file_id: Id, *, limit: int = 50, cursor: str | None = None) -> Listing[Page]:
+        return self._run.run(self._protocol.call(calls.list_pages(file_id, limit, cursor)))
+
+    def page(self, file_id: Id, page: int) -> Page:
+        return self._run.run(self._protocol.call(calls.get_page(file_id, page)))
+
+    def document(self, file_id: Id) -> JsonValue:
+        """The DoclingDocument as JSON; docling-core's own model reads it."""
+        return self._run.run(self._protocol.call(calls.get_document(file_id)))
+
+    def markdown(self, file_id: Id) -> str:
+        return self._run.run(self._protocol.call(calls.get_markdown(file_id)))
+
+    def text(self, file_id: Id) -> str:
+        return self._run.run(self._protocol.call(calls.get_text(file_id)))
+
+    def chunks(self, file_id: Id, *, limit: int = 50, cursor: str | None = None) -> Listing[Chunk]:
+        return self._run.run(self._protocol.call(calls.list_chunks(file_id, limit, cursor)))
+
+
+class Jobs:
+    """`/v1/jobs`. What a job's state forbids raises Conflict."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[Job]:
+        return self._run.run(self._protocol.call(calls.list_jobs(limit, cursor, filters or {})))
+
+    def get(self, job_id: Id) -> Job:
+        return self._run.run(self._protocol.call(calls.get_job(job_id)))
+
+    def events(self, job_id: Id, last_event_id: str | None = None) -> Iterator[Event]:
+        """The job's events until its end, each once; `last_event_id` goes on after that one."""
+        return self._run.iterate(job_events(self._protocol, job_id, last_event_id))
+
+    def cancel(self, job_id: Id) -> Job:
+        return self._run.run(self._protocol.call(calls.tell_job(job_id, "cancel")))
+
+    def pause(self, job_id: Id) -> Job:
+        return self._run.run(self._protocol.call(calls.tell_job(job_id, "pause")))
+
+    def resume(self, job_id: Id) -> Job:
+        return self._run.run(self._protocol.call(calls.tell_job(job_id, "resume")))
+
+    def release(self, job_id: Id, *, reason: str | None = None) -> Job:
+        """Lets a quarantined file go on; the reason is kept with the decision."""
+        return self._run.run(self._protocol.call(calls.decide_job(job_id, "release", reason)))
+
+    def reject(self, job_id: Id, *, reason: str | None = None) -> Job:
+        """Refuses a quarantined file; the reason is kept with the decision."""
+        return self._run.run(self._protocol.call(calls.decide_job(job_id, "reject", reason)))
+
+    def retry(self, job_id: Id, *, pages: tuple[int, ...] | None = None) -> Job:
+        """Starts a new job that heals an ended one, or only some of its pages."""
+        return self._run.run(self._protocol.call(calls.retry_job(job_id, pages)))
+
+    def reprioritise(self, job_id: Id, priority: int) -> Job:
+        """`priority` is 1 (first) to 5."""
+        return self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))

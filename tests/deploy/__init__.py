@@ -1,0 +1,1 @@
+"""The embedded stack's supervisor, on real processes."""
