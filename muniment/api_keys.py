@@ -25,6 +25,7 @@ ALL_SCOPES = (
     "metrics:read",
     "keys:manage",
     "quarantine:decide",
+    "payloads:read",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""

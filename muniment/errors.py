@@ -6,10 +6,12 @@
     │   ├── Unauthenticated           401  no key, or one that is unknown, expired or revoked
     │   ├── Forbidden                 403  the key lacks a scope or the principal a right
     │   ├── NotFound                  404  absent, or another tenant's: the two look the same
+    │   ├── MethodNotAllowed          405
     │   ├── Conflict                  409  the thing's state forbids it
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
     │   ├── ContentTooLarge           413
+    │   ├── UnsupportedMediaType      415  the body's type or coding is not taken here
     │   ├── RangeNotSatisfiable       416
     │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
     │   └── TooManyRequests           429
@@ -118,6 +120,13 @@ class NotFound(RequestError):
     default_remedy = "Check the id; things of other tenants are not found either."
 
 
+class MethodNotAllowed(RequestError):
+    problem = "method-not-allowed"
+    title = "This path does not take that method"
+    status = 405
+    default_remedy = "Use a method that the Allow header names."
+
+
 class Conflict(RequestError):
     problem = "conflict"
     title = "The present state forbids it"
@@ -142,6 +151,12 @@ class ContentTooLarge(RequestError):
     problem = "content-too-large"
     title = "The content is larger than the limit"
     status = 413
+
+
+class UnsupportedMediaType(RequestError):
+    problem = "unsupported-media-type"
+    title = "The body has a type or coding that is not taken here"
+    status = 415
 
 
 class RangeNotSatisfiable(RequestError):

@@ -7,6 +7,7 @@ from db.models.access import (
     GroupMember,
     Principal,
     PrincipalGroup,
+    StreamTicket,
     Tenant,
 )
 from db.models.columns import new_id, now
@@ -48,6 +49,7 @@ __all__ = [
     "PrincipalGroup",
     "StageOutput",
     "StageResult",
+    "StreamTicket",
     "Tenant",
     "new_id",
     "now",

@@ -68,6 +68,18 @@ class ApiKey(SQLModel, table=True):
     created_at: datetime = time_field()
 
 
+class StreamTicket(SQLModel, table=True):
+    """Opens one event stream for a browser within its minute. Stored as SHA-256, as keys are."""
+
+    __tablename__ = "stream_ticket"
+
+    ticket_hash: bytes = Field(primary_key=True)
+    tenant_id: UUID = tenant_field()
+    key_id: UUID = Field(foreign_key="api_key.id", ondelete="CASCADE")
+    expires_at: datetime = time_field()
+    used_at: datetime | None = optional_time_field()
+
+
 class Collection(SQLModel, table=True):
     """`visibility` tenant: every principal of the tenant may read; private: owner and grants only."""
 

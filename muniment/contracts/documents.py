@@ -51,11 +51,17 @@ class DocumentPlan(Contract):
 
 
 class Line(Contract):
-    """A line of text; `bbox` is absent in formats without pages, `confidence` (0–1) in text layers."""
+    """A line of text; `bbox` is absent in formats without pages, `confidence` (0–1) in text layers.
+
+    `font_size` (points, by the height of the characters' cells) and `bold` are known for text layers
+    only; OCR leaves the box's height to go by.
+    """
 
     text: str
     bbox: BoundingBox | None = None
     confidence: float | None = None
+    font_size: float | None = None
+    bold: bool = False
 
 
 class Page(Contract):

@@ -19,18 +19,19 @@ class EraseFileInput(Contract):
 
 
 class ErasureStep(Contract):
-    """A registered store, by name, and the version it is to forget."""
+    """A registered store, by name; it is to forget every version of the file."""
 
-    tenant_id: UUID
-    file_id: UUID
-    version_id: UUID
+    request: EraseFileInput
     store: str
 
 
 class ErasurePlan(Contract):
-    """Versions and stores, in the order in which they are to be run; running ingestions to stop."""
+    """The stores by name, in the order in which they are to be run; running ingestions to stop.
 
-    steps: tuple[ErasureStep, ...]
+    Versions are not listed: there may be many, and each store finds them itself.
+    """
+
+    stores: tuple[str, ...]
     running_workflow_ids: tuple[str, ...]
 
 

@@ -11,8 +11,8 @@ from muniment.contracts.documents import DocumentFamily
 class InspectResult(StageOutcome):
     """`plan` is a DocumentPlan. `ocr_pages` lists the pages that need OCR as ranges ("1-3,7").
 
-    Above `MAX_OCR_RANGES` ranges it is coarsened to whole batches, so that no payload grows with
-    the document.
+    Above `page_ranges.MAX_RANGES` ranges it is coarsened, so that no payload grows with the
+    document: a page named without need is only routed to the OCR queue, and read by its plan.
     """
 
     plan: Artifact

@@ -66,6 +66,17 @@ class StageState(StrEnum):
     FAILED = "failed"
 
 
+class JobEventKind(StrEnum):
+    """What an event of a job says: its stage (a StageProgress), a page (a PageEvent), a retry (a
+    RetryEvent), the state (a JobSnapshot), and at last the end (a JobSnapshot)."""
+
+    STAGE = "stage"
+    PAGE = "page"
+    RETRY = "retry"
+    STATE = "state"
+    END = "end"
+
+
 class Problem(Contract):
     """A failure as people see it: RFC 9457 members plus what to do."""
 
@@ -97,6 +108,40 @@ class PageCounts(Contract):
     done: int = 0
     failed: int = 0
     reused: int = 0
+
+
+class PageEvent(Contract):
+    """A page was read, reused or given up; `pages` and `percent` are the job's at that moment."""
+
+    page: int
+    state: StageState
+    queue: str
+    engine: str
+    pages: PageCounts
+    percent: float
+
+
+class RetryEvent(Contract):
+    """A stage will be tried again; `reason` is the problem type, `next_at` when (null: unknown)."""
+
+    stage: StageName
+    attempt: int
+    reason: str
+    next_at: datetime | None
+
+
+class JobSnapshot(Contract):
+    """The job's row at one moment: what `state` and `end` events carry."""
+
+    state: JobState
+    stage: StageName | None
+    stages: tuple[StageProgress, ...]
+    pages: PageCounts
+    percent: float
+    degraded: bool
+    priority: int
+    error: Problem | None
+    finished_at: datetime | None
 
 
 class JobProgress(Contract):

@@ -46,3 +46,33 @@ class ReadActivities(ABC):
     @abstractmethod
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
         """Reads each page once; a page found by its fingerprint is reused."""
+
+
+class ReadPagesInput(Contract):
+    """Input of the child workflow `ReadPages`: a page range of a long document.
+
+    `ocr_pages` are ranges as in InspectResult, `document_pages` the pages of the whole document.
+    """
+
+    version: VersionReference
+    plan: Artifact
+    first_page: int
+    last_page: int
+    document_pages: int
+    ocr_pages: str
+    priority: int
+    paused: bool = False
+
+
+class ReadPagesResult(Contract):
+    """Counts over the range."""
+
+    pages_done: int = 0
+    pages_reused: int = 0
+    pages_failed: int = 0
+
+
+READ_PAGES_WORKFLOW = "ReadPages"
+PAUSE_SIGNAL = "pause"
+RESUME_SIGNAL = "resume"
+REPRIORITISE_SIGNAL = "reprioritise"

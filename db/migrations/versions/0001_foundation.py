@@ -38,6 +38,7 @@ def downgrade() -> None:
     for function in (
         "notify_job_event()",
         "unstarted_jobs(interval, integer)",
+        "use_stream_ticket(bytea)",
         "authenticate_api_key(bytea)",
         "visible_files(text)",
         "current_principal()",

@@ -91,6 +91,25 @@ $$
       AND (api_key.expires_at IS NULL OR api_key.expires_at > now())
 $$;
 
+-- As above, for a browser's event stream: a ticket opens one, within its minute, while its key lives.
+CREATE FUNCTION use_stream_ticket(hash bytea)
+RETURNS TABLE (key_id uuid, tenant_id uuid, principal_id uuid, scopes text[], is_admin boolean)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+    WITH used AS (
+        UPDATE stream_ticket SET used_at = now()
+        WHERE stream_ticket.ticket_hash = hash
+          AND stream_ticket.used_at IS NULL AND stream_ticket.expires_at > now()
+        RETURNING stream_ticket.key_id
+    )
+    SELECT api_key.id, api_key.tenant_id, api_key.principal_id, api_key.scopes, principal.is_admin
+    FROM used
+    JOIN api_key ON api_key.id = used.key_id
+    JOIN principal ON principal.id = api_key.principal_id
+    WHERE api_key.revoked_at IS NULL
+      AND (api_key.expires_at IS NULL OR api_key.expires_at > now())
+$$;
+
 -- Jobs that were committed and that Temporal has not taken, for the reconciler: references only.
 CREATE FUNCTION unstarted_jobs(min_age interval, max_rows integer)
 RETURNS TABLE (tenant_id uuid, job_id uuid)
@@ -104,13 +123,16 @@ $$
 $$;
 
 REVOKE ALL ON FUNCTION authenticate_api_key(bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION use_stream_ticket(bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION unstarted_jobs(interval, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO muniment_app;
+GRANT EXECUTE ON FUNCTION use_stream_ticket(bytea) TO muniment_app;
 GRANT EXECUTE ON FUNCTION unstarted_jobs(interval, integer) TO muniment_app;
 
 -- Row-level security is forced on the owner too; these let its functions above see what they need
 -- where the owner is not a superuser.
 CREATE POLICY definer ON api_key TO CURRENT_USER USING (true);
+CREATE POLICY definer ON stream_ticket TO CURRENT_USER USING (true);
 CREATE POLICY definer ON principal TO CURRENT_USER USING (true);
 CREATE POLICY definer ON tenant TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY definer ON job TO CURRENT_USER USING (true);

@@ -214,6 +214,19 @@ CREATE INDEX ix_file_collection_name ON file (collection_id, name);
 CREATE INDEX ix_file_tenant_created ON file (tenant_id, created_at DESC, id DESC);
 CREATE INDEX ix_file_tenant_id ON file (tenant_id);
 
+CREATE TABLE stream_ticket (
+    ticket_hash BYTEA NOT NULL,
+    tenant_id UUID NOT NULL,
+    key_id UUID NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    used_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (ticket_hash),
+    FOREIGN KEY(tenant_id) REFERENCES tenant (id),
+    FOREIGN KEY(key_id) REFERENCES api_key (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_stream_ticket_tenant_id ON stream_ticket (tenant_id);
+
 CREATE TABLE access_grant (
     id UUID NOT NULL,
     tenant_id UUID NOT NULL,

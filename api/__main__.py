@@ -1,0 +1,148 @@
+"""`python -m api`: the API process. Reads the settings, builds the services, serves until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import platformdirs
+import uvloop
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import start_http_server
+from temporalio.client import Client
+
+from api.application import create_application
+from api.events.hub import EventHub
+from api.health.checks import Readiness
+from api.health.dependencies import Dependencies
+from api.health.scanner import ScannerCheck
+from api.jobs.view import WorkflowLinks
+from api.orchestrator import Orchestrator
+from api.server import Server, server_configuration
+from api.services import Services, UploadLimits
+from api.slots import Slots
+from db.session import Database
+from muniment.embedding import Embedder, default_model_directory
+from muniment.errors import MunimentError
+from muniment.settings import Settings, load_settings
+from muniment.stores import open_data_converter, open_stores
+from muniment.telemetry.logs import configure_logging
+from muniment.telemetry.metrics import REGISTRY
+from muniment.telemetry.request_context import RequestContextInterceptor
+from muniment.telemetry.tracing import configure_tracing, temporal_tracing
+from retrieval.answer import Answerer
+from retrieval.search import Searcher
+
+PROCESS = "api"
+logger = logging.getLogger(__name__)
+
+
+async def build_services(settings: Settings, tracing: TracerProvider) -> Services:
+    """Connects lazily: a dependency that is down makes requests fail and `/readyz` say so, and does
+    not keep the process from starting."""
+    database = _database(settings)
+    temporal = Orchestrator(
+        await _temporal_client(settings, tracing),
+        query_timeout_seconds=settings.api.query_timeout_seconds,
+    )
+    links = WorkflowLinks(settings.temporal.ui_url, settings.temporal.namespace)
+    streams = Slots(settings.api.max_event_streams, "event streams")
+    listen_dsn = settings.database.url.get_secret_value()
+    events = EventHub(database, listen_dsn, temporal, links, streams)
+    blobs = open_stores(settings).blobs
+    embedder = _embedder(settings)
+    searcher = Searcher(database, embedder)
+    age = timedelta(hours=settings.scan.max_database_age_hours)
+    scanner = ScannerCheck(settings.scan.socket, age)
+    dependencies = Dependencies(database, blobs, temporal, events.listener, embedder, scanner)
+    limits = UploadLimits(
+        settings.api.max_upload_bytes, Slots(settings.api.max_concurrent_uploads, "uploads")
+    )
+    return Services(
+        database=database,
+        blobs=blobs,
+        temporal=temporal,
+        links=links,
+        search=searcher,
+        answers=Answerer(database, searcher),
+        events=events,
+        uploads=limits,
+        readiness=Readiness(dependencies.checks()),
+        metrics_on_api=settings.api.metrics_port is None,
+    )
+
+
+def _database(settings: Settings) -> Database:
+    return Database(
+        settings.database.url.get_secret_value(),
+        pool_size=settings.database.pool_size,
+        statement_timeout_seconds=settings.database.statement_timeout_seconds,
+    )
+
+
+def _embedder(settings: Settings) -> Embedder:
+    directory = settings.embedding.model_directory or default_model_directory(
+        Path(platformdirs.user_cache_dir("muniment"))
+    )
+    return Embedder(directory, settings.embedding.threads)
+
+
+async def _temporal_client(settings: Settings, tracing: TracerProvider) -> Client:
+    """Connects at its first call. Payloads are encrypted; request id and trace go along."""
+    api_key = settings.temporal.api_key
+    return await Client.connect(
+        settings.temporal.address,
+        namespace=settings.temporal.namespace,
+        api_key=api_key.get_secret_value() if api_key else None,
+        tls=settings.temporal.tls,
+        data_converter=open_data_converter(settings),
+        interceptors=[temporal_tracing(tracing), RequestContextInterceptor()],
+        lazy=True,
+    )
+
+
+async def serve(settings: Settings, tracing: TracerProvider) -> None:
+    """Serves until the process is told to stop, then ends what it began."""
+    services = await build_services(settings, tracing)
+    configuration = server_configuration(
+        create_application(services), settings.api.host, settings.api.port
+    )
+    listening = asyncio.create_task(services.events.run())
+    try:
+        await Server(configuration, services.events.close).serve()
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await services.database.close()
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        configure_logging(PROCESS, settings.telemetry.level)
+        tracing = configure_tracing(PROCESS, settings.telemetry.otlp_endpoint)
+        if settings.api.metrics_port is not None:
+            start_http_server(settings.api.metrics_port, settings.api.host, registry=REGISTRY)
+    except MunimentError as error:
+        sys.stderr.write(f"{error.detail}\n{error.remedy}\n")
+        return 2
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, tracing))
+    except MunimentError as error:
+        logger.error("the API cannot serve: %s", error.detail)
+        return 2
+    finally:
+        tracing.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # An interpreter that used the Temporal SDK may abort while it finalizes (sdk-python#300).
+    os._exit(code)

@@ -1,0 +1,65 @@
+"""The HTTP application: routes, error mapping, middleware."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRouter
+
+from api import problems
+from api.api_keys.endpoints import router as api_keys
+from api.audit.endpoints import router as audit
+from api.body_limit import BodyLimit
+from api.collections.endpoints import router as collections
+from api.events.endpoints import router as events
+from api.files.endpoints import router as files
+from api.health.endpoints import router as health
+from api.jobs.endpoints import router as jobs
+from api.pages.endpoints import router as pages
+from api.request_context import RequestContext
+from api.search.endpoints import router as search
+from api.services import Services
+from api.temporal_codec.cross_origin import CodecCrossOrigin
+from api.temporal_codec.endpoints import router as temporal_codec
+
+TITLE = "Muniment"
+VERSION = "0.1.0"
+DESCRIPTION = (
+    "Takes files in, reads every page, keeps them under law, and answers from them with proof.\n\n"
+    "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
+    " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
+    " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    files,
+    pages,
+    collections,
+    jobs,
+    events,
+    search,
+    api_keys,
+    audit,
+    temporal_codec,
+    health,
+)
+
+
+def create_application(services: Services | None = None) -> FastAPI:
+    """The application over these services; without any it only describes itself."""
+    application = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        separate_input_output_schemas=False,
+    )
+    application.state.services = services
+    for router in ROUTERS:
+        application.include_router(router)
+    problems.install(application, ROUTERS)
+    # The last one added is the outermost.
+    application.add_middleware(BodyLimit)
+    if services is not None and services.links.ui_url is not None:
+        ui_origin = services.links.ui_url.rstrip("/")
+        application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)
+    application.add_middleware(RequestContext)
+    return application

@@ -1,0 +1,90 @@
+"""Collections: making, changing, deleting."""
+
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import JsonValue
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.authentication import Caller
+from api.collections.schemas import Collection, CollectionChange, NewCollection
+from api.files.service import check_if_match
+from db.audit import record
+from db.models import Collection as CollectionRecord
+from db.queries import collections
+from muniment.errors import Conflict, NotFound
+
+TAKEN = "another collection has this name"
+
+
+def collection_view(found: CollectionRecord) -> Collection:
+    return Collection.model_validate(found, from_attributes=True)
+
+
+def entity_tag(found: CollectionRecord) -> str:
+    return f'"{found.revision}"'
+
+
+async def require_collection(
+    session: AsyncSession, collection_id: UUID, level: str = "read", *, for_update: bool = False
+) -> CollectionRecord:
+    found = await collections.get_collection(
+        session, collection_id, level=level, for_update=for_update
+    )
+    if found is None:
+        raise NotFound("there is no such collection")
+    return found
+
+
+async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> CollectionRecord:
+    """The caller owns it. Raises Conflict when the name is taken."""
+    made = CollectionRecord(
+        tenant_id=caller.tenant_id,
+        name=body.name,
+        visibility=body.visibility,
+        owner_id=caller.principal_id,
+    )
+    session.add(made)
+    await _flush_unique(session)
+    record(session, caller.act("collection.created", "collection", made.id))
+    return made
+
+
+async def change(
+    session: AsyncSession,
+    caller: Caller,
+    request: Request,
+    collection_id: UUID,
+    body: CollectionChange,
+) -> CollectionRecord:
+    found = await require_collection(session, collection_id, "manage", for_update=True)
+    check_if_match(request, entity_tag(found))
+    if body.name is not None:
+        found.name = body.name
+    if body.visibility is not None:
+        found.visibility = body.visibility
+    found.revision += 1
+    await _flush_unique(session)
+    payload: dict[str, JsonValue] = {"fields": [*sorted(body.model_fields_set)]}
+    record(session, caller.act("collection.changed", "collection", collection_id, payload))
+    return found
+
+
+async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> None:
+    """Only an empty one: files in the trash, and what remains of erased ones, count."""
+    found = await require_collection(session, collection_id, "manage", for_update=True)
+    if await collections.holds_files(session, collection_id):
+        raise Conflict(
+            "the collection holds files",
+            remedy="Move its files to another collection, or erase them; look in the trash too.",
+        )
+    await session.delete(found)
+    record(session, caller.act("collection.deleted", "collection", collection_id))
+
+
+async def _flush_unique(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise Conflict(TAKEN) from error

@@ -1,0 +1,127 @@
+"""The stream of one job: a snapshot, then every event behind it, to the end."""
+
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from api.events.registry import Watchers
+from api.events.snapshots import Snapshots
+from api.events.subscription import Subscription, Told
+from api.events.watcher import JobWatcher, describe
+from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
+from api.jobs.asking import job_facts
+from api.jobs.view import JobFacts, WorkflowLinks
+from db.queries import events
+from db.session import Access, Database
+from muniment.contracts.jobs import JobEventKind, JobState
+from muniment.errors import Conflict
+
+_ROWS_AT_ONCE = 500
+
+
+class JobStream:
+    def __init__(
+        self,
+        database: Database,
+        links: WorkflowLinks,
+        watchers: Watchers[UUID, int],
+        snapshots: Snapshots,
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._watchers = watchers
+        self._snapshots = snapshots
+
+    async def open(
+        self, access: Access, job_id: UUID, last_id: int | None
+    ) -> AsyncGenerator[bytes, None] | None:
+        """See EventHub.job_stream."""
+        facts = await job_facts(self._database, self._links, access, job_id)
+        if last_id is None:
+            return self._from_snapshot(facts)
+        is_terminal = JobState(facts.record.state).is_terminal
+        if is_terminal and last_id >= facts.record.event_seq:
+            return None
+        await self._require_kept(access, facts, last_id)
+        return self._resumed(facts, last_id)
+
+    async def _require_kept(self, access: Access, facts: JobFacts, last_id: int) -> None:
+        async with self._database.transaction(access) as session:
+            newest = await events.latest_seq(session, facts.record.id)
+            oldest = await events.oldest_seq(session, facts.record.id)
+        if last_id > newest:
+            raise Conflict("the event id is none of this job's")
+        if last_id < newest and (oldest == 0 or last_id + 1 < oldest):
+            raise Conflict(
+                "the events behind this id are no longer kept",
+                remedy="Open the stream without an id: it begins with a snapshot.",
+            )
+
+    async def _from_snapshot(self, facts: JobFacts) -> AsyncGenerator[bytes, None]:
+        watcher, subscription = self._watchers.join(facts.record.id, lambda: self._watcher(facts))
+        try:
+            yield RECONNECT
+            snapshot = await self._snapshots.take(facts)
+            data = snapshot.job.model_dump_json()
+            if snapshot.job.state.is_terminal:
+                # The id before the end's: who is cut off between the two gets the end on resuming.
+                yield server_sent_event(SNAPSHOT, data, str(max(snapshot.seq - 1, 0)))
+                yield server_sent_event(JobEventKind.END, data, str(snapshot.seq))
+                return
+            yield server_sent_event(SNAPSHOT, data, str(snapshot.seq))
+            async for piece in self._follow(facts, subscription, snapshot.seq):
+                yield piece
+        finally:
+            watcher.unsubscribe(subscription)
+
+    async def _resumed(self, facts: JobFacts, last_id: int) -> AsyncGenerator[bytes, None]:
+        watcher, subscription = self._watchers.join(facts.record.id, lambda: self._watcher(facts))
+        try:
+            yield RECONNECT
+            async for piece in self._follow(facts, subscription, last_id):
+                yield piece
+        finally:
+            watcher.unsubscribe(subscription)
+
+    async def _follow(
+        self, facts: JobFacts, subscription: Subscription[int], position: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Every event behind the position once: from the rows what the watcher told before this
+        viewer came, then what it tells."""
+        async for told in self._rows(facts, position, subscription.since):
+            position = told.position
+            yield wire(told)
+            if told.event == JobEventKind.END:
+                return
+        while not subscription.is_over:
+            told_now = await subscription.next(HEARTBEAT_SECONDS)
+            if told_now is None:
+                yield HEARTBEAT
+            elif told_now.position > position:
+                position = told_now.position
+                yield wire(told_now)
+                if told_now.event == JobEventKind.END:
+                    return
+
+    async def _rows(
+        self, facts: JobFacts, position: int, until: int
+    ) -> AsyncGenerator[Told[int], None]:
+        access = Access(facts.record.tenant_id)
+        while position < until:
+            async with self._database.transaction(access) as session:
+                rows = await events.events_after(session, facts.record.id, position, _ROWS_AT_ONCE)
+            for row in rows:
+                position = row.seq
+                data = await describe(self._database, self._links, access, row)
+                if data is not None:
+                    yield Told(row.seq, str(row.job_id), row.event, data)
+            if not rows:
+                return
+
+    def _watcher(self, facts: JobFacts) -> JobWatcher:
+        access = Access(facts.record.tenant_id)
+        seq = facts.record.event_seq
+        return JobWatcher(self._database, self._links, access, facts.record.id, seq)
+
+
+def wire(told: Told[int]) -> bytes:
+    return server_sent_event(told.event, told.data, str(told.position))

@@ -1,0 +1,1 @@
+"""Files and their versions: upload, list, change, download, delete."""

@@ -1,0 +1,194 @@
+"""`GET, HEAD /v1/files/{id}/content`: the bytes, opened segment by segment as they are sent."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from fastapi import Request
+from pydantic import JsonValue
+from starlette.responses import Response, StreamingResponse
+
+from api.authentication import Caller
+from api.files.disposition import attachment
+from api.files.ranges import ByteRange, Unsatisfiable, parse_range
+from api.files.service import require_content, require_file, require_version
+from api.problems import problem_response
+from api.services import Services
+from db.audit import record
+from muniment.errors import PreconditionFailed, RangeNotSatisfiable
+from muniment.objects import BlobStore
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Where the bytes lie, and what they are called."""
+
+    tenant_id: UUID
+    blob_id: UUID
+    size: int
+    sha256: bytes
+    name: str
+    media_type: str
+
+    @property
+    def entity_tag(self) -> str:
+        """Strong: equal bytes have equal tags, whichever version they belong to."""
+        return f'"{self.sha256.hex()}"'
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "ETag": self.entity_tag,
+            "Accept-Ranges": "bytes",
+            "Content-Disposition": attachment(self.name),
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cache-Control": "private, no-cache",
+        }
+
+
+async def download(
+    request: Request, caller: Caller, services: Services, file_id: UUID, number: int | None
+) -> Response:
+    """The response to GET or HEAD. Raises NotFound, Conflict (trash, quarantine), Gone,
+    PreconditionFailed, and what reading the store raises."""
+    async with services.database.transaction(caller.access) as session:
+        detail = await require_file(session, file_id)
+        require_content(detail, caller)
+        version = await require_version(session, detail, number)
+        if request.method == "GET":
+            payload: dict[str, JsonValue] = {
+                "version": version.number,
+                "ranged": "range" in request.headers,
+            }
+            record(session, caller.act("file.downloaded", "file", file_id, payload))
+    sealed = Sealed(
+        caller.tenant_id,
+        version.blob_id,
+        version.size,
+        version.sha256,
+        version.name if number is not None else detail.file.name,
+        version.media_type or version.declared_media_type,
+    )
+    return await respond(request, services.blobs, sealed)
+
+
+async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
+    """Conditions first (RFC 9110, 13.2.2), then ranges, then the bytes."""
+    headers = request.headers
+    tag = sealed.entity_tag
+    if "if-match" in headers and not _names(headers["if-match"], tag):
+        raise PreconditionFailed("the content is another than If-Match names")
+    if "if-none-match" in headers and _names(headers["if-none-match"], tag, weak=True):
+        return Response(status_code=304, headers={**sealed.headers()})
+    try:
+        ranges = parse_range(_applicable_range(request, tag), sealed.size)
+    except Unsatisfiable as error:
+        return problem_response(
+            RangeNotSatisfiable(str(error)), {"Content-Range": f"bytes */{sealed.size}"}
+        )
+    if ranges is None:
+        return await _whole(request, blobs, sealed)
+    if len(ranges) == 1:
+        return await _single(request, blobs, sealed, ranges[0])
+    return await _multiple(request, blobs, sealed, ranges)
+
+
+def _applicable_range(request: Request, tag: str) -> str | None:
+    """The Range header, unless If-Range names other content; a date proves nothing here."""
+    if request.method != "GET":
+        return None
+    condition = request.headers.get("if-range")
+    if condition is not None and condition.strip() != tag:
+        return None
+    return request.headers.get("range")
+
+
+def _names(header: str, tag: str, *, weak: bool = False) -> bool:
+    tags = [each.strip() for each in header.split(",")]
+    if weak:
+        tags = [each.removeprefix("W/") for each in tags]
+    return "*" in tags or tag in tags
+
+
+async def _whole(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
+    headers = {**sealed.headers(), "Content-Length": str(sealed.size)}
+    return await _streamed(request, _read(blobs, sealed, None), 200, headers, sealed.media_type)
+
+
+async def _single(
+    request: Request, blobs: BlobStore, sealed: Sealed, wanted: ByteRange
+) -> Response:
+    headers = {
+        **sealed.headers(),
+        "Content-Length": str(wanted.length),
+        "Content-Range": wanted.content_range(sealed.size),
+    }
+    return await _streamed(request, _read(blobs, sealed, wanted), 206, headers, sealed.media_type)
+
+
+async def _multiple(
+    request: Request, blobs: BlobStore, sealed: Sealed, ranges: list[ByteRange]
+) -> Response:
+    boundary = uuid4().hex
+    heads = [
+        f"\r\n--{boundary}\r\nContent-Type: {sealed.media_type}\r\n"
+        f"Content-Range: {each.content_range(sealed.size)}\r\n\r\n".encode()
+        for each in ranges
+    ]
+    end = f"\r\n--{boundary}--\r\n".encode()
+    length = sum(map(len, heads)) + sum(each.length for each in ranges) + len(end)
+    headers = {**sealed.headers(), "Content-Length": str(length)}
+    body = _parts(blobs, sealed, list(zip(heads, ranges, strict=True)), end)
+    return await _streamed(
+        request, body, 206, headers, f"multipart/byteranges; boundary={boundary}"
+    )
+
+
+async def _parts(
+    blobs: BlobStore, sealed: Sealed, parts: list[tuple[bytes, ByteRange]], end: bytes
+) -> AsyncGenerator[bytes, None]:
+    for head, wanted in parts:
+        async with aclosing(_read(blobs, sealed, wanted)) as chunks:
+            first = await anext(chunks)
+            yield head
+            yield first
+            async for chunk in chunks:
+                yield chunk
+    yield end
+
+
+def _read(
+    blobs: BlobStore, sealed: Sealed, wanted: ByteRange | None
+) -> AsyncGenerator[bytes, None]:
+    offset, length = (wanted.start, wanted.length) if wanted else (0, None)
+    return blobs.read(sealed.tenant_id, sealed.blob_id, sealed.size, offset, length)
+
+
+async def _streamed(
+    request: Request,
+    body: AsyncGenerator[bytes, None],
+    status: int,
+    headers: dict[str, str],
+    media_type: str,
+) -> Response:
+    """Reads the first chunk before the status is sent: what the store refuses is then a problem, and
+    not a broken transfer."""
+    try:
+        first = await anext(body, b"")
+        if request.method == "HEAD":
+            await body.aclose()
+            return Response(status_code=status, headers=headers, media_type=media_type)
+    except BaseException:
+        await body.aclose()
+        raise
+    return StreamingResponse(
+        _rest(first, body), status_code=status, headers=headers, media_type=media_type
+    )
+
+
+async def _rest(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(body):
+        yield first
+        async for chunk in body:
+            yield chunk

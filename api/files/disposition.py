@@ -1,0 +1,26 @@
+"""`Content-Disposition` (RFC 6266) that no file name can break out of."""
+
+import unicodedata
+from urllib.parse import quote
+
+_LONGEST = 200
+_REPLACEMENT = "_"
+_RESERVED = frozenset('/\\:*?"<>|%;')
+
+
+def attachment(name: str) -> str:
+    """An attachment under this name: plain ASCII for old clients, and the whole name (RFC 8187).
+
+    Control characters, path separators and what turns the direction of text are replaced.
+    """
+    safe = "".join(_safe(character) for character in name).strip(". ")[:_LONGEST] or _REPLACEMENT
+    plain = unicodedata.normalize("NFKD", safe).encode("ascii", "ignore").decode().strip(". ")
+    plain = "".join(_REPLACEMENT if each in _RESERVED else each for each in plain)
+    encoded = quote(safe, safe="!#$&+-.^_`|~")
+    return f"attachment; filename=\"{plain or _REPLACEMENT}\"; filename*=UTF-8''{encoded}"
+
+
+def _safe(character: str) -> str:
+    if character in "/\\" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return _REPLACEMENT
+    return character

@@ -1,0 +1,133 @@
+"""The filters and orders of `GET /v1/files`, out of its query string."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.authentication import Caller
+from api.files.schemas import File
+from api.files.view import file_view
+from api.jobs.view import WorkflowLinks
+from api.pagination import Page, SortCursor, cut, decode_cursor, encode_cursor
+from api.services import Services
+from db.queries import collections, files
+from db.queries.files import FileDetail, FileFilter, FileOrder
+from muniment.contracts.jobs import FileState
+from muniment.errors import InvalidRequest
+
+SortOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "name", "-name"]
+METADATA_PREFIX = "metadata."
+_METADATA_FILTERS = 20
+
+States = Annotated[
+    list[FileState] | None,
+    Query(description="Files in these states; without it all but trashed and erased ones."),
+]
+Created = Annotated[
+    str | None,
+    Query(
+        description="A day (`2026-01-31`), or `from..until` of days or RFC 3339 times, either of"
+        " which may be left out; a day as `until` is included.",
+        max_length=100,
+    ),
+]
+
+
+def metadata_filters(request: Request) -> dict[str, str]:
+    """`?metadata.<field>=<value>`; values are compared as text."""
+    found = {
+        name.removeprefix(METADATA_PREFIX): value
+        for name, value in request.query_params.items()
+        if name.startswith(METADATA_PREFIX)
+    }
+    if len(found) > _METADATA_FILTERS:
+        raise InvalidRequest(f"at most {_METADATA_FILTERS} metadata filters are taken")
+    return found
+
+
+def created_range(created: str | None) -> tuple[datetime | None, datetime | None]:
+    """From (included) and until (excluded). Raises InvalidRequest for what is no time."""
+    if created is None:
+        return None, None
+    start, dots, end = created.partition("..")
+    if not dots:
+        end = start
+    return _time(start, 0) if start else None, _time(end, 1) if end else None
+
+
+def _time(value: str, days_after: int) -> datetime:
+    try:
+        if len(value) == len("2026-01-31"):
+            day = date.fromisoformat(value) + timedelta(days=days_after)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        time = datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        raise InvalidRequest("created is neither a day, a time nor a range of them") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+async def list_files(
+    services: Services,
+    caller: Caller,
+    wanted: FileFilter,
+    *,
+    collection: str | None,
+    sort: SortOrder,
+    limit: int,
+    cursor: str | None,
+) -> Page[File]:
+    """A page of the files that the caller may read."""
+    order = FileOrder(sort.removeprefix("-"), sort.startswith("-"))
+    after = _after(cursor, sort, order)
+    async with services.database.transaction(caller.access) as session:
+        if collection is not None:
+            found = await collections.find_collection(session, collection)
+            if found is None:
+                return Page(data=[], next_cursor=None)
+            wanted = replace(wanted, collection_id=found.id)
+        rows = await files.list_files(session, wanted, order, limit=limit + 1, after=after)
+        shown, last = cut(rows, limit)
+        data = await file_views(session, services.links, shown)
+    return Page(data=data, next_cursor=None if last is None else _cursor(last, sort, order))
+
+
+async def file_views(
+    session: AsyncSession, links: WorkflowLinks, details: Sequence[FileDetail]
+) -> list[File]:
+    """The files as clients see them, each job with the number of its version."""
+    versions = {each.job.version_id for each in details if each.job and each.job.version_id}
+    numbers = await files.version_numbers(session, versions)
+    return [
+        file_view(
+            each,
+            links,
+            job_version=numbers.get(each.job.version_id)
+            if each.job and each.job.version_id
+            else None,
+        )
+        for each in details
+    ]
+
+
+def _after(cursor: str | None, sort: str, order: FileOrder) -> tuple[datetime | str, UUID] | None:
+    place = decode_cursor(SortCursor, cursor)
+    if place is None:
+        return None
+    try:
+        if place.order != sort:
+            raise ValueError
+        value = place.value if order.by == "name" else datetime.fromisoformat(place.value)
+    except ValueError:
+        raise InvalidRequest("the cursor belongs to a list in another order") from None
+    return value, place.id
+
+
+def _cursor(last: FileDetail, sort: str, order: FileOrder) -> str:
+    times = {"created_at": last.file.created_at, "updated_at": last.file.updated_at}
+    value = last.file.name if order.by == "name" else times[order.by].isoformat()
+    return encode_cursor(SortCursor(order=sort, value=value, id=last.file.id))

@@ -1,0 +1,160 @@
+"""Files and versions as clients see them."""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from api.jobs.schemas import Job
+from api.times import UtcTime
+from muniment.contracts.jobs import FileState
+from muniment.contracts.scan import ScanState
+
+MAX_NAME_CHARACTERS = 1024
+MAX_METADATA_FIELDS = 200
+
+
+def _storable_text(text: str) -> str:
+    """PostgreSQL's text holds neither NUL nor lone surrogates."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("text holds neither NUL nor lone surrogates")
+    return text
+
+
+def _storable_name(name: str) -> str:
+    """All that can be stored and seen is a name, however odd."""
+    _storable_text(name)
+    if not name.strip():
+        raise ValueError("a name is not empty")
+    return name
+
+
+Name = Annotated[
+    str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_storable_name)
+]
+
+
+def _storable_json(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """PostgreSQL's jsonb holds neither NUL, lone surrogates, nor numbers that are none."""
+    pending: list[JsonValue] = [metadata]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str):
+            _storable_text(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("numbers are finite")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, JsonValue],
+    Field(max_length=MAX_METADATA_FIELDS),
+    AfterValidator(_storable_json),
+]
+
+
+class OnConflict(StrEnum):
+    """What a name that is taken by other content makes: a second file, or a new version."""
+
+    FILE = "file"
+    VERSION = "version"
+
+
+class Scan(BaseModel):
+    """What the virus scanner said. `unscanned`: there was none, or it has not run yet."""
+
+    state: ScanState
+    engine: str | None = None
+    database: str | None = None
+    at: UtcTime | None = None
+
+
+class Retention(BaseModel):
+    """Until when the file must be kept, and when it is deleted; null where no policy says so."""
+
+    retain_until: datetime | None = None
+    delete_at: datetime | None = None
+
+
+class File(BaseModel):
+    """A file. `version` is the one that readers see; `job` is the newest."""
+
+    id: UUID
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    version: int
+    state: FileState
+    collection: str
+    collection_id: UUID
+    metadata: dict[str, JsonValue]
+    extracted: dict[str, JsonValue]
+    labels: list[str]
+    pages: int | None
+    scan: Scan
+    degraded: bool
+    created_at: UtcTime
+    updated_at: UtcTime
+    job: Job | None
+    retention: Retention
+    holds: list[UUID]
+    deduplicated: bool | None = Field(
+        default=None, description="On an upload's answer: the file was there already."
+    )
+
+
+class FileVersion(BaseModel):
+    """A version: immutable content, numbered from 1."""
+
+    file_id: UUID
+    version: int
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    pages: int | None
+    scan: Scan
+    published_at: UtcTime | None
+    created_at: UtcTime
+
+
+class FileChange(BaseModel):
+    """What to change; what is absent stays. `metadata` is merged (RFC 7396): a null removes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    collection: str | None = Field(default=None, min_length=1, max_length=200)
+    metadata: Metadata | None = None
+    labels: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = Field(
+        default=None, max_length=100
+    )
+
+
+class ReprocessBody(BaseModel):
+    """Nothing yet is set per request: settings are the workers'. What they changed since the last
+    run is computed anew, all else is found by its fingerprint."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: int = Field(default=3, ge=1, le=5)
+
+
+class UploadFields(BaseModel):
+    """What may come with an upload's bytes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    collection: str = Field(default="default", min_length=1, max_length=200)
+    metadata: Metadata = {}
+    priority: int = Field(default=3, ge=1, le=5)
+    on_conflict: OnConflict = OnConflict.FILE

@@ -1,0 +1,212 @@
+"""Files: showing, changing, trashing, restoring, erasing, reprocessing."""
+
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.authentication import Caller
+from api.files.listing import file_views
+from api.files.schemas import File, FileChange, FileVersion
+from api.files.view import entity_tag, version_view
+from api.jobs.making import new_erasure, new_ingestion
+from api.jobs.view import WorkflowLinks
+from api.pagination import NumberCursor, Page, cut, encode_cursor
+from api.services import Services
+from db.audit import record
+from db.models import Erasure, Job, now
+from db.models import File as FileRecord
+from db.models import FileVersion as VersionRecord
+from db.queries import collections, files
+from db.queries.files import FileDetail
+from muniment.contracts.jobs import FileState, JobState
+from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
+
+IF_MATCH = "if-match"
+
+
+async def require_file(
+    session: AsyncSession, file_id: UUID, level: str = "read", *, for_update: bool = False
+) -> FileDetail:
+    """The file, if the caller has the level on it; NotFound otherwise, whatever the reason."""
+    detail = await files.get_file(session, file_id, level=level, for_update=for_update)
+    if detail is None:
+        raise NotFound("there is no such file")
+    return detail
+
+
+async def require_version(
+    session: AsyncSession, detail: FileDetail, number: int | None
+) -> VersionRecord:
+    """The version of that number, or the one that readers see."""
+    if number is None and detail.version is not None:
+        return detail.version
+    version = await files.get_version(
+        session, detail.file.id, number or detail.file.current_version
+    )
+    if version is None:
+        raise NotFound("the file has no such version")
+    return version
+
+
+def require_content(detail: FileDetail, caller: Caller) -> None:
+    """Raises unless the file's content may be shown: not from the trash, not once erased, and from
+    quarantine only to those who decide about it."""
+    state = detail.file.state
+    if state in (FileState.ERASING, FileState.ERASED):
+        raise Gone("the file was erased")
+    if state == FileState.TRASHED:
+        raise Conflict("the file is in the trash", remedy="Restore it first.")
+    withheld = (FileState.QUARANTINED, FileState.REJECTED, FileState.RESTRICTED)
+    if state in withheld and not caller.may_decide_quarantine:
+        raise Conflict(
+            f"the file is {state}", remedy="Someone with quarantine:decide must release it."
+        )
+
+
+async def show(session: AsyncSession, links: WorkflowLinks, detail: FileDetail) -> File:
+    return (await file_views(session, links, [detail]))[0]
+
+
+def check_if_match(request: Request, current: str) -> None:
+    """Raises PreconditionFailed when the caller's `If-Match` does not name the present ETag."""
+    wanted = request.headers.get(IF_MATCH)
+    if wanted is None or wanted.strip() == "*":
+        return
+    if current not in [tag.strip() for tag in wanted.split(",")]:
+        raise PreconditionFailed("the file changed since it was read")
+
+
+async def change(
+    session: AsyncSession, caller: Caller, request: Request, file_id: UUID, body: FileChange
+) -> FileDetail:
+    detail = await require_file(session, file_id, "write", for_update=True)
+    check_if_match(request, entity_tag(detail.file))
+    if detail.file.state in files.OUT_OF_SIGHT:
+        raise Conflict(f"the file is {detail.file.state}")
+    file, changed = detail.file, sorted(body.model_fields_set)
+    if body.name is not None:
+        file.name = body.name
+    if body.labels is not None:
+        file.labels = list(dict.fromkeys(body.labels))
+    if body.metadata is not None:
+        file.attributes = merged(file.attributes, body.metadata)
+    if body.collection is not None:
+        file.collection_id = await _collection_id(session, body.collection)
+    _touch(file)
+    record(session, caller.act("file.changed", "file", file_id, {"fields": [*changed]}))
+    await session.flush()
+    return await require_file(session, file_id)
+
+
+def merged(present: dict[str, JsonValue], patch: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """JSON merge patch (RFC 7396): objects merge, null removes, all else replaces."""
+    result = dict(present)
+    for name, value in patch.items():
+        former = result.get(name)
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            result[name] = merged(former if isinstance(former, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:
+    found = await collections.find_collection(session, name_or_id, level="write")
+    if found is None:
+        detail = "there is no such collection, or you may not put files into it"
+        raise Unprocessable(detail, errors=[{"field": "collection", "detail": detail}])
+    return found.id
+
+
+async def trash(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDetail:
+    """Out of sight and search with this commit; trashing what is in the trash changes nothing."""
+    detail = await require_file(session, file_id, "write", for_update=True)
+    file = detail.file
+    if file.state in (FileState.ERASING, FileState.ERASED):
+        raise Gone("the file was erased")
+    if file.state != FileState.TRASHED:
+        file.trashed_from, file.state, file.trashed_at = file.state, FileState.TRASHED, now()
+        _touch(file)
+    record(session, caller.act("file.trashed", "file", file_id))
+    await session.flush()
+    return detail
+
+
+async def restore(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDetail:
+    detail = await require_file(session, file_id, "write", for_update=True)
+    file = detail.file
+    if file.state != FileState.TRASHED:
+        raise Conflict(f"the file is {file.state}, not in the trash")
+    file.state, file.trashed_from = file.trashed_from or FileState.RECEIVED, None
+    file.trashed_at = None
+    _touch(file)
+    record(session, caller.act("file.restored", "file", file_id))
+    await session.flush()
+    return detail
+
+
+async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> Job:
+    """Marks the file as erasing and commits the job that erases every version of it."""
+    detail = await require_file(session, file_id, "manage", for_update=True)
+    if detail.file.state == FileState.ERASED:
+        raise Gone("the file was erased")
+    if detail.file.state == FileState.ERASING:
+        raise Conflict("the file is being erased")
+    job = new_erasure(caller, detail.file)
+    session.add(job)
+    detail.file.state = FileState.ERASING
+    _touch(detail.file)
+    session.add(
+        Erasure(
+            tenant_id=caller.tenant_id,
+            file_id=file_id,
+            job_id=job.id,
+            state="executing",
+            requested_by=caller.principal_id,
+        )
+    )
+    record(session, caller.act("file.erasure_requested", "file", file_id, {"job_id": str(job.id)}))
+    await session.flush()
+    return job
+
+
+async def add_reprocessing(
+    session: AsyncSession, caller: Caller, file_id: UUID, priority: int
+) -> Job:
+    """A new ingestion of the newest version; what did not change is found by its fingerprint."""
+    detail = await require_file(session, file_id, "write", for_update=True)
+    if detail.file.state in files.OUT_OF_SIGHT:
+        raise Conflict(f"the file is {detail.file.state}")
+    if detail.job is not None and not JobState(detail.job.state).is_terminal:
+        raise Conflict("another job is at work on the file")
+    version = await files.newest_version(session, file_id)
+    job = new_ingestion(caller, version, first=False, priority=priority)
+    session.add(job)
+    if detail.file.state in (FileState.FAILED, FileState.CANCELLED):
+        detail.file.state = FileState.RECEIVED
+        _touch(detail.file)
+    record(session, caller.act("file.reprocessed", "file", file_id, {"job_id": str(job.id)}))
+    await session.flush()
+    return job
+
+
+async def list_versions(
+    services: Services, caller: Caller, file_id: UUID, limit: int, place: NumberCursor | None
+) -> Page[FileVersion]:
+    async with services.database.transaction(caller.access) as session:
+        await require_file(session, file_id)
+        rows = await files.list_versions(
+            session, file_id, limit=limit + 1, before_number=place.number if place else None
+        )
+    shown, last = cut(rows, limit)
+    following = None if last is None else encode_cursor(NumberCursor(number=last.number))
+    return Page(data=[version_view(each) for each in shown], next_cursor=following)
+
+
+def _touch(file: FileRecord) -> None:
+    file.revision += 1
+    file.updated_at = now()

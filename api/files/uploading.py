@@ -1,0 +1,296 @@
+"""What an upload makes: a file, a version, a job, in one transaction; then the job is started."""
+
+import asyncio
+import logging
+import mimetypes
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from api.authentication import Caller
+from api.files.reception import (
+    UNKNOWN_MEDIA_TYPE,
+    Received,
+    Reception,
+    Sink,
+    hashing,
+    storing,
+)
+from api.files.schemas import OnConflict
+from api.files.view import file_view
+from api.idempotency import Answer, Attempt, idempotent, json_answer
+from api.jobs.making import new_ingestion
+from api.jobs.starting import start_job
+from api.services import Services
+from db.audit import record
+from db.models import Collection, File, FileVersion, Job, new_id, now
+from db.queries import blobs, collections, files, uploads
+from db.session import Access
+from muniment.contracts.jobs import FileState, JobState
+from muniment.errors import Conflict, MunimentError, NotFound, Unprocessable
+from muniment.objects import SealedBlob
+
+logger = logging.getLogger(__name__)
+
+_FAILED = (JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an upload; without a job everything was there already."""
+
+    file_id: UUID
+    blob_id: UUID
+    job: Job | None
+    deduplicated: bool
+
+
+async def upload(
+    request: Request, caller: Caller, services: Services, file_id: UUID | None = None
+) -> Response:
+    """Receives and records one upload: a new file, or a version of the file that is given.
+
+    202 with the File and its job; 200 when the caller may read the same content under the same name
+    already. Whatever goes wrong before the commit, nothing of the upload stays behind.
+    """
+    limits = services.uploads
+    async with idempotent(request, caller, services.database) as attempt:
+        with limits.slots.take():
+            sink: Sink = hashing
+            if not attempt.is_repetition:
+                sink = storing(services.blobs, caller.tenant_id)
+            name = await _present_name(services, caller, file_id)
+            reception = Reception(request, sink, limits.max_bytes, name)
+            try:
+                received = await reception.receive()
+                replayed = attempt.replay(received.request_hash())
+                if replayed is not None:
+                    return replayed
+                answer, outcome = await _commit(services, caller, attempt, received, file_id)
+            except BaseException:
+                await asyncio.shield(_discard(services, caller.access, reception))
+                raise
+            await _drop_duplicate(services, caller, received, outcome)
+        if outcome.job is not None:
+            await start_job(services, outcome.job)
+        return json_answer(answer)
+
+
+async def _present_name(services: Services, caller: Caller, file_id: UUID | None) -> str | None:
+    """The name of the file that gets a version; refuses before the first byte is read."""
+    if file_id is None:
+        return None
+    async with services.database.transaction(caller.access) as session:
+        return (await _require_writable(session, file_id)).name
+
+
+async def _commit(
+    services: Services,
+    caller: Caller,
+    attempt: Attempt,
+    received: Received,
+    file_id: UUID | None,
+) -> tuple[Answer, Outcome]:
+    async with services.database.transaction(caller.access) as session:
+        outcome = await _record(session, caller, received, file_id)
+        detail = await files.get_file(session, outcome.file_id)
+        if detail is None:
+            raise NotFound("the file was taken out of the caller's sight meanwhile")
+        newest = await files.newest_version(session, outcome.file_id)
+        view = file_view(
+            detail,
+            services.links,
+            job_version=newest.number,
+            deduplicated=outcome.deduplicated or None,
+        )
+        answer = Answer(
+            202 if outcome.job is not None and not outcome.deduplicated else 200,
+            view.model_dump(
+                mode="json", exclude={"deduplicated"} if not outcome.deduplicated else None
+            ),
+            f"/v1/files/{outcome.file_id}",
+        )
+        await attempt.complete(session, answer)
+    return answer, outcome
+
+
+async def _record(
+    session: AsyncSession, caller: Caller, received: Received, file_id: UUID | None
+) -> Outcome:
+    """Finds what the upload makes: a version of a named file, nothing new, or a new file."""
+    sealed = received.content.sealed
+    if sealed is None:
+        raise Conflict("the request was repeated while its first answer was given")
+    collection = None
+    if file_id is None:
+        collection = await _collection(session, received.fields.collection)
+    else:
+        await _require_writable(session, file_id)
+    blob_id = await uploads.adopt_content(session, caller.tenant_id, sealed)
+    if collection is not None:
+        same = await uploads.find_same_file(session, collection.id, received.fields.name, blob_id)
+        if same is not None:
+            return await _again(session, caller, same, blob_id)
+        if received.fields.on_conflict is OnConflict.VERSION:
+            file_id = await uploads.find_file_by_name(session, collection.id, received.fields.name)
+    if file_id is not None:
+        return await _add_version(session, caller, received, file_id, blob_id)
+    assert collection is not None  # noqa: S101 - one of the two was given
+    return await _add_file(session, caller, received, collection, blob_id)
+
+
+async def _collection(session: AsyncSession, name_or_id: str) -> Collection:
+    collection = await collections.find_collection(session, name_or_id, level="write")
+    if collection is None:
+        detail = "there is no such collection, or you may not put files into it"
+        raise Unprocessable(detail, errors=[{"field": "collection", "detail": detail}])
+    return collection
+
+
+async def _require_writable(session: AsyncSession, file_id: UUID) -> File:
+    detail = await files.get_file(session, file_id, level="write", for_update=True)
+    if detail is None:
+        raise NotFound("there is no such file")
+    if detail.file.state in files.OUT_OF_SIGHT:
+        raise Conflict(f"the file is {detail.file.state}")
+    return detail.file
+
+
+async def _again(session: AsyncSession, caller: Caller, file_id: UUID, blob_id: UUID) -> Outcome:
+    """The same content under the same name: nothing is made, but a failed ingestion runs anew."""
+    detail = await files.get_file(session, file_id, for_update=True)
+    version = await files.newest_version(session, file_id)
+    job = None
+    if detail is not None and detail.job is not None and detail.job.state in _FAILED:
+        job = new_ingestion(caller, version, retry_of=detail.job, priority=detail.job.priority)
+        session.add(job)
+        _receive_again(detail.file)
+    payload: dict[str, JsonValue] = {
+        "version": version.number,
+        "job_id": str(job.id) if job else None,
+    }
+    record(session, caller.act("file.uploaded_again", "file", file_id, payload))
+    await session.flush()
+    return Outcome(file_id, blob_id, job, deduplicated=True)
+
+
+def _receive_again(file: File) -> None:
+    """A file whose ingestion came to nothing waits for the next one; one that is ready stays so."""
+    if file.state in (FileState.FAILED, FileState.CANCELLED):
+        file.state = FileState.RECEIVED
+        file.updated_at = now()
+        file.revision += 1
+
+
+async def _add_version(
+    session: AsyncSession, caller: Caller, received: Received, file_id: UUID, blob_id: UUID
+) -> Outcome:
+    file = await _require_writable(session, file_id)
+    newest = await files.newest_version(session, file_id)
+    if newest.blob_id == blob_id:
+        return await _again(session, caller, file_id, blob_id)
+    version = _version(caller, received, file, newest.number + 1, blob_id)
+    published = await files.get_version(session, file_id, file.current_version)
+    if published is None or published.published_at is None:
+        # Nobody reads the former version yet: the new one takes its place at once.
+        file.current_version = version.number
+        file.media_type = version.declared_media_type
+    _receive_again(file)
+    file.updated_at = now()
+    file.revision += 1
+    return await _finish(session, caller, received, file, version)
+
+
+async def _add_file(
+    session: AsyncSession,
+    caller: Caller,
+    received: Received,
+    collection: Collection,
+    blob_id: UUID,
+) -> Outcome:
+    file = File(
+        id=new_id(),
+        tenant_id=caller.tenant_id,
+        collection_id=collection.id,
+        owner_id=caller.principal_id,
+        name=received.fields.name,
+        state=FileState.RECEIVED,
+        media_type=_declared_type(received),
+        attributes=received.fields.metadata,
+    )
+    await uploads.add_file(session, file)
+    version = _version(caller, received, file, 1, blob_id)
+    return await _finish(session, caller, received, file, version)
+
+
+def _version(
+    caller: Caller, received: Received, file: File, number: int, blob_id: UUID
+) -> FileVersion:
+    return FileVersion(
+        id=new_id(),
+        tenant_id=caller.tenant_id,
+        file_id=file.id,
+        number=number,
+        blob_id=blob_id,
+        name=received.fields.name,
+        size=received.content.size,
+        sha256=received.content.sha256,
+        declared_media_type=_declared_type(received),
+    )
+
+
+async def _finish(
+    session: AsyncSession, caller: Caller, received: Received, file: File, version: FileVersion
+) -> Outcome:
+    await uploads.add_version(session, version)
+    job = new_ingestion(caller, version, priority=received.fields.priority)
+    session.add(job)
+    action = "file.created" if version.number == 1 else "file.version_created"
+    payload: dict[str, JsonValue] = {
+        "version": version.number,
+        "job_id": str(job.id),
+        "size": version.size,
+    }
+    record(session, caller.act(action, "file", file.id, payload))
+    await session.flush()
+    return Outcome(file.id, version.blob_id, job, deduplicated=False)
+
+
+def _declared_type(received: Received) -> str:
+    """What the client says, else what the name suggests; `inspect` finds out the truth."""
+    if received.media_type != UNKNOWN_MEDIA_TYPE:
+        return received.media_type
+    return mimetypes.guess_type(received.fields.name)[0] or UNKNOWN_MEDIA_TYPE
+
+
+async def _drop_duplicate(
+    services: Services, caller: Caller, received: Received, outcome: Outcome
+) -> None:
+    """The tenant had this content: the new blob is not referred to by anything."""
+    sealed = received.content.sealed
+    if sealed is None or sealed.blob_id == outcome.blob_id:
+        return
+    try:
+        await services.blobs.destroy(caller.tenant_id, sealed.blob_id)
+    except MunimentError as error:
+        logger.warning("a duplicate blob was left behind", exc_info=error)
+
+
+async def _discard(services: Services, access: Access, reception: Reception) -> None:
+    """Destroys what was stored, unless the database knows it: a commit whose acknowledgement was
+    lost is a commit."""
+    sealed: SealedBlob | None = reception.content.sealed if reception.content else None
+    if sealed is None:
+        return
+    try:
+        async with services.database.transaction(access) as session:
+            if await blobs.is_known(session, sealed.blob_id):
+                return
+        await services.blobs.destroy(access.tenant_id, sealed.blob_id)
+    except MunimentError as error:
+        # The error that ended the upload is the one to report.
+        logger.warning("a refused upload's blob was left behind", exc_info=error)

@@ -1,0 +1,80 @@
+"""From database rows to the File and FileVersion that clients see."""
+
+from api.files.schemas import File, FileVersion, Retention, Scan
+from api.jobs.schemas import Job
+from api.jobs.view import JobFacts, WorkflowLinks
+from db.models import File as FileRecord
+from db.models import FileVersion as VersionRecord
+from db.models import Job as JobRecord
+from db.queries.files import FileDetail
+from muniment.contracts.jobs import FileState
+from muniment.contracts.scan import ScanState
+
+
+def file_view(
+    detail: FileDetail,
+    links: WorkflowLinks,
+    *,
+    job_version: int | None = None,
+    deduplicated: bool | None = None,
+) -> File:
+    """`job_version` is the number of the version that the newest job works on."""
+    record, version = detail.file, detail.version
+    return File(
+        id=record.id,
+        name=record.name,
+        media_type=record.media_type,
+        size=version.size if version else 0,
+        sha256=version.sha256.hex() if version else "",
+        version=record.current_version,
+        state=FileState(record.state),
+        collection=detail.collection_name,
+        collection_id=record.collection_id,
+        metadata=record.attributes,
+        extracted=record.extracted,
+        labels=record.labels,
+        pages=record.page_count,
+        scan=scan_view(version),
+        degraded=record.degraded,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+        job=_job_view(detail.job, links, job_version),
+        retention=Retention(),
+        holds=[],
+        deduplicated=deduplicated,
+    )
+
+
+def version_view(version: VersionRecord) -> FileVersion:
+    return FileVersion(
+        file_id=version.file_id,
+        version=version.number,
+        name=version.name,
+        media_type=version.media_type or version.declared_media_type,
+        size=version.size,
+        sha256=version.sha256.hex(),
+        pages=version.page_count,
+        scan=scan_view(version),
+        published_at=version.published_at,
+        created_at=version.created_at,
+    )
+
+
+def scan_view(version: VersionRecord | None) -> Scan:
+    if version is None or version.scan_state is None:
+        return Scan(state=ScanState.UNSCANNED)
+    return Scan(
+        state=ScanState(version.scan_state),
+        engine=version.scan_engine,
+        database=version.scan_database,
+        at=version.scanned_at,
+    )
+
+
+def _job_view(job: JobRecord | None, links: WorkflowLinks, version: int | None) -> Job | None:
+    return None if job is None else JobFacts(job, version, links).recorded()
+
+
+def entity_tag(record: FileRecord) -> str:
+    """The strong ETag of a file's representation as a resource: its revision."""
+    return f'"{record.revision}"'

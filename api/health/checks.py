@@ -1,0 +1,95 @@
+"""What the process depends on: the state of each, and why."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from muniment.errors import MunimentError
+
+CHECK_TIMEOUT_SECONDS = 3.0
+
+
+class DependencyState(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class Dependency(BaseModel):
+    """`required`: without it the API cannot serve."""
+
+    name: str
+    state: DependencyState
+    required: bool
+    reason: str | None
+    remedy: str | None
+
+
+class ReadinessReport(BaseModel):
+    """`ready` unless a required dependency is down; `degraded` when anything is not as it should."""
+
+    ready: bool
+    degraded: bool
+    dependencies: list[Dependency]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, when it is not that all is well."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """`probe` returns None when all is well, a Finding when it serves worse than it should, and
+    raises when it does not serve."""
+
+    name: str
+    required: bool
+    probe: Callable[[], Awaitable[Finding | None]]
+
+
+class Readiness:
+    """Asks all dependencies at once, each for a bounded time."""
+
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        self._checks = checks
+
+    async def report(self) -> ReadinessReport:
+        found = await asyncio.gather(*(_ask(check) for check in self._checks))
+        return ReadinessReport(
+            ready=not any(each.required and each.state is DependencyState.DOWN for each in found),
+            degraded=any(each.state is not DependencyState.OK for each in found),
+            dependencies=list(found),
+        )
+
+
+async def _ask(check: Check) -> Dependency:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            finding = await check.probe()
+    except MunimentError as error:
+        return _dependency(check, DependencyState.DOWN, Finding(error.detail, error.remedy))
+    except TimeoutError:
+        late = Finding(
+            f"no answer within {CHECK_TIMEOUT_SECONDS:g} s", "See `muniment doctor`, and its log."
+        )
+        return _dependency(check, DependencyState.DOWN, late)
+    if finding is None:
+        return _dependency(check, DependencyState.OK, None)
+    return _dependency(check, DependencyState.DEGRADED, finding)
+
+
+def _dependency(check: Check, state: DependencyState, finding: Finding | None) -> Dependency:
+    return Dependency(
+        name=check.name,
+        state=state,
+        required=check.required,
+        reason=finding.reason if finding else None,
+        remedy=finding.remedy if finding else None,
+    )

@@ -1,0 +1,71 @@
+"""The checks of this deployment."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.service import RPCError
+
+from api.health.checks import Check, Finding
+from api.health.scanner import ScannerCheck
+from api.orchestrator import Orchestrator
+from db.listening import JobEventListener
+from db.queries.access import probe
+from db.session import Database
+from muniment.embedding import Embedder
+from muniment.errors import ConfigurationError, OrchestratorUnavailable
+from muniment.objects import BlobStore
+
+_RPC_TIMEOUT = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    database: Database
+    blobs: BlobStore
+    temporal: Orchestrator
+    listener: JobEventListener
+    embedder: Embedder
+    scanner: ScannerCheck
+
+    def checks(self) -> tuple[Check, ...]:
+        return (
+            Check("database", required=True, probe=self._database),
+            Check("objects", required=True, probe=self._objects),
+            Check("temporal", required=True, probe=self._temporal),
+            Check("notifications", required=False, probe=self._notifications),
+            Check("scanner", required=False, probe=self.scanner.probe),
+            Check("embedding", required=False, probe=self._embedding),
+        )
+
+    async def _database(self) -> Finding | None:
+        async with self.database.across_tenants() as session:
+            await probe(session)
+        return None
+
+    async def _objects(self) -> Finding | None:
+        await self.blobs.probe()
+        return None
+
+    async def _temporal(self) -> Finding | None:
+        try:
+            healthy = await self.temporal.client.service_client.check_health(timeout=_RPC_TIMEOUT)
+        except (RPCError, RuntimeError) as error:
+            raise OrchestratorUnavailable(
+                f"Temporal does not answer ({type(error).__name__})"
+            ) from error
+        if not healthy:
+            raise OrchestratorUnavailable("Temporal says that it is not serving")
+        return None
+
+    async def _notifications(self) -> Finding | None:
+        if self.listener.is_connected:
+            return None
+        return Finding("the LISTEN connection is down: streams poll", "It is made again by itself.")
+
+    async def _embedding(self) -> Finding | None:
+        try:
+            await asyncio.to_thread(self.embedder.load)
+        except ConfigurationError as error:
+            return Finding(f"searches by words alone: {error.detail}", error.remedy)
+        return None

@@ -1,0 +1,71 @@
+"""Whether a virus scanner answers, and how old its signatures are.
+
+The API never scans; it says loudly when nobody does. The protocol is clamd's `zVERSION`, see clamd(8).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from api.health.checks import Finding
+from muniment.errors import ScannerUnavailable
+
+ABSENT = Finding(
+    "there is no virus scanner: files are taken in UNSCANNED",
+    "Install clamd and set MUNIMENT_SCAN__SOCKET; MUNIMENT_SCAN__REQUIRED makes files wait for one.",
+)
+_MAX_ANSWER_BYTES = 1024
+_DATE_FORMAT = "%a %b %d %H:%M:%S %Y"
+
+
+@dataclass(frozen=True)
+class ScannerCheck:
+    """clamd at `address`: a socket's path, or host:port; None when there is none."""
+
+    address: str | None
+    max_database_age: timedelta
+
+    async def probe(self) -> Finding | None:
+        """Raises ScannerUnavailable when it does not answer."""
+        if self.address is None:
+            return ABSENT
+        answer = await self._ask(self.address)
+        built_at = database_time(answer)
+        if built_at is None:
+            return Finding("the virus scanner has no signatures", "Run freshclam.")
+        if datetime.now(UTC) - built_at > self.max_database_age:
+            return Finding(
+                "the virus scanner's signatures are too old to be trusted",
+                "Run freshclam, and see that it runs by itself.",
+            )
+        return None
+
+    async def _ask(self, address: str) -> str:
+        try:
+            host, colon, port = address.rpartition(":")
+            if colon and port.isdigit():
+                reader, writer = await asyncio.open_connection(host, int(port))
+            else:
+                reader, writer = await asyncio.open_unix_connection(address)
+            try:
+                writer.write(b"zVERSION\0")
+                await writer.drain()
+                answer = await reader.read(_MAX_ANSWER_BYTES)
+            finally:
+                writer.close()
+        except OSError as error:
+            raise ScannerUnavailable(
+                f"the virus scanner cannot be reached ({type(error).__name__})"
+            ) from error
+        return answer.decode("ascii", "replace").rstrip("\0\n")
+
+
+def database_time(answer: str) -> datetime | None:
+    """When the signatures were built, as in `ClamAV 1.4.1/27500/Tue Dec 31 09:10:11 2024`."""
+    parts = answer.split("/", 2)
+    if len(parts) < 3:
+        return None
+    try:
+        return datetime.strptime(parts[2].strip(), _DATE_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Jobs: what runs, how far it is, and what a person may do about it."""

@@ -1,0 +1,158 @@
+"""From the job's row, and from what its workflow says, to the Job that clients see."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from api.jobs.schemas import Job, StageView
+from db.models import Job as JobRecord
+from db.models import now
+from db.queries.jobs import job_snapshot
+from muniment.contracts.jobs import (
+    JobKind,
+    JobProgress,
+    JobSnapshot,
+    JobState,
+    PageCounts,
+    StageProgress,
+    StageState,
+    percent,
+)
+
+_LEAST_PERCENT_FOR_ESTIMATE = 5.0
+"""Below it, the first pages' rate says too little about the rest."""
+
+
+@dataclass(frozen=True)
+class WorkflowLinks:
+    """Where Temporal's Web UI shows a workflow."""
+
+    ui_url: str | None
+    namespace: str
+
+    def to(self, workflow_id: str, run_id: str | None) -> str | None:
+        if self.ui_url is None:
+            return None
+        address = (
+            f"{self.ui_url.rstrip('/')}/namespaces/{quote(self.namespace, safe='')}"
+            f"/workflows/{quote(workflow_id, safe='')}"
+        )
+        return address if run_id is None else f"{address}/{quote(run_id, safe='')}/history"
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """What does not change while a job runs, and the row's last word on what does."""
+
+    record: JobRecord
+    version: int | None
+    links: WorkflowLinks
+
+    def recorded(self, *, stale: bool = False) -> Job:
+        """The job as its row has it."""
+        return self.at(job_snapshot(self.record), stale=stale)
+
+    def at(self, snapshot: JobSnapshot, *, stale: bool = False) -> Job:
+        """The job at the moment of a snapshot."""
+        record = self.record
+        return Job(
+            id=record.id,
+            kind=JobKind(record.kind),
+            workflow_id=record.workflow_id,
+            run_id=record.run_id,
+            temporal_url=self.links.to(record.workflow_id, record.run_id),
+            file_id=record.file_id,
+            version=self.version,
+            state=snapshot.state,
+            stage=snapshot.stage,
+            stages=[StageView(**dict(stage)) for stage in snapshot.stages],
+            pages=snapshot.pages,
+            percent=_shown_percent(snapshot),
+            eta_seconds=estimate_seconds(snapshot, record.started_at, now()),
+            degraded=snapshot.degraded,
+            stale=stale,
+            priority=snapshot.priority,
+            retry_of=record.retry_of,
+            error=snapshot.error,
+            created_at=record.created_at,
+            started_at=record.started_at,
+            finished_at=snapshot.finished_at,
+        )
+
+    def asked(self, progress: JobProgress) -> Job:
+        """The job as its workflow tells it, never behind what was recorded already, and over only
+        once that is recorded: what follows an end (a retry) goes by the row."""
+        recorded = job_snapshot(self.record)
+        if recorded.state.is_terminal:
+            return self.at(recorded)
+        ending = progress.state.is_terminal
+        stages = _furthest(recorded.stages, progress.stages)
+        return self.at(
+            JobSnapshot(
+                state=JobState.RUNNING if ending else progress.state,
+                stage=progress.stage or recorded.stage,
+                stages=stages,
+                pages=_most(recorded.pages, progress.pages),
+                percent=max(recorded.percent, percent(stages)),
+                degraded=progress.degraded or recorded.degraded,
+                priority=progress.priority,
+                error=recorded.error if ending else progress.error,
+                finished_at=recorded.finished_at,
+            )
+        )
+
+
+def estimate_seconds(
+    snapshot: JobSnapshot, started_at: datetime | None, at: datetime
+) -> float | None:
+    """How long the rest takes if it goes on as it went so far; None when there is nothing to go by."""
+    if snapshot.state.is_terminal:
+        return 0.0
+    if (
+        snapshot.state is not JobState.RUNNING
+        or started_at is None
+        or not _LEAST_PERCENT_FOR_ESTIMATE <= snapshot.percent < 100
+    ):
+        return None
+    elapsed = (at - started_at).total_seconds()
+    return round(max(elapsed, 0.0) * (100 - snapshot.percent) / snapshot.percent, 1)
+
+
+def _shown_percent(snapshot: JobSnapshot) -> float:
+    if snapshot.state is JobState.COMPLETED:
+        return 100.0
+    return min(snapshot.percent, 100.0)
+
+
+_ORDER = {
+    StageState.PENDING: 0,
+    StageState.RUNNING: 1,
+    StageState.FAILED: 2,
+    StageState.SKIPPED: 3,
+    StageState.REUSED: 3,
+    StageState.COMPLETED: 3,
+}
+
+
+def _furthest(
+    recorded: tuple[StageProgress, ...], told: tuple[StageProgress, ...]
+) -> tuple[StageProgress, ...]:
+    """Stage by stage the further of two accounts: activities record pages before the workflow hears
+    of their batch, and the workflow knows of stages that nothing was recorded of yet."""
+    told_by_name = {stage.name: stage for stage in told}
+    return tuple(
+        max(
+            (stage, told_by_name.get(stage.name, stage)),
+            key=lambda account: (_ORDER[account.state], account.done),
+        )
+        for stage in recorded
+    )
+
+
+def _most(recorded: PageCounts, told: PageCounts) -> PageCounts:
+    return PageCounts(
+        total=max(recorded.total, told.total),
+        done=max(recorded.done, told.done),
+        failed=max(recorded.failed, told.failed),
+        reused=max(recorded.reused, told.reused),
+    )

@@ -1,0 +1,40 @@
+"""The errors of a route, for the OpenAPI description."""
+
+from typing import Any
+
+from api.problems import MEDIA_TYPE, ProblemDetails
+
+_TITLES = {
+    400: "The request is malformed",
+    401: "No valid API key",
+    403: "The key lacks the scope",
+    404: "Absent, or not the caller's to see",
+    409: "The present state forbids it",
+    410: "No longer kept",
+    412: "It changed since it was read",
+    413: "Larger than the limit",
+    415: "A type or coding that is not taken here",
+    416: "The range lies outside the content",
+    422: "Well-formed, but wrong",
+    429: "Too many at a time",
+    503: "A service that is needed does not answer",
+}
+
+Responses = dict[int | str, dict[str, Any]]
+"""FastAPI's own type of a route's `responses`."""
+
+
+def problems(*statuses: int) -> Responses:
+    """These problems, and those of authentication."""
+    return documented(401, 403, *statuses)
+
+
+def documented(*statuses: int) -> Responses:
+    return {
+        status: {
+            "description": _TITLES[status],
+            "model": ProblemDetails,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in sorted(set(statuses))
+    }

@@ -1,0 +1,108 @@
+"""Around every request: its id, its log line, its metrics, and the answer when all else failed."""
+
+import logging
+import time
+from uuid import uuid4
+
+from opentelemetry import trace
+from opentelemetry.propagate import extract
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+from muniment.errors import MunimentError
+from muniment.telemetry import context, metrics
+
+logger = logging.getLogger("api.access")
+
+REQUEST_ID_HEADER = "X-Request-Id"
+UNKNOWN_ROUTE = "unknown"
+_CLIENT_CLOSED_REQUEST = (
+    499  # nginx's code for "nobody is left to answer", in logs and metrics only
+)
+
+
+class RequestContext:
+    """ASGI middleware, the outermost.
+
+    Takes over a caller's sane `X-Request-Id`, else makes one; binds it for every log line; continues
+    the caller's trace (W3C traceparent). The log has route templates and ids, never query strings.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._tracer = trace.get_tracer("muniment.api")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        offered = headers.get(REQUEST_ID_HEADER, "")
+        request_id = offered if context.is_request_id(offered) else uuid4().hex
+        with (
+            context.bound(request_id=request_id),
+            self._tracer.start_as_current_span(
+                f"{scope['method']} request",
+                context=extract(dict(headers)),
+                kind=trace.SpanKind.SERVER,
+                record_exception=False,
+            ) as span,
+        ):
+            answer = _Answer(send, request_id)
+            started = time.perf_counter()
+            try:
+                await self._serve(scope, receive, answer)
+            finally:
+                _note(scope, answer.status, time.perf_counter() - started, span)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            answer.status = _CLIENT_CLOSED_REQUEST
+        except Exception:
+            logger.exception("an unexpected error")
+            await answer.fail(scope, receive, MunimentError("an unexpected error; it was logged"))
+
+
+class _Answer:
+    """Adds the request id to the response's headers and remembers its status."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._begun = False
+        self.status = 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begun = True
+            self.status = message["status"]
+            MutableHeaders(raw=message["headers"])[REQUEST_ID_HEADER] = self._request_id
+        await self._send(message)
+
+    async def fail(self, scope: Scope, receive: Receive, error: MunimentError) -> None:
+        """Answers with the problem, unless a response has begun: that one stays incomplete, and the
+        server closes the connection, which is how the client learns of it."""
+        if not self._begun:
+            await problem_response(error)(scope, receive, self.send)
+
+
+def _note(scope: Scope, status: int, seconds: float, span: trace.Span) -> None:
+    route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attribute("http.request.method", scope["method"])
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    metrics.observe_request(route, scope["method"], status, seconds)
+    logger.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+        },
+    )

@@ -1,0 +1,55 @@
+"""uvicorn with an orderly end: event streams are closed first, so that nothing waits for viewers."""
+
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from socket import socket
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.server import HANDLED_SIGNALS
+
+SHUTDOWN_SECONDS = 10
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+
+
+def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        backlog=BACKLOG,
+    )
+
+
+class Server(uvicorn.Server):
+    """Calls `on_stop` when it is told to stop, before it waits for requests in progress."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """As uvicorn's own, but it does not raise the signal again at the end: the process has more
+        to close, and ends by itself."""
+        former = {each: signal.signal(each, self.handle_exit) for each in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in former.items():
+                signal.signal(each, handler)

@@ -1,0 +1,48 @@
+"""What the endpoints work with: built by the composition root, given to the application."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.events.hub import EventHub
+from api.health.checks import Readiness
+from api.jobs.view import WorkflowLinks
+from api.orchestrator import Orchestrator
+from api.slots import Slots
+from db.session import Database
+from muniment.objects import BlobStore
+from retrieval.answer import Answerer
+from retrieval.search import Searcher
+
+
+@dataclass(frozen=True)
+class UploadLimits:
+    max_bytes: int
+    slots: Slots
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each per process."""
+
+    database: Database
+    blobs: BlobStore
+    temporal: Orchestrator
+    links: WorkflowLinks
+    search: Searcher
+    answers: Answerer
+    events: EventHub
+    uploads: UploadLimits
+    readiness: Readiness
+    metrics_on_api: bool = True
+
+
+def _services(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)  # noqa: S101 - set by create_application
+    return services
+
+
+Provided = Annotated[Services, Depends(_services)]
+"""An endpoint's parameter of this type gets the process's services."""

@@ -1,0 +1,73 @@
+"""One LISTEN connection per process: says which job has new events, as soon as they are committed.
+
+Notifications are a pointer and may be lost with a connection; rows are read under row-level security.
+Whoever relies on them polls too, and is told to look after every reconnection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+
+CHANNEL = "muniment_job_event"
+_FIRST_DELAY_SECONDS = 0.2
+_LONGEST_DELAY_SECONDS = 10.0
+_CHECK_SECONDS = 30.0
+"""An idle connection is tried so often: a silent one may be dead."""
+
+logger = logging.getLogger(__name__)
+
+
+class JobEventListener:
+    """Calls `on_event(tenant_id, job_id)` for every notification and `on_gap()` whenever some may
+    have been missed. Both must be quick and must not raise."""
+
+    def __init__(
+        self,
+        dsn: str,
+        on_event: Callable[[UUID, UUID], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        self._dsn = dsn
+        self._on_event = on_event
+        self._on_gap = on_gap
+        self.is_connected = False
+
+    async def run(self) -> None:
+        """Listens until cancelled; connects anew with growing delays."""
+        delay = _FIRST_DELAY_SECONDS
+        while True:
+            try:
+                await self._listen()
+            except psycopg.Error as error:
+                logger.warning("not listening", extra={"reason": type(error).__name__})
+            if self.is_connected:
+                delay = _FIRST_DELAY_SECONDS
+            self.is_connected = False
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            self._dsn, autocommit=True, connect_timeout=5
+        ) as connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self.is_connected = True
+            self._on_gap()
+            while True:
+                async for notification in connection.notifies(timeout=_CHECK_SECONDS):
+                    self._hand_on(notification.payload)
+                await connection.execute("SELECT 1")
+
+    def _hand_on(self, payload: str) -> None:
+        """The payload is `tenant:job:seq`, see 0001_security.sql; whoever may connect can send
+        others, which are left out."""
+        try:
+            tenant_id, job_id, _ = payload.split(":")
+            ids = UUID(tenant_id), UUID(job_id)
+        except ValueError:
+            logger.warning("a notification is none of ours")
+            return
+        self._on_event(*ids)

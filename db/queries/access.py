@@ -1,0 +1,123 @@
+"""Who calls, which keys there are, and what was audited."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import ApiKey, AuditEvent, StreamTicket, now
+
+
+@dataclass(frozen=True)
+class AuthenticatedKey:
+    """What a valid key proves."""
+
+    key_id: UUID
+    tenant_id: UUID
+    principal_id: UUID
+    scopes: frozenset[str]
+    is_admin: bool
+
+
+async def authenticate(session: AsyncSession, key_hash: bytes) -> AuthenticatedKey | None:
+    """The owner of a key that is neither expired nor revoked; needs no tenant to be set."""
+    return await _proven(session, "authenticate_api_key", key_hash)
+
+
+async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> AuthenticatedKey | None:
+    """The owner of a ticket, which is used up by this; needs no tenant to be set."""
+    return await _proven(session, "use_stream_ticket", ticket_hash)
+
+
+async def forget_stream_tickets(session: AsyncSession) -> None:
+    """Removes the tenant's tickets whose minute is over."""
+    await session.execute(delete(StreamTicket).where(col(StreamTicket.expires_at) < now()))
+
+
+async def _proven(
+    session: AsyncSession,
+    function: Literal["authenticate_api_key", "use_stream_ticket"],
+    proof: bytes,
+) -> AuthenticatedKey | None:
+    query = f"SELECT key_id, tenant_id, principal_id, scopes, is_admin FROM {function}(:proof)"  # noqa: S608 - constants
+    row = (await session.execute(text(query), {"proof": proof})).one_or_none()
+    if row is None:
+        return None
+    return AuthenticatedKey(
+        row.key_id, row.tenant_id, row.principal_id, frozenset(row.scopes), row.is_admin
+    )
+
+
+async def list_api_keys(
+    session: AsyncSession,
+    *,
+    principal_id: UUID | None,
+    limit: int,
+    after: tuple[datetime, UUID] | None = None,
+) -> Sequence[ApiKey]:
+    """Newest first; of one principal, or of the whole tenant when it is None."""
+    statement = (
+        select(ApiKey).order_by(col(ApiKey.created_at).desc(), col(ApiKey.id).desc()).limit(limit)
+    )
+    if principal_id is not None:
+        statement = statement.where(col(ApiKey.principal_id) == principal_id)
+    if after is not None:
+        statement = statement.where(tuple_(col(ApiKey.created_at), col(ApiKey.id)) < after)
+    return (await session.scalars(statement)).all()
+
+
+async def revoke_api_key(
+    session: AsyncSession, key_id: UUID, *, principal_id: UUID | None
+) -> ApiKey | None:
+    """The key, revoked (now or before); None when there is none, or another principal's when one is
+    given."""
+    statement = select(ApiKey).where(col(ApiKey.id) == key_id).with_for_update()
+    if principal_id is not None:
+        statement = statement.where(col(ApiKey.principal_id) == principal_id)
+    key = (await session.scalars(statement)).one_or_none()
+    if key is not None and key.revoked_at is None:
+        key.revoked_at = now()
+    return key
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which audit events to list; None means any."""
+
+    action: str | None = None
+    object_id: UUID | None = None
+    actor_id: UUID | None = None
+
+
+async def list_audit_events(
+    session: AsyncSession,
+    wanted: AuditFilter,
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None = None,
+) -> Sequence[AuditEvent]:
+    """Newest first."""
+    statement = (
+        select(AuditEvent)
+        .order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc())
+        .limit(limit)
+    )
+    if wanted.action is not None:
+        statement = statement.where(col(AuditEvent.action) == wanted.action)
+    if wanted.object_id is not None:
+        statement = statement.where(col(AuditEvent.object_id) == wanted.object_id)
+    if wanted.actor_id is not None:
+        statement = statement.where(col(AuditEvent.actor_id) == wanted.actor_id)
+    if after is not None:
+        statement = statement.where(tuple_(col(AuditEvent.at), col(AuditEvent.id)) < after)
+    return (await session.scalars(statement)).all()
+
+
+async def probe(session: AsyncSession) -> None:
+    """Returns when the database answers and has our schema; needs no tenant."""
+    await session.execute(text("SELECT 1 FROM tenant LIMIT 1"))

@@ -1,0 +1,107 @@
+"""Collections, as far as the caller may see or change them.
+
+A principal sees a collection of the whole tenant, one of its own, one granted to it or to a group of
+its, and every collection when it is an administrator. It may put files into those of the whole
+tenant, and into others with a `write` grant; it changes those it owns or has a `manage` grant for.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import AccessGrant, Collection, File, GroupMember, Principal
+
+_LEVELS = ("read", "write", "manage")
+
+
+def _allowed(level: str) -> ColumnElement[bool]:
+    """Whether the current principal has the level on a collection."""
+    principal = func.current_principal()
+    groups = select(col(GroupMember.group_id)).where(col(GroupMember.principal_id) == principal)
+    administrator = select(col(Principal.id)).where(
+        col(Principal.id) == principal, col(Principal.is_admin)
+    )
+    grant = select(col(AccessGrant.id)).where(
+        col(AccessGrant.collection_id) == col(Collection.id),
+        col(AccessGrant.level).in_(_LEVELS[_LEVELS.index(level) :]),
+        or_(
+            col(AccessGrant.principal_id) == principal,
+            col(AccessGrant.group_id).in_(groups),
+        ),
+    )
+    conditions = [
+        principal.is_(None),
+        administrator.exists(),
+        col(Collection.owner_id) == principal,
+        grant.exists(),
+    ]
+    if level != "manage":
+        conditions.append(col(Collection.visibility) == "tenant")
+    return or_(*conditions)
+
+
+async def list_collections(
+    session: AsyncSession, *, limit: int, after: tuple[datetime, UUID] | None = None
+) -> Sequence[Collection]:
+    """Newest first."""
+    statement = (
+        select(Collection)
+        .where(_allowed("read"))
+        .order_by(col(Collection.created_at).desc(), col(Collection.id).desc())
+        .limit(limit)
+    )
+    if after is not None:
+        key = tuple_(col(Collection.created_at), col(Collection.id))
+        statement = statement.where(key < after)
+    return (await session.scalars(statement)).all()
+
+
+async def get_collection(
+    session: AsyncSession, collection_id: UUID, *, level: str = "read", for_update: bool = False
+) -> Collection | None:
+    statement = select(Collection).where(col(Collection.id) == collection_id, _allowed(level))
+    if for_update:
+        statement = statement.with_for_update(of=Collection)
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def find_collection(
+    session: AsyncSession, name_or_id: str, *, level: str = "read"
+) -> Collection | None:
+    """By name or, when no name fits, by id."""
+    by_name = select(Collection).where(col(Collection.name) == name_or_id, _allowed(level))
+    found = (await session.scalars(by_name)).one_or_none()
+    if found is not None:
+        return found
+    try:
+        collection_id = UUID(name_or_id)
+    except ValueError:
+        return None
+    return await get_collection(session, collection_id, level=level)
+
+
+async def collection_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
+    """The names by id, for showing files that the caller already may see."""
+    if not ids:
+        return {}
+    rows = await session.execute(
+        select(col(Collection.id), col(Collection.name)).where(col(Collection.id).in_(ids))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def name_is_taken(session: AsyncSession, name: str) -> bool:
+    found = await session.scalars(select(col(Collection.id)).where(col(Collection.name) == name))
+    return found.one_or_none() is not None
+
+
+async def holds_files(session: AsyncSession, collection_id: UUID) -> bool:
+    """Whether any file, trashed and erased ones included, belongs to the collection."""
+    found = await session.scalars(
+        select(col(File.id)).where(col(File.collection_id) == collection_id).limit(1)
+    )
+    return found.one_or_none() is not None

@@ -1,0 +1,270 @@
+"""How the database forgets a file, table by table, and how blobs lose their keys.
+
+Every function is idempotent: an erasure that is repeated finds less to do, never something else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import new_id
+from muniment.contracts.erase_file import EraseFileInput
+
+
+@dataclass(frozen=True)
+class ErasureCounts:
+    """What an erasure came to so far."""
+
+    keys_destroyed: int
+    blobs_kept: int
+
+
+async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
+    """Puts the file in erasure, which nothing takes it out of, and opens the erasure's record
+    where the request did not."""
+    await session.execute(
+        text(
+            "UPDATE file SET state = 'erasing', revision = revision + 1, updated_at = now()"
+            " WHERE id = :file_id AND state NOT IN ('erasing', 'erased')"
+        ),
+        {"file_id": request.file_id},
+    )
+    await session.execute(
+        text(
+            "INSERT INTO erasure (id, tenant_id, file_id, job_id, state, keys_destroyed,"
+            " blobs_kept, created_at) SELECT :id, :tenant_id, :file_id, :job_id, 'executing', 0, 0,"
+            " now() WHERE NOT EXISTS (SELECT 1 FROM erasure WHERE job_id = :job_id)"
+        ),
+        {
+            "id": new_id(),
+            "tenant_id": request.tenant_id,
+            "file_id": request.file_id,
+            "job_id": request.job_id,
+        },
+    )
+
+
+async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str, ...]:
+    """Workflow ids of the file's ingestions that were started and have not ended."""
+    rows = await session.execute(
+        text(
+            "SELECT workflow_id FROM job WHERE file_id = :file_id AND kind = 'ingest_file'"
+            " AND finished_at IS NULL AND started_at IS NOT NULL ORDER BY id LIMIT 100"
+        ),
+        {"file_id": file_id},
+    )
+    return tuple(rows.scalars())
+
+
+async def cancel_unstarted(session: AsyncSession, file_id: UUID) -> None:
+    """Ingestions that Temporal never took are over."""
+    await session.execute(
+        text(
+            "UPDATE job SET state = 'cancelled', finished_at = now() WHERE file_id = :file_id"
+            " AND kind = 'ingest_file' AND finished_at IS NULL AND started_at IS NULL"
+        ),
+        {"file_id": file_id},
+    )
+
+
+# ── the stores in PostgreSQL; each is registered in activities/erasure/stores.py ────────────────
+
+
+async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
+    """Chunks; their postings and vectors go with them."""
+    await session.execute(text("DELETE FROM chunk WHERE file_id = :file_id"), {"file_id": file_id})
+
+
+async def erase_pages(session: AsyncSession, file_id: UUID) -> None:
+    await _delete_of_versions(session, "page", file_id)
+
+
+async def erase_findings(session: AsyncSession, file_id: UUID) -> None:
+    await _delete_of_versions(session, "finding", file_id)
+
+
+async def erase_stage_outputs(session: AsyncSession, file_id: UUID) -> None:
+    await session.execute(
+        text(
+            "DELETE FROM stage_output WHERE job_id IN (SELECT id FROM job WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+
+
+async def erase_job_events(session: AsyncSession, file_id: UUID) -> None:
+    """Events of ingestions; those of the erasure itself stay, for whoever follows it."""
+    await session.execute(
+        text(
+            "DELETE FROM job_event WHERE job_id IN"
+            " (SELECT id FROM job WHERE file_id = :file_id AND kind = 'ingest_file')"
+        ),
+        {"file_id": file_id},
+    )
+
+
+async def erase_activity_feed(session: AsyncSession, file_id: UUID) -> None:
+    await session.execute(
+        text("DELETE FROM activity WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
+async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
+    await session.execute(
+        text("DELETE FROM access_grant WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
+async def erase_idempotency_responses(session: AsyncSession, file_id: UUID) -> None:
+    """First answers that name the file: they repeat its name and metadata for 24 hours."""
+    await session.execute(
+        text(
+            "DELETE FROM idempotency_key WHERE tenant_id = (SELECT current_tenant())"
+            " AND (position(:file_id IN response::text) > 0 OR position(:file_id IN location) > 0)"
+        ),
+        {"file_id": str(file_id)},
+    )
+
+
+async def blank_file(session: AsyncSession, file_id: UUID) -> None:
+    """Names, metadata and digests of the file and its versions; the rows stay as tombstones, so
+    that ids in the audit trail still mean something."""
+    await session.execute(
+        text(
+            "UPDATE file SET name = '', labels = '{}', metadata = '{}', extracted = '{}',"
+            " page_count = NULL WHERE id = :file_id"
+        ),
+        {"file_id": file_id},
+    )
+    await session.execute(
+        text(
+            "UPDATE file_version SET name = '', sha256 = ''::bytea, scan_signature = NULL,"
+            " page_count = NULL, document_blob_id = NULL WHERE file_id = :file_id"
+        ),
+        {"file_id": file_id},
+    )
+
+
+async def _delete_of_versions(session: AsyncSession, table: str, file_id: UUID) -> None:
+    await session.execute(
+        text(
+            f"DELETE FROM {table} WHERE version_id IN"  # noqa: S608 - a constant of this module
+            " (SELECT id FROM file_version WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+
+
+# ── keys ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def condemn_unshared_blobs(session: AsyncSession, request: EraseFileInput) -> None:
+    """Decides over every blob that the file's versions refer to, and counts it.
+
+    One that nothing else refers to is marked as destroyed: nobody refers to it anew. Its references
+    stay until its key is gone, so that a repetition finds it. The others lose this file's
+    references here, under the same lock: of two files erased at once, one sees the other gone.
+    """
+    await session.execute(
+        text(
+            "SELECT id FROM blob WHERE id IN (SELECT blob_id FROM blob_reference WHERE version_id"
+            " IN (SELECT id FROM file_version WHERE file_id = :file_id)) ORDER BY id FOR UPDATE"
+        ),
+        {"file_id": request.file_id},
+    )
+    # A statement of its own: it sees every reference committed before the locks were granted.
+    rows = await session.execute(_DECIDE, {"file_id": request.file_id})
+    decided = list(rows)
+    condemned = [blob_id for blob_id, is_shared, was_condemned in decided if not is_shared]
+    fresh = sum(not is_shared and not was_condemned for _, is_shared, was_condemned in decided)
+    shared = [blob_id for blob_id, is_shared, _ in decided if is_shared]
+    await session.execute(
+        text(
+            "UPDATE blob SET destroyed_at = coalesce(destroyed_at, now()), dedup_tag = NULL,"
+            " sha256 = ''::bytea WHERE id = ANY(:ids)"
+        ),
+        {"ids": condemned},
+    )
+    await session.execute(
+        text("DELETE FROM stage_result WHERE blob_id = ANY(:ids)"), {"ids": condemned}
+    )
+    await _drop_references(session, request.file_id, shared)
+    await session.execute(
+        text(
+            "UPDATE erasure SET keys_destroyed = keys_destroyed + :destroyed,"
+            " blobs_kept = blobs_kept + :kept WHERE job_id = :job_id"
+        ),
+        {"destroyed": fresh, "kept": len(shared), "job_id": request.job_id},
+    )
+
+
+_DECIDE = text(
+    """
+    WITH own_version AS (SELECT id FROM file_version WHERE file_id = :file_id)
+    SELECT blob.id,
+           EXISTS (SELECT 1 FROM blob_reference other WHERE other.blob_id = blob.id
+                   AND other.version_id NOT IN (SELECT id FROM own_version)) AS is_shared,
+           blob.destroyed_at IS NOT NULL AS was_condemned
+    FROM blob
+    WHERE blob.id IN (SELECT blob_id FROM blob_reference
+                      WHERE version_id IN (SELECT id FROM own_version))
+    """
+)
+
+
+async def condemned_blobs(session: AsyncSession, file_id: UUID) -> list[UUID]:
+    """Blobs of the file that were condemned and whose keys may still be there."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT blob.id FROM blob JOIN blob_reference"
+            " ON blob_reference.blob_id = blob.id WHERE blob.destroyed_at IS NOT NULL"
+            " AND blob_reference.version_id IN"
+            " (SELECT id FROM file_version WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+    return list(rows.scalars())
+
+
+async def forget_condemned(
+    session: AsyncSession, request: EraseFileInput, blob_ids: Sequence[UUID]
+) -> ErasureCounts:
+    """Their keys are gone: drops the references; the erasure's counts."""
+    await _drop_references(session, request.file_id, blob_ids)
+    counts = await session.execute(
+        text("SELECT keys_destroyed, blobs_kept FROM erasure WHERE job_id = :job_id"),
+        {"job_id": request.job_id},
+    )
+    destroyed, kept = counts.one()
+    return ErasureCounts(destroyed, kept)
+
+
+async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> None:
+    """The file is erased, and the erasure's record says so."""
+    await session.execute(
+        text(
+            "UPDATE file SET state = 'erased', trashed_from = NULL, revision = revision + 1,"
+            " updated_at = now() WHERE id = :file_id AND state <> 'erased'"
+        ),
+        {"file_id": request.file_id},
+    )
+    await session.execute(
+        text(
+            "UPDATE erasure SET state = 'completed', finished_at = coalesce(finished_at, now())"
+            " WHERE job_id = :job_id"
+        ),
+        {"job_id": request.job_id},
+    )
+
+
+async def _drop_references(session: AsyncSession, file_id: UUID, blob_ids: Sequence[UUID]) -> None:
+    await session.execute(
+        text(
+            "DELETE FROM blob_reference WHERE blob_id = ANY(:ids) AND version_id IN"
+            " (SELECT id FROM file_version WHERE file_id = :file_id)"
+        ),
+        {"ids": list(blob_ids), "file_id": file_id},
+    )

@@ -1,0 +1,150 @@
+"""A job's events: append-only rows, numbered per job in the order in which they were committed.
+
+Whoever appends holds the job's row lock (the statement below takes it), so a reader of one job may
+follow `seq` alone. A reader of the whole tenant follows `(x, id)`, see `tenant_events_after`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muniment.contracts.jobs import JobEventKind
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to append; the payload states how things are, never what changed."""
+
+    event: JobEventKind
+    payload: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event as stored. `x` and `id` place it in the tenant's stream."""
+
+    id: int
+    x: int
+    job_id: UUID
+    seq: int
+    event: JobEventKind
+    payload: dict[str, JsonValue]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class TenantCursor:
+    """A place in the tenant's stream, in commit order; the beginning by default."""
+
+    x: int = 0
+    id: int = 0
+
+
+_COLUMNS = (
+    "job_event.id, job_event.x::text::bigint AS x, job_event.job_id, job_event.seq,"
+    " job_event.event, job_event.payload, job_event.created_at"
+)
+
+_APPEND = text(
+    """
+    WITH numbered AS (
+        UPDATE job SET event_seq = event_seq + :count WHERE id = :job_id
+        RETURNING tenant_id, id, event_seq
+    )
+    INSERT INTO job_event (tenant_id, job_id, seq, event, payload, created_at)
+    SELECT numbered.tenant_id, numbered.id, numbered.event_seq - :count + item.ordinality,
+           item.value ->> 'event', item.value -> 'payload', clock_timestamp()
+    FROM numbered, jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS item
+    RETURNING seq
+    """
+)
+
+
+async def append_events(session: AsyncSession, job_id: UUID, events: Sequence[NewEvent]) -> int:
+    """Appends the events in their order; the seq of the last one, 0 when there is no such job."""
+    rows = await session.execute(
+        _APPEND, {"job_id": job_id, "count": len(events), "events": events_json(events)}
+    )
+    return max((int(seq) for seq in rows.scalars()), default=0)
+
+
+def events_json(events: Sequence[NewEvent]) -> str:
+    """The events as the statements take them."""
+    return json.dumps([{"event": event.event, "payload": event.payload} for event in events])
+
+
+async def events_after(
+    session: AsyncSession, job_id: UUID, seq: int, limit: int = 500
+) -> list[Event]:
+    """Up to `limit` events of the job after `seq`, oldest first."""
+    rows = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM job_event"  # noqa: S608 - a constant
+            " WHERE job_id = :job_id AND seq > :seq ORDER BY seq LIMIT :limit"
+        ),
+        {"job_id": job_id, "seq": seq, "limit": limit},
+    )
+    return [_event(row) for row in rows.mappings()]
+
+
+async def latest_seq(session: AsyncSession, job_id: UUID) -> int:
+    """The seq of the job's newest event; 0 when there is none."""
+    found = await session.execute(
+        text("SELECT event_seq FROM job WHERE id = :job_id"), {"job_id": job_id}
+    )
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def oldest_seq(session: AsyncSession, job_id: UUID) -> int:
+    """The seq of the oldest event still kept; 0 when there is none."""
+    found = await session.execute(
+        text("SELECT min(seq) FROM job_event WHERE job_id = :job_id"), {"job_id": job_id}
+    )
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def tenant_events_after(
+    session: AsyncSession, cursor: TenantCursor, limit: int = 500
+) -> list[Event]:
+    """Up to `limit` events of the tenant after the cursor, of files that the caller may read.
+
+    Only rows of transactions older than every one still running are returned: a row that commits
+    late then never appears behind a cursor that has passed it.
+    """
+    rows = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM job_event JOIN job ON job.id = job_event.job_id"  # noqa: S608 - a constant
+            " WHERE job.file_id IN (SELECT visible_files('read'))"
+            " AND job_event.x < pg_snapshot_xmin(pg_current_snapshot())"
+            " AND (job_event.x, job_event.id) > (CAST(:x AS text)::xid8, :id)"
+            " ORDER BY job_event.x, job_event.id LIMIT :limit"
+        ),
+        {"x": str(cursor.x), "id": cursor.id, "limit": limit},
+    )
+    return [_event(row) for row in rows.mappings()]
+
+
+async def tenant_stream_end(session: AsyncSession) -> TenantCursor:
+    """The cursor after which everything that is not yet returned to anyone comes."""
+    found = await session.execute(
+        text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    )
+    return TenantCursor(x=int(found.scalar_one()) - 1, id=2**63 - 1)
+
+
+def _event(row: RowMapping) -> Event:
+    return Event(
+        id=row["id"],
+        x=row["x"],
+        job_id=row["job_id"],
+        seq=row["seq"],
+        event=JobEventKind(row["event"]),
+        payload=row["payload"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,32 @@
+"""How a job changes its file's state. The trash and an erasure win over whatever a job does."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muniment.contracts.jobs import FileState
+
+IN_PROGRESS = (FileState.RECEIVED, FileState.PROCESSING, FileState.QUARANTINED)
+NOT_READY = (*IN_PROGRESS, FileState.FAILED, FileState.CANCELLED, FileState.REJECTED)
+"""A ready file stays ready while another job reads it anew, and when that job fails."""
+
+
+async def settle_file(
+    session: AsyncSession, file_id: UUID, state: FileState, *, among: tuple[FileState, ...]
+) -> None:
+    """Gives the file the state, if its own is among those; a trashed one remembers it instead."""
+    await session.execute(
+        text(
+            """
+            UPDATE file SET
+                state = CASE WHEN state = 'trashed' THEN state ELSE :state END,
+                trashed_from = CASE WHEN state = 'trashed' THEN :state ELSE trashed_from END,
+                revision = revision + 1, updated_at = now()
+            WHERE id = :file_id
+              AND CASE WHEN state = 'trashed' THEN trashed_from ELSE state END = ANY(:among)
+              AND CASE WHEN state = 'trashed' THEN trashed_from ELSE state END <> :state
+            """
+        ),
+        {"file_id": file_id, "state": state.value, "among": [each.value for each in among]},
+    )

@@ -1,0 +1,194 @@
+"""Files and versions as a caller may see them; every look-up goes through `visible_files`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import Collection, File, FileVersion, Job
+from db.queries.jobs import latest_jobs_of_files
+from muniment.contracts.jobs import FileState
+
+OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
+"""States that a list leaves out unless they are asked for."""
+
+
+@dataclass(frozen=True)
+class FileDetail:
+    """A file with all that its representation needs; `version` is the one that readers see, `job`
+    the newest of the file."""
+
+    file: File
+    collection_name: str
+    version: FileVersion | None
+    job: Job | None
+
+
+@dataclass(frozen=True)
+class FileFilter:
+    """Which files to list; None and empty mean any. `attributes` are compared as text."""
+
+    name_contains: str | None = None
+    states: tuple[str, ...] = ()
+    media_type: str | None = None
+    collection_id: UUID | None = None
+    label: str | None = None
+    created_from: datetime | None = None
+    created_until: datetime | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileOrder:
+    """One of `created_at`, `updated_at`, `name`; ties go by id."""
+
+    by: str = "created_at"
+    descending: bool = True
+
+
+def visible(level: str) -> ColumnElement[bool]:
+    """Whether the caller has the level (`read`, `write`, `manage`) on a file."""
+    ids = func.visible_files(level).column_valued("visible_file")
+    return col(File.id).in_(select(ids))
+
+
+async def list_files(
+    session: AsyncSession,
+    wanted: FileFilter,
+    order: FileOrder,
+    *,
+    limit: int,
+    after: tuple[datetime | str, UUID] | None = None,
+) -> list[FileDetail]:
+    """A page of what the caller may read, starting behind `after` (sort value, id)."""
+    statement = _filtered(select(File).where(visible("read")), wanted)
+    sort_column = {"created_at": File.created_at, "updated_at": File.updated_at, "name": File.name}
+    key = col(sort_column[order.by])
+    if order.descending:
+        statement = statement.order_by(key.desc(), col(File.id).desc())
+    else:
+        statement = statement.order_by(key.asc(), col(File.id).asc())
+    if after is not None:
+        position = tuple_(key, col(File.id))
+        statement = statement.where(position < after if order.descending else position > after)
+    return await _with_details(session, (await session.scalars(statement.limit(limit))).all())
+
+
+def _filtered(statement: Select[File], wanted: FileFilter) -> Select[File]:
+    conditions: list[ColumnElement[bool]] = [
+        col(File.attributes)[name].astext == value for name, value in wanted.attributes.items()
+    ]
+    if wanted.states:
+        conditions.append(col(File.state).in_(wanted.states))
+    else:
+        conditions.append(col(File.state).not_in(OUT_OF_SIGHT))
+    if wanted.name_contains is not None:
+        conditions.append(col(File.name).icontains(wanted.name_contains, autoescape=True))
+    if wanted.media_type is not None:
+        conditions.append(col(File.media_type) == wanted.media_type)
+    if wanted.collection_id is not None:
+        conditions.append(col(File.collection_id) == wanted.collection_id)
+    if wanted.label is not None:
+        conditions.append(col(File.labels).contains([wanted.label]))
+    if wanted.created_from is not None:
+        conditions.append(col(File.created_at) >= wanted.created_from)
+    if wanted.created_until is not None:
+        conditions.append(col(File.created_at) < wanted.created_until)
+    return statement.where(*conditions)
+
+
+async def get_file(
+    session: AsyncSession, file_id: UUID, *, level: str = "read", for_update: bool = False
+) -> FileDetail | None:
+    """None when there is no such file, or the caller lacks the level on it."""
+    statement = select(File).where(col(File.id) == file_id, visible(level))
+    if for_update:
+        statement = statement.with_for_update(of=File)
+    file = (await session.scalars(statement)).one_or_none()
+    if file is None:
+        return None
+    return (await _with_details(session, [file]))[0]
+
+
+async def is_visible(session: AsyncSession, file_id: UUID, *, level: str = "read") -> bool:
+    found = await session.scalars(
+        select(col(File.id)).where(col(File.id) == file_id, visible(level))
+    )
+    return found.one_or_none() is not None
+
+
+async def get_version(session: AsyncSession, file_id: UUID, number: int) -> FileVersion | None:
+    """A version of a file that the caller was already found to see."""
+    statement = select(FileVersion).where(
+        col(FileVersion.file_id) == file_id, col(FileVersion.number) == number
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def list_versions(
+    session: AsyncSession, file_id: UUID, *, limit: int, before_number: int | None = None
+) -> Sequence[FileVersion]:
+    """Newest first."""
+    statement = (
+        select(FileVersion)
+        .where(col(FileVersion.file_id) == file_id)
+        .order_by(col(FileVersion.number).desc())
+        .limit(limit)
+    )
+    if before_number is not None:
+        statement = statement.where(col(FileVersion.number) < before_number)
+    return (await session.scalars(statement)).all()
+
+
+async def newest_version(session: AsyncSession, file_id: UUID) -> FileVersion:
+    """The version with the highest number, published or not; every file has one."""
+    return (await list_versions(session, file_id, limit=1))[0]
+
+
+async def _with_details(session: AsyncSession, files: Sequence[File]) -> list[FileDetail]:
+    """Adds collection, version and job to a page of files, in three queries whatever its length."""
+    if not files:
+        return []
+    ids = [file.id for file in files]
+    names = await session.execute(
+        select(col(Collection.id), col(Collection.name)).where(
+            col(Collection.id).in_({file.collection_id for file in files})
+        )
+    )
+    name_of = {row[0]: row[1] for row in names}
+    versions = await session.scalars(
+        select(FileVersion)
+        .join(File, col(File.id) == col(FileVersion.file_id))
+        .where(
+            col(FileVersion.file_id).in_(ids),
+            col(FileVersion.number) == col(File.current_version),
+        )
+    )
+    version_of = {version.file_id: version for version in versions}
+    job_of = await latest_jobs_of_files(session, ids)
+    return [
+        FileDetail(file, name_of[file.collection_id], version_of.get(file.id), job_of.get(file.id))
+        for file in files
+    ]
+
+
+async def version_numbers(session: AsyncSession, version_ids: set[UUID]) -> dict[UUID, int]:
+    """The numbers of versions whose jobs or files the caller was already found to see."""
+    if not version_ids:
+        return {}
+    rows = await session.execute(
+        select(col(FileVersion.id), col(FileVersion.number)).where(
+            col(FileVersion.id).in_(version_ids)
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def version_by_id(session: AsyncSession, version_id: UUID) -> FileVersion:
+    """A version of a file that the caller was already found to see; it is there."""
+    found = await session.scalars(select(FileVersion).where(col(FileVersion.id) == version_id))
+    return found.one()

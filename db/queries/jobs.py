@@ -1,0 +1,304 @@
+"""Jobs: what the API reads, what the reconciler starts, and the one way to change a job's row.
+
+Every change goes through `lock_job` and `write_job`: one row lock, one statement that writes the
+row and appends its events. A finished job is never written again, `percent` never falls.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import JsonValue, TypeAdapter
+from sqlalchemy import ColumnElement, RowMapping, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import Job, now
+from db.queries.events import NewEvent, events_json
+from muniment.contracts.jobs import (
+    JobEventKind,
+    JobKind,
+    JobSnapshot,
+    JobState,
+    PageCounts,
+    Problem,
+    StageName,
+    StageProgress,
+    percent,
+)
+
+_STAGES = TypeAdapter(tuple[StageProgress, ...])
+_ALL_PENDING = tuple(StageProgress(name=name) for name in StageName)
+
+
+@dataclass(frozen=True)
+class JobCursor:
+    """The last job of the page before, in the order newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True)
+class UnstartedJob:
+    """A committed job that Temporal has not taken yet."""
+
+    tenant_id: UUID
+    job_id: UUID
+
+
+# ── reading, under the caller's rights ──────────────────────────────────────────────────────────
+
+
+async def get_job(session: AsyncSession, job_id: UUID, level: str = "read") -> Job | None:
+    """The job, if the caller has that right to its file (`read`, `write` or `manage`)."""
+    found = await session.execute(
+        select(Job).where(col(Job.id) == job_id, _of_visible_files(level))
+    )
+    return found.scalar_one_or_none()
+
+
+async def list_jobs(
+    session: AsyncSession,
+    *,
+    limit: int = 50,
+    after: JobCursor | None = None,
+    file_id: UUID | None = None,
+    state: JobState | None = None,
+) -> list[Job]:
+    """Jobs of files that the caller may read, newest first, those after the cursor."""
+    query = select(Job).where(_of_visible_files("read"))
+    if after is not None:
+        query = query.where(
+            tuple_(col(Job.created_at), col(Job.id)) < tuple_(after.created_at, after.id)
+        )
+    if file_id is not None:
+        query = query.where(col(Job.file_id) == file_id)
+    if state is not None:
+        query = query.where(col(Job.state) == state.value)
+    query = query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit)
+    return list((await session.execute(query)).scalars())
+
+
+async def latest_job_of_file(session: AsyncSession, file_id: UUID) -> Job | None:
+    """The newest job of a file that the caller may read."""
+    jobs = await list_jobs(session, limit=1, file_id=file_id)
+    return jobs[0] if jobs else None
+
+
+async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) -> dict[UUID, Job]:
+    """The newest job of each file that the caller may read."""
+    query = (
+        select(Job)
+        .ext(distinct_on(col(Job.file_id)))
+        .where(col(Job.file_id).in_(file_ids), _of_visible_files("read"))
+        .order_by(col(Job.file_id), col(Job.created_at).desc(), col(Job.id).desc())
+    )
+    return {job.file_id: job for job in (await session.execute(query)).scalars()}
+
+
+def job_stages(job: Job) -> tuple[StageProgress, ...]:
+    """The job's stages in order; those not begun are pending."""
+    known = {stage.name: stage for stage in _STAGES.validate_python(job.stages)}
+    return tuple(known.get(stage.name, stage) for stage in _ALL_PENDING)
+
+
+def job_snapshot(job: Job) -> JobSnapshot:
+    """The row as `snapshot`, `state` and `end` events carry it."""
+    return JobSnapshot(
+        state=JobState(job.state),
+        stage=StageName(job.stage) if job.stage else None,
+        stages=job_stages(job) if job.kind == JobKind.INGEST_FILE else (),
+        pages=PageCounts(
+            total=job.pages_total,
+            done=job.pages_done,
+            failed=job.pages_failed,
+            reused=job.pages_reused,
+        ),
+        percent=job.percent,
+        degraded=job.degraded,
+        priority=job.priority,
+        error=Problem.model_validate(job.error) if job.error else None,
+        finished_at=job.finished_at,
+    )
+
+
+# ── starting ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def unstarted_jobs(
+    session: AsyncSession, min_age: timedelta, max_rows: int = 100
+) -> list[UnstartedJob]:
+    """Jobs of all tenants, committed that long ago and not started; needs no tenant."""
+    rows = await session.execute(
+        text("SELECT tenant_id, job_id FROM unstarted_jobs(:min_age, :max_rows)"),
+        {"min_age": min_age, "max_rows": max_rows},
+    )
+    return [UnstartedJob(row.tenant_id, row.job_id) for row in rows]
+
+
+async def mark_started(session: AsyncSession, job_id: UUID, run_id: str) -> None:
+    """Notes that Temporal took the job; the first to say so stays."""
+    await session.execute(
+        update(Job)
+        .where(col(Job.id) == job_id)
+        .values(
+            started_at=func.coalesce(col(Job.started_at), now()),
+            run_id=func.coalesce(col(Job.run_id), run_id),
+        )
+    )
+
+
+# ── changing, as the system ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job's row while its lock is held; `replace` it, then `write_job`."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: JobKind
+    file_id: UUID
+    version_id: UUID | None
+    state: JobState
+    stage: StageName | None
+    stages: tuple[StageProgress, ...]
+    pages: PageCounts
+    percent: float
+    degraded: bool
+    priority: int
+    error: Problem | None
+    finished_at: datetime | None
+
+    def stage_progress(self, name: StageName) -> StageProgress:
+        """The stage as it stands."""
+        return next(stage for stage in self.stages if stage.name is name)
+
+    def with_stage(self, changed: StageProgress) -> "JobRow":
+        """The same with one stage changed; the percentage follows, upwards only."""
+        stages = tuple(changed if stage.name is changed.name else stage for stage in self.stages)
+        return replace(
+            self, stages=stages, stage=changed.name, percent=max(self.percent, percent(stages))
+        )
+
+    def snapshot(self) -> JobSnapshot:
+        return JobSnapshot(
+            state=self.state,
+            stage=self.stage,
+            stages=self.stages if self.kind is JobKind.INGEST_FILE else (),
+            pages=self.pages,
+            percent=self.percent,
+            degraded=self.degraded,
+            priority=self.priority,
+            error=self.error,
+            finished_at=self.finished_at,
+        )
+
+    def event(self, kind: JobEventKind) -> NewEvent:
+        """A `state` or `end` event that states the row as it now is."""
+        return NewEvent(kind, self.snapshot().model_dump(mode="json"))
+
+
+JOB_COLUMNS = (
+    "job.id, job.tenant_id, job.kind, job.file_id, job.version_id, job.state, job.stage,"
+    " job.stages, job.pages_total, job.pages_done, job.pages_failed, job.pages_reused,"
+    " job.percent, job.degraded, job.priority, job.error, job.finished_at"
+)
+
+
+async def lock_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
+    """Locks the job's row until the transaction ends; None when there is no such job."""
+    rows = await session.execute(
+        text(f"SELECT {JOB_COLUMNS} FROM job WHERE id = :job_id FOR UPDATE"),  # noqa: S608 - a constant
+        {"job_id": job_id},
+    )
+    found = rows.mappings().one_or_none()
+    return None if found is None else job_row(found)
+
+
+def job_row(row: RowMapping) -> JobRow:
+    """A JobRow out of JOB_COLUMNS."""
+    known = {stage.name: stage for stage in _STAGES.validate_python(row["stages"])}
+    return JobRow(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        kind=JobKind(row["kind"]),
+        file_id=row["file_id"],
+        version_id=row["version_id"],
+        state=JobState(row["state"]),
+        stage=StageName(row["stage"]) if row["stage"] else None,
+        stages=tuple(known.get(stage.name, stage) for stage in _ALL_PENDING),
+        pages=PageCounts(
+            total=row["pages_total"],
+            done=row["pages_done"],
+            failed=row["pages_failed"],
+            reused=row["pages_reused"],
+        ),
+        percent=row["percent"],
+        degraded=row["degraded"],
+        priority=row["priority"],
+        error=Problem.model_validate(row["error"]) if row["error"] else None,
+        finished_at=row["finished_at"],
+    )
+
+
+_WRITE = text(
+    """
+    WITH written AS (
+        UPDATE job SET
+            state = :state, stage = :stage, stages = CAST(:stages AS jsonb),
+            pages_total = :total, pages_done = :done, pages_failed = :failed,
+            pages_reused = :reused, percent = greatest(percent, :percent), degraded = :degraded,
+            priority = :priority, error = CAST(:error AS jsonb), finished_at = :finished_at,
+            run_id = coalesce(run_id, :run_id), started_at = coalesce(started_at, now()),
+            event_seq = event_seq + :count
+        WHERE id = :job_id AND finished_at IS NULL
+        RETURNING tenant_id, id, event_seq
+    )
+    INSERT INTO job_event (tenant_id, job_id, seq, event, payload, created_at)
+    SELECT written.tenant_id, written.id, written.event_seq - :count + item.ordinality,
+           item.value ->> 'event', item.value -> 'payload', clock_timestamp()
+    FROM written, jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS item
+    """
+)
+
+
+async def write_job(
+    session: AsyncSession, job: JobRow, events: Sequence[NewEvent], run_id: str | None = None
+) -> None:
+    """Writes a locked row and appends its events, in one statement.
+
+    `run_id` is the Temporal run that is at work: a job whose start was not noted gets it noted.
+    """
+    stages: list[dict[str, JsonValue]] = [
+        stage.model_dump(mode="json", exclude_defaults=True) for stage in job.stages
+    ]
+    await session.execute(
+        _WRITE,
+        {
+            "job_id": job.id,
+            "state": job.state.value,
+            "stage": job.stage.value if job.stage else None,
+            "stages": json.dumps(stages if job.kind is JobKind.INGEST_FILE else []),
+            "total": job.pages.total,
+            "done": job.pages.done,
+            "failed": job.pages.failed,
+            "reused": job.pages.reused,
+            "percent": job.percent,
+            "degraded": job.degraded,
+            "priority": job.priority,
+            "error": job.error.model_dump_json() if job.error else None,
+            "finished_at": job.finished_at,
+            "run_id": run_id,
+            "count": len(events),
+            "events": events_json(events),
+        },
+    )
+
+
+def _of_visible_files(level: str) -> ColumnElement[bool]:
+    return col(Job.file_id).in_(select(func.visible_files(level)))

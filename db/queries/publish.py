@@ -1,0 +1,362 @@
+"""Swaps a version into what readers and searches see, and finds vectors that are already there."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import JsonValue
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.models import new_id
+from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import Chunk, Finding
+from muniment.contracts.jobs import FileState
+
+ROWS_PER_STATEMENT = 500
+TEXT_SEARCH_CONFIGURATION = "english"
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class IndexModel:
+    """The embedding model whose index a tenant searches."""
+
+    model_id: str
+    model_version: str
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class PublishTarget:
+    """The file and version while the file's row is locked. `is_newest`: no later version was
+    published, so that this one becomes the readers' version."""
+
+    state: FileState
+    number: int
+    is_newest: bool
+
+
+@dataclass(frozen=True)
+class NewChunk:
+    """A chunk with its keyed text hash."""
+
+    chunk: Chunk
+    text_hash: bytes
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What becomes known of the file beside its chunks."""
+
+    document_blob_id: UUID
+    media_type: str
+    page_count: int
+    degraded: bool
+    extracted: dict[str, JsonValue]
+
+
+async def lock_target(session: AsyncSession, version: VersionReference) -> PublishTarget | None:
+    """Locks the file's row; None when it is gone."""
+    rows = await session.execute(
+        text(
+            "SELECT file.state, file_version.number, NOT EXISTS ("
+            " SELECT 1 FROM file_version later WHERE later.file_id = file.id"
+            " AND later.number > file_version.number AND later.published_at IS NOT NULL)"
+            " FROM file JOIN file_version ON file_version.file_id = file.id"
+            " WHERE file.id = :file_id AND file_version.id = :version_id FOR UPDATE OF file"
+        ),
+        {"file_id": version.file_id, "version_id": version.version_id},
+    )
+    row = rows.one_or_none()
+    return None if row is None else PublishTarget(FileState(row[0]), row[1], row[2])
+
+
+async def replace_chunks(
+    session: AsyncSession,
+    version: VersionReference,
+    chunks: Sequence[NewChunk],
+    vectors: Vectors,
+    index_version_id: UUID,
+) -> None:
+    """Removes every chunk of the file and puts these in, with postings and vectors (a row of
+    `vectors` per chunk)."""
+    await session.execute(
+        text("DELETE FROM chunk WHERE file_id = :file_id"), {"file_id": version.file_id}
+    )
+    ids = [new_id() for _ in chunks]
+    for part in _slices(len(chunks)):
+        await _insert_chunks(session, version, ids[part], chunks[part])
+        await _insert_vectors(
+            session, version.tenant_id, ids[part], vectors[part], index_version_id
+        )
+    await session.execute(
+        _INSERT_POSTINGS, {"tenant_id": version.tenant_id, "version_id": version.version_id}
+    )
+
+
+_INSERT_CHUNKS = text(
+    f"""
+    INSERT INTO chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash, token_count,
+                       term_count, headings, pages, boxes, created_at)
+    SELECT item.id, :tenant_id, :file_id, :version_id, item.ordinal, item.text,
+           decode(item.text_hash, 'hex'), item.token_count,
+           (SELECT coalesce(sum(cardinality(term.positions)), 0)
+            FROM unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
+                                    array_to_string(item.headings || item.text, ' '))) AS term),
+           item.headings, item.pages, item.boxes, now()
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS item(
+        id uuid, ordinal int, text text, text_hash text, token_count int, headings text[],
+        pages int[], boxes jsonb)
+    """  # noqa: S608 - a constant
+)
+
+_INSERT_POSTINGS = text(
+    f"""
+    INSERT INTO posting (tenant_id, term, chunk_id, frequency)
+    SELECT :tenant_id, term.lexeme, chunk.id, cardinality(term.positions)
+    FROM chunk, unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
+                                   array_to_string(chunk.headings || chunk.text, ' '))) AS term
+    WHERE chunk.version_id = :version_id
+    """  # noqa: S608 - a constant
+)
+
+
+async def _insert_chunks(
+    session: AsyncSession,
+    version: VersionReference,
+    ids: Sequence[UUID],
+    chunks: Sequence[NewChunk],
+) -> None:
+    rows = [
+        {
+            "id": str(chunk_id),
+            "ordinal": new.chunk.ordinal,
+            # PostgreSQL's text holds every code point but this one.
+            "text": new.chunk.text.replace("\0", ""),
+            "text_hash": new.text_hash.hex(),
+            "token_count": new.chunk.token_count,
+            "headings": [heading.replace("\0", "") for heading in new.chunk.headings],
+            "pages": list(new.chunk.pages),
+            "boxes": [box.model_dump(mode="json") for box in new.chunk.boxes],
+        }
+        for chunk_id, new in zip(ids, chunks, strict=True)
+    ]
+    await session.execute(
+        _INSERT_CHUNKS,
+        {
+            "tenant_id": version.tenant_id,
+            "file_id": version.file_id,
+            "version_id": version.version_id,
+            "rows": json.dumps(rows),
+        },
+    )
+
+
+async def _insert_vectors(
+    session: AsyncSession,
+    tenant_id: UUID,
+    ids: Sequence[UUID],
+    vectors: Vectors,
+    index_version_id: UUID,
+) -> None:
+    # Half precision needs five significant digits.
+    literals = ["[" + ",".join(f"{value:.5g}" for value in row) + "]" for row in vectors.tolist()]
+    await session.execute(
+        text(
+            "INSERT INTO embedding (chunk_id, index_version_id, tenant_id, vector)"
+            " SELECT item.id, :index_version_id, :tenant_id, CAST(item.vector AS halfvec)"
+            " FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS text[])) AS item(id, vector)"
+        ),
+        {
+            "index_version_id": index_version_id,
+            "tenant_id": tenant_id,
+            "ids": list(ids),
+            "vectors": literals,
+        },
+    )
+
+
+async def replace_findings(
+    session: AsyncSession, version: VersionReference, findings: Sequence[Finding]
+) -> None:
+    """The version's findings are these."""
+    await session.execute(
+        text("DELETE FROM finding WHERE version_id = :version_id"),
+        {"version_id": version.version_id},
+    )
+    rows = [{"id": str(new_id()), **finding.model_dump(mode="json")} for finding in findings]
+    await session.execute(
+        text(
+            """
+            INSERT INTO finding (id, tenant_id, version_id, kind, entity, page, start_offset,
+                                 end_offset, score, recogniser)
+            SELECT item.id, :tenant_id, :version_id, item.kind, item.entity, item.page,
+                   item.start, item."end", item.score, item.recogniser
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS item(
+                id uuid, kind text, entity text, page int, start int, "end" int, score float8,
+                recogniser text)
+            """
+        ),
+        {
+            "tenant_id": version.tenant_id,
+            "version_id": version.version_id,
+            "rows": json.dumps(rows),
+        },
+    )
+
+
+async def replace_pages(session: AsyncSession, version: VersionReference) -> None:
+    """The version's pages are those that the job's stage `read` put out, failed ones included."""
+    await session.execute(
+        text("DELETE FROM page WHERE version_id = :version_id"),
+        {"version_id": version.version_id},
+    )
+    await session.execute(
+        text(
+            """
+            INSERT INTO page (tenant_id, version_id, page, width, height, rotation, source,
+                              engine, confidence, blob_id, position, problem)
+            SELECT :tenant_id, :version_id, item.page, item.width, item.height, item.rotation,
+                   item.source, item.engine, item.confidence, output.blob_id,
+                   item.place - 1, NULL
+            FROM stage_output output,
+                 ROWS FROM (jsonb_to_recordset(output.summary -> 'pages') AS (
+                     page int, width float8, height float8, rotation int, source text,
+                     engine text, confidence float8)) WITH ORDINALITY
+                 AS item(page, width, height, rotation, source, engine, confidence, place)
+            WHERE output.job_id = :job_id AND output.stage = 'read'
+            UNION ALL
+            SELECT :tenant_id, :version_id, item.page, 0, 0, 0, item.source, '', NULL, NULL, 0,
+                   item.problem
+            FROM stage_output output, jsonb_to_recordset(output.summary -> 'failures')
+                 AS item(page int, source text, problem text)
+            WHERE output.job_id = :job_id AND output.stage = 'read'
+            """
+        ),
+        {
+            "tenant_id": version.tenant_id,
+            "version_id": version.version_id,
+            "job_id": version.job_id,
+        },
+    )
+
+
+async def mark_published(
+    session: AsyncSession,
+    version: VersionReference,
+    target: PublishTarget,
+    publication: Publication,
+) -> None:
+    """The version is published; the newest one is what the file now shows. A trashed file stays in
+    the trash and will be restored as ready."""
+    await session.execute(
+        text(
+            "UPDATE file_version SET media_type = :media_type, page_count = :page_count,"
+            " document_blob_id = :document_blob_id, published_at = now() WHERE id = :version_id"
+        ),
+        {
+            "version_id": version.version_id,
+            "media_type": publication.media_type,
+            "page_count": publication.page_count,
+            "document_blob_id": publication.document_blob_id,
+        },
+    )
+    if not target.is_newest:
+        return
+    await session.execute(
+        text(
+            """
+            UPDATE file SET
+                state = CASE WHEN state = 'trashed' THEN state ELSE 'ready' END,
+                trashed_from = CASE WHEN state = 'trashed' THEN 'ready' ELSE trashed_from END,
+                current_version = :number, media_type = :media_type, page_count = :page_count,
+                degraded = :degraded, extracted = CAST(:extracted AS jsonb),
+                revision = revision + 1, updated_at = now()
+            WHERE id = :file_id
+            """
+        ),
+        {
+            "file_id": version.file_id,
+            "number": target.number,
+            "media_type": publication.media_type,
+            "page_count": publication.page_count,
+            "degraded": publication.degraded,
+            "extracted": json.dumps(publication.extracted),
+        },
+    )
+
+
+async def active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
+    """The tenant's active index version; the first publication makes it."""
+    found = await _find_active_index(session)
+    if found is None:
+        # Two first publications at once must not make two.
+        await session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
+            {"key": f"active index of {tenant_id}"},
+        )
+        found = await _find_active_index(session)
+    if found is None:
+        found = new_id()
+        await session.execute(
+            text(
+                "INSERT INTO index_version (id, tenant_id, model_id, model_version, dimensions,"
+                " state, created_at, activated_at) VALUES (:id, :tenant_id, :model_id,"
+                " :model_version, :dimensions, 'active', now(), now())"
+            ),
+            {
+                "id": found,
+                "tenant_id": tenant_id,
+                "model_id": model.model_id,
+                "model_version": model.model_version,
+                "dimensions": model.dimensions,
+            },
+        )
+    return found
+
+
+async def known_vectors(
+    session: AsyncSession, text_hashes: Sequence[bytes], model: IndexModel
+) -> dict[bytes, Vectors]:
+    """Vectors that the model already made for texts with these hashes, within the tenant."""
+    rows = await session.execute(
+        text(
+            """
+            SELECT DISTINCT ON (chunk.text_hash) chunk.text_hash, embedding.vector::text
+            FROM chunk
+            JOIN embedding ON embedding.chunk_id = chunk.id
+            JOIN index_version ON index_version.id = embedding.index_version_id
+            WHERE chunk.tenant_id = (SELECT current_tenant())
+              AND chunk.text_hash = ANY(:hashes)
+              AND index_version.model_id = :model_id
+              AND index_version.model_version = :model_version
+            """
+        ),
+        {
+            "hashes": list(text_hashes),
+            "model_id": model.model_id,
+            "model_version": model.model_version,
+        },
+    )
+    return {
+        bytes(text_hash): np.array(json.loads(vector), dtype=np.float32)
+        for text_hash, vector in rows
+    }
+
+
+async def _find_active_index(session: AsyncSession) -> UUID | None:
+    found = await session.execute(
+        text("SELECT id FROM index_version WHERE state = 'active' LIMIT 1")
+    )
+    value: UUID | None = found.scalar_one_or_none()
+    return value
+
+
+def _slices(count: int) -> Iterator[slice]:
+    for start in range(0, count, ROWS_PER_STATEMENT):
+        yield slice(start, start + ROWS_PER_STATEMENT)

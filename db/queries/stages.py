@@ -1,0 +1,276 @@
+"""What a stage needs of the database: its opening, results by fingerprint, and its outputs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.queries.jobs import JOB_COLUMNS, JobRow, job_row
+from muniment.contracts.base import VersionReference
+from muniment.contracts.jobs import FileState, PageCounts, StageName
+
+READ_PAGE = "read_page"
+"""The outputs of single pages of a batch still at work, so that a retry resumes: `part` is the
+page. Once the batch is done, its own output counts instead."""
+
+UNTOUCHED_STATES = frozenset({FileState.ERASING, FileState.ERASED})
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A stage's view of its job, file and version, while the job's row is locked."""
+
+    job: JobRow
+    file_state: FileState
+    name: str
+    declared_media_type: str
+    content_blob_id: UUID
+    content_size: int
+    content_tag: bytes
+
+
+@dataclass(frozen=True)
+class NewBlob:
+    """A sealed artifact that the database does not know yet."""
+
+    blob_id: UUID
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A stage result that lies in the store. `is_own`: this job's output already points at it."""
+
+    fingerprint: str
+    blob_id: UUID
+    summary: dict[str, JsonValue]
+    is_own: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a stage of a job."""
+
+    part: int
+    fingerprint: str
+    blob_id: UUID
+    summary: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class OutputKey:
+    """Whose output it is: `role` is noted on the version's reference to the blob."""
+
+    version: VersionReference
+    stage: str
+    part: int
+
+
+async def open_stage(session: AsyncSession, version: VersionReference) -> Opening | None:
+    """Locks the job's row; None when job, version or content are gone."""
+    rows = await session.execute(
+        text(
+            f"SELECT {JOB_COLUMNS}, file.state AS file_state, file_version.name,"  # noqa: S608 - a constant
+            " file_version.declared_media_type, file_version.blob_id, file_version.size,"
+            " blob.dedup_tag"
+            " FROM job JOIN file_version ON file_version.id = job.version_id"
+            " JOIN file ON file.id = job.file_id JOIN blob ON blob.id = file_version.blob_id"
+            " WHERE job.id = :job_id AND file_version.id = :version_id"
+            " AND blob.destroyed_at IS NULL FOR UPDATE OF job"
+        ),
+        {"job_id": version.job_id, "version_id": version.version_id},
+    )
+    row = rows.mappings().one_or_none()
+    if row is None:
+        return None
+    return Opening(
+        job=job_row(row),
+        file_state=FileState(row["file_state"]),
+        name=row["name"],
+        declared_media_type=row["declared_media_type"],
+        content_blob_id=row["blob_id"],
+        content_size=row["size"],
+        content_tag=bytes(row["dedup_tag"] or b""),
+    )
+
+
+async def find_results(
+    session: AsyncSession, job_id: UUID, fingerprints: Sequence[str]
+) -> dict[str, StoredResult]:
+    """Results by fingerprint, locked so that no erasure destroys them before this transaction
+    has written its reference."""
+    rows = await session.execute(
+        text(
+            "SELECT stage_result.fingerprint, stage_result.blob_id, stage_result.summary,"
+            " EXISTS (SELECT 1 FROM stage_output WHERE stage_output.job_id = :job_id"
+            " AND stage_output.fingerprint = stage_result.fingerprint) AS is_own"
+            " FROM stage_result JOIN blob ON blob.id = stage_result.blob_id"
+            " WHERE stage_result.tenant_id = (SELECT current_tenant())"
+            " AND stage_result.fingerprint = ANY(:fingerprints)"
+            " AND blob.destroyed_at IS NULL FOR SHARE OF blob"
+        ),
+        {"job_id": job_id, "fingerprints": list(fingerprints)},
+    )
+    return {row["fingerprint"]: StoredResult(**row) for row in rows.mappings()}
+
+
+_KEEP = text(
+    """
+    WITH stored AS (
+        INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)
+        VALUES (:blob_id, :tenant_id, 'artifact', :size, :sha256, now())
+    ), kept AS (
+        INSERT INTO stage_result (tenant_id, fingerprint, stage, blob_id, summary, created_at)
+        VALUES (:tenant_id, :fingerprint, :stage, :blob_id, CAST(:summary AS jsonb), now())
+        ON CONFLICT (tenant_id, fingerprint) DO NOTHING
+        RETURNING blob_id
+    )
+    SELECT count(*) FROM kept
+    """
+)
+
+
+async def keep_result(
+    session: AsyncSession,
+    key: OutputKey,
+    fingerprint: str,
+    blob: NewBlob,
+    summary: dict[str, JsonValue],
+) -> StoredResult:
+    """Stores the result under its fingerprint and returns it, or the one that was first.
+
+    When another was first, `blob` is not kept: the caller destroys it after the transaction.
+    """
+    kept = await session.execute(
+        _KEEP,
+        {
+            "tenant_id": key.version.tenant_id,
+            "blob_id": blob.blob_id,
+            "size": blob.size,
+            "sha256": blob.sha256,
+            "fingerprint": fingerprint,
+            "stage": key.stage,
+            "summary": json.dumps(summary),
+        },
+    )
+    if not kept.scalar_one():
+        first = await find_results(session, key.version.job_id, [fingerprint])
+        if fingerprint in first:
+            await session.execute(
+                text("DELETE FROM blob WHERE id = :blob_id"), {"blob_id": blob.blob_id}
+            )
+            return first[fingerprint]
+    return StoredResult(fingerprint, blob.blob_id, summary)
+
+
+async def keep_blob(session: AsyncSession, version: VersionReference, blob: NewBlob) -> None:
+    """Notes an artifact that no fingerprint finds."""
+    await session.execute(
+        text(
+            "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
+            " VALUES (:blob_id, :tenant_id, 'artifact', :size, :sha256, now())"
+        ),
+        {
+            "tenant_id": version.tenant_id,
+            "blob_id": blob.blob_id,
+            "size": blob.size,
+            "sha256": blob.sha256,
+        },
+    )
+
+
+_OUTPUT = text(
+    """
+    WITH referred AS (
+        INSERT INTO blob_reference (tenant_id, blob_id, version_id, role, created_at)
+        VALUES (:tenant_id, :blob_id, :version_id, :role, now())
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO stage_output (tenant_id, job_id, stage, part, fingerprint, blob_id, summary)
+    VALUES (:tenant_id, :job_id, :stage, :part, :fingerprint, :blob_id, CAST(:summary AS jsonb))
+    ON CONFLICT (job_id, stage, part) DO UPDATE SET
+        fingerprint = excluded.fingerprint, blob_id = excluded.blob_id, summary = excluded.summary
+    """
+)
+
+
+async def write_output(session: AsyncSession, key: OutputKey, result: StoredResult) -> None:
+    """The job's output of that stage and part is this; the version now needs its blob."""
+    await session.execute(
+        _OUTPUT,
+        {
+            "tenant_id": key.version.tenant_id,
+            "job_id": key.version.job_id,
+            "version_id": key.version.version_id,
+            "role": "read" if key.stage == READ_PAGE else key.stage,
+            "stage": key.stage,
+            "part": key.part,
+            "fingerprint": result.fingerprint,
+            "blob_id": result.blob_id,
+            "summary": json.dumps(result.summary),
+        },
+    )
+
+
+async def outputs_of(session: AsyncSession, job_id: UUID, stage: StageName) -> list[Output]:
+    """The stage's outputs in the order of their parts."""
+    rows = await session.execute(
+        text(
+            "SELECT part, fingerprint, blob_id, summary FROM stage_output"
+            " WHERE job_id = :job_id AND stage = :stage ORDER BY part"
+        ),
+        {"job_id": job_id, "stage": stage.value},
+    )
+    return [_output(row) for row in rows.mappings()]
+
+
+async def count_pages(session: AsyncSession, job_id: UUID, total: int) -> PageCounts:
+    """The job's pages, counted from its outputs: the same whatever was retried."""
+    rows = await session.execute(
+        text(
+            """
+            WITH batch AS (
+                SELECT part, (summary ->> 'last_page')::int AS last_page,
+                       (summary ->> 'done')::int AS done, (summary ->> 'failed')::int AS failed,
+                       (summary ->> 'reused')::int AS reused
+                FROM stage_output WHERE job_id = :job_id AND stage = 'read'
+            )
+            SELECT coalesce(sum(done), 0) + (
+                       SELECT count(*) FROM stage_output page
+                       WHERE page.job_id = :job_id AND page.stage = 'read_page'
+                         AND NOT EXISTS (SELECT 1 FROM batch
+                                         WHERE page.part BETWEEN batch.part AND batch.last_page)
+                   ) AS done,
+                   coalesce(sum(failed), 0) AS failed, coalesce(sum(reused), 0) AS reused
+            FROM batch
+            """
+        ),
+        {"job_id": job_id},
+    )
+    row = rows.mappings().one()
+    return PageCounts(
+        total=total, done=int(row["done"]), failed=int(row["failed"]), reused=int(row["reused"])
+    )
+
+
+async def was_retry_announced(
+    session: AsyncSession, job_id: UUID, stage: StageName, attempt: int
+) -> bool:
+    """Whether the attempt before said itself that this one would follow."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT 1 FROM job_event WHERE job_id = :job_id AND event = 'retry'"
+            " AND payload ->> 'stage' = :stage AND (payload ->> 'attempt')::int = :attempt)"
+        ),
+        {"job_id": job_id, "stage": stage.value, "attempt": attempt},
+    )
+    return bool(found.scalar_one())
+
+
+def _output(row: RowMapping) -> Output:
+    return Output(row["part"], row["fingerprint"], row["blob_id"], row["summary"])

@@ -1,0 +1,139 @@
+"""A real API process over the session's PostgreSQL and Temporal, and clients that talk to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+
+from tests.conftest import REPOSITORY, TenantFixture, free_port
+
+START_SECONDS = 60
+
+
+@dataclass
+class ApiProcess:
+    """`python -m api` with a home of its own."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def log_lines(self) -> list[dict[str, object]]:
+        text = (self.home / "api.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    @property
+    def resident_bytes(self) -> int:
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def stored_objects(self, tenant_id: UUID) -> list[Path]:
+        """Ciphertexts and wrapped keys of the tenant, and unfinished uploads of anyone."""
+        folders = (
+            self.home / "objects" / "objects" / str(tenant_id),
+            self.home / "keys" / "keys" / str(tenant_id),
+            self.home / "objects" / ".uploads",
+            self.home / "keys" / ".uploads",
+        )
+        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def start_api(home: Path, environment: dict[str, str]) -> ApiProcess:
+    """Starts the process and returns once it serves."""
+    port = free_port()
+    home.mkdir(exist_ok=True)
+    complete = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MUNIMENT_API__PORT": str(port),
+        "MUNIMENT_OBJECTS__ROOT": str(home / "objects"),
+        "MUNIMENT_KEYS__ROOT": str(home / "keys"),
+        **environment,
+    }
+    with (home / "api.jsonl").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api"], cwd=REPOSITORY, env=complete, stdout=log, stderr=log
+        )
+    api = ApiProcess(f"http://127.0.0.1:{port}", home, environment, process)
+    for _ in range(START_SECONDS * 10):
+        assert process.poll() is None, (home / "api.jsonl").read_text(encoding="utf-8")[-3000:]
+        try:
+            httpx.get(f"{api.url}/healthz", timeout=2, trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return api
+    raise AssertionError("the API did not serve in time")
+
+
+def stop_api(api: ApiProcess) -> int:
+    """Its exit code after SIGTERM."""
+    if api.process.poll() is None:
+        api.process.send_signal(signal.SIGTERM)
+    return api.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def api_environment(application_dsn: str, temporal_address: str) -> dict[str, str]:
+    return {
+        "MUNIMENT_DATABASE__URL": application_dsn,
+        "MUNIMENT_TEMPORAL__ADDRESS": temporal_address,
+        "MUNIMENT_TEMPORAL__UI_URL": "http://temporal.test:8233",
+        "MUNIMENT_API__MAX_UPLOAD_BYTES": str(400 * 1024 * 1024),
+    }
+
+
+@pytest.fixture(scope="session")
+def api(
+    api_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiProcess]:
+    """One for all tests of the session."""
+    api = start_api(tmp_path_factory.mktemp("api"), api_environment)
+    yield api
+    assert stop_api(api) == 0
+
+
+def client_of(api: ApiProcess, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=api.url,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,
+        trust_env=False,
+    )
+
+
+@pytest.fixture
+async def client(api: ApiProcess, tenant: TenantFixture) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks as the tenant's administrator."""
+    async with client_of(api, tenant.api_key) as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(
+    api: ApiProcess, other_tenant: TenantFixture
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks as another tenant's administrator."""
+    async with client_of(api, other_tenant.api_key) as client:
+        yield client
+
+
+def audit_actions(postgres_dsn: str, tenant_id: UUID) -> list[str]:
+    """What was audited for the tenant, oldest first."""
+    with psycopg.connect(postgres_dsn) as connection:
+        rows = connection.execute(
+            "SELECT action FROM audit_event WHERE tenant_id = %s ORDER BY at", (tenant_id,)
+        ).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,208 @@
+"""Jobs: what the workflow says, what the row says, commands, decisions, retries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from api.jobs.view import JobFacts, WorkflowLinks, estimate_seconds
+from db.models import Job, new_id
+from muniment.contracts import queues
+from muniment.contracts.jobs import JobProgress, JobSnapshot, JobState, PageCounts
+from muniment.payloads import data_converter, load_payload_keys
+from tests.api.answering_workflow import AnsweringWorkflow
+from tests.api.conftest import ApiProcess, audit_actions
+from tests.conftest import TenantFixture
+
+
+@pytest.fixture
+async def worker(api: ApiProcess, temporal_address: str) -> AsyncIterator[None]:
+    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
+    client = await Client.connect(temporal_address, data_converter=converter)
+    async with Worker(
+        client,
+        task_queue=queues.WORKFLOWS,
+        workflows=[AnsweringWorkflow],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield
+
+
+async def ingest(client: httpx.AsyncClient, name: str = "a.txt", priority: int = 3) -> str:
+    answer = await client.post(f"/v1/files?name={name}&priority={priority}", content=name.encode())
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["job"]["id"])
+
+
+async def test_a_running_job_is_what_its_workflow_says(
+    worker: None, client: httpx.AsyncClient
+) -> None:
+    job_id = await ingest(client)
+    job = await _shown(client, job_id, stale=False)
+    assert (job["state"], job["stage"], job["stale"]) == ("running", "read", False)
+    assert job["pages"] == {"total": 10, "done": 5, "failed": 0, "reused": 0}
+    assert job["percent"] == 36.0
+    assert len(job["stages"]) == 9
+    assert job["temporal_url"] == (
+        f"http://temporal.test:8233/namespaces/default/workflows/{job['workflow_id']}"
+        f"/{job['run_id']}/history"
+    )
+
+
+async def test_without_a_worker_the_row_answers_stale_and_soon(client: httpx.AsyncClient) -> None:
+    job_id = await ingest(client)
+    started = asyncio.get_running_loop().time()
+    job = (await client.get(f"/v1/jobs/{job_id}")).json()
+    assert asyncio.get_running_loop().time() - started < 3
+    assert (job["state"], job["stale"], job["percent"]) == ("queued", True, 0)
+
+
+async def test_commands_are_updates_that_the_workflow_may_refuse(
+    worker: None, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    job_id = await ingest(client)
+    paused = await client.post(f"/v1/jobs/{job_id}/pause")
+    assert (paused.status_code, paused.json()["state"]) == (200, "paused"), paused.text
+    assert paused.json()["eta_seconds"] is None
+    refused = await client.post(f"/v1/jobs/{job_id}/pause")
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == "the job is paused already"
+    resumed = await client.post(f"/v1/jobs/{job_id}/resume")
+    assert resumed.json()["state"] == "running"
+    first = await client.post(f"/v1/jobs/{job_id}/reprioritise", json={"priority": 1})
+    assert first.json()["priority"] == 1
+    assert (await client.post(f"/v1/jobs/{job_id}/reprioritise", json={"priority": 0})).status_code
+    cancelled = await client.post(f"/v1/jobs/{job_id}/cancel")
+    assert cancelled.status_code == 200
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions == ["file.created", "job.pause", "job.resume", "job.reprioritise", "job.cancel"]
+
+
+async def test_a_decision_is_written_before_the_workflow_hears_of_it(
+    worker: None, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    job_id = await ingest(client, priority=5)
+    await _shown(client, job_id, stale=False)
+    released = await client.post(f"/v1/jobs/{job_id}/release", json={"reason": "false alarm"})
+    assert (released.status_code, released.json()["state"]) == (200, "running"), released.text
+    with psycopg.connect(postgres_dsn) as connection:
+        rows = connection.execute(
+            "SELECT verdict, reason, principal_id FROM decision WHERE job_id = %s", (job_id,)
+        ).fetchall()
+    assert rows == [("release", "false alarm", tenant.principal_id)]
+    assert "job.release" in audit_actions(postgres_dsn, tenant.tenant_id)
+    again = await client.post(f"/v1/jobs/{job_id}/reject")
+    assert again.status_code == 409
+
+
+async def test_a_command_that_nobody_takes_is_503(client: httpx.AsyncClient) -> None:
+    job_id = await ingest(client)
+    answer = await client.post(f"/v1/jobs/{job_id}/pause")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+
+
+async def test_a_finished_job_takes_no_command_and_only_a_failed_one_a_retry(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    job_id = await ingest(client)
+    early = await client.post(f"/v1/jobs/{job_id}/retry")
+    assert early.status_code == 409
+    finish(postgres_dsn, job_id, "failed")
+    assert (await client.post(f"/v1/jobs/{job_id}/pause")).status_code == 409
+    headers = {"Idempotency-Key": "retry"}
+    retried = await client.post(f"/v1/jobs/{job_id}/retry", headers=headers)
+    assert retried.status_code == 202, retried.text
+    job = retried.json()
+    assert (job["retry_of"], job["state"], job["version"]) == (job_id, "queued", 1)
+    assert job["id"] != job_id
+    assert job["workflow_id"].endswith(job["id"])
+    same = await client.post(f"/v1/jobs/{job_id}/retry", headers=headers)
+    assert same.json()["id"] == job["id"]
+    busy = await client.post(f"/v1/jobs/{job_id}/retry")
+    assert busy.status_code == 409
+    file = (await client.get(f"/v1/files/{job['file_id']}")).json()
+    assert file["job"]["id"] == job["id"]
+
+
+async def test_the_same_upload_heals_a_failed_ingestion(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    job_id = await ingest(client)
+    finish(postgres_dsn, job_id, "cancelled")
+    again = await client.post("/v1/files?name=a.txt", content=b"a.txt")
+    assert (again.status_code, again.json()["deduplicated"]) == (200, True)
+    assert again.json()["job"]["retry_of"] == job_id
+
+
+async def test_jobs_are_listed_newest_first_by_state(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    first, second = await ingest(client, "a"), await ingest(client, "b")
+    finish(postgres_dsn, first, "completed")
+    listed = (await client.get("/v1/jobs", params={"limit": "1"})).json()
+    assert [each["id"] for each in listed["data"]] == [second]
+    rest = (await client.get("/v1/jobs", params={"cursor": listed["next_cursor"]})).json()
+    assert [each["id"] for each in rest["data"]] == [first]
+    assert rest["data"][0]["percent"] == 100
+    done = (await client.get("/v1/jobs", params={"state": "completed"})).json()
+    assert [each["id"] for each in done["data"]] == [first]
+
+
+def test_the_estimate_is_counted_or_null() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    began = present - timedelta(seconds=30)
+
+    def snapshot(state: JobState, percent: float) -> JobSnapshot:
+        return JobSnapshot(
+            state=state, stage=None, stages=(), pages=PageCounts(), percent=percent,
+            degraded=False, priority=3, error=None, finished_at=None,
+        )  # fmt: skip
+
+    assert estimate_seconds(snapshot(JobState.RUNNING, 25), began, present) == 90
+    assert estimate_seconds(snapshot(JobState.RUNNING, 1), began, present) is None
+    assert estimate_seconds(snapshot(JobState.PAUSED, 25), began, present) is None
+    assert estimate_seconds(snapshot(JobState.QUEUED, 0), None, present) is None
+    assert estimate_seconds(snapshot(JobState.COMPLETED, 100), began, present) == 0
+
+
+def test_a_job_is_over_once_that_is_recorded_and_never_falls_back() -> None:
+    record = Job(
+        tenant_id=new_id(), kind="ingest_file", file_id=new_id(), workflow_id="w",
+        state="running", percent=50.0, pages_done=7, pages_total=10,
+    )  # fmt: skip
+    facts = JobFacts(record, 1, WorkflowLinks(None, "default"))
+    ended = JobProgress(job_id=record.id, state=JobState.FAILED, pages=PageCounts(total=10, done=3))
+    told = facts.asked(ended)
+    assert (told.state, told.percent, told.pages.done) == (JobState.RUNNING, 50, 7)
+    record.state = "completed"
+    assert facts.asked(ended).state is JobState.COMPLETED
+
+
+def test_without_a_web_ui_there_is_no_link() -> None:
+    assert WorkflowLinks(None, "default").to("w", "r") is None
+    assert WorkflowLinks("http://ui/", "n").to("w", None) == "http://ui/namespaces/n/workflows/w"
+
+
+def finish(postgres_dsn: str, job_id: str, state: str) -> None:
+    """As if the job had ended in this state."""
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = %s, finished_at = now() WHERE id = %s", (state, UUID(job_id))
+        )
+
+
+async def _shown(client: httpx.AsyncClient, job_id: str, *, stale: bool) -> dict[str, object]:
+    """The job once it is shown so; the first workflow task takes a moment."""
+    for _ in range(50):
+        job: dict[str, object] = (await client.get(f"/v1/jobs/{job_id}")).json()
+        if job["stale"] is stale:
+            return job
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the job stayed {'fresh' if stale else 'stale'}")

@@ -1,0 +1,153 @@
+"""What was read of a file, as it was stored and published."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.labels import DocItemLabel
+
+from db.models import Blob, ChunkRow, FileVersion, PageRow, new_id, now
+from db.queries import files
+from db.session import Database
+from muniment.contracts.documents import Line, Page, PageBatch, PageSource
+from muniment.objects import SealedBlob
+from muniment.settings import load_settings
+from muniment.stores import Stores, open_stores
+from tests.api.conftest import ApiProcess
+from tests.conftest import TenantFixture
+
+
+@pytest.fixture
+def stores(api: ApiProcess, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    """The stores of the API process, opened a second time as a worker does."""
+    monkeypatch.setenv("MUNIMENT_OBJECTS__ROOT", str(api.home / "objects"))
+    monkeypatch.setenv("MUNIMENT_KEYS__ROOT", str(api.home / "keys"))
+    return open_stores(load_settings())
+
+
+def read_page(number: int, text: str) -> Page:
+    return Page(
+        page=number,
+        width=595,
+        height=842,
+        source=PageSource.OCR,
+        engine="rapidocr",
+        confidence=0.9,
+        text=text,
+        lines=(Line(text=text, bbox=(10, 20, 30, 40), confidence=0.9),),
+    )
+
+
+@pytest.fixture
+async def path(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, stores: Stores
+) -> str:
+    """A file whose first version was published with three pages, of which the last is unread."""
+    answer = await client.post("/v1/files?name=a.pdf", content=b"scanned")
+    file_id = UUID(answer.json()["id"])
+    batch = PageBatch(pages=(read_page(1, "first"), read_page(2, "second")))
+    document = DoclingDocument(name="a")
+    document.add_heading("Title")
+    document.add_text(label=DocItemLabel.PARAGRAPH, text="Some words.")
+    put = stores.blobs.put_bytes
+    pages = await put(tenant.tenant_id, batch.model_dump_json().encode())
+    whole = await put(tenant.tenant_id, document.model_dump_json().encode())
+    async with database.transaction(tenant.system) as session:
+        version = await files.newest_version(session, file_id)
+        session.add_all([_blob(tenant, pages), _blob(tenant, whole)])
+        await session.flush()
+        version.document_blob_id, version.published_at = whole.blob_id, now()
+        session.add_all(_rows(tenant, file_id, version, pages.blob_id))
+    return f"/v1/files/{file_id}"
+
+
+def _blob(tenant: TenantFixture, sealed: SealedBlob) -> Blob:
+    return Blob(
+        id=sealed.blob_id,
+        tenant_id=tenant.tenant_id,
+        kind="artifact",
+        size=sealed.size,
+        sha256=sealed.sha256,
+    )
+
+
+def _rows(
+    tenant: TenantFixture, file_id: UUID, version: FileVersion, blob_id: UUID
+) -> list[PageRow | ChunkRow]:
+    common = {"tenant_id": tenant.tenant_id, "version_id": version.id}
+    shape = {"width": 595, "height": 842, "source": "ocr", "engine": "rapidocr"}
+    read = [
+        PageRow(
+            **common, **shape, page=number, confidence=0.9, blob_id=blob_id, position=number - 1
+        )
+        for number in (1, 2)
+    ]
+    unread = PageRow(**common, **shape, page=3, problem="urn:muniment:problem:engine-crashed")
+    chunk = ChunkRow(
+        **common,
+        id=new_id(),
+        file_id=file_id,
+        ordinal=0,
+        text="first",
+        text_hash=b"x",
+        token_count=1,
+        term_count=1,
+        headings=["Title"],
+        pages=[1],
+        boxes=[{"page": 1, "bbox": [10, 20, 30, 40]}],
+    )
+    return [*read, unread, chunk]
+
+
+async def test_pages_come_in_order_with_lines_and_boxes(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    first = (await client.get(f"{path}/pages", params={"limit": 2})).json()
+    assert [each["page"] for each in first["data"]] == [1, 2]
+    page = first["data"][0]
+    assert (page["unit"], page["source"], page["text"]) == ("pt", "ocr", "first")
+    assert page["lines"] == [{"text": "first", "bbox": [10, 20, 30, 40], "confidence": 0.9}]
+    rest = (await client.get(f"{path}/pages", params={"cursor": first["next_cursor"]})).json()
+    assert [(each["page"], each["text"]) for each in rest["data"]] == [(3, "")]
+    assert rest["data"][0]["problem"] == "urn:muniment:problem:engine-crashed"
+    assert rest["next_cursor"] is None
+
+
+async def test_one_page_or_404(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(f"{path}/pages/2")).json()["text"] == "second"
+    assert (await client.get(f"{path}/pages/4")).status_code == 404
+    assert (await client.get(f"{path}/pages/2", params={"version": 2})).status_code == 404
+
+
+async def test_document_markdown_and_text(client: httpx.AsyncClient, path: str) -> None:
+    document = await client.get(f"{path}/document")
+    assert document.json()["schema_name"] == "DoclingDocument"
+    markdown = await client.get(f"{path}/markdown", timeout=60)
+    assert markdown.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert markdown.text == "## Title\n\nSome words.\n"
+    text = await client.get(f"{path}/text")
+    assert text.text == "first\n\nsecond\n\n\n"
+
+
+async def test_chunks_have_pages_and_boxes(client: httpx.AsyncClient, path: str) -> None:
+    chunks = (await client.get(f"{path}/chunks")).json()
+    assert chunks["next_cursor"] is None
+    assert chunks["data"][0]["boxes"] == [{"page": 1, "bbox": [10, 20, 30, 40]}]
+    assert chunks["data"][0]["headings"] == ["Title"]
+
+
+async def test_only_pages_that_failed_can_be_named_in_a_retry(
+    client: httpx.AsyncClient, path: str, database: Database, tenant: TenantFixture
+) -> None:
+    job_id = (await client.get(path)).json()["job"]["id"]
+    async with database.transaction(tenant.system) as session:
+        detail = await files.get_file(session, UUID(path.rpartition("/")[2]))
+        assert detail is not None
+        assert detail.job is not None
+        detail.job.state, detail.job.degraded, detail.job.finished_at = "completed", True, now()
+    wrong = await client.post(f"/v1/jobs/{job_id}/retry", json={"pages": [1, 3]})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["field"] == "pages"
+    right = await client.post(f"/v1/jobs/{job_id}/retry", json={"pages": [3]})
+    assert right.status_code == 202

@@ -1,0 +1,241 @@
+"""Every route: guarded by a scope, documented, closed to other tenants, and audited when it changes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from fastapi.routing import APIRoute
+
+from api.application import ROUTERS, create_application
+from api.authentication import PUBLIC_PATHS, RequireScope
+from api.openapi import description
+from muniment.api_keys import ALL_SCOPES
+from tests.api.conftest import ApiProcess, audit_actions, client_of
+from tests.conftest import REPOSITORY, TenantFixture, make_tenant
+
+MUTATING = {"POST", "PATCH", "PUT", "DELETE"}
+
+
+def routes() -> Iterator[tuple[str, APIRoute]]:
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            for method in sorted(route.methods):
+                yield method, route
+
+
+def scopes_of(route: APIRoute) -> set[str]:
+    return {
+        dependency.call.scope
+        for dependency in route.dependant.dependencies
+        if isinstance(dependency.call, RequireScope)
+    }
+
+
+def test_every_route_asks_for_a_scope_or_is_public() -> None:
+    seen = set()
+    for method, route in routes():
+        seen.add(route.path)
+        if route.path in PUBLIC_PATHS:
+            assert not scopes_of(route), route.path
+        else:
+            assert len(scopes_of(route)) == 1, (method, route.path)
+            assert scopes_of(route) <= set(ALL_SCOPES)
+    assert len(seen) >= 35
+
+
+def test_every_route_says_what_it_does_and_how_it_fails() -> None:
+    paths = create_application().openapi()["paths"]
+    for method, route in routes():
+        operation = paths[route.path][method.lower()]
+        assert operation["summary"], route.path
+        assert operation["tags"], route.path
+        if route.path not in PUBLIC_PATHS:
+            assert {"401", "403"} <= set(operation["responses"]), route.path
+            assert operation["security"], route.path
+
+
+def test_the_stored_description_has_not_drifted() -> None:
+    stored = (REPOSITORY / "docs" / "openapi.json").read_text(encoding="utf-8")
+    assert stored == description(), "run `make docs`"
+
+
+async def test_without_a_valid_key_every_route_is_401(api: ApiProcess) -> None:
+    for header in ({}, {"Authorization": "Bearer mun_wrong"}, {"Authorization": "Basic eDp5"}):
+        async with httpx.AsyncClient(base_url=api.url, headers=header, trust_env=False) as client:
+            for method, route in routes():
+                if route.path in PUBLIC_PATHS:
+                    continue
+                answer = await client.request(method, _filled(route.path, {}))
+                assert answer.status_code == 401, (method, route.path)
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_a_key_without_the_scope_is_403_and_says_which(
+    api: ApiProcess, postgres_dsn: str
+) -> None:
+    for missing in ALL_SCOPES:
+        others = tuple(scope for scope in ALL_SCOPES if scope != missing)
+        key = make_tenant(postgres_dsn, scopes=others).api_key
+        async with client_of(api, key) as client:
+            for method, route in routes():
+                if scopes_of(route) != {missing}:
+                    continue
+                answer = await client.request(method, _filled(route.path, {}), json=_body(route))
+                assert answer.status_code == 403, (method, route.path, answer.text)
+                if method != "HEAD":
+                    assert missing in answer.json()["detail"]
+
+
+@dataclass(frozen=True)
+class Things:
+    """One of everything that has an id."""
+
+    ids: dict[str, str]
+
+
+@pytest.fixture
+async def things(client: httpx.AsyncClient) -> Things:
+    file = (await client.post("/v1/files?name=a.txt", content=b"mine")).json()
+    collection = (await client.post("/v1/collections", json={"name": "c"})).json()
+    key = (await client.post("/v1/api-keys", json={"name": "k", "scopes": ["search"]})).json()
+    return Things(
+        {
+            "file_id": file["id"],
+            "job_id": file["job"]["id"],
+            "collection_id": collection["id"],
+            "key_id": key["id"],
+            "number": "1",
+            "page": "1",
+        }
+    )
+
+
+async def test_things_of_another_tenant_are_404_on_every_route(
+    things: Things, stranger: httpx.AsyncClient
+) -> None:
+    checked = 0
+    for method, route in routes():
+        if "{" not in route.path:
+            continue
+        path = _filled(route.path, things.ids)
+        answer = await stranger.request(method, path, json=_body(route))
+        assert answer.status_code == 404, (method, route.path, answer.text)
+        absent = await stranger.request(method, _filled(route.path, {}), json=_body(route))
+        assert absent.status_code == 404, (method, route.path)
+        if method != "HEAD":
+            assert _without_request(answer) == _without_request(absent), route.path
+        checked += 1
+    assert checked > 25
+
+
+def _without_request(answer: httpx.Response) -> dict[str, object]:
+    return {name: value for name, value in answer.json().items() if name != "request_id"}
+
+
+async def test_lists_and_searches_hold_nothing_of_another_tenant(
+    things: Things, stranger: httpx.AsyncClient
+) -> None:
+    for path in ("/v1/files", "/v1/jobs", "/v1/api-keys", "/v1/audit"):
+        text = (await stranger.get(path)).text
+        assert not any(each in text for each in things.ids.values() if len(each) > 2), path
+    collections = (await stranger.get("/v1/collections")).json()["data"]
+    assert [each["name"] for each in collections] == ["default"]
+    found = await stranger.post("/v1/search", json={"query": "mine", "mode": "lexical"})
+    assert found.json()["data"] == []
+
+
+CHANGES = [
+    ("POST", "/v1/files?name=new.txt", b"new", "file.created"),
+    ("POST", "/v1/files/{file_id}/versions", b"v2", "file.version_created"),
+    ("PATCH", "/v1/files/{file_id}", {"name": "b.txt"}, "file.changed"),
+    ("DELETE", "/v1/files/{file_id}", None, "file.trashed"),
+    ("POST", "/v1/files/{file_id}/restore", None, "file.restored"),
+    ("GET", "/v1/files/{file_id}/content", None, "file.downloaded"),
+    ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
+    ("PATCH", "/v1/collections/{collection_id}", {"name": "renamed"}, "collection.changed"),
+    ("DELETE", "/v1/collections/{collection_id}", None, "collection.deleted"),
+    ("POST", "/v1/api-keys", {"name": "x", "scopes": ["search"]}, "api_key.created"),
+    ("DELETE", "/v1/api-keys/{key_id}", None, "api_key.revoked"),
+    ("POST", "/v1/search", {"query": "words", "mode": "lexical"}, "search.performed"),
+    ("POST", "/v1/query", {"query": "words"}, "query.answered"),
+    ("POST", "/v1/auth/stream-ticket", None, "stream_ticket.issued"),
+    ("POST", "/v1/temporal/codec/encode", {"payloads": []}, "payloads.encoded"),
+    ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
+    ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
+    ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
+    ("POST", "/v1/files/{file_id}/reprocess", None, "file.reprocessed"),
+    ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
+]
+"""Each route that changes something, in an order in which each is allowed. The updates of a running
+workflow are in test_jobs.py, where one runs."""
+
+ELSEWHERE = {
+    f"/v1/jobs/{{job_id}}/{verb}"
+    for verb in ("pause", "resume", "reprioritise", "release", "reject")
+}
+
+
+async def test_every_change_is_audited(
+    things: Things, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    changing = {(method, route.path) for method, route in routes() if method in MUTATING}
+    listed = {(method, path.split("?")[0]) for method, path, _, _ in CHANGES}
+    assert changing - {("POST", path) for path in ELSEWHERE} <= listed
+    for method, template, body, action in CHANGES:
+        if action in ("job.retried", "file.reprocessed"):
+            _fail_jobs(postgres_dsn, tenant.tenant_id)
+        before = audit_actions(postgres_dsn, tenant.tenant_id).count(action)
+        path = _filled(template, things.ids)
+        content = body if isinstance(body, bytes) else None
+        answer = await client.request(
+            method, path, content=content, json=body if isinstance(body, dict) else None
+        )
+        assert answer.is_success, (method, template, answer.text)
+        after = audit_actions(postgres_dsn, tenant.tenant_id).count(action)
+        assert after == before + 1, (method, template)
+
+
+async def test_the_audit_trail_is_listed_with_request_ids(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/v1/collections", json={"name": "n"}, headers={"X-Request-Id": "seen-by-me.1"}
+    )
+    events = (await client.get("/v1/audit", params={"object": answer.json()["id"]})).json()
+    assert [each["action"] for each in events["data"]] == ["collection.created"]
+    assert events["data"][0]["request_id"] == "seen-by-me.1"
+    assert events["data"][0]["actor_kind"] == "principal"
+
+
+def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
+    """As if every job of the tenant had failed."""
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', finished_at = now() WHERE tenant_id = %s",
+            (tenant_id,),
+        )
+
+
+def _filled(path: str, ids: dict[str, str]) -> str:
+    defaults = {"number": "1", "page": "1"}
+    for name in ("file_id", "job_id", "collection_id", "key_id", "number", "page"):
+        value = ids.get(name) or defaults.get(name) or str(uuid4())
+        path = path.replace("{" + name + "}", value)
+    return path
+
+
+def _body(route: APIRoute) -> dict[str, object] | None:
+    """A body that passes validation, where the route takes one."""
+    bodies: dict[str, dict[str, object]] = {
+        "/v1/search": {"query": "x"},
+        "/v1/query": {"query": "x"},
+        "/v1/collections": {"name": "x"},
+        "/v1/collections/{collection_id}": {"name": "x"},
+        "/v1/api-keys": {"name": "x", "scopes": ["search"]},
+        "/v1/files/{file_id}": {"name": "x"},
+        "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
+    }
+    return json.loads(json.dumps(bodies.get(route.path)))

@@ -1,0 +1,108 @@
+"""kill -9 of each process in the middle of an ingestion: nothing is lost, nothing is doubled."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.stack import Stack, chunk_texts, running_stack, wait_for
+
+PROCESSES = ("worker-cpu", "worker-io", "api", "temporal", "postgres")
+SAMPLES = REPOSITORY / "deploy" / "samples"
+
+
+def documents() -> list[Path]:
+    return sorted(
+        path
+        for path in SAMPLES.iterdir()
+        if path.suffix in {".pdf", ".docx", ".png", ".jpg", ".jpeg"}
+    )
+
+
+def ingest_all(stack: Stack, collection: str) -> list[dict[str, object]]:
+    """Uploads each sample under a name of its own; returns the Files."""
+    with stack.client() as client:
+        client.post("/v1/collections", json={"name": collection})
+        return [stack.upload(client, path, collection=collection) for path in documents()]
+
+
+def job_ids(files: list[dict[str, object]]) -> list[object]:
+    return [file["job"]["id"] for file in files if isinstance(file["job"], dict)]
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The chunks of an undisturbed run: what every disturbed one must end with."""
+    with running_stack(tmp_path_factory.mktemp("calm") / "home") as stack:
+        files = ingest_all(stack, "calm")
+        with stack.client() as client:
+            for job_id in job_ids(files):
+                assert stack.finished_job(client, job_id)["state"] == "completed"
+        return chunk_texts(stack, [file["id"] for file in files])
+
+
+def until_reading(stack: Stack) -> None:
+    """Waits until a job has begun to read pages, so that the blow lands in the middle of work."""
+
+    def reading() -> bool:
+        with stack.database() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM job WHERE stage = 'read' AND finished_at IS NULL"
+            ).fetchone()
+        return row is not None and row[0] > 0
+
+    wait_for(reading, timeout_seconds=60, what="a job to read pages")
+
+
+@pytest.mark.timeout(420)
+def test_killing_any_process_loses_and_doubles_nothing(
+    tmp_path: Path, calm: dict[str, list[str]]
+) -> None:
+    with running_stack(tmp_path / "home") as stack:
+        files = ingest_all(stack, "disturbed")
+        until_reading(stack)
+        for process in PROCESSES:
+            old = stack.kill(process)
+            wait_for(
+                lambda process=process, old=old: _has_successor(stack, process, old),
+                timeout_seconds=30,
+                what=f"{process} to be started anew",
+            )
+        with stack.client() as client:
+            for job_id in job_ids(files):
+                job = stack.finished_job(client, job_id, timeout_seconds=180)
+                assert job["state"] == "completed", job["error"]
+                assert job["percent"] == 100
+                assert not job["degraded"]
+        assert chunk_texts(stack, [file["id"] for file in files]) == calm
+
+
+@pytest.mark.timeout(420)
+def test_a_killed_supervisor_leaves_nothing_the_next_start_cannot_take_over(
+    tmp_path: Path, calm: dict[str, list[str]]
+) -> None:
+    home = tmp_path / "home"
+    stack = Stack(home)
+    stack.up()
+    try:
+        files = ingest_all(stack, "orphaned")
+        until_reading(stack)
+        stack.kill("supervisor")
+        stack.up()
+        with stack.client() as client:
+            for job_id in job_ids(files):
+                job = stack.finished_job(client, job_id, timeout_seconds=180)
+                assert job["state"] == "completed", job["error"]
+        assert chunk_texts(stack, [file["id"] for file in files]) == calm
+    finally:
+        stack.down()
+
+
+def _has_successor(stack: Stack, process: str, old: int) -> bool:
+    try:
+        pid = stack.pid(process)
+        os.kill(pid, 0)
+    except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+        return False
+    return pid != old
