@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from docling_core.types.doc.common.content_layer import ContentLayer
 from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.picture.picture import PictureItem
+from docling_core.types.doc.items.table.data import TableData
 from docling_core.types.doc.items.table.table import TableItem
 from docling_core.types.doc.items.text import ListItem, SectionHeaderItem, TextItem
 
@@ -33,7 +35,10 @@ def _texts(document: DoclingDocument, page: int | None) -> Iterator[str]:
         page_no=page, included_content_layers=READ_LAYERS, traverse_pictures=True
     ):
         if isinstance(item, TableItem):
-            yield _table_text(item)
+            yield _table_text(item.data)
+        elif isinstance(item, PictureItem):
+            if item.meta is not None and item.meta.tabular_chart is not None:
+                yield _table_text(item.meta.tabular_chart.chart_data)
         elif isinstance(item, ListItem):
             yield f"{item.marker} {item.text}".strip() if item.enumerated else item.text
         elif isinstance(item, SectionHeaderItem | TextItem) and item.self_ref not in in_tables:
@@ -52,9 +57,9 @@ def _texts_of_table_cells(document: DoclingDocument) -> set[str]:
     return inside
 
 
-def _table_text(table: TableItem) -> str:
+def _table_text(table: TableData) -> str:
     lines: list[str] = []
-    for row in table.data.grid:
+    for row in table.grid:
         cells: list[str] = []
         seen: set[int] = set()
         for cell in row:

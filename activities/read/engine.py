@@ -6,6 +6,7 @@ from docling_core.types.doc.document import DoclingDocument
 
 from activities.assemble.export import document_text
 from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
+from activities.read.completion import complete
 from activities.read.damage import damage
 from activities.read.ocr import read_image
 from activities.read.page_image import page_images
@@ -33,6 +34,7 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     if request.family is DocumentFamily.IMAGE:
         raise UnknownFormat("An image has no text layer.")
     document = convert(context.content.read(), request.media_type)
+    complete(document)
     settle_provenance(document, request.family)
     _read_each(request, context, lambda number: _structured_page(document, number))
     return ReadOutcome(document=document.model_dump_json())

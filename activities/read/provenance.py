@@ -40,11 +40,16 @@ def settle_provenance(document: DoclingDocument, family: DocumentFamily) -> None
             item.image = None
         if not item.prov:
             length = len(item.text) if isinstance(item, TextItem) else 0
-            item.prov = [ProvenanceItem(page_no=first_page, bbox=NOWHERE, charspan=(0, length))]
+            item.prov = [place_nowhere(first_page, length)]
         for place in item.prov:
             place.bbox = (
                 _in_points(place.bbox, heights.get(place.page_no, 0.0)) if has_places else NOWHERE
             )
+
+
+def place_nowhere(page: int, length: int) -> ProvenanceItem:
+    """A text of that length, somewhere on the page."""
+    return ProvenanceItem(page_no=page, bbox=NOWHERE, charspan=(0, length))
 
 
 def _items(document: DoclingDocument) -> list[DocItem]:

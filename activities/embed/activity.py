@@ -1,0 +1,113 @@
+"""Temporal's face of stage `embed`."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from temporalio import activity
+
+from activities.fingerprints import fingerprint
+from activities.stage import Product, StageRunner, StageTask
+from activities.text_hashes import text_hashes
+from db.queries.publish import IndexModel, known_vectors
+from db.queries.stages import Opening
+from muniment.contracts.base import Contract
+from muniment.contracts.documents import ChunkList
+from muniment.contracts.embed import EmbedActivities, EmbedInput, EmbedResult
+from muniment.contracts.jobs import StageName
+from muniment.embedding import Embedder
+from muniment.sealing import KeyManagement
+
+Vectors = npt.NDArray[np.float32]
+
+
+class EmbedSummary(Contract):
+    embedded_count: int
+    reused_count: int
+
+
+class Embed(EmbedActivities):
+    """Texts are embedded in a thread; between two batches of the model a cancellation ends it."""
+
+    def __init__(self, runner: StageRunner, embedder: Embedder, keys: KeyManagement) -> None:
+        self._runner = runner
+        self._embedder = embedder
+        self._keys = keys
+
+    @activity.defn(name="embed_chunks")
+    async def embed_chunks(self, request: EmbedInput) -> EmbedResult:
+        async def compute(_: Opening) -> Product[EmbedSummary]:
+            return await self._embed(request)
+
+        model = f"{self._embedder.model_id}/{self._embedder.version}"
+        answer = await self._runner.run(
+            StageTask(
+                StageName.EMBED,
+                request.version,
+                EmbedSummary,
+                lambda _: fingerprint(StageName.EMBED, model, [request.chunks.fingerprint]),
+                compute,
+            )
+        )
+        return EmbedResult(
+            vectors=answer.artifact, reused=answer.reused, **answer.summary.model_dump()
+        )
+
+    async def _embed(self, request: EmbedInput) -> Product[EmbedSummary]:
+        version = request.version
+        chunks = (
+            await self._runner.artifacts.load(version.tenant_id, request.chunks.blob_id, ChunkList)
+        ).chunks
+        hashes = await text_hashes(self._keys, version.tenant_id, chunks)
+        vectors: dict[bytes, Vectors] = {}
+        if hashes:
+            model = index_model(self._embedder)
+            async with self._runner.transaction(version) as session:
+                vectors = await known_vectors(session, hashes, model)
+        missing = {
+            text_hash: chunk.embedding_text()
+            for text_hash, chunk in zip(hashes, chunks, strict=True)
+            if text_hash not in vectors
+        }
+        embedded = await _in_thread(self._embedder, list(missing.values()))
+        vectors |= dict(zip(missing, embedded, strict=True))
+        matrix = np.zeros((len(chunks), self._embedder.dimensions), dtype="<f4")
+        for row, text_hash in enumerate(hashes):
+            matrix[row] = vectors[text_hash]
+        summary = EmbedSummary(embedded_count=len(missing), reused_count=len(chunks) - len(missing))
+        return Product(_npy(matrix), summary)
+
+
+def index_model(embedder: Embedder) -> IndexModel:
+    return IndexModel(embedder.model_id, embedder.version, embedder.dimensions)
+
+
+class _Abandoned(Exception):
+    """Nobody waits for the vectors any more."""
+
+
+async def _in_thread(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """The texts' vectors; when the awaiting task is cancelled, the thread ends with the batch that
+    it is at."""
+    if not texts:
+        return np.zeros((0, embedder.dimensions), dtype=np.float32)
+    abandoned = threading.Event()
+
+    def stop_if_abandoned(_: int) -> None:
+        if abandoned.is_set():
+            raise _Abandoned
+
+    try:
+        return await asyncio.to_thread(embedder.embed, texts, stop_if_abandoned)
+    except asyncio.CancelledError:
+        abandoned.set()
+        raise
+
+
+def _npy(matrix: Vectors) -> bytes:
+    content = io.BytesIO()
+    np.save(content, matrix, allow_pickle=False)
+    return content.getvalue()

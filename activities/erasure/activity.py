@@ -1,0 +1,121 @@
+"""Temporal's face of the erasure of a file."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.erasure.ledger import ErasureLedger
+from activities.erasure.stores import STORES, store_named
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from db.audit import Act, record
+from db.models import now
+from db.queries import erasure
+from db.queries.jobs import lock_job, write_job
+from db.session import Access, Database
+from muniment.contracts.erase_file import (
+    EraseFileInput,
+    EraseFileResult,
+    ErasureActivities,
+    ErasurePlan,
+    ErasureStep,
+)
+from muniment.contracts.jobs import JobEventKind, JobState
+from muniment.errors import ConfigurationError, MunimentError
+from muniment.objects import BlobStore
+
+
+class Erasure(ErasureActivities):
+    def __init__(self, database: Database, blobs: BlobStore, ledger: ErasureLedger) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._ledger = ledger
+
+    @activity.defn(name="plan_erasure")
+    async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
+        async with self._attempt(request) as session:
+            await erasure.begin_erasure(session, request)
+            await erasure.cancel_unstarted(session, request.file_id)
+            running = await erasure.running_ingestions(session, request.file_id)
+            await _write_state(session, request, JobState.RUNNING)
+        return ErasurePlan(
+            stores=tuple(store.name for store in STORES), running_workflow_ids=running
+        )
+
+    @activity.defn(name="erase_from_store")
+    async def erase_from_store(self, step: ErasureStep) -> None:
+        async with self._attempt(step.request) as session:
+            store = store_named(step.store)
+            if store is None:
+                raise ConfigurationError(f"No store is called {step.store}.")
+            await store.erase(session, step.request.file_id)
+
+    @activity.defn(name="destroy_unreferenced_keys")
+    async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
+        async with self._attempt(request) as session:
+            await erasure.condemn_unshared_blobs(session, request)
+            condemned = await erasure.condemned_blobs(session, request.file_id)
+        await self._destroy(request, condemned)
+        async with self._attempt(request) as session:
+            counts = await erasure.forget_condemned(session, request, condemned)
+        return EraseFileResult(keys_destroyed=counts.keys_destroyed, blobs_kept=counts.blobs_kept)
+
+    @activity.defn(name="finish_erasure")
+    async def finish_erasure(self, request: EraseFileInput) -> None:
+        async with self._attempt(request) as session:
+            await self._ledger.append(request.tenant_id, request.file_id, [None])
+            await erasure.finish_erasure(session, request)
+            await _write_state(session, request, JobState.COMPLETED)
+            record(
+                session,
+                Act(
+                    action="file.erase",
+                    object_type="file",
+                    object_id=request.file_id,
+                    tenant_id=request.tenant_id,
+                    payload={"job_id": str(request.job_id)},
+                ),
+            )
+
+    async def _destroy(self, request: EraseFileInput, blob_ids: Sequence[UUID]) -> None:
+        """The ledger first: what it names and what lives on after a crash is destroyed again."""
+        try:
+            async with heartbeats():
+                await self._ledger.append(request.tenant_id, request.file_id, blob_ids)
+                for blob_id in blob_ids:
+                    await self._blobs.destroy(request.tenant_id, blob_id)
+        except MunimentError as error:
+            raise application_error(error, activity.info().attempt) from error
+
+    @asynccontextmanager
+    async def _attempt(self, request: EraseFileInput) -> AsyncIterator[AsyncSession]:
+        """One transaction of the tenant, with heartbeats; errors become Temporal's."""
+        try:
+            async with (
+                heartbeats(),
+                self._database.transaction(Access(request.tenant_id)) as session,
+            ):
+                yield session
+        except MunimentError as error:
+            raise application_error(error, activity.info().attempt) from error
+
+
+async def _write_state(session: AsyncSession, request: EraseFileInput, state: JobState) -> None:
+    job = await lock_job(session, request.job_id)
+    if job is None or job.finished_at is not None or job.state is state:
+        return
+    is_over = state.is_terminal
+    job = replace(
+        job,
+        state=state,
+        percent=100.0 if is_over else job.percent,
+        finished_at=now() if is_over else None,
+    )
+    events = [job.event(JobEventKind.STATE)]
+    if is_over:
+        events.append(job.event(JobEventKind.END))
+    await write_job(session, job, events, activity.info().workflow_run_id)

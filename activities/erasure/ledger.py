@@ -1,0 +1,59 @@
+"""The erasure ledger: a file beside the keys, outside the database and its backups.
+
+A restored database would bring erased files back to light; before it serves, the ledger says which
+blobs and files must be erased again. One JSON object per line, only ever appended:
+
+    {"at": "2026-01-31T12:00:00+00:00", "tenant_id": "…", "file_id": "…", "blob_id": "…"|null}
+
+A line with a blob is written before its key is destroyed, the line without one when all is done.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from db.models import now
+from muniment.errors import KeyManagementUnavailable
+
+
+class ErasureLedger:
+    """Appends durably; any number of processes may share the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def append(self, tenant_id: UUID, file_id: UUID, blob_ids: Sequence[UUID | None]) -> None:
+        """A line per blob, on disk when this returns; KeyManagementUnavailable when it cannot be."""
+        lines = "".join(
+            json.dumps(
+                {
+                    "at": now().isoformat(),
+                    "tenant_id": str(tenant_id),
+                    "file_id": str(file_id),
+                    "blob_id": str(blob_id) if blob_id else None,
+                }
+            )
+            + "\n"
+            for blob_id in blob_ids
+        )
+        if not lines:
+            return
+        try:
+            await asyncio.to_thread(self._append, lines.encode())
+        except OSError as error:
+            raise KeyManagementUnavailable(
+                f"The erasure ledger cannot be written ({type(error).__name__})."
+            ) from error
+
+    def _append(self, lines: bytes) -> None:
+        descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, lines)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,80 @@
+"""Every store that keeps anything of a file, and how it forgets it.
+
+A new table or cache that refers to a file, a version or a job is registered here, or exempted with
+its reason; tests/conformance/test_erasure_registry.py fails until it is.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.queries import erasure
+
+
+class ErasableStore(Protocol):
+    """A store that can forget a file with all its versions. `tables` are those that it covers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tables(self) -> frozenset[str]: ...
+
+    async def erase(self, session: AsyncSession, file_id: UUID) -> None:
+        """Forgets the file, within the transaction; forgetting what is gone changes nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """Tables that a query of db/queries/erasure.py empties of the file."""
+
+    name: str
+    tables: frozenset[str]
+    query: Callable[[AsyncSession, UUID], Awaitable[None]]
+
+    async def erase(self, session: AsyncSession, file_id: UUID) -> None:
+        await self.query(session, file_id)
+
+
+STORES: tuple[ErasableStore, ...] = (
+    # What is searched goes first: nothing is found while the rest is being erased.
+    TableStore(
+        "search_index", frozenset({"chunk", "posting", "embedding"}), erasure.erase_search_index
+    ),
+    TableStore("pages", frozenset({"page"}), erasure.erase_pages),
+    TableStore("findings", frozenset({"finding"}), erasure.erase_findings),
+    TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
+    TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
+    TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
+    TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
+    TableStore(
+        "idempotency_responses",
+        frozenset({"idempotency_key"}),
+        erasure.erase_idempotency_responses,
+    ),
+    TableStore("file_and_versions", frozenset({"file", "file_version"}), erasure.blank_file),
+)
+"""In the order in which they are run. Blobs come after all of them: `destroy_unreferenced_keys`
+drops `blob_reference` and `stage_result` rows with the keys."""
+
+COVERED_BY_KEY_DESTRUCTION = frozenset({"blob", "blob_reference", "stage_result"})
+
+EXEMPT: Mapping[str, str] = MappingProxyType(
+    {
+        "audit_event": "append-only evidence; holds ids and counts, never content or names",
+        "decision": "append-only evidence of who released or rejected; holds no content",
+        "erasure": "the record of the erasure itself",
+        "job": "states, counts and times; problems never quote a document",
+    }
+)
+"""Tables that refer to files and are kept, each with its reason."""
+
+
+def store_named(name: str) -> ErasableStore | None:
+    """The registered store of that name."""
+    return next((store for store in STORES if store.name == name), None)

@@ -1,0 +1,125 @@
+"""Temporal's face of a job's own life."""
+
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.failures import application_error
+from activities.stage import StageRunner, stage_event
+from db.models import Activity, now
+from db.queries.decisions import find_decision
+from db.queries.events import NewEvent
+from db.queries.file_states import IN_PROGRESS, NOT_READY, settle_file
+from db.queries.jobs import JobRow, lock_job, write_job
+from db.session import Access, Database
+from muniment.contracts.base import StageOutcome, VersionReference
+from muniment.contracts.jobs import (
+    FileState,
+    JobEventKind,
+    JobProgress,
+    JobState,
+    StageName,
+    StageState,
+)
+from muniment.contracts.lifecycle import (
+    Decision,
+    LifecycleActivities,
+    ReadDecisionInput,
+    RecordProgressInput,
+    Verdict,
+)
+from muniment.errors import ContentWithheld, MunimentError, NotFound
+
+FILE_READY = "file.ready"
+_REJECTED = f"urn:muniment:problem:{ContentWithheld.problem}"
+
+
+class Lifecycle(LifecycleActivities):
+    def __init__(self, database: Database, runner: StageRunner) -> None:
+        self._database = database
+        self._runner = runner
+
+    @activity.defn(name="announce_version")
+    async def announce_version(self, version: VersionReference) -> StageOutcome:
+        async with (
+            self._runner.attempt(version, StageName.ANNOUNCE),
+            self._runner.transaction(version) as session,
+        ):
+            job = await self._runner.relock(session, version)
+            if job.stage_progress(StageName.ANNOUNCE).state is not StageState.COMPLETED:
+                session.add(
+                    Activity(
+                        tenant_id=version.tenant_id,
+                        kind=FILE_READY,
+                        file_id=version.file_id,
+                        job_id=version.job_id,
+                    )
+                )
+                await self._runner.finish(session, job, StageName.ANNOUNCE)
+        return StageOutcome()
+
+    @activity.defn(name="record_progress")
+    async def record_progress(self, request: RecordProgressInput) -> None:
+        try:
+            async with self._database.transaction(Access(request.version.tenant_id)) as session:
+                job = await lock_job(session, request.version.job_id)
+                if job is not None and job.finished_at is None:
+                    await _record(session, job, request.progress)
+        except MunimentError as error:
+            raise application_error(error, activity.info().attempt) from error
+
+    @activity.defn(name="read_decision")
+    async def read_decision(self, request: ReadDecisionInput) -> Decision:
+        try:
+            async with self._database.transaction(Access(request.tenant_id)) as session:
+                found = await find_decision(session, request.job_id, request.decision_id)
+            if found is None:
+                raise NotFound("No such decision was recorded for this job.")
+        except MunimentError as error:
+            raise application_error(error, activity.info().attempt) from error
+        return Decision(decision_id=found.id, verdict=Verdict(found.verdict))
+
+
+async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> None:
+    """Takes over the workflow's state; the row's counts stay, since they know more."""
+    changed, events = job, list[NewEvent]()
+    stage = progress.stage
+    if progress.state is JobState.FAILED and stage is not None:
+        failed = job.stage_progress(stage).model_copy(
+            update={"state": StageState.FAILED, "error": progress.error, "finished_at": now()}
+        )
+        changed = changed.with_stage(failed)
+        events.append(stage_event(failed))
+    changed = replace(
+        changed,
+        state=progress.state,
+        stage=stage or changed.stage,
+        degraded=changed.degraded or progress.degraded,
+        priority=progress.priority,
+        error=progress.error,
+        finished_at=now() if progress.state.is_terminal else None,
+        percent=100.0 if progress.state is JobState.COMPLETED else changed.percent,
+    )
+    if changed == job:
+        return
+    events.append(changed.event(JobEventKind.STATE))
+    if progress.state.is_terminal:
+        events.append(changed.event(JobEventKind.END))
+    await write_job(session, changed, events, activity.info().workflow_run_id)
+    await _settle_file(session, job, progress)
+
+
+async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress) -> None:
+    """What the job's state means for its file; one that is ready stays ready."""
+    if progress.state is JobState.WAITING:
+        await settle_file(session, job.file_id, FileState.QUARANTINED, among=NOT_READY)
+    elif progress.state is JobState.RUNNING:
+        among = (FileState.QUARANTINED,)
+        await settle_file(session, job.file_id, FileState.PROCESSING, among=among)
+    elif progress.state is JobState.CANCELLED:
+        await settle_file(session, job.file_id, FileState.CANCELLED, among=IN_PROGRESS)
+    elif progress.state is JobState.FAILED:
+        rejected = progress.error is not None and progress.error.type == _REJECTED
+        state = FileState.REJECTED if rejected else FileState.FAILED
+        await settle_file(session, job.file_id, state, among=IN_PROGRESS)

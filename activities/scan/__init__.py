@@ -1,0 +1,1 @@
+"""Stage `scan`: is the content free of known malware, and who says so."""

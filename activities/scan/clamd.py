@@ -1,0 +1,138 @@
+"""clamd's protocol (clamd(8)): `zVERSION` and `zINSTREAM` over its Unix or TCP socket.
+
+Sockets are driven directly: when clamd refuses a stream it answers and closes, so that sending
+fails with EPIPE while the answer is already there. Higher layers throw that answer away.
+"""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from muniment.errors import ScannerUnavailable
+
+CHUNK_BYTES = 64 * 1024
+CONNECT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 64 * 1024
+_VERSION = re.compile(r"(?P<engine>ClamAV [^/]+)(?:/(?P<database>\d+)/(?P<date>.+))?")
+_DATE_FORMAT = "%a %b %d %H:%M:%S %Y"
+
+
+@dataclass(frozen=True)
+class ScannerVersion:
+    """Engine and signature database; `built_at` is None when clamd does not say."""
+
+    engine: str
+    database: str | None
+    built_at: datetime | None
+
+
+class Clamd:
+    """One scanner at `address`: a socket's path, or host:port.
+
+    Every method raises ScannerUnavailable when clamd cannot be reached or does not answer in time.
+    """
+
+    def __init__(self, address: str, timeout_seconds: float) -> None:
+        self._address = address
+        self._timeout_seconds = timeout_seconds
+
+    async def version(self) -> ScannerVersion:
+        """What is scanning, with which signatures."""
+        async with self._connected(CONNECT_SECONDS) as connection:
+            await connection.send(b"zVERSION\0")
+            return parse_version(await connection.answer())
+
+    async def scan(self, pieces: AsyncIterator[bytes]) -> str:
+        """clamd's answer to the pieces, joined, such as `stream: OK`."""
+        async with self._connected(self._timeout_seconds) as connection:
+            try:
+                await connection.send(b"zINSTREAM\0")
+                async for piece in pieces:
+                    for start in range(0, len(piece), CHUNK_BYTES):
+                        chunk = piece[start : start + CHUNK_BYTES]
+                        await connection.send(struct.pack(">I", len(chunk)) + chunk)
+                await connection.send(struct.pack(">I", 0))
+            except (BrokenPipeError, ConnectionResetError):
+                # Over StreamMaxLength clamd stops listening, but it has said why.
+                pass
+            return await connection.answer()
+
+    @asynccontextmanager
+    async def _connected(self, timeout_seconds: float) -> AsyncIterator["_Connection"]:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                with await _connect(self._address) as opened:
+                    yield _Connection(opened)
+        except TimeoutError:
+            raise ScannerUnavailable(
+                f"The virus scanner did not answer within {timeout_seconds:g} s."
+            ) from None
+        except OSError as error:
+            raise ScannerUnavailable(
+                f"The virus scanner cannot be reached ({type(error).__name__})."
+            ) from error
+
+
+class _Connection:
+    """A non-blocking socket on the event loop."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def answer(self) -> str:
+        """Everything up to the terminating NUL or the end; empty when there is nothing."""
+        answer = bytearray()
+        loop = asyncio.get_running_loop()
+        while b"\0" not in answer and len(answer) < MAX_ANSWER_BYTES:
+            try:
+                received = await loop.sock_recv(self._socket, 4096)
+            except ConnectionResetError:
+                break
+            if not received:
+                break
+            answer += received
+        return answer.split(b"\0")[0].decode("utf-8", errors="replace").strip()
+
+
+async def _connect(address: str) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    if address.startswith("/"):
+        family, target = socket.AF_UNIX, address
+        opened = socket.socket(family, socket.SOCK_STREAM)
+        opened.setblocking(False)
+        try:
+            await loop.sock_connect(opened, target)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+    host, _, port = address.rpartition(":")
+    opened = await asyncio.to_thread(
+        socket.create_connection, (host.strip("[]"), int(port)), CONNECT_SECONDS
+    )
+    opened.setblocking(False)
+    return opened
+
+
+def parse_version(answer: str) -> ScannerVersion:
+    """`ClamAV 1.4.3/27800/Tue Jan 20 08:00:00 2026`; without signatures of ClamAV's own only the
+    first part. The date is in the local time of clamd's host and taken for UTC: hours do not matter to
+    an age that is measured in days."""
+    match = _VERSION.fullmatch(answer)
+    if match is None:
+        raise ScannerUnavailable("The virus scanner did not say its version.")
+    built_at = None
+    if match["date"]:
+        try:
+            built_at = datetime.strptime(match["date"], _DATE_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            built_at = None
+    return ScannerVersion(match["engine"], match["database"], built_at)

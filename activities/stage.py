@@ -1,0 +1,330 @@
+"""What every stage has in common: its row, its events, its fingerprint, its artifact.
+
+    begin     one transaction: the job's row is locked; a result with this fingerprint is reused,
+              else the stage is running
+    compute   the engine works; heartbeats go out
+    keep      the artifact is sealed, then one transaction: its row, its reference, the result, the
+              output, the job's row and events
+
+Nothing is kept of a job that has ended meanwhile, and a failure leaves no fingerprint.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.artifacts import Artifacts
+from activities.failures import application_error, is_final, paused
+from activities.heartbeats import Heartbeats, heartbeats
+from db.models import now
+from db.queries.events import NewEvent, append_events
+from db.queries.file_states import NOT_READY, settle_file
+from db.queries.jobs import JobRow, lock_job, write_job
+from db.queries.stages import (
+    UNTOUCHED_STATES,
+    NewBlob,
+    Opening,
+    OutputKey,
+    StoredResult,
+    find_results,
+    keep_result,
+    open_stage,
+    was_retry_announced,
+    write_output,
+)
+from db.session import Access, Database
+from muniment.contracts.base import Artifact, Contract, VersionReference
+from muniment.contracts.jobs import (
+    FileState,
+    JobEventKind,
+    JobState,
+    RetryEvent,
+    StageName,
+    StageProgress,
+    StageState,
+)
+from muniment.errors import Conflict, Gone, MunimentError
+from muniment.telemetry.metrics import stage_seconds
+
+logger = logging.getLogger(__name__)
+SummaryT = TypeVar("SummaryT", bound=Contract)
+
+_OVER = frozenset({StageState.COMPLETED, StageState.REUSED, StageState.SKIPPED})
+WORKER_LOST = "worker-lost"
+"""Reason of a retry whose predecessor could not say anything any more."""
+
+
+@dataclass(frozen=True)
+class Product(Generic[SummaryT]):
+    """What a stage made: the artifact's bytes, and what is worth knowing without opening them."""
+
+    content: bytes
+    summary: SummaryT
+
+
+@dataclass(frozen=True)
+class StageTask(Generic[SummaryT]):
+    """A stage that makes one artifact.
+
+    `fingerprint` and `compute` are given the opening; `follow` may change the job's row by what
+    the summary says.
+    """
+
+    stage: StageName
+    version: VersionReference
+    summary: type[SummaryT]
+    fingerprint: Callable[[Opening], str]
+    compute: Callable[[Opening], Awaitable[Product[SummaryT]]]
+    follow: Callable[[JobRow, SummaryT], JobRow] = lambda job, _: job
+
+
+@dataclass(frozen=True)
+class StageAnswer(Generic[SummaryT]):
+    """The artifact of a stage, made now or found."""
+
+    artifact: Artifact
+    summary: SummaryT
+    reused: bool
+
+
+class StageRunner:
+    """Runs stages against the database and the sealed store."""
+
+    def __init__(self, database: Database, artifacts: Artifacts) -> None:
+        self._database = database
+        self.artifacts = artifacts
+
+    async def run(self, task: StageTask[SummaryT]) -> StageAnswer[SummaryT]:
+        """The stage's artifact, found by its fingerprint or computed and kept."""
+        async with self.attempt(task.version, task.stage):
+            fingerprint, found, opening = await self._begin(task)
+            if found is not None:
+                return _answer(task, found, reused=not found.is_own)
+            product = await task.compute(opening)
+            kept = await self._keep(task, fingerprint, product)
+            return _answer(task, kept, reused=False)
+
+    @asynccontextmanager
+    async def attempt(
+        self, version: VersionReference, stage: StageName
+    ) -> AsyncIterator[Heartbeats]:
+        """One attempt at a stage: beats, measures, and turns errors into Temporal's."""
+        began = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            async with heartbeats() as beating:
+                yield beating
+            outcome = "completed"
+        except ApplicationError:
+            outcome = "failed"
+            raise
+        except Exception as error:
+            outcome = "failed"
+            raise await self._failure(version, stage, error) from error
+        finally:
+            stage_seconds.labels(stage.value, outcome).observe(time.perf_counter() - began)
+
+    def transaction(self, version: VersionReference) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction of the version's tenant, as the system."""
+        return self._database.transaction(Access(version.tenant_id))
+
+    async def open(self, session: AsyncSession, version: VersionReference) -> Opening:
+        """Locks the job's row and checks that the stage may still work."""
+        opening = await open_stage(session, version)
+        if opening is None:
+            raise Gone("The version or its job is no longer there.")
+        _refuse_ended(opening.job)
+        if opening.file_state in UNTOUCHED_STATES:
+            raise Conflict("The file is being erased.")
+        if opening.job.state is JobState.PAUSED:
+            raise paused()
+        return opening
+
+    async def begin(self, session: AsyncSession, opening: Opening, stage: StageName) -> JobRow:
+        """Writes that the stage is running, unless the row says so already."""
+        job, events = opening.job, list[NewEvent]()
+        progress = job.stage_progress(stage)
+        attempt = activity.info().attempt
+        if progress.state in _OVER:
+            # An attempt whose end was lost on its way to Temporal: what is over stays over.
+            return job
+        if progress.state is StageState.RUNNING and attempt <= progress.attempts:
+            return job
+        if attempt > 1 and not await was_retry_announced(session, job.id, stage, attempt):
+            events.append(_retry(stage, attempt, WORKER_LOST, now()))
+        progress = _running(progress, attempt)
+        job = job.with_stage(progress)
+        if job.state is JobState.QUEUED:
+            job = replace(job, state=JobState.RUNNING)
+            await settle_file(session, job.file_id, FileState.PROCESSING, among=NOT_READY)
+            events.append(job.event(JobEventKind.STATE))
+        events.append(stage_event(progress))
+        await write_job(session, job, events, activity.info().workflow_run_id)
+        return job
+
+    async def finish(
+        self,
+        session: AsyncSession,
+        job: JobRow,
+        stage: StageName,
+        state: StageState = StageState.COMPLETED,
+    ) -> None:
+        """Writes that the stage is over: completed, reused or skipped."""
+        finished = _finished(job.stage_progress(stage), state)
+        await write_job(
+            session,
+            job.with_stage(finished),
+            [stage_event(finished)],
+            activity.info().workflow_run_id,
+        )
+
+    async def relock(self, session: AsyncSession, version: VersionReference) -> JobRow:
+        """The job's row, locked again to write what was done; Conflict once the job has ended."""
+        job = await lock_job(session, version.job_id)
+        if job is None:
+            raise Gone("The job is no longer there.")
+        _refuse_ended(job)
+        return job
+
+    async def discard(self, tenant_id: UUID, *blobs: NewBlob) -> None:
+        """Destroys blobs that no row names, even while the activity is being cancelled."""
+        await asyncio.shield(self.artifacts.discard(tenant_id, blobs))
+
+    async def _begin(self, task: StageTask[SummaryT]) -> tuple[str, StoredResult | None, Opening]:
+        async with self.transaction(task.version) as session:
+            opening = await self.open(session, task.version)
+            fingerprint = task.fingerprint(opening)
+            results = await find_results(session, task.version.job_id, [fingerprint])
+            found = results.get(fingerprint)
+            if found is None:
+                await self.begin(session, opening, task.stage)
+            elif not found.is_own:
+                key = OutputKey(task.version, task.stage.value, 0)
+                await write_output(session, key, found)
+                await self._finish_with(session, task, opening.job, found, reused=True)
+            return fingerprint, found, opening
+
+    async def _keep(
+        self, task: StageTask[SummaryT], fingerprint: str, product: Product[SummaryT]
+    ) -> StoredResult:
+        version = task.version
+        key = OutputKey(version, task.stage.value, 0)
+        blob = await self.artifacts.seal(version.tenant_id, product.content)
+        try:
+            async with self.transaction(version) as session:
+                job = await self.relock(session, version)
+                summary = product.summary.model_dump(mode="json")
+                kept = await keep_result(session, key, fingerprint, blob, summary)
+                await write_output(session, key, kept)
+                await self._finish_with(session, task, job, kept, reused=False)
+        except BaseException:
+            await self.discard(version.tenant_id, blob)
+            raise
+        if kept.blob_id != blob.blob_id:
+            await self.discard(version.tenant_id, blob)
+        return kept
+
+    async def _finish_with(
+        self,
+        session: AsyncSession,
+        task: StageTask[SummaryT],
+        job: JobRow,
+        result: StoredResult,
+        *,
+        reused: bool,
+    ) -> None:
+        job = task.follow(job, task.summary.model_validate(result.summary))
+        state = StageState.REUSED if reused else StageState.COMPLETED
+        await self.finish(session, job, task.stage, state)
+
+    async def _failure(
+        self, version: VersionReference, stage: StageName, error: Exception
+    ) -> ApplicationError:
+        """The failure for Temporal; when it will try again, the job's readers are told."""
+        attempt = activity.info().attempt
+        if not isinstance(error, MunimentError):
+            logger.exception("stage failed unexpectedly", extra={"stage": stage.value})
+        if not is_final(error, attempt):
+            reason = error.problem if isinstance(error, MunimentError) else "internal"
+            retry = _retry(stage, attempt + 1, reason, _next_attempt_at(attempt))
+            try:
+                async with self.transaction(version) as session:
+                    await self.relock(session, version)
+                    await append_events(session, version.job_id, [retry])
+            except MunimentError:
+                # The stage's own failure is the one to report; most likely it is the database's.
+                logger.warning("retry not recorded", extra={"stage": stage.value})
+        return application_error(error, attempt)
+
+
+def stage_event(progress: StageProgress) -> NewEvent:
+    return NewEvent(JobEventKind.STAGE, progress.model_dump(mode="json"))
+
+
+def _answer(
+    task: StageTask[SummaryT], result: StoredResult, *, reused: bool
+) -> StageAnswer[SummaryT]:
+    return StageAnswer(
+        artifact=Artifact(fingerprint=result.fingerprint, blob_id=result.blob_id),
+        summary=task.summary.model_validate(result.summary),
+        reused=reused,
+    )
+
+
+def _refuse_ended(job: JobRow) -> None:
+    if job.finished_at is not None:
+        raise Conflict("The job has ended; nothing of it is kept any more.")
+
+
+def _running(progress: StageProgress, attempt: int) -> StageProgress:
+    return progress.model_copy(
+        update={
+            "state": StageState.RUNNING,
+            "attempts": max(progress.attempts, attempt),
+            "total": max(progress.total, 1),
+            "queue": activity.info().task_queue,
+            "started_at": progress.started_at or now(),
+            "error": None,
+        }
+    )
+
+
+def _finished(progress: StageProgress, state: StageState) -> StageProgress:
+    total = max(progress.total, 1)
+    moment = now()
+    return progress.model_copy(
+        update={
+            "state": state,
+            "attempts": max(progress.attempts, 1),
+            "done": total,
+            "total": total,
+            "queue": progress.queue or activity.info().task_queue,
+            "started_at": progress.started_at or moment,
+            "finished_at": moment,
+            "error": None,
+        }
+    )
+
+
+def _retry(stage: StageName, attempt: int, reason: str, next_at: datetime | None) -> NewEvent:
+    event = RetryEvent(stage=stage, attempt=attempt, reason=reason, next_at=next_at)
+    return NewEvent(JobEventKind.RETRY, event.model_dump(mode="json"))
+
+
+def _next_attempt_at(attempt: int) -> datetime | None:
+    """When Temporal will try again, by the policy that it was given."""
+    policy = activity.info().retry_policy
+    if policy is None:
+        return None
+    wait = policy.initial_interval * policy.backoff_coefficient ** (attempt - 1)
+    return now() + min(wait, policy.maximum_interval or timedelta(minutes=1))

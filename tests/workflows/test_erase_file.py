@@ -1,0 +1,129 @@
+"""A permanent deletion: nothing of the file is left but tombstones, and its keys are dead."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from db.models import Erasure, Job, new_id
+from db.session import Access
+from muniment.contracts.jobs import JobKind
+from muniment.errors import KeyDestroyed
+from tests.workflows.documents import TEXT, dense_scan
+from tests.workflows.workshop import TenantIds, Workshop
+from workflows.starting import start_job
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+EMPTY_AFTERWARDS = (
+    "SELECT count(*) FROM chunk WHERE file_id = :file_id",
+    "SELECT count(*) FROM posting WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM embedding WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM page WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM finding WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM stage_output WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM stage_result WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM blob_reference WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM activity WHERE file_id = :file_id",
+    "SELECT count(*) FROM blob WHERE tenant_id = :tenant_id AND destroyed_at IS NULL",
+)
+
+
+async def _erase(workshop: Workshop, job: Job) -> Job:
+    erasure_job_id = new_id()
+    erasure = Job(
+        id=erasure_job_id,
+        tenant_id=job.tenant_id,
+        kind=JobKind.ERASE_FILE,
+        file_id=job.file_id,
+        workflow_id=f"erase-{job.file_id}",
+        state="queued",
+    )
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        session.add(erasure)
+        await session.flush()
+        session.add(
+            Erasure(
+                tenant_id=job.tenant_id,
+                file_id=job.file_id,
+                job_id=erasure_job_id,
+                state="executing",
+            )
+        )
+    await start_job(workshop.client, erasure)
+    await workshop.client.get_workflow_handle(erasure.workflow_id).result()
+    return erasure
+
+
+async def _counts(workshop: Workshop, job: Job) -> list[int]:
+    found = []
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        for query in EMPTY_AFTERWARDS:
+            parameters = {"file_id": job.file_id, "tenant_id": job.tenant_id}
+            used = {name: value for name, value in parameters.items() if f":{name}" in query}
+            found.append(int((await session.execute(text(query), used)).scalar_one()))
+    return found
+
+
+async def test_an_erased_file_leaves_tombstones_and_no_keys(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, TEXT, "letter to the mayor.txt")
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+            blobs = list((await session.execute(text("SELECT id FROM blob"))).scalars())
+        assert len(blobs) > 5
+        erasure = await _erase(workshop, job)
+    assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)
+    for blob_id in blobs:
+        with pytest.raises(KeyDestroyed):
+            await workshop.stores.blobs.read_all(owner.tenant_id, blob_id)
+    file = await workshop.file(job)
+    assert (file.state, file.name, file.extracted) == ("erased", "", {})
+    row = await workshop.job(erasure)
+    assert (row.state, row.percent) == ("completed", 100.0)
+    assert [event.event for event in await workshop.events(erasure)][-1] == "end"
+    assert await workshop.events(job) == []
+    ledger = workshop.stores.erasure_ledger.read_text(encoding="utf-8").splitlines()
+    lines = [json.loads(line) for line in ledger if str(job.file_id) in line]
+    assert {line["blob_id"] for line in lines} == {*map(str, blobs), None}
+
+
+async def test_content_that_another_file_holds_lives_on(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    first = await workshop.upload(owner, TEXT + b"twice", "first.txt")
+    second = await workshop.upload(owner, TEXT + b"twice", "second.txt")
+    async with workshop.working():
+        await (await workshop.start(first)).result()
+        await (await workshop.start(second)).result()
+        await _erase(workshop, first)
+        kept = await workshop.file(second)
+        assert kept.state == "ready"
+        async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+            erasure = (await session.execute(text("SELECT * FROM erasure"))).mappings().one()
+            blobs = list(
+                (
+                    await session.execute(text("SELECT id FROM blob WHERE destroyed_at IS NULL"))
+                ).scalars()
+            )
+        assert erasure["state"] == "completed"
+        assert erasure["blobs_kept"] == len(blobs) > 5
+        for blob_id in blobs:
+            assert await workshop.stores.blobs.read_all(owner.tenant_id, blob_id)
+        await _erase(workshop, second)
+    assert await _counts(workshop, second) == [0] * len(EMPTY_AFTERWARDS)
+
+
+async def test_an_erasure_stops_the_ingestion_that_runs(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, dense_scan(2), "scan.pdf", "application/pdf")
+    async with workshop.working():
+        handle = await workshop.start(job)
+        await workshop.until(job, "running")
+        await _erase(workshop, job)
+        assert (await handle.result()).state == "cancelled"
+    assert (await workshop.file(job)).state == "erased"
+    assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)

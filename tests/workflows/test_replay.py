@@ -1,0 +1,73 @@
+"""Stored histories replay against the present code: running workflows survive a deployment."""
+
+import os
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.worker import Replayer
+
+from muniment.contracts.ingest_file import DecisionRequest
+from muniment.payloads import data_converter, load_payload_keys
+from muniment.telemetry.request_context import RequestContextInterceptor
+from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
+from tests.workflows.test_messages import find_malware
+from tests.workflows.workshop import HISTORIES, Handle, TenantIds, Workshop
+from worker.queues import WORKFLOW_CLASSES, workflow_runner
+from workflows.ingest_file import IngestFile
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NAMES = ("completed", "failed", "cancelled", "released", "scanned")
+recording = pytest.mark.skipif(
+    "MUNIMENT_RECORD_HISTORIES" not in os.environ, reason="only records; see tests/histories"
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_stored_history_replays(name: str, tmp_path: Path) -> None:
+    key = tmp_path / "payload.key"
+    key.write_bytes((HISTORIES / "payload.key").read_bytes())
+    key.chmod(0o600)
+    replayer = Replayer(
+        workflows=WORKFLOW_CLASSES,
+        data_converter=data_converter(load_payload_keys(key)),
+        workflow_runner=workflow_runner(),
+        interceptors=[RequestContextInterceptor()],
+    )
+    stored = (HISTORIES / f"{name}.json").read_text(encoding="utf-8")
+    await replayer.replay_workflow(WorkflowHistory.from_json(f"ingest-{name}", stored))
+
+
+@recording
+async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
+    pages = [page_text(page) for page in range(1, 20)]
+    async with workshop.working():
+        completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
+        await _record("completed", await workshop.start(completed))
+        scan = scanned_pdf([f"Charter {page}" for page in range(1, 6)])
+        scanned = await workshop.upload(owner, scan, "b.pdf", "application/pdf")
+        await _record("scanned", await workshop.start(scanned))
+        failed = await workshop.upload(owner, b"", "c.txt")
+        await _record("failed", await workshop.start(failed))
+    async with workshop.working(replacing=[find_malware]):
+        cancelled = await workshop.upload(owner, TEXT, "d.txt")
+        handle = await workshop.start(cancelled)
+        await workshop.until(cancelled, "waiting")
+        await handle.cancel()
+        await _record("cancelled", handle)
+        released = await workshop.upload(owner, TEXT, "e.txt")
+        handle = await workshop.start(released)
+        await workshop.until(released, "waiting")
+        decision = DecisionRequest(decision_id=await workshop.decide(owner, released, "release"))
+        await handle.execute_update(IngestFile.release, decision)
+        await _record("released", handle)
+
+
+async def _record(name: str, handle: Handle) -> None:
+    try:
+        await handle.result()
+    except WorkflowFailureError:
+        assert name in ("failed", "cancelled")
+    history = await handle.fetch_history()
+    (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n", encoding="utf-8")

@@ -1,0 +1,75 @@
+"""What the scan decides about an ingestion."""
+
+from datetime import timedelta
+
+import pytest
+
+from activities.scan.activity import Scan, ScanPolicy
+from activities.scan.clamd import Clamd, ScannerVersion
+from db.models import now
+from tests.activities.test_scan import EICAR, clamd_socket  # noqa: F401 - a fixture
+from tests.workflows.documents import TEXT
+from tests.workflows.workshop import TenantIds, Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def _policy(*, required: bool = False) -> ScanPolicy:
+    return ScanPolicy(
+        max_bytes=2_000_000_000, max_database_age=timedelta(hours=48), required=required
+    )
+
+
+class Dated(Clamd):
+    """A real clamd whose database has a date: the test's own signatures carry none."""
+
+    async def version(self) -> ScannerVersion:
+        told = await super().version()
+        return ScannerVersion(told.engine, "27800", now())
+
+
+async def test_without_a_scanner_a_required_scan_fails_closed(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    scan = Scan(workshop.parts.runner, workshop.stores.blobs, None, _policy(required=True))
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[scan.scan_for_malware]):
+        handle = await workshop.start(job)
+        await workshop.until(job, "waiting")
+        await handle.terminate()
+    assert (await workshop.file(job)).state == "quarantined"
+
+
+async def test_a_database_without_a_date_makes_content_unscannable(
+    workshop: Workshop,
+    owner: TenantIds,
+    clamd_socket: str,  # noqa: F811 - the fixture
+) -> None:
+    scanner = Clamd(clamd_socket, 20)
+    scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[scan.scan_for_malware]):
+        handle = await workshop.start(job)
+        await workshop.until(job, "waiting")
+        await handle.terminate()
+
+
+async def test_clean_content_goes_on_and_a_virus_waits(
+    workshop: Workshop,
+    owner: TenantIds,
+    clamd_socket: str,  # noqa: F811 - the fixture
+) -> None:
+    scanner = Dated(clamd_socket, 20)
+    scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())
+    clean = await workshop.upload(owner, TEXT)
+    same = await workshop.upload(owner, TEXT, "same.txt")
+    virus = await workshop.upload(owner, b"A letter with " + EICAR)
+    async with workshop.working(replacing=[scan.scan_for_malware]):
+        await (await workshop.start(clean)).result()
+        await (await workshop.start(same)).result()
+        handle = await workshop.start(virus)
+        await workshop.until(virus, "waiting")
+        await handle.terminate()
+    row = await workshop.job(same)
+    assert row.stages[0]["state"] == "reused"
+    assert (await workshop.file(virus)).state == "quarantined"

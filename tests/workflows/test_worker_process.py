@@ -1,0 +1,84 @@
+"""The worker as a process: it starts what was left behind, and dies without losing work."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.workflows.documents import TEXT, dense_scan
+from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def _start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[bytes]":
+    settings = workshop.settings
+    environment = {
+        **os.environ,
+        "MUNIMENT_DATABASE__URL": settings.database.url.get_secret_value(),
+        "MUNIMENT_TEMPORAL__ADDRESS": address,
+        "MUNIMENT_OBJECTS__ROOT": str(settings.objects.root),
+        "MUNIMENT_KEYS__ROOT": str(settings.keys.root),
+        "MUNIMENT_WORKER__CPU_SLOTS": "2",
+        "MUNIMENT_WORKER__RECONCILE_SECONDS": "1",
+    }
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "worker", "--queues", ",".join(ALL_QUEUES)],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+
+
+async def _until_pages(workshop: Workshop, job_id: object, count: int) -> None:
+    for _ in range(1200):
+        if (await workshop.job(job_id)).pages_done >= count:  # type: ignore[arg-type] # a Job
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the pages were not read in time")
+
+
+async def test_a_killed_worker_loses_nothing_and_a_told_one_ends_in_order(
+    workshop: Workshop, owner: TenantIds, temporal_address: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.jsonl"
+    # Committed and never started, as when the API dies in between.
+    left_behind = await workshop.upload(owner, dense_scan(3), "scan.pdf", "application/pdf")
+    process = _start(workshop, temporal_address, log)
+    try:
+        await _until_pages(workshop, left_behind, 1)
+        process.kill()
+        process.wait()
+        done = (await workshop.job(left_behind)).pages_done
+        process = _start(workshop, temporal_address, log)
+        handle = workshop.client.get_workflow_handle(left_behind.workflow_id)
+        async with asyncio.timeout(120):
+            await handle.result()
+        row = await workshop.job(left_behind)
+        assert (row.state, row.pages_done, row.pages_failed) == ("completed", 3, 0)
+        assert row.started_at is not None
+        events = await workshop.events(left_behind)
+        read = [
+            event.payload["page"]
+            for event in events
+            if event.event == "page" and event.payload["state"] == "completed"
+        ]
+        assert sorted(read) == [1, 2, 3], "a page was read twice, or not at all"
+        assert done >= 1
+        retries = [event.payload["reason"] for event in events if event.event == "retry"]
+        assert "worker-lost" in retries
+        last = await workshop.upload(owner, TEXT)
+        await (await workshop.start(last)).result()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0, log.read_text(encoding="utf-8")[-2000:]
+    finally:
+        process.kill()
+        process.wait()
+    assert "Charter" not in log.read_text(encoding="utf-8")

@@ -1,0 +1,145 @@
+"""The parts that activities are made of, each built when a queue first needs it."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from activities.artifacts import Artifacts
+from activities.assemble.activity import Assemble
+from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
+from activities.chunk.activity import ChunkDocument
+from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
+from activities.classify.activity import Classify
+from activities.embed.activity import Embed, index_model
+from activities.engines import PRELOAD, DocumentEngines
+from activities.erasure.activity import Erasure
+from activities.erasure.ledger import ErasureLedger
+from activities.inspect.activity import Inspect
+from activities.lifecycle.activity import Lifecycle
+from activities.publish.activity import Publish
+from activities.read.activity import Read
+from activities.sandbox import Sandbox
+from activities.scan.activity import Scan, ScanPolicy
+from activities.scan.clamd import Clamd
+from activities.scratch import Scratch
+from activities.stage import StageRunner
+from db.session import Database
+from muniment.embedding import Embedder, default_model_directory
+from muniment.settings import ScanSettings, Settings
+from muniment.stores import Stores
+
+ActivityFunction = Callable[..., Any]  # what Worker itself takes
+
+
+class Parts:
+    """Activities by queue. `resources` ends what was started, when the worker ends."""
+
+    def __init__(
+        self, settings: Settings, database: Database, stores: Stores, resources: AsyncExitStack
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._stores = stores
+        self._resources = resources
+        self._needs_sandbox = False
+        self._needs_embedder = False
+
+    def io_activities(self) -> Sequence[ActivityFunction]:
+        publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
+        lifecycle = Lifecycle(self._database, self.runner)
+        erasure = Erasure(
+            self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
+        )
+        return [
+            publish.publish_version,
+            lifecycle.announce_version,
+            lifecycle.record_progress,
+            lifecycle.read_decision,
+            erasure.plan_erasure,
+            erasure.erase_from_store,
+            erasure.destroy_unreferenced_keys,
+            erasure.finish_erasure,
+        ]
+
+    def scan_activities(self) -> Sequence[ActivityFunction]:
+        settings = self._settings.scan
+        scanner = Clamd(settings.socket, settings.timeout_seconds) if settings.socket else None
+        scan = Scan(self.runner, self._stores.blobs, scanner, _scan_policy(settings))
+        return [scan.scan_for_malware]
+
+    def parse_activities(self) -> Sequence[ActivityFunction]:
+        self._needs_sandbox = True
+        inspect = Inspect(self.runner, self.engines, self.scratch, self._settings.limits.max_pages)
+        assemble = Assemble(self.runner, self.engines)
+        classify = Classify(self.runner, self.sandbox)
+        return [
+            inspect.inspect_document,
+            *self.read_activities(),
+            assemble.assemble_document,
+            classify.classify_content,
+            self.chunker.chunk_document,
+        ]
+
+    def read_activities(self) -> Sequence[ActivityFunction]:
+        self._needs_sandbox = True
+        return [Read(self.runner, self.engines, self.scratch).read_pages]
+
+    def embed_activities(self) -> Sequence[ActivityFunction]:
+        self._needs_embedder = True
+        return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
+
+    async def start(self) -> None:
+        """Starts and warms what the queues need, so that the first document does not wait."""
+        if self._needs_sandbox:
+            await self._resources.enter_async_context(self.sandbox)
+            self._resources.enter_context(self.scratch)
+        if self._needs_embedder:
+            await asyncio.to_thread(self.embedder.load)
+        if self._needs_sandbox:
+            await self.sandbox.ready()
+
+    @cached_property
+    def runner(self) -> StageRunner:
+        return StageRunner(self._database, Artifacts(self._database, self._stores.blobs))
+
+    @cached_property
+    def chunker(self) -> ChunkDocument:
+        return ChunkDocument(self.runner, self.sandbox)
+
+    @cached_property
+    def engines(self) -> DocumentEngines:
+        return DocumentEngines(self.sandbox)
+
+    @cached_property
+    def scratch(self) -> Scratch:
+        return Scratch(self._stores.blobs, self._settings.worker.scratch)
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """As many calls as the parse and OCR queues have slots together: text never waits behind
+        pages of OCR for a place, only for its share of the cores."""
+        slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
+        return Sandbox(concurrency=2 * slots, preload=[*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE])
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        settings = self._settings.embedding
+        directory = settings.model_directory or default_model_directory(
+            Path(platformdirs.user_cache_dir("muniment"))
+        )
+        return Embedder(directory, settings.threads)
+
+
+def _scan_policy(settings: ScanSettings) -> ScanPolicy:
+    return ScanPolicy(
+        max_bytes=settings.max_bytes,
+        max_database_age=timedelta(hours=settings.max_database_age_hours),
+        required=settings.required,
+    )

@@ -1,0 +1,83 @@
+"""Which queue is served by which workflows and activities, with how many slots."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from muniment.contracts import queues
+from muniment.errors import ConfigurationError
+from muniment.settings import WorkerSettings
+from worker.parts import Parts
+from workflows.erase_file import EraseFile
+from workflows.ingest_file import IngestFile
+from workflows.read_pages import ReadPages
+
+WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile)
+
+HEARTBEAT_THROTTLE_SECONDS = 1.0
+"""The SDK would pass on a beat every twelve seconds only, and a cancellation with it."""
+
+PASSED_THROUGH = ("muniment", "workflows", "pydantic", "pydantic_core", "annotated_types")
+"""Stateless modules: loading them anew for every workflow would cost each its first task."""
+
+ActivityFunction = Callable[..., Any]  # what Worker itself takes
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a worker process does on one queue."""
+
+    queue: str
+    slots: int
+    activities: Sequence[ActivityFunction]
+    workflows: Sequence[type] = field(default=())
+
+
+def services(
+    names: Sequence[str], parts: Parts, settings: WorkerSettings, cores: int
+) -> list[Service]:
+    """The queues by name; ConfigurationError for one that no worker here serves."""
+    cpu = settings.cpu_slots or cores
+    known = {
+        queues.WORKFLOWS: lambda: Service(
+            queues.WORKFLOWS, settings.io_slots, parts.io_activities(), WORKFLOW_CLASSES
+        ),
+        queues.SCAN: lambda: Service(queues.SCAN, settings.scan_slots, parts.scan_activities()),
+        queues.PARSE: lambda: Service(queues.PARSE, cpu, parts.parse_activities()),
+        queues.OCR_CPU: lambda: Service(queues.OCR_CPU, cpu, parts.read_activities()),
+        queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
+    }
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"no worker serves {', '.join(unknown)}",
+            remedy=f"Name some of {', '.join(known)}.",
+        )
+    return [known[name]() for name in names]
+
+
+def build_worker(client: Client, service: Service, settings: WorkerSettings) -> Worker:
+    """A worker of that one queue."""
+    return Worker(
+        client,
+        task_queue=service.queue,
+        activities=service.activities,
+        workflows=service.workflows,
+        workflow_runner=workflow_runner(),
+        max_concurrent_activities=service.slots,
+        max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
+        default_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
+        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+    )
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The SDK's sandbox, with our stateless modules shared; for workers and for replays."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    )

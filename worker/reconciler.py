@@ -1,0 +1,66 @@
+"""Starts jobs that were committed and that Temporal has not taken: the API died in between, or
+Temporal was away."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
+from db.session import Access, Database
+from muniment.errors import MunimentError
+from muniment.telemetry import context
+from workflows.starting import start_job
+
+logger = logging.getLogger(__name__)
+
+MIN_AGE = timedelta(seconds=4)
+"""Younger jobs are still being started by the request that committed them. With a round every five
+seconds none waits longer than ten."""
+
+
+class Reconciler:
+    """Starting twice is harmless, so any number of workers may run one."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: Client,
+        interval_seconds: float,
+        min_age: timedelta = MIN_AGE,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._interval_seconds = interval_seconds
+        self._min_age = min_age
+
+    async def run(self) -> None:
+        """Rounds until cancelled; a round that fails is logged and the next one tries again."""
+        while True:
+            try:
+                await self.round()
+            except MunimentError as error:
+                logger.warning("reconciliation failed", extra={"reason": error.problem})
+            await asyncio.sleep(self._interval_seconds)
+
+    async def round(self) -> int:
+        """Starts what is there to start, up to a hundred jobs; says how many."""
+        async with self._database.across_tenants() as session:
+            jobs = await unstarted_jobs(session, self._min_age)
+        for job in jobs:
+            await self._start(job)
+        return len(jobs)
+
+    async def _start(self, unstarted: UnstartedJob) -> None:
+        access = Access(unstarted.tenant_id)
+        async with self._database.transaction(access) as session:
+            job = await get_job(session, unstarted.job_id)
+        if job is None or job.started_at is not None:
+            return
+        ids = {"request_id": job.request_id} if job.request_id else {}
+        with context.bound(**ids):
+            run_id = await start_job(self._client, job)
+        async with self._database.transaction(access) as session:
+            await mark_started(session, job.id, run_id)
+        logger.info("started a job left behind", extra={"job_id": str(job.id)})

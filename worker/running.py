@@ -1,0 +1,103 @@
+"""A worker process from its start to its orderly end."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Literal
+
+from temporalio.client import Client, Interceptor
+from temporalio.worker import Worker
+
+from db.session import Database
+from muniment.settings import Settings
+from muniment.stores import open_data_converter, open_stores
+from worker.connecting import await_database, connect_temporal
+from worker.parts import Parts
+from worker.queues import build_worker, services
+from worker.reconciler import Reconciler
+
+logger = logging.getLogger(__name__)
+
+
+async def run_worker(
+    settings: Settings, queue_names: Sequence[str], interceptors: list[Interceptor]
+) -> None:
+    """Serves the queues until SIGTERM or SIGINT; running activities then get their grace."""
+    stopping = _stop_on_signals()
+    async with AsyncExitStack() as resources:
+        database = Database(
+            settings.database.url.get_secret_value(),
+            pool_size=settings.database.pool_size,
+            statement_timeout_seconds=settings.database.statement_timeout_seconds,
+        )
+        resources.push_async_callback(database.close)
+        parts = Parts(settings, database, open_stores(settings), resources)
+        served = services(queue_names, parts, settings.worker, os.cpu_count() or 1)
+        starting = asyncio.ensure_future(_start(settings, database, parts, interceptors))
+        client = await _unless_stopped(starting, stopping)
+        if client is None:
+            return
+        workers = [build_worker(client, service, settings.worker) for service in served]
+        reconciler = Reconciler(database, client, settings.worker.reconcile_seconds)
+        runs_workflows = any(service.workflows for service in served)
+        await _serve(workers, reconciler if runs_workflows else None, stopping)
+
+
+async def _start(
+    settings: Settings, database: Database, parts: Parts, interceptors: list[Interceptor]
+) -> Client:
+    converter = open_data_converter(settings)
+    _, client, _ = await asyncio.gather(
+        await_database(database),
+        connect_temporal(settings.temporal, converter, interceptors),
+        parts.start(),
+    )
+    return client
+
+
+async def _unless_stopped(
+    starting: "asyncio.Future[Client]", stopping: asyncio.Event
+) -> Client | None:
+    """The client, or None when the process is told to stop before it has one."""
+    stop = asyncio.create_task(stopping.wait())
+    waited: list[asyncio.Future[Client] | asyncio.Task[Literal[True]]] = [starting, stop]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if starting.done():
+        return starting.result()
+    starting.cancel()
+    with suppress(asyncio.CancelledError):
+        await starting
+    return None
+
+
+async def _serve(
+    workers: Sequence[Worker], reconciler: Reconciler | None, stopping: asyncio.Event
+) -> None:
+    """Polls until told to stop, or until a worker fails for good: then all end."""
+    polling = [asyncio.create_task(worker.run()) for worker in workers]
+    reconciling = asyncio.create_task(reconciler.run()) if reconciler else None
+    stop = asyncio.create_task(stopping.wait())
+    logger.info("polling", extra={"queues": [worker.task_queue for worker in workers]})
+    watched = {stop, *polling, *([reconciling] if reconciling else [])}
+    await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+    logger.info("stopping")
+    stop.cancel()
+    if reconciling is not None:
+        reconciling.cancel()
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await asyncio.gather(*polling)
+    if reconciling is not None:
+        with suppress(asyncio.CancelledError):
+            await reconciling
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping

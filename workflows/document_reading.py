@@ -1,0 +1,104 @@
+"""The stage `read` of a whole document: here, or by child workflows where it is long."""
+
+from collections.abc import Callable
+
+from temporalio import workflow
+from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
+
+from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import DocumentFamily
+from muniment.contracts.inspect import InspectResult
+from muniment.contracts.page_ranges import clip_ranges, read_ranges
+from muniment.contracts.read import ReadPagesInput, ReadPagesResult
+from workflows.batches import Batch, plan_batches
+from workflows.policies import CHILD_PAGES
+from workflows.read_pages import ReadPages
+from workflows.reading import Reading
+from workflows.steering import Steering
+
+READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
+"""Families whose pages can be read apart; the others' own formats are read whole."""
+
+
+class DocumentReading:
+    """Reads every page; pauses and priorities are passed on to the children."""
+
+    def __init__(
+        self,
+        version: VersionReference,
+        plan: InspectResult,
+        steering: Steering,
+        on_pages: Callable[[ReadPagesResult], None],
+    ) -> None:
+        self._version = version
+        self._plan = plan
+        self._steering = steering
+        self._on_pages = on_pages
+        self._child: ChildWorkflowHandle[ReadPages, ReadPagesResult] | None = None
+
+    async def read(self) -> ReadPagesResult:
+        """The counts over all pages; `on_pages` hears of them as they grow."""
+        if self._plan.page_count > CHILD_PAGES and self._plan.family in READ_BY_PAGE:
+            return await self._read_by_children()
+        reading = Reading(self._version, self._plan.plan, self._steering, self._on_pages)
+        return await reading.read(self._batches())
+
+    async def pause(self) -> None:
+        if self._child is not None:
+            await self._child.signal(ReadPages.pause)
+
+    async def resume(self) -> None:
+        if self._child is not None:
+            await self._child.signal(ReadPages.resume)
+
+    async def reprioritise(self, level: int) -> None:
+        if self._child is not None:
+            await self._child.signal(ReadPages.reprioritise, level)
+
+    def _batches(self) -> list[Batch]:
+        last = self._plan.page_count
+        if self._plan.family not in READ_BY_PAGE:
+            return [Batch(1, last, needs_ocr=False)]
+        return plan_batches(1, last, read_ranges(self._plan.ocr_pages), last)
+
+    async def _read_by_children(self) -> ReadPagesResult:
+        """One page range after the other: each keeps a full window in flight, so that more at once
+        would only take slots from other documents."""
+        total = ReadPagesResult()
+        for first in range(1, self._plan.page_count + 1, CHILD_PAGES):
+            await self._steering.unpaused()
+            self._child = await self._start_child(first)
+            if self._steering.paused:
+                await self.pause()
+            part = await self._child
+            self._child = None
+            total = ReadPagesResult(
+                pages_done=total.pages_done + part.pages_done,
+                pages_reused=total.pages_reused + part.pages_reused,
+                pages_failed=total.pages_failed + part.pages_failed,
+            )
+            self._on_pages(total)
+        return total
+
+    async def _start_child(
+        self, first_page: int
+    ) -> ChildWorkflowHandle[ReadPages, ReadPagesResult]:
+        last_page = min(first_page + CHILD_PAGES - 1, self._plan.page_count)
+        version = self._version
+        return await workflow.start_child_workflow(
+            ReadPages.run,
+            ReadPagesInput(
+                version=version,
+                plan=self._plan.plan,
+                first_page=first_page,
+                last_page=last_page,
+                document_pages=self._plan.page_count,
+                ocr_pages=clip_ranges(self._plan.ocr_pages, first_page, last_page),
+                priority=self._steering.level,
+            ),
+            id=f"read-{version.version_id}-{version.job_id}-{first_page}",
+            # A parent that ends in failure takes its engines with it, orderly.
+            parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+            static_summary=f"pages {first_page}–{last_page}",
+            priority=self._steering.priority,
+        )

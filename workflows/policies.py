@@ -1,0 +1,121 @@
+"""Every timeout, retry, heartbeat and cancellation type of the workflows, each with its reason.
+
+Waiting in a queue counts towards schedule-to-close and towards nothing else: a backlog of days must
+not fail a job, so that budget is wide, and what bounds the work itself is start-to-close.
+
+Retries are not counted here. Whether one helps is decided where the error is known
+(`activities/failures.py` marks what is final); what remains are services that do not answer, and
+for those Temporal tries until the budget ends.
+"""
+
+from datetime import timedelta
+
+from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from muniment.contracts import queues
+
+BUDGET = timedelta(days=7)
+"""A long weekend's outage or backlog must not fail a job; what takes longer needs a person."""
+
+HEARTBEAT = timedelta(seconds=15)
+"""Activities beat every second. A killed worker's work starts again after this; a machine under
+full load, whose event loop stalls for seconds, must not be taken for dead."""
+
+RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=1),
+)
+"""A restarting database or a killed engine is back within seconds; after a minute's back-off more
+patience gains nothing."""
+
+_WAIT = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+"""A cancelled job is only over once its engines are: else a page would be read on unseen, and the
+cleanup would race with it."""
+
+
+def _stage(queue: str, start_to_close: timedelta) -> ActivityConfig:
+    return ActivityConfig(
+        task_queue=queue,
+        start_to_close_timeout=start_to_close,
+        schedule_to_close_timeout=BUDGET,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=RETRY,
+        cancellation_type=_WAIT,
+    )
+
+
+SCAN = _stage(queues.SCAN, timedelta(minutes=20))
+"""clamd reads 16–52 MB/s: its 2 GB take up to two minutes, several at once many more."""
+INSPECT = _stage(queues.PARSE, timedelta(minutes=15))
+"""Opens the whole file, which may be gigabytes; the engine itself is ended after a minute."""
+READ_TEXT = _stage(queues.PARSE, timedelta(minutes=30))
+"""Sixteen pages take seconds; a structured format is read whole. The sandbox ends engines at five
+minutes, and pages set apart are read anew alone."""
+READ_OCR = _stage(queues.OCR_CPU, timedelta(hours=2))
+"""Eight dense pages take a minute; at the engine's own limit of 90 s a page, with pages set apart
+and waiting for a sandbox slot, an hour."""
+ASSEMBLE = _stage(queues.PARSE, timedelta(minutes=20))
+"""Grows with the pages; thousands take minutes."""
+CLASSIFY = _stage(queues.PARSE, timedelta(minutes=15))
+"""The engine bounds itself to a minute, but may wait for a sandbox slot."""
+CHUNK = _stage(queues.PARSE, timedelta(minutes=20))
+"""Grows with the text; tokenizing thousands of pages takes minutes."""
+EMBED = _stage(queues.EMBED, timedelta(hours=2))
+"""Some 40–70 chunks a second and core-pair: 10,000 pages take an hour."""
+PUBLISH = _stage(queues.WORKFLOWS, timedelta(minutes=15))
+"""One transaction; 20,000 chunks with postings and vectors take a minute."""
+
+RECORD = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(seconds=20),
+    schedule_to_close_timeout=BUDGET,
+    retry_policy=RETRY,
+    # Cleanup must happen even in a cancelled workflow; it takes milliseconds, so nothing waits.
+    cancellation_type=ActivityCancellationType.ABANDON,
+)
+"""A row or two: longer than 20 s means that the worker died, and nobody waits for its heartbeat."""
+
+DECISION = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(seconds=20),
+    schedule_to_close_timeout=timedelta(minutes=2),
+    retry_policy=RETRY,
+)
+"""A person waits for the answer: better an error that can be repeated than minutes of silence."""
+
+ERASE = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=30),
+    schedule_to_close_timeout=timedelta(days=30),
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=_WAIT,
+)
+"""An erasure that was ordered is owed: it is retried for as long as the law gives (a month)."""
+
+INGESTION_END = timedelta(minutes=10)
+"""How long an erasure waits for ingestions that it stopped. Their activities end within seconds of
+a beat; afterwards they find the file in erasure and keep nothing."""
+
+TEXT_BATCH_PAGES = 16
+"""119 events for 500 pages, against 1,778 with an activity per page; a batch takes seconds, so
+that little is lost with a worker."""
+OCR_BATCH_PAGES = 8
+"""A dense page takes 2–5 s: a batch takes under a minute, and pages are kept one by one."""
+OCR_SPREAD = 4
+"""A short scan is cut in so many batches at least, so that it does not wait on a single core."""
+WINDOW = 8
+"""Batches of one document in flight: enough for a worker's slots, few enough that one document
+does not fill the queue, and that a pause takes hold soon."""
+CHILD_PAGES = 2_000
+"""Pages per child workflow: 2,000 pages are at most 250 OCR batches, some 1,500 events, well below
+the 4,096 at which Temporal suggests to continue as new."""
+
+MIN_PRIORITY, MAX_PRIORITY = 1, 5
+
+
+def priority(level: int, tenant: str) -> Priority:
+    """1 is served first; within a level tenants take turns."""
+    return Priority(priority_key=level, fairness_key=tenant)

@@ -1,0 +1,49 @@
+"""The child workflow that reads a page range of a long document."""
+
+from temporalio import workflow
+
+from muniment.contracts.page_ranges import read_ranges
+from muniment.contracts.read import (
+    PAUSE_SIGNAL,
+    READ_PAGES_WORKFLOW,
+    REPRIORITISE_SIGNAL,
+    RESUME_SIGNAL,
+    ReadPagesInput,
+    ReadPagesResult,
+)
+from workflows.batches import plan_batches
+from workflows.reading import Reading
+from workflows.steering import Steering
+
+
+@workflow.defn(name=READ_PAGES_WORKFLOW)
+class ReadPages:
+    """Keeps the parent's history short; the parent passes on pauses and priorities."""
+
+    @workflow.init
+    def __init__(self, request: ReadPagesInput) -> None:
+        self._steering = Steering(
+            request.priority, str(request.version.tenant_id), paused=request.paused
+        )
+
+    @workflow.run
+    async def run(self, request: ReadPagesInput) -> ReadPagesResult:
+        batches = plan_batches(
+            request.first_page,
+            request.last_page,
+            read_ranges(request.ocr_pages),
+            request.document_pages,
+        )
+        return await Reading(request.version, request.plan, self._steering).read(batches)
+
+    @workflow.signal(name=PAUSE_SIGNAL)
+    def pause(self) -> None:
+        self._steering.paused = True
+
+    @workflow.signal(name=RESUME_SIGNAL)
+    def resume(self) -> None:
+        self._steering.paused = False
+
+    @workflow.signal(name=REPRIORITISE_SIGNAL)
+    def reprioritise(self, level: int) -> None:
+        self._steering.level = level

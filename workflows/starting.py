@@ -1,0 +1,136 @@
+"""Starts workflows: the one way, for the API and for the reconciler.
+
+Starting is idempotent by the workflow's id. A second start while one runs attaches to it; once it
+has closed, the id is never used again, and the run that was is returned.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from temporalio.client import Client
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from muniment.contracts import queues
+from muniment.contracts.base import Contract, VersionReference
+from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
+from muniment.contracts.erase_file import EraseFileInput
+from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
+from muniment.contracts.ingest_file import IngestFileInput
+from muniment.contracts.jobs import JobKind
+from muniment.contracts.search_attributes import FILE, TENANT
+from muniment.errors import ConfigurationError, OrchestratorUnavailable
+from workflows.policies import priority
+
+START_TIMEOUT = timedelta(seconds=10)
+ERASURE_PRIORITY = 1
+
+
+class StartableJob(Protocol):
+    """The columns of a job's row that say how to start it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def tenant_id(self) -> UUID: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def file_id(self) -> UUID: ...
+    @property
+    def version_id(self) -> UUID | None: ...
+    @property
+    def workflow_id(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+
+
+async def start_job(client: Client, job: StartableJob) -> str:
+    """Starts what the committed job asks for; returns and raises as `start_ingestion` does."""
+    if job.kind == JobKind.ERASE_FILE:
+        erasure = EraseFileInput(tenant_id=job.tenant_id, file_id=job.file_id, job_id=job.id)
+        return await start_erasure(client, job.workflow_id, erasure)
+    if job.version_id is None:
+        raise ConfigurationError(f"The ingestion {job.id} names no version.")
+    version = VersionReference(
+        tenant_id=job.tenant_id,
+        file_id=job.file_id,
+        version_id=job.version_id,
+        job_id=job.id,
+    )
+    request = IngestFileInput(version=version, priority=job.priority)
+    return await start_ingestion(client, job.workflow_id, request)
+
+
+async def start_ingestion(client: Client, workflow_id: str, request: IngestFileInput) -> str:
+    """Starts `IngestFile`; the id of the run that has this workflow id, begun now or before.
+
+    Raises OrchestratorUnavailable when Temporal does not answer: the reconciler starts it later.
+    """
+    version = request.version
+    start = _Start(
+        workflow_id,
+        tenant=str(version.tenant_id),
+        file=str(version.file_id),
+        summary=f"Ingestion of version {version.version_id}",
+        level=request.priority,
+    )
+    return await start.carry_out(client, INGEST_FILE, request)
+
+
+async def start_erasure(client: Client, workflow_id: str, request: EraseFileInput) -> str:
+    """Starts `EraseFile`; returns and raises as `start_ingestion` does."""
+    start = _Start(
+        workflow_id,
+        tenant=str(request.tenant_id),
+        file=str(request.file_id),
+        summary=f"Erasure of file {request.file_id}",
+        level=ERASURE_PRIORITY,
+    )
+    return await start.carry_out(client, ERASE_FILE, request)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How a workflow is started: ids only, since none of it is encrypted but the summary."""
+
+    workflow_id: str
+    tenant: str
+    file: str
+    summary: str
+    level: int
+
+    async def carry_out(self, client: Client, workflow: str, request: Contract) -> str:
+        try:
+            handle = await client.start_workflow(
+                workflow,
+                request,
+                id=self.workflow_id,
+                task_queue=queues.WORKFLOWS,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(TENANT, self.tenant),
+                        SearchAttributePair(FILE, self.file),
+                    ]
+                ),
+                static_summary=self.summary,
+                priority=priority(self.level, self.tenant),
+                rpc_timeout=START_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError as error:
+            return error.run_id or ""
+        except RPCError as error:
+            raise OrchestratorUnavailable(
+                f"Temporal did not start a workflow ({error.status.name})."
+            ) from error
+        return handle.result_run_id or ""
