@@ -20,6 +20,7 @@ from db.bootstrap import bootstrap
 from db.migrate import migrate
 from db.models import new_id
 from db.session import Access, Database
+from deploy.embedded.temporal import DYNAMIC_CONFIGURATION
 from muniment.api_keys import ALL_SCOPES
 from muniment.contracts import search_attributes
 
@@ -165,8 +166,10 @@ def temporal_address() -> Iterator[str]:
         temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1",
         "--port", str(port), "--db-filename", str(folder / "temporal.db"),
         "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
-        "--dynamic-config-value", "matching.enableFairness=true", "--log-level", "error",
+        "--log-level", "error",
     ]  # fmt: skip
+    for name, value in DYNAMIC_CONFIGURATION.items():
+        command += ["--dynamic-config-value", f"{name}={value}"]
     for key in search_attributes.ALL:
         kind = "Int" if key is search_attributes.PAGE_COUNT else "Keyword"
         command += ["--search-attribute", f"{key.name}={kind}"]

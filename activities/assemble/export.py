@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from docling_core.types.doc.common.content_layer import ContentLayer
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.items.picture.picture import PictureItem
-from docling_core.types.doc.items.table.data import TableData
 from docling_core.types.doc.items.table.table import TableItem
+from docling_core.types.doc.items.table.table_data import TableData
 from docling_core.types.doc.items.text import ListItem, SectionHeaderItem, TextItem
 
 READ_LAYERS = {ContentLayer.BODY, ContentLayer.NOTES}

@@ -6,61 +6,23 @@ from statistics import mean
 
 import cv2
 import numpy
-from numpy.typing import NDArray
-from rapidocr import RapidOCR
-from rapidocr.ch_ppocr_cls import TextClsOutput
 from rapidocr.utils.output import RapidOCROutput
 
 from activities.read.geometry import Box, Turn
+from activities.read.levelled import Corners, levelled
 from activities.read.page_image import PageImage
-from activities.read.reading_order import reading_order
+from activities.read.reading_order import SCANNED_GUTTERS, reading_order
+from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, TALL, Recogniser
 from activities.sandbox.registry import warm
 from muniment.contracts.documents import Line, Page, PageSource
 
 ENGINE = "rapidocr"
-LOWEST_CONFIDENCE = 0.5
-TALL = 1.5
-"""RapidOCR turns a box that is this much taller than wide before it reads it."""
-UPSIDE_DOWN = "180"
-FEWEST_LINES_TO_JUDGE = 3
-
-Pixels = NDArray[numpy.uint8]
-
-
-class _Reader(RapidOCR):
-    """RapidOCR that remembers which lines it had to turn upside down."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            params={
-                "Global.log_level": "critical",
-                "Global.text_score": LOWEST_CONFIDENCE,
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            }
-        )
-        self.upside_down: list[bool] = []
-
-    def load(self) -> None:
-        """Builds the three models' sessions, which the library does at the first line it reads.
-
-        Reading a picture would do so too, at ten times the cost: the smallest is enlarged to the
-        detector's 736 pixels.
-        """
-        for load_model in (self._load_det_model, self._load_cls_model, self._load_rec_model):
-            load_model()
-
-    def cls_and_rotate(self, img: list[Pixels]) -> tuple[list[Pixels], TextClsOutput]:
-        """As the library does, noting each line's direction."""
-        images, classified = super().cls_and_rotate(img)
-        self.upside_down = [str(label) == UPSIDE_DOWN for label, _ in classified.cls_res or ()]
-        return images, classified
 
 
 @cache
-def _reader() -> _Reader:
+def _reader() -> Recogniser:
     cv2.setNumThreads(0)
-    return _Reader()
+    return Recogniser()
 
 
 @warm
@@ -98,16 +60,17 @@ def _read(image: PageImage) -> tuple[Turn, list[Line]]:
     found = reader(image.pixels)
     if not isinstance(found, RapidOCROutput) or found.boxes is None:
         return Turn.RIGHT, []
-    boxes = [_box(corners, image.scale) for corners in found.boxes]
+    lines = [_in_points(corners, image.scale) for corners in found.boxes]
+    boxes = [Box.around(list(corners)) for corners in lines]
     turn = _turn(boxes, reader.upside_down)
-    upright = [box.upright(turn, image.width, image.height) for box in boxes]
+    upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
     return turn, [
         Line(
             text=str((found.txts or ())[index]).strip(),
             bbox=boxes[index].clipped(image.width, image.height),
             confidence=round(float((found.scores or ())[index]), 4),
         )
-        for index in reading_order(upright)
+        for index in reading_order(upright, SCANNED_GUTTERS)
     ]
 
 
@@ -134,8 +97,9 @@ def _read_turned(image: PageImage, turn: Turn) -> list[Line]:
     ]
 
 
-def _box(corners: Sequence[Sequence[float]], scale: float) -> Box:
-    return Box.around([(float(x) / scale, float(y) / scale) for x, y in corners])
+def _in_points(corners: Sequence[Sequence[float]], scale: float) -> Corners:
+    first, second, third, fourth = ((float(x) / scale, float(y) / scale) for x, y in corners)
+    return first, second, third, fourth
 
 
 def _turn(boxes: Sequence[Box], upside_down: Sequence[bool]) -> Turn:

@@ -5,13 +5,26 @@ its rows. Boxes are upright ones (text runs to the right).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from activities.read.geometry import Box, shares_row
 
-COLUMN_GAP = 0.8
-"""Narrowest gutter between columns, in line heights."""
+
+@dataclass(frozen=True, slots=True)
+class Gutters:
+    """What may run between columns: `narrowest` in line heights, `drifts` in points to the right
+    for a point down, tried in this order."""
+
+    narrowest: float
+    drifts: tuple[float, ...] = (0.0,)
+
+
+PRINTED_GUTTERS = Gutters(0.8)
+SCANNED_GUTTERS = Gutters(0.5, (0.0, 0.005, -0.005, 0.01, -0.01, 0.02, -0.02))
+"""On a photograph margins run together towards one side. A detector joins what stands closer than
+this in one line."""
 PROSE_WIDTH = 7.0
 """Median width of a column's lines from which it counts as prose, in line heights."""
 FEWEST_LINES_OF_COLUMN = 3
@@ -22,12 +35,12 @@ MAXIMUM_DEPTH = 40
 Order = list[int]
 
 
-def reading_order(boxes: Sequence[Box]) -> Order:
+def reading_order(boxes: Sequence[Box], gutters: Gutters = PRINTED_GUTTERS) -> Order:
     """The indices of `boxes`, in reading order."""
     if not boxes:
         return []
     height = median(box.height for box in boxes) or 1.0
-    return _cut(boxes, list(range(len(boxes))), height, 0)
+    return _Cutter(boxes, height, gutters).cut(list(range(len(boxes))))
 
 
 def rows(boxes: Sequence[Box], indices: Sequence[int]) -> list[Order]:
@@ -43,46 +56,57 @@ def rows(boxes: Sequence[Box], indices: Sequence[int]) -> list[Order]:
     return grouped
 
 
-def _cut(boxes: Sequence[Box], indices: Order, height: float, depth: int) -> Order:
-    if len(indices) < 2 * FEWEST_LINES_OF_COLUMN or depth >= MAXIMUM_DEPTH:
-        return _by_rows(boxes, indices)
-    for parts in (_columns(boxes, indices, height), _bands(boxes, indices, height)):
-        if len(parts) > 1:
-            return [index for part in parts for index in _cut(boxes, part, height, depth + 1)]
-    return _by_rows(boxes, indices)
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Cuts a page's boxes; `height` is that of a line."""
 
+    boxes: Sequence[Box]
+    height: float
+    gutters: Gutters
 
-def _by_rows(boxes: Sequence[Box], indices: Order) -> Order:
-    return [index for row in rows(boxes, indices) for index in row]
+    def cut(self, indices: Order, depth: int = 0) -> Order:
+        if len(indices) >= 2 * FEWEST_LINES_OF_COLUMN and depth < MAXIMUM_DEPTH:
+            for parts in (self._columns(indices), self._bands(indices)):
+                if len(parts) > 1:
+                    return [index for part in parts for index in self.cut(part, depth + 1)]
+        return [index for row in rows(self.boxes, indices) for index in row]
 
+    def _columns(self, indices: Order) -> list[Order]:
+        """Parts from left to right; one part when nothing can be cut."""
+        for drift in self.gutters.drifts:
+            parts = self._between_gutters(indices, drift)
+            if len(parts) > 1 and all(self._is_prose(part) for part in parts):
+                return parts
+        return [indices]
 
-def _columns(boxes: Sequence[Box], indices: Order, height: float) -> list[Order]:
-    """Parts from left to right; one part when nothing can be cut."""
-    in_order = sorted(indices, key=lambda i: boxes[i].left)
-    parts: list[Order] = [[in_order[0]]]
-    reach = boxes[in_order[0]].right
-    for index in in_order[1:]:
-        if boxes[index].left - reach >= COLUMN_GAP * height:
-            parts.append([])
-        parts[-1].append(index)
-        reach = max(reach, boxes[index].right)
-    return parts if all(_is_prose(boxes, part, height) for part in parts) else [indices]
+    def _between_gutters(self, indices: Order, drift: float) -> list[Order]:
+        spans = sorted(
+            (box.left - drift * box.middle, box.right - drift * box.middle, index)
+            for index, box in ((index, self.boxes[index]) for index in indices)
+        )
+        parts: list[Order] = [[]]
+        reach = spans[0][1]
+        for left, right, index in spans:
+            if left - reach >= self.gutters.narrowest * self.height:
+                parts.append([])
+            parts[-1].append(index)
+            reach = max(reach, right)
+        return parts
 
+    def _is_prose(self, part: Order) -> bool:
+        if len(part) < FEWEST_LINES_OF_COLUMN:
+            return False
+        return median(self.boxes[index].width for index in part) >= PROSE_WIDTH * self.height
 
-def _is_prose(boxes: Sequence[Box], part: Order, height: float) -> bool:
-    if len(part) < FEWEST_LINES_OF_COLUMN:
-        return False
-    return median(boxes[index].width for index in part) >= PROSE_WIDTH * height
-
-
-def _bands(boxes: Sequence[Box], indices: Order, height: float) -> list[Order]:
-    """Two parts, above and below the widest gap that runs across; one part when there is none."""
-    in_order = sorted(indices, key=lambda i: boxes[i].top)
-    reach = boxes[in_order[0]].bottom
-    best_gap, best_cut = BLOCK_GAP * height, 0
-    for position, (_, index) in enumerate(pairwise(in_order), start=1):
-        gap = boxes[index].top - reach
-        if gap >= best_gap:
-            best_gap, best_cut = gap, position
-        reach = max(reach, boxes[index].bottom)
-    return [in_order[:best_cut], in_order[best_cut:]] if best_cut else [indices]
+    def _bands(self, indices: Order) -> list[Order]:
+        """Two parts, above and below the widest gap that runs across; one part when there is
+        none."""
+        in_order = sorted(indices, key=lambda i: self.boxes[i].top)
+        reach = self.boxes[in_order[0]].bottom
+        best_gap, best_cut = BLOCK_GAP * self.height, 0
+        for position, (_, index) in enumerate(pairwise(in_order), start=1):
+            gap = self.boxes[index].top - reach
+            if gap >= best_gap:
+                best_gap, best_cut = gap, position
+            reach = max(reach, self.boxes[index].bottom)
+        return [in_order[:best_cut], in_order[best_cut:]] if best_cut else [indices]

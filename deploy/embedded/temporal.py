@@ -31,6 +31,15 @@ from muniment.errors import DependencyUnavailable
 NAMESPACE = "default"
 OLDEST_SERVER = (1, 29)
 """Fairness between tenants needs this server."""
+DYNAMIC_CONFIGURATION = {
+    # Priorities and fairness between tenants do nothing without it.
+    "matching.enableFairness": "true",
+    # A shard looks for new tasks at most 20 times a second by default. With one job running, every
+    # activity then waits 45 ms to be handed out: 0.80 s instead of 0.16 s for ten empty activities.
+    "history.transferProcessorMaxPollRPS": "1000",
+    "history.timerProcessorMaxPollRPS": "1000",
+}
+"""What the development server runs with; deploy/compose/temporal-dynamic-config.yaml says the same."""
 _REPOSITORY = Path(__file__).parents[2]
 _CALL_TIMEOUT = timedelta(seconds=5)
 
@@ -100,7 +109,11 @@ class TemporalServer:
             *("--http-port", str(self.places.temporal_http)),
             *("--metrics-port", str(self.places.temporal_metrics)),
             # Implies the matcher that knows priorities, too.
-            *("--dynamic-config-value", "matching.enableFairness=true"),
+            *(
+                argument
+                for name, value in DYNAMIC_CONFIGURATION.items()
+                for argument in ("--dynamic-config-value", f"{name}={value}")
+            ),
             *(part for value in attributes for part in ("--search-attribute", value)),
             *("--log-format", "json", "--log-level", "warn", "--disable-config-file"),
             *(("--ui-codec-endpoint", self.codec_url) if self.codec_url else ()),

@@ -8,7 +8,13 @@ from pathlib import Path
 import docx
 import openpyxl
 import pptx
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from PIL import Image, ImageDraw, ImageFont
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.util import Inches
 from pydantic import BaseModel
 
 from activities.inspect.calls import InspectRequest
@@ -74,11 +80,49 @@ def word_document() -> bytes:
     return out.getvalue()
 
 
+_FOOTNOTES = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<w:footnotes xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">
+<w:footnote w:type="separator" w:id="-1"><w:p><w:r><w:separator/></w:r></w:p></w:footnote>
+<w:footnote w:id="1"><w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:footnote>
+</w:footnotes>"""
+
+
+def word_document_with_footnote(text: str) -> bytes:
+    document = docx.Document()
+    document.add_paragraph("The charter was sealed.")
+    part = Part(
+        PackURI("/word/footnotes.xml"),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml",
+        _FOOTNOTES.format(text=text).encode(),
+        document.part.package,
+    )
+    document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
 def presentation(slides: int) -> bytes:
     deck = pptx.Presentation()
     for number in range(1, slides + 1):
         slide = deck.slides.add_slide(deck.slide_layouts[0])
         slide.shapes.title.text = f"Slide number {number}"
+    out = io.BytesIO()
+    deck.save(out)
+    return out.getvalue()
+
+
+def presentation_of_chart() -> bytes:
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[5])
+    slide.shapes.title.text = "Deeds by year"
+    data = CategoryChartData()
+    data.categories = ["1215", "1216"]
+    data.add_series("Sealed", (7, 9))
+    data.add_series("Lost", (2, 4))
+    slide.shapes.add_chart(
+        XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(2), Inches(6), Inches(4), data
+    )
     out = io.BytesIO()
     deck.save(out)
     return out.getvalue()

@@ -17,7 +17,9 @@ from tests.activities.made_documents import (
     pdf,
     picture,
     presentation,
+    presentation_of_chart,
     word_document,
+    word_document_with_footnote,
     workbook,
 )
 
@@ -137,8 +139,24 @@ def test_slides_and_sheets_are_pages() -> None:
     assert [page.text for page in slides] == ["Slide number 1", "Slide number 2"]
     assert (slides[0].width, slides[0].height) == (720, 540)
     sheets = read(workbook(), "a.xlsx")
-    assert sheets[0].text == "Deed\tYear\nCharter\t1215"
-    assert sheets[1].text == "only here"
+    assert sheets[0].text == "First\nDeed\tYear\nCharter\t1215"
+    assert sheets[1].text == "Second\nonly here"
+
+
+def test_a_charts_numbers_are_read() -> None:
+    (slide,) = read(presentation_of_chart(), "a.pptx")
+    assert slide.text.splitlines() == [
+        "Deeds by year",
+        "\tSealed\tLost",
+        "1215\t7\t2",
+        "1216\t9\t4",
+    ]
+
+
+def test_footnotes_of_a_word_document_are_read() -> None:
+    (page,) = read(word_document_with_footnote("Sealed in wax."), "a.docx")
+    assert page.text.splitlines()[0] == "The charter was sealed."
+    assert page.text.splitlines()[-1] == "Sealed in wax."
 
 
 def test_a_word_document_is_one_page_without_a_size() -> None:
