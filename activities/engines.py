@@ -53,6 +53,7 @@ WALL_PER_CPU_SECOND = 4
 
 READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
 """Families whose pages are read one by one; the others are converted whole."""
+SILENT = "The engine said nothing about this page."
 MAXIMUM_SET_APART = 3
 """An engine that dies of more pages of one batch is not the pages' victim: the call fails."""
 
@@ -165,6 +166,9 @@ class DocumentEngines:
         while missing := reading.missing(pages, without=set_apart):
             try:
                 await attempt(missing)
+                # An engine that ended well and was silent about pages: trying again for ever would
+                # not make it speak. They are read alone, and fail if they stay unread.
+                set_apart += reading.missing(missing)
             except EngineError:
                 set_apart.append(reading.missing(missing)[0])
                 if len(set_apart) > MAXIMUM_SET_APART:
@@ -174,4 +178,6 @@ class DocumentEngines:
                 await attempt([number])
             except EngineError as error:
                 reading.fail(number, error.detail)
+        for number in reading.missing(pages):
+            reading.fail(number, SILENT)
         return reading.result()

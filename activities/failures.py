@@ -59,6 +59,12 @@ def application_error(error: Exception, attempt: int) -> ApplicationError:
     )
 
 
+def owed(error: MunimentError) -> ApplicationError:
+    """The error of work that must be done in the end: it is tried again even where only an operator
+    can mend the cause, until the workflow's own budget ends."""
+    return ApplicationError(error.detail, problem_of(error), type=error.problem)
+
+
 def _category(error: MunimentError) -> ApplicationErrorCategory:
     """A damaged document is no fault of the system: benign failures raise no alarms."""
     if error.status < 500:

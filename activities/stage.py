@@ -28,7 +28,7 @@ from activities.failures import application_error, is_final, paused
 from activities.heartbeats import Heartbeats, heartbeats
 from db.models import now
 from db.queries.events import NewEvent, append_events
-from db.queries.file_states import NOT_READY, settle_file
+from db.queries.file_states import STARTABLE, settle_file
 from db.queries.jobs import JobRow, lock_job, write_job
 from db.queries.stages import (
     UNTOUCHED_STATES,
@@ -166,7 +166,7 @@ class StageRunner:
         job = job.with_stage(progress)
         if job.state is JobState.QUEUED:
             job = replace(job, state=JobState.RUNNING)
-            await settle_file(session, job.file_id, FileState.PROCESSING, among=NOT_READY)
+            await settle_file(session, job.file_id, FileState.PROCESSING, among=STARTABLE)
             events.append(job.event(JobEventKind.STATE))
         events.append(stage_event(progress))
         await write_job(session, job, events, activity.info().workflow_run_id)

@@ -1,20 +1,25 @@
-"""Bounds what a request may send, except where bytes are streamed to the store."""
+"""Bounds what a request may send and how long it may pause; uploads bound their length themselves."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
-from muniment.errors import ContentTooLarge, InvalidRequest
+from muniment.errors import ContentTooLarge, InvalidRequest, RequestTooSlow
 
 MAX_BODY_BYTES = 1024 * 1024
+PAUSE_SECONDS = 60.0
+"""Longest wait for the next bytes of a body: whoever stops sending gives its place to others."""
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body above the limit, announced or not; 400 for a NUL in the
-    address, which no text in PostgreSQL can hold."""
+    """ASGI middleware: 413 for a body above the limit, announced or not; 408 for one that stops
+    arriving; 400 for a NUL in the address, which no text in PostgreSQL can hold."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._app = app
+        self._pause_seconds = pause_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -23,6 +28,7 @@ class BodyLimit:
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
             await problem_response(InvalidRequest("the address holds a NUL"))(scope, receive, send)
             return
+        receive = _impatient(receive, self._pause_seconds)
         if _is_upload(scope):
             await self._app(scope, receive, send)
             return
@@ -53,6 +59,25 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return receive_limited
+
+
+def _impatient(receive: Receive, pause_seconds: float) -> Receive:
+    """Waits that long for each part of the body, and any time for the end of the connection."""
+    body_is_whole = False
+
+    async def receive_in_time() -> Message:
+        nonlocal body_is_whole
+        if body_is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(pause_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise RequestTooSlow(f"nothing of the body came for {pause_seconds:g} s") from None
+        body_is_whole = not message.get("more_body", False)
+        return message
+
+    return receive_in_time
 
 
 def _too_large() -> ContentTooLarge:

@@ -9,6 +9,7 @@ _TITLES = {
     401: "No valid API key",
     403: "The key lacks the scope",
     404: "Absent, or not the caller's to see",
+    408: "The request stopped arriving",
     409: "The present state forbids it",
     410: "No longer kept",
     412: "It changed since it was read",

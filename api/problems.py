@@ -21,6 +21,7 @@ from muniment.errors import (
     MethodNotAllowed,
     MunimentError,
     NotFound,
+    RequestTooSlow,
     TooManyRequests,
     Unauthenticated,
     Unprocessable,
@@ -108,6 +109,9 @@ def _headers(error: MunimentError) -> dict[str, str]:
         headers["WWW-Authenticate"] = 'Bearer realm="muniment"'
     if isinstance(error, TooManyRequests | DependencyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, RequestTooSlow):
+        # The rest of the request may still come, and must not be taken for another one.
+        headers["Connection"] = "close"
     return headers
 
 

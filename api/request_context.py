@@ -68,7 +68,7 @@ class RequestContext:
 
 
 class _Answer:
-    """Adds the request id to the response's headers and remembers its status."""
+    """Completes the response's headers and remembers its status."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -80,7 +80,11 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._begun = True
             self.status = message["status"]
-            MutableHeaders(raw=message["headers"])[REQUEST_ID_HEADER] = self._request_id
+            headers = MutableHeaders(raw=message["headers"])
+            headers[REQUEST_ID_HEADER] = self._request_id
+            # What is answered is one caller's, and of the type that is named, unless a route differs.
+            headers.setdefault("Cache-Control", "no-store")
+            headers.setdefault("X-Content-Type-Options", "nosniff")
         await self._send(message)
 
     async def fail(self, scope: Scope, receive: Receive, error: MunimentError) -> None:

@@ -9,6 +9,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
+from api.protocol import BoundedProtocol
+
 SHUTDOWN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
@@ -20,7 +22,7 @@ def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

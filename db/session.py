@@ -46,6 +46,11 @@ class Database:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 5,
+                # A server that vanished without a word is noticed by the statements that wait.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 30_000,
                 "options": f"-c statement_timeout={milliseconds}"
                 " -c idle_in_transaction_session_timeout=60000",
             },

@@ -7,6 +7,7 @@
     │   ├── Forbidden                 403  the key lacks a scope or the principal a right
     │   ├── NotFound                  404  absent, or another tenant's: the two look the same
     │   ├── MethodNotAllowed          405
+    │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
@@ -14,7 +15,8 @@
     │   ├── UnsupportedMediaType      415  the body's type or coding is not taken here
     │   ├── RangeNotSatisfiable       416
     │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
-    │   └── TooManyRequests           429
+    │   ├── TooManyRequests           429
+    │   └── RequestHeadTooLarge       431
     ├── DocumentError                 the file itself is at fault: a retry with the same bytes cannot help
     │   ├── EmptyFile
     │   ├── UnknownFormat             no engine reads this type
@@ -127,6 +129,14 @@ class MethodNotAllowed(RequestError):
     default_remedy = "Use a method that the Allow header names."
 
 
+class RequestTooSlow(RequestError):
+    problem = "request-too-slow"
+    title = "The request did not arrive in time"
+    status = 408
+    retryable = True
+    default_remedy = "Send the request again, without long pauses."
+
+
 class Conflict(RequestError):
     problem = "conflict"
     title = "The present state forbids it"
@@ -177,6 +187,13 @@ class TooManyRequests(RequestError):
     status = 429
     retryable = True
     default_remedy = "Wait as long as Retry-After says."
+
+
+class RequestHeadTooLarge(RequestError):
+    problem = "request-head-too-large"
+    title = "The request's address and headers are too long"
+    status = 431
+    default_remedy = "Shorten the address or the headers; send what is long in the body."
 
 
 # ── the document ────────────────────────────────────────────────────────────────────────────────

@@ -123,6 +123,13 @@ class WorkerSettings(_Group):
     reconcile_seconds: Annotated[
         float, Field(description="How often committed but unstarted jobs are looked for.")
     ] = 5.0
+    sweep_hours: Annotated[
+        float, Field(description="How often stored content that no row names is looked for.", gt=0)
+    ] = 24.0
+    sweep_min_age_hours: Annotated[
+        float,
+        Field(description="Younger content is left alone: longer than any upload takes.", ge=1),
+    ] = 24.0
 
 
 class ScanSettings(_Group):

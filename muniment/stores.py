@@ -2,9 +2,9 @@
 
     keys root/tenants.json     the key file (or another key management later)
     keys root/payload.key      the keys of Temporal's payloads
-    keys root/keys/…           wrapped data keys, one per blob
+    keys root/wrapped/…        wrapped data keys, one per blob
     keys root/erasures.jsonl   the erasure ledger
-    objects root/objects/…     ciphertexts; or the S3 bucket
+    objects root/…             ciphertexts; or objects/… in the S3 bucket
 
 For composition roots: everything else is given what is opened here.
 """
@@ -28,6 +28,8 @@ from muniment.settings import ObjectSettings, Settings
 
 KEY_FILE = "tenants.json"
 PAYLOAD_KEY_FILE = "payload.key"
+WRAPPED_KEYS = "wrapped"
+S3_PREFIX = "objects/"
 DEFAULT_REGION = "us-east-1"
 """What S3 stores without regions answer to."""
 ERASURE_LEDGER = "erasures.jsonl"
@@ -46,7 +48,9 @@ def open_stores(settings: Settings) -> Stores:
     """ConfigurationError when the settings cannot work; nothing is connected to yet."""
     root = settings.keys.root
     keys = KeyFile(root / KEY_FILE)
-    blobs = BlobStore(_object_store(settings.objects), keys, FilesystemObjectStore(root))
+    blobs = BlobStore(
+        _object_store(settings.objects), keys, FilesystemObjectStore(root / WRAPPED_KEYS)
+    )
     return Stores(keys, blobs, root / ERASURE_LEDGER)
 
 
@@ -69,4 +73,4 @@ def _object_store(settings: ObjectSettings) -> ObjectStore:
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
     )
-    return S3ObjectStore(client, settings.bucket)
+    return S3ObjectStore(client, settings.bucket, S3_PREFIX)

@@ -96,14 +96,13 @@ class Parts:
         return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
 
     async def start(self) -> None:
-        """Starts and warms what the queues need, so that the first document does not wait."""
+        """Starts what the queues need. The sandbox goes on loading its engines while the worker
+        polls; an activity that comes before it is done waits for it."""
         if self._needs_sandbox:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
         if self._needs_embedder:
             await asyncio.to_thread(self.embedder.load)
-        if self._needs_sandbox:
-            await self.sandbox.ready()
 
     @cached_property
     def runner(self) -> StageRunner:

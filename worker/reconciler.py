@@ -4,6 +4,7 @@ Temporal was away."""
 import asyncio
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from temporalio.client import Client
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 MIN_AGE = timedelta(seconds=4)
 """Younger jobs are still being started by the request that committed them. With a round every five
 seconds none waits longer than ten."""
+MAX_FAILURES = 3
+"""After so many a round ends: then it is Temporal that is away, and each attempt waits for it."""
 
 
 class Reconciler:
@@ -34,6 +37,7 @@ class Reconciler:
         self._client = client
         self._interval_seconds = interval_seconds
         self._min_age = min_age
+        self._failed = set[UUID]()
 
     async def run(self) -> None:
         """Rounds until cancelled; a round that fails is logged and the next one tries again."""
@@ -45,18 +49,31 @@ class Reconciler:
             await asyncio.sleep(self._interval_seconds)
 
     async def round(self) -> int:
-        """Starts what is there to start, up to a hundred jobs; says how many."""
+        """Starts what is there to start, up to a hundred jobs; says how many it started."""
         async with self._database.across_tenants() as session:
             jobs = await unstarted_jobs(session, self._min_age)
+        # Those that failed the last time come last: one that cannot be started holds up no other.
+        jobs.sort(key=lambda job: job.job_id in self._failed)
+        failed = set[UUID]()
+        started = 0
         for job in jobs:
-            await self._start(job)
-        return len(jobs)
+            try:
+                await self._start(job)
+                started += 1
+            except MunimentError as error:
+                failed.add(job.job_id)
+                ids = {"job_id": str(job.job_id), "reason": error.problem}
+                logger.warning("a job left behind was not started", extra=ids)
+            if len(failed) >= MAX_FAILURES:
+                break
+        self._failed = (self._failed & {job.job_id for job in jobs}) | failed
+        return started
 
     async def _start(self, unstarted: UnstartedJob) -> None:
         access = Access(unstarted.tenant_id)
         async with self._database.transaction(access) as session:
             job = await get_job(session, unstarted.job_id)
-        if job is None or job.started_at is not None:
+        if job is None or job.started_at is not None or job.finished_at is not None:
             return
         ids = {"request_id": job.request_id} if job.request_id else {}
         with context.bound(**ids):

@@ -4,20 +4,22 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Literal
 
 from temporalio.client import Client, Interceptor
 from temporalio.worker import Worker
 
 from db.session import Database
-from muniment.settings import Settings
-from muniment.stores import open_data_converter, open_stores
+from muniment.settings import Settings, WorkerSettings
+from muniment.stores import Stores, open_data_converter, open_stores
 from worker.connecting import await_database, connect_temporal
 from worker.parts import Parts
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
+from worker.sweep import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +36,17 @@ async def run_worker(
             statement_timeout_seconds=settings.database.statement_timeout_seconds,
         )
         resources.push_async_callback(database.close)
-        parts = Parts(settings, database, open_stores(settings), resources)
+        stores = open_stores(settings)
+        parts = Parts(settings, database, stores, resources)
         served = services(queue_names, parts, settings.worker, os.cpu_count() or 1)
         starting = asyncio.ensure_future(_start(settings, database, parts, interceptors))
         client = await _unless_stopped(starting, stopping)
         if client is None:
             return
         workers = [build_worker(client, service, settings.worker) for service in served]
-        reconciler = Reconciler(database, client, settings.worker.reconcile_seconds)
         runs_workflows = any(service.workflows for service in served)
-        await _serve(workers, reconciler if runs_workflows else None, stopping)
+        keeping = _housekeeping(settings.worker, database, stores, client) if runs_workflows else ()
+        await _serve(workers, keeping, stopping)
 
 
 async def _start(
@@ -74,25 +77,40 @@ async def _unless_stopped(
     return None
 
 
+def _housekeeping(
+    settings: WorkerSettings, database: Database, stores: Stores, client: Client
+) -> tuple[Coroutine[None, None, None], ...]:
+    """What goes on beside the polling, for as long as it does."""
+    sweep = Sweep(
+        database,
+        stores.blobs,
+        interval=timedelta(hours=settings.sweep_hours),
+        min_age=timedelta(hours=settings.sweep_min_age_hours),
+    )
+    return Reconciler(database, client, settings.reconcile_seconds).run(), sweep.run()
+
+
 async def _serve(
-    workers: Sequence[Worker], reconciler: Reconciler | None, stopping: asyncio.Event
+    workers: Sequence[Worker],
+    housekeeping: Sequence[Coroutine[None, None, None]],
+    stopping: asyncio.Event,
 ) -> None:
     """Polls until told to stop, or until a worker fails for good: then all end."""
     polling = [asyncio.create_task(worker.run()) for worker in workers]
-    reconciling = asyncio.create_task(reconciler.run()) if reconciler else None
+    keeping = [asyncio.create_task(work) for work in housekeeping]
     stop = asyncio.create_task(stopping.wait())
     logger.info("polling", extra={"queues": [worker.task_queue for worker in workers]})
-    watched = {stop, *polling, *([reconciling] if reconciling else [])}
+    watched = {stop, *polling, *keeping}
     await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
     logger.info("stopping")
     stop.cancel()
-    if reconciling is not None:
-        reconciling.cancel()
+    for work in keeping:
+        work.cancel()
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     await asyncio.gather(*polling)
-    if reconciling is not None:
+    for work in keeping:
         with suppress(asyncio.CancelledError):
-            await reconciling
+            await work
 
 
 def _stop_on_signals() -> asyncio.Event:

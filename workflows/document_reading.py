@@ -1,8 +1,10 @@
 """The stage `read` of a whole document: here, or by child workflows where it is long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 from muniment.contracts.base import VersionReference
@@ -18,6 +20,15 @@ from workflows.steering import Steering
 
 READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
 """Families whose pages can be read apart; the others' own formats are read whole."""
+
+
+@contextmanager
+def _unless_over() -> Iterator[None]:
+    """A child that has ended a moment ago takes no signal, and needs none."""
+    try:
+        yield
+    except FailureError:
+        workflow.logger.info("the pages were read already")
 
 
 class DocumentReading:
@@ -45,15 +56,18 @@ class DocumentReading:
 
     async def pause(self) -> None:
         if self._child is not None:
-            await self._child.signal(ReadPages.pause)
+            with _unless_over():
+                await self._child.signal(ReadPages.pause)
 
     async def resume(self) -> None:
         if self._child is not None:
-            await self._child.signal(ReadPages.resume)
+            with _unless_over():
+                await self._child.signal(ReadPages.resume)
 
     async def reprioritise(self, level: int) -> None:
         if self._child is not None:
-            await self._child.signal(ReadPages.reprioritise, level)
+            with _unless_over():
+                await self._child.signal(ReadPages.reprioritise, level)
 
     def _batches(self) -> list[Batch]:
         last = self._plan.page_count
@@ -67,9 +81,13 @@ class DocumentReading:
         total = ReadPagesResult()
         for first in range(1, self._plan.page_count + 1, CHILD_PAGES):
             await self._steering.unpaused()
+            level = self._steering.level
             self._child = await self._start_child(first)
+            # What was said while it started did not reach it.
             if self._steering.paused:
                 await self.pause()
+            if self._steering.level != level:
+                await self.reprioritise(self._steering.level)
             part = await self._child
             self._child = None
             total = ReadPagesResult(

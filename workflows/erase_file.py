@@ -13,6 +13,7 @@ from muniment.contracts.erase_file import (
     ErasureStep,
 )
 from muniment.contracts.search_attributes import OUTCOME
+from workflows.endings import to_the_end
 from workflows.policies import ERASE, INGESTION_END
 
 RUNNING_POLL_SECONDS = 2
@@ -20,10 +21,13 @@ RUNNING_POLL_SECONDS = 2
 
 @workflow.defn(name=WORKFLOW)
 class EraseFile:
-    """Takes no messages: an erasure that was ordered is carried out."""
+    """Takes no messages, a cancellation included: an erasure that was ordered is carried out."""
 
     @workflow.run
     async def run(self, request: EraseFileInput) -> EraseFileResult:
+        return await to_the_end(self._erase(request))
+
+    async def _erase(self, request: EraseFileInput) -> EraseFileResult:
         plan = await self._plan(request)
         await self._stop_ingestions(request, plan)
         for store in plan.stores:

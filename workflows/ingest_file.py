@@ -42,6 +42,7 @@ from muniment.contracts.search_attributes import MEDIA_TYPE, OUTCOME, PAGE_COUNT
 from muniment.errors import Conflict, ContentWithheld, DamagedDocument
 from workflows import policies
 from workflows.document_reading import DocumentReading
+from workflows.endings import to_the_end
 from workflows.failures import failure, problem, problem_of
 from workflows.steering import Steering
 from workflows.tracking import Tracker
@@ -78,7 +79,7 @@ class IngestFile:
                 raise
             # Nobody cancelled the workflow: it stopped of itself, and has nothing to fail with.
             result = self._result(JobState.CANCELLED, self._tracker.pages.total, 0)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await to_the_end(self._handlers_finished())
         return result
 
     async def _ingest(self) -> IngestFileResult:
@@ -267,16 +268,21 @@ class IngestFile:
         operators look."""
         known = problem_of(error)
         self._tracker.fail(known)
-        await asyncio.shield(self._record())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await to_the_end(self._record_end())
         return failure(known)
 
     async def _end_cancelled(self) -> bool:
         """Records the cancellation; whether it came from an erasure and not from Temporal."""
         self._tracker.state = JobState.CANCELLED
-        await asyncio.shield(self._record())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await to_the_end(self._record_end())
         return self._is_erased
+
+    async def _record_end(self) -> None:
+        await self._record()
+        await self._handlers_finished()
+
+    async def _handlers_finished(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _result(self, state: JobState, page_count: int, chunk_count: int) -> IngestFileResult:
         return IngestFileResult(
@@ -401,14 +407,17 @@ class IngestFile:
             )
             if decision.verdict is not verdict:
                 raise failure(problem(Conflict("The decision that was recorded says otherwise.")))
-            if self._verdict is None:
-                self._verdict = verdict
+            # Another one may have come first while this one was looked up.
+            self._refuse_decision(verdict)
+            self._verdict = verdict
         return self.progress()
 
     def _refuse_decision(self, verdict: Verdict) -> None:
         """The same decision again is fine; another one after it is not."""
-        if self._verdict is not verdict:
+        if self._verdict is None:
             self._refuse_unless(JobState.WAITING, wish=_PARTICIPLES[verdict])
+        elif self._verdict is not verdict:
+            raise failure(problem(Conflict(f"The file was {_PARTICIPLES[self._verdict]} already.")))
 
     def _refuse_unless(self, *states: JobState, wish: str) -> None:
         if self._tracker.state not in states:

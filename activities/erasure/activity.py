@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES, store_named
-from activities.failures import application_error
+from activities.failures import owed
 from activities.heartbeats import heartbeats
 from db.audit import Act, record
 from db.models import now
@@ -38,10 +38,11 @@ class Erasure(ErasureActivities):
     @activity.defn(name="plan_erasure")
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
         async with self._attempt(request) as session:
-            await erasure.begin_erasure(session, request)
-            await erasure.cancel_unstarted(session, request.file_id)
-            running = await erasure.running_ingestions(session, request.file_id)
+            # Jobs first, then the file: everyone locks in this order.
+            await _end_ingestions(session, request, unstarted_only=True)
             await _write_state(session, request, JobState.RUNNING)
+            await erasure.begin_erasure(session, request)
+            running = await erasure.running_ingestions(session, request.file_id)
         return ErasurePlan(
             stores=tuple(store.name for store in STORES), running_workflow_ids=running
         )
@@ -52,6 +53,9 @@ class Erasure(ErasureActivities):
             store = store_named(step.store)
             if store is None:
                 raise ConfigurationError(f"No store is called {step.store}.")
+            # One that did not end in its time may still be at work somewhere. Its job is over
+            # here, and so whatever it would keep is refused: nothing comes back behind the erasure.
+            await _end_ingestions(session, step.request)
             await store.erase(session, step.request.file_id)
 
     @activity.defn(name="destroy_unreferenced_keys")
@@ -89,7 +93,7 @@ class Erasure(ErasureActivities):
                 for blob_id in blob_ids:
                     await self._blobs.destroy(request.tenant_id, blob_id)
         except MunimentError as error:
-            raise application_error(error, activity.info().attempt) from error
+            raise owed(error) from error
 
     @asynccontextmanager
     async def _attempt(self, request: EraseFileInput) -> AsyncIterator[AsyncSession]:
@@ -101,7 +105,21 @@ class Erasure(ErasureActivities):
             ):
                 yield session
         except MunimentError as error:
-            raise application_error(error, activity.info().attempt) from error
+            raise owed(error) from error
+
+
+async def _end_ingestions(
+    session: AsyncSession, request: EraseFileInput, *, unstarted_only: bool = False
+) -> None:
+    """Ends the file's ingestions, or those that Temporal never took."""
+    for job_id in await erasure.open_ingestions(
+        session, request.file_id, unstarted_only=unstarted_only
+    ):
+        job = await lock_job(session, job_id)
+        if job is not None and job.finished_at is None:
+            ended = replace(job, state=JobState.CANCELLED, finished_at=now())
+            events = [ended.event(JobEventKind.STATE), ended.event(JobEventKind.END)]
+            await write_job(session, ended, events)
 
 
 async def _write_state(session: AsyncSession, request: EraseFileInput, state: JobState) -> None:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from db.models import now
 from muniment.errors import KeyManagementUnavailable
+from muniment.sealing.locked_file import sync_folder
 
 
 class ErasureLedger:
@@ -50,10 +51,15 @@ class ErasureLedger:
             ) from error
 
     def _append(self, lines: bytes) -> None:
+        is_new = not self._path.exists()
         descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, lines)
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if is_new:
+            sync_folder(self._path.parent)

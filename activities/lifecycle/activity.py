@@ -10,7 +10,7 @@ from activities.stage import StageRunner, stage_event
 from db.models import Activity, now
 from db.queries.decisions import find_decision
 from db.queries.events import NewEvent
-from db.queries.file_states import IN_PROGRESS, NOT_READY, settle_file
+from db.queries.file_states import IN_PROGRESS, NOT_READY, WITHHELD, settle_file
 from db.queries.jobs import JobRow, lock_job, write_job
 from db.session import Access, Database
 from muniment.contracts.base import StageOutcome, VersionReference
@@ -114,12 +114,14 @@ async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress
     """What the job's state means for its file; one that is ready stays ready."""
     if progress.state is JobState.WAITING:
         await settle_file(session, job.file_id, FileState.QUARANTINED, among=NOT_READY)
-    elif progress.state is JobState.RUNNING:
-        among = (FileState.QUARANTINED,)
-        await settle_file(session, job.file_id, FileState.PROCESSING, among=among)
+    elif job.state is JobState.WAITING and not progress.state.is_terminal:
+        # Nothing but a release ends the waiting and not the job.
+        await settle_file(session, job.file_id, FileState.PROCESSING, among=WITHHELD)
     elif progress.state is JobState.CANCELLED:
         await settle_file(session, job.file_id, FileState.CANCELLED, among=IN_PROGRESS)
     elif progress.state is JobState.FAILED:
-        rejected = progress.error is not None and progress.error.type == _REJECTED
-        state = FileState.REJECTED if rejected else FileState.FAILED
-        await settle_file(session, job.file_id, state, among=IN_PROGRESS)
+        if progress.error is not None and progress.error.type == _REJECTED:
+            among = (*IN_PROGRESS, *WITHHELD)
+            await settle_file(session, job.file_id, FileState.REJECTED, among=among)
+        else:
+            await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)

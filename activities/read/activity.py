@@ -23,7 +23,7 @@ from muniment.contracts.read import (
     ReadBatchResult,
     ReadHeartbeat,
 )
-from muniment.errors import EngineError
+from muniment.errors import EngineError, KeyDestroyed
 
 ENGINES = {PageSource.TEXT: "read_text", PageSource.OCR: "read_ocr"}
 
@@ -123,11 +123,16 @@ class Read(ReadActivities):
         return await self._keep(batch, record, read)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:
+        """Pages that were read before. One that another file's erasure has taken away since it was
+        found is read anew."""
         tenant_id = batch.request.version.tenant_id
-        return {
-            page: await self._runner.artifacts.load(tenant_id, result.blob_id, Page)
-            for page, result in batch.known_pages().items()
-        }
+        known = {}
+        for page, result in batch.known_pages().items():
+            try:
+                known[page] = await self._runner.artifacts.load(tenant_id, result.blob_id, Page)
+            except KeyDestroyed:
+                del batch.found[result.fingerprint]
+        return known
 
     async def _keep(self, batch: _Batch, record: ReadRecord, read: "_Read") -> ReadBatchResult:
         request = batch.request

@@ -6,13 +6,12 @@ from statistics import mean
 
 import cv2
 import numpy
-from rapidocr.utils.output import RapidOCROutput
 
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
-from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, TALL, Recogniser
+from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, LiesOnItsSide, Recogniser
 from activities.sandbox.registry import warm
 from muniment.contracts.documents import Line, Page, PageSource
 
@@ -34,11 +33,12 @@ def warm_ocr() -> None:
 def read_image(number: int, image: PageImage) -> Page:
     """The page's lines in reading order, whichever way the page was laid on the scanner.
 
-    A page that lies on its side is turned and read once more: lines are found and read better so.
+    A page that lies on its side is turned, and its lines are found anew.
     """
-    turn, lines = _read(image)
-    if turn in (Turn.DOWN, Turn.UP):
-        lines = _read_turned(image, turn)
+    try:
+        lines = _read(image)
+    except LiesOnItsSide as lying:
+        lines = _read_turned(image, Turn.UP if lying.upside_down else Turn.DOWN)
     scores = [line.confidence for line in lines if line.confidence is not None]
     return Page(
         page=number,
@@ -53,22 +53,19 @@ def read_image(number: int, image: PageImage) -> Page:
     )
 
 
-def _read(image: PageImage) -> tuple[Turn, list[Line]]:
-    """The way the page's text runs, and its lines in reading order."""
+def _read(image: PageImage, *, takes_any_side: bool = False) -> list[Line]:
+    """The page's lines in reading order; LiesOnItsSide unless `takes_any_side`."""
     reader = _reader()
-    reader.upside_down = []
-    found = reader(image.pixels)
-    if not isinstance(found, RapidOCROutput) or found.boxes is None:
-        return Turn.RIGHT, []
-    lines = [_in_points(corners, image.scale) for corners in found.boxes]
+    found = reader.find_lines(image.pixels, takes_any_side=takes_any_side)
+    lines = [_in_points(line.corners, image.scale) for line in found]
     boxes = [Box.around(list(corners)) for corners in lines]
-    turn = _turn(boxes, reader.upside_down)
+    turn = _turn(reader.upside_down)
     upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
-    return turn, [
+    return [
         Line(
-            text=str((found.txts or ())[index]).strip(),
+            text=found[index].text,
             bbox=boxes[index].clipped(image.width, image.height),
-            confidence=round(float((found.scores or ())[index]), 4),
+            confidence=round(found[index].confidence, 4),
         )
         for index in reading_order(upright, SCANNED_GUTTERS)
     ]
@@ -83,7 +80,7 @@ def _read_turned(image: PageImage, turn: Turn) -> list[Line]:
         width=image.height,
         height=image.width,
     )
-    _, lines = _read(turned)
+    lines = _read(turned, takes_any_side=True)
     return [
         line.model_copy(
             update={
@@ -98,19 +95,12 @@ def _read_turned(image: PageImage, turn: Turn) -> list[Line]:
 
 
 def _in_points(corners: Sequence[Sequence[float]], scale: float) -> Corners:
-    first, second, third, fourth = ((float(x) / scale, float(y) / scale) for x, y in corners)
+    first, second, third, fourth = ((x / scale, y / scale) for x, y in corners)
     return first, second, third, fourth
 
 
-def _turn(boxes: Sequence[Box], upside_down: Sequence[bool]) -> Turn:
-    """The way the text runs: down or up when most boxes are tall, by what the classifier said.
-
-    Lines are already read the right way round; only their order depends on this.
-    """
-    if len(boxes) < FEWEST_LINES_TO_JUDGE:
+def _turn(upside_down: Sequence[bool]) -> Turn:
+    """Lines are already read the right way round; only their order depends on this."""
+    if len(upside_down) < FEWEST_LINES_TO_JUDGE:
         return Turn.RIGHT
-    tall = sum(1 for box in boxes if box.height >= TALL * box.width) * 2 > len(boxes)
-    turned = sum(upside_down) * 2 > len(upside_down)
-    if tall:
-        return Turn.UP if turned else Turn.DOWN
-    return Turn.LEFT if turned else Turn.RIGHT
+    return Turn.LEFT if sum(upside_down) * 2 > len(upside_down) else Turn.RIGHT

@@ -65,11 +65,13 @@ class TemplateSupervisor:
             if self._serving is not None and not self._serving.done():
                 self._serving.set_result(template)
             await template.died
+            # Before the dead one is reaped, which takes its time: nobody shall be given it.
+            self._serving = asyncio.get_running_loop().create_future()
         except (EngineCrashed, TimeoutError):
             self._refuse(EngineCrashed("The sandbox's template did not start."))
+            self._serving = asyncio.get_running_loop().create_future()
         finally:
             await template.close()
-        self._serving = asyncio.get_running_loop().create_future()
 
     def _refuse(self, error: EngineCrashed) -> None:
         """Whoever waits for a template learns that none comes."""

@@ -9,15 +9,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.scan.clamd import Clamd, ScannerVersion
 from activities.stage import StageRunner
 from db.models import now
+from db.queries.file_states import WITHHELD, settle_file
 from db.queries.scans import Verdict, record_verdict, verdict_on_content
 from db.queries.stages import Opening
 from muniment.contracts.base import VersionReference
-from muniment.contracts.jobs import StageName, StageState
+from muniment.contracts.jobs import FileState, StageName, StageState
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
 from muniment.errors import ScannerUnavailable
 from muniment.objects import BlobStore
@@ -77,7 +79,7 @@ class Scan(ScanActivities):
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             job = await self._runner.begin(session, opening, StageName.SCAN)
-            await record_verdict(session, version.version_id, verdict)
+            await self._record(session, version, verdict)
             await self._runner.finish(session, job, StageName.SCAN, StageState.SKIPPED)
         return verdict
 
@@ -89,10 +91,18 @@ class Scan(ScanActivities):
         verdict, reused = await self._judge(version, opening, scanner)
         async with self._runner.transaction(version) as session:
             job = await self._runner.relock(session, version)
-            await record_verdict(session, version.version_id, verdict)
+            await self._record(session, version, verdict)
             state = StageState.REUSED if reused else StageState.COMPLETED
             await self._runner.finish(session, job, StageName.SCAN, state)
         return verdict, reused
+
+    async def _record(
+        self, session: AsyncSession, version: VersionReference, verdict: Verdict
+    ) -> None:
+        """Notes the verdict; a clean one ends what an earlier scan made the file wait for."""
+        await record_verdict(session, version.version_id, verdict)
+        if verdict.state is ScanState.CLEAN:
+            await settle_file(session, version.file_id, FileState.PROCESSING, among=WITHHELD)
 
     async def _judge(
         self, version: VersionReference, opening: Opening, scanner: Clamd

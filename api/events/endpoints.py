@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.authentication import Caller, require
 from api.events import tickets
+from api.events.authorization import StillAllowed, still_allowed, while_allowed
 from api.events.response import EventStreamResponse
 from api.events.tenant_stream import parse_event_id
 from api.events.tickets import StreamTicket
@@ -49,7 +50,9 @@ async def job_events(
     resumes without loss; a heartbeat comment comes every 15 seconds."""
     last_id = _sequence(last_event_id or last_event_id_query)
     stream = await services.events.job_stream(caller.access, job_id, last_id)
-    return Response(status_code=204) if stream is None else _respond(services, stream)
+    if stream is None:
+        return Response(status_code=204)
+    return _respond(services, stream, still_allowed(services.database, caller, job_id))
 
 
 @router.get(
@@ -69,7 +72,7 @@ async def tenant_events(
     value = last_event_id or last_event_id_query
     cursor = parse_event_id(value) if value else None
     stream = await services.events.tenant_stream(caller.access, cursor)
-    return _respond(services, stream)
+    return _respond(services, stream, still_allowed(services.database, caller))
 
 
 @router.post(
@@ -92,7 +95,9 @@ def _sequence(value: str | None) -> int | None:
     return int(value)
 
 
-def _respond(services: Services, stream: AsyncGenerator[bytes, None]) -> Response:
+def _respond(
+    services: Services, stream: AsyncGenerator[bytes, None], is_allowed: StillAllowed
+) -> Response:
     """Takes a slot for as long as the stream lasts; TooManyRequests when all are taken."""
     services.events.slots.acquire()
-    return EventStreamResponse(stream, services.events.slots.release)
+    return EventStreamResponse(while_allowed(stream, is_allowed), services.events.slots.release)

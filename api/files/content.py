@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from api.authentication import Caller
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
-from api.files.service import require_content, require_file, require_version
+from api.files.service import require_content, require_file, require_harmless, require_version
 from api.problems import problem_response
 from api.services import Services
 from db.audit import record
@@ -56,6 +56,7 @@ async def download(
         detail = await require_file(session, file_id)
         require_content(detail, caller)
         version = await require_version(session, detail, number)
+        require_harmless(version, caller)
         if request.method == "GET":
             payload: dict[str, JsonValue] = {
                 "version": version.number,
@@ -174,17 +175,17 @@ async def _streamed(
 ) -> Response:
     """Reads the first chunk before the status is sent: what the store refuses is then a problem, and
     not a broken transfer."""
+    # Set as it is: of a `media_type` that is text the framework would say that it is UTF-8.
+    headers = {**headers, "Content-Type": media_type}
     try:
         first = await anext(body, b"")
         if request.method == "HEAD":
             await body.aclose()
-            return Response(status_code=status, headers=headers, media_type=media_type)
+            return Response(status_code=status, headers=headers)
     except BaseException:
         await body.aclose()
         raise
-    return StreamingResponse(
-        _rest(first, body), status_code=status, headers=headers, media_type=media_type
-    )
+    return StreamingResponse(_rest(first, body), status_code=status, headers=headers)
 
 
 async def _rest(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

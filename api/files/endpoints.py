@@ -76,7 +76,8 @@ async def list_files(
     created: listing.Created = None,
     sort: listing.SortOrder = "-created_at",
 ) -> Page[File]:
-    """Any metadata field is a filter too: `?metadata.<field>=<value>`."""
+    """Any metadata field is a filter too: `?<field>=<value>`, or `?metadata.<field>=<value>` for one
+    that is called like a parameter."""
     created_from, created_until = listing.created_range(created)
     wanted = FileFilter(
         name_contains=name,

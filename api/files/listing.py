@@ -22,6 +22,10 @@ from muniment.errors import InvalidRequest
 
 SortOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "name", "-name"]
 METADATA_PREFIX = "metadata."
+"""Needed only for a metadata field that is called like one of these."""
+_NAMED = frozenset(
+    {"limit", "cursor", "name~", "state", "media_type", "collection", "label", "created", "sort"}
+)
 _METADATA_FILTERS = 20
 
 States = Annotated[
@@ -39,11 +43,14 @@ Created = Annotated[
 
 
 def metadata_filters(request: Request) -> dict[str, str]:
-    """`?metadata.<field>=<value>`; values are compared as text."""
+    """`?<field>=<value>`, or `?metadata.<field>=<value>`; values are compared as text.
+
+    So a misspelt filter finds nothing, and does not pass for one that every file fits.
+    """
     found = {
         name.removeprefix(METADATA_PREFIX): value
         for name, value in request.query_params.items()
-        if name.startswith(METADATA_PREFIX)
+        if name not in _NAMED
     }
     if len(found) > _METADATA_FILTERS:
         raise InvalidRequest(f"at most {_METADATA_FILTERS} metadata filters are taken")

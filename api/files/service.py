@@ -21,6 +21,7 @@ from db.models import FileVersion as VersionRecord
 from db.queries import collections, files
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState, JobState
+from muniment.contracts.scan import ScanState
 from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 
 IF_MATCH = "if-match"
@@ -62,6 +63,16 @@ def require_content(detail: FileDetail, caller: Caller) -> None:
     if state in withheld and not caller.may_decide_quarantine:
         raise Conflict(
             f"the file is {state}", remedy="Someone with quarantine:decide must release it."
+        )
+
+
+def require_harmless(version: VersionRecord, caller: Caller) -> None:
+    """Raises when the version waits for a decision, or was refused, while its file shows another."""
+    suspect = version.scan_state in (ScanState.INFECTED, ScanState.UNSCANNABLE)
+    if suspect and version.published_at is None and not caller.may_decide_quarantine:
+        raise Conflict(
+            f"this version is {version.scan_state}",
+            remedy="Someone with quarantine:decide must release it.",
         )
 
 

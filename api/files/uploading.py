@@ -128,8 +128,7 @@ async def _record(
     collection = None
     if file_id is None:
         collection = await _collection(session, received.fields.collection)
-    else:
-        await _require_writable(session, file_id)
+    # The blob's row first, then the file's: all uploads lock in this order.
     blob_id = await uploads.adopt_content(session, caller.tenant_id, sealed)
     if collection is not None:
         same = await uploads.find_same_file(session, collection.id, received.fields.name, blob_id)

@@ -80,10 +80,10 @@ async def command(
     """Cancels (`update` None), or sends the update; answers with the job as it then is."""
     facts = await job_facts(services.database, services.links, caller.access, job_id, "write")
     _require_open(facts.record)
+    _require_ingestion(facts.record)
     if update is None:
         await commanding.cancel(services, facts.record)
     else:
-        _require_ingestion(facts.record)
         await commanding.tell(services, facts.record, update, argument)
     async with services.database.transaction(caller.access) as session:
         action = f"job.{update or 'cancel'}"

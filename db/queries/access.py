@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy import delete, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -27,6 +27,18 @@ class AuthenticatedKey:
 async def authenticate(session: AsyncSession, key_hash: bytes) -> AuthenticatedKey | None:
     """The owner of a key that is neither expired nor revoked; needs no tenant to be set."""
     return await _proven(session, "authenticate_api_key", key_hash)
+
+
+async def is_valid_key(session: AsyncSession, key_id: UUID) -> bool:
+    """Whether a key of the tenant is neither expired nor revoked now."""
+    found = await session.scalars(
+        select(col(ApiKey.id)).where(
+            col(ApiKey.id) == key_id,
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now()),
+        )
+    )
+    return found.one_or_none() is not None
 
 
 async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> AuthenticatedKey | None:

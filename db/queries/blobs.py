@@ -14,9 +14,15 @@ async def is_known(session: AsyncSession, blob_id: UUID) -> bool:
     return bool(found.scalar_one())
 
 
-async def known_among(session: AsyncSession, blob_ids: list[UUID]) -> set[UUID]:
-    """Those of the ids that the database knows, destroyed ones included."""
+async def orphans_among(session: AsyncSession, blob_ids: list[UUID]) -> list[UUID]:
+    """Those of the ids that no row names, not even that of a destroyed blob. None of them is an
+    orphan where the database does not have the tenant."""
     rows = await session.execute(
-        text("SELECT id FROM blob WHERE id = ANY(:blob_ids)"), {"blob_ids": blob_ids}
+        text(
+            "SELECT stored.id FROM unnest(CAST(:blob_ids AS uuid[])) AS stored(id)"
+            " WHERE EXISTS (SELECT 1 FROM tenant WHERE tenant.id = (SELECT current_tenant()))"
+            " AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = stored.id)"
+        ),
+        {"blob_ids": blob_ids},
     )
-    return set(rows.scalars())
+    return list(rows.scalars())

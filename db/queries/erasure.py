@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries.publish import delete_chunks
 from muniment.contracts.erase_file import EraseFileInput
 
 
@@ -47,6 +48,21 @@ async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
     )
 
 
+async def open_ingestions(
+    session: AsyncSession, file_id: UUID, *, unstarted_only: bool = False
+) -> list[UUID]:
+    """Ids of the file's ingestions that have not ended, in their order."""
+    rows = await session.execute(
+        text(
+            "SELECT id FROM job WHERE file_id = :file_id AND kind = 'ingest_file'"
+            " AND finished_at IS NULL AND (started_at IS NULL OR NOT :unstarted_only)"
+            " ORDER BY id LIMIT 100"
+        ),
+        {"file_id": file_id, "unstarted_only": unstarted_only},
+    )
+    return list(rows.scalars())
+
+
 async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str, ...]:
     """Workflow ids of the file's ingestions that were started and have not ended."""
     rows = await session.execute(
@@ -59,23 +75,12 @@ async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str,
     return tuple(rows.scalars())
 
 
-async def cancel_unstarted(session: AsyncSession, file_id: UUID) -> None:
-    """Ingestions that Temporal never took are over."""
-    await session.execute(
-        text(
-            "UPDATE job SET state = 'cancelled', finished_at = now() WHERE file_id = :file_id"
-            " AND kind = 'ingest_file' AND finished_at IS NULL AND started_at IS NULL"
-        ),
-        {"file_id": file_id},
-    )
-
-
 # ── the stores in PostgreSQL; each is registered in activities/erasure/stores.py ────────────────
 
 
 async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
     """Chunks; their postings and vectors go with them."""
-    await session.execute(text("DELETE FROM chunk WHERE file_id = :file_id"), {"file_id": file_id})
+    await delete_chunks(session, file_id)
 
 
 async def erase_pages(session: AsyncSession, file_id: UUID) -> None:

@@ -7,8 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muniment.contracts.jobs import FileState
 
-IN_PROGRESS = (FileState.RECEIVED, FileState.PROCESSING, FileState.QUARANTINED)
-NOT_READY = (*IN_PROGRESS, FileState.FAILED, FileState.CANCELLED, FileState.REJECTED)
+WITHHELD = (FileState.QUARANTINED, FileState.REJECTED)
+"""What is withheld stays so whatever becomes of its jobs (cancelled, failed, tried again), until a
+person releases it or a scan finds it harmless."""
+IN_PROGRESS = (FileState.RECEIVED, FileState.PROCESSING)
+STARTABLE = (*IN_PROGRESS, FileState.FAILED, FileState.CANCELLED)
+NOT_READY = (*STARTABLE, *WITHHELD)
 """A ready file stays ready while another job reads it anew, and when that job fails."""
 
 

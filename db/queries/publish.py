@@ -85,18 +85,30 @@ async def replace_chunks(
 ) -> None:
     """Removes every chunk of the file and puts these in, with postings and vectors (a row of
     `vectors` per chunk)."""
-    await session.execute(
-        text("DELETE FROM chunk WHERE file_id = :file_id"), {"file_id": version.file_id}
-    )
+    await delete_chunks(session, version.file_id)
     ids = [new_id() for _ in chunks]
     for part in _slices(len(chunks)):
         await _insert_chunks(session, version, ids[part], chunks[part])
         await _insert_vectors(
             session, version.tenant_id, ids[part], vectors[part], index_version_id
         )
-    await session.execute(
-        _INSERT_POSTINGS, {"tenant_id": version.tenant_id, "version_id": version.version_id}
-    )
+        await session.execute(_INSERT_POSTINGS, {"tenant_id": version.tenant_id, "ids": ids[part]})
+
+
+async def delete_chunks(session: AsyncSession, file_id: UUID) -> None:
+    """Every chunk of the file, with its postings and vectors. Part by part, so that no statement
+    of a long document comes near the statement timeout."""
+    while (await session.execute(_DELETE_CHUNKS, {"file_id": file_id})).first() is not None:
+        pass
+
+
+_DELETE_CHUNKS = text(
+    f"""
+    WITH part AS (SELECT id FROM chunk WHERE file_id = :file_id LIMIT {ROWS_PER_STATEMENT}),
+         deleted AS (DELETE FROM chunk USING part WHERE chunk.id = part.id RETURNING chunk.id)
+    SELECT id FROM deleted LIMIT 1
+    """  # noqa: S608 - a constant
+)
 
 
 _INSERT_CHUNKS = text(
@@ -121,7 +133,7 @@ _INSERT_POSTINGS = text(
     SELECT :tenant_id, term.lexeme, chunk.id, cardinality(term.positions)
     FROM chunk, unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
                                    array_to_string(chunk.headings || chunk.text, ' '))) AS term
-    WHERE chunk.version_id = :version_id
+    WHERE chunk.id = ANY(:ids)
     """  # noqa: S608 - a constant
 )
 

@@ -112,7 +112,7 @@ async def find_results(
             " FROM stage_result JOIN blob ON blob.id = stage_result.blob_id"
             " WHERE stage_result.tenant_id = (SELECT current_tenant())"
             " AND stage_result.fingerprint = ANY(:fingerprints)"
-            " AND blob.destroyed_at IS NULL FOR SHARE OF blob"
+            " AND blob.destroyed_at IS NULL ORDER BY blob.id FOR SHARE OF blob"
         ),
         {"job_id": job_id, "fingerprints": list(fingerprints)},
     )
@@ -234,20 +234,21 @@ async def count_pages(session: AsyncSession, job_id: UUID, total: int) -> PageCo
     rows = await session.execute(
         text(
             """
-            WITH batch AS (
-                SELECT part, (summary ->> 'last_page')::int AS last_page,
-                       (summary ->> 'done')::int AS done, (summary ->> 'failed')::int AS failed,
-                       (summary ->> 'reused')::int AS reused
-                FROM stage_output WHERE job_id = :job_id AND stage = 'read'
+            WITH output AS (
+                SELECT stage, part, summary,
+                       -- How far the batches reach that begin at or before this output.
+                       max((summary ->> 'last_page')::int) FILTER (WHERE stage = 'read')
+                           OVER (ORDER BY part) AS read_until
+                FROM stage_output WHERE job_id = :job_id AND stage IN ('read', 'read_page')
             )
-            SELECT coalesce(sum(done), 0) + (
-                       SELECT count(*) FROM stage_output page
-                       WHERE page.job_id = :job_id AND page.stage = 'read_page'
-                         AND NOT EXISTS (SELECT 1 FROM batch
-                                         WHERE page.part BETWEEN batch.part AND batch.last_page)
-                   ) AS done,
-                   coalesce(sum(failed), 0) AS failed, coalesce(sum(reused), 0) AS reused
-            FROM batch
+            SELECT coalesce(sum((summary ->> 'done')::int) FILTER (WHERE stage = 'read'), 0)
+                   + count(*) FILTER (WHERE stage = 'read_page'
+                                      AND part > coalesce(read_until, 0)) AS done,
+                   coalesce(sum((summary ->> 'failed')::int)
+                            FILTER (WHERE stage = 'read'), 0) AS failed,
+                   coalesce(sum((summary ->> 'reused')::int)
+                            FILTER (WHERE stage = 'read'), 0) AS reused
+            FROM output
             """
         ),
         {"job_id": job_id},

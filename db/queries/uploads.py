@@ -54,7 +54,10 @@ async def find_same_file(
     session: AsyncSession, collection_id: UUID, name: str, blob_id: UUID
 ) -> UUID | None:
     """The file of this name in the collection whose newest version has this content, if the caller
-    may read it. Call after `adopt_content`, whose lock keeps a twin upload waiting."""
+    may read it. Call after `adopt_content`, whose lock keeps a twin upload waiting.
+
+    Locked, so that nobody trashes or erases it before the caller has answered with it.
+    """
     newest = (
         select(col(FileVersion.blob_id))
         .where(col(FileVersion.file_id) == col(File.id))
@@ -73,6 +76,7 @@ async def find_same_file(
         )
         .order_by(col(File.created_at))
         .limit(1)
+        .with_for_update(of=File)
     )
     return (await session.scalars(statement)).one_or_none()
 

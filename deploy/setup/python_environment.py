@@ -51,7 +51,9 @@ def _install(version: str) -> str:
         run(command, timeout_seconds=120, environment=environment, failure="No .venv was made.")
     say("setup: installing the locked packages (about 1.4 GB the first time) …")
     failure = "The locked packages were not installed."
-    sync = [uv, "pip", "sync", "--python", VENV_PYTHON, "--require-hashes", LOCK]
+    # Byte code made now, with every core, is not made by the first start: it takes that 10 s.
+    sync = [uv, "pip", "sync", "--compile-bytecode", "--python", VENV_PYTHON, "--require-hashes"]
+    sync.append(LOCK)
     run(sync, timeout_seconds=3600, environment=environment, failure=failure)
     editable = [
         uv,

@@ -1,11 +1,12 @@
 """Where content lies: object stores (`interface`), and sealed blobs in them (`blobs`)."""
 
-from muniment.objects.blobs import BlobStore, SealedBlob
+from muniment.objects.blobs import BlobPlace, BlobStore, SealedBlob
 from muniment.objects.filesystem import FilesystemObjectStore
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.objects.s3 import S3Limits, S3ObjectStore, connect_s3
 
 __all__ = [
+    "BlobPlace",
     "BlobStore",
     "FilesystemObjectStore",
     "ObjectStore",

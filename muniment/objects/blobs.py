@@ -1,7 +1,7 @@
 """Blobs: sealed content in an object store, each under a data key of its own.
 
-    ciphertext    objects/{tenant}/{aa}/{blob_id}    FLOE, associated data muniment/v1|tenant|blob_id
-    wrapped key   keys/{tenant}/{aa}/{blob_id}       in a store of its own, outside the database
+    ciphertext    {tenant}/{aa}/{blob_id}   FLOE, associated data muniment/v1|tenant|blob_id
+    wrapped key   {tenant}/{aa}/{blob_id}   in a store of its own, outside the database
 
 `aa` are the last two hexadecimal digits of the blob's id. The wrapped key is the blob's life:
 without it nobody can read the ciphertext, so destroying goes key first.
@@ -20,7 +20,7 @@ from uuid import UUID
 import uuid_utils.compat
 
 from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
-from muniment.objects.interface import ObjectStore
+from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
 
@@ -45,6 +45,14 @@ class SealedBlob:
     size: int
     sha256: bytes
     dedup_tag: bytes
+
+
+@dataclass(frozen=True)
+class BlobPlace:
+    """Where a stored object or key belongs."""
+
+    tenant_id: UUID
+    blob_id: UUID
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,8 @@ class BlobStore:
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            await self._objects.put(_object_key(tenant_id, blob_id), sealing.sealed(chunks))
-            await self._wrapped_keys.put(_wrapped_key(tenant_id, blob_id), _once(data_key.wrapped))
+            await self._objects.put(_key(tenant_id, blob_id), sealing.sealed(chunks))
+            await self._wrapped_keys.put(_key(tenant_id, blob_id), _once(data_key.wrapped))
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
@@ -136,15 +144,15 @@ class BlobStore:
         use it on. Also discards a blob just written that a duplicate made needless.
         """
         self._readable.forget((tenant_id, blob_id))
-        await self._wrapped_keys.delete(_wrapped_key(tenant_id, blob_id))
-        await self._objects.delete(_object_key(tenant_id, blob_id))
+        await self._wrapped_keys.delete(_key(tenant_id, blob_id))
+        await self._objects.delete(_key(tenant_id, blob_id))
 
     async def rewrap(self, tenant_id: UUID, blob_id: UUID) -> None:
         """Wraps the blob's data key under the tenant's newest key; the ciphertext stays as it is."""
         wrapped = await self._wrapped(tenant_id, blob_id)
         context = _associated_data(tenant_id, blob_id)
         renewed = await self._keys.rewrap(tenant_id, wrapped, context)
-        await self._wrapped_keys.put(_wrapped_key(tenant_id, blob_id), _once(renewed))
+        await self._wrapped_keys.put(_key(tenant_id, blob_id), _once(renewed))
 
     async def probe(self) -> None:
         """Returns when both stores answer; raises `ObjectStoreUnavailable` otherwise."""
@@ -155,6 +163,14 @@ class BlobStore:
         """Removes what uploads of dead processes left in either store; says how many things."""
         ciphertexts = await self._objects.sweep_abandoned(older_than)
         return ciphertexts + await self._wrapped_keys.sweep_abandoned(older_than)
+
+    async def stored_before(self, moment: datetime) -> AsyncGenerator[frozenset[BlobPlace], None]:
+        """Every blob of which either store holds something that was put there before the moment:
+        page by page, at most 1,000 each; one that both hold may come twice."""
+        for store in (self._objects, self._wrapped_keys):
+            async for page in store.list():
+                places = (_place(stored) for stored in page if stored.modified_at < moment)
+                yield frozenset(place for place in places if place is not None)
 
     async def _discard_half_made(self, tenant_id: UUID, blob_id: UUID) -> None:
         try:
@@ -170,7 +186,7 @@ class BlobStore:
         context = _associated_data(tenant_id, blob_id)
         wrapped = await self._wrapped(tenant_id, blob_id)
         data_key = await self._keys.unwrap(tenant_id, wrapped, context)
-        key = _object_key(tenant_id, blob_id)
+        key = _key(tenant_id, blob_id)
         stored = await self._objects.stat(key)
         header = b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
         opener = Opener(data_key, context, header)
@@ -179,7 +195,7 @@ class BlobStore:
         return readable
 
     async def _wrapped(self, tenant_id: UUID, blob_id: UUID) -> bytes:
-        key = _wrapped_key(tenant_id, blob_id)
+        key = _key(tenant_id, blob_id)
         try:
             return b"".join([chunk async for chunk in self._wrapped_keys.read(key)])
         except ObjectMissing:
@@ -195,7 +211,7 @@ class BlobStore:
         last = PRODUCTION.segment_count(readable.size) - 1
         from_byte = PRODUCTION.segment_offset(first)
         to_byte = min(PRODUCTION.segment_offset(stop), PRODUCTION.sealed_size(readable.size))
-        sealed = self._objects.read(_object_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
+        sealed = self._objects.read(_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
         position = first
         try:
             async with (
@@ -282,9 +298,16 @@ def _associated_data(tenant_id: UUID, blob_id: UUID) -> bytes:
     return f"muniment/v1|{tenant_id}|{blob_id}".encode()
 
 
-def _object_key(tenant_id: UUID, blob_id: UUID) -> str:
-    return f"objects/{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
+def _key(tenant_id: UUID, blob_id: UUID) -> str:
+    """The same in both stores."""
+    return f"{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
 
 
-def _wrapped_key(tenant_id: UUID, blob_id: UUID) -> str:
-    return f"keys/{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
+def _place(stored: StoredObject) -> BlobPlace | None:
+    """Whose object this is; None for one that no blob store put there."""
+    tenant, _, rest = stored.key.partition("/")
+    try:
+        place = BlobPlace(UUID(tenant), UUID(rest.rpartition("/")[2]))
+    except ValueError:
+        return None
+    return place if stored.key == _key(place.tenant_id, place.blob_id) else None

@@ -16,8 +16,11 @@ from muniment.sealing import KeyFile
 @pytest.fixture
 def blobs(tmp_path: Path) -> BlobStore:
     (tmp_path / "keys").mkdir(mode=0o700)
-    store = FilesystemObjectStore(tmp_path / "objects")
-    return BlobStore(store, KeyFile(tmp_path / "keys" / "tenants.json"), store)
+    return BlobStore(
+        FilesystemObjectStore(tmp_path / "objects"),
+        KeyFile(tmp_path / "keys" / "tenants.json"),
+        FilesystemObjectStore(tmp_path / "keys" / "wrapped"),
+    )
 
 
 async def test_content_is_private_and_removed_after_use(tmp_path: Path, blobs: BlobStore) -> None:

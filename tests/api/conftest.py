@@ -42,10 +42,10 @@ class ApiProcess:
     def stored_objects(self, tenant_id: UUID) -> list[Path]:
         """Ciphertexts and wrapped keys of the tenant, and unfinished uploads of anyone."""
         folders = (
-            self.home / "objects" / "objects" / str(tenant_id),
-            self.home / "keys" / "keys" / str(tenant_id),
+            self.home / "objects" / str(tenant_id),
+            self.home / "keys" / "wrapped" / str(tenant_id),
             self.home / "objects" / ".uploads",
-            self.home / "keys" / ".uploads",
+            self.home / "keys" / "wrapped" / ".uploads",
         )
         return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 

@@ -131,6 +131,21 @@ async def test_hostile_names_stay_within_their_header(client: httpx.AsyncClient,
     assert not set(whole) & set("/\\\r\n\u202e")
 
 
+def test_a_long_name_keeps_its_suffix() -> None:
+    disposition = attachment("n" * 1000 + ".pdf")
+    assert disposition.endswith("''" + "n" * 196 + ".pdf")
+    assert attachment("." + "n" * 1000).endswith("''" + "n" * 200)
+
+
+async def test_the_type_is_as_it_was_declared_without_an_encoding_made_up(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = {"Content-Type": "text/plain; charset=latin-1"}
+    made = await client.post("/v1/files?name=a.txt", content=b"\xe9", headers=headers)
+    answer = await client.get(f"/v1/files/{made.json()['id']}/content")
+    assert answer.headers["Content-Type"] == "text/plain"
+
+
 def test_a_plain_name_is_kept_as_it_is() -> None:
     assert attachment("report 1.pdf") == (
         "attachment; filename=\"report 1.pdf\"; filename*=UTF-8''report%201.pdf"

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from api.authentication import Caller
+from api.events import authorization
+from api.events.authorization import still_allowed, while_allowed
 from api.events.subscription import LONGEST_QUEUE, Subscription, Told
+from api.events.wire import HEARTBEAT
 from db.models import now
 from db.queries import jobs
 from db.queries.events import NewEvent, append_events
@@ -266,6 +270,31 @@ async def test_only_who_may_see_the_file_may_follow_it(
             await read_pages(database, tenant.tenant_id, shown, 1)
             seen = (await take(events, 1))[0]
             assert seen.data["job_id"] == shown
+
+
+async def test_a_stream_ends_with_its_viewers_right_to_it(
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(authorization, "RECHECK_SECONDS", 0.0)
+    made = await client.post("/v1/api-keys", json={"name": "viewer", "scopes": ["jobs:read"]})
+    key_id = UUID(made.json()["id"])
+    job_id = UUID(await ingest(client))
+    viewer = Caller(tenant.tenant_id, tenant.principal_id, key_id, frozenset({"jobs:read"}), True)
+
+    async def heartbeats() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield HEARTBEAT
+
+    stream = while_allowed(heartbeats(), still_allowed(database, viewer, job_id))
+    assert await anext(stream) == HEARTBEAT
+    assert (await client.delete(f"/v1/api-keys/{key_id}")).status_code == 200
+    assert [piece async for piece in stream] == []
+
+    stranger = replace(viewer, principal_id=uuid4(), is_admin=False)
+    assert not await still_allowed(database, stranger, job_id)()
 
 
 async def test_a_ticket_opens_one_stream(client: httpx.AsyncClient, api: ApiProcess) -> None:

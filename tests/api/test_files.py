@@ -55,6 +55,8 @@ async def test_filters_and_orders(client: httpx.AsyncClient) -> None:
     assert await names(client, **{"name~": "REPORT_1%"}) == ["Report_1%.txt"]
     assert await names(client, **{"name~": "%"}) == ["Report_1%.txt"]
     assert await names(client, **{"metadata.year": "2026"}) == ["Report_1%.txt"]
+    assert await names(client, year="2026") == ["Report_1%.txt"]
+    assert await names(client, mediatype="text/plain") == []
     assert await names(client, collection="tax") == ["note.txt"]
     assert await names(client, collection="unknown") == []
     assert await names(client, state="ready") == []

@@ -28,7 +28,7 @@ def two_columns(gutter: float) -> list[Corners]:
         for row in range(ROWS)
         for column in range(2)
     ]
-    return [line(120.0, 60.0, 340.0), *rows, line(280.0 + gutter / 2, 120.0 + PITCH * ROWS, 20.0)]
+    return [line(120.0, 60.0, 340.0), *rows, line(260.0 + gutter / 2, 120.0 + PITCH * ROWS, 60.0)]
 
 
 COLUMN_AFTER_COLUMN = [

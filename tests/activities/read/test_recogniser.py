@@ -5,7 +5,7 @@ import pytest
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_cls import TextClsOutput
 
-from activities.read.recogniser import Pixels, Recogniser
+from activities.read.recogniser import LiesOnItsSide, Pixels, Recogniser
 
 ACROSS = [[0, 0], [90, 0], [90, 10], [0, 10]]
 DOWN = [[0, 0], [10, 0], [10, 90], [0, 90]]
@@ -51,12 +51,22 @@ def test_every_line_of_a_page_upside_down_is_turned(monkeypatch: pytest.MonkeyPa
 def test_lines_that_run_down_do_not_outvote_those_that_run_across(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    boxes = [ACROSS] * 3 + [DOWN] * 4
-    labels = ["0"] * 3 + ["180"] * 4
+    boxes = [ACROSS] * 4 + [DOWN] * 3
+    labels = ["0"] * 4 + ["180"] * 3
     said, turned = upside_down_after_vote(monkeypatch, boxes, labels)
-    assert said == turned == [False] * 3 + [True] * 4
+    assert said == turned == [False] * 4 + [True] * 3
 
 
 def test_fewer_than_three_lines_are_judged_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     said, turned = upside_down_after_vote(monkeypatch, [ACROSS, ACROSS], ["180", "0"])
     assert said == turned == [True, False]
+
+
+@pytest.mark.parametrize(("label", "upside_down"), [("0", False), ("180", True)])
+def test_a_page_on_its_side_is_told_before_its_lines_are_read(
+    monkeypatch: pytest.MonkeyPatch, label: str, upside_down: bool
+) -> None:
+    boxes = [ACROSS] + [DOWN] * 3
+    with pytest.raises(LiesOnItsSide) as lying:
+        upside_down_after_vote(monkeypatch, boxes, ["0", label, label, label])
+    assert lying.value.upside_down is upside_down

@@ -44,11 +44,11 @@ class Home:
 
     def ciphertext(self, blob_id: UUID, tenant: UUID = TENANT) -> Path:
         name = str(blob_id)
-        return self.folder / "objects" / "objects" / str(tenant) / name[-2:] / name
+        return self.folder / "objects" / str(tenant) / name[-2:] / name
 
     def wrapped(self, blob_id: UUID, tenant: UUID = TENANT) -> Path:
         name = str(blob_id)
-        return self.folder / "keys" / "wrapped" / "keys" / str(tenant) / name[-2:] / name
+        return self.folder / "keys" / "wrapped" / str(tenant) / name[-2:] / name
 
     def files(self) -> list[Path]:
         """All that lies in the two stores."""

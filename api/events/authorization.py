@@ -1,0 +1,49 @@
+"""Ends an event stream whose viewer lost its right to it: streams outlive keys and grants."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from uuid import UUID
+
+from api.authentication import Caller
+from db.queries import access, jobs
+from db.session import Database
+from muniment.errors import DatabaseUnavailable
+
+RECHECK_SECONDS = 15.0
+"""Heartbeats come as often, so that a quiet stream is looked at too."""
+
+logger = logging.getLogger(__name__)
+StillAllowed = Callable[[], Awaitable[bool]]
+
+
+def still_allowed(database: Database, caller: Caller, job_id: UUID | None = None) -> StillAllowed:
+    """Asks whether the caller's key is valid and, of a job's stream, whether it may read the job."""
+
+    async def ask() -> bool:
+        try:
+            async with database.transaction(caller.access) as session:
+                if not await access.is_valid_key(session, caller.key_id):
+                    return False
+                return job_id is None or await jobs.get_job(session, job_id) is not None
+        except DatabaseUnavailable:
+            # Nothing new can be told either; the next turn asks again.
+            return True
+
+    return ask
+
+
+async def while_allowed(
+    stream: AsyncGenerator[bytes, None], is_allowed: StillAllowed
+) -> AsyncGenerator[bytes, None]:
+    """The stream, until its viewer may not see it any more."""
+    asked_at = time.monotonic()
+    async with aclosing(stream):
+        async for piece in stream:
+            if time.monotonic() - asked_at >= RECHECK_SECONDS:
+                if not await is_allowed():
+                    logger.info("a stream ended with its viewer's right to it")
+                    return
+                asked_at = time.monotonic()
+            yield piece
