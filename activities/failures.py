@@ -8,14 +8,25 @@ non-retryable, so Temporal does not try.
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from muniment.contracts.jobs import Problem
-from muniment.errors import EngineError, MunimentError
+from muniment.errors import (
+    EngineCrashed,
+    EngineError,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    MunimentError,
+)
 
 ENGINE_ATTEMPTS = 3
 """An engine that failed so often on the same input will not succeed: the failure is final."""
 UNEXPECTED_ATTEMPTS = 4
 """An error nobody foresaw may be a passing one; after so many attempts it is a defect."""
+ENGINE_REASONS = tuple(
+    kind.problem for kind in (EngineError, EngineCrashed, EngineTimedOut, EngineOutOfMemory)
+)
 PAUSED = "paused"
 """Type of the failure of an activity that came up while its job was paused."""
+ERASED = "erased"
+"""Type of the failure of an activity whose file is being erased."""
 
 
 def problem_of(error: MunimentError) -> Problem:
@@ -29,16 +40,30 @@ def problem_of(error: MunimentError) -> Problem:
     )
 
 
-def is_final(error: Exception, attempt: int) -> bool:
-    """Whether another attempt would be in vain."""
+def is_final(error: Exception, failures: int) -> bool:
+    """Whether another attempt would be in vain after so many failures of its kind, this one
+    included: attempts that a service's absence or a worker's death cost do not count, so the
+    attempt's number is only the most that it can be."""
     if isinstance(error, EngineError):
-        return attempt >= ENGINE_ATTEMPTS
+        return failures >= ENGINE_ATTEMPTS
     if isinstance(error, MunimentError):
         return not error.retryable
-    return attempt >= UNEXPECTED_ATTEMPTS
+    return failures >= UNEXPECTED_ATTEMPTS
 
 
-def application_error(error: Exception, attempt: int) -> ApplicationError:
+def reason_of(error: Exception) -> str:
+    """What a job's readers are told of a failure that is tried again."""
+    return error.problem if isinstance(error, MunimentError) else MunimentError.problem
+
+
+def counted_reasons(error: Exception) -> tuple[str, ...]:
+    """The reasons that count together with this error's; none where the count does not matter."""
+    if isinstance(error, EngineError):
+        return ENGINE_REASONS
+    return () if isinstance(error, MunimentError) else (MunimentError.problem,)
+
+
+def application_error(error: Exception, failures: int) -> ApplicationError:
     """The error as Temporal takes it. An unforeseen one tells its class only: its message could
     quote a document."""
     if not isinstance(error, MunimentError):
@@ -48,13 +73,13 @@ def application_error(error: Exception, attempt: int) -> ApplicationError:
             known.detail,
             problem_of(known),
             type=known.problem,
-            non_retryable=is_final(error, attempt),
+            non_retryable=is_final(error, failures),
         )
     return ApplicationError(
         error.detail,
         problem_of(error),
         type=error.problem,
-        non_retryable=is_final(error, attempt),
+        non_retryable=is_final(error, failures),
         category=_category(error),
     )
 
@@ -70,6 +95,16 @@ def _category(error: MunimentError) -> ApplicationErrorCategory:
     if error.status < 500:
         return ApplicationErrorCategory.BENIGN
     return ApplicationErrorCategory.UNSPECIFIED
+
+
+def erased() -> ApplicationError:
+    """The file is being erased: the workflow ends as if it had been cancelled."""
+    return ApplicationError(
+        "The file is being erased.",
+        type=ERASED,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
 
 
 def paused() -> ApplicationError:

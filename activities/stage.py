@@ -24,7 +24,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.artifacts import Artifacts
-from activities.failures import application_error, is_final, paused
+from activities.failures import (
+    application_error,
+    counted_reasons,
+    erased,
+    is_final,
+    paused,
+    reason_of,
+)
 from activities.heartbeats import Heartbeats, heartbeats
 from db.models import now
 from db.queries.events import NewEvent, append_events
@@ -36,6 +43,7 @@ from db.queries.stages import (
     Opening,
     OutputKey,
     StoredResult,
+    count_retries,
     find_results,
     keep_result,
     open_stage,
@@ -145,7 +153,7 @@ class StageRunner:
             raise Gone("The version or its job is no longer there.")
         _refuse_ended(opening.job)
         if opening.file_state in UNTOUCHED_STATES:
-            raise Conflict("The file is being erased.")
+            raise erased()
         if opening.job.state is JobState.PAUSED:
             raise paused()
         return opening
@@ -254,17 +262,22 @@ class StageRunner:
         attempt = activity.info().attempt
         if not isinstance(error, MunimentError):
             logger.exception("stage failed unexpectedly", extra={"stage": stage.value})
-        if not is_final(error, attempt):
-            reason = error.problem if isinstance(error, MunimentError) else "internal"
-            retry = _retry(stage, attempt + 1, reason, _next_attempt_at(attempt))
-            try:
-                async with self.transaction(version) as session:
+        failures, reasons = attempt, counted_reasons(error)
+        if is_final(error, attempt) and not reasons:
+            return application_error(error, attempt)
+        try:
+            async with self.transaction(version) as session:
+                if is_final(error, attempt):
+                    told = await count_retries(session, version.job_id, stage, reasons)
+                    failures = min(attempt, told + 1)
+                if not is_final(error, failures):
+                    retry = _retry(stage, attempt + 1, reason_of(error), _next_attempt_at(attempt))
                     await self.relock(session, version)
                     await append_events(session, version.job_id, [retry])
-            except MunimentError:
-                # The stage's own failure is the one to report; most likely it is the database's.
-                logger.warning("retry not recorded", extra={"stage": stage.value})
-        return application_error(error, attempt)
+        except MunimentError:
+            # The stage's own failure is the one to report; most likely it is the database's.
+            logger.warning("retry not recorded", extra={"stage": stage.value})
+        return application_error(error, failures)
 
 
 def stage_event(progress: StageProgress) -> NewEvent:

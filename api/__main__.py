@@ -23,9 +23,11 @@ from api.orchestrator import Orchestrator
 from api.server import Server, server_configuration
 from api.services import Services, UploadLimits
 from api.slots import Slots
+from db.models import now
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
+from muniment.objects import BlobStore
 from muniment.settings import Settings, load_settings
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
@@ -36,6 +38,7 @@ from retrieval.answer import Answerer
 from retrieval.search import Searcher
 
 PROCESS = "api"
+LONGEST_UPLOAD = timedelta(hours=24)
 logger = logging.getLogger(__name__)
 
 
@@ -109,13 +112,28 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
     configuration = server_configuration(
         create_application(services), settings.api.host, settings.api.port
     )
-    listening = asyncio.create_task(services.events.run())
+    working = (
+        asyncio.create_task(services.events.run()),
+        asyncio.create_task(_sweep(services.blobs)),
+    )
     try:
         await Server(configuration, services.events.close).serve()
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
         await services.database.close()
+
+
+async def _sweep(blobs: BlobStore) -> None:
+    """Removes what the process before left of its uploads if it was killed."""
+    try:
+        removed = await blobs.sweep_abandoned(now() - LONGEST_UPLOAD)
+    except MunimentError as error:
+        logger.warning("unfinished uploads cannot be removed", extra={"reason": error.problem})
+        return
+    if removed:
+        logger.info("removed unfinished uploads", extra={"count": removed})
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from db.session import Database
 from muniment.settings import Settings, WorkerSettings
 from muniment.stores import Stores, open_data_converter, open_stores
 from worker.connecting import await_database, connect_temporal
+from worker.lost_jobs import LostJobs
 from worker.parts import Parts
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
@@ -87,7 +88,11 @@ def _housekeeping(
         interval=timedelta(hours=settings.sweep_hours),
         min_age=timedelta(hours=settings.sweep_min_age_hours),
     )
-    return Reconciler(database, client, settings.reconcile_seconds).run(), sweep.run()
+    return (
+        Reconciler(database, client, settings.reconcile_seconds).run(),
+        LostJobs(database, client).run(),
+        sweep.run(),
+    )
 
 
 async def _serve(

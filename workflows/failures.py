@@ -14,6 +14,8 @@ from muniment.errors import DependencyUnavailable, MunimentError
 
 PAUSED = "paused"
 """Type of the failure of an activity that came up while its job was paused."""
+ERASED = "erased"
+"""Type of the failure of an activity whose file is being erased."""
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -26,6 +28,11 @@ def root_cause(error: BaseException) -> BaseException:
 def is_paused(error: BaseException) -> bool:
     cause = root_cause(error)
     return isinstance(cause, ApplicationError) and cause.type == PAUSED
+
+
+def is_erased(error: BaseException) -> bool:
+    cause = root_cause(error)
+    return isinstance(cause, ApplicationError) and cause.type == ERASED
 
 
 def problem_of(error: BaseException) -> Problem:

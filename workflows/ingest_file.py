@@ -43,7 +43,7 @@ from muniment.errors import Conflict, ContentWithheld, DamagedDocument
 from workflows import policies
 from workflows.document_reading import DocumentReading
 from workflows.endings import to_the_end
-from workflows.failures import failure, problem, problem_of
+from workflows.failures import failure, is_erased, problem, problem_of
 from workflows.steering import Steering
 from workflows.tracking import Tracker
 
@@ -73,7 +73,9 @@ class IngestFile:
         try:
             result = await self._end_of(self._main)
         except (FailureError, asyncio.CancelledError) as error:
-            if not is_cancelled_exception(error):
+            # An activity may hear of an erasure before its signal is here.
+            self._is_erased = self._is_erased or is_erased(error)
+            if not (self._is_erased or is_cancelled_exception(error)):
                 raise await self._end_failed(error) from error
             if not await self._end_cancelled():
                 raise

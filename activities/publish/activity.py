@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.failures import erased
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
@@ -28,7 +29,7 @@ from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk, ChunkList, DocumentPlan, FindingList
 from muniment.contracts.jobs import StageName
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
-from muniment.errors import Conflict, Gone, ObjectMissing
+from muniment.errors import Gone, ObjectMissing
 from muniment.sealing import KeyManagement
 
 
@@ -71,7 +72,7 @@ class Publish(PublishActivities):
         if target is None:
             raise Gone("The file is no longer there.")
         if target.state in UNTOUCHED_STATES:
-            raise Conflict("The file is being erased.")
+            raise erased()
         if target.is_newest:
             index = await active_index(session, version.tenant_id, self._model)
             await replace_chunks(session, version, material.chunks, material.vectors, index)

@@ -1,6 +1,7 @@
 """Reads what the stages stored of a version, under the caller's rights."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,10 +16,13 @@ from api.services import Services
 from db.audit import record
 from db.models import FileVersion, PageRow
 from db.queries import pages
+from db.session import Database
 from muniment.contracts.documents import Line, PageBatch, PageSource
 from muniment.contracts.documents import Page as ReadPage
-from muniment.errors import Conflict, NotFound
+from muniment.errors import Conflict, KeyDestroyed, NotFound, ObjectMissing
 from muniment.objects import BlobStore
+
+logger = logging.getLogger(__name__)
 
 TEXT_PAGE_SEPARATOR = "\n\n"
 _PAGES_AT_ONCE = 500
@@ -190,9 +194,11 @@ async def list_chunks(
 
 @dataclass(frozen=True)
 class PageReaders:
-    """Reads single pages for proving citations, under the caller's rights."""
+    """Reads single pages for proving citations, under the caller's rights: of a file that was erased
+    since the search found it there is none, which leaves its quote unproven."""
 
-    services: Services
+    database: Database
+    blobs: BlobStore
     caller: Caller
 
     async def text(self, file_id: UUID, version: int, page: int) -> str | None:
@@ -204,10 +210,17 @@ class PageReaders:
         return found.lines if found else ()
 
     async def _page(self, file_id: UUID, number: int, page: int) -> ReadPage | None:
-        async with self.services.database.transaction(self.caller.access) as session:
-            detail = await require_file(session, file_id)
-            version = await require_version(session, detail, number)
-            row = await pages.get_page(session, version.id, page)
+        try:
+            async with self.database.transaction(self.caller.access) as session:
+                detail = await require_file(session, file_id)
+                version = await require_version(session, detail, number)
+                row = await pages.get_page(session, version.id, page)
+        except NotFound:
+            return None
         if row is None:
             return None
-        return await ArtifactReader(self.services.blobs, self.caller.tenant_id).page(row)
+        try:
+            return await ArtifactReader(self.blobs, self.caller.tenant_id).page(row)
+        except (KeyDestroyed, ObjectMissing) as error:
+            logger.warning("a page is not there to prove a quote", extra={"reason": error.problem})
+            return None

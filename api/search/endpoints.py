@@ -50,7 +50,7 @@ async def search(body: SearchRequest, services: Provided, caller: Searching) -> 
 )
 async def query(body: QueryBody, services: Provided, caller: Searching) -> Response:
     """Every citation names the file, the page, the boxes and the exact words."""
-    readers = PageReaders(services, caller)
+    readers = PageReaders(services.database, services.blobs, caller)
     question = QuestionRequest(
         query=body.query,
         top_k=body.top_k,

@@ -50,6 +50,15 @@ class UnstartedJob:
     job_id: UUID
 
 
+@dataclass(frozen=True)
+class OpenJob:
+    """A job that Temporal took and that has not ended."""
+
+    tenant_id: UUID
+    job_id: UUID
+    workflow_id: str
+
+
 # ── reading, under the caller's rights ──────────────────────────────────────────────────────────
 
 
@@ -138,6 +147,21 @@ async def unstarted_jobs(
         {"min_age": min_age, "max_rows": max_rows},
     )
     return [UnstartedJob(row.tenant_id, row.job_id) for row in rows]
+
+
+async def open_jobs(
+    session: AsyncSession, min_age: timedelta, after: UUID | None = None, max_rows: int = 100
+) -> list[OpenJob]:
+    """Jobs of all tenants, started that long ago and not ended, those after the given one; needs no
+    tenant."""
+    rows = await session.execute(
+        text(
+            "SELECT tenant_id, job_id, workflow_id"
+            " FROM open_jobs(:min_age, CAST(:after AS uuid), :max_rows)"
+        ),
+        {"min_age": min_age, "after": after, "max_rows": max_rows},
+    )
+    return [OpenJob(row.tenant_id, row.job_id, row.workflow_id) for row in rows]
 
 
 async def mark_started(session: AsyncSession, job_id: UUID, run_id: str) -> None:

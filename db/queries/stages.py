@@ -273,5 +273,19 @@ async def was_retry_announced(
     return bool(found.scalar_one())
 
 
+async def count_retries(
+    session: AsyncSession, job_id: UUID, stage: StageName, reasons: Sequence[str]
+) -> int:
+    """How many retries of the stage were announced for one of these reasons."""
+    found = await session.execute(
+        text(
+            "SELECT count(*) FROM job_event WHERE job_id = :job_id AND event = 'retry'"
+            " AND payload ->> 'stage' = :stage AND payload ->> 'reason' = ANY(:reasons)"
+        ),
+        {"job_id": job_id, "stage": stage.value, "reasons": list(reasons)},
+    )
+    return int(found.scalar_one())
+
+
 def _output(row: RowMapping) -> Output:
     return Output(row["part"], row["fingerprint"], row["blob_id"], row["summary"])

@@ -186,6 +186,19 @@ async def _database(endpoints: Endpoints) -> Check:
     return _bad("database", Health.FAILED, "PostgreSQL does not answer", "Read log/postgres.jsonl.")
 
 
+class _Dependency(BaseModel):
+    name: str
+    state: str
+    reason: str | None
+    remedy: str | None
+
+
+class _Readiness(BaseModel):
+    """What `/readyz` says."""
+
+    dependencies: list[_Dependency]
+
+
 async def _ready(endpoints: Endpoints) -> Check:
     """The API's own view of what it depends on."""
     try:
@@ -194,10 +207,19 @@ async def _ready(endpoints: Endpoints) -> Check:
     except httpx.HTTPError as error:
         detail = f"{endpoints.api} does not answer ({type(error).__name__})"
         return _bad("API", Health.FAILED, detail, "Read log/api.jsonl.")
-    summary = " ".join(answer.text.split())[:600]
-    if answer.is_success:
-        return _ok("API", f"ready: {summary}")
-    return _bad("API", Health.FAILED, f"not ready: {summary}", "Mend what it names as down.")
+    try:
+        report = _Readiness.model_validate_json(answer.content)
+    except ValidationError:
+        detail = f"{endpoints.api}/readyz answers {answer.status_code}, and no report"
+        return _bad("API", Health.FAILED, detail, "Read log/api.jsonl.")
+    troubled = [each for each in report.dependencies if each.state != "ok"]
+    told = "; ".join(f"{each.name} is {each.state}: {each.reason}" for each in troubled)
+    remedies = " ".join(each.remedy for each in troubled if each.remedy)
+    if not answer.is_success:
+        return _bad("API", Health.FAILED, f"not ready: {told}", remedies or "Read log/api.jsonl.")
+    if troubled:
+        return _bad("API", Health.DEGRADED, f"serves, but {told}", remedies)
+    return _ok("API", f"serves, with all of {len(report.dependencies)} dependencies")
 
 
 async def _pollers(home: Home) -> list[Check]:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from muniment.cli.connection import connect
-from muniment.cli.output import err, out, page_numbers_text, print_json
+from muniment.cli.output import err, out, page_numbers_text, print_json, printable
 from muniment.client.calls import SearchMode
 from muniment.client.models import Answer, Citation, Hit
 
@@ -52,12 +52,13 @@ def print_answer(console: Console, answer: Answer) -> None:
     if not answer.answer:
         console.print("the documents do not answer this")
         return
-    console.print(Text(answer.answer))
+    console.print(Text(printable(answer.answer)))
     for citation in answer.citations:
         console.print()
         console.print(_citation_line(answer, citation))
         # Line breaks of the page are kept in the data; here the words count.
-        quote = Text(f"“{' '.join(citation.quote.split())}”", style="italic")
+        words = printable(" ".join(citation.quote.split()))
+        quote = Text(f"“{words}”", style="italic")
         console.print(Padding(quote, (0, 0, 0, _INDENT), expand=False))
 
 
@@ -65,7 +66,7 @@ def _citation_line(answer: Answer, citation: Citation) -> Text:
     source = answer.source_of(citation)
     name = citation.name or (source.name if source is not None else f"file {citation.file_id}")
     line = Text(f"[{citation.n}]".ljust(_INDENT))
-    line.append(name, style="bold")
+    line.append(printable(name), style="bold")
     if citation.page is not None:
         line.append(f", page {citation.page}")
     if not citation.verified:
@@ -75,7 +76,7 @@ def _citation_line(answer: Answer, citation: Citation) -> Text:
 
 def _print_hit(console: Console, number: int, hit: Hit) -> None:
     heading = Text(f"{number}.".ljust(_INDENT))
-    heading.append(hit.name or str(hit.file_id), style="bold")
+    heading.append(printable(hit.name or str(hit.file_id)), style="bold")
     if hit.pages:
         heading.append(f", {page_numbers_text(hit.pages)}")
     if hit.score is not None:
@@ -88,7 +89,7 @@ def _print_hit(console: Console, number: int, hit: Hit) -> None:
 def _passage(hit: Hit) -> Text:
     """The beginning of the passage, the words that matched in bold."""
     # Python's string indices are code points, as the highlights are.
-    text = Text(hit.text)
+    text = Text("\n".join(printable(line) for line in hit.text.split("\n")))
     for start, end in hit.highlights:
         text.stylize("bold cyan", start, end)
     if len(text) > _SHOWN_CHARACTERS:

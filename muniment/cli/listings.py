@@ -16,6 +16,7 @@ from muniment.cli.output import (
     out,
     print_json,
     print_problem,
+    printable,
     size_text,
     state_text,
 )
@@ -25,6 +26,7 @@ from muniment.contracts.jobs import JobState
 
 _FILES_NAMED = 200
 _LEAST_WIDTHS = {"id": 36, "state": 9, "pages": 5, "done": 4, "size": 8}
+_MOST_WIDTHS = {"name": 60, "file": 60}
 _WIDE = 110
 """Columns from which on a table shows everything."""
 
@@ -148,7 +150,9 @@ def _file_table(console: Console, files: Sequence[File]) -> Table:
             state.append(" (degraded)", style="yellow")
         pages = str(file.pages) if file.pages is not None else ""
         more = (file.media_type or "", age_text(file.created_at)) if wide else ()
-        table.add_row(str(file.id), Text(file.name), state, pages, size_text(file.size), *more)
+        table.add_row(
+            str(file.id), Text(printable(file.name)), state, pages, size_text(file.size), *more
+        )
     return table
 
 
@@ -160,7 +164,7 @@ def _job_table(console: Console, jobs: Sequence[Job], names: dict[str, str]) -> 
         stage = "" if job.is_terminal else str(job.stage or "")
         more = (stage, _pages(job), age_text(job.created_at)) if wide else ()
         state = state_text(str(job.state))
-        table.add_row(str(job.id), Text(file), state, f"{job.percent:.0f}%", *more)
+        table.add_row(str(job.id), Text(printable(file)), state, f"{job.percent:.0f}%", *more)
     return table
 
 
@@ -180,8 +184,13 @@ def _table(*headings: str) -> Table:
     """Names give way when the terminal is narrow, ids and figures do not."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in headings:
-        least = _LEAST_WIDTHS.get(heading)
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
+        table.add_column(
+            heading,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=_LEAST_WIDTHS.get(heading),
+            max_width=_MOST_WIDTHS.get(heading),
+        )
     return table
 
 

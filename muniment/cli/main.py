@@ -71,7 +71,7 @@ def down(home: Home = None) -> None:
 
 @app.command()
 def status(home: Home = None, as_json: AsJson = False) -> None:
-    """Show the embedded stack's processes; exit code 3 when it does not run."""
+    """Show the embedded stack's processes. Exit code 3 when it does not run."""
     _embedded("status", home, ["--json"] if as_json else [])
 
 
@@ -205,7 +205,7 @@ def resume(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def retry(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
-    """Start a new job that heals an ended one; finished stages are reused."""
+    """Start a new job that heals an ended one. Finished stages are reused."""
     _tell("retry", job_id, home, as_json=as_json)
 
 
@@ -224,7 +224,7 @@ def worker(
     queues: Annotated[str, typer.Option("--queues", help="Task queues, separated by commas.")],
     home: Home = None,
 ) -> None:
-    """Run a worker, for the stack of --home or the one the environment names."""
+    """Run a worker. It serves the stack of --home, or the one the environment names."""
     with reported():
         environment = home_environment(home) if home is not None else {}
         become("worker", ["--queues", queues], environment)
@@ -232,7 +232,7 @@ def worker(
 
 @app.command()
 def api(home: Home = None) -> None:
-    """Run the HTTP API, for the stack of --home or the one the environment names."""
+    """Run the HTTP API. It serves the stack of --home, or the one the environment names."""
     with reported():
         become("api", [], home_environment(home) if home is not None else {})
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, JsonValue
@@ -24,6 +25,8 @@ STATE_STYLES = {
 }
 
 
+_UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _UNBOUNDED_WIDTH = 10_000
 """Nothing is wrapped or cut where no terminal sets a width: programs read those lines."""
 
@@ -42,6 +45,15 @@ def err() -> Console:
 def print_json(value: BaseModel | JsonValue, *, indent: int | None = 2) -> None:
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
+
+
+def printable(text: str) -> str:
+    """The text as a terminal may show it: names and documents are others' words, and could hold
+    escape sequences, line breaks, or what turns the direction of writing. As long as before."""
+    return "".join(
+        _UNPRINTABLE if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
+        for character in text
+    )
 
 
 def state_text(state: str) -> Text:

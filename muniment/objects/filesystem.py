@@ -5,6 +5,7 @@ whose entries changed is synced: an object that was reported stored survives a p
 """
 
 import asyncio
+import fcntl
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
@@ -104,10 +105,10 @@ class _Upload:
         self.write(rest)
         with self._turn, _store_errors("written"):
             os.fsync(self._descriptor)
-            self._close()
             _make_folders(self._destination.parent, self._root)
             self._beside.rename(self._destination)
             self._ended = True
+            self._close()
             sync_folder(self._destination.parent)
 
     def abort(self) -> None:
@@ -122,8 +123,7 @@ class _Upload:
             raise ObjectStoreUnavailable("an upload was written to after it had ended")
         if self._descriptor < 0:
             _make_folders(self._beside.parent, self._root)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._descriptor = os.open(self._beside, flags, 0o600)
+            self._descriptor = _open_locked(self._beside)
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -219,16 +219,41 @@ def _make_folders(folder: Path, root: Path) -> None:
     sync_folder(folder.parent)
 
 
+def _open_locked(path: Path) -> int:
+    """A new file, locked for as long as its writer lives: what nobody locks, nobody writes."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # a file system without locks: there the file's age tells
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # a sweep came between the two and took it for abandoned
+
+
 def _sweep(uploads: Path, older_than: datetime) -> int:
     removed = 0
     with _store_errors("cleaned up"), suppress(FileNotFoundError), os.scandir(uploads) as entries:
         for entry in entries:
-            # A running upload keeps its file's time fresh with every chunk.
             with suppress(FileNotFoundError):
-                if entry.stat().st_mtime < older_than.timestamp():
-                    Path(entry.path).unlink()
-                    removed += 1
+                removed += _remove_abandoned(Path(entry.path), older_than)
     return removed
+
+
+def _remove_abandoned(upload: Path, older_than: datetime) -> bool:
+    descriptor = os.open(upload, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False  # its writer lives
+        except OSError:
+            # Nobody can tell; a running upload keeps its file's time fresh with every chunk.
+            if os.fstat(descriptor).st_mtime >= older_than.timestamp():
+                return False
+        upload.unlink()
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _next_page(walk: Iterator[StoredObject]) -> tuple[StoredObject, ...]:

@@ -68,8 +68,9 @@ class ObjectStore(Protocol):
     async def sweep_abandoned(self, older_than: datetime) -> int:
         """Removes what uploads left behind whose process died before that time; says how many.
 
-        An upload that still runs is left alone only if it began later, so `older_than` lies
-        further back than the longest upload takes.
+        A store that can tell that a process is dead removes what it left at once. In others an
+        upload that still runs is left alone only if it began later, so `older_than` lies further
+        back than the longest upload takes.
         """
         ...
 

@@ -6,12 +6,16 @@ payload of its own, made by the default payload converter and passed on as it is
 decode arguments here, and replay sees nothing, because headers are not compared with history.
 """
 
+import asyncio
+import logging
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, NoReturn, Protocol
 
 import temporalio.activity
 import temporalio.client
+import temporalio.exceptions
 import temporalio.worker
 import temporalio.workflow
 from temporalio.api.common.v1 import Payload
@@ -19,6 +23,8 @@ from temporalio.converter import PayloadConverter
 
 with temporalio.workflow.unsafe.imports_passed_through():
     from muniment.telemetry import context
+
+logger = logging.getLogger(__name__)
 
 HEADER = "muniment-request"
 _BIND = "__muniment_bind_log_context"
@@ -32,7 +38,8 @@ class RequestContextInterceptor(temporalio.client.Interceptor, temporalio.worker
     """Sends the bound request id along, and binds it where the work is done.
 
     In activities the log context gets `request_id` (when the header came), `workflow_id`,
-    `activity` and `attempt`; in workflows `request_id` and `workflow_id`.
+    `activity` and `attempt`; in workflows `request_id` and `workflow_id`. Every attempt of an
+    activity leaves a line when it ends, so that a request id finds all that was done for it.
     """
 
     def __init__(self) -> None:
@@ -112,7 +119,27 @@ class _ActivityInbound(temporalio.worker.ActivityInboundInterceptor):
         if request_id is not None:
             ids[context.REQUEST_ID] = request_id
         with context.bound(**ids):
-            return await super().execute_activity(input)
+            started = time.perf_counter()
+            outcome, level = "completed", logging.INFO
+            try:
+                return await super().execute_activity(input)
+            except (asyncio.CancelledError, temporalio.exceptions.CancelledError):
+                outcome = "cancelled"
+                raise
+            except Exception as error:
+                outcome, level = _kind(error), logging.WARNING
+                raise
+            finally:
+                spent = round((time.perf_counter() - started) * 1000, 1)
+                told = {"outcome": outcome, "queue": info.task_queue, "milliseconds": spent}
+                logger.log(level, "activity ended", extra=told)
+
+
+def _kind(error: Exception) -> str:
+    """The error's kind and never its words, which a library may have taken from a document."""
+    if isinstance(error, temporalio.exceptions.ApplicationError) and error.type:
+        return error.type
+    return type(error).__name__
 
 
 class _WorkflowInbound(temporalio.worker.WorkflowInboundInterceptor):

@@ -124,10 +124,16 @@ async def test_a_scanner_that_is_away_or_silent_is_unavailable(tmp_path: Path) -
 
 @asynccontextmanager
 async def _silent(path: str) -> AsyncIterator[None]:
+    hung_up = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        hung_up.set()
 
     server = await asyncio.start_unix_server(say_nothing, path)
     async with server:
         yield
+        async with asyncio.timeout(5):
+            await hung_up.wait()

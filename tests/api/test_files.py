@@ -153,6 +153,45 @@ async def test_quarantined_content_is_for_those_who_decide(
         assert (await limited.get(path)).status_code == 409
 
 
+async def test_an_infected_version_is_withheld_while_its_file_shows_another(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    file = await add(client, "a.txt")
+    _set_state(postgres_dsn, UUID(str(file["id"])), "ready")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE file_version SET scan_state = 'infected' WHERE file_id = %s", (file["id"],)
+        )
+    path = f"/v1/files/{file['id']}/content?version=1"
+    assert (await client.get(path)).status_code == 200
+    reader = make_tenant(postgres_dsn, tenant.name, principal="r", scopes=("files:read",))
+    async with client_of(api, reader.api_key) as limited:
+        assert (await limited.get(path)).status_code == 409
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute(
+                "UPDATE file_version SET published_at = now() WHERE file_id = %s", (file["id"],)
+            )
+        assert (await limited.get(path)).status_code == 200, "it was released and published"
+
+
+async def test_an_upload_is_not_answered_with_a_file_that_is_being_trashed(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    former = await add(client, "a.txt")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE file SET trashed_from = state, state = 'trashed' WHERE id = %s",
+            (former["id"],),
+        )
+        again = asyncio.create_task(client.post("/v1/files?name=a.txt", content=b"a.txt"))
+        await asyncio.sleep(1)
+        assert not again.done(), "it must wait for what becomes of the file"
+        connection.commit()
+        answer = await again
+    assert answer.status_code == 202
+    assert answer.json()["id"] != former["id"]
+
+
 def _set_state(postgres_dsn: str, file_id: UUID, state: str) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute("UPDATE file SET state = %s WHERE id = %s", (state, file_id))

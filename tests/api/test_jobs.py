@@ -101,6 +101,18 @@ async def test_a_decision_is_written_before_the_workflow_hears_of_it(
     assert again.status_code == 409
 
 
+async def test_an_erasure_takes_no_command_and_so_cannot_be_stopped_half_way(
+    worker: None, client: httpx.AsyncClient
+) -> None:
+    job_id = await ingest(client)
+    file_id = (await client.get(f"/v1/jobs/{job_id}")).json()["file_id"]
+    answer = await client.delete(f"/v1/files/{file_id}", params={"permanent": "true"})
+    assert answer.status_code == 202, answer.text
+    erasure_id = answer.json()["id"]
+    for command in ("cancel", "pause"):
+        assert (await client.post(f"/v1/jobs/{erasure_id}/{command}")).status_code == 409
+
+
 async def test_a_command_that_nobody_takes_is_503(client: httpx.AsyncClient) -> None:
     job_id = await ingest(client)
     answer = await client.post(f"/v1/jobs/{job_id}/pause")

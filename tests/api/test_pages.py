@@ -7,8 +7,10 @@ import pytest
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
 
+from api.authentication import Caller
+from api.pages.service import PageReaders
 from db.models import Blob, ChunkRow, FileVersion, PageRow, new_id, now
-from db.queries import files
+from db.queries import files, pages
 from db.session import Database
 from muniment.contracts.documents import Line, Page, PageBatch, PageSource
 from muniment.objects import SealedBlob
@@ -51,14 +53,14 @@ async def path(
     document.add_heading("Title")
     document.add_text(label=DocItemLabel.PARAGRAPH, text="Some words.")
     put = stores.blobs.put_bytes
-    pages = await put(tenant.tenant_id, batch.model_dump_json().encode())
+    batched = await put(tenant.tenant_id, batch.model_dump_json().encode())
     whole = await put(tenant.tenant_id, document.model_dump_json().encode())
     async with database.transaction(tenant.system) as session:
         version = await files.newest_version(session, file_id)
-        session.add_all([_blob(tenant, pages), _blob(tenant, whole)])
+        session.add_all([_blob(tenant, batched), _blob(tenant, whole)])
         await session.flush()
         version.document_blob_id, version.published_at = whole.blob_id, now()
-        session.add_all(_rows(tenant, file_id, version, pages.blob_id))
+        session.add_all(_rows(tenant, file_id, version, batched.blob_id))
     return f"/v1/files/{file_id}"
 
 
@@ -151,3 +153,21 @@ async def test_only_pages_that_failed_can_be_named_in_a_retry(
     assert wrong.json()["errors"][0]["field"] == "pages"
     right = await client.post(f"/v1/jobs/{job_id}/retry", json={"pages": [3]})
     assert right.status_code == 202
+
+
+async def test_a_file_that_is_erased_while_it_is_cited_leaves_its_quotes_unproven(
+    path: str, client: httpx.AsyncClient, database: Database, tenant: TenantFixture, stores: Stores
+) -> None:
+    file_id = UUID((await client.get(path)).json()["id"])
+    key = (await client.get("/v1/api-keys")).json()["data"][0]
+    caller = Caller(tenant.tenant_id, tenant.principal_id, UUID(key["id"]), frozenset(), True)
+    readers = PageReaders(database, stores.blobs, caller)
+    assert await readers.text(file_id, 1, 1) == "first"
+    async with database.transaction(tenant.system) as session:
+        row = await pages.get_page(session, (await files.newest_version(session, file_id)).id, 1)
+    assert row is not None
+    assert row.blob_id is not None
+    await stores.blobs.destroy(tenant.tenant_id, row.blob_id)
+    assert await readers.text(file_id, 1, 1) is None
+    assert await readers.lines(file_id, 1, 1) == ()
+    assert await readers.text(new_id(), 1, 1) is None

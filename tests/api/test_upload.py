@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.api.conftest import ApiProcess, audit_actions, client_of
+from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, make_tenant
 
 MEBIBYTE = 1024 * 1024
@@ -189,6 +190,33 @@ async def test_an_interrupted_upload_leaves_nothing_behind(
         await client.post("/v1/files?name=a.bin", content=broken())
     await _until(lambda: api.stored_objects(tenant.tenant_id) == [])
     assert (await client.get("/v1/files")).json()["data"] == []
+
+
+async def test_a_killed_api_leaves_no_unfinished_upload_to_the_next(
+    api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture
+) -> None:
+    doomed = start_api(tmp_path / "home", api_environment)
+    address = httpx.URL(doomed.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(
+        b"POST /v1/files?name=half.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
+        b"Authorization: Bearer " + tenant.api_key.encode() + b"\r\n\r\n" + bytes(1_000_000)
+    )
+    async with asyncio.timeout(10):
+        while not doomed.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+    assert not reader.at_eof(), "the upload is in progress"
+    doomed.process.kill()
+    doomed.process.wait(timeout=10)
+    writer.close()
+    assert doomed.stored_objects(tenant.tenant_id)
+    successor = start_api(tmp_path / "home", api_environment)
+    try:
+        async with asyncio.timeout(10):
+            while successor.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+    finally:
+        assert await asyncio.to_thread(stop_api, successor) == 0
 
 
 async def test_an_empty_file_is_taken_in(client: httpx.AsyncClient) -> None:

@@ -1,12 +1,27 @@
 """A permanent deletion: nothing of the file is left but tombstones, and its keys are dead."""
 
+import asyncio
 import json
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from temporalio import activity
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.artifacts import Artifacts
+from activities.chunk.activity import ChunkDocument
+from activities.erasure.activity import Erasure as ErasureActivities
+from activities.erasure.ledger import ErasureLedger
+from activities.erasure.stores import STORES
+from activities.stage import StageRunner
 from db.models import Erasure, Job, new_id
+from db.queries.stages import NewBlob
 from db.session import Access
+from muniment.contracts.chunk import ChunkInput, ChunkResult
+from muniment.contracts.erase_file import EraseFileInput, ErasureStep
 from muniment.contracts.jobs import JobKind
 from muniment.errors import KeyDestroyed
 from tests.workflows.documents import TEXT, dense_scan
@@ -30,6 +45,12 @@ EMPTY_AFTERWARDS = (
 
 
 async def _erase(workshop: Workshop, job: Job) -> Job:
+    erasure = await _order_erasure(workshop, job)
+    await workshop.client.get_workflow_handle(erasure.workflow_id).result()
+    return erasure
+
+
+async def _order_erasure(workshop: Workshop, job: Job) -> Job:
     erasure_job_id = new_id()
     erasure = Job(
         id=erasure_job_id,
@@ -51,7 +72,6 @@ async def _erase(workshop: Workshop, job: Job) -> Job:
             )
         )
     await start_job(workshop.client, erasure)
-    await workshop.client.get_workflow_handle(erasure.workflow_id).result()
     return erasure
 
 
@@ -126,4 +146,82 @@ async def test_an_erasure_stops_the_ingestion_that_runs(
         await _erase(workshop, job)
         assert (await handle.result()).state == "cancelled"
     assert (await workshop.file(job)).state == "erased"
+    assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)
+
+
+async def test_an_erasure_cannot_be_cancelled(workshop: Workshop, owner: TenantIds) -> None:
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    erasure = await _order_erasure(workshop, job)
+    handle = workshop.client.get_workflow_handle(erasure.workflow_id)
+    await handle.cancel()
+    async with workshop.working():
+        await handle.result()
+    assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+    assert (await workshop.job(erasure)).state == "completed"
+    assert (await workshop.file(job)).state == "erased"
+
+
+async def test_an_ingestion_never_started_ends_with_its_file(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working():
+        await _erase(workshop, job)
+    row = await workshop.job(job)
+    assert (row.state, row.finished_at is None) == ("cancelled", False)
+    # Started all the same, by someone who had not heard of it: it does nothing.
+    async with workshop.working():
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(job)).result()
+    assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)
+
+
+async def test_an_activity_that_outlives_the_erasure_keeps_nothing(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.heartbeats.BEAT_SECONDS", 60.0)  # it hears of no cancellation
+    opened, go_on = asyncio.Event(), asyncio.Event()
+    outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    real = workshop.parts.runner.artifacts
+
+    class Slow(Artifacts):
+        async def seal(self, tenant_id: UUID, content: bytes) -> NewBlob:
+            blob = await real.seal(tenant_id, content)
+            if not opened.is_set():
+                opened.set()
+                await go_on.wait()
+            return blob
+
+    runner = StageRunner(workshop.database, Slow(workshop.database, workshop.stores.blobs))
+    chunker = ChunkDocument(runner, workshop.parts.sandbox)
+
+    @activity.defn(name="chunk_document")
+    async def lost(request: ChunkInput) -> ChunkResult:
+        try:
+            return await chunker.chunk_document(request)
+        except ApplicationError as error:
+            outcome.set_result(str(error.type))
+            raise
+
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[lost]):
+        handle = await workshop.start(job)
+        await opened.wait()
+        # The worker is cut off: Temporal has given up on the ingestion, its activity works on.
+        await handle.terminate()
+        erasure = await _order_erasure(workshop, job)
+        request = EraseFileInput(tenant_id=job.tenant_id, file_id=job.file_id, job_id=erasure.id)
+        steps = ActivityEnvironment()
+        parts = ErasureActivities(
+            workshop.database, workshop.stores.blobs, ErasureLedger(workshop.stores.erasure_ledger)
+        )
+        for store in STORES:
+            await steps.run(parts.erase_from_store, ErasureStep(request=request, store=store.name))
+        await steps.run(parts.destroy_unreferenced_keys, request)
+        go_on.set()
+        async with asyncio.timeout(20):
+            assert await outcome == "conflict"
+        await workshop.client.get_workflow_handle(erasure.workflow_id).terminate()
     assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)

@@ -1,21 +1,27 @@
 """Activities replaced one at a time by faulty ones."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from temporalio import activity
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.failures import application_error
 from activities.heartbeats import heartbeats
+from activities.lifecycle.activity import Lifecycle
 from activities.read.activity import Read
+from db.session import Access
 from muniment.contracts.chunk import ChunkInput, ChunkResult
 from muniment.contracts.documents import DocumentPlan, PageBatch
 from muniment.contracts.embed import EmbedInput, EmbedResult
 from muniment.contracts.jobs import StageName
+from muniment.contracts.lifecycle import RecordProgressInput
 from muniment.contracts.read import FailedPage
-from muniment.errors import EngineCrashed
-from tests.workflows.documents import TEXT, page_text, text_pdf
+from muniment.errors import DatabaseUnavailable, EngineCrashed
+from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -100,6 +106,26 @@ async def test_an_engine_that_always_crashes_fails_the_job_after_three_attempts(
     assert embed["state"] == "failed"
 
 
+async def test_attempts_that_an_outage_cost_leave_an_engine_its_own(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    real = workshop.parts.chunker
+
+    @activity.defn(name="chunk_document")
+    async def crashes_after_an_outage(request: ChunkInput) -> ChunkResult:
+        async with workshop.parts.runner.attempt(request.version, StageName.CHUNK):
+            if activity.info().attempt < 3:
+                raise DatabaseUnavailable("It is away.")
+            if activity.info().attempt == 3:
+                raise EngineCrashed("The engine died.")
+        return await real.chunk_document(request)
+
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[crashes_after_an_outage]):
+        await (await workshop.start(job)).result()
+    assert (await workshop.job(job)).state == "completed"
+
+
 async def test_a_job_that_ended_keeps_nothing_of_a_late_activity(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -133,3 +159,63 @@ async def test_a_job_that_ended_keeps_nothing_of_a_late_activity(
     assert row.state == "cancelled"
     chunk = next(stage for stage in row.stages if stage["name"] == "chunk")
     assert chunk.get("state", "pending") == "pending"
+
+
+async def test_a_failure_is_recorded_though_the_job_is_cancelled_while_the_database_is_away(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    lifecycle = Lifecycle(workshop.database, workshop.parts.runner)
+    tried, database_is_back = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name="record_progress")
+    async def record_when_it_can(request: RecordProgressInput) -> None:
+        tried.set()
+        if not database_is_back.is_set():
+            raise application_error(DatabaseUnavailable("It is away."), activity.info().attempt)
+        await lifecycle.record_progress(request)
+
+    job = await workshop.upload(owner, b"", "empty.txt")
+    async with workshop.working(replacing=[record_when_it_can]):
+        handle = await workshop.start(job)
+        await tried.wait()
+        await handle.cancel()
+        await asyncio.sleep(0.5)
+        database_is_back.set()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert (await handle.describe()).status is WorkflowExecutionStatus.FAILED
+    assert (await workshop.job(job)).state == "failed"
+    assert (await workshop.file(job)).state == "failed"
+
+
+async def test_pages_that_another_files_erasure_takes_away_are_read_anew(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = scanned_pdf([f"Charter {page}" for page in range(1, 6)])
+    first = await workshop.upload(owner, content, "a.pdf", "application/pdf")
+    second = await workshop.upload(owner, content, "b.pdf", "application/pdf")
+    async with workshop.working():
+        await (await workshop.start(first)).result()
+        for blob_id in await _keep_single_pages(workshop, owner):
+            # As an erasure does after a page was found and before it is opened.
+            await workshop.stores.blobs.destroy(owner.tenant_id, blob_id)
+        await (await workshop.start(second)).result()
+    row = await workshop.job(second)
+    assert (row.state, row.degraded, row.pages_done, row.pages_reused) == ("completed", False, 5, 0)
+
+
+async def _keep_single_pages(workshop: Workshop, owner: TenantIds) -> list[UUID]:
+    """Forgets the batches that were read, as if the first job had been cancelled within each."""
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(
+            text(
+                "DELETE FROM stage_result WHERE fingerprint IN"
+                " (SELECT fingerprint FROM stage_output WHERE stage = 'read')"
+            )
+        )
+        pages = await session.execute(
+            text("SELECT blob_id FROM stage_output WHERE stage = 'read_page'")
+        )
+        found = list(pages.scalars())
+    assert len(found) == 5
+    return found

@@ -1,6 +1,9 @@
 """Stored histories replay against the present code: running workflows survive a deployment."""
 
+import base64
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,28 @@ async def test_a_stored_history_replays(name: str, tmp_path: Path) -> None:
     )
     stored = (HISTORIES / f"{name}.json").read_text(encoding="utf-8")
     await replayer.replay_workflow(WorkflowHistory.from_json(f"ingest-{name}", stored))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_stored_history_holds_no_plaintext(name: str) -> None:
+    stored = json.loads((HISTORIES / f"{name}.json").read_text(encoding="utf-8"))
+    encodings = list(_encodings(stored))
+    assert encodings
+    assert set(encodings) == {"binary/encrypted"}
+
+
+def _encodings(node: object) -> Iterator[str]:
+    """The encoding of every payload, search attributes left out: they hold ids and counts."""
+    if isinstance(node, dict):
+        metadata = node.get("metadata")
+        if isinstance(metadata, dict) and "encoding" in metadata:
+            yield base64.b64decode(metadata["encoding"]).decode()
+        for key, value in node.items():
+            if key not in ("searchAttributes", "workflowTaskCompletedEventAttributes"):
+                yield from _encodings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _encodings(value)
 
 
 @recording

@@ -38,6 +38,7 @@ def downgrade() -> None:
     for function in (
         "notify_job_event()",
         "unstarted_jobs(interval, integer)",
+        "open_jobs(interval, uuid, integer)",
         "use_stream_ticket(bytea)",
         "authenticate_api_key(bytea)",
         "visible_files(text)",

@@ -122,12 +122,27 @@ $$
     LIMIT max_rows
 $$;
 
+-- Jobs that were started and have not ended, for whoever asks Temporal whether it still has them.
+CREATE FUNCTION open_jobs(min_age interval, after_job uuid, max_rows integer)
+RETURNS TABLE (tenant_id uuid, job_id uuid, workflow_id text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+    SELECT job.tenant_id, job.id, job.workflow_id
+    FROM job
+    WHERE job.finished_at IS NULL AND job.started_at < now() - min_age
+      AND (after_job IS NULL OR job.id > after_job)
+    ORDER BY job.id
+    LIMIT max_rows
+$$;
+
 REVOKE ALL ON FUNCTION authenticate_api_key(bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION use_stream_ticket(bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION unstarted_jobs(interval, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION open_jobs(interval, uuid, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION authenticate_api_key(bytea) TO muniment_app;
 GRANT EXECUTE ON FUNCTION use_stream_ticket(bytea) TO muniment_app;
 GRANT EXECUTE ON FUNCTION unstarted_jobs(interval, integer) TO muniment_app;
+GRANT EXECUTE ON FUNCTION open_jobs(interval, uuid, integer) TO muniment_app;
 
 -- Row-level security is forced on the owner too; these let its functions above see what they need
 -- where the owner is not a superuser.

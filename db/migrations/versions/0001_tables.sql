@@ -378,6 +378,7 @@ CREATE TABLE job (
 
 CREATE INDEX ix_job_file_id ON job (file_id);
 CREATE INDEX ix_job_not_started ON job (created_at) WHERE started_at IS NULL AND finished_at IS NULL;
+CREATE INDEX ix_job_open ON job (id) WHERE finished_at IS NULL;
 CREATE INDEX ix_job_tenant_created ON job (tenant_id, created_at DESC, id DESC);
 CREATE INDEX ix_job_tenant_id ON job (tenant_id);
 CREATE INDEX ix_job_version_id ON job (version_id);

@@ -13,7 +13,7 @@ from muniment.cli.ingest.display import Display, LiveDisplay, PlainDisplay, Sile
 from muniment.cli.ingest.entry import Entry, Outcome, Phase
 from muniment.cli.ingest.run import Ingestion, IngestOptions
 from muniment.cli.ingest.selection import select_files
-from muniment.cli.output import err, out, print_json
+from muniment.cli.output import err, out, print_json, printable
 from muniment.client.async_client import AsyncMuniment
 from muniment.client.retry import Retry
 
@@ -77,7 +77,7 @@ def _failures(bad: Sequence[Outcome]) -> Table:
         if outcome.error is not None:
             problem = outcome.error
             said = f"{problem.title}: {problem.detail}" if problem.detail else problem.title
-            table.add_row(Text(outcome.path), Text(said), Text(problem.remedy or ""))
+            table.add_row(Text(printable(outcome.path)), Text(said), Text(problem.remedy or ""))
     return table
 
 

@@ -10,7 +10,7 @@ from rich.table import Column
 from rich.text import Text
 
 from muniment.cli.ingest.entry import Entry, Phase
-from muniment.cli.output import pages_text, state_text
+from muniment.cli.output import pages_text, printable, state_text
 
 _NAME_WIDTH = 34
 _MOST_ROWS = 12
@@ -139,7 +139,7 @@ class LiveDisplay(Display):
 def outcome_line(entry: Entry, *, name_width: int) -> Text:
     """`ready  report.pdf  4 pages  2.3 s`, and why not where it failed."""
     outcome = entry.outcome()
-    name = _shortened(entry.name, name_width) if name_width else entry.name
+    name = _shortened(entry.name, name_width)
     notes = [pages_text(outcome.pages)]
     if outcome.deduplicated:
         notes.append("already there")
@@ -169,7 +169,8 @@ def _pages_so_far(entry: Entry) -> str:
 
 
 def _shortened(name: str, width: int) -> str:
-    """The name within a width, its extension kept."""
-    if len(name) <= width:
+    """The name within a width, its extension kept; 0 is any width."""
+    name = printable(name)
+    if not width or len(name) <= width:
         return name
     return name[: width - 11] + "…" + name[-10:]

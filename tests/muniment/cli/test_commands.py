@@ -68,6 +68,17 @@ def test_an_answer_shows_file_page_and_quote(muniment: Command) -> None:
     ]
 
 
+def test_hostile_names_neither_steer_the_terminal_nor_stretch_the_table(
+    api: ApiForTests, muniment: Command
+) -> None:
+    api.add_file("a\x1b[2J\n\u202egpj.txt", b"x")
+    api.add_file("n" * 1000 + ".txt", b"x")
+    listed = muniment("files").stdout
+    assert not set("\x1b\u202e") & set(listed)
+    assert "a\ufffd[2J\ufffd\ufffdgpj.txt" in listed
+    assert max(map(len, listed.splitlines())) < 200
+
+
 def test_files_and_jobs_are_listed_with_whole_ids(api: ApiForTests, muniment: Command) -> None:
     file = api.add_file("a report.pdf", b"x" * 1500)
     files, jobs = muniment("files"), muniment("jobs")

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ class TestFilesystemObjectStore(ObjectStoreConformance):
     def leftovers(self) -> list[str]:
         uploads = self.root / UPLOADS
         return sorted(os.listdir(uploads)) if uploads.exists() else []
+
+    knows_the_dead = True
 
     async def abandon_upload(self, store: ObjectStore) -> None:
         (self.root / UPLOADS / "0123456789abcdef").write_bytes(b"half an object")
@@ -90,3 +93,15 @@ async def test_content_and_folder_entries_are_synced_before_put_returns(
     synced.clear()
     await store.delete("a/b")
     assert synced == [str(tmp_path / "a")]
+
+
+async def test_a_running_upload_is_never_swept_however_old(tmp_path: Path) -> None:
+    store = FilesystemObjectStore(tmp_path)
+
+    async def swept_meanwhile() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 1000
+            assert await store.sweep_abandoned(datetime.now(UTC) + timedelta(days=1)) == 0
+
+    await store.put("kept", swept_meanwhile())
+    assert (await store.stat("kept")).size_bytes == 3000

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 TIMEOUT = timedelta(seconds=20)
 
@@ -26,6 +27,18 @@ class Child:
             "look", "child", start_to_close_timeout=TIMEOUT, result_type=Seen
         )
         return seen
+
+
+@workflow.defn
+class Stumble:
+    """Runs an activity that fails twice."""
+
+    @workflow.run
+    async def run(self) -> None:
+        retry = RetryPolicy(initial_interval=timedelta(milliseconds=10))
+        await workflow.execute_activity(
+            "stumble", start_to_close_timeout=TIMEOUT, retry_policy=retry
+        )
 
 
 @workflow.defn

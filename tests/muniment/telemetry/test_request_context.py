@@ -14,8 +14,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import HeaderCodecBehavior
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, Worker
 
 from muniment.payloads import PayloadKeys, data_converter
@@ -23,9 +24,10 @@ from muniment.telemetry import context
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import temporal_tracing
-from tests.muniment.telemetry.journeys import Child, Journey, Seen
+from tests.muniment.telemetry.journeys import Child, Journey, Seen, Stumble
 
 CONVERTER = data_converter(PayloadKeys("a", {"a": b"k" * 32}))
+WORDS = "words of a document"
 CODEC_BEHAVIOURS = [HeaderCodecBehavior.NO_CODEC, HeaderCodecBehavior.CODEC]
 
 
@@ -59,6 +61,13 @@ async def connected(
     )
 
 
+@activity.defn
+async def stumble() -> None:
+    if activity.info().attempt == 1:
+        raise ValueError(WORDS)
+    raise ApplicationError(WORDS, type="damaged", non_retryable=True)
+
+
 @asynccontextmanager
 async def worker(client: Client) -> AsyncIterator[str]:
     """A worker on a queue of its own, whose name it gives; nothing of a workflow is cached."""
@@ -67,8 +76,8 @@ async def worker(client: Client) -> AsyncIterator[str]:
         async with Worker(
             client,
             task_queue=queue,
-            workflows=[Journey, Child],
-            activities=[look, look_in_thread],
+            workflows=[Journey, Child, Stumble],
+            activities=[look, look_in_thread, stumble],
             activity_executor=threads,
             max_cached_workflows=0,
         ):
@@ -149,7 +158,7 @@ async def test_log_lines_of_workflow_and_activity_carry_the_request(temporal_add
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream, workflow_id = io.StringIO(), f"journey-{uuid4()}"
-    configure_logging("worker", "warning", stream)
+    configure_logging("worker", "info", stream)
     try:
         client = await connected(temporal_address, TracerProvider(shutdown_on_exit=False))
         async with worker(client) as queue:
@@ -161,8 +170,38 @@ async def test_log_lines_of_workflow_and_activity_carry_the_request(temporal_add
         structlog.reset_defaults()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     by_event = {line["event"]: line for line in lines}
-    for event in ("in the workflow", "looking"):
+    for event in ("in the workflow", "looking", "activity ended"):
         assert by_event[event]["request_id"] == "r-7"
         assert by_event[event]["workflow_id"] == workflow_id
     assert by_event["looking"]["activity"] == "look"
     assert len(by_event["looking"]["trace_id"]) == 32
+    ended = by_event["activity ended"]
+    assert (ended["outcome"], ended["activity"], ended["level"]) == ("completed", "look", "info")
+    assert ended["milliseconds"] >= 0
+
+
+async def test_a_failed_activity_is_logged_by_its_kind_alone(temporal_address: str) -> None:
+    root = logging.getLogger("muniment.telemetry.request_context")
+    lines = _Lines()
+    root.addHandler(lines)
+    try:
+        client = await connected(temporal_address, TracerProvider(shutdown_on_exit=False))
+        async with worker(client) as queue:
+            with pytest.raises(WorkflowFailureError):
+                await client.execute_workflow(
+                    Stumble.run, id=f"stumble-{uuid4()}", task_queue=queue
+                )
+    finally:
+        root.removeHandler(lines)
+    assert [vars(line)["outcome"] for line in lines.seen] == ["ValueError", "damaged"]
+    assert {line.levelno for line in lines.seen} == {logging.WARNING}
+    assert not any(WORDS in str(vars(line)) for line in lines.seen)
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(record)

@@ -1,0 +1,98 @@
+"""Pages are counted from outputs: the same whatever was retried, and soon whatever their number."""
+
+import time
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db.models import new_id
+from db.queries.stages import count_pages
+from db.session import Database
+from tests.conftest import TenantFixture
+
+
+@pytest.fixture
+def job_id(postgres_dsn: str, tenant: TenantFixture) -> UUID:
+    """A job of a file of the tenant, without outputs."""
+    file_id, job_id = new_id(), new_id()
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
+            " media_type, degraded, revision, created_at, updated_at)"
+            " VALUES (%s, %s, %s, 'a', 'processing', 1, 'text/plain', false, 1, now(), now())",
+            (file_id, tenant.tenant_id, tenant.collection_id),
+        )
+        connection.execute(
+            "INSERT INTO job (id, tenant_id, kind, file_id, workflow_id, state, pages_total,"
+            " pages_done, pages_failed, pages_reused, percent, degraded, priority, event_seq,"
+            " created_at) VALUES (%s, %s, 'ingest_file', %s, %s, 'running', 0, 0, 0, 0, 0, false,"
+            " 3, 0, now())",
+            (job_id, tenant.tenant_id, file_id, str(job_id)),
+        )
+    return job_id
+
+
+def _put_out(dsn: str, tenant: TenantFixture, job_id: UUID, rows: str) -> None:
+    """Outputs (stage, part, summary), all of one blob."""
+    blob_id = new_id()
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
+            " VALUES (%s, %s, 'artifact', 1, '', now())",
+            (blob_id, tenant.tenant_id),
+        )
+        connection.execute(
+            "INSERT INTO stage_output (tenant_id, job_id, stage, part, fingerprint, blob_id,"  # noqa: S608 - rows of this test's own
+            f" summary) SELECT %s, %s, stage, part, '', %s, summary::jsonb FROM ({rows})"
+            " AS output(stage, part, summary)",
+            (tenant.tenant_id, job_id, blob_id),
+        )
+
+
+async def test_a_page_counts_until_its_batch_counts_for_it(
+    database: Database, tenant: TenantFixture, job_id: UUID, postgres_dsn: str
+) -> None:
+    _put_out(
+        postgres_dsn,
+        tenant,
+        job_id,
+        """
+        VALUES ('read', 1, '{"last_page": 4, "done": 3, "failed": 1, "reused": 2}'),
+               ('read', 9, '{"last_page": 12, "done": 4, "failed": 0, "reused": 0}'),
+               ('read_page', 1, '{}'), ('read_page', 4, '{}'), ('read_page', 5, '{}'),
+               ('read_page', 8, '{}'), ('read_page', 9, '{}'), ('read_page', 13, '{}')
+        """,
+    )
+    async with database.transaction(tenant.system) as session:
+        pages = await count_pages(session, job_id, total=20)
+    assert (pages.total, pages.done, pages.failed, pages.reused) == (20, 10, 1, 2)
+
+
+async def test_a_job_without_outputs_has_read_nothing(
+    database: Database, tenant: TenantFixture, job_id: UUID
+) -> None:
+    async with database.transaction(tenant.system) as session:
+        pages = await count_pages(session, job_id, total=3)
+    assert (pages.done, pages.failed, pages.reused) == (0, 0, 0)
+
+
+async def test_ten_thousand_pages_are_counted_in_a_fraction_of_the_time_of_one(
+    database: Database, tenant: TenantFixture, job_id: UUID, postgres_dsn: str
+) -> None:
+    _put_out(
+        postgres_dsn,
+        tenant,
+        job_id,
+        """
+        SELECT 'read', part, format('{"last_page": %%s, "done": 8, "failed": 0, "reused": 0}',
+                                    part + 7)
+        FROM generate_series(1, 9993, 8) AS part
+        UNION ALL SELECT 'read_page', part, '{}' FROM generate_series(1, 10000) AS part
+        """,
+    )
+    async with database.transaction(tenant.system) as session:
+        began = time.perf_counter()
+        pages = await count_pages(session, job_id, total=10_000)
+        assert time.perf_counter() - began < 0.5
+    assert pages.done == 10_000

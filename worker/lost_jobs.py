@@ -1,0 +1,124 @@
+"""Ends jobs whose workflows are over and did not say so: an operator terminated one in Temporal, or
+Temporal lost it. Such a job would run for ever in everyone's eyes, and could not be retried."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.failures import problem_of
+from activities.stage import stage_event
+from db.models import now
+from db.queries.file_states import IN_PROGRESS, settle_file
+from db.queries.jobs import JobRow, OpenJob, lock_job, open_jobs, write_job
+from db.session import Access, Database
+from muniment.contracts.jobs import FileState, JobEventKind, JobState, StageState
+from muniment.errors import MunimentError, OrchestratorUnavailable
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 300.0
+MIN_AGE = timedelta(minutes=1)
+DESCRIBE_TIMEOUT = timedelta(seconds=5)
+
+
+class LostJobs:
+    """Ending a job twice changes nothing, so any number of workers may run one.
+
+    A workflow records its end before it ends: one that is over while its job's row, read after, is
+    not, will never record it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: Client,
+        interval_seconds: float = INTERVAL_SECONDS,
+        min_age: timedelta = MIN_AGE,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._interval_seconds = interval_seconds
+        self._min_age = min_age
+
+    async def run(self) -> None:
+        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await self.round()
+            except MunimentError as error:
+                logger.warning("search for lost jobs failed", extra={"reason": error.problem})
+
+    async def round(self) -> int:
+        """Asks Temporal about every job that was started and has not ended, a hundred at a time; how
+        many were lost."""
+        await self._require_namespace()
+        lost, after = 0, None
+        while True:
+            async with self._database.across_tenants() as session:
+                jobs = await open_jobs(session, self._min_age, after)
+            if not jobs:
+                return lost
+            for job in jobs:
+                if await self._is_over(job) and await self._end(job):
+                    lost += 1
+            after = jobs[-1].job_id
+
+    async def _require_namespace(self) -> None:
+        """Where the whole namespace is missing every workflow is, and none of them is over."""
+        request = DescribeNamespaceRequest(namespace=self._client.namespace)
+        try:
+            await self._client.workflow_service.describe_namespace(
+                request, timeout=DESCRIBE_TIMEOUT
+            )
+        except RPCError as error:
+            raise OrchestratorUnavailable(
+                f"Temporal did not describe the namespace ({error.status.name})."
+            ) from error
+
+    async def _is_over(self, job: OpenJob) -> bool:
+        handle = self._client.get_workflow_handle(job.workflow_id)
+        try:
+            description = await handle.describe(rpc_timeout=DESCRIBE_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return True
+            raise OrchestratorUnavailable(
+                f"Temporal did not describe a workflow ({error.status.name})."
+            ) from error
+        return description.status is not WorkflowExecutionStatus.RUNNING
+
+    async def _end(self, lost: OpenJob) -> bool:
+        """Whether the job had not ended after all."""
+        async with self._database.transaction(Access(lost.tenant_id)) as session:
+            job = await lock_job(session, lost.job_id)
+            if job is None or job.finished_at is not None:
+                return False
+            await _fail(session, job)
+        logger.warning("ended a job whose workflow is gone", extra={"job_id": str(lost.job_id)})
+        return True
+
+
+async def _fail(session: AsyncSession, job: JobRow) -> None:
+    error = problem_of(
+        MunimentError("The job's workflow ended without recording how.", remedy="Retry the job.")
+    )
+    failed, events = job, []
+    if job.stage is not None:
+        stage = job.stage_progress(job.stage)
+        if stage.state is StageState.RUNNING:
+            stage = stage.model_copy(
+                update={"state": StageState.FAILED, "error": error, "finished_at": now()}
+            )
+            failed = job.with_stage(stage)
+            events.append(stage_event(stage))
+    failed = replace(failed, state=JobState.FAILED, error=error, finished_at=now())
+    events += [failed.event(JobEventKind.STATE), failed.event(JobEventKind.END)]
+    await write_job(session, failed, events)
+    await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)
