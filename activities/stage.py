@@ -233,7 +233,6 @@ class StageRunner:
                 job = await self.relock(session, version)
                 summary = product.summary.model_dump(mode="json")
                 kept = await keep_result(session, key, fingerprint, blob, summary)
-                await write_output(session, key, kept)
                 await self._finish_with(session, task, job, kept, reused=False)
         except BaseException:
             await self.discard(version.tenant_id, blob)

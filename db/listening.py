@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 class JobEventListener:
-    """Calls `on_event(tenant_id, job_id)` for every notification and `on_gap()` whenever some may
-    have been missed. Both must be quick and must not raise."""
+    """Calls `on_event(tenant_id, job_id, event)` for every notification and `on_gap()` whenever some
+    may have been missed. Both must be quick and must not raise."""
 
     def __init__(
         self,
         dsn: str,
-        on_event: Callable[[UUID, UUID], None],
+        on_event: Callable[[UUID, UUID, str], None],
         on_gap: Callable[[], None],
     ) -> None:
         self._dsn = dsn
@@ -62,12 +62,12 @@ class JobEventListener:
                 await connection.execute("SELECT 1")
 
     def _hand_on(self, payload: str) -> None:
-        """The payload is `tenant:job:seq`, see 0001_security.sql; whoever may connect can send
+        """The payload is `tenant:job:event`, see 0001_security.sql; whoever may connect can send
         others, which are left out."""
         try:
-            tenant_id, job_id, _ = payload.split(":")
+            tenant_id, job_id, event = payload.split(":")
             ids = UUID(tenant_id), UUID(job_id)
         except ValueError:
             logger.warning("a notification is none of ours")
             return
-        self._on_event(*ids)
+        self._on_event(*ids, event)

@@ -1,14 +1,18 @@
 """Connections and transactions: one transaction per request or activity, always for one tenant."""
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from psycopg import AsyncConnection
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from muniment.errors import DatabaseUnavailable
 
@@ -30,20 +34,29 @@ def sqlalchemy_url(dsn: str) -> str:
 class Database:
     """A pool of connections as the application role.
 
+    `generic_plans` has PostgreSQL plan each prepared statement once instead of for each use: for
+    processes whose statements all find their rows by keys, where planning costs more than the rest.
+
     Raises DatabaseUnavailable when PostgreSQL does not answer; connections lost to a restart of the
     server are replaced.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, statement_timeout_seconds: float = 30.0
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        statement_timeout_seconds: float = 30.0,
+        generic_plans: bool = False,
     ) -> None:
         milliseconds = int(statement_timeout_seconds * 1000)
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=0,
+            # The connection used last is the one whose statements are prepared.
+            pool_use_lifo=True,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 5,
                 # A server that vanished without a word is noticed by the statements that wait.
@@ -52,9 +65,11 @@ class Database:
                 "keepalives_count": 3,
                 "tcp_user_timeout": 30_000,
                 "options": f"-c statement_timeout={milliseconds}"
-                " -c idle_in_transaction_session_timeout=60000",
+                " -c idle_in_transaction_session_timeout=60000"
+                f" -c plan_cache_mode={'force_generic_plan' if generic_plans else 'auto'}",
             },
         )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
     @asynccontextmanager
     async def transaction(self, access: Access) -> AsyncIterator[AsyncSession]:
@@ -93,3 +108,21 @@ class Database:
             raise DatabaseUnavailable(
                 f"PostgreSQL did not carry out a statement ({type(error).__name__})"
             ) from error
+
+
+def _refuse_closed(
+    connection: DBAPIConnection, _: ConnectionPoolEntry, __: PoolProxiedConnection
+) -> None:
+    """Has the pool replace a connection that the server has closed.
+
+    An idle connection has nothing to read unless its server said goodbye: that is known without
+    the round trip of SQLAlchemy's `pool_pre_ping`, which every transaction would pay.
+    """
+    driver = connection.driver_connection
+    assert isinstance(driver, AsyncConnection)  # noqa: S101 - of the dialect in sqlalchemy_url()
+    if driver.closed:
+        raise DisconnectionError
+    readable = select.poll()
+    readable.register(driver.fileno(), select.POLLIN)
+    if readable.poll(0):
+        raise DisconnectionError

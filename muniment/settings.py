@@ -117,6 +117,10 @@ class WorkerSettings(_Group):
     graceful_shutdown_seconds: Annotated[
         float, Field(description="How long a stopping worker lets activities finish.")
     ] = 5.0
+    workflow_sandbox: Annotated[
+        bool,
+        Field(description="Run workflow code in the SDK's sandbox, which finds non-determinism."),
+    ] = False
     scratch: Annotated[
         Path | None, Field(description="Folder for opened content; unset: memory-backed.")
     ] = None

@@ -10,6 +10,8 @@ import sys
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import uvloop
+
 from muniment.contracts import queues
 from muniment.errors import MunimentError
 from muniment.settings import load_settings
@@ -35,7 +37,8 @@ def main(arguments: list[str]) -> int:
         provider = configure_tracing("worker", settings.telemetry.otlp_endpoint)
         interceptors = [temporal_tracing(provider), RequestContextInterceptor()]
         try:
-            asyncio.run(run_worker(settings, names, interceptors))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run_worker(settings, names, interceptors))
         finally:
             provider.shutdown()
     except MunimentError as error:

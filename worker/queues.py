@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from muniment.contracts import queues
@@ -68,7 +68,7 @@ def build_worker(client: Client, service: Service, settings: WorkerSettings) -> 
         task_queue=service.queue,
         activities=service.activities,
         workflows=service.workflows,
-        workflow_runner=workflow_runner(),
+        workflow_runner=workflow_runner(sandboxed=settings.workflow_sandbox),
         max_concurrent_activities=service.slots,
         max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
         default_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
@@ -76,8 +76,11 @@ def build_worker(client: Client, service: Service, settings: WorkerSettings) -> 
     )
 
 
-def workflow_runner() -> SandboxedWorkflowRunner:
-    """The SDK's sandbox, with our stateless modules shared; for workers and for replays."""
+def workflow_runner(*, sandboxed: bool) -> WorkflowRunner:
+    """What runs workflow code: the SDK's sandbox, with our stateless modules shared, or nothing in
+    between (docs/decisions/0007-workflow-sandbox.md)."""
+    if not sandboxed:
+        return UnsandboxedWorkflowRunner()
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     )

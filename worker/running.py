@@ -1,6 +1,7 @@
 """A worker process from its start to its orderly end."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -35,6 +36,7 @@ async def run_worker(
             settings.database.url.get_secret_value(),
             pool_size=settings.database.pool_size,
             statement_timeout_seconds=settings.database.statement_timeout_seconds,
+            generic_plans=True,
         )
         resources.push_async_callback(database.close)
         stores = open_stores(settings)
@@ -59,6 +61,9 @@ async def _start(
         connect_temporal(settings.temporal, converter, interceptors),
         parts.start(),
     )
+    # What was loaded by now stays: the garbage collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     return client
 
 

@@ -45,8 +45,11 @@ from workflows.document_reading import DocumentReading
 from workflows.endings import to_the_end
 from workflows.failures import failure, is_erased, problem, problem_of
 from workflows.steering import Steering
+from workflows.together import together
 from workflows.tracking import Tracker
 
+CLASSIFY_BESIDE_INDEXING = "classify-beside-indexing"
+"""Patch of 2026-11: before it, `chunk` waited for `classify`."""
 _PARTICIPLES = {Verdict.RELEASE: "released", Verdict.REJECT: "rejected"}
 OutcomeT = TypeVar("OutcomeT", bound=StageOutcome)
 
@@ -91,9 +94,14 @@ class IngestFile:
         plan = await self._inspect()
         await self._read(plan)
         document = await self._assemble(plan)
-        findings = await self._classify(document)
-        chunks = await self._chunk(document)
-        vectors = await self._embed(chunks)
+        if workflow.patched(CLASSIFY_BESIDE_INDEXING):
+            # Neither needs the other: findings are recorded, chunks and vectors made of all text.
+            findings, (chunks, vectors) = await together(
+                self._classify(document), self._chunk_and_embed(document)
+            )
+        else:
+            findings = await self._classify(document)
+            chunks, vectors = await self._chunk_and_embed(document)
         await self._publish(plan, document, findings, chunks, vectors)
         await self._announce()
         return await self._complete(plan, chunks)
@@ -169,6 +177,10 @@ class IngestFile:
             ),
         )
 
+    async def _chunk_and_embed(self, document: AssembleResult) -> tuple[ChunkResult, EmbedResult]:
+        chunks = await self._chunk(document)
+        return chunks, await self._embed(chunks)
+
     async def _embed(self, chunks: ChunkResult) -> EmbedResult:
         request = EmbedInput(version=self._version, chunks=chunks.chunks)
         return await self._stage(
@@ -226,9 +238,15 @@ class IngestFile:
         """One activity, not begun while paused, with the priority of its moment."""
         await self._steering.unpaused()
         self._begin(stage, policy.get("task_queue"))
-        outcome = await self._steering.when_unpaused(
-            lambda: schedule(self._steering.configured(policy, stage.value))
-        )
+        try:
+            outcome = await self._steering.when_unpaused(
+                lambda: schedule(self._steering.configured(policy, stage.value))
+            )
+        except FailureError as error:
+            if not is_cancelled_exception(error):
+                # Of two that run side by side this is the one that ends the job.
+                self._tracker.stage = stage
+            raise
         self._finish(stage, reused=outcome.reused)
         return outcome
 

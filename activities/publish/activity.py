@@ -1,5 +1,6 @@
 """Temporal's face of stage `publish`."""
 
+import asyncio
 import io
 from dataclasses import dataclass
 
@@ -83,10 +84,13 @@ class Publish(PublishActivities):
 
     async def _load(self, request: PublishInput) -> _Material:
         artifacts, tenant_id = self._runner.artifacts, request.version.tenant_id
-        plan = await artifacts.load(tenant_id, request.plan.blob_id, DocumentPlan)
-        chunks = (await artifacts.load(tenant_id, request.chunks.blob_id, ChunkList)).chunks
-        findings = await artifacts.load(tenant_id, request.findings.blob_id, FindingList)
-        content = await artifacts.load_bytes(tenant_id, request.vectors.blob_id)
+        plan, chunk_list, findings, content = await asyncio.gather(
+            artifacts.load(tenant_id, request.plan.blob_id, DocumentPlan),
+            artifacts.load(tenant_id, request.chunks.blob_id, ChunkList),
+            artifacts.load(tenant_id, request.findings.blob_id, FindingList),
+            artifacts.load_bytes(tenant_id, request.vectors.blob_id),
+        )
+        chunks = chunk_list.chunks
         vectors = np.load(io.BytesIO(content), allow_pickle=False)
         if len(vectors) != len(chunks):
             raise ObjectMissing("There is not a vector for every chunk.")

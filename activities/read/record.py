@@ -89,11 +89,10 @@ class ReadRecord:
                 job = await runner.relock(session, version)
                 if is_complete:
                     kept = await keep_result(session, key, result.fingerprint, blob, result.summary)
-                    kept = replace(kept, summary=result.summary)
                 else:
                     await keep_blob(session, version, blob)
                     kept = result
-                await write_output(session, key, kept)
+                    await write_output(session, key, kept)
                 await self._count(session, job, notes)
         except BaseException:
             await runner.discard(version.tenant_id, blob)

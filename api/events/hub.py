@@ -13,6 +13,7 @@ from api.slots import Slots
 from db.listening import JobEventListener
 from db.queries.events import TenantCursor
 from db.session import Access, Database
+from muniment.contracts.jobs import JobEventKind
 
 
 class EventHub:
@@ -59,9 +60,10 @@ class EventHub:
         """All jobs of files that the caller may read, from now on or behind the cursor."""
         return await self._tenants.open(access, cursor)
 
-    def _on_event(self, tenant_id: UUID, job_id: UUID) -> None:
-        self.job_watchers.wake(job_id)
-        self.tenant_watchers.wake(tenant_id)
+    def _on_event(self, tenant_id: UUID, job_id: UUID, event: str) -> None:
+        at_once = event in (JobEventKind.STATE, JobEventKind.END)
+        self.job_watchers.wake(job_id, at_once=at_once)
+        self.tenant_watchers.wake(tenant_id, at_once=at_once)
 
     def _on_gap(self) -> None:
         self.job_watchers.wake_all()

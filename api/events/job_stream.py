@@ -6,7 +6,7 @@ from uuid import UUID
 from api.events.registry import Watchers
 from api.events.snapshots import Snapshots
 from api.events.subscription import Subscription, Told
-from api.events.watcher import JobWatcher, describe
+from api.events.watcher import Describing, JobWatcher
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
 from api.jobs.asking import job_facts
 from api.jobs.view import JobFacts, WorkflowLinks
@@ -109,9 +109,10 @@ class JobStream:
         while position < until:
             async with self._database.transaction(access) as session:
                 rows = await events.events_after(session, facts.record.id, position, _ROWS_AT_ONCE)
+            describing = Describing(self._database, self._links, access)
             for row in rows:
                 position = row.seq
-                data = await describe(self._database, self._links, access, row)
+                data = await describing.data(row)
                 if data is not None:
                     yield Told(row.seq, str(row.job_id), row.event, data)
             if not rows:

@@ -34,10 +34,10 @@ class Watchers(Generic[KeyT, PositionT]):
         task.add_done_callback(self._tasks.discard)
         return watcher, subscription
 
-    def wake(self, key: KeyT) -> None:
+    def wake(self, key: KeyT, *, at_once: bool) -> None:
         watcher = self._watchers.get(key)
         if watcher is not None:
-            watcher.wake()
+            watcher.wake(at_once=at_once)
 
     def wake_all(self) -> None:
         for watcher in self._watchers.values():

@@ -6,7 +6,7 @@ from uuid import UUID
 from api.events.registry import Watchers
 from api.events.subscription import Subscription, Told
 from api.events.visibility import VisibleJobs
-from api.events.watcher import TenantWatcher, describe, with_job_id
+from api.events.watcher import Describing, TenantWatcher, with_job_id
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
 from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
@@ -78,9 +78,10 @@ class TenantStream:
         while _is_behind(until, cursor):
             async with self._database.transaction(access) as session:
                 rows = await events.tenant_events_after(session, cursor, _ROWS_AT_ONCE)
+            describing = Describing(self._database, self._links, access)
             for row in rows:
                 cursor = TenantCursor(row.x, row.id)
-                data = await describe(self._database, self._links, access, row)
+                data = await describing.data(row)
                 if data is not None:
                     yield Told(cursor, str(row.job_id), row.event, with_job_id(data, row))
             if not rows:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Generic
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import JsonValue
 from api.events.subscription import PositionT, Subscription, Told
 from api.jobs.asking import job_facts
 from api.jobs.schemas import StageView
-from api.jobs.view import WorkflowLinks
+from api.jobs.view import JobFacts, WorkflowLinks
 from db.queries import events
 from db.queries.events import Event, TenantCursor
 from db.session import Access, Database
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """Looks for rows so often when no notification comes, which may have been lost."""
+GATHER_SECONDS = 0.1
+"""Looks so far apart, so that events which follow one another quickly are read together; a change
+of a job's state is told at once."""
 _RETRY_SECONDS = 1.0
 
 
@@ -35,6 +39,7 @@ class Watcher(ABC, Generic[PositionT]):
         self._access = access
         self._subscriptions: set[Subscription[PositionT]] = set()
         self._wakeup = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     @property
     @abstractmethod
@@ -58,8 +63,10 @@ class Watcher(ABC, Generic[PositionT]):
     def viewers(self) -> int:
         return len(self._subscriptions)
 
-    def wake(self) -> None:
+    def wake(self, *, at_once: bool = True) -> None:
         self._wakeup.set()
+        if at_once:
+            self._hurry.set()
 
     def close(self) -> None:
         """Ends every viewer's stream; they reconnect."""
@@ -72,21 +79,19 @@ class Watcher(ABC, Generic[PositionT]):
         """Until nobody looks on."""
         while self._subscriptions:
             self._wakeup.clear()
+            self._hurry.clear()
+            looked_at = asyncio.get_running_loop().time()
             try:
                 found = await self._look()
             except MunimentError as error:
                 logger.warning("events cannot be read", extra={"reason": type(error).__name__})
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if not found:
-                await self._rest()
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._pause_seconds()):
-                await self._wakeup.wait()
-        except TimeoutError:
-            return
+            # Whatever commits from here on wakes it.
+            if found < events.MOST_EVENTS:
+                await _until_set(self._wakeup, self._pause_seconds())
+                spent = asyncio.get_running_loop().time() - looked_at
+                await _until_set(self._hurry, GATHER_SECONDS - spent)
 
     def _pause_seconds(self) -> float:
         return POLL_SECONDS
@@ -95,9 +100,9 @@ class Watcher(ABC, Generic[PositionT]):
         for subscription in self._subscriptions:
             subscription.offer(told)
 
-    async def describe(self, event: Event) -> str | None:
-        """The event's data as JSON; None when its job is gone."""
-        return await describe(self._database, self._links, self._access, event)
+    def describing(self) -> "Describing":
+        """For the events of one look."""
+        return Describing(self._database, self._links, self._access)
 
 
 class JobWatcher(Watcher[int]):
@@ -122,8 +127,9 @@ class JobWatcher(Watcher[int]):
     async def _look(self) -> int:
         async with self._database.transaction(self._access) as session:
             found = await events.events_after(session, self._job_id, self._seq)
+        describing = self.describing()
         for event in found:
-            data = await self.describe(event)
+            data = await describing.data(event)
             self._seq = event.seq
             if data is not None:
                 self._tell(Told(event.seq, str(event.job_id), event.event, data))
@@ -152,19 +158,22 @@ class TenantWatcher(Watcher[TenantCursor]):
     def position(self) -> TenantCursor:
         return self._cursor
 
-    def wake(self) -> None:
+    def wake(self, *, at_once: bool = True) -> None:
         self._looks = 0
-        super().wake()
+        super().wake(at_once=at_once)
 
     async def _look(self) -> int:
         async with self._database.transaction(self._access) as session:
             found = await events.tenant_events_after(session, self._cursor)
+        describing = self.describing()
         for event in found:
-            data = await self.describe(event)
+            data = await describing.data(event)
             self._cursor = TenantCursor(event.x, event.id)
             if data is not None:
                 told = Told(self._cursor, str(event.job_id), event.event, with_job_id(data, event))
                 self._tell(told)
+        if found:
+            self._looks = 0
         return len(found)
 
     def _pause_seconds(self) -> float:
@@ -174,20 +183,41 @@ class TenantWatcher(Watcher[TenantCursor]):
         return POLL_SECONDS
 
 
-async def describe(
-    database: Database, links: WorkflowLinks, access: Access, event: Event
-) -> str | None:
-    """`state` and `end` carry the Job, `stage` the stage; `page` and `retry` are sent as stored."""
-    if event.event in (JobEventKind.STATE, JobEventKind.END):
-        try:
-            facts = await job_facts(database, links, access, event.job_id)
-        except NotFound:
-            return None
-        return facts.at(JobSnapshot.model_validate(event.payload)).model_dump_json()
-    if event.event is JobEventKind.STAGE:
-        stage = StageProgress.model_validate(event.payload)
-        return StageView(**dict(stage)).model_dump_json()
-    return as_json(event.payload)
+async def _until_set(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, or the time is up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+class Describing:
+    """What goes out of events that were read together: `state` and `end` carry the Job, `stage` the
+    stage; `page` and `retry` are sent as stored."""
+
+    def __init__(self, database: Database, links: WorkflowLinks, access: Access) -> None:
+        self._database = database
+        self._links = links
+        self._access = access
+        self._facts: dict[UUID, JobFacts] = {}
+
+    async def data(self, event: Event) -> str | None:
+        """The event's data as JSON; None when its job is gone."""
+        if event.event in (JobEventKind.STATE, JobEventKind.END):
+            try:
+                facts = await self._facts_of(event.job_id)
+            except NotFound:
+                return None
+            return facts.at(JobSnapshot.model_validate(event.payload)).model_dump_json()
+        if event.event is JobEventKind.STAGE:
+            stage = StageProgress.model_validate(event.payload)
+            return StageView(**dict(stage)).model_dump_json()
+        return as_json(event.payload)
+
+    async def _facts_of(self, job_id: UUID) -> JobFacts:
+        """Once for each job, so that a job's last two events cost one look at its row."""
+        if job_id not in self._facts:
+            self._facts[job_id] = await job_facts(self._database, self._links, self._access, job_id)
+        return self._facts[job_id]
 
 
 def as_json(payload: dict[str, JsonValue]) -> str:

@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from muniment.contracts.jobs import JobEventKind
 
+MOST_EVENTS = 500
+"""So many are read at a time: when fewer come, these were all."""
+
 
 @dataclass(frozen=True)
 class NewEvent:
@@ -80,7 +83,7 @@ def events_json(events: Sequence[NewEvent]) -> str:
 
 
 async def events_after(
-    session: AsyncSession, job_id: UUID, seq: int, limit: int = 500
+    session: AsyncSession, job_id: UUID, seq: int, limit: int = MOST_EVENTS
 ) -> list[Event]:
     """Up to `limit` events of the job after `seq`, oldest first."""
     rows = await session.execute(
@@ -110,7 +113,7 @@ async def oldest_seq(session: AsyncSession, job_id: UUID) -> int:
 
 
 async def tenant_events_after(
-    session: AsyncSession, cursor: TenantCursor, limit: int = 500
+    session: AsyncSession, cursor: TenantCursor, limit: int = MOST_EVENTS
 ) -> list[Event]:
     """Up to `limit` events of the tenant after the cursor, of files that the caller may read.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -128,7 +128,17 @@ _KEEP = text(
         INSERT INTO stage_result (tenant_id, fingerprint, stage, blob_id, summary, created_at)
         VALUES (:tenant_id, :fingerprint, :stage, :blob_id, CAST(:summary AS jsonb), now())
         ON CONFLICT (tenant_id, fingerprint) DO NOTHING
-        RETURNING blob_id
+        RETURNING blob_id, summary
+    ), referred AS (
+        INSERT INTO blob_reference (tenant_id, blob_id, version_id, role, created_at)
+        SELECT :tenant_id, kept.blob_id, :version_id, :role, now() FROM kept
+    ), put_out AS (
+        INSERT INTO stage_output (tenant_id, job_id, stage, part, fingerprint, blob_id, summary)
+        SELECT :tenant_id, :job_id, :stage, :part, :fingerprint, kept.blob_id, kept.summary
+        FROM kept
+        ON CONFLICT (job_id, stage, part) DO UPDATE SET
+            fingerprint = excluded.fingerprint, blob_id = excluded.blob_id,
+            summary = excluded.summary
     )
     SELECT count(*) FROM kept
     """
@@ -142,30 +152,25 @@ async def keep_result(
     blob: NewBlob,
     summary: dict[str, JsonValue],
 ) -> StoredResult:
-    """Stores the result under its fingerprint and returns it, or the one that was first.
+    """Stores the result under its fingerprint, or finds the one that was first; the job's output
+    is what this returns.
 
     When another was first, `blob` is not kept: the caller destroys it after the transaction.
     """
+    result = StoredResult(fingerprint, blob.blob_id, summary)
     kept = await session.execute(
-        _KEEP,
-        {
-            "tenant_id": key.version.tenant_id,
-            "blob_id": blob.blob_id,
-            "size": blob.size,
-            "sha256": blob.sha256,
-            "fingerprint": fingerprint,
-            "stage": key.stage,
-            "summary": json.dumps(summary),
-        },
+        _KEEP, {**_output_values(key, result), "size": blob.size, "sha256": blob.sha256}
     )
-    if not kept.scalar_one():
-        first = await find_results(session, key.version.job_id, [fingerprint])
-        if fingerprint in first:
-            await session.execute(
-                text("DELETE FROM blob WHERE id = :blob_id"), {"blob_id": blob.blob_id}
-            )
-            return first[fingerprint]
-    return StoredResult(fingerprint, blob.blob_id, summary)
+    if kept.scalar_one():
+        return result
+    first = await find_results(session, key.version.job_id, [fingerprint])
+    if fingerprint in first:
+        await session.execute(
+            text("DELETE FROM blob WHERE id = :blob_id"), {"blob_id": blob.blob_id}
+        )
+        result = replace(first[fingerprint], summary=summary)
+    await write_output(session, key, result)
+    return result
 
 
 async def keep_blob(session: AsyncSession, version: VersionReference, blob: NewBlob) -> None:
@@ -201,20 +206,21 @@ _OUTPUT = text(
 
 async def write_output(session: AsyncSession, key: OutputKey, result: StoredResult) -> None:
     """The job's output of that stage and part is this; the version now needs its blob."""
-    await session.execute(
-        _OUTPUT,
-        {
-            "tenant_id": key.version.tenant_id,
-            "job_id": key.version.job_id,
-            "version_id": key.version.version_id,
-            "role": "read" if key.stage == READ_PAGE else key.stage,
-            "stage": key.stage,
-            "part": key.part,
-            "fingerprint": result.fingerprint,
-            "blob_id": result.blob_id,
-            "summary": json.dumps(result.summary),
-        },
-    )
+    await session.execute(_OUTPUT, _output_values(key, result))
+
+
+def _output_values(key: OutputKey, result: StoredResult) -> dict[str, object]:
+    return {
+        "tenant_id": key.version.tenant_id,
+        "job_id": key.version.job_id,
+        "version_id": key.version.version_id,
+        "role": "read" if key.stage == READ_PAGE else key.stage,
+        "stage": key.stage,
+        "part": key.part,
+        "fingerprint": result.fingerprint,
+        "blob_id": result.blob_id,
+        "summary": json.dumps(result.summary),
+    }
 
 
 async def outputs_of(session: AsyncSession, job_id: UUID, stage: StageName) -> list[Output]:

@@ -184,15 +184,23 @@ class BlobStore:
         if remembered is not None:
             return remembered
         context = _associated_data(tenant_id, blob_id)
-        wrapped = await self._wrapped(tenant_id, blob_id)
-        data_key = await self._keys.unwrap(tenant_id, wrapped, context)
         key = _key(tenant_id, blob_id)
-        stored = await self._objects.stat(key)
-        header = b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
+        try:
+            wrapped, stored, header = await asyncio.gather(
+                self._wrapped(tenant_id, blob_id), self._objects.stat(key), self._header(key)
+            )
+        except ObjectMissing:
+            # Of a destroyed blob both are missing, and it is the key that tells.
+            await self._wrapped(tenant_id, blob_id)
+            raise
+        data_key = await self._keys.unwrap(tenant_id, wrapped, context)
         opener = Opener(data_key, context, header)
         readable = _Readable(opener, PRODUCTION.plaintext_size(stored.size_bytes))
         self._readable.put((tenant_id, blob_id), readable)
         return readable
+
+    async def _header(self, key: str) -> bytes:
+        return b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
 
     async def _wrapped(self, tenant_id: UUID, blob_id: UUID) -> bytes:
         key = _key(tenant_id, blob_id)

@@ -9,6 +9,7 @@ Values under names that speak of secrets or of content are replaced, in nested v
 
 import logging
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
@@ -18,7 +19,7 @@ from uuid import UUID
 
 import structlog
 from opentelemetry import trace
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 WITHHELD = "[withheld]"
 _SECRET_PARTS = (
@@ -29,6 +30,8 @@ _CONTENT_NAMES = frozenset(
     {"text", "content", "body", "plaintext", "quote", "question", "query", "payload", "prompt"}
 )
 _COUNTED_SUFFIXES = ("_count", "_bytes", "_seconds", "_limit", "_length", "_id")
+_MAX_FRAMES = 12
+"""Of each exception: the innermost, which say where it happened."""
 _DEEPEST = 6
 """How deep nested values are looked through; what lies deeper is withheld."""
 
@@ -52,7 +55,7 @@ def configure_logging(process: str, level: str = "info", stream: TextIO | None =
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_without_messages),
             withhold_secrets,
             structlog.processors.JSONRenderer(default=_described),
         ],
@@ -103,6 +106,23 @@ def _looked_through(value: object, depth: int) -> object:
     if isinstance(value, list | tuple):
         return [_looked_through(inner, depth + 1) for inner in value]
     return WITHHELD if isinstance(value, bytes) else value
+
+
+def _without_messages(exc_info: ExcInfo) -> str:
+    """Kinds and places of an exception and of its causes.
+
+    Messages stay out: those of parsers and of the database quote what they stumbled over.
+    """
+    told = []
+    seen = set[int]()
+    error: BaseException | None = exc_info[1]
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+        places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        told.append("\n".join([f"{type(error).__module__}.{type(error).__qualname__}", *places]))
+        error = error.__cause__ or error.__context__
+    return "\nbecause of ".join(told)
 
 
 def _described(value: object) -> str:

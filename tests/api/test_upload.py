@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -196,27 +197,39 @@ async def test_a_killed_api_leaves_no_unfinished_upload_to_the_next(
     api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture
 ) -> None:
     doomed = start_api(tmp_path / "home", api_environment)
-    address = httpx.URL(doomed.url)
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(
-        b"POST /v1/files?name=half.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
-        b"Authorization: Bearer " + tenant.api_key.encode() + b"\r\n\r\n" + bytes(1_000_000)
-    )
-    async with asyncio.timeout(10):
-        while not doomed.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
-    assert not reader.at_eof(), "the upload is in progress"
-    doomed.process.kill()
-    doomed.process.wait(timeout=10)
-    writer.close()
+    try:
+        async with _half_an_upload(doomed, tenant):
+            doomed.process.kill()
+    finally:
+        doomed.process.kill()
+        doomed.process.wait(timeout=10)
     assert doomed.stored_objects(tenant.tenant_id)
     successor = start_api(tmp_path / "home", api_environment)
     try:
         async with asyncio.timeout(10):
-            while successor.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - as above
+            while successor.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
     finally:
         assert await asyncio.to_thread(stop_api, successor) == 0
+
+
+@asynccontextmanager
+async def _half_an_upload(api: ApiProcess, tenant: TenantFixture) -> AsyncIterator[None]:
+    """An upload in progress, of which some has reached the store."""
+    address = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(
+        b"POST /v1/files?name=half.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
+        b"Authorization: Bearer " + tenant.api_key.encode() + b"\r\n\r\n" + bytes(4_000_000)
+    )
+    try:
+        async with asyncio.timeout(10):
+            while not api.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+        assert not reader.at_eof(), "the upload is in progress"
+        yield
+    finally:
+        writer.close()
 
 
 async def test_an_empty_file_is_taken_in(client: httpx.AsyncClient) -> None:

@@ -45,12 +45,12 @@ EMPTY_AFTERWARDS = (
 
 
 async def _erase(workshop: Workshop, job: Job) -> Job:
-    erasure = await _order_erasure(workshop, job)
+    erasure = await order_erasure(workshop, job)
     await workshop.client.get_workflow_handle(erasure.workflow_id).result()
     return erasure
 
 
-async def _order_erasure(workshop: Workshop, job: Job) -> Job:
+async def order_erasure(workshop: Workshop, job: Job) -> Job:
     erasure_job_id = new_id()
     erasure = Job(
         id=erasure_job_id,
@@ -153,7 +153,7 @@ async def test_an_erasure_cannot_be_cancelled(workshop: Workshop, owner: TenantI
     job = await workshop.upload(owner, TEXT)
     async with workshop.working():
         await (await workshop.start(job)).result()
-    erasure = await _order_erasure(workshop, job)
+    erasure = await order_erasure(workshop, job)
     handle = workshop.client.get_workflow_handle(erasure.workflow_id)
     await handle.cancel()
     async with workshop.working():
@@ -211,7 +211,7 @@ async def test_an_activity_that_outlives_the_erasure_keeps_nothing(
         await opened.wait()
         # The worker is cut off: Temporal has given up on the ingestion, its activity works on.
         await handle.terminate()
-        erasure = await _order_erasure(workshop, job)
+        erasure = await order_erasure(workshop, job)
         request = EraseFileInput(tenant_id=job.tenant_id, file_id=job.file_id, job_id=erasure.id)
         steps = ActivityEnvironment()
         parts = ErasureActivities(

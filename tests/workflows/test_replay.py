@@ -5,26 +5,35 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Replayer
 
 from muniment.contracts.ingest_file import DecisionRequest
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
+from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_messages import find_malware
-from tests.workflows.workshop import HISTORIES, Handle, TenantIds, Workshop
+from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
 from workflows.ingest_file import IngestFile
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-NAMES = ("completed", "failed", "cancelled", "released", "scanned")
-recording = pytest.mark.skipif(
-    "MUNIMENT_RECORD_HISTORIES" not in os.environ, reason="only records; see tests/histories"
+NAMES = sorted(str(path.relative_to(HISTORIES)) for path in HISTORIES.glob("*/*.json"))
+_READABLE = (
+    "searchAttributes",
+    "workflowTaskCompletedEventAttributes",
+    "markerRecordedEventAttributes",
 )
+RECORD_INTO = "MUNIMENT_RECORD_HISTORIES"
+
+
+async def test_there_are_histories() -> None:
+    assert len(NAMES) >= len(("completed", "scanned", "failed", "cancelled", "released"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,41 +44,44 @@ async def test_a_stored_history_replays(name: str, tmp_path: Path) -> None:
     replayer = Replayer(
         workflows=WORKFLOW_CLASSES,
         data_converter=data_converter(load_payload_keys(key)),
-        workflow_runner=workflow_runner(),
+        workflow_runner=workflow_runner(sandboxed=True),
         interceptors=[RequestContextInterceptor()],
     )
-    stored = (HISTORIES / f"{name}.json").read_text(encoding="utf-8")
-    await replayer.replay_workflow(WorkflowHistory.from_json(f"ingest-{name}", stored))
+    stored = (HISTORIES / name).read_text(encoding="utf-8")
+    await replayer.replay_workflow(WorkflowHistory.from_json(name, stored))
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_stored_history_holds_no_plaintext(name: str) -> None:
-    stored = json.loads((HISTORIES / f"{name}.json").read_text(encoding="utf-8"))
+    stored = json.loads((HISTORIES / name).read_text(encoding="utf-8"))
     encodings = list(_encodings(stored))
     assert encodings
     assert set(encodings) == {"binary/encrypted"}
 
 
 def _encodings(node: object) -> Iterator[str]:
-    """The encoding of every payload, search attributes left out: they hold ids and counts."""
+    """The encoding of every payload. Search attributes are left out, which hold ids and counts, and
+    markers of patches, which hold the patch's name."""
     if isinstance(node, dict):
         metadata = node.get("metadata")
         if isinstance(metadata, dict) and "encoding" in metadata:
             yield base64.b64decode(metadata["encoding"]).decode()
         for key, value in node.items():
-            if key not in ("searchAttributes", "workflowTaskCompletedEventAttributes"):
+            if key not in _READABLE:
                 yield from _encodings(value)
     elif isinstance(node, list):
         for value in node:
             yield from _encodings(value)
 
 
-@recording
+@pytest.mark.recording
 async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
     pages = [page_text(page) for page in range(1, 20)]
     async with workshop.working():
         completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
         await _record("completed", await workshop.start(completed))
+        erasure = await order_erasure(workshop, completed)
+        await _record("erased", workshop.client.get_workflow_handle(erasure.workflow_id))
         scan = scanned_pdf([f"Charter {page}" for page in range(1, 6)])
         scanned = await workshop.upload(owner, scan, "b.pdf", "application/pdf")
         await _record("scanned", await workshop.start(scanned))
@@ -89,10 +101,12 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         await _record("released", handle)
 
 
-async def _record(name: str, handle: Handle) -> None:
+async def _record(name: str, handle: WorkflowHandle[Any, Any]) -> None:
     try:
         await handle.result()
     except WorkflowFailureError:
         assert name in ("failed", "cancelled")
     history = await handle.fetch_history()
-    (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n", encoding="utf-8")
+    folder = HISTORIES / os.environ[RECORD_INTO]
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(history.to_json() + "\n", encoding="utf-8")

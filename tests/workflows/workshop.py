@@ -222,7 +222,12 @@ def make_settings(folder: Path, dsn: str, scan: ScanSettings | None = None) -> S
         database=DatabaseSettings(url=SecretStr(dsn)),
         objects=ObjectSettings(root=folder / "objects"),
         keys=KeySettings(root=folder / "keys"),
-        worker=WorkerSettings(cpu_slots=2, graceful_shutdown_seconds=1, scratch=folder / "scratch"),
+        worker=WorkerSettings(
+            cpu_slots=2,
+            graceful_shutdown_seconds=1,
+            scratch=folder / "scratch",
+            workflow_sandbox=True,
+        ),
         scan=scan or ScanSettings(),
         embedding=EmbeddingSettings(),
         limits=LimitSettings(),

@@ -152,11 +152,12 @@ CREATE POLICY definer ON principal TO CURRENT_USER USING (true);
 CREATE POLICY definer ON tenant TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY definer ON job TO CURRENT_USER USING (true);
 
--- Wakes the watchers: ids only, the row itself is read under row-level security.
+-- Wakes the watchers: ids and the kind of event, the row itself is read under row-level security.
+-- Events of one kind that commit together are one notification.
 CREATE FUNCTION notify_job_event() RETURNS trigger LANGUAGE plpgsql AS
 $$
 BEGIN
-    PERFORM pg_notify('muniment_job_event', NEW.tenant_id || ':' || NEW.job_id || ':' || NEW.seq);
+    PERFORM pg_notify('muniment_job_event', NEW.tenant_id || ':' || NEW.job_id || ':' || NEW.event);
     RETURN NULL;
 END
 $$;

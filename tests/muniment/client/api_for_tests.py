@@ -293,7 +293,7 @@ def serving(api: ApiForTests) -> Iterator[ApiForTests]:
     config = uvicorn.Config(
         api.application(),
         port=0,
-        log_level="critical",
+        log_config=None,
         lifespan="off",
         ws="none",
         timeout_graceful_shutdown=1,

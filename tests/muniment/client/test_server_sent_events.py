@@ -92,7 +92,9 @@ def test_an_endless_line_is_refused() -> None:
 
 @given(
     ending=st.sampled_from(["\n", "\r", "\r\n"]),
-    texts=st.lists(st.text(st.characters(exclude_characters="\r\n\0"), min_size=1), max_size=4),
+    texts=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1), max_size=4
+    ),
     data=st.data(),
 )
 def test_neither_line_endings_nor_cuts_change_what_is_decoded(

@@ -138,4 +138,19 @@ def test_an_exception_stays_one_line(log: Log) -> None:
         raise ValueError("what happened")
     except ValueError:
         logging.getLogger("a").exception("failed")
-    assert "ValueError: what happened" in str(log.line()["exception"])
+    assert "builtins.ValueError" in str(log.line()["exception"])
+
+
+def test_an_exception_is_told_without_its_message(log: Log) -> None:
+    try:
+        try:
+            raise ValueError("Ada Lovelace was born in London")
+        except ValueError as cause:
+            raise KeyError("Ada") from cause
+    except KeyError:
+        logging.getLogger("worker").exception("a stage failed")
+    told = str(log.line()["exception"])
+    assert "builtins.KeyError" in told
+    assert "because of builtins.ValueError" in told
+    assert "test_an_exception_is_told_without_its_message" in told
+    assert "Ada" not in json.dumps(log.lines())
