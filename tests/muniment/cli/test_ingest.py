@@ -140,6 +140,8 @@ def test_an_interrupt_leaves_the_jobs_and_says_so(api: ApiForTests, folder: Path
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run started in the background of a script ignores interrupts, and children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 30
     while len(api.files) < 3 or not any("/v1/jobs/" in path for _, path, _ in api.requests):
