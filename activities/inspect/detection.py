@@ -38,6 +38,7 @@ _SIGNATURES: tuple[tuple[bytes, FileType], ...] = (
     (b"II+\x00", file_type.TIFF),
     (b"MM\x00+", file_type.TIFF),
     (b"{\\rtf", file_type.RTF),
+    (b"PAR1", file_type.PARQUET),
 )
 
 _PACKAGE_PARTS: tuple[tuple[str, FileType], ...] = (
@@ -47,11 +48,13 @@ _PACKAGE_PARTS: tuple[tuple[str, FileType], ...] = (
 )
 
 _OLE_STREAMS: tuple[tuple[str, FileType], ...] = (
-    ("WordDocument", file_type.DOC),
-    ("Workbook", file_type.XLS),
-    ("Book", file_type.XLS),
-    ("PowerPoint Document", file_type.PPT),
+    ("workbook", file_type.XLS),
+    ("book", file_type.XLS),
+    ("powerpoint document", file_type.PPT),
+    ("__properties_version1.0", file_type.MSG),
 )
+_WORD_97_MAGIC = b"\xec\xa5"
+"""How the stream WordDocument begins from Word 97 on (MS-DOC 2.5.1, FibBase.wIdent)."""
 
 _MAGIKA_TEXT: dict[str, FileType] = {
     "html": file_type.HTML,
@@ -148,10 +151,14 @@ def _compound(content: Content) -> FileType:
     """Old office formats, and the envelope of encrypted new ones (MS-OFFCRYPTO, EncryptedPackage)."""
     try:
         with content.open() as file, olefile.OleFileIO(file) as compound:
-            streams = {"/".join(path) for path in compound.listdir()}
+            # Names in a compound file are case-insensitive (MS-CFB 2.6.4).
+            streams = {"/".join(path).lower() for path in compound.listdir()}
+            if "worddocument" in streams:
+                magic = compound.openstream("WordDocument").read(len(_WORD_97_MAGIC))
+                return file_type.DOC if magic == _WORD_97_MAGIC else file_type.WORD_95
     except (OSError, ValueError, IndexError, KeyError, RecursionError) as error:
         raise DamagedDocument("The office document is cut short or damaged.") from error
-    if "EncryptedPackage" in streams:
+    if "encryptedpackage" in streams:
         raise EncryptedDocument(
             "The office document is encrypted with a password.",
             remedy="Open it in its program, remove the password and upload it again.",
@@ -165,8 +172,11 @@ def _compound(content: Content) -> FileType:
 def _kind_of_text(content: Content, claimed: FileType | None) -> FileType:
     if claimed is not None and claimed.nature is Nature.TEXT:
         return claimed
-    output = _magika().identify_bytes(content.head(_HEAD_BYTES)).output
-    return _MAGIKA_TEXT.get(str(output.label), file_type.TEXT)
+    result = _magika().identify_bytes(content.head(_HEAD_BYTES))
+    label = str(result.output.label)
+    if label in file_type.SOURCE_CODE and result.score >= _CONFIDENT:
+        return file_type.SOURCE_CODE[label]
+    return _MAGIKA_TEXT.get(label, file_type.TEXT)
 
 
 def _not_recognised(content: Content, claimed: FileType | None) -> DocumentError:
@@ -191,15 +201,18 @@ def _compatible(claimed: FileType, actual: FileType) -> bool:
     and nothing hides behind that. A format that nothing reads contradicts no claim by itself."""
     if claimed.nature is Nature.OTHER:
         return claimed == actual or actual.nature in (Nature.OTHER, Nature.TEXT)
-    if actual in (file_type.DOC, file_type.XLS, file_type.PPT, file_type.OLE):
-        return claimed.nature is Nature.OPEN_PACKAGE
+    if claimed.nature is Nature.OLD_OFFICE:
+        # Programs write tables as HTML or CSV under `.xls`, and RTF under `.doc`.
+        return actual.nature is Nature.TEXT or actual.family in (claimed.family, None)
+    if actual.nature is Nature.OLD_OFFICE:
+        return claimed.nature is Nature.OPEN_PACKAGE and actual.family in (claimed.family, None)
     if claimed.nature is Nature.OPEN_PACKAGE:
         return claimed == actual
     return claimed.nature is actual.nature
 
 
 def _unreadable(actual: FileType) -> UnknownFormat:
-    if actual in (file_type.DOC, file_type.XLS, file_type.PPT, file_type.RTF):
+    if actual.nature is Nature.OLD_OFFICE:
         return UnknownFormat(
             f"The file is a {actual.title}, which no engine here reads.",
             remedy="Save it in the present office format (docx, xlsx, pptx) or as PDF.",

@@ -10,6 +10,8 @@ from activities.inspect.images import count_image_pages
 from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
+from activities.read.damage import damage
+from activities.read.old_office import count_sheets
 from activities.read.text_encoding import decode_text
 from activities.sandbox.content import Content
 from activities.sandbox.registry import EngineContext, engine
@@ -59,6 +61,12 @@ def _plan(
                 f"The {kind.title} has {count:,} pages; the limit is {request.maximum_pages:,}."
             )
         return _uniform(count, PageSource.TEXT, "structured format"), metadata
+    if kind is file_type.XLS:
+        with damage("The workbook is damaged beyond reading."):
+            sheets = count_sheets(content.read(), kind.media_type)
+        if sheets == 0:
+            raise NoPages("The workbook has no sheets.")
+        return _uniform(sheets, PageSource.TEXT, "structured format"), Metadata()
     metadata = _html_metadata(content) if kind is file_type.HTML else Metadata()
     return _uniform(1, PageSource.TEXT, "text"), metadata
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from activities.inspect.programming_languages import LANGUAGES
 from muniment.contracts.documents import DocumentFamily
 
 
@@ -14,6 +15,7 @@ class Nature(StrEnum):
     IMAGE = "image"
     PDF = "pdf"
     OPEN_PACKAGE = "open_package"
+    OLD_OFFICE = "old_office"
     OTHER = "other"
 
 
@@ -45,6 +47,10 @@ def _text(media_type: str, title: str, family: DocumentFamily = DocumentFamily.T
     return FileType(media_type, title, Nature.TEXT, family)
 
 
+def _old(media_type: str, title: str, family: DocumentFamily | None) -> FileType:
+    return FileType(media_type, title, Nature.OLD_OFFICE, family)
+
+
 def _unread(media_type: str, title: str) -> FileType:
     return FileType(media_type, title, Nature.OTHER)
 
@@ -67,12 +73,26 @@ EMAIL = _text("message/rfc822", "e-mail message")
 JSON = _text("application/json", "JSON file")
 XML = _text("application/xml", "XML file")
 ZIP = _unread("application/zip", "zip archive")
-EPUB = _unread("application/epub+zip", "EPUB book")
-RTF = _unread("application/rtf", "RTF document")
-OLE = _unread("application/x-ole-storage", "document of an old office format")
-DOC = _unread("application/msword", "document of Word 97–2003")
-XLS = _unread("application/vnd.ms-excel", "workbook of Excel 97–2003")
-PPT = _unread("application/vnd.ms-powerpoint", "presentation of PowerPoint 97–2003")
+EPUB = FileType("application/epub+zip", "EPUB book", Nature.OPEN_PACKAGE, DocumentFamily.HTML)
+RTF = _old("application/rtf", "RTF document", DocumentFamily.WORD)
+OLE = _old("application/x-ole-storage", "document of an old office format", None)
+WORD_95 = _old("application/x-msword6", "document of Word 6 or 95", None)
+DOC = _old("application/msword", "document of Word 97–2003", DocumentFamily.WORD)
+XLS = _old("application/vnd.ms-excel", "workbook of Excel 97–2003", DocumentFamily.SPREADSHEET)
+PPT = _old(
+    "application/vnd.ms-powerpoint",
+    "presentation of PowerPoint 97–2003",
+    DocumentFamily.PRESENTATION,
+)
+MSG = _old("application/vnd.ms-outlook", "Outlook message", DocumentFamily.TEXT)
+PARQUET = FileType(
+    "application/vnd.apache.parquet", "Parquet table", Nature.OTHER, DocumentFamily.SPREADSHEET
+)
+SOURCE_CODE: dict[str, FileType] = {
+    language.label: _text(language.media_type, f"{language.title} source code")
+    for language in LANGUAGES
+}
+"""By Magika's label."""
 
 _BY_EXTENSION: dict[str, FileType] = {
     **dict.fromkeys(("pdf",), PDF),
@@ -98,9 +118,16 @@ _BY_EXTENSION: dict[str, FileType] = {
     "zip": ZIP,
     "epub": EPUB,
     "rtf": RTF,
-    "doc": DOC,
-    "xls": XLS,
-    "ppt": PPT,
+    **dict.fromkeys(("doc", "dot"), DOC),
+    **dict.fromkeys(("xls", "xlt"), XLS),
+    **dict.fromkeys(("ppt", "pps", "pot"), PPT),
+    "msg": MSG,
+    "parquet": PARQUET,
+    **{
+        extension: SOURCE_CODE[language.label]
+        for language in LANGUAGES
+        for extension in language.extensions
+    },
 }
 
 _BY_MEDIA_TYPE: dict[str, FileType] = {

@@ -33,7 +33,7 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
         return ReadOutcome()
     if request.family is DocumentFamily.IMAGE:
         raise UnknownFormat("An image has no text layer.")
-    document = convert(context.content.read(), request.media_type)
+    document = convert(context.content, request.media_type)
     complete(document)
     settle_provenance(document, request.family)
     _read_each(request, context, lambda number: _structured_page(document, number))

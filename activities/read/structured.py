@@ -21,10 +21,21 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
 from activities.inspect import file_type
+from activities.inspect.programming_languages import BY_MEDIA_TYPE
 from activities.read.damage import damage
 from activities.read.html_depth import refuse_deep_html
+from activities.read.old_office import (
+    book_document,
+    lines_document,
+    message_document,
+    workbook_document,
+)
+from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
+from activities.read.rich_text import rich_text_document
+from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text
+from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
 
 Backend = type[DeclarativeDocumentBackend]
@@ -70,14 +81,39 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),
 }
 _PLAIN = frozenset(kind.media_type for kind in (file_type.TEXT, file_type.JSON, file_type.XML))
+_CONVERTERS: dict[str, Callable[[bytes], DoclingDocument]] = {
+    file_type.RTF.media_type: rich_text_document,
+}
+_OLD_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
+    file_type.DOC.media_type: lines_document,
+    file_type.PPT.media_type: lines_document,
+    file_type.XLS.media_type: workbook_document,
+    file_type.MSG.media_type: message_document,
+    file_type.EPUB.media_type: book_document,
+}
 
 
-def convert(data: bytes, media_type: str) -> DoclingDocument:
-    """The document that the format's backend makes; DamagedDocument when it cannot."""
+def convert(content: Content, media_type: str) -> DoclingDocument:
+    """The document that the format's library makes; DamagedDocument when it cannot."""
+    if media_type == file_type.PARQUET.media_type:
+        with damage("The table is damaged beyond reading."):
+            return parquet_document(content)
+    data = content.read()
     if media_type in _PLAIN:
         return plain_document(decode_text(data))
-    if media_type not in _BACKENDS:
-        raise UnknownFormat(f"No engine reads {media_type}.")
+    if media_type in BY_MEDIA_TYPE:
+        return code_document(decode_text(data), BY_MEDIA_TYPE[media_type])
+    if media_type in _BACKENDS:
+        return _convert_by_docling(data, media_type)
+    with damage("The document is damaged beyond reading."):
+        if media_type in _CONVERTERS:
+            return _CONVERTERS[media_type](data)
+        if media_type in _OLD_CONVERTERS:
+            return _OLD_CONVERTERS[media_type](data, media_type)
+    raise UnknownFormat(f"No engine reads {media_type}.")
+
+
+def _convert_by_docling(data: bytes, media_type: str) -> DoclingDocument:
     input_format, backend, prepare = _BACKENDS[media_type]
     with damage("The document is damaged beyond reading."):
         source = InputDocument(

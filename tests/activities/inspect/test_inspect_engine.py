@@ -88,7 +88,6 @@ def test_metadata_is_taken_along_and_cleaned() -> None:
         (word_document()[:3000], "a.docx", DamagedDocument),
         (picture(["x"])[:600], "a.png", DamagedDocument),
         (pdf([]), "a.pdf", NoPages),
-        (b"{\\rtf1 old}", "a.rtf", UnknownFormat),
     ],
 )
 def test_refusals(data: bytes, name: str, error: type[DocumentError]) -> None:

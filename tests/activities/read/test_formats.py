@@ -1,0 +1,122 @@
+"""Formats beside PDF, images and present-day office files: recognised by content, read whole."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.code import CodeItem
+
+from activities.assemble.export import document_text
+from activities.inspect import file_type
+from activities.read.source_code import PASSAGE_CHARACTERS
+from activities.read.structured import convert
+from muniment.errors import DamagedDocument, DocumentError, UnknownFormat
+from tests.activities.made_documents import in_memory, inspected
+
+RICH_TEXT = (
+    rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset238 Arial CE;}}"
+    rb"\f0 First line\par\f1\'c8l\'e1nek\par\u-10179?\u-8704?\par"
+    rb"\trowd\cellx1000\cellx2000\intbl Name\cell Sum\cell\row"
+    rb"\trowd\cellx1000\cellx2000\intbl Lease\cell 42\cell\row}"
+)
+FUNCTION = (
+    "def function_{0}(argument):\n    '''What it does.'''\n" + "    value = argument + 1\n" * 12
+)
+PYTHON = "import os\n\n" + "\n\n".join(
+    f"# comment {number}\n" + FUNCTION.format(number) for number in range(9)
+)
+
+
+def read(data: bytes, name: str) -> DoclingDocument:
+    return convert(in_memory(data), inspected(data, name).media_type)
+
+
+def text_of(data: bytes, name: str) -> str:
+    return document_text(read(data, name))
+
+
+def test_rich_text_keeps_code_pages_halves_and_tables() -> None:
+    document = read(RICH_TEXT, "a.rtf")
+    assert [item.text for item in document.texts] == ["First line", "Článek", "😀"]
+    assert [cell.text for cell in document.tables[0].data.table_cells] == [
+        "Name",
+        "Sum",
+        "Lease",
+        "42",
+    ]
+
+
+def test_a_parquet_table_is_read_in_bounds(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    rows = duckdb.sql("SELECT i AS number, 'clause ' || i AS words FROM range(5000) t(i)")
+    rows.write_parquet(str(file))
+    document = read(file.read_bytes(), "unnamed")
+    assert document.texts[0].text == "The first 2,000 of 5,000 rows and 2 of 2 columns."
+    assert document.tables[0].data.num_rows == 2001
+    assert document.tables[0].data.grid[1][1].text == "clause 0"
+    with pytest.raises(DamagedDocument):
+        read(file.read_bytes()[:300], "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.py", "unnamed"])
+def test_source_code_is_cut_between_definitions(name: str) -> None:
+    document = read(PYTHON.encode(), name)
+    passages = [item.text for item in document.texts if isinstance(item, CodeItem)]
+    assert len(passages) > 3
+    assert all(len(passage) <= PASSAGE_CHARACTERS for passage in passages)
+    assert all(passage.startswith(("import", "# comment")) for passage in passages)
+    assert "".join("".join(passages).split()) == "".join(PYTHON.split())
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "pages", "phrase"),
+    [
+        ("office-legacy/legacy_sample.doc", file_type.DOC, 1, "Enjoy summer warmth"),
+        ("office-legacy/legacy_sample.ppt", file_type.PPT, 1, "Second slide title"),
+        ("more/tika-testEXCEL_headers_footers.xls", file_type.XLS, 3, "4 Corporate HQ"),
+        ("more/tika-testEXCEL_WORKBOOK_in_capitals.xls", file_type.XLS, 1, "Aktien Global"),
+        ("email/testMSG_chinese.msg", file_type.MSG, 1, "MSG 格式測試"),
+        ("epub/wasteland.epub", file_type.EPUB, 1, "April is the cruellest month"),
+        ("rtf/testRTFWord2010CzechCharacters.rtf", file_type.RTF, 1, "poblíž Mrtvého moře"),
+    ],
+)
+def test_what_the_content_is_decides(
+    shared_data: Path, path: str, kind: file_type.FileType, pages: int, phrase: str
+) -> None:
+    data = (shared_data / "documents" / path).read_bytes()
+    plan = inspected(data, "unnamed")
+    assert (plan.media_type, plan.page_count) == (kind.media_type, pages)
+    assert phrase in text_of(data, "unnamed")
+
+
+def test_a_book_keeps_its_headings(shared_data: Path) -> None:
+    document = read((shared_data / "documents/epub/testEPUB.epub").read_bytes(), "a.epub")
+    headings = {item.text for item in document.texts if item.label.value == "section_header"}
+    assert "Subchapter 2.1" in headings
+    assert len(document.tables) == 1
+
+
+def test_an_old_name_may_hold_what_programs_write_under_it() -> None:
+    assert inspected(RICH_TEXT, "letter.doc").media_type == file_type.RTF.media_type
+    table = b"<html><body><table><tr><td>a</td></tr></table></body></html>" * 3
+    assert inspected(table, "report.xls").media_type == file_type.HTML.media_type
+
+
+def test_word_95_is_refused_by_name(shared_data: Path) -> None:
+    data = (shared_data / "documents/office-legacy/testWORD6.doc").read_bytes()
+    with pytest.raises(UnknownFormat, match="Word 6 or 95"):
+        inspected(data, "a.doc")
+
+
+@pytest.mark.parametrize("name", ["a.doc", "a.xls", "a.ppt", "a.msg", "a.epub", "a.parquet"])
+def test_cut_files_are_refused(shared_data: Path, name: str) -> None:
+    extension = name.rpartition(".")[2]
+    if extension == "parquet":
+        data = b"PAR1" + bytes(200)
+    else:
+        found = sorted((shared_data / "documents").rglob(f"*.{extension}"))
+        data = max((path.read_bytes() for path in found), key=len)[:2000]
+    with pytest.raises(DocumentError) as raised:
+        read(data, name)
+    assert raised.value.remedy
