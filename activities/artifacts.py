@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from db.queries.blobs import is_known
-from db.queries.stages import NewBlob
+from db.queries.stages import NewBlob, Opening
 from db.session import Access, Database
 from muniment.errors import DatabaseUnavailable, ObjectStoreUnavailable
 from muniment.objects import BlobStore
@@ -31,6 +31,12 @@ class Artifacts:
     async def load_bytes(self, tenant_id: UUID, blob_id: UUID) -> bytes:
         """The artifact as it was stored; KeyDestroyed when its version was erased."""
         return await self._blobs.read_all(tenant_id, blob_id)
+
+    async def load_password(self, tenant_id: UUID, opening: Opening) -> str | None:
+        """What opens the job's document, when it came with a password."""
+        if opening.password_blob_id is None:
+            return None
+        return (await self.load_bytes(tenant_id, opening.password_blob_id)).decode()
 
     async def seal(self, tenant_id: UUID, content: bytes) -> NewBlob:
         """Seals and stores the content; the caller commits its row, or discards it."""

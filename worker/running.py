@@ -21,6 +21,7 @@ from worker.lost_jobs import LostJobs
 from worker.parts import Parts
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
+from worker.spent_passwords import SpentPasswords
 from worker.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def _housekeeping(
         Reconciler(database, client, settings.reconcile_seconds).run(),
         LostJobs(database, client).run(),
         sweep.run(),
+        SpentPasswords(database, stores.blobs).run(),
     )
 
 

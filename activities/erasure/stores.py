@@ -69,6 +69,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "audit_event": "append-only evidence; holds ids and counts, never content or names",
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
+        "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
         "job": "states, counts and times; problems never quote a document",
     }
 )

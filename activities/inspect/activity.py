@@ -58,7 +58,7 @@ class Inspect(InspectActivities):
         return fingerprint(
             StageName.INSPECT,
             ENGINE_VERSIONS["inspect"],
-            [opening.content_tag.hex()],
+            opening.inputs(),
             {
                 "extension": PurePath(opening.name).suffix.lower(),
                 "declared_media_type": opening.declared_media_type,
@@ -76,6 +76,7 @@ class Inspect(InspectActivities):
         ) as content:
             plan = await self._engines.inspect(
                 content,
+                password=await self._runner.artifacts.load_password(version.tenant_id, opening),
                 declared_media_type=opening.declared_media_type,
                 name=f"document{PurePath(opening.name).suffix}",
             )

@@ -113,12 +113,15 @@ class Read(ReadActivities):
         async with self._scratch.opened(
             version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
         ) as content:
+            password = await self._runner.artifacts.load_password(version.tenant_id, batch.opening)
             read = _Read(list(known.values()))
             if pages := batch.pages_of(PageSource.TEXT):
-                outcome = await self._engines.read_text(content, batch.plan, pages, on_page=on_text)
+                outcome = await self._engines.read_text(
+                    content, batch.plan, pages, password, on_text
+                )
                 read.absorb(*outcome)
             if pages := [page for page in batch.pages_of(PageSource.OCR) if page not in known]:
-                outcome = await self._engines.read_ocr(content, batch.plan, pages, on_page=on_ocr)
+                outcome = await self._engines.read_ocr(content, batch.plan, pages, password, on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
 
@@ -194,7 +197,7 @@ def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
     return fingerprint(
         StageName.READ,
         "+".join(ENGINE_VERSIONS[name] for name in ENGINES.values()),
-        [opening.content_tag.hex(), request.plan.fingerprint],
+        [*opening.inputs(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )
 
@@ -207,7 +210,7 @@ def _page_fingerprints(
         page.page: fingerprint(
             StageName.READ,
             ENGINE_VERSIONS["read_ocr"],
-            [opening.content_tag.hex()],
+            opening.inputs(),
             {"page": page.page, "media_type": plan.media_type},
         )
         for page in plan.pages

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from api.files.digests import StreamDigests, announced_digests, require_match
 from api.files.multipart import FormPart, MultipartForm, boundary_of
+from api.files.passwords import PASSWORD_HEADER
 from api.files.schemas import UploadFields
 from api.idempotency import hash_of
 from api.problems import field_errors
@@ -32,9 +33,9 @@ MULTIPART_OVERHEAD_BYTES = 1024 * 1024
 """How much longer than its file a multipart body may be: its fields and its boundaries."""
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 
-ENCRYPTED_REFUSED = (
-    "this release cannot open encrypted documents, and will not keep a password: remove the"
-    " document's password before the upload"
+PASSWORD_IN_ADDRESS = (
+    "addresses are logged on their way: send the password as the field of a multipart body, or in"
+    f" the header {PASSWORD_HEADER}"
 )
 POLICY_REFUSED = "this release sets policies by its settings, not by upload"
 
@@ -124,12 +125,21 @@ class Reception:
 
     async def _receive_raw(self, content_type: str) -> Received:
         # The fields come first here, so that a wrong one costs no transfer.
-        fields = self._fields(dict(self._request.query_params))
+        fields = self._fields(self._raw_fields())
         digests = StreamDigests(announced_digests(self._request.headers))
         async with aclosing(digests.watch(self._limited(self._request.stream()))) as chunks:
             self.content = await self._sink(chunks)
         require_match(digests)
         return Received(fields, _media_type(content_type), self.content)
+
+    def _raw_fields(self) -> dict[str, str]:
+        raw = dict(self._request.query_params)
+        if "password" in raw:
+            detail = PASSWORD_IN_ADDRESS
+            raise Unprocessable(detail, errors=[_wrong("password", detail)])
+        if password := self._request.headers.get(PASSWORD_HEADER):
+            raw["password"] = password
+        return raw
 
     async def _receive_form(self, boundary: bytes) -> Received:
         whole = StreamDigests(announced_digests(self._request.headers))
@@ -188,8 +198,6 @@ async def _keep_field(raw: dict[str, str], part: FormPart) -> None:
 
 def upload_fields(raw: dict[str, str]) -> UploadFields:
     """The checked fields. Raises Unprocessable naming what is wrong, never its value."""
-    if raw.pop("password", None):
-        raise Unprocessable(ENCRYPTED_REFUSED, errors=[_wrong("password", ENCRYPTED_REFUSED)])
     if raw.pop("policy", None):
         raise Unprocessable(POLICY_REFUSED, errors=[_wrong("policy", POLICY_REFUSED)])
     values: dict[str, object] = {name: value for name, value in raw.items() if value != ""}

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from api.jobs.schemas import Job
 from api.times import UtcTime
@@ -148,6 +148,9 @@ class ReprocessBody(BaseModel):
     priority: int = Field(default=3, ge=1, le=5)
 
 
+MAX_PASSWORD_CHARACTERS = 1_024
+
+
 class UploadFields(BaseModel):
     """What may come with an upload's bytes."""
 
@@ -158,3 +161,7 @@ class UploadFields(BaseModel):
     metadata: Metadata = {}
     priority: int = Field(default=3, ge=1, le=5)
     on_conflict: OnConflict = OnConflict.FILE
+    # Left out of every dump, so that no hash and no record of a request holds it.
+    password: SecretStr | None = Field(
+        default=None, max_length=MAX_PASSWORD_CHARACTERS, exclude=True
+    )

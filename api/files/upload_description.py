@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api.files.schemas import MAX_PASSWORD_CHARACTERS
+
 _FIELDS: dict[str, Any] = {
     "name": {"type": "string", "description": "The file's name; required with a raw body."},
     "collection": {
@@ -19,6 +21,13 @@ _FIELDS: dict[str, Any] = {
     },
 }
 
+_PASSWORD: dict[str, Any] = {
+    "type": "string",
+    "format": "password",
+    "maxLength": MAX_PASSWORD_CHARACTERS,
+    "description": "Opens an encrypted document; destroyed when its job has ended.",
+}
+
 UPLOAD: dict[str, Any] = {
     "parameters": [
         *(
@@ -31,6 +40,13 @@ UPLOAD: dict[str, Any] = {
             }
             for name, field in _FIELDS.items()
         ),
+        {
+            "name": "X-Document-Password",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "format": "password"},
+            "description": "With a raw body: the password of an encrypted document.",
+        },
         {
             "name": "Content-Digest",
             "in": "header",
@@ -53,7 +69,11 @@ UPLOAD: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}, **_FIELDS},
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        **_FIELDS,
+                        "password": _PASSWORD,
+                    },
                 }
             },
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller
+from api.files.passwords import discard_password, seal_password
 from api.files.reception import (
     UNKNOWN_MEDIA_TYPE,
     Received,
@@ -29,6 +30,7 @@ from api.services import Services
 from db.audit import record
 from db.models import Collection, File, FileVersion, Job, new_id, now
 from db.queries import blobs, collections, files, uploads
+from db.queries.job_passwords import keep_password
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
 from muniment.errors import Conflict, MunimentError, NotFound, Unprocessable
@@ -65,16 +67,23 @@ async def upload(
                 sink = storing(services.blobs, caller.tenant_id)
             name = await _present_name(services, caller, file_id)
             reception = Reception(request, sink, limits.max_bytes, name)
+            password: SealedBlob | None = None
             try:
                 received = await reception.receive()
                 replayed = attempt.replay(received.request_hash())
                 if replayed is not None:
                     return replayed
-                answer, outcome = await _commit(services, caller, attempt, received, file_id)
+                password = await seal_password(services, caller.tenant_id, received.fields.password)
+                answer, outcome = await _commit(
+                    services, caller, attempt, received, file_id, password
+                )
             except BaseException:
                 await asyncio.shield(_discard(services, caller.access, reception))
+                await asyncio.shield(discard_password(services, caller.access, password))
                 raise
             await _drop_duplicate(services, caller, received, outcome)
+            if outcome.job is None:
+                await discard_password(services, caller.access, password)
         if outcome.job is not None:
             await start_job(services, outcome.job)
         return json_answer(answer)
@@ -94,9 +103,12 @@ async def _commit(
     attempt: Attempt,
     received: Received,
     file_id: UUID | None,
+    password: SealedBlob | None,
 ) -> tuple[Answer, Outcome]:
     async with services.database.transaction(caller.access) as session:
         outcome = await _record(session, caller, received, file_id)
+        if outcome.job is not None and password is not None:
+            await keep_password(session, outcome.job, password)
         detail = await files.get_file(session, outcome.file_id)
         if detail is None:
             raise NotFound("the file was taken out of the caller's sight meanwhile")

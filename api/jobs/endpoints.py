@@ -1,5 +1,6 @@
 """`/v1/jobs`."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, require
+from api.files.passwords import discard_password, seal_password
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.jobs import service
 from api.jobs.schemas import DecisionBody, Job, ReprioritiseBody, RetryBody
@@ -14,6 +16,7 @@ from api.jobs.starting import start_job
 from api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, TimeCursor, decode_cursor
 from api.problem_responses import problems
 from api.services import Provided
+from db.queries.job_passwords import keep_password
 from muniment.contracts.ingest_file import (
     PAUSE_UPDATE,
     REPRIORITISE_UPDATE,
@@ -121,10 +124,17 @@ async def retry_job(
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
             return replayed
-        async with services.database.transaction(caller.access) as session:
-            job = await service.add_retry(session, caller, job_id, wanted)
-            view = (await service.recorded_jobs(session, services.links, [job]))[0]
-            answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
-            await attempt.complete(session, answer)
+        password = await seal_password(services, caller.tenant_id, wanted.password)
+        try:
+            async with services.database.transaction(caller.access) as session:
+                job = await service.add_retry(session, caller, job_id, wanted)
+                if password is not None:
+                    await keep_password(session, job, password)
+                view = (await service.recorded_jobs(session, services.links, [job]))[0]
+                answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
+                await attempt.complete(session, answer)
+        except BaseException:
+            await asyncio.shield(discard_password(services, caller.access, password))
+            raise
     await start_job(services, job)
     return json_answer(answer)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from api.times import UtcTime
 from muniment.contracts.jobs import (
@@ -77,3 +77,5 @@ class RetryBody(BaseModel):
     fingerprints and not read twice, so naming them checks that they exist and failed."""
 
     pages: Annotated[list[Annotated[int, Field(ge=1)]] | None, Field(max_length=10_000)] = None
+    password: Annotated[SecretStr | None, Field(max_length=1_024, exclude=True)] = None
+    """Opens an encrypted document; a job's own was destroyed when the job ended."""

@@ -21,7 +21,7 @@ from db.models.content import (
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
-from db.models.jobs import Decision, Job, JobEvent, StageOutput, StageResult
+from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 
 __all__ = [
     "AccessGrant",
@@ -43,6 +43,7 @@ __all__ = [
     "IndexVersion",
     "Job",
     "JobEvent",
+    "JobPassword",
     "PageRow",
     "Posting",
     "Principal",

@@ -100,6 +100,19 @@ class Decision(SQLModel, table=True):
     created_at: datetime = time_field()
 
 
+class JobPassword(SQLModel, table=True):
+    """Where the password of a job's encrypted document lies sealed; gone when the job has ended.
+    `tag` tells passwords apart without telling them."""
+
+    __tablename__ = "job_password"
+
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE", primary_key=True)
+    tenant_id: UUID = tenant_field()
+    blob_id: UUID = Field(foreign_key="blob.id", index=True)
+    tag: bytes
+    created_at: datetime = time_field()
+
+
 class StageResult(SQLModel, table=True):
     """Where the result with this fingerprint lies. Never written for a failure."""
 

@@ -31,6 +31,13 @@ class Opening:
     content_blob_id: UUID
     content_size: int
     content_tag: bytes
+    password_blob_id: UUID | None
+    password_tag: bytes
+
+    def inputs(self) -> list[str]:
+        """What the content's results depend on: the content, and the password that opens it."""
+        tags = (self.content_tag, self.password_tag)
+        return [tag.hex() for tag in tags if tag]
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,10 @@ async def open_stage(session: AsyncSession, version: VersionReference) -> Openin
         text(
             f"SELECT {JOB_COLUMNS}, file.state AS file_state, file_version.name,"  # noqa: S608 - a constant
             " file_version.declared_media_type, file_version.blob_id, file_version.size,"
-            " blob.dedup_tag"
+            " blob.dedup_tag, job_password.blob_id AS password_blob_id,"
+            " job_password.tag AS password_tag"
             " FROM job JOIN file_version ON file_version.id = job.version_id"
+            " LEFT JOIN job_password ON job_password.job_id = job.id"
             " JOIN file ON file.id = job.file_id JOIN blob ON blob.id = file_version.blob_id"
             " WHERE job.id = :job_id AND file_version.id = :version_id"
             " AND blob.destroyed_at IS NULL FOR UPDATE OF job"
@@ -96,6 +105,8 @@ async def open_stage(session: AsyncSession, version: VersionReference) -> Openin
         content_blob_id=row["blob_id"],
         content_size=row["size"],
         content_tag=bytes(row["dedup_tag"] or b""),
+        password_blob_id=row["password_blob_id"],
+        password_tag=bytes(row["password_tag"] or b""),
     )
 
 

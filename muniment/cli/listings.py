@@ -98,15 +98,21 @@ def tell_job(message: str, job_id: str, home: Path | None, *, as_json: bool) -> 
             "cancel": muniment.jobs.cancel,
             "pause": muniment.jobs.pause,
             "resume": muniment.jobs.resume,
-            "retry": muniment.jobs.retry,
         }[message]
         job = tell(job_id)
     if as_json:
         print_json(job)
-    elif message == "retry":
-        out().print(Text.assemble("job ", str(job.id), " heals it: ", state_text(str(job.state))))
     else:
         out().print(Text.assemble("job ", str(job.id), ": ", state_text(str(job.state))))
+
+
+def retry_job(job_id: str, password: str | None, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        job = muniment.jobs.retry(job_id, password=password)
+    if as_json:
+        print_json(job)
+    else:
+        out().print(Text.assemble("job ", str(job.id), " heals it: ", state_text(str(job.state))))
 
 
 def print_job(console: Console, job: Job) -> None:

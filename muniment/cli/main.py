@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from muniment.cli.failures import reported
+from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
 
 app = typer.Typer(
@@ -40,6 +41,10 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--password-file", help="A file whose first line opens the encrypted documents."),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
 
 
@@ -101,6 +106,7 @@ def ingest(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the files until they are ready.")
     ] = True,
+    password_file: PasswordFile = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +114,8 @@ def ingest(
     with reported():
         from muniment.cli.ingest.command import IngestOptions, ingest_paths
 
-        options = IngestOptions(collection, priority, wait=wait, as_json=as_json)
+        password = read_password(password_file)
+        options = IngestOptions(collection, priority, wait=wait, as_json=as_json, password=password)
         sys.exit(ingest_paths(paths, home, options))
 
 
@@ -204,9 +211,17 @@ def resume(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def retry(job_id: JobId, home: Home = None, as_json: AsJson = False) -> None:
+def retry(
+    job_id: JobId,
+    password_file: PasswordFile = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Start a new job that heals an ended one. Finished stages are reused."""
-    _tell("retry", job_id, home, as_json=as_json)
+    with reported():
+        from muniment.cli.listings import retry_job
+
+        retry_job(job_id, read_password(password_file), home, as_json=as_json)
 
 
 def _tell(message: str, job_id: str, home: Path | None, *, as_json: bool) -> None:

@@ -250,9 +250,12 @@ class AsyncJobs:
         """Refuses a quarantined file; the reason is kept with the decision."""
         return await self._run.run(self._protocol.call(calls.decide_job(job_id, "reject", reason)))
 
-    async def retry(self, job_id: Id, *, pages: tuple[int, ...] | None = None) -> Job:
-        """Starts a new job that heals an ended one, or only some of its pages."""
-        return await self._run.run(self._protocol.call(calls.retry_job(job_id, pages)))
+    async def retry(
+        self, job_id: Id, *, pages: tuple[int, ...] | None = None, password: str | None = None
+    ) -> Job:
+        """Starts a new job that heals an ended one, or only some of its pages. A password of an
+        encrypted document has to be given again."""
+        return await self._run.run(self._protocol.call(calls.retry_job(job_id, pages, password)))
 
     async def reprioritise(self, job_id: Id, priority: int) -> Job:
         """`priority` is 1 (first) to 5."""

@@ -107,8 +107,12 @@ def decide_job(job_id: Id, decision: JobDecision, reason: str | None) -> Call[Jo
     return Call("POST", path, _model(Job), json=json, repeatable=False)
 
 
-def retry_job(job_id: Id, pages: tuple[int, ...] | None) -> Call[Job]:
-    json = {"pages": list(pages)} if pages else {}
+def retry_job(job_id: Id, pages: tuple[int, ...] | None, password: str | None = None) -> Call[Job]:
+    json: dict[str, JsonValue] = {}
+    if pages:
+        json["pages"] = list(pages)
+    if password is not None:
+        json["password"] = password
     return Call("POST", f"/v1/jobs/{job_id}/retry", _model(Job), json=json, creates=True)
 
 

@@ -240,9 +240,12 @@ class Jobs:
         """Refuses a quarantined file; the reason is kept with the decision."""
         return self._run.run(self._protocol.call(calls.decide_job(job_id, "reject", reason)))
 
-    def retry(self, job_id: Id, *, pages: tuple[int, ...] | None = None) -> Job:
-        """Starts a new job that heals an ended one, or only some of its pages."""
-        return self._run.run(self._protocol.call(calls.retry_job(job_id, pages)))
+    def retry(
+        self, job_id: Id, *, pages: tuple[int, ...] | None = None, password: str | None = None
+    ) -> Job:
+        """Starts a new job that heals an ended one, or only some of its pages. A password of an
+        encrypted document has to be given again."""
+        return self._run.run(self._protocol.call(calls.retry_job(job_id, pages, password)))
 
     def reprioritise(self, job_id: Id, priority: int) -> Job:
         """`priority` is 1 (first) to 5."""

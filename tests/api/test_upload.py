@@ -131,7 +131,7 @@ async def test_a_wrong_field_behind_the_file_keeps_nothing(
         ({"metadata": "[1]"}, "metadata"),
         ({"metadata": '{"a": "\\u0000"}'}, "metadata"),
         ({"unheard_of": "1"}, "unheard_of"),
-        ({"password": "secret"}, "password"),
+        ({"password": "secret" * 200}, "password"),
     ],
 )
 async def test_wrong_fields_are_named(

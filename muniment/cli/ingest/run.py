@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from muniment.cli.failures import problem_of_error
 from muniment.cli.ingest.display import Display
@@ -22,6 +22,7 @@ class IngestOptions:
     priority: int | None = None
     wait: bool = True
     as_json: bool = False
+    password: str | None = field(default=None, repr=False)
 
 
 class Ingestion:
@@ -85,6 +86,7 @@ class Ingestion:
                 entry.path,
                 collection=self._options.collection,
                 priority=self._options.priority,
+                password=self._options.password,
                 progress=progress,
             )
         except ApiUnreachable:

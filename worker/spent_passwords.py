@@ -1,0 +1,47 @@
+"""Destroys passwords of encrypted documents as soon as their jobs have ended, however they did."""
+
+import asyncio
+import logging
+
+from db.queries.job_passwords import SpentPassword, forget_password, spent_passwords
+from db.session import Access, Database
+from muniment.errors import MunimentError
+from muniment.objects import BlobStore
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 5.0
+
+
+class SpentPasswords:
+    """Destroying twice is harmless, so any number of workers may run one."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, interval_seconds: float = INTERVAL_SECONDS
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._interval_seconds = interval_seconds
+
+    async def run(self) -> None:
+        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await self.round()
+            except MunimentError as error:
+                logger.warning("spent passwords stay", extra={"reason": error.problem})
+
+    async def round(self) -> int:
+        """Destroys what is there to destroy, up to a hundred; says how many."""
+        async with self._database.across_tenants() as session:
+            spent = await spent_passwords(session)
+        for password in spent:
+            await self._destroy(password)
+        return len(spent)
+
+    async def _destroy(self, password: SpentPassword) -> None:
+        """The key first: a row without a key is tried again, a key without a row would stay."""
+        await self._blobs.destroy(password.tenant_id, password.blob_id)
+        async with self._database.transaction(Access(password.tenant_id)) as session:
+            await forget_password(session, password)
