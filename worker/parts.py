@@ -26,6 +26,7 @@ from activities.lifecycle.activity import Lifecycle
 from activities.publish.activity import Publish
 from activities.read.activity import Read
 from activities.sandbox import Sandbox
+from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd
 from activities.scratch import Scratch
@@ -94,6 +95,10 @@ class Parts:
     def embed_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True
         return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
+
+    async def sandbox_tier(self) -> tuple[str, ...]:
+        """What confines the parsers here; empty where nothing is parsed."""
+        return await active_tier() if self._needs_sandbox else ()
 
     async def start(self) -> None:
         """Starts what the queues need. The sandbox goes on loading its engines while the worker

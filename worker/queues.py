@@ -61,11 +61,14 @@ def services(
     return [known[name]() for name in names]
 
 
-def build_worker(client: Client, service: Service, settings: WorkerSettings) -> Worker:
-    """A worker of that one queue."""
+def build_worker(
+    client: Client, service: Service, settings: WorkerSettings, identity: str | None = None
+) -> Worker:
+    """A worker of that one queue; `identity` is what Temporal calls it."""
     return Worker(
         client,
         task_queue=service.queue,
+        identity=identity,
         activities=service.activities,
         workflows=service.workflows,
         workflow_runner=workflow_runner(sandboxed=settings.workflow_sandbox),

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -14,6 +15,7 @@ from temporalio.client import Client, Interceptor
 from temporalio.worker import Worker
 
 from db.session import Database
+from muniment.contracts.worker_identity import write_identity
 from muniment.settings import Settings, WorkerSettings
 from muniment.stores import Stores, open_data_converter, open_stores
 from worker.connecting import await_database, connect_temporal
@@ -47,7 +49,10 @@ async def run_worker(
         client = await _unless_stopped(starting, stopping)
         if client is None:
             return
-        workers = [build_worker(client, service, settings.worker) for service in served]
+        tier = await parts.sandbox_tier()
+        logger.info("parsers are confined", extra={"sandbox": list(tier)})
+        identity = write_identity(os.getpid(), socket.gethostname(), tier)
+        workers = [build_worker(client, service, settings.worker, identity) for service in served]
         runs_workflows = any(service.workflows for service in served)
         keeping = _housekeeping(settings.worker, database, stores, client) if runs_workflows else ()
         await _serve(workers, keeping, stopping)

@@ -24,7 +24,7 @@ def serve_job(job: Job, descriptors: Sequence[int], template_process_id: int) ->
     """Runs the job's engine and ends the process; never returns to the template's loop."""
     *inputs, output = descriptors
     _silence()
-    confine(job, template_process_id)
+    confine(job, inputs, template_process_id)
     try:
         result = _run(job, inputs, output)
         _write(output, RESULT, result)

@@ -1,7 +1,8 @@
 """What a child gives up before it looks at a document.
 
-Limits and privileges today; the file system (Landlock) and system calls (seccomp) belong in
-`confine` as well, last of all, since they forbid what comes before them.
+Limits and privileges first, then the file system (Landlock) and system calls (seccomp), last of
+all, since they forbid what comes before them. Where the kernel has one of these not, the rest holds
+all the same; `activities.sandbox.tier` finds out what holds.
 """
 
 import ctypes
@@ -9,8 +10,13 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from activities.sandbox.calls import Job
+from activities.sandbox.landlock import allow_only_reading
+from activities.sandbox.seccomp import forbid_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -19,15 +25,48 @@ CPU_GRACE_SECONDS = 5
 """Between SIGXCPU, which says why, and SIGKILL, which cannot be caught."""
 
 
-def confine(job: Job, template_process_id: int) -> None:
-    """A session of its own, the job's limits, no new privileges, and death with the template."""
+_CAPABILITY_VERSION = 0x20080522
+_READABLE = (
+    # Shared libraries, time zones, the kernel's account of processors and of the process itself.
+    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom"),
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
+)
+
+
+def confine(job: Job, descriptors: Sequence[int], template_process_id: int) -> None:
+    """A session of its own, the job's limits, no privileges, death with the template; of the file
+    system the programs and `descriptors` to read, no sockets, no other processes."""
     os.setsid()
     if sys.platform == "linux":
         _die_with_parent(template_process_id)
     _limit(job)
     if sys.platform == "linux":
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        _prctl(_PR_SET_DUMPABLE, 0)
+        shut_in(descriptors)
+
+
+def shut_in(descriptors: Sequence[int]) -> None:
+    """Privileges, the file system and system calls, each as far as the kernel goes along."""
+    _drop_capabilities()
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_DUMPABLE, 0)
+    allow_only_reading(_readable_paths(), descriptors)
+    forbid_system_calls()
+
+
+@cache
+def _readable_paths() -> tuple[Path, ...]:
+    code = Path(__file__).resolve().parents[2]
+    own = {Path(sys.prefix), Path(sys.base_prefix), code}
+    return (*own, *map(Path, _READABLE))
+
+
+def _drop_capabilities() -> None:
+    """A worker that runs as root reads no foreign files by it. The user stays: another one might
+    not be let in to where Python lies."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def _die_with_parent(template_process_id: int) -> None:

@@ -52,6 +52,8 @@ def error_of_end(ended: Ended, limits: Limits) -> EngineError:
         return EngineOutOfMemory(
             f"The engine was killed at {ended.peak_memory_bytes // MEBIBYTE} MiB of memory."
         )
+    if ended.signal == signal.SIGSYS:
+        return EngineCrashed("The engine was ended: it tried what the sandbox forbids.")
     if ended.signal is not None:
         return EngineCrashed(f"The engine died of {signal.Signals(ended.signal).name}.")
     return EngineCrashed(f"The engine ended with code {ended.exit_code} and without an answer.")

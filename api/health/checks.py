@@ -19,7 +19,8 @@ class DependencyState(StrEnum):
 
 
 class Dependency(BaseModel):
-    """`required`: without it the API cannot serve."""
+    """`required`: without it the API cannot serve. `reason` says why it is in its state, where
+    there is anything to say."""
 
     name: str
     state: DependencyState
@@ -45,13 +46,20 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Fine:
+    """All is well, and `detail` says in what way."""
+
+    detail: str
+
+
+@dataclass(frozen=True)
 class Check:
-    """`probe` returns None when all is well, a Finding when it serves worse than it should, and
-    raises when it does not serve."""
+    """`probe` returns None or Fine when all is well, a Finding when it serves worse than it should,
+    and raises when it does not serve."""
 
     name: str
     required: bool
-    probe: Callable[[], Awaitable[Finding | None]]
+    probe: Callable[[], Awaitable[Finding | Fine | None]]
 
 
 class Readiness:
@@ -80,16 +88,17 @@ async def _ask(check: Check) -> Dependency:
             f"no answer within {CHECK_TIMEOUT_SECONDS:g} s", "See `muniment doctor`, and its log."
         )
         return _dependency(check, DependencyState.DOWN, late)
-    if finding is None:
-        return _dependency(check, DependencyState.OK, None)
+    if finding is None or isinstance(finding, Fine):
+        return _dependency(check, DependencyState.OK, finding)
     return _dependency(check, DependencyState.DEGRADED, finding)
 
 
-def _dependency(check: Check, state: DependencyState, finding: Finding | None) -> Dependency:
+def _dependency(check: Check, state: DependencyState, finding: Finding | Fine | None) -> Dependency:
+    detail = finding.detail if isinstance(finding, Fine) else None
     return Dependency(
         name=check.name,
         state=state,
         required=check.required,
-        reason=finding.reason if finding else None,
-        remedy=finding.remedy if finding else None,
+        reason=finding.reason if isinstance(finding, Finding) else detail,
+        remedy=finding.remedy if isinstance(finding, Finding) else None,
     )

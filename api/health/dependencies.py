@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio.service import RPCError
 
 from api.health.checks import Check, Finding
+from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
 from api.orchestrator import Orchestrator
 from db.listening import JobEventListener
@@ -35,6 +36,7 @@ class Dependencies:
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
+            Check("sandbox", required=False, probe=SandboxCheck(self.temporal).probe),
             Check("embedding", required=False, probe=self._embedding),
         )
 

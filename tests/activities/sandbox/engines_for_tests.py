@@ -2,7 +2,11 @@
 
 import ctypes
 import os
+import resource
+import socket
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from activities.sandbox.registry import EngineContext, engine
@@ -38,15 +42,49 @@ def sleep(request: Task, context: EngineContext) -> Outcome:
     return Outcome()
 
 
-@engine("fork_and_sleep")
-def fork_and_sleep(request: Task, context: EngineContext) -> Outcome:
-    grandchild = os.fork()
-    if grandchild == 0:
-        time.sleep(600)
-        os._exit(0)
-    context.report(Outcome(number=grandchild))
-    time.sleep(request.number)
-    return Outcome()
+FORBIDDEN: dict[str, Callable[[], object]] = {
+    "socket": socket.socket,
+    "fork": os.fork,
+    "read a foreign file": lambda: Path("/etc/passwd").read_bytes(),
+    "list a foreign folder": lambda: os.listdir("/"),
+    "look into another process": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+    "signal another process": lambda: os.kill(os.getppid(), 0),
+    "limit another process": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU),
+    "write a file": lambda: Path("/tmp/muniment-left-behind").write_text("x"),
+    "remove a file": lambda: os.unlink(__file__),
+}
+
+
+@engine("try_forbidden")
+def try_forbidden(request: Task, context: EngineContext) -> Outcome:
+    """Says which of the forbidden acts succeeded."""
+    done = []
+    for name, act in FORBIDDEN.items():
+        try:
+            act()
+        except OSError:
+            continue
+        done.append(name)
+    return Outcome(text=", ".join(done))
+
+
+@engine("execute")
+def execute(request: Task, context: EngineContext) -> Outcome:
+    os.execv("/bin/true", ["true"])  # noqa: S606
+
+
+@engine("start_thread")
+def start_thread(request: Task, context: EngineContext) -> Outcome:
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(1))
+    thread.start()
+    thread.join()
+    return Outcome(number=len(seen))
+
+
+@engine("reopen")
+def reopen(request: Task, context: EngineContext) -> Outcome:
+    return Outcome(text=Path(context.content.path).read_text())
 
 
 @engine("spin")
