@@ -11,7 +11,7 @@ from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
 from activities.read.damage import damage
-from activities.read.old_office import count_sheets
+from activities.read.kreuzberg_formats import count_sheets
 from activities.read.text_encoding import decode_text
 from activities.sandbox.content import Content
 from activities.sandbox.registry import EngineContext, engine

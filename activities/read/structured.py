@@ -24,7 +24,7 @@ from activities.inspect import file_type
 from activities.inspect.programming_languages import BY_MEDIA_TYPE
 from activities.read.damage import damage
 from activities.read.html_depth import refuse_deep_html
-from activities.read.old_office import (
+from activities.read.kreuzberg_formats import (
     book_document,
     lines_document,
     message_document,
@@ -84,13 +84,17 @@ _PLAIN = frozenset(kind.media_type for kind in (file_type.TEXT, file_type.JSON, 
 _CONVERTERS: dict[str, Callable[[bytes], DoclingDocument]] = {
     file_type.RTF.media_type: rich_text_document,
 }
-_OLD_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
+_KREUZBERG_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
     file_type.DOC.media_type: lines_document,
     file_type.PPT.media_type: lines_document,
     file_type.XLS.media_type: workbook_document,
     file_type.MSG.media_type: message_document,
     file_type.EPUB.media_type: book_document,
+    file_type.DOCX.media_type: book_document,
+    file_type.ODT.media_type: book_document,
 }
+_SECOND_OPINION = frozenset((file_type.DOCX.media_type, file_type.ODT.media_type))
+"""docling's backend comes first for its structure; kreuzberg reads what that one stumbles over."""
 
 
 def convert(content: Content, media_type: str) -> DoclingDocument:
@@ -104,12 +108,16 @@ def convert(content: Content, media_type: str) -> DoclingDocument:
     if media_type in BY_MEDIA_TYPE:
         return code_document(decode_text(data), BY_MEDIA_TYPE[media_type])
     if media_type in _BACKENDS:
-        return _convert_by_docling(data, media_type)
+        try:
+            return _convert_by_docling(data, media_type)
+        except DamagedDocument:
+            if media_type not in _SECOND_OPINION:
+                raise
     with damage("The document is damaged beyond reading."):
         if media_type in _CONVERTERS:
             return _CONVERTERS[media_type](data)
-        if media_type in _OLD_CONVERTERS:
-            return _OLD_CONVERTERS[media_type](data, media_type)
+        if media_type in _KREUZBERG_CONVERTERS:
+            return _KREUZBERG_CONVERTERS[media_type](data, media_type)
     raise UnknownFormat(f"No engine reads {media_type}.")
 
 

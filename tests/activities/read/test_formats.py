@@ -109,6 +109,12 @@ def test_word_95_is_refused_by_name(shared_data: Path) -> None:
         inspected(data, "a.doc")
 
 
+def test_what_one_library_stumbles_over_another_reads(shared_data: Path) -> None:
+    """The file has comments in its XML, at which docling's backend ends."""
+    data = (shared_data / "documents/more/unstructured-contains-pictures.docx").read_bytes()
+    assert len(text_of(data, "a.docx").split()) > 20
+
+
 @pytest.mark.parametrize("name", ["a.doc", "a.xls", "a.ppt", "a.msg", "a.epub", "a.parquet"])
 def test_cut_files_are_refused(shared_data: Path, name: str) -> None:
     extension = name.rpartition(".")[2]

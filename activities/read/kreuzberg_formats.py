@@ -1,4 +1,4 @@
-"""Documents of Office 97–2003, Outlook messages and EPUB books, through kreuzberg."""
+"""Formats through kreuzberg: Office 97–2003, Outlook messages, EPUB, and what docling cannot read."""
 
 import re
 from io import BytesIO
@@ -13,6 +13,7 @@ from kreuzberg import ConcurrencyConfig, ExtractionConfig, ExtractionResult, ext
 
 from activities.read.plain_text import plain_document
 from activities.read.table_items import add_table
+from muniment.errors import DamagedDocument
 
 _FIELD_CODE = re.compile(
     r"\b(?:SEQ|PAGEREF|REF|TOC)\b [^\n]*?\\\* \w+ ?|\bHYPERLINK [\"“][^\"”]*[\"”] ?"
@@ -61,8 +62,10 @@ def workbook_document(data: bytes, media_type: str) -> DoclingDocument:
 
 
 def book_document(data: bytes, media_type: str) -> DoclingDocument:
-    """A book's chapters with their headings, lists and tables."""
+    """A book or a text document with its headings, lists and tables; DamagedDocument when empty."""
     markdown = _extracted(data, media_type, "markdown").content
+    if not markdown.strip():
+        raise DamagedDocument("No text was found in the document.")
     source = InputDocument(
         path_or_stream=BytesIO(markdown.encode()),
         format=InputFormat.MD,
