@@ -10,12 +10,16 @@ from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+
+from db.session import VANISHED_SERVER
 
 CHANNEL = "muniment_job_event"
 _FIRST_DELAY_SECONDS = 0.2
 _LONGEST_DELAY_SECONDS = 10.0
 _CHECK_SECONDS = 30.0
 """An idle connection is tried so often: a silent one may be dead."""
+_ANSWER_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class JobEventListener:
         while True:
             try:
                 await self._listen()
-            except psycopg.Error as error:
+            except (psycopg.Error, TimeoutError) as error:
                 logger.warning("not listening", extra={"reason": type(error).__name__})
             if self.is_connected:
                 delay = _FIRST_DELAY_SECONDS
@@ -51,7 +55,7 @@ class JobEventListener:
 
     async def _listen(self) -> None:
         async with await psycopg.AsyncConnection.connect(
-            self._dsn, autocommit=True, connect_timeout=5
+            make_conninfo(self._dsn, **VANISHED_SERVER), autocommit=True
         ) as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self.is_connected = True
@@ -59,7 +63,8 @@ class JobEventListener:
             while True:
                 async for notification in connection.notifies(timeout=_CHECK_SECONDS):
                     self._hand_on(notification.payload)
-                await connection.execute("SELECT 1")
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await connection.execute("SELECT 1")
 
     def _hand_on(self, payload: str) -> None:
         """The payload is `tenant:job:event`, see 0001_security.sql; whoever may connect can send

@@ -1,9 +1,10 @@
 """Connections and transactions: one transaction per request or activity, always for one tenant."""
 
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -29,6 +30,19 @@ class Access:
 def sqlalchemy_url(dsn: str) -> str:
     """A PostgreSQL DSN with the driver that SQLAlchemy needs named in it."""
     return "postgresql+psycopg://" + dsn.split("://", 1)[1]
+
+
+VANISHED_SERVER: Mapping[str, int] = MappingProxyType(
+    {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+)
+"""Has a server that vanished without a word noticed, by libpq's parameters (seconds; the last one
+milliseconds)."""
 
 
 class Database:
@@ -58,12 +72,7 @@ class Database:
             pool_use_lifo=True,
             pool_timeout=10,
             connect_args={
-                "connect_timeout": 5,
-                # A server that vanished without a word is noticed by the statements that wait.
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 30_000,
+                **VANISHED_SERVER,
                 "options": f"-c statement_timeout={milliseconds}"
                 " -c idle_in_transaction_session_timeout=60000"
                 f" -c plan_cache_mode={'force_generic_plan' if generic_plans else 'auto'}",

@@ -109,15 +109,11 @@ async def _fail(session: AsyncSession, job: JobRow) -> None:
     error = problem_of(
         MunimentError("The job's workflow ended without recording how.", remedy="Retry the job.")
     )
-    failed, events = job, []
-    if job.stage is not None:
-        stage = job.stage_progress(job.stage)
-        if stage.state is StageState.RUNNING:
-            stage = stage.model_copy(
-                update={"state": StageState.FAILED, "error": error, "finished_at": now()}
-            )
-            failed = job.with_stage(stage)
-            events.append(stage_event(stage))
+    failed, abandoned = job.abandoned()
+    for stage in abandoned:
+        stage = stage.model_copy(update={"state": StageState.FAILED, "error": error})
+        failed = failed.with_stage(stage)
+    events = [stage_event(failed.stage_progress(stage.name)) for stage in abandoned]
     failed = replace(failed, state=JobState.FAILED, error=error, finished_at=now())
     events += [failed.event(JobEventKind.STATE), failed.event(JobEventKind.END)]
     await write_job(session, failed, events)

@@ -33,12 +33,26 @@ class SpentPasswords:
                 logger.warning("spent passwords stay", extra={"reason": error.problem})
 
     async def round(self) -> int:
-        """Destroys what is there to destroy, up to a hundred; says how many."""
-        async with self._database.across_tenants() as session:
-            spent = await spent_passwords(session)
-        for password in spent:
+        """Destroys what is there to destroy, a hundred at a time; says how many. One that cannot be
+        destroyed holds up no other."""
+        destroyed, after = 0, None
+        while True:
+            async with self._database.across_tenants() as session:
+                spent = await spent_passwords(session, after)
+            if not spent:
+                return destroyed
+            for password in spent:
+                destroyed += await self._is_destroyed(password)
+            after = spent[-1].job_id
+
+    async def _is_destroyed(self, password: SpentPassword) -> bool:
+        try:
             await self._destroy(password)
-        return len(spent)
+        except MunimentError as error:
+            ids = {"job_id": str(password.job_id), "reason": error.problem}
+            logger.warning("a spent password stays", extra=ids)
+            return False
+        return True
 
     async def _destroy(self, password: SpentPassword) -> None:
         """The key first: a row without a key is tried again, a key without a row would stay."""

@@ -66,6 +66,7 @@ class IngestFile:
         self._recording = asyncio.Lock()
         self._reading: DocumentReading | None = None
         self._verdict: Verdict | None = None
+        self._failed_stage: StageName | None = None
         self._is_published = False
         self._is_erased = False
         self._main: asyncio.Task[IngestFileResult] | None = None
@@ -216,8 +217,8 @@ class IngestFile:
             ),
         )
         self._is_published = True
-        # Nothing is left to hold back: a pause that came meanwhile is over.
-        self._steering.paused = False
+        # Nothing is left to hold back: a pause or cancellation that came meanwhile is over.
+        self._steering.paused = self._steering.stopped = False
         self._tracker.state = JobState.RUNNING
 
     async def _announce(self) -> None:
@@ -245,7 +246,8 @@ class IngestFile:
         except FailureError as error:
             if not is_cancelled_exception(error):
                 # Of two that run side by side this is the one that ends the job.
-                self._tracker.stage = stage
+                self._tracker.stage = self._failed_stage = self._failed_stage or stage
+                self._steering.stop()
             raise
         self._finish(stage, reused=outcome.reused)
         return outcome
@@ -276,6 +278,7 @@ class IngestFile:
                 if main.done():
                     raise
                 if not self._is_published:
+                    self._steering.stop()
                     main.cancel()
 
     async def _complete(self, plan: InspectResult, chunks: ChunkResult) -> IngestFileResult:
@@ -411,6 +414,7 @@ class IngestFile:
         """The file is being erased: the ingestion stops, as if it had been cancelled."""
         self._is_erased = True
         if self._main is not None and not self._is_published:
+            self._steering.stop()
             self._main.cancel()
 
     async def _decide(self, request: DecisionRequest, verdict: Verdict) -> JobProgress:

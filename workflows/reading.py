@@ -13,6 +13,7 @@ from muniment.contracts.read import (
     ReadPagesResult,
 )
 from workflows.batches import Batch
+from workflows.endings import to_the_end
 from workflows.policies import READ_OCR, READ_TEXT, WINDOW
 from workflows.steering import Steering
 
@@ -50,7 +51,7 @@ class Reading:
             for task in tasks:
                 task.cancel()
             if tasks:
-                await workflow.wait(tasks)
+                await to_the_end(workflow.wait(tasks))
         return self.result
 
     async def _batch(self, batch: Batch) -> ReadBatchResult:

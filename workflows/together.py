@@ -7,6 +7,8 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from workflows.endings import to_the_end
+
 FirstT = TypeVar("FirstT")
 SecondT = TypeVar("SecondT")
 
@@ -22,5 +24,5 @@ async def together(
     except (FailureError, asyncio.CancelledError):
         for task in tasks:
             task.cancel()
-        await workflow.wait(tasks)
+        await to_the_end(workflow.wait(tasks))
         raise

@@ -12,6 +12,7 @@ from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES, store_named
 from activities.failures import owed
 from activities.heartbeats import heartbeats
+from activities.stage import stage_event
 from db.audit import Act, record
 from db.models import now
 from db.queries import erasure
@@ -117,8 +118,10 @@ async def _end_ingestions(
     ):
         job = await lock_job(session, job_id)
         if job is not None and job.finished_at is None:
+            job, abandoned = job.abandoned()
             ended = replace(job, state=JobState.CANCELLED, finished_at=now())
-            events = [ended.event(JobEventKind.STATE), ended.event(JobEventKind.END)]
+            events = [stage_event(stage) for stage in abandoned]
+            events += [ended.event(JobEventKind.STATE), ended.event(JobEventKind.END)]
             await write_job(session, ended, events)
 
 

@@ -85,6 +85,9 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     """Takes over the workflow's state; the row's counts stay, since they know more."""
     changed, events = job, list[NewEvent]()
     stage = progress.stage
+    if progress.state.is_terminal and progress.state is not JobState.COMPLETED:
+        changed, abandoned = changed.abandoned()
+        events += [stage_event(each) for each in abandoned if each.name is not stage]
     if progress.state is JobState.FAILED and stage is not None:
         failed = job.stage_progress(stage).model_copy(
             update={"state": StageState.FAILED, "error": progress.error, "finished_at": now()}

@@ -5,7 +5,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-LONGEST_QUEUE = 256
+from db.queries.events import MOST_EVENTS
+
+LONGEST_QUEUE = 2 * MOST_EVENTS
+"""A watcher hands on all that one look finds before a viewer gets its turn."""
 PositionT = TypeVar("PositionT")
 
 

@@ -27,6 +27,11 @@ async def seal_password(
     return await services.blobs.put_bytes(tenant_id, password.get_secret_value().encode())
 
 
+def tag_of(sealed: SealedBlob | None) -> bytes:
+    """What tells passwords apart, and tells none: an HMAC under the tenant's key."""
+    return sealed.dedup_tag if sealed is not None else b""
+
+
 async def discard_password(services: Services, access: Access, sealed: SealedBlob | None) -> None:
     """Destroys a password that no committed job needs."""
     if sealed is None:

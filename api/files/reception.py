@@ -61,9 +61,10 @@ class Received:
     media_type: str
     content: Content
 
-    def request_hash(self) -> bytes:
+    def request_hash(self, password_tag: bytes) -> bytes:
         """What tells two uploads apart under one idempotency key."""
-        return hash_of(self.content.sha256, self.media_type, self.fields.model_dump_json())
+        fields = self.fields.model_dump_json()
+        return hash_of(self.content.sha256, self.media_type, fields, password_tag)
 
 
 def storing(blobs: BlobStore, tenant_id: UUID) -> Sink:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller
-from api.files.passwords import discard_password, seal_password
+from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.reception import (
     UNKNOWN_MEDIA_TYPE,
     Received,
@@ -70,10 +70,11 @@ async def upload(
             password: SealedBlob | None = None
             try:
                 received = await reception.receive()
-                replayed = attempt.replay(received.request_hash())
-                if replayed is not None:
-                    return replayed
                 password = await seal_password(services, caller.tenant_id, received.fields.password)
+                replayed = attempt.replay(received.request_hash(tag_of(password)))
+                if replayed is not None:
+                    await discard_password(services, caller.access, password)
+                    return replayed
                 answer, outcome = await _commit(
                     services, caller, attempt, received, file_id, password
                 )

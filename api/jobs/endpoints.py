@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, require
-from api.files.passwords import discard_password, seal_password
+from api.files.passwords import discard_password, seal_password, tag_of
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.jobs import service
 from api.jobs.schemas import DecisionBody, Job, ReprioritiseBody, RetryBody
@@ -122,10 +122,12 @@ async def retry_job(
     """What was read is found by its fingerprints and not read again."""
     wanted = body or RetryBody()
     async with idempotent(request, caller, services.database) as attempt:
-        if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
-            return replayed
         password = await seal_password(services, caller.tenant_id, wanted.password)
         try:
+            asked = hash_of(wanted.model_dump_json(), tag_of(password))
+            if replayed := attempt.replay(asked):
+                await discard_password(services, caller.access, password)
+                return replayed
             async with services.database.transaction(caller.access) as session:
                 job = await service.add_retry(session, caller, job_id, wanted)
                 if password is not None:

@@ -81,13 +81,14 @@ async def command(
     facts = await job_facts(services.database, services.links, caller.access, job_id, "write")
     _require_open(facts.record)
     _require_ingestion(facts.record)
+    # First: what reached the workflow has been recorded, whatever becomes of this process.
+    async with services.database.transaction(caller.access) as session:
+        action = f"job.{update or 'cancel'}"
+        record(session, caller.act(action, "job", job_id, _told(argument)))
     if update is None:
         await commanding.cancel(services, facts.record)
     else:
         await commanding.tell(services, facts.record, update, argument)
-    async with services.database.transaction(caller.access) as session:
-        action = f"job.{update or 'cancel'}"
-        record(session, caller.act(action, "job", job_id, _told(argument)))
     return await show(services, caller, job_id)
 
 

@@ -46,11 +46,16 @@ async def keep_password(session: AsyncSession, job: Job, sealed: SealedBlob) -> 
     await session.flush()
 
 
-async def spent_passwords(session: AsyncSession, max_rows: int = 100) -> list[SpentPassword]:
-    """Passwords of all tenants' jobs that have ended; needs no tenant."""
+async def spent_passwords(
+    session: AsyncSession, after: UUID | None = None, max_rows: int = 100
+) -> list[SpentPassword]:
+    """Passwords of all tenants' jobs that have ended, those after the given job; needs no tenant."""
     rows = await session.execute(
-        text("SELECT tenant_id, job_id, blob_id FROM spent_passwords(:max_rows)"),
-        {"max_rows": max_rows},
+        text(
+            "SELECT tenant_id, job_id, blob_id"
+            " FROM spent_passwords(CAST(:after AS uuid), :max_rows)"
+        ),
+        {"after": after, "max_rows": max_rows},
     )
     return [SpentPassword(**row) for row in rows.mappings()]
 

@@ -27,10 +27,12 @@ from muniment.contracts.jobs import (
     Problem,
     StageName,
     StageProgress,
+    StageState,
     percent,
 )
 
 _STAGES = TypeAdapter(tuple[StageProgress, ...])
+_ORDER = list(StageName)
 _ALL_PENDING = tuple(StageProgress(name=name) for name in StageName)
 
 
@@ -203,11 +205,23 @@ class JobRow:
         return next(stage for stage in self.stages if stage.name is name)
 
     def with_stage(self, changed: StageProgress) -> "JobRow":
-        """The same with one stage changed; the percentage follows, upwards only."""
+        """The same with one stage changed; the percentage and the present stage follow, onwards
+        only."""
         stages = tuple(changed if stage.name is changed.name else stage for stage in self.stages)
+        present = max((self.stage or changed.name, changed.name), key=_ORDER.index)
         return replace(
-            self, stages=stages, stage=changed.name, percent=max(self.percent, percent(stages))
+            self, stages=stages, stage=present, percent=max(self.percent, percent(stages))
         )
+
+    def abandoned(self) -> tuple["JobRow", list[StageProgress]]:
+        """The same with no stage at work any more, and those that were: they come to nothing."""
+        over = {
+            stage.name: stage.model_copy(update={"state": StageState.SKIPPED, "finished_at": now()})
+            for stage in self.stages
+            if stage.state is StageState.RUNNING
+        }
+        stages = tuple(over.get(stage.name, stage) for stage in self.stages)
+        return replace(self, stages=stages), list(over.values())
 
     def snapshot(self) -> JobSnapshot:
         return JobSnapshot(

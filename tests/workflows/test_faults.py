@@ -14,13 +14,16 @@ from activities.heartbeats import heartbeats
 from activities.lifecycle.activity import Lifecycle
 from activities.read.activity import Read
 from db.session import Access
+from muniment.contracts.base import VersionReference
 from muniment.contracts.chunk import ChunkInput, ChunkResult
+from muniment.contracts.classify import ClassifyInput, ClassifyResult
 from muniment.contracts.documents import DocumentPlan, PageBatch
 from muniment.contracts.embed import EmbedInput, EmbedResult
+from muniment.contracts.inspect import InspectResult
 from muniment.contracts.jobs import StageName
 from muniment.contracts.lifecycle import RecordProgressInput
-from muniment.contracts.read import FailedPage
-from muniment.errors import DatabaseUnavailable, EngineCrashed
+from muniment.contracts.read import FailedPage, ReadBatchInput, ReadBatchResult
+from muniment.errors import DamagedDocument, DatabaseUnavailable, EngineCrashed
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 
@@ -159,6 +162,73 @@ async def test_a_job_that_ended_keeps_nothing_of_a_late_activity(
     assert row.state == "cancelled"
     chunk = next(stage for stage in row.stages if stage["name"] == "chunk")
     assert chunk.get("state", "pending") == "pending"
+
+
+async def test_a_cancellation_holds_though_the_running_activity_completes(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    began, told = asyncio.Event(), asyncio.Event()
+    inspect, read = workshop.parts.parse_activities()[:2]
+    begun = []
+
+    @activity.defn(name="inspect_document")
+    async def completes_all_the_same(version: VersionReference) -> InspectResult:
+        began.set()
+        await told.wait()
+        result: InspectResult = await inspect(version)
+        return result
+
+    @activity.defn(name="read_pages")
+    async def notes(batch: ReadBatchInput) -> ReadBatchResult:
+        begun.append(batch.first_page)
+        result: ReadBatchResult = await read(batch)
+        return result
+
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[completes_all_the_same, notes]):
+        handle = await workshop.start(job)
+        await began.wait()
+        await handle.cancel()
+        await asyncio.sleep(0.5)  # the workflow has heard of it by now
+        told.set()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert begun == []
+    assert (await workshop.job(job)).state == "cancelled"
+
+
+async def test_nothing_further_begins_beside_a_stage_that_failed(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    chunking, embedded = asyncio.Event(), []
+    real = workshop.parts.chunker
+
+    @activity.defn(name="classify_content")
+    async def fails(request: ClassifyInput) -> ClassifyResult:
+        await chunking.wait()
+        async with workshop.parts.runner.attempt(request.version, StageName.CLASSIFY):
+            raise DamagedDocument("It cannot be classified.")
+
+    @activity.defn(name="chunk_document")
+    async def takes_its_time(request: ChunkInput) -> ChunkResult:
+        chunking.set()
+        await asyncio.sleep(0.6)
+        return await real.chunk_document(request)
+
+    @activity.defn(name="embed_chunks")
+    async def notes(request: EmbedInput) -> EmbedResult:
+        embedded.append(request)
+        raise AssertionError("nobody is there to use it")
+
+    job = await workshop.upload(owner, TEXT)
+    async with workshop.working(replacing=[fails, takes_its_time, notes]):
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(job)).result()
+    assert embedded == []
+    row = await workshop.job(job)
+    states = {stage["name"]: stage["state"] for stage in row.stages if stage.get("state")}
+    assert (row.state, row.stage, states["classify"]) == ("failed", "classify", "failed")
+    assert "running" not in states.values()
 
 
 async def test_a_failure_is_recorded_though_the_job_is_cancelled_while_the_database_is_away(

@@ -33,22 +33,23 @@ def upgrade() -> None:
         CREATE POLICY definer ON job_password TO CURRENT_USER USING (true);
 
         -- For the worker that destroys them: jobs of every tenant that have ended.
-        CREATE FUNCTION spent_passwords(max_rows integer)
+        CREATE FUNCTION spent_passwords(after_job uuid, max_rows integer)
         RETURNS TABLE (tenant_id uuid, job_id uuid, blob_id uuid)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
         $$
             SELECT job_password.tenant_id, job_password.job_id, job_password.blob_id
             FROM job_password JOIN job ON job.id = job_password.job_id
             WHERE job.finished_at IS NOT NULL
+              AND (after_job IS NULL OR job.id > after_job)
             ORDER BY job_password.job_id
             LIMIT max_rows
         $$;
-        REVOKE ALL ON FUNCTION spent_passwords(integer) FROM PUBLIC;
-        GRANT EXECUTE ON FUNCTION spent_passwords(integer) TO muniment_app;
+        REVOKE ALL ON FUNCTION spent_passwords(uuid, integer) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION spent_passwords(uuid, integer) TO muniment_app;
         """
     )
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION spent_passwords(integer)")
+    op.execute("DROP FUNCTION spent_passwords(uuid, integer)")
     op.execute("DROP TABLE job_password")
