@@ -11,6 +11,8 @@ from muniment.contracts.documents import BoundingBox, Line, Page, PageSource, Ta
 
 PARAGRAPH_GAP = 0.45
 """Distance from line to line, in ems over the usual one, that parts paragraphs."""
+TIGHT = 0.15
+"""More than the usual distance by this, in ems, is set apart."""
 USUAL_PITCH = 1.2
 """In ems, where a page has too few lines to tell."""
 SIZE_STEP = 1.08
@@ -183,14 +185,24 @@ class _Splitter:
             return True
         if line.bbox[0] > last.bbox[2] or line.bbox[2] < last.bbox[0]:
             return True
-        return _changes_weight(block, line) or _is_indented_start(block, line, size)
+        return _changes_style(block, line, pitch <= self.pitch + TIGHT) or _is_indented_start(
+            block, line, size
+        )
 
 
-def _changes_weight(block: Block, line: Line) -> bool:
-    """After lines that are all bold, one that is not; or a bold one after a sentence's end."""
-    if all(before.bold for before in block.lines) != line.bold:
-        return not line.bold or block.lines[-1].text[-1:] in _SENTENCE_END
-    return False
+def _changes_style(block: Block, line: Line, is_tight: bool) -> bool:
+    """After lines that are all bold or italic, one that is not; or such a line after a sentence's
+    end. A bold start of a paragraph reaches as far to the right as its next line."""
+    was_bold = all(before.bold for before in block.lines)
+    was_italic = all(before.italic for before in block.lines)
+    if (was_bold, was_italic) == (line.bold, line.italic):
+        return False
+    last = block.lines[-1]
+    if line.bold > was_bold or line.italic > was_italic:
+        return last.text[-1:] in _SENTENCE_END
+    if last.bbox is None or line.bbox is None or not is_tight:
+        return True
+    return last.bbox[2] < line.bbox[2] - SHORT_BY * size_of(line)
 
 
 def _is_indented_start(block: Block, line: Line, size: float) -> bool:

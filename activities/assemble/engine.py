@@ -8,10 +8,8 @@ from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.assemble.joining import vocabulary
 from activities.assemble.levels import settle_levels
 from activities.assemble.structure import make_blocks
-from activities.sandbox.content import Content
 from activities.sandbox.registry import EngineContext, engine
 from muniment.contracts.documents import OutlineEntry, Page, PageBatch
-from muniment.errors import ObjectMissing
 
 
 @engine("assemble")
@@ -19,7 +17,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
     """A structured format's own document is kept; pages of PDFs and images are put in order."""
     pages: dict[int, Page] = {}
     document: DoclingDocument | None = None
-    for line in _lines(context.content):
+    for line in context.content.read().splitlines():
         batch = PageBatch.model_validate_json(line)
         if batch.document is not None and document is None:
             document = DoclingDocument.model_validate_json(batch.document)
@@ -32,12 +30,6 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
         filename=request.name, mimetype=_known_type(request.plan.media_type), binary_hash=0
     )
     return AssembledDocument(document=document.model_dump_json(exclude_none=True))
-
-
-def _lines(content: Content | None) -> list[bytes]:
-    if content is None or content.size_bytes == 0:
-        raise ObjectMissing("There are no pages to make a document of.")
-    return content.read().splitlines()
 
 
 def _from_pages(pages: list[Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:

@@ -10,6 +10,8 @@ from muniment.contracts.documents import BoundingBox, OutlineEntry, Page, PageSo
 
 HEADING_SIZE = 1.13
 """A block this much larger than the body is a heading, where no long prose is set in its size."""
+NUMBERED_HEADING_SIZE = 1.05
+"""The same for a line that bears a number and stands alone."""
 OCR_HEADING_SIZE = 1.35
 """Boxes of OCR vary by the letters in them."""
 LONGEST_HEADING_CHARACTERS = 160
@@ -34,7 +36,7 @@ _CAPTION = re.compile(
 _FOOTNOTE = re.compile(r"^(?:\d{1,3}[).]?|[*†‡§¶]+)\s*\S")
 _DOTTED_LEADER = re.compile(r"(\.\s?){4,}|…{2,}")
 _OPEN_END = re.compile(r"[^\W\d_]$|[,‐-]$")
-_NUMBER = re.compile(r"^(?:\d+(?:\.\d+)*\.?|[IVXLC]+\.|[A-Z]\.)\s+\S")
+_NUMBER = re.compile(r"^(?:\(?\d+(?:\.\d+)*[.)]?|[IVXLC]+\.|\(?[A-Za-z][.)])\s+\S")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,14 @@ def _is_heading(block: Block, style: DocumentStyle, prose: set[float]) -> bool:
         return block.size >= OCR_HEADING_SIZE * style.body_size
     if block.size >= HEADING_SIZE * style.body_size:
         return round(block.size, 1) not in prose
+    if (
+        block.size >= NUMBERED_HEADING_SIZE * style.body_size
+        and len(block.lines) == 1
+        and round(block.size, 1) not in prose
+        and _NUMBER.match(text)
+        and text.rstrip()[-1:] not in ".,;:"
+    ):
+        return True
     return _stands_out(block, text, style)
 
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from activities.read.geometry import Box
+from activities.read.geometry import Box, shares_row
 from activities.read.unseen_characters import without_unseen
 from activities.read.words import Word
 from muniment.contracts.documents import HiddenKind, HiddenText
@@ -20,9 +20,10 @@ MOST_HIDDEN_TEXTS = 100
 
 _GLYPHS = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)} | {
     0x00A0: " ",
-    0x0000: "",
 }
 _ARABIC_FORMS = re.compile("[\ufb50-\ufdff\ufe70-\ufefc]")
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+"""What is left of a glyph that the font gives no character for."""
 _SYMBOL_BULLETS = frozenset("§ü")
 """What bullets of symbol fonts are decoded to."""
 _PRIVATE_SYMBOLS = range(0xF000, 0xF100)
@@ -60,6 +61,8 @@ def clean(
         text, unseen = without_unseen(_as_written(word))
         if unseen:
             hidden.add(HiddenKind.UNSEEN_CHARACTERS, unseen, word.box)
+        if text == BULLET and kept and kept[-1].text == BULLET and _adjoin(kept[-1].box, word.box):
+            continue  # a bullet made of several glyphs
         if text.strip():
             kept.append(word if text == word.text else replace(word, text=text))
     return CleanWords(kept, hidden.texts())
@@ -100,6 +103,10 @@ def _is_overprinted(first: Box, second: Box) -> bool:
     )
 
 
+def _adjoin(first: Box, second: Box) -> bool:
+    return shares_row(first, second) and second.left - first.right < first.height
+
+
 def _as_written(word: Word) -> str:
     """Ligatures as their letters, presentation forms as letters, glyphs of symbols as bullets."""
     text = word.text
@@ -107,9 +114,9 @@ def _as_written(word: Word) -> str:
         ord(text) in _PRIVATE_SYMBOLS or (word.style.symbol and text in _SYMBOL_BULLETS)
     ):
         return BULLET
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return text
-    text = text.translate(_GLYPHS)
+    text = _CONTROLS.sub("", text.translate(_GLYPHS)) or BULLET
     if text.endswith("\u00ad"):
         text = text[:-1] + "-"  # a soft hyphen that is painted: the word goes on in the next line
     return _ARABIC_FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)

@@ -20,13 +20,13 @@ _RESOURCE_NAME = re.compile(r"^/?[A-Z]{1,2}[\d_]+$|^/?$")
 _BOLD = re.compile(r"bold|black|heavy|demi|cmbx|cmb\d|,b\b|-bd|semibd", re.IGNORECASE)
 _ITALIC = re.compile(r"italic|oblique|slant|cmti|cmsl|-it\b|,i\b", re.IGNORECASE)
 _MONOSPACE = re.compile(
-    r"mono|courier|consol|typewriter|cmtt|menlo|inconsolata|fixed|terminal|lucidacons|code",
+    r"mono|courier|consol|typewriter|cmtt|menlo|inconsolata|fixed(?!width)|terminal|lucidacons|codepro|firacode",
     re.IGNORECASE,
 )
 _SYMBOL = re.compile(r"symbol|wingding|webding|dingbat|marlett", re.IGNORECASE)
 _BOLD_FROM_WEIGHT = 600
-_FIXED_PITCH, _ITALIC_FLAG, _FORCE_BOLD = 1, 1 << 6, 1 << 18
-"""Font descriptor flags (ISO 32000-1, table 123)."""
+_ITALIC_FLAG, _FORCE_BOLD = 1 << 6, 1 << 18
+"""Font descriptor flags (ISO 32000-1, table 123); that of a fixed pitch is often set wrongly."""
 _REACH_POINTS = 3.0
 _LONGEST_NAME = 128
 _PLAUSIBLE = (0.55, 2.2)
@@ -44,11 +44,11 @@ class PageFonts:
         """The style of a word of that cell height with its middle at that point."""
         known = self._known.get((key, name, round(height, 1)))
         if known is None:
-            known = self._ask(name, height, at)
+            known = self._ask(key, name, height, at)
             self._known[key, name, round(height, 1)] = known
         return known
 
-    def _ask(self, name: str, height: float, at: tuple[float, float]) -> Style:
+    def _ask(self, key: str, name: str, height: float, at: tuple[float, float]) -> Style:
         size, flags, weight = height, 0, 0
         index = -1
         if self.text_page is not None:
@@ -64,12 +64,13 @@ class PageFonts:
             if _RESOURCE_NAME.match(name):
                 name = own_name
         return Style(
+            font=f"{key} {name}",
             size=round(size, 2),
             bold=bool(_BOLD.search(name))
             or weight >= _BOLD_FROM_WEIGHT
             or bool(flags & _FORCE_BOLD),
             italic=bool(_ITALIC.search(name)) or bool(flags & _ITALIC_FLAG),
-            monospace=bool(_MONOSPACE.search(name)) or bool(flags & _FIXED_PITCH),
+            monospace=bool(_MONOSPACE.search(name)),
             symbol=bool(_SYMBOL.search(name)),
         )
 

@@ -15,6 +15,8 @@ from activities.read.words import Content, Placed, Word
 from muniment.contracts.documents import Line, Table, TableCell
 
 MAXIMUM_INVERSIONS = 0.02
+MOST_COMPARED = 600
+"""Of longer pages only neighbours are compared."""
 GUTTER_SHARE = 0.25
 GUTTER_WORDS = 4
 
@@ -122,15 +124,21 @@ def _ordered(entries: list[_Entry], mirrored_width: float | None) -> list[_Entry
 
 
 def _inverted(entries: Sequence[_Entry]) -> bool:
-    """Lines stand above the one before them, in the same column."""
-    inversions = sum(
-        1
-        for before, entry in pairwise(entries)
-        if entry.box.bottom <= before.box.top + 0.2 * before.box.height
-        and overlap(before.box.left, before.box.right, entry.box.left, entry.box.right)
-        > 0.3 * min(before.box.width, entry.box.width)
-    )
+    """Lines stand above an earlier one that they share some width with."""
+    reach = MOST_COMPARED if len(entries) <= MOST_COMPARED else 1
+    inversions = 0
+    for position, entry in enumerate(entries):
+        inversions += any(
+            _stands_above(entry.box, before.box)
+            for before in entries[max(0, position - reach) : position]
+        )
     return inversions >= 2 and inversions > MAXIMUM_INVERSIONS * len(entries)
+
+
+def _stands_above(box: Box, before: Box) -> bool:
+    return box.bottom <= before.top + 0.2 * before.height and overlap(
+        before.left, before.right, box.left, box.right
+    ) > 0.3 * min(before.width, box.width)
 
 
 def _painted_across(entries: Sequence[_Entry]) -> bool:

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from statistics import median
 
 from activities.read.cleaning import BULLET
-from activities.read.directions import is_right_to_left, logical_order
+from activities.read.directions import has_right_to_left, is_right_to_left, logical_order
 from activities.read.geometry import Box, shares_row
-from activities.read.words import Placed
+from activities.read.words import Placed, Word
 from muniment.contracts.documents import Line
 from muniment.contracts.word_boxes import pack_boxes
 
 WORD_GAP = 1.6
 """Widest gap within a line, in ems: justified lines have such, columns are further apart."""
 NO_GAP = 0.1
-"""Words closer than this, in ems, are parts of one: a change of font has parted them."""
+"""Words of different fonts closer than this, in ems, are parts of one: the change of font has parted
+them. In one font there is a space between them, however narrow; but letters of joined scripts come
+in pieces."""
+LONGEST_BASE = 2
+"""Letters before a raised or lowered mark that belongs to them (x², CO₂); after longer words it
+refers to a note."""
 OVERLAP = 0.3
 SUPERSCRIPT_SIZE = 0.8
 LONGEST_SUPERSCRIPT_WORDS = 2
@@ -166,9 +171,25 @@ def _in_order(words: Sequence[Placed]) -> Sequence[Placed]:
 
 
 def _is_joined(before: Placed, after: Placed) -> bool:
+    if _are_spaced(before.word, after.word):
+        return False
+    smaller, larger = sorted((before.size, after.size))
+    if smaller <= SUPERSCRIPT_SIZE * larger and len(before.word.text) > LONGEST_BASE:
+        return False
     size = max(before.size, after.size)
     gap = max(after.box.left - before.box.right, before.box.left - after.box.right)
     return -OVERLAP * size < gap < NO_GAP * size
+
+
+def _are_spaced(before: Word, after: Word) -> bool:
+    """Whether there is a space between two words, even where it takes no room: in one font it is why
+    they are two, and scripts of two directions are never one word."""
+    if not (before.text[-1:].isalnum() and after.text[:1].isalnum()):
+        return False
+    are_rtl = has_right_to_left(before.text), has_right_to_left(after.text)
+    if any(are_rtl):
+        return not all(are_rtl)
+    return before.style == after.style
 
 
 def _mended_bullet(text: str, position: int, following: Placed) -> str:

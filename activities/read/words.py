@@ -9,9 +9,11 @@ from activities.read.geometry import Box, Turn
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a word is set; `size` is the height of the font's em square, in points."""
+    """How a word is set; `size` is the height of the font's em square, in points, `font` tells fonts
+    of a page apart."""
 
     size: float
+    font: str = ""
     bold: bool = False
     italic: bool = False
     monospace: bool = False

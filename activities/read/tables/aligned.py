@@ -32,7 +32,7 @@ NUMERIC_SHARE = 0.5
 HIT_SHARE = 0.6
 """Each column has an entry in at least this share of the rows."""
 _LEADER = re.compile(r"(\.\s?){4,}|…{2,}")
-_MARKER = re.compile(r"^(?:[•‣◦▪●○■□–—*·-]|\(?(?:\d{1,3}|[A-Za-z])[.)])$")
+_MARKER = re.compile(r"^(?:[•‣◦▪●○■□*·➢✓-]|\(?(?:\d{1,3}|[A-Za-z])[.)])$")
 
 _Span = tuple[float, float]
 
@@ -113,8 +113,8 @@ class _OpenRow:
 
     @property
     def is_tabular(self) -> bool:
-        if len(self.parts) < 2 or _MARKER.match(_text(self.parts[0])):
-            return False
+        if len(self.parts) < 2 or any(_MARKER.match(part[0].word.text) for part in self.parts):
+            return False  # lists, perhaps side by side
         count = sum(len(part) for part in self.parts)
         if count > WORDS_PER_ENTRY * len(self.parts) + 4:
             return False

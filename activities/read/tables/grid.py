@@ -99,7 +99,7 @@ def around(words: Sequence[Placed]) -> Box:
 
 
 def is_numeric(text: str) -> bool:
-    """Figures, with signs and units: at least half of what is not punctuation are digits."""
+    """Figures, with signs and units: most of what is not punctuation are digits."""
     digits = sum(character.isdigit() for character in text)
     letters = sum(character.isalpha() for character in text)
-    return digits > 0 and digits >= letters
+    return digits > letters
