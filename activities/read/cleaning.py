@@ -52,7 +52,8 @@ def clean(
             continue
         kind = _why_hidden(word, frame, drop_unpainted, unseen_places)
         if kind is not None:
-            hidden.add(kind, word.text, word.box)
+            if any(character.isalnum() for character in word.text):  # not rules made of underscores
+                hidden.add(kind, word.text, word.box)
             continue
         before = last_of.get(word.text)
         if before is not None and _is_overprinted(before.box, word.box):

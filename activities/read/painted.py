@@ -17,6 +17,7 @@ SAME_COLOUR = 14
 TRANSPARENT = 12
 """Alpha (of 255) below which nothing is seen."""
 MOST_GROUNDS = 400
+SEGMENTS_OF_RECTANGLE = 6
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
@@ -28,7 +29,7 @@ _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 class _Painter:
     """Follows the page's objects in the order in which they are painted."""
 
-    grounds: list[tuple[Box, Colour | None]] = field(default_factory=list)
+    grounds: list[tuple[Box, Colour | None, bool]] = field(default_factory=list)
     unseen: list[Box] = field(default_factory=list)
     budget: int = MOST_OBJECTS
 
@@ -62,8 +63,10 @@ class _Painter:
         box = _bounds(drawn, matrix)
         if box is None:
             return
-        ground = self._behind(box)
-        if alpha <= TRANSPARENT or (ground is not None and _alike((red, green, blue), ground)):
+        text = (red, green, blue)
+        if alpha <= TRANSPARENT or all(
+            ground is not None and _alike(text, ground) for ground in self._behind(box)
+        ):
             self.unseen.append(box)
 
     def _path(self, drawn: object, matrix: _Matrix) -> None:
@@ -74,26 +77,30 @@ class _Painter:
         if colour is None or colour[3] <= TRANSPARENT:
             return
         is_opaque = colour[3] >= 255 - TRANSPARENT
-        self._ground(_bounds(drawn, matrix), colour[:3] if is_opaque else None)
+        is_solid = pdfium.FPDFPath_CountSegments(drawn) <= SEGMENTS_OF_RECTANGLE
+        self._ground(_bounds(drawn, matrix), colour[:3] if is_opaque else None, is_solid)
 
-    def _ground(self, box: Box | None, colour: Colour | None) -> None:
-        """Remembers what covers the page there; a colour of None is not known."""
+    def _ground(self, box: Box | None, colour: Colour | None, is_solid: bool = True) -> None:
+        """Remembers what covers the page there; a colour of None is not known. What is not solid
+        lets what is behind it show in places: rules of a table are often one path."""
         if box is not None and box.width > 2 and box.height > 2:
-            self.grounds.append((box, colour))
+            self.grounds.append((box, colour, is_solid))
             if len(self.grounds) > MOST_GROUNDS:
                 del self.grounds[0]
 
-    def _behind(self, box: Box) -> Colour | None:
-        """The colour of the last thing painted under most of the box; None when it is not known."""
-        for ground, colour in reversed(self.grounds):
+    def _behind(self, box: Box) -> Iterator[Colour | None]:
+        """The colours that may show behind the box, down to the first that covers it; None for one
+        that is not known."""
+        for ground, colour, is_solid in reversed(self.grounds):
             across = min(box.right, ground.right) - max(box.left, ground.left)
             down = min(box.bottom, ground.bottom) - max(box.top, ground.top)
             if across <= 0 or down <= 0:
                 continue
-            if across * down > 0.9 * box.width * box.height:
-                return colour
-            return None  # partly covered: some of it shows
-        return WHITE
+            is_covered = across * down > 0.9 * box.width * box.height
+            yield colour if is_covered else None  # partly covered: some of it shows
+            if is_solid:
+                return
+        yield WHITE
 
 
 _FILLED_ONLY = frozenset({pdfium.FPDF_TEXTRENDERMODE_FILL, pdfium.FPDF_TEXTRENDERMODE_FILL_CLIP})
