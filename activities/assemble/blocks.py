@@ -97,9 +97,7 @@ def blocks_of(page: Page, furniture: frozenset[int]) -> list[Block]:
     for run in _runs(page, furniture):
         if isinstance(run, Table):
             lines = list(page.lines[run.first_line : run.first_line + run.line_count])
-            blocks.append(
-                Block(page.page, Label.TABLE, lines, table=run, place=run.bbox)
-            )
+            blocks.append(Block(page.page, Label.TABLE, lines, table=run, place=run.bbox))
         else:
             blocks.extend(_split(page, run))
     return blocks

@@ -173,10 +173,9 @@ class _Builder:
                     column_header=cell.is_header,
                 )
             )
-        data = TableData(
-            num_rows=table.row_count, num_cols=table.column_count, table_cells=cells
-        )
-        return self.document.add_table(data=data, prov=_provenance(block, 0))
+        data = TableData(num_rows=table.row_count, num_cols=table.column_count, table_cells=cells)
+        item: TableItem = self.document.add_table(data=data, prov=_provenance(block, 0))
+        return item
 
     def _add_furniture(self, block: Block) -> None:
         text = text_of(block, self.words)

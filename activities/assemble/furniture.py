@@ -36,7 +36,7 @@ class Furniture:
 
 
 class _EdgeLine(NamedTuple):
-    index: int
+    position: int
     at_top: bool
     height: float
     is_isolated: bool
@@ -52,12 +52,14 @@ def find_furniture(pages: Sequence[Page], body_size: float) -> Places:
     found: Places = defaultdict(dict)
     for page in pages:
         for edge in _edge_lines(page):
-            line = page.lines[edge.index]
+            line = page.lines[edge.position]
             text = line.text.strip()
             is_small = size_of(line) <= ISOLATED_SIZE * body_size
             if _PAGE_NUMBER.match(text) or (edge.is_isolated and is_small):
-                found[page.page][edge.index] = Furniture(edge.at_top)
-            candidates[edge.at_top, _normalised(text)].append((page.page, edge.index, edge.height))
+                found[page.page][edge.position] = Furniture(edge.at_top)
+            candidates[edge.at_top, _normalised(text)].append(
+                (page.page, edge.position, edge.height)
+            )
     fewest = _fewest(len(pages))
     for (at_top, _), places in candidates.items():
         for same in _at_same_height(places):
@@ -104,7 +106,9 @@ def _edge_lines(page: Page) -> list[_EdgeLine]:
             continue
         size = max(1.0, end - start)
         if position < EDGE_LINES and end < EDGE_SHARE * page.height:
-            below = min((top for top, _, _ in placed if top > end - 0.3 * size), default=page.height)
+            below = min(
+                (top for top, _, _ in placed if top > end - 0.3 * size), default=page.height
+            )
             edges.append(_EdgeLine(index, True, start, below - end > ISOLATED_EMS * size))
         elif position >= len(placed) - EDGE_LINES and start > (1 - EDGE_SHARE) * page.height:
             above = max((foot for _, foot, _ in placed if foot < start + 0.3 * size), default=0.0)

@@ -41,9 +41,7 @@ def settle_levels(document: DoclingDocument, outline: Sequence[OutlineEntry]) ->
     """docling's ranking on top of the style's: bookmarks decide, then numbers such as 2.1."""
     options = HeadingHierarchyOptions(enabled=True, use_style=False, max_level=DEEPEST)
     entries = [
-        _PdfOutlineItem(
-            title=entry.title, level=entry.level, page_no=entry.page, y_top=entry.top
-        )
+        _PdfOutlineItem(title=entry.title, level=entry.level, page_no=entry.page, y_top=entry.top)
         for entry in outline[:MOST_BOOKMARKS]
         if entry.page is not None
     ]

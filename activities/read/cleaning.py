@@ -78,12 +78,7 @@ def _why_hidden(
     word: Word, frame: Box, drop_unpainted: bool, unseen_places: Sequence[Box]
 ) -> HiddenKind | None:
     box = word.box
-    if (
-        box.right <= 0
-        or box.bottom <= 0
-        or box.left >= frame.right
-        or box.top >= frame.bottom
-    ):
+    if box.right <= 0 or box.bottom <= 0 or box.left >= frame.right or box.top >= frame.bottom:
         return HiddenKind.OFF_PAGE
     if word.hidden:
         return HiddenKind.INVISIBLE if drop_unpainted else None

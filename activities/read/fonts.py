@@ -86,6 +86,4 @@ def _em_of(text_page: pypdfium2.PdfTextPage, index: int) -> float:
     matrix = pdfium.FS_MATRIX()
     if not pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
         return 0.0
-    return float(
-        pdfium.FPDFText_GetFontSize(text_page.raw, index) * math.hypot(matrix.c, matrix.d)
-    )
+    return float(pdfium.FPDFText_GetFontSize(text_page.raw, index) * math.hypot(matrix.c, matrix.d))

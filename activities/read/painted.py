@@ -175,5 +175,10 @@ def _in_frame(box: Box, frame: tuple[float, float, float, float], rotation: Turn
     width, height = right - left, top - bottom
     flat = Box(box.left - left, top - box.bottom, box.right - left, top - box.top)
     # A page turned by so many degrees shows as one whose text ran the other way.
-    opposite = {Turn.RIGHT: Turn.RIGHT, Turn.DOWN: Turn.UP, Turn.LEFT: Turn.LEFT, Turn.UP: Turn.DOWN}
+    opposite = {
+        Turn.RIGHT: Turn.RIGHT,
+        Turn.DOWN: Turn.UP,
+        Turn.LEFT: Turn.LEFT,
+        Turn.UP: Turn.DOWN,
+    }
     return flat.upright(opposite[rotation], width, height)

@@ -74,9 +74,7 @@ def parsed_content(
     return Content(words, list(_edges(content, height)), list(_pictures(content, height)))
 
 
-def _words(
-    content: SegmentedPdfPage, page: pypdfium2.PdfPage, fonts: PageFonts
-) -> Iterator[Word]:
+def _words(content: SegmentedPdfPage, page: pypdfium2.PdfPage, fonts: PageFonts) -> Iterator[Word]:
     """Cells are measured from the lower left corner of the crop box, wherever that lies."""
     height = page.get_height()
     for cell in content.word_cells:
@@ -91,9 +89,7 @@ def _words(
         yield Word(
             text=cell.text,
             box=box,
-            style=fonts.style(
-                cell.font_key, cell.font_name, cell_height, _page_space(box, page)
-            ),
+            style=fonts.style(cell.font_key, cell.font_name, cell_height, _page_space(box, page)),
             turn=turn,
             askew=off > _ASKEW_DEGREES,
             hidden=int(cell.rendering_mode) in _HIDDEN_MODES,

@@ -128,9 +128,7 @@ class _Cutter:
         inside = set(part)
         others = [self.boxes[index] for index in indices if index not in inside]
         shared = sum(
-            1
-            for row in own
-            if any(_same_baseline(self.boxes[row[0]], other) for other in others)
+            1 for row in own if any(_same_baseline(self.boxes[row[0]], other) for other in others)
         )
         return median(widths) >= PROSE_WIDTH * self.height and shared <= SHARED_ROWS * len(own)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from activities.read.cleaning import BULLET
@@ -164,7 +165,7 @@ def _in_order(words: Sequence[Placed]) -> Sequence[Placed]:
     """From left to right; as painted where nothing runs back."""
     if all(
         after.box.left >= before.box.left - OVERLAP * after.size
-        for before, after in zip(words, words[1:], strict=False)
+        for before, after in pairwise(words)
     ):
         return words
     return sorted(words, key=lambda placed: placed.box.left)

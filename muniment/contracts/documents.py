@@ -97,9 +97,7 @@ class Line(Contract):
         if self.bbox is None or len(self.word_boxes) != packed_length(len(words)):
             return ()
         boxes = unpack_boxes(self.word_boxes, self.bbox)
-        return tuple(
-            WordBox(text=word, bbox=box) for word, box in zip(words, boxes, strict=True)
-        )
+        return tuple(WordBox(text=word, bbox=box) for word, box in zip(words, boxes, strict=True))
 
 
 class TableCell(Contract):

@@ -1,10 +1,10 @@
 """Tables without rules around their cells: between full-width rules (as typesetters of books set
 them), or known only by entries that stand below each other."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-import re
 
 from activities.read.geometry import Box, overlap
 from activities.read.tables.grid import (
@@ -47,7 +47,9 @@ def booktabs(words: Sequence[Placed], edges: Sequence[Box]) -> list[Grid]:
         inside = [
             placed
             for placed in words
-            if top <= placed.box.middle <= bottom and placed.box.right > left and placed.box.left < right
+            if top <= placed.box.middle <= bottom
+            and placed.box.right > left
+            and placed.box.left < right
         ]
         if not inside or any(
             placed.box.left < left - placed.size or placed.box.right > right + placed.size
@@ -91,10 +93,7 @@ def _between_rules(words: Sequence[Placed], rules: Sequence[float], box: Box) ->
 def open_tables(words: Sequence[Placed]) -> list[Grid]:
     """Tables without any rule: short entries, most of them figures, in columns of three rows or
     more."""
-    rows = [
-        _OpenRow(segments(row, OPEN_GAP), around(row))
-        for row in visual_rows(words)
-    ]
+    rows = [_OpenRow(segments(row, OPEN_GAP), around(row)) for row in visual_rows(words)]
     grids = []
     group: list[_OpenRow] = []
     for row in rows:
@@ -135,7 +134,7 @@ def _open_grid(rows: Sequence[_OpenRow]) -> list[Grid]:
     figures = entries = words = 0
     for row in rows:
         for part in row.parts:
-            first, last = _reach(part, columns)
+            first, _ = _reach(part, columns)
             hits[first] += 1
             words += len(part)
             if first > 0:
@@ -182,9 +181,7 @@ def _reach(part: Sequence[Placed], columns: Sequence[_Span]) -> tuple[int, int]:
     touched = [index for index, length in enumerate(shared) if length > 0]
     if not touched:
         middle = (box.left + box.right) / 2
-        nearest = min(
-            range(len(columns)), key=lambda index: abs(sum(columns[index]) / 2 - middle)
-        )
+        nearest = min(range(len(columns)), key=lambda index: abs(sum(columns[index]) / 2 - middle))
         return nearest, nearest
     return touched[0], touched[-1]
 

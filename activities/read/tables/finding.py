@@ -19,17 +19,17 @@ def find_tables(
     """Tables that share no word; what lies inside a picture is the picture's."""
     found: list[Grid] = []
     left = list(words)
-    for grids in (
-        lambda: ruled_tables(left, edges),
-        lambda: booktabs(left, edges),
-        lambda: open_tables(left),
-    ):
-        for grid in grids():
+    for find in (ruled_tables, booktabs, _open_tables):
+        for grid in find(left, edges):
             if _is_table(grid, pictures) and not _overlaps(grid, found):
                 found.append(grid)
         taken = {id(placed.word) for grid in found for cell in grid.cells for placed in cell.words}
         left = [placed for placed in left if id(placed.word) not in taken]
     return found
+
+
+def _open_tables(words: Sequence[Placed], _edges: Sequence[Box]) -> list[Grid]:
+    return open_tables(words)
 
 
 def _is_table(grid: Grid, pictures: Sequence[Box]) -> bool:

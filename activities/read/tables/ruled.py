@@ -82,7 +82,10 @@ def _missing_sides(edges: Sequence[_Edge]) -> list[_Edge]:
     by_reach: dict[tuple[int, int], list[_Edge]] = {}
     for edge in edges:
         if edge["orientation"] == "h":
-            reach = (round(_number(edge, "x0") / SNAP_POINTS), round(_number(edge, "x1") / SNAP_POINTS))
+            reach = (
+                round(_number(edge, "x0") / SNAP_POINTS),
+                round(_number(edge, "x1") / SNAP_POINTS),
+            )
             by_reach.setdefault(reach, []).append(edge)
     sides: list[_Edge] = []
     for rules in by_reach.values():
@@ -220,5 +223,3 @@ def _cells_of_row(band: Sequence[Cell], words: Sequence[Placed], row: int) -> li
         )
         for cell in band
     ]
-
-
