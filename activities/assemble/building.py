@@ -1,6 +1,6 @@
 """A DoclingDocument out of labelled blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docling_core.types.doc.base import BoundingBox, CoordOrigin, Size
@@ -18,7 +18,7 @@ from activities.assemble.blocks import Block, Label
 from activities.assemble.joining import joined, text_of
 from activities.assemble.labels import nearest
 from muniment.contracts.documents import BoundingBox as Place
-from muniment.contracts.documents import Page, Table
+from muniment.contracts.documents import Table
 
 _TEXT_LABELS = {
     Label.TEXT: DocItemLabel.TEXT,
@@ -29,15 +29,17 @@ DEEPER_BY = 0.8
 """In ems, how much further right a list within a list starts."""
 
 
-def build(pages: Sequence[Page], blocks: Sequence[Block], words: frozenset[str]) -> DoclingDocument:
-    """The document of these pages and blocks; `words` is its vocabulary."""
+def build(
+    sizes: Mapping[int, Size], blocks: Sequence[Block], words: frozenset[str]
+) -> DoclingDocument:
+    """The document of these blocks, on pages of these sizes; `words` is its vocabulary. The blocks
+    are used up: a document of thousands of pages is not to be in memory twice."""
     builder = _Builder(DoclingDocument(name="document"), words, _captions(blocks))
-    for page in pages:
-        builder.document.add_page(
-            page_no=page.page, size=Size(width=page.width, height=page.height)
-        )
+    for number, size in sizes.items():
+        builder.document.add_page(page_no=number, size=size)
     for block in blocks:
         builder.add(block)
+        block.lines = []
     return builder.document
 
 

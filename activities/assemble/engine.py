@@ -1,5 +1,6 @@
 """The engine `assemble`: one DoclingDocument out of the pages that were read."""
 
+from docling_core.types.doc.base import Size
 from docling_core.types.doc.common.origin import DocumentOrigin
 from docling_core.types.doc.document import DoclingDocument
 
@@ -23,8 +24,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
             document = DoclingDocument.model_validate_json(batch.document)
         pages.update((page.page, page) for page in batch.pages)
     if document is None:
-        in_order = [pages[number] for number in sorted(pages)]
-        document = _from_pages(in_order, request.plan.outline)
+        document = _from_pages(pages, request.plan.outline)
     document.name = request.name
     document.origin = DocumentOrigin(
         filename=request.name, mimetype=_known_type(request.plan.media_type), binary_hash=0
@@ -32,8 +32,15 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
     return AssembledDocument(document=document.model_dump_json(exclude_none=True))
 
 
-def _from_pages(pages: list[Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:
-    document = build(pages, make_blocks(pages, outline), vocabulary(pages))
+def _from_pages(pages: dict[int, Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:
+    """Uses the pages up."""
+    in_order = [pages[number] for number in sorted(pages)]
+    words = vocabulary(in_order)
+    sizes = {page.page: Size(width=page.width, height=page.height) for page in in_order}
+    blocks = make_blocks(in_order, outline)
+    pages.clear()
+    in_order.clear()
+    document = build(sizes, blocks, words)
     settle_levels(document, outline)
     return document
 
