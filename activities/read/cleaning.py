@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from activities.read.geometry import Box, shares_row
+from activities.read.painted import Unseen
 from activities.read.unseen_characters import without_unseen
 from activities.read.words import Word
 from muniment.contracts.documents import HiddenKind, HiddenText
@@ -37,20 +38,17 @@ class CleanWords:
     hidden: tuple[HiddenText, ...]
 
 
-def clean(
-    words: Sequence[Word], width: float, height: float, unseen_places: Sequence[Box] = ()
-) -> CleanWords:
-    """Splits the words of a page of that size; `unseen_places` are boxes of text that has the colour
-    of what is behind it."""
+def clean(words: Sequence[Word], width: float, height: float, unseen: Unseen) -> CleanWords:
+    """Splits the words of a page of that size by what its painting tells."""
     frame = Box(0.0, 0.0, width, height)
     drop_unpainted = _has_visible_text(words)
     kept: list[Word] = []
     hidden = _Hidden(frame)
     last_of: dict[str, Word] = {}
     for word in words:
-        if not word.text.strip():
+        if not word.text.strip() or _is_off_page(word.box, frame):
             continue
-        kind = _why_hidden(word, frame, drop_unpainted, unseen_places)
+        kind = _why_hidden(word, drop_unpainted, unseen.same_colour)
         if kind is not None:
             if any(character.isalnum() for character in word.text):  # not rules made of underscores
                 hidden.add(kind, word.text, word.box)
@@ -59,14 +57,19 @@ def clean(
         if before is not None and _is_overprinted(before.box, word.box):
             continue  # bold made by printing twice
         last_of[word.text] = word
-        text, unseen = without_unseen(_as_written(word))
-        if unseen:
-            hidden.add(HiddenKind.UNSEEN_CHARACTERS, unseen, word.box)
+        text, message = without_unseen(_as_written(word))
+        if message:
+            hidden.add(HiddenKind.UNSEEN_CHARACTERS, message, word.box)
         if text == BULLET and kept and kept[-1].text == BULLET and _adjoin(kept[-1].box, word.box):
             continue  # a bullet made of several glyphs
         if text.strip():
             kept.append(word if text == word.text else replace(word, text=text))
-    return CleanWords(kept, hidden.texts())
+    return CleanWords(kept, (*hidden.texts(), *_off_page(unseen.off_page)))
+
+
+def _off_page(texts: Sequence[str]) -> tuple[HiddenText, ...]:
+    text = " ".join(texts)[:LONGEST_HIDDEN_TEXT]
+    return (HiddenText(kind=HiddenKind.OFF_PAGE, text=text),) if text else ()
 
 
 def _has_visible_text(words: Sequence[Word]) -> bool:
@@ -75,11 +78,9 @@ def _has_visible_text(words: Sequence[Word]) -> bool:
 
 
 def _why_hidden(
-    word: Word, frame: Box, drop_unpainted: bool, unseen_places: Sequence[Box]
+    word: Word, drop_unpainted: bool, unseen_places: Sequence[Box]
 ) -> HiddenKind | None:
     box = word.box
-    if box.right <= 0 or box.bottom <= 0 or box.left >= frame.right or box.top >= frame.bottom:
-        return HiddenKind.OFF_PAGE
     if word.hidden:
         return HiddenKind.INVISIBLE if drop_unpainted else None
     if max(box.width, box.height) < SMALLEST_WORD_POINTS or word.style.size < SMALLEST_WORD_POINTS:
@@ -89,6 +90,10 @@ def _why_hidden(
         if place.left <= across <= place.right and place.top <= down <= place.bottom:
             return HiddenKind.SAME_COLOUR
     return None
+
+
+def _is_off_page(box: Box, frame: Box) -> bool:
+    return box.right <= 0 or box.bottom <= 0 or box.left >= frame.right or box.top >= frame.bottom
 
 
 def _is_overprinted(first: Box, second: Box) -> bool:

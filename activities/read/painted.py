@@ -1,4 +1,4 @@
-"""What pdfium knows of a page's painting: text that has the colour of what lies behind it."""
+"""What pdfium knows of a page's painting: text outside of the page, or in its ground's colour."""
 
 import ctypes
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ SAME_COLOUR = 14
 TRANSPARENT = 12
 """Alpha (of 255) below which nothing is seen."""
 MOST_GROUNDS = 400
+MOST_RUNS = 200
 SEGMENTS_OF_RECTANGLE = 6
 
 Colour = tuple[int, int, int]
@@ -29,8 +30,10 @@ _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 class _Painter:
     """Follows the page's objects in the order in which they are painted."""
 
+    frame: Box
     grounds: list[tuple[Box, Colour | None, bool]] = field(default_factory=list)
     unseen: list[Box] = field(default_factory=list)
+    outside: list[Box] = field(default_factory=list)
     budget: int = MOST_OBJECTS
 
     def paint(self, drawn: object, matrix: _Matrix, depth: int) -> None:
@@ -51,17 +54,17 @@ class _Painter:
             self._ground(_bounds(drawn, matrix), None)
 
     def _text(self, drawn: object, matrix: _Matrix) -> None:
-        colour = _fill(drawn)
-        if colour is None:
+        colour, box = _fill(drawn), _bounds(drawn, matrix)
+        if box is None or colour is None:
+            return
+        if _is_outside(box, self.frame):
+            self.outside.append(box)
             return
         red, green, blue, alpha = colour
         is_light = min(red, green, blue) >= 255 - SAME_COLOUR
         if alpha > TRANSPARENT and not is_light and not self.grounds:
             return  # dark on white: nearly all text there is
         if pdfium.FPDFTextObj_GetTextRenderMode(drawn) not in _FILLED_ONLY:
-            return
-        box = _bounds(drawn, matrix)
-        if box is None:
             return
         text = (red, green, blue)
         if alpha <= TRANSPARENT or all(
@@ -106,16 +109,48 @@ class _Painter:
 _FILLED_ONLY = frozenset({pdfium.FPDF_TEXTRENDERMODE_FILL, pdfium.FPDF_TEXTRENDERMODE_FILL_CLIP})
 
 
-def unseen_text(page: pypdfium2.PdfPage) -> list[Box]:
-    """Boxes of text in the colour of its ground or without opacity, in the frame of contracts."""
-    painter = _Painter()
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Boxes of text in the colour of its ground or without opacity, in the frame of contracts; and
+    text that lies outside of the page, a run each."""
+
+    same_colour: list[Box]
+    off_page: list[str]
+
+
+def unseen_text(page: pypdfium2.PdfPage) -> Unseen:
+    """What nobody sees of a page, as far as its painting tells."""
+    frame = page.get_bbox()
+    painter = _Painter(Box(*frame))
     for drawn in _objects(page):
         if painter.budget <= 0:
             break
         painter.paint(drawn, _IDENTITY, 0)
-    frame = page.get_bbox()
     rotation = Turn(page.get_rotation() % 360)
-    return [_in_frame(box, frame, rotation) for box in painter.unseen]
+    same_colour = [_in_frame(box, frame, rotation) for box in painter.unseen]
+    return Unseen(same_colour, _texts(page, painter.outside[:MOST_RUNS]))
+
+
+def _texts(page: pypdfium2.PdfPage, boxes: list[Box]) -> list[str]:
+    if not boxes:
+        return []
+    text_page = page.get_textpage()
+    try:
+        found = (
+            text_page.get_text_bounded(box.left, box.top, box.right, box.bottom) for box in boxes
+        )
+        return [text for text in (" ".join(run.split()) for run in found) if text]
+    finally:
+        text_page.close()
+
+
+def _is_outside(box: Box, frame: Box) -> bool:
+    return (
+        box.right <= frame.left
+        or box.left >= frame.right
+        or box.bottom <= frame.top
+        or box.top >= frame.bottom
+    )
 
 
 def _objects(page: pypdfium2.PdfPage) -> Iterator[object]:
