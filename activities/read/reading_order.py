@@ -15,13 +15,15 @@ from activities.read.geometry import Box, shares_row
 @dataclass(frozen=True, slots=True)
 class Gutters:
     """What may run between columns: `narrowest` in line heights, `drifts` in points to the right
-    for a point down, tried in this order."""
+    for a point down, tried in this order. Beyond a gutter of `wide` line heights, where that is
+    given, what does not look like prose is a column too, unless it has rows with what is beside it."""
 
     narrowest: float
     drifts: tuple[float, ...] = (0.0,)
+    wide: float | None = None
 
 
-PRINTED_GUTTERS = Gutters(0.8)
+PRINTED_GUTTERS = Gutters(0.8, wide=2.5)
 SCANNED_GUTTERS = Gutters(0.5, (0.0, 0.005, -0.005, 0.01, -0.01, 0.02, -0.02))
 """On a photograph margins run together towards one side. A detector joins what stands closer than
 this in one line."""
@@ -31,10 +33,8 @@ FEWEST_LINES_OF_COLUMN = 3
 BLOCK_GAP = 0.3
 """Least vertical gap, in line heights, at which a region may be cut across."""
 MAXIMUM_DEPTH = 40
-WIDE_GUTTER = 2.5
-"""In line heights. Beyond one, what does not look like prose is a column too, unless more than
-`SHARED_ROWS` of its rows stand on the baselines of what is beside it, as a table's do."""
 SHARED_ROWS = 0.5
+"""A table's columns have more of their rows on the baselines of what is beside them."""
 
 Order = list[int]
 
@@ -81,11 +81,11 @@ class _Cutter:
             parts = self._between_gutters(indices, drift, self.gutters.narrowest)
             if len(parts) > 1 and all(self._is_prose(part) for part in parts):
                 return parts
-        return self._beside_wide_gutter(indices)
+        return [indices] if self.gutters.wide is None else self._sides(indices, self.gutters.wide)
 
-    def _beside_wide_gutter(self, indices: Order) -> list[Order]:
+    def _sides(self, indices: Order, wide: float) -> list[Order]:
         """Two parts, left and right of the widest gutter that has a column on either side."""
-        parts = self._between_gutters(indices, 0.0, WIDE_GUTTER)
+        parts = self._between_gutters(indices, 0.0, wide)
         gaps = []
         for number in range(1, len(parts)):
             left = [index for part in parts[:number] for index in part]

@@ -1,7 +1,7 @@
 """What is read of born-digital pages: order, tables, words, and text that nobody sees."""
 
-import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +15,10 @@ from muniment.contracts.documents import HiddenKind, Page
 from tests.activities.drawn_pdf import HEBREW, drawn_pdf, ruled, shown
 from tests.activities.made_documents import in_memory, unheard
 
-WORDS = ["charter", "deed", "seal", "wax", "ribbon", "parchment", "vellum", "ink", "quill", "clerk", "abbey", "manor", "court", "roll", "grant", "lease", "witness", "scribe", "bishop", "county", "shire", "tenant", "fee", "knight", "service", "rent", "harvest", "mill", "river"]
+VOCABULARY = (
+    "charter deed seal wax ribbon parchment vellum ink quill clerk abbey manor court roll grant lease"
+    " witness scribe bishop county shire tenant fee knight service rent harvest mill river"
+)
 
 
 def read(data: bytes) -> list[Page]:
@@ -37,11 +40,15 @@ def read(data: bytes) -> list[Page]:
 
 def column_lines(columns: int, rows: int = 24) -> list[list[str]]:
     """Prose in columns, no line of which is like another."""
-    chosen = random.Random(7)
+    words = VOCABULARY.split()
     words_in_line = {1: 12, 2: 6, 3: 4}[columns]
     return [
         [
-            " ".join(chosen.choices(WORDS, k=words_in_line)) + f" {column}-{row}"
+            " ".join(
+                words[(7 * column + 5 * row + place * place) % len(words)]
+                for place in range(words_in_line)
+            )
+            + f" {column}-{row}"
             for row in range(rows)
         ]
         for column in range(columns)
@@ -66,8 +73,7 @@ def row_by_row(drawn: list[list[str]]) -> list[str]:
 
 def shuffled(drawn: list[list[str]]) -> list[str]:
     lines = column_by_column(drawn)
-    random.Random(3).shuffle(lines)
-    return lines
+    return [lines[(position * 29 + 5) % len(lines)] for position in range(len(lines))]
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
@@ -108,7 +114,7 @@ def test_every_word_has_its_box() -> None:
     assert words[0].bbox[0] == pytest.approx(100, abs=1.5)
     # Helvetica's widths: K 667, e 556, p 556, t 278 thousandths of the em.
     assert words[0].bbox[2] == pytest.approx(100 + 20 * 2.057, abs=1.5)
-    assert [a.bbox[2] <= b.bbox[0] for a, b in zip(words, words[1:], strict=False)] == [True] * 3
+    assert [a.bbox[2] <= b.bbox[0] for a, b in pairwise(words)] == [True] * 3
     assert all(115 < word.bbox[1] < word.bbox[3] < 150 for word in words)
     assert line.font_size == 20
 
