@@ -127,7 +127,7 @@ def unseen_text(page: pypdfium2.PdfPage) -> Unseen:
             break
         painter.paint(drawn, _IDENTITY, 0)
     rotation = Turn(page.get_rotation() % 360)
-    same_colour = [_in_frame(box, frame, rotation) for box in painter.unseen]
+    same_colour = [in_frame(box, frame, rotation) for box in painter.unseen]
     return Unseen(same_colour, _texts(page, painter.outside[:MOST_RUNS]))
 
 
@@ -204,7 +204,7 @@ def _times(inner: _Matrix, outer: _Matrix) -> _Matrix:
     )
 
 
-def _in_frame(box: Box, frame: tuple[float, float, float, float], rotation: Turn) -> Box:
+def in_frame(box: Box, frame: tuple[float, float, float, float], rotation: Turn) -> Box:
     """From page space to what a reader sees: cropped, turned, y downwards."""
     left, bottom, right, top = frame
     width, height = right - left, top - bottom

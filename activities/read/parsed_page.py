@@ -32,6 +32,10 @@ MOST_DRAWN_OBJECTS = 20_000
 """A page with more is a map or a plot: its shapes would take seconds, and rule no table."""
 _HIDDEN_MODES = frozenset({3, 7})  # ISO 32000-1, table 106: neither filled nor stroked
 _SIZE_TOLERANCE_POINTS = 2.0
+UNKNOWN_SHARE = 0.15
+_UNKNOWN = frozenset("\ufffd\0")
+FOUND_SHARE = 0.35
+"""pdfium counts spaces too, and text that is printed twice."""
 _ASKEW_DEGREES = 10.0
 _STRAIGHT_POINTS = 1.0
 _SHORTEST_EDGE_POINTS = 3.0
@@ -50,7 +54,7 @@ def parse(path: str, password: str | None) -> PdfDocument | None:
 def parsed_content(
     parsed: PdfDocument, number: int, page: pypdfium2.PdfPage, drawn_objects: int
 ) -> Content | None:
-    """None where docling-parse fails, sees another page than pdfium, or no words."""
+    """None where docling-parse fails, sees another page than pdfium, or no words that can be read."""
     config = _WITH_SHAPES if drawn_objects <= MOST_DRAWN_OBJECTS else _WORDS_ONLY
     try:
         content = parsed.get_page(number, content_config=config)
@@ -68,10 +72,21 @@ def parsed_content(
         return None
     text_page = page.get_textpage()
     try:
+        if not _reads_as_much(content, text_page.count_chars()):
+            return None
         words = list(_words(content, page, PageFonts(text_page)))
     finally:
         text_page.close()
     return Content(words, list(_edges(content, height)), list(_pictures(content, height)))
+
+
+def _reads_as_much(content: SegmentedPdfPage, pdfium_characters: int) -> bool:
+    """Whether most characters are known, and not far fewer than pdfium finds."""
+    text = "".join(cell.text for cell in content.word_cells)
+    unknown = sum(1 for character in text if character in _UNKNOWN)
+    if unknown > UNKNOWN_SHARE * len(text):
+        return False
+    return len(text) >= FOUND_SHARE * pdfium_characters
 
 
 def _words(content: SegmentedPdfPage, page: pypdfium2.PdfPage, fonts: PageFonts) -> Iterator[Word]:
