@@ -4,7 +4,7 @@ them), or known only by entries that stand below each other."""
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from activities.read.geometry import Box, overlap
 from activities.read.tables.grid import (
@@ -18,6 +18,15 @@ from activities.read.tables.grid import (
 from activities.read.words import Placed
 
 FEWEST_RULES = 3
+MOST_RULES = 60
+MOST_GROUPS = 40
+MOST_ENDS = 12
+"""Of rules of one reach, so many are tried as a table's last one: a page has rules of its own."""
+FULL_SHARE = 0.6
+"""Rows with an entry in at least half of the columns; prose between rules has few."""
+SPANNING_SHARE = 0.25
+MOST_HEADS = 4
+LONGEST_ENTRY_WORDS = 25
 SAME_REACH_POINTS = 3.0
 SHORTEST_RULE_POINTS = 60.0
 RULED_GAP = 0.7
@@ -40,26 +49,36 @@ _Span = tuple[float, float]
 def booktabs(words: Sequence[Placed], edges: Sequence[Box]) -> list[Grid]:
     """Tables between at least three horizontal rules of one reach; what stands above the second
     rule is the header."""
-    grids = []
-    for rules in _rule_groups(edges):
-        left, right = rules[0].left, rules[0].right
-        top, bottom = rules[0].top, rules[-1].top
-        inside = [
-            placed
-            for placed in words
-            if top <= placed.box.middle <= bottom
-            and placed.box.right > left
-            and placed.box.left < right
-        ]
-        if not inside or any(
-            placed.box.left < left - placed.size or placed.box.right > right + placed.size
-            for placed in inside
-        ):
-            continue
-        grid = _between_rules(inside, [rule.top for rule in rules], Box(left, top, right, bottom))
-        if grid is not None:
-            grids.append(grid)
+    grids: list[Grid] = []
+    for rules in islice(_rule_groups(edges), MOST_GROUPS):
+        first = 0
+        while first + FEWEST_RULES <= len(rules):
+            last = first + FEWEST_RULES - 1
+            for end in range(len(rules), max(last, len(rules) - MOST_ENDS), -1):
+                grid = _table_between(words, rules[first:end])
+                if grid is not None:
+                    grids.append(grid)
+                    first = end - 1
+                    break
+            first += 1
     return grids
+
+
+def _table_between(words: Sequence[Placed], rules: Sequence[Box]) -> Grid | None:
+    box = Box(rules[0].left, rules[0].top, rules[0].right, rules[-1].top)
+    inside = [
+        placed
+        for placed in words
+        if box.top <= placed.box.middle <= box.bottom
+        and placed.box.right > box.left
+        and placed.box.left < box.right
+    ]
+    if not inside or any(
+        placed.box.left < box.left - placed.size or placed.box.right > box.right + placed.size
+        for placed in inside
+    ):
+        return None
+    return _between_rules(inside, [rule.top for rule in rules], box)
 
 
 def _rule_groups(edges: Sequence[Box]) -> Iterator[list[Box]]:
@@ -72,7 +91,7 @@ def _rule_groups(edges: Sequence[Box]) -> Iterator[list[Box]]:
         if not rules or edge.top - rules[-1].top > SAME_REACH_POINTS:
             rules.append(edge)
     for rules in by_reach.values():
-        if len(rules) >= FEWEST_RULES:
+        if FEWEST_RULES <= len(rules) <= MOST_RULES:
             yield rules
 
 
@@ -82,11 +101,17 @@ def _between_rules(words: Sequence[Placed], rules: Sequence[float], box: Box) ->
     columns = _columns(below_head or rows)
     if len(columns) < 2 or len(rows) < 2 or len(words) > 30 * len(rows):
         return None
-    # Prose between rules is cut into columns by chance, but then few rows have them all.
+    heads = len(rows) - len(below_head)
     full = sum(1 for row in below_head if len(row) >= 0.5 * len(columns))
-    if full < 0.5 * len(below_head):
+    spanning = sum(1 for row in below_head if any(_spans(part, columns) for part in row))
+    longest = max(len(part) for row in rows for part in row)
+    if (
+        full < FULL_SHARE * len(below_head)
+        or spanning > SPANNING_SHARE * len(below_head)
+        or longest > LONGEST_ENTRY_WORDS
+        or heads > MOST_HEADS
+    ):
         return None
-    heads = sum(1 for row in rows if around(row[0]).middle < rules[1])
     return _grid(_joined_lines(rows, columns, heads), columns, box, heads)
 
 
@@ -184,6 +209,11 @@ def _reach(part: Sequence[Placed], columns: Sequence[_Span]) -> tuple[int, int]:
         nearest = min(range(len(columns)), key=lambda index: abs(sum(columns[index]) / 2 - middle))
         return nearest, nearest
     return touched[0], touched[-1]
+
+
+def _spans(part: Sequence[Placed], columns: Sequence[_Span]) -> bool:
+    first, last = _reach(part, columns)
+    return last > first
 
 
 def _joined_lines(

@@ -54,6 +54,17 @@ class Grid:
         cells.sort(key=lambda cell: (cell.row, cell.column))
         return Grid(self.box, len(rows), len(columns), cells)
 
+    def without_slots(self) -> "Grid":
+        """Neighbouring columns as one where half of the rows have one cell over both and none has a
+        cell in each: edges of shades and of cells that do not meet leave slots between columns."""
+        grid, column = self, 0
+        while column + 1 < grid.column_count:
+            if _is_slot(grid, column):
+                grid = _merged(grid, column)
+            else:
+                column += 1
+        return grid
+
     def mirrored(self) -> "Grid":
         """As read from right to left."""
         cells = [
@@ -62,6 +73,33 @@ class Grid:
         ]
         cells.sort(key=lambda cell: (cell.row, cell.column))
         return replace(self, cells=cells)
+
+
+def _is_slot(grid: Grid, column: int) -> bool:
+    spanning: set[int] = set()
+    first: set[int] = set()
+    second: set[int] = set()
+    for cell in grid.filled():
+        end = cell.column + cell.column_span
+        rows = range(cell.row, cell.row + cell.row_span)
+        if cell.column <= column and end > column + 1:
+            spanning.update(rows)
+        elif cell.column <= column < end:
+            first.update(rows)
+        elif cell.column <= column + 1 < end:
+            second.update(rows)
+    return 2 * len(spanning) >= grid.row_count and not first & second
+
+
+def _merged(grid: Grid, column: int) -> Grid:
+    """With the column and the next one as one."""
+    cells = []
+    for cell in grid.cells:
+        end = cell.column + cell.column_span
+        start = cell.column - (cell.column > column)
+        end -= end > column + 1
+        cells.append(replace(cell, column=start, column_span=max(1, end - start)))
+    return replace(grid, column_count=grid.column_count - 1, cells=cells)
 
 
 def visual_rows(words: Sequence[Placed]) -> list[list[Placed]]:

@@ -135,7 +135,11 @@ def _grid(boxes: Sequence[_CellBox], words: Sequence[Placed]) -> Grid | None:
         return None
     for cell in cells:
         cell.is_header = cell.row == 0
-    grid = _split_bands(Grid(whole, len(rows) - 1, len(columns) - 1, cells)).compacted()
+    grid = (
+        _split_bands(Grid(whole, len(rows) - 1, len(columns) - 1, cells))
+        .compacted()
+        .without_slots()
+    )
     return grid if grid.row_count > 1 and grid.column_count > 1 else None
 
 
