@@ -39,10 +39,12 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(2, "magika", "pypdfium2", "kreuzberg"),
         "read_text": _engine_version(
-            2, "docling-parse", "docling-slim", "pypdfium2", "kreuzberg", "striprtf", "duckdb"
+            2,
+            *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
+            *("kreuzberg", "striprtf", "duckdb"),
         ),
         "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
-        "assemble": _engine_version(1, "docling-core"),
+        "assemble": _engine_version(2, "docling-core", "docling-slim"),
     }
 )
 """Version of each engine by name; part of every fingerprint of what the engine made."""
@@ -126,11 +128,20 @@ class DocumentEngines:
         limits = _ocr_limits(len(pages))
         return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
 
-    async def assemble(self, plan: DocumentPlan, batches: Sequence[PageBatch], *, name: str) -> str:
-        """One DoclingDocument, as JSON, of all pages."""
-        request = AssembleRequest(plan=plan, batches=tuple(batches), name=name)
+    async def assemble(
+        self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str
+    ) -> str:
+        """One DoclingDocument, as JSON, of all pages. Batches may be given as the JSON that they are
+        kept as, which spares this process reading thousands of pages."""
+        content = b"\n".join(
+            batch if isinstance(batch, bytes) else batch.model_dump_json().encode()
+            for batch in batches
+        )
+        request = AssembleRequest(plan=plan, name=name)
         assembled = await self._sandbox.run(
-            EngineCall("assemble", request, AssembledDocument), limits=ASSEMBLE_LIMITS
+            EngineCall("assemble", request, AssembledDocument),
+            content=content,
+            limits=ASSEMBLE_LIMITS,
         )
         return assembled.document
 

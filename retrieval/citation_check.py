@@ -23,9 +23,9 @@ _WHITE_SPACE = re.compile(r"\s+")
 
 def folded(text: str) -> str:
     """Text as it is compared: NFKC, words joined that a line end had divided, and no white space,
-    since layout decides where that stands."""
+    since layout decides where that stands; nor the bars that part a table's cells in a passage."""
     joined = _HYPHEN_AT_LINE_END.sub("", unicodedata.normalize("NFKC", text))
-    return _WHITE_SPACE.sub("", joined.replace("\u00ad", ""))
+    return _WHITE_SPACE.sub("", joined.replace("\u00ad", "").replace("|", ""))
 
 
 async def locate(hit: SearchHit, quote: str, page_text: PageText | None) -> tuple[int | None, bool]:

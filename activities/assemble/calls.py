@@ -1,14 +1,15 @@
 """What the engine `assemble` is asked and answers."""
 
 from muniment.contracts.base import Contract
-from muniment.contracts.documents import DocumentPlan, PageBatch
+from muniment.contracts.documents import DocumentPlan
 
 
 class AssembleRequest(Contract):
-    """`batches` together hold each page once, in any order; `name` is the file's."""
+    """The call's content are page batches, a PageBatch as JSON in each line, which together hold
+    each page once, in any order: of thousands of pages no process should hold a second copy. `name`
+    is the file's."""
 
     plan: DocumentPlan
-    batches: tuple[PageBatch, ...]
     name: str
 
 

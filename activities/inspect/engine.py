@@ -31,7 +31,12 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     kind = detect(content, name=request.name, declared_media_type=request.declared_media_type)
     if kind.family is None:
         raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
-    pages, metadata = _plan(content, kind, request)
+    if kind.family is DocumentFamily.PDF:
+        pages, account = inspect_pdf(content, request)
+        metadata, language, outline = account.metadata, account.language, account.outline
+    else:
+        pages, metadata = _plan(content, kind, request)
+        language, outline = None, ()
     return DocumentPlan(
         media_type=kind.media_type,
         family=kind.family,
@@ -40,14 +45,14 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
         title=metadata.title,
         authors=metadata.authors,
         created=metadata.created,
+        language=language,
+        outline=outline,
     )
 
 
 def _plan(
     content: Content, kind: FileType, request: InspectRequest
 ) -> tuple[tuple[PagePlan, ...], Metadata]:
-    if kind.family is DocumentFamily.PDF:
-        return inspect_pdf(content, request)
     if kind.family is DocumentFamily.IMAGE:
         count = count_image_pages(content, request)
         return _uniform(count, PageSource.OCR, "image"), Metadata()

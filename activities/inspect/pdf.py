@@ -4,7 +4,6 @@ Everything here asks pdfium: a 500-page document takes a few seconds.
 """
 
 import ctypes
-import unicodedata
 from dataclasses import dataclass
 
 import pypdfium2
@@ -12,9 +11,11 @@ import pypdfium2.raw as pdfium
 
 from activities.inspect.calls import InspectRequest
 from activities.inspect.metadata import Metadata, describe
+from activities.inspect.outline import language_of, outline_of
+from activities.inspect.text_quality import fault_of
 from activities.read.pdf_file import open_pdf
 from activities.sandbox.content import Content
-from muniment.contracts.documents import PagePlan, PageSource
+from muniment.contracts.documents import OutlineEntry, PagePlan, PageSource
 from muniment.errors import DamagedDocument, LimitExceeded, NoPages
 
 MAXIMUM_OBJECTS_LOOKED_AT = 3_000
@@ -22,14 +23,14 @@ MAXIMUM_FORM_DEPTH = 3
 _TAIL_BYTES = 4096
 _COMPLETE_ENDS = (b"%%EOF", b"endobj", b">>", b"endstream", b"trailer")
 
-UNREADABLE_SHARE = 0.15
-"""Replacement, control and private-use characters: beyond this share the fonts' maps are wrong."""
-FEWEST_DISTINCT_CHARACTERS = 12
-REPETITIVE_FROM = 200
-"""A text of that length in so few different characters is no language."""
 SCAN_COVERAGE = 0.5
 FEW_CHARACTERS = 60
 """A page mostly covered by a picture with at most this much visible text is a stamped scan."""
+WHOLE_COVERAGE = 0.85
+FEW_CHARACTERS_OF_WHOLE = 160
+"""The same where the picture is all of the page: a fax carries a line of its own."""
+STAMP_SHARE = 0.2
+"""Text objects that are painted, beside others that are not: a stamp over a scan's hidden text."""
 
 
 @dataclass(slots=True)
@@ -42,8 +43,19 @@ class _Drawn:
     image_area: float = 0.0
 
 
-def inspect_pdf(content: Content, request: InspectRequest) -> tuple[tuple[PagePlan, ...], Metadata]:
-    """A plan for every page, and the document's metadata."""
+@dataclass(frozen=True, slots=True)
+class PdfAccount:
+    """What a PDF says of itself."""
+
+    metadata: Metadata
+    language: str | None
+    outline: tuple[OutlineEntry, ...]
+
+
+def inspect_pdf(
+    content: Content, request: InspectRequest
+) -> tuple[tuple[PagePlan, ...], PdfAccount]:
+    """A plan for every page, and what the document says of itself."""
     _refuse_cut_short(content)
     with content.open() as file, open_pdf(file, request.password) as document:
         count = len(document)
@@ -54,7 +66,8 @@ def inspect_pdf(content: Content, request: InspectRequest) -> tuple[tuple[PagePl
                 f"The PDF has {count:,} pages; the limit is {request.maximum_pages:,}."
             )
         plans = tuple(_plan(document, number) for number in range(1, count + 1))
-        return plans, _metadata(document)
+        about = PdfAccount(_metadata(document), language_of(document), outline_of(document))
+        return plans, about
 
 
 def _refuse_cut_short(content: Content) -> None:
@@ -83,31 +96,27 @@ def _judge(page: pypdfium2.PdfPage) -> tuple[PageSource, str]:
         text = text_page.get_text_range() if text_page.count_chars() > 0 else ""
     finally:
         text_page.close()
-    characters = [character for character in text if not character.isspace()]
+    length = sum(1 for character in text if not character.isspace())
     drawn = _look(page)
     covered = drawn.image_area / max(1.0, page.get_width() * page.get_height())
-    if not characters:
+    if length == 0:
         if drawn.image_area > 0 or drawn.paths > 0:
             return PageSource.OCR, "no text layer"
         return PageSource.TEXT, "blank page"
-    if _unreadable_share(characters) > UNREADABLE_SHARE:
-        return PageSource.OCR, "unreadable text layer"
-    if len(characters) >= REPETITIVE_FROM and len(set(characters)) < FEWEST_DISTINCT_CHARACTERS:
-        return PageSource.OCR, "senseless text layer"
+    fault = fault_of(text)
+    if fault is not None:
+        return PageSource.OCR, fault
     if drawn.hidden_text > 0 and drawn.visible_text == 0 and covered > 0:
         return PageSource.OCR, "only hidden text over a picture"
-    if covered >= SCAN_COVERAGE and len(characters) <= FEW_CHARACTERS:
+    if covered >= SCAN_COVERAGE and (
+        length <= FEW_CHARACTERS
+        or (covered >= WHOLE_COVERAGE and length <= FEW_CHARACTERS_OF_WHOLE)
+    ):
         return PageSource.OCR, "little text over a picture"
+    texts = drawn.hidden_text + drawn.visible_text
+    if covered >= SCAN_COVERAGE and drawn.hidden_text and drawn.visible_text < STAMP_SHARE * texts:
+        return PageSource.OCR, "a stamp over a picture with hidden text"
     return PageSource.TEXT, "text layer"
-
-
-def _unreadable_share(characters: list[str]) -> float:
-    unreadable = sum(
-        1
-        for character in characters
-        if character == "�" or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs")
-    )
-    return unreadable / len(characters)
 
 
 def _look(page: pypdfium2.PdfPage) -> _Drawn:

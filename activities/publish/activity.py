@@ -121,6 +121,8 @@ def _extracted(plan: DocumentPlan, chunks: list[Chunk]) -> dict[str, JsonValue]:
         extracted["authors"] = list(plan.authors)
     if plan.created:
         extracted["created"] = plan.created
+    if plan.language:
+        extracted["language"] = plan.language
     return extracted
 
 

@@ -10,10 +10,11 @@ from activities.read.completion import complete
 from activities.read.damage import damage
 from activities.read.ocr import read_image
 from activities.read.page_image import page_images
+from activities.read.parsed_page import parse
 from activities.read.pdf_file import open_pdf
 from activities.read.provenance import settle_provenance
 from activities.read.structured import convert
-from activities.read.text_layer import TextLayerReader, parse
+from activities.read.text_layer import TextLayerReader
 from activities.sandbox.registry import EngineContext, engine
 from muniment.contracts.documents import DocumentFamily, Line, Page, PageSource
 from muniment.contracts.read import FailedPage

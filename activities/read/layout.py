@@ -1,195 +1,209 @@
-"""Lines out of a text layer's words, in reading order."""
+"""Lines and tables out of a text layer's content, in reading order."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
 
+from activities.read.directions import is_right_to_left_page
 from activities.read.geometry import Box, Turn, overlap, shares_row
 from activities.read.reading_order import reading_order
-from muniment.contracts.documents import Line
+from activities.read.rows import Row, line_of, rows_of
+from activities.read.tables.finding import find_tables
+from activities.read.tables.grid import Cell, Grid
+from activities.read.words import Content, Placed, Word
+from muniment.contracts.documents import Line, Table, TableCell
 
-SMALLEST_WORD_POINTS = 1.6
-HIDDEN_UNLESS_VISIBLE_SHARE = 0.2
-"""Hidden words are dropped when at least this share of the words is visible; else they are an OCR
-layer, and all there is to read."""
-WORD_GAP = 1.6
-"""Widest gap within a line, in line heights."""
-OVERPRINT_POINTS = 1.0
 MAXIMUM_INVERSIONS = 0.02
+MOST_COMPARED = 600
+"""Of longer pages only neighbours are compared."""
 GUTTER_SHARE = 0.25
 GUTTER_WORDS = 4
 
-_LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)} | {
-    0x00AD: "-",
-    0x00A0: " ",
-}
-_RIGHT_TO_LEFT = frozenset({"R", "AL"})
+
+@dataclass(slots=True)
+class Layout:
+    """`lines` in reading order; those of a table stand together, cell after cell."""
+
+    lines: list[Line] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """`box` is the word's place on the page, `turn` the direction of its text."""
+class _Entry:
+    """A line or a table, at the place in the stream where its first word stands."""
 
-    text: str
-    box: Box
-    turn: Turn = Turn.RIGHT
-    hidden: bool = False
-    bold: bool = False
-
-
-@dataclass(slots=True)
-class _Row:
-    """A line in the making; `box` is upright."""
-
-    words: list[Word] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
+    content: Row | Grid
+    position: int
 
     @property
     def box(self) -> Box:
-        whole = self.boxes[0]
-        for box in self.boxes[1:]:
-            whole = whole.joined(box)
-        return whole
-
-    def add(self, word: Word, box: Box) -> None:
-        self.words.append(word)
-        self.boxes.append(box)
+        return self.content.box
 
 
-def lay_out(words: Sequence[Word], width: float, height: float) -> list[Line]:
-    """The page's lines. Words in another direction than most follow after the others."""
-    kept = _clean(words, width, height)
-    main_turn = _main_turn(kept)
-    lines: list[Line] = []
-    for turn in sorted(Turn, key=lambda turn: turn is not main_turn):
-        turned = [word for word in kept if word.turn is turn]
-        rows = _ordered(_rows(turned, turn, width, height))
-        lines.extend(_line(row, width, height) for row in rows)
-    return [line for line in lines if line.text]
+def lay_out(content: Content, width: float, height: float) -> Layout:
+    """The page's layout. Words in another direction than most follow after the others."""
+    layout = Layout()
+    main = _main_direction(content.words)
+    for direction in sorted(
+        {_direction(word) for word in content.words}, key=lambda found: (found != main, found)
+    ):
+        _, turn = direction
+        words = [
+            Placed(word, word.box.upright(turn, width, height))
+            for word in content.words
+            if _direction(word) == direction
+        ]
+        is_rtl = is_right_to_left_page([placed.word.text for placed in words])
+        grids = _tables(content, words, turn, width, height) if direction == main else []
+        if is_rtl:
+            grids = [grid.mirrored() for grid in grids]
+        across = height if turn in (Turn.UP, Turn.DOWN) else width
+        for entry in _ordered(_entries(words, grids), across if is_rtl else None):
+            _append(layout, entry, width, height)
+    return layout
 
 
-def _clean(words: Sequence[Word], width: float, height: float) -> list[Word]:
-    visible = sum(1 for word in words if not word.hidden)
-    drop_hidden = visible >= HIDDEN_UNLESS_VISIBLE_SHARE * len(words)
-    kept: list[Word] = []
-    recent: dict[str, Word] = {}
+def _direction(word: Word) -> tuple[bool, Turn]:
+    return word.askew, word.turn
+
+
+def _main_direction(words: Sequence[Word]) -> tuple[bool, Turn]:
+    weights: Counter[tuple[bool, Turn]] = Counter()
     for word in words:
-        box = word.box
-        off_page = box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height
-        if off_page or not word.text.strip() or (word.hidden and drop_hidden):
-            continue
-        if max(box.width, box.height) < SMALLEST_WORD_POINTS:
-            continue
-        before = recent.get(word.text)
-        if before is not None and _overprinted(before.box, box):
-            continue  # bold made by printing twice
-        recent[word.text] = word
-        kept.append(word)
-    return kept
+        weights[_direction(word)] += len(word.text)
+    return weights.most_common(1)[0][0] if weights else (False, Turn.RIGHT)
 
 
-def _overprinted(first: Box, second: Box) -> bool:
-    return (
-        abs(first.left - second.left) < OVERPRINT_POINTS
-        and abs(first.top - second.top) < OVERPRINT_POINTS
-        and abs(first.right - second.right) < OVERPRINT_POINTS
-    )
+def _tables(
+    content: Content, words: Sequence[Placed], turn: Turn, width: float, height: float
+) -> list[Grid]:
+    edges = [edge.upright(turn, width, height) for edge in content.edges]
+    pictures = [
+        picture.upright(turn, width, height)
+        for picture in content.pictures
+        if picture.width * picture.height < 0.8 * width * height
+    ]
+    return find_tables(words, edges, pictures)
 
 
-def _main_turn(words: Sequence[Word]) -> Turn:
-    weights: Counter[Turn] = Counter()
-    for word in words:
-        weights[word.turn] += len(word.text)
-    return weights.most_common(1)[0][0] if weights else Turn.RIGHT
+def _entries(words: Sequence[Placed], grids: Sequence[Grid]) -> list[_Entry]:
+    table_of = {
+        id(placed.word): number
+        for number, grid in enumerate(grids)
+        for cell in grid.cells
+        for placed in cell.words
+    }
+    first_of: dict[int, int] = {}
+    position_of: dict[int, int] = {}
+    outside: list[Placed] = []
+    for position, placed in enumerate(words):
+        table = table_of.get(id(placed.word))
+        if table is None:
+            outside.append(placed)
+            position_of[id(placed.word)] = position
+        else:
+            first_of.setdefault(table, position)
+    entries = [_Entry(row, position_of[id(row.words[0].word)]) for row in rows_of(outside)]
+    entries += [_Entry(grids[table], position) for table, position in first_of.items()]
+    return sorted(entries, key=lambda entry: entry.position)
 
 
-def _rows(words: Sequence[Word], turn: Turn, width: float, height: float) -> list[_Row]:
-    """Words that follow one another in the stream, on one baseline and close by."""
-    found: list[_Row] = []
-    for word in words:
-        box = word.box.upright(turn, width, height)
-        if not found or not _continues(found[-1].boxes[-1], box):
-            found.append(_Row())
-        found[-1].add(word, box)
-    return found
+def _ordered(entries: list[_Entry], mirrored_width: float | None) -> list[_Entry]:
+    """Stream order, unless it is provably wrong. `mirrored_width` is given for pages that are read
+    from right to left."""
+    if len(entries) < 3 or not (_inverted(entries) or _painted_across(entries)):
+        return entries
+    boxes = [entry.box for entry in entries]
+    if mirrored_width is not None:
+        boxes = [
+            Box(mirrored_width - box.right, box.top, mirrored_width - box.left, box.bottom)
+            for box in boxes
+        ]
+    return [entries[index] for index in reading_order(boxes)]
 
 
-def _continues(before: Box, box: Box) -> bool:
-    if not shares_row(before, box):
-        return False
-    size = max(before.height, box.height)
-    gap = max(box.left - before.right, before.left - box.right)
-    return gap <= WORD_GAP * size
+def _inverted(entries: Sequence[_Entry]) -> bool:
+    """Lines stand above an earlier one that they share some width with."""
+    reach = MOST_COMPARED if len(entries) <= MOST_COMPARED else 1
+    inversions = 0
+    for position, entry in enumerate(entries):
+        inversions += any(
+            _stands_above(entry.box, before.box)
+            for before in entries[max(0, position - reach) : position]
+        )
+    return inversions >= 2 and inversions > MAXIMUM_INVERSIONS * len(entries)
 
 
-def _ordered(rows: list[_Row]) -> list[_Row]:
-    """Stream order, unless it is provably wrong."""
-    boxes = [row.box for row in rows]
-    if len(rows) < 4 or not (_inverted(boxes) or _painted_across(rows, boxes)):
-        return rows
-    return [rows[index] for index in reading_order(boxes)]
+def _stands_above(box: Box, before: Box) -> bool:
+    return box.bottom <= before.top + 0.2 * before.height and overlap(
+        before.left, before.right, box.left, box.right
+    ) > 0.3 * min(before.width, box.width)
 
 
-def _inverted(boxes: Sequence[Box]) -> bool:
-    """Lines often stand above the one before them, in the same column."""
-    inversions = sum(
-        1
-        for before, box in pairwise(boxes)
-        if box.bottom <= before.top + 0.2 * before.height
-        and overlap(before.left, before.right, box.left, box.right)
-        > 0.3 * min(before.width, box.width)
-    )
-    return inversions >= 2 and inversions > MAXIMUM_INVERSIONS * len(boxes)
-
-
-def _painted_across(rows: Sequence[_Row], boxes: Sequence[Box]) -> bool:
+def _painted_across(entries: Sequence[_Entry]) -> bool:
     """Columns painted row by row: many neighbours share a baseline across a gutter."""
     across = sum(
         1
-        for (first, first_box), (second, second_box) in pairwise(zip(rows, boxes, strict=True))
-        if shares_row(first_box, second_box)
-        and len(first.words) >= GUTTER_WORDS
-        and len(second.words) >= GUTTER_WORDS
+        for before, entry in pairwise(entries)
+        if isinstance(before.content, Row)
+        and isinstance(entry.content, Row)
+        and shares_row(before.box, entry.box)
+        and len(before.content.words) >= GUTTER_WORDS
+        and len(entry.content.words) >= GUTTER_WORDS
     )
-    return across > GUTTER_SHARE * len(rows)
+    return across > GUTTER_SHARE * len(entries)
 
 
-def _line(row: _Row, width: float, height: float) -> Line:
-    words = _logical(row)
-    text = " ".join(" ".join(word.text.translate(_LIGATURES).split()) for word in words)
-    place = words[0].box
-    for word in words[1:]:
-        place = place.joined(word.box)
-    letters = sum(len(word.text) for word in words)
-    bold = sum(len(word.text) for word in words if word.bold)
-    return Line(
-        text=text.strip(),
+def _append(layout: Layout, entry: _Entry, width: float, height: float) -> None:
+    if isinstance(entry.content, Row):
+        line = line_of(entry.content, width, height)
+        if line.text:
+            layout.lines.append(line)
+        return
+    grid = entry.content
+    first = len(layout.lines)
+    cells = [cell for cell in (_cell(layout, cell, width, height) for cell in grid.cells) if cell]
+    place = _on_page(grid)
+    layout.tables.append(
+        Table(
+            bbox=place.clipped(width, height),
+            row_count=grid.row_count,
+            column_count=grid.column_count,
+            first_line=first,
+            line_count=len(layout.lines) - first,
+            cells=tuple(cells),
+        )
+    )
+
+
+def _cell(layout: Layout, cell: Cell, width: float, height: float) -> TableCell | None:
+    """The cell, after its lines were appended; None when they are empty."""
+    first = len(layout.lines)
+    rows = sorted(rows_of(cell.words), key=lambda row: row.box.middle)
+    lines = [line for line in (line_of(row, width, height) for row in rows) if line.text]
+    if not lines:
+        return None
+    layout.lines += lines
+    place = cell.words[0].word.box
+    for placed in cell.words[1:]:
+        place = place.joined(placed.word.box)
+    return TableCell(
+        row=cell.row,
+        column=cell.column,
+        row_span=cell.row_span,
+        column_span=cell.column_span,
+        is_header=cell.is_header,
+        first_line=first,
+        line_count=len(lines),
         bbox=place.clipped(width, height),
-        font_size=round(median(box.height for box in row.boxes), 2),
-        bold=bold > 0.6 * letters,
     )
 
 
-def _logical(row: _Row) -> list[Word]:
-    """Words in the order of reading: right to left where most letters are, islands kept."""
-    if not _is_right_to_left(" ".join(word.text for word in row.words)):
-        return row.words
-    placed = sorted(zip(row.boxes, row.words, strict=True), key=lambda pair: -pair[0].left)
-    logical: list[Word] = []
-    island: list[Word] = []
-    for _, word in placed:
-        if _is_right_to_left(word.text) or not any(letter.isalnum() for letter in word.text):
-            logical.extend(reversed(island))
-            island.clear()
-            logical.append(word)
-        else:
-            island.append(word)
-    return [*logical, *reversed(island)]
-
-
-def _is_right_to_left(text: str) -> bool:
-    letters = [unicodedata.bidirectional(character) for character in text if character.isalpha()]
-    return sum(1 for letter in letters if letter in _RIGHT_TO_LEFT) * 2 > len(letters)
+def _on_page(grid: Grid) -> Box:
+    """The smallest box around the table's words as the page lies."""
+    boxes = [placed.word.box for cell in grid.cells for placed in cell.words]
+    place = boxes[0]
+    for box in boxes[1:]:
+        place = place.joined(box)
+    return place

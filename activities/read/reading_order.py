@@ -15,13 +15,15 @@ from activities.read.geometry import Box, shares_row
 @dataclass(frozen=True, slots=True)
 class Gutters:
     """What may run between columns: `narrowest` in line heights, `drifts` in points to the right
-    for a point down, tried in this order."""
+    for a point down, tried in this order. Beyond a gutter of `wide` line heights, where that is
+    given, what does not look like prose is a column too, unless it has rows with what is beside it."""
 
     narrowest: float
     drifts: tuple[float, ...] = (0.0,)
+    wide: float | None = None
 
 
-PRINTED_GUTTERS = Gutters(0.8)
+PRINTED_GUTTERS = Gutters(0.8, wide=2.5)
 SCANNED_GUTTERS = Gutters(0.5, (0.0, 0.005, -0.005, 0.01, -0.01, 0.02, -0.02))
 """On a photograph margins run together towards one side. A detector joins what stands closer than
 this in one line."""
@@ -31,6 +33,8 @@ FEWEST_LINES_OF_COLUMN = 3
 BLOCK_GAP = 0.3
 """Least vertical gap, in line heights, at which a region may be cut across."""
 MAXIMUM_DEPTH = 40
+SHARED_ROWS = 0.5
+"""A table's columns have more of their rows on the baselines of what is beside them."""
 
 Order = list[int]
 
@@ -74,12 +78,26 @@ class _Cutter:
     def _columns(self, indices: Order) -> list[Order]:
         """Parts from left to right; one part when nothing can be cut."""
         for drift in self.gutters.drifts:
-            parts = self._between_gutters(indices, drift)
+            parts = self._between_gutters(indices, drift, self.gutters.narrowest)
             if len(parts) > 1 and all(self._is_prose(part) for part in parts):
                 return parts
+        return [indices] if self.gutters.wide is None else self._sides(indices, self.gutters.wide)
+
+    def _sides(self, indices: Order, wide: float) -> list[Order]:
+        """Two parts, left and right of the widest gutter that has a column on either side."""
+        parts = self._between_gutters(indices, 0.0, wide)
+        gaps = []
+        for number in range(1, len(parts)):
+            left = [index for part in parts[:number] for index in part]
+            right = [index for part in parts[number:] for index in part]
+            gap = min(self.boxes[i].left for i in right) - max(self.boxes[i].right for i in left)
+            gaps.append((gap, left, right))
+        for _, left, right in sorted(gaps, reverse=True):
+            if self._is_column(left, indices) and self._is_column(right, indices):
+                return [left, right]
         return [indices]
 
-    def _between_gutters(self, indices: Order, drift: float) -> list[Order]:
+    def _between_gutters(self, indices: Order, drift: float, narrowest: float) -> list[Order]:
         spans = sorted(
             (box.left - drift * box.middle, box.right - drift * box.middle, index)
             for index, box in ((index, self.boxes[index]) for index in indices)
@@ -87,7 +105,7 @@ class _Cutter:
         parts: list[Order] = [[]]
         reach = spans[0][1]
         for left, right, index in spans:
-            if left - reach >= self.gutters.narrowest * self.height:
+            if left - reach >= narrowest * self.height:
                 parts.append([])
             parts[-1].append(index)
             reach = max(reach, right)
@@ -97,6 +115,22 @@ class _Cutter:
         if len(part) < FEWEST_LINES_OF_COLUMN:
             return False
         return median(self.boxes[index].width for index in part) >= PROSE_WIDTH * self.height
+
+    def _is_column(self, part: Order, indices: Order) -> bool:
+        """Wide beyond a wide gutter, if not of prose, and without rows that run across it."""
+        own = rows(self.boxes, part)
+        if len(own) < FEWEST_LINES_OF_COLUMN:
+            return False
+        widths = [
+            max(self.boxes[i].right for i in row) - min(self.boxes[i].left for i in row)
+            for row in own
+        ]
+        inside = set(part)
+        others = [self.boxes[index] for index in indices if index not in inside]
+        shared = sum(
+            1 for row in own if any(_same_baseline(self.boxes[row[0]], other) for other in others)
+        )
+        return median(widths) >= PROSE_WIDTH * self.height and shared <= SHARED_ROWS * len(own)
 
     def _bands(self, indices: Order) -> list[Order]:
         """Two parts, above and below the widest gap that runs across; one part when there is
@@ -110,3 +144,7 @@ class _Cutter:
                 best_gap, best_cut = gap, position
             reach = max(reach, self.boxes[index].bottom)
         return [in_order[:best_cut], in_order[best_cut:]] if best_cut else [indices]
+
+
+def _same_baseline(first: Box, second: Box) -> bool:
+    return abs(first.bottom - second.bottom) < 0.15 * min(first.height, second.height)

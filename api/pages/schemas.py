@@ -8,21 +8,40 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
-from muniment.contracts.documents import BoundingBox, PageBox, PageSource
+from muniment.contracts.documents import BoundingBox, HiddenKind, PageBox, PageSource
+
+
+class WordView(BaseModel):
+    """A word between white space, and its place on the page."""
+
+    text: str
+    bbox: BoundingBox
 
 
 class LineView(BaseModel):
-    """`bbox` is absent in formats without pages, `confidence` (0–1) in text layers."""
+    """`bbox` is absent in formats without pages, `confidence` (0–1) in text layers. `words` is empty
+    where the places of words are not known, and in lists of pages."""
 
     text: str
     bbox: BoundingBox | None
     confidence: float | None
+    words: list[WordView] = []
+
+
+class HiddenTextView(BaseModel):
+    """Text of the page that a reader does not see; it is in no line, passage or answer."""
+
+    kind: HiddenKind
+    text: str
+    bbox: BoundingBox | None
 
 
 class PageView(BaseModel):
-    """A page as it was read, numbered from 1; `problem` says why one could not be read."""
+    """A page as it was read, numbered from 1; `label` is the number printed on it, where the document
+    says it; `problem` says why one could not be read."""
 
     page: int
+    label: str | None = None
     width: float
     height: float
     unit: Literal["pt"] = "pt"
@@ -32,6 +51,7 @@ class PageView(BaseModel):
     confidence: float | None
     text: str
     lines: list[LineView]
+    hidden: list[HiddenTextView] = []
     problem: str | None = None
 
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from api.authentication import Caller
 from api.files.service import require_content, require_file, require_version
-from api.pages.schemas import BOXES, ChunkView, LineView, PageView
+from api.pages.schemas import BOXES, ChunkView, HiddenTextView, LineView, PageView, WordView
 from api.pagination import NumberCursor, Page, cut, encode_cursor
 from api.services import Services
 from db.audit import record
@@ -96,12 +96,14 @@ async def show_page(
         row = await pages.get_page(session, version.id, page)
     if row is None:
         raise NotFound("the file has no such page")
-    return page_view(row, await ArtifactReader(services.blobs, caller.tenant_id).page(row))
+    read = await ArtifactReader(services.blobs, caller.tenant_id).page(row)
+    return page_view(row, read, with_words=True)
 
 
-def page_view(row: PageRow, page: ReadPage | None) -> PageView:
+def page_view(row: PageRow, page: ReadPage | None, *, with_words: bool = False) -> PageView:
     return PageView(
         page=row.page,
+        label=page.label if page else None,
         width=row.width,
         height=row.height,
         rotation=row.rotation,
@@ -109,11 +111,22 @@ def page_view(row: PageRow, page: ReadPage | None) -> PageView:
         engine=row.engine,
         confidence=row.confidence,
         text=page.text if page else "",
-        lines=[
-            LineView(text=line.text, bbox=line.bbox, confidence=line.confidence)
-            for line in (page.lines if page else ())
+        lines=[_line_view(line, with_words=with_words) for line in (page.lines if page else ())],
+        hidden=[
+            HiddenTextView(kind=found.kind, text=found.text, bbox=found.bbox)
+            for found in (page.hidden if page else ())
         ],
         problem=row.problem,
+    )
+
+
+def _line_view(line: Line, *, with_words: bool) -> LineView:
+    words = line.words() if with_words else ()
+    return LineView(
+        text=line.text,
+        bbox=line.bbox,
+        confidence=line.confidence,
+        words=[WordView(text=word.text, bbox=word.bbox) for word in words],
     )
 
 

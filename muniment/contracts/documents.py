@@ -7,9 +7,8 @@ image's at its own resolution, else 72 dpi). Pages are numbered from 1.
 from enum import StrEnum
 
 from muniment.contracts.base import Contract
-
-BoundingBox = tuple[float, float, float, float]
-"""x0, y0, x1, y1 with x0 ≤ x1 and y0 ≤ y1."""
+from muniment.contracts.word_boxes import BoundingBox as BoundingBox
+from muniment.contracts.word_boxes import packed_length, unpack_boxes
 
 
 class DocumentFamily(StrEnum):
@@ -38,8 +37,21 @@ class PagePlan(Contract):
     reason: str
 
 
+class OutlineEntry(Contract):
+    """A bookmark; `level` counts from 0, `page` is absent where it leads nowhere, `top` (points from
+    the page's upper edge) where it names a page only."""
+
+    title: str
+    level: int
+    page: int | None = None
+    top: float | None = None
+
+
 class DocumentPlan(Contract):
-    """What `inspect` found out: the artifact of that stage."""
+    """What `inspect` found out: the artifact of that stage.
+
+    `language` is the IETF tag that the document gives itself, `outline` its bookmarks.
+    """
 
     media_type: str
     family: DocumentFamily
@@ -48,13 +60,26 @@ class DocumentPlan(Contract):
     title: str | None = None
     authors: tuple[str, ...] = ()
     created: str | None = None
+    language: str | None = None
+    outline: tuple[OutlineEntry, ...] = ()
+
+
+class WordBox(Contract):
+    """A word of a line and its place on the page."""
+
+    text: str
+    bbox: BoundingBox
 
 
 class Line(Contract):
     """A line of text; `bbox` is absent in formats without pages, `confidence` (0–1) in text layers.
 
-    `font_size` (points, by the height of the characters' cells) and `bold` are known for text layers
-    only; OCR leaves the box's height to go by.
+    `font_size` (points, the height of the em square), `bold`, `italic` and `monospace` are known for
+    text layers only; OCR leaves the box's height to go by.
+
+    `word_boxes` holds a box for each of the words between white space, packed so that a document of
+    thousands of pages stays small: base64 of four little-endian uint16 for each (x0, y0, x1, y1), as
+    shares of the line's box in 65,535ths. Empty: not known.
     """
 
     text: str
@@ -62,12 +87,69 @@ class Line(Contract):
     confidence: float | None = None
     font_size: float | None = None
     bold: bool = False
+    italic: bool = False
+    monospace: bool = False
+    word_boxes: str = ""
+
+    def words(self) -> tuple[WordBox, ...]:
+        """The line's words with their boxes; none where boxes are not known."""
+        words = self.text.split()
+        if self.bbox is None or len(self.word_boxes) != packed_length(len(words)):
+            return ()
+        boxes = unpack_boxes(self.word_boxes, self.bbox)
+        return tuple(WordBox(text=word, bbox=box) for word, box in zip(words, boxes, strict=True))
+
+
+class TableCell(Contract):
+    """A cell of a table, from 0; its text are `line_count` lines of the page from `first_line` on."""
+
+    row: int
+    column: int
+    row_span: int = 1
+    column_span: int = 1
+    is_header: bool = False
+    first_line: int
+    line_count: int
+    bbox: BoundingBox
+
+
+class Table(Contract):
+    """A table on a page: its lines are `line_count` lines of the page from `first_line` on. Cells
+    without text are left out."""
+
+    bbox: BoundingBox
+    row_count: int
+    column_count: int
+    first_line: int
+    line_count: int
+    cells: tuple[TableCell, ...]
+
+
+class HiddenKind(StrEnum):
+    """Why a reader of the page does not see the text."""
+
+    INVISIBLE = "invisible"
+    OFF_PAGE = "off_page"
+    TINY = "tiny"
+    SAME_COLOUR = "same_colour"
+    UNSEEN_CHARACTERS = "unseen_characters"
+
+
+class HiddenText(Contract):
+    """Text of the page's content that nobody sees: it is in no line, and so in no passage or answer.
+    `text` is cut where it is long."""
+
+    kind: HiddenKind
+    text: str
+    bbox: BoundingBox | None = None
 
 
 class Page(Contract):
-    """One page as read. Formats without pages have page 1 of size 0 × 0 and no boxes."""
+    """One page as read. Formats without pages have page 1 of size 0 × 0 and no boxes; `label` is the
+    number printed on the page, where the document says it."""
 
     page: int
+    label: str | None = None
     width: float
     height: float
     unit: str = "pt"
@@ -77,6 +159,9 @@ class Page(Contract):
     confidence: float | None = None
     text: str
     lines: tuple[Line, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[BoundingBox, ...] = ()
+    hidden: tuple[HiddenText, ...] = ()
 
 
 class PageBatch(Contract):

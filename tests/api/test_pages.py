@@ -109,7 +109,8 @@ async def test_pages_come_in_order_with_lines_and_boxes(
     assert [each["page"] for each in first["data"]] == [1, 2]
     page = first["data"][0]
     assert (page["unit"], page["source"], page["text"]) == ("pt", "ocr", "first")
-    assert page["lines"] == [{"text": "first", "bbox": [10, 20, 30, 40], "confidence": 0.9}]
+    (line,) = page["lines"]
+    assert line == {"text": "first", "bbox": [10, 20, 30, 40], "confidence": 0.9, "words": []}
     rest = (await client.get(f"{path}/pages", params={"cursor": first["next_cursor"]})).json()
     assert [(each["page"], each["text"]) for each in rest["data"]] == [(3, "")]
     assert rest["data"][0]["problem"] == "urn:muniment:problem:engine-crashed"

@@ -32,9 +32,10 @@ def assembled(data: bytes, name: str) -> str:
     request = ReadRequest(media_type=plan.media_type, family=plan.family, pages=numbers)
     outcome = read_text(request, EngineContext(in_memory(data), take))
     # out of order, as batches may arrive
-    batches = tuple(PageBatch(pages=(page,), document=outcome.document) for page in pages[::-1])
-    call = AssembleRequest(plan=plan, batches=batches, name=name)
-    return assemble(call, EngineContext(None, unheard)).document
+    batches = [PageBatch(pages=(page,), document=outcome.document) for page in pages[::-1]]
+    content = "\n".join(batch.model_dump_json() for batch in batches)
+    call = AssembleRequest(plan=plan, name=name)
+    return assemble(call, EngineContext(in_memory(content.encode()), unheard)).document
 
 
 def page_of(number: int) -> list[Text]:

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from activities.inspect.archive import open_package
+from activities.inspect.text_quality import fault_of
 from muniment.contracts.documents import DocumentFamily, PageSource
 from muniment.errors import (
     DamagedDocument,
@@ -17,6 +18,7 @@ from muniment.errors import (
     UnknownFormat,
     WrongType,
 )
+from tests.activities.drawn_pdf import drawn_pdf, shown
 from tests.activities.made_documents import (
     SAMPLES,
     inspected,
@@ -126,3 +128,49 @@ def test_overlapping_entries_are_refused() -> None:
     data[second + 42 : second + 46] = bytes(4)  # the second entry now starts where the first does
     with pytest.raises(LimitExceeded, match="overlap"), open_package(io.BytesIO(data)):
         pass
+
+
+PROSE = "Every deed is kept in the muniment room and shown to no one without leave. " * 4
+
+
+def test_bookmarks_and_language_are_part_of_the_plan() -> None:
+    outline = (
+        "/Lang(en-GB)/Outlines<</First 12 0 R/Last 12 0 R/Count 1>>"  # object 12 does not exist
+    )
+    plan = inspected(drawn_pdf([shown(72, 700, "text")], catalogue_entries=outline), "a.pdf")
+    assert plan.language == "en-GB"
+    assert plan.outline == ()
+
+
+def test_a_stamp_on_a_scan_does_not_pass_for_its_text() -> None:
+    scan = "q 595 0 0 842 0 0 cm /X1 Do Q"
+    hidden = "\n".join(f"3 Tr {shown(72, 700 - 12 * row, PROSE)} 0 Tr" for row in range(9))
+    stamp = shown(300, 20, "Received 12 May 1301 at the county court")
+    plan = inspected(drawn_pdf([f"{scan} {stamp}", f"{scan} {hidden} {stamp}"]), "a.pdf")
+    assert [page.source for page in plan.pages] == [PageSource.OCR, PageSource.OCR]
+    assert plan.pages[1].reason == "a stamp over a picture with hidden text"
+
+
+def test_text_over_a_picture_in_the_ground_stays_text() -> None:
+    scan = "q 595 0 0 842 0 0 cm /X1 Do Q"
+    body = "\n".join(shown(72, 700 - 12 * row, PROSE) for row in range(9))
+    (page,) = inspected(drawn_pdf([f"{scan} {body}"]), "a.pdf").pages
+    assert page.source is PageSource.TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (PROSE, None),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy a všichni se tomu divili. " * 6, None),
+        ("四方八方に文書が保管されている。" * 20, None),
+        ("def f(x): return {k: v for k, v in x.items() if v != 3} # a_b=c; p->q " * 6, None),
+        ('di!cult o"ce a#rm e$ect so%ware work with many other words of it ' * 6, "wrong letters"),
+        ("Wkh txlfn eurzq ira mxpsv ryhu wkh odcb grj zlwk pdqb wklqjv " * 8, "wrong letters"),
+        ("\ufffd\ue001\ue002 text \ue003\ue004 " * 20, "unreadable"),
+        ("ab ba ab " * 80, "senseless"),
+    ],
+)
+def test_texts_that_are_no_language_are_told(text: str, fault: str | None) -> None:
+    found = fault_of(text)
+    assert (found is None) if fault is None else (found is not None and fault in found)

@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.assemble.export import to_text
 from activities.engines import ENGINE_VERSIONS, PRELOAD, DocumentEngines
-from activities.sandbox import Sandbox
-from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
+from muniment.contracts.documents import (
+    DocumentFamily,
+    DocumentPlan,
+    Line,
+    Page,
+    PageBatch,
+    PageSource,
+)
+from muniment.contracts.word_boxes import pack_boxes
 from muniment.errors import DocumentError, EncryptedDocument, EngineError
 from tests.activities.made_documents import SAMPLES, pdf, picture, word_document
 
@@ -170,3 +180,43 @@ def _read_or_refuse_all(
     runner.run(all_of_them())
     troubled = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("engine")}
     assert not troubled
+
+
+def many_pages(count: int) -> list[bytes]:
+    """Batches of dense pages, each line with its words' boxes."""
+    text = "Every deed is kept in the muniment room and shown to no one without leave."
+    packed = pack_boxes([(0, 0, 1, 1)] * len(text.split()), (0, 0, 1, 1))
+    lines = tuple(
+        Line(
+            text=f"{number} {text}"[:74],
+            bbox=(72, 40 + 13 * number, 500, 50 + 13 * number),
+            font_size=11.0,
+            word_boxes=packed,
+        )
+        for number in range(55)
+    )
+    whole = Page(
+        page=1, width=595, height=842, source=PageSource.TEXT, engine="a", text="", lines=lines
+    )
+    pages = [whole.model_copy(update={"page": number}) for number in range(1, count + 1)]
+    return [
+        PageBatch(pages=tuple(pages[start : start + 16])).model_dump_json().encode()
+        for start in range(0, count, 16)
+    ]
+
+
+@pytest.mark.parametrize("pages", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_long_document_is_assembled_within_a_gigabyte(
+    runner: asyncio.Runner, engines: DocumentEngines, pages: int
+) -> None:
+    plan = DocumentPlan(
+        media_type="application/pdf", family=DocumentFamily.PDF, page_count=pages, pages=()
+    )
+    call = EngineCall("assemble", AssembleRequest(plan=plan, name="long"), AssembledDocument)
+    content = b"\n".join(many_pages(pages))
+    limits = Limits(wall_seconds=300, cpu_seconds=120, memory_bytes=700 * MEBIBYTE)
+
+    async def made() -> AssembledDocument:
+        return await engines._sandbox.run(call, content=content, limits=limits)
+
+    assert runner.run(made()).document.count('"self_ref":"#/texts/') >= pages
