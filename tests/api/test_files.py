@@ -136,7 +136,10 @@ async def test_permanent_deletion_is_a_job(client: httpx.AsyncClient) -> None:
 
 async def test_what_was_not_read_yet_is_a_conflict(client: httpx.AsyncClient) -> None:
     file = await add(client, "a.txt")
-    for part in ("pages", "pages/1", "document", "markdown", "text", "chunks"):
+    for part in (
+        *("pages", "pages/1", "pages/1/image", "thumbnail"),
+        *("document", "markdown", "text", "chunks"),
+    ):
         answer = await client.get(f"/v1/files/{file['id']}/{part}")
         assert answer.status_code == 409, part
 
