@@ -1,6 +1,6 @@
 """Temporal's face of stage `read`."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from temporalio import activity
@@ -47,12 +47,12 @@ class _Batch:
             if key in self.found
         }
 
-    def pages_of(self, source: PageSource) -> list[int]:
+    def pages_of(self, source: PageSource, without: Container[int]) -> list[int]:
         first, last = self.request.first_page, self.request.last_page
         return [
             page.page
             for page in self.plan.pages
-            if first <= page.page <= last and page.source is source
+            if first <= page.page <= last and page.source is source and page.page not in without
         ]
 
 
@@ -114,10 +114,10 @@ class Read(ReadActivities):
             version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
         ) as content:
             read = _Read(list(known.values()))
-            if pages := batch.pages_of(PageSource.TEXT):
+            if pages := batch.pages_of(PageSource.TEXT, without=known):
                 outcome = await self._engines.read_text(content, batch.plan, pages, on_page=on_text)
                 read.absorb(*outcome)
-            if pages := [page for page in batch.pages_of(PageSource.OCR) if page not in known]:
+            if pages := batch.pages_of(PageSource.OCR, without=known):
                 outcome = await self._engines.read_ocr(content, batch.plan, pages, on_page=on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
@@ -138,6 +138,8 @@ class Read(ReadActivities):
         request = batch.request
         read.fail_unread(batch)
         known = batch.known_pages()
+        if read.failed:
+            await self._keep_text_pages(batch, record, read)
         reused = sum(not result.is_own for result in known.values())
         summary = summarise(batch.plan, request.last_page, read.pages, read.failed, reused)
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
@@ -152,6 +154,15 @@ class Read(ReadActivities):
             is_complete=not read.failed,
         )
         return _result(kept)
+
+    async def _keep_text_pages(self, batch: _Batch, record: ReadRecord, read: "_Read") -> None:
+        """Text pages of a batch that stays incomplete, each alone: the run that heals the others
+        then finds them. OCR kept its own as they were read."""
+        known = batch.known_pages()
+        for page in read.pages:
+            key = batch.page_fingerprints.get(page.page)
+            if page.source is PageSource.TEXT and key is not None and page.page not in known:
+                await record.keep_quietly(page.page, key, page.model_dump_json().encode())
 
 
 class _Read:
@@ -202,16 +213,19 @@ def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
 def _page_fingerprints(
     opening: Opening, plan: DocumentPlan, request: ReadBatchInput
 ) -> dict[int, str]:
-    """Pages that need OCR, each with the fingerprint under which it is kept alone."""
+    """Each page with the fingerprint under which it is kept alone; none where a document is read
+    whole."""
+    if plan.family not in READ_BY_PAGE:
+        return {}
     return {
         page.page: fingerprint(
             StageName.READ,
-            ENGINE_VERSIONS["read_ocr"],
+            ENGINE_VERSIONS[ENGINES[page.source]],
             [opening.content_tag.hex()],
             {"page": page.page, "media_type": plan.media_type},
         )
         for page in plan.pages
-        if request.first_page <= page.page <= request.last_page and page.source is PageSource.OCR
+        if request.first_page <= page.page <= request.last_page
     }
 
 

@@ -18,7 +18,7 @@ from db.queries.events import Event, events_after
 from db.queries.jobs import get_job, lock_job, mark_started, write_job
 from db.session import Access, Database
 from muniment.contracts import queues
-from muniment.contracts.ingest_file import IngestFileResult, workflow_id
+from muniment.contracts.ingest_file import IngestFileResult, retry_workflow_id, workflow_id
 from muniment.contracts.jobs import JobEventKind, JobKind, JobState
 from muniment.settings import (
     DatabaseSettings,
@@ -137,6 +137,24 @@ class Workshop:
             )
             session.add(job)
         return job
+
+    async def retry(self, job: Job) -> Job:
+        """Commits a job that heals that one, as the API does."""
+        assert job.version_id is not None
+        job_id = new_id()
+        retry = Job(
+            id=job_id,
+            tenant_id=job.tenant_id,
+            kind=JobKind.INGEST_FILE,
+            file_id=job.file_id,
+            version_id=job.version_id,
+            workflow_id=retry_workflow_id(job.version_id, job_id),
+            state="queued",
+            retry_of=job.id,
+        )
+        async with self.database.transaction(Access(job.tenant_id)) as session:
+            session.add(retry)
+        return retry
 
     async def start(self, job: Job) -> Handle:
         run_id = await start_job(self.client, job)
