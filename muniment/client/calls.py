@@ -57,6 +57,15 @@ def restore_file(file_id: Id) -> Call[File]:
     return _post(f"/v1/files/{file_id}/restore", File)
 
 
+def reprocess_file(file_id: Id, chunk_tokens: int | None, priority: int | None) -> Call[Job]:
+    json: dict[str, JsonValue] = {}
+    if chunk_tokens is not None:
+        json["settings"] = {"chunk_tokens": chunk_tokens}
+    if priority is not None:
+        json["priority"] = priority
+    return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
+
+
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
 

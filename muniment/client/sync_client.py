@@ -177,6 +177,13 @@ class Files:
         """Downloads the original to `target`, resuming where a connection broke."""
         return self._run.run(download(self._protocol, file_id, target, version))
 
+    def reprocess(
+        self, file_id: Id, *, chunk_tokens: int | None = None, priority: int | None = None
+    ) -> Job:
+        """Ingests the newest version anew; what the settings did not change is reused."""
+        call = calls.reprocess_file(file_id, chunk_tokens, priority)
+        return self._run.run(self._protocol.call(call))
+
     def versions(self, file_id: Id) -> Listing[Version]:
         return self._run.run(self._protocol.call(calls.list_versions(file_id)))
 

@@ -144,6 +144,14 @@ async def test_what_was_not_read_yet_is_a_conflict(client: httpx.AsyncClient) ->
         assert answer.status_code == 409, part
 
 
+async def test_settings_of_a_reprocessing_are_checked(client: httpx.AsyncClient) -> None:
+    file = await add(client, "a.txt")
+    path = f"/v1/files/{file['id']}/reprocess"
+    for wrong in ({"chunk_tokens": 31}, {"chunk_tokens": 257}, {"chunk_tokens": "x"}, {"no": 1}):
+        assert (await client.post(path, json={"settings": wrong})).status_code == 422, wrong
+    assert (await client.post(path, json={"settings": {"chunk_tokens": 64}})).status_code == 409
+
+
 async def test_quarantined_content_is_for_those_who_decide(
     client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
 ) -> None:

@@ -19,7 +19,7 @@ from db.queries.jobs import get_job, lock_job, mark_started, write_job
 from db.session import Access, Database
 from muniment.contracts import queues
 from muniment.contracts.ingest_file import IngestFileResult, retry_workflow_id, workflow_id
-from muniment.contracts.jobs import JobEventKind, JobKind, JobState
+from muniment.contracts.jobs import JobEventKind, JobKind, JobSettings, JobState
 from muniment.settings import (
     DatabaseSettings,
     EmbeddingSettings,
@@ -138,8 +138,8 @@ class Workshop:
             session.add(job)
         return job
 
-    async def retry(self, job: Job) -> Job:
-        """Commits a job that heals that one, as the API does."""
+    async def retry(self, job: Job, settings: JobSettings | None = None) -> Job:
+        """Commits another job for that one's version, as the API does to heal or to reprocess."""
         assert job.version_id is not None
         job_id = new_id()
         retry = Job(
@@ -151,6 +151,7 @@ class Workshop:
             workflow_id=retry_workflow_id(job.version_id, job_id),
             state="queued",
             retry_of=job.id,
+            settings=(settings or JobSettings()).model_dump(exclude_none=True),
         )
         async with self.database.transaction(Access(job.tenant_id)) as session:
             session.add(retry)
