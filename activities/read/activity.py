@@ -9,7 +9,8 @@ from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
-from activities.read.summary import ReadSummary, summarise
+from activities.read.summary import READING_VERSION, ReadSummary, summarise
+from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, StoredResult, find_results
@@ -61,6 +62,7 @@ class Read(ReadActivities):
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
+        self._unchanged = UnchangedPages(runner, engines, scratch)
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -98,6 +100,9 @@ class Read(ReadActivities):
     async def _read(self, batch: _Batch, beating: Heartbeats) -> ReadBatchResult:
         version = batch.request.version
         known = await self._load_known(batch)
+        unread = [page for page in batch.page_fingerprints if page not in known]
+        unchanged = await self._unchanged.find(version, batch.opening, batch.plan, unread)
+        known |= unchanged
         record = ReadRecord(self._runner, version)
         progress = _Progress(beating, len(known))
 
@@ -113,7 +118,7 @@ class Read(ReadActivities):
         async with self._scratch.opened(
             version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
         ) as content:
-            read = _Read(list(known.values()))
+            read = _Read(list(known.values()), set(unchanged))
             if pages := batch.pages_of(PageSource.TEXT, without=known):
                 outcome = await self._engines.read_text(content, batch.plan, pages, on_page=on_text)
                 read.absorb(*outcome)
@@ -138,9 +143,9 @@ class Read(ReadActivities):
         request = batch.request
         read.fail_unread(batch)
         known = batch.known_pages()
+        reused = sum(not result.is_own for result in known.values()) + len(read.unchanged)
         if read.failed:
             await self._keep_text_pages(batch, record, read)
-        reused = sum(not result.is_own for result in known.values())
         summary = summarise(batch.plan, request.last_page, read.pages, read.failed, reused)
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
@@ -150,7 +155,7 @@ class Read(ReadActivities):
             request.first_page,
             result,
             blob,
-            _notes(summary, reused=set(known)),
+            _notes(summary, reused=set(known) | read.unchanged),
             is_complete=not read.failed,
         )
         return _result(kept)
@@ -166,10 +171,12 @@ class Read(ReadActivities):
 
 
 class _Read:
-    """What was read of a batch, in the order of its pages."""
+    """What was read of a batch, in the order of its pages; `unchanged` are those that were found in
+    the version before."""
 
-    def __init__(self, known: list[Page]) -> None:
-        self.pages = known
+    def __init__(self, known: list[Page], unchanged: set[int]) -> None:
+        self.pages = sorted(known, key=lambda page: page.page)
+        self.unchanged = unchanged
         self.failed: list[FailedPage] = []
         self.document: str | None = None
 
@@ -201,10 +208,9 @@ class _Progress:
 
 
 def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
-    """Both engines' versions count: a batch may hold pages of either."""
     return fingerprint(
         StageName.READ,
-        "+".join(ENGINE_VERSIONS[name] for name in ENGINES.values()),
+        READING_VERSION,
         [opening.content_tag.hex(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )
