@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
-from activities.read.calls import ReadOutcome, ReadRequest
+from activities.read.calls import DigestRequest, PageDigests, ReadOutcome, ReadRequest
 from activities.read.collector import OnPage, PageCollector
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
@@ -25,6 +25,7 @@ __all__ = [
 PRELOAD = (
     "activities.inspect.engine",
     "activities.read.engine",
+    "activities.read.digests",
     "activities.assemble.engine",
 )
 """The modules that register these engines; a worker adds those of other stages to the list."""
@@ -127,6 +128,14 @@ class DocumentEngines:
         rest is read all the same."""
         limits = _ocr_limits(len(pages))
         return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
+
+    async def digest_pages(
+        self, content: Path | bytes, password: str | None = None
+    ) -> tuple[str, ...]:
+        """What tells equal pages of two PDFs; empty for a page that cannot be copied."""
+        call = EngineCall("digest_pages", DigestRequest(password=password), PageDigests)
+        answer = await self._sandbox.run(call, content=content, limits=TEXT_LIMITS)
+        return answer.digests
 
     async def assemble(
         self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str

@@ -21,6 +21,7 @@ from api.health.dependencies import Dependencies
 from api.health.scanner import ScannerCheck
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
+from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
 from api.services import Services, UploadLimits
 from api.slots import Slots
@@ -50,6 +51,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     temporal = Orchestrator(
         await _temporal_client(settings, tracing),
         query_timeout_seconds=settings.api.query_timeout_seconds,
+        view_timeout_seconds=settings.api.view_timeout_seconds,
     )
     links = WorkflowLinks(settings.temporal.ui_url, settings.temporal.namespace)
     streams = Slots(settings.api.max_event_streams, "event streams")
@@ -73,6 +75,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         answers=Answerer(database, searcher),
         events=events,
         uploads=limits,
+        views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
         readiness=Readiness(dependencies.checks()),
         metrics_on_api=settings.api.metrics_port is None,
     )

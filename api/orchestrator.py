@@ -13,3 +13,4 @@ class Orchestrator:
     query_timeout_seconds: float = 0.5
     start_timeout_seconds: float = 2.0
     update_timeout_seconds: float = 5.0
+    view_timeout_seconds: float = 15.0

@@ -9,6 +9,7 @@ from api.events.hub import EventHub
 from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
+from api.pages.views import Views
 from api.slots import Slots
 from db.session import Database
 from muniment.objects import BlobStore
@@ -34,6 +35,7 @@ class Services:
     answers: Answerer
     events: EventHub
     uploads: UploadLimits
+    views: Views
     readiness: Readiness
     metrics_on_api: bool = True
 

@@ -50,6 +50,10 @@ class ApiSettings(_Group):
         float,
         Field(description="How long a workflow query may take before the job's row answers."),
     ] = 0.5
+    view_timeout_seconds: Annotated[
+        float,
+        Field(description="How long a page's picture or Markdown is waited for before 503.", gt=0),
+    ] = 15.0
 
 
 class DatabaseSettings(_Group):

@@ -31,6 +31,8 @@ from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd
 from activities.scratch import Scratch
 from activities.stage import StageRunner
+from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
+from activities.views.activity import RenderView
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
@@ -86,6 +88,7 @@ class Parts:
             assemble.assemble_document,
             classify.classify_content,
             self.chunker.chunk_document,
+            RenderView(self._database, self.artifacts, self.sandbox, self.scratch).render_view,
         ]
 
     def read_activities(self) -> Sequence[ActivityFunction]:
@@ -111,7 +114,11 @@ class Parts:
 
     @cached_property
     def runner(self) -> StageRunner:
-        return StageRunner(self._database, Artifacts(self._database, self._stores.blobs))
+        return StageRunner(self._database, self.artifacts)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self._database, self._stores.blobs)
 
     @cached_property
     def chunker(self) -> ChunkDocument:
@@ -130,7 +137,8 @@ class Parts:
         """As many calls as the parse and OCR queues have slots together: text never waits behind
         pages of OCR for a place, only for its share of the cores."""
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
-        return Sandbox(concurrency=2 * slots, preload=[*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE])
+        preload = [*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE, VIEWS_ENGINE]
+        return Sandbox(concurrency=2 * slots, preload=preload)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -16,8 +16,9 @@ from worker.parts import Parts
 from workflows.erase_file import EraseFile
 from workflows.ingest_file import IngestFile
 from workflows.read_pages import ReadPages
+from workflows.render_view import RenderView
 
-WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile)
+WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile, RenderView)
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0
 """The SDK would pass on a beat every twelve seconds only, and a cancellation with it."""

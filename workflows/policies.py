@@ -95,6 +95,17 @@ ERASE = ActivityConfig(
 )
 """An erasure that was ordered is owed: it is retried for as long as the law gives (a month)."""
 
+RENDER = ActivityConfig(
+    task_queue=queues.PARSE,
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=_WAIT,
+)
+"""Somebody is looking at an empty place: a page takes a second, and who has waited for two minutes
+has asked again or gone. Requests must not pile up behind a queue that nobody serves."""
+
 INGESTION_END = timedelta(minutes=10)
 """How long an erasure waits for ingestions that it stopped. Their activities end within seconds of
 a beat; afterwards they find the file in erasure and keep nothing."""

@@ -26,12 +26,18 @@ from muniment.contracts.erase_file import EraseFileInput
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput
 from muniment.contracts.jobs import JobKind
+from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
+from muniment.contracts.render_view import RenderViewInput, RenderViewResult
 from muniment.contracts.search_attributes import FILE, TENANT
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from workflows.policies import priority
 
 START_TIMEOUT = timedelta(seconds=10)
 ERASURE_PRIORITY = 1
+VIEW_PRIORITY = 1
+"""Somebody looks at the place where it will be."""
+VIEW_TIMEOUT = timedelta(minutes=3)
+"""Longer than the activity's own budget; without any worker, what was asked for is forgotten."""
 
 
 class StartableJob(Protocol):
@@ -96,6 +102,42 @@ async def start_erasure(client: Client, workflow_id: str, request: EraseFileInpu
         level=ERASURE_PRIORITY,
     )
     return await start.carry_out(client, ERASE_FILE, request)
+
+
+async def render_view(
+    client: Client, workflow_id: str, request: RenderViewInput, file_id: UUID
+) -> RenderViewResult:
+    """Starts `RenderView`, or joins the one that runs, and waits for its result; the caller bounds
+    the waiting. A view that failed, or was erased, may be asked for again under the same id.
+
+    Raises WorkflowFailureError, and OrchestratorUnavailable when Temporal does not answer.
+    """
+    try:
+        handle = await client.start_workflow(
+            RENDER_VIEW,
+            request,
+            id=workflow_id,
+            task_queue=queues.WORKFLOWS,
+            result_type=RenderViewResult,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            execution_timeout=VIEW_TIMEOUT,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(TENANT, str(request.tenant_id)),
+                    SearchAttributePair(FILE, str(file_id)),
+                ]
+            ),
+            static_summary=f"A view of version {request.version_id}",
+            priority=priority(VIEW_PRIORITY, str(request.tenant_id)),
+            rpc_timeout=START_TIMEOUT,
+        )
+        made: RenderViewResult = await handle.result()
+    except RPCError as error:
+        raise OrchestratorUnavailable(
+            f"Temporal did not make a view ({error.status.name})."
+        ) from error
+    return made
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class ChunkDocument(ChunkActivities):
 
     @activity.defn(name="chunk_document")
     async def chunk_document(self, request: ChunkInput) -> ChunkResult:
-        async def compute(_: Opening) -> Product[ChunkSummary]:
-            return await self._chunk(request)
+        async def compute(opening: Opening) -> Product[ChunkSummary]:
+            return await self._chunk(request, _window_tokens(opening))
 
         answer = await self._runner.run(
             StageTask(
@@ -41,11 +41,14 @@ class ChunkDocument(ChunkActivities):
                 request.version,
                 ChunkSummary,
                 # The model's tokenizer decides where a chunk ends.
-                lambda _: fingerprint(
+                lambda opening: fingerprint(
                     StageName.CHUNK,
                     VERSION,
                     [request.document.fingerprint],
-                    {"model": f"{MODEL_ID}/{MODEL_VERSION}", "window_tokens": WINDOW_TOKENS},
+                    {
+                        "model": f"{MODEL_ID}/{MODEL_VERSION}",
+                        "window_tokens": _window_tokens(opening),
+                    },
                 ),
                 compute,
             )
@@ -54,14 +57,19 @@ class ChunkDocument(ChunkActivities):
             chunks=answer.artifact, reused=answer.reused, chunk_count=answer.summary.chunk_count
         )
 
-    async def _chunk(self, request: ChunkInput) -> Product[ChunkSummary]:
+    async def _chunk(self, request: ChunkInput, window_tokens: int) -> Product[ChunkSummary]:
         document = await self._runner.artifacts.load_bytes(
             request.version.tenant_id, request.document.blob_id
         )
         chunks = await self._sandbox.run(
-            EngineCall("chunk", ChunkRequest(window_tokens=WINDOW_TOKENS), ChunkList),
+            EngineCall("chunk", ChunkRequest(window_tokens=window_tokens), ChunkList),
             content=document,
             limits=LIMITS,
         )
         summary = ChunkSummary(chunk_count=len(chunks.chunks))
         return Product(chunks.model_dump_json().encode(), summary)
+
+
+def _window_tokens(opening: Opening) -> int:
+    """The job's own setting, never more than the embedder reads."""
+    return min(opening.job.settings.chunk_tokens or WINDOW_TOKENS, WINDOW_TOKENS)

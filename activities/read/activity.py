@@ -1,6 +1,6 @@
 """Temporal's face of stage `read`."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from temporalio import activity
@@ -9,7 +9,8 @@ from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
-from activities.read.summary import ReadSummary, summarise
+from activities.read.summary import READING_VERSION, ReadSummary, summarise
+from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, StoredResult, find_results
@@ -47,12 +48,12 @@ class _Batch:
             if key in self.found
         }
 
-    def pages_of(self, source: PageSource) -> list[int]:
+    def pages_of(self, source: PageSource, without: Container[int]) -> list[int]:
         first, last = self.request.first_page, self.request.last_page
         return [
             page.page
             for page in self.plan.pages
-            if first <= page.page <= last and page.source is source
+            if first <= page.page <= last and page.source is source and page.page not in without
         ]
 
 
@@ -61,6 +62,7 @@ class Read(ReadActivities):
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
+        self._unchanged = UnchangedPages(runner, engines, scratch)
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -98,6 +100,9 @@ class Read(ReadActivities):
     async def _read(self, batch: _Batch, beating: Heartbeats) -> ReadBatchResult:
         version = batch.request.version
         known = await self._load_known(batch)
+        unread = [page for page in batch.page_fingerprints if page not in known]
+        unchanged = await self._unchanged.find(version, batch.opening, batch.plan, unread)
+        known |= unchanged
         record = ReadRecord(self._runner, version)
         progress = _Progress(beating, len(known))
 
@@ -114,13 +119,13 @@ class Read(ReadActivities):
             version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
         ) as content:
             password = await self._runner.artifacts.load_password(version.tenant_id, batch.opening)
-            read = _Read(list(known.values()))
-            if pages := batch.pages_of(PageSource.TEXT):
+            read = _Read(list(known.values()), set(unchanged))
+            if pages := batch.pages_of(PageSource.TEXT, without=known):
                 outcome = await self._engines.read_text(
                     content, batch.plan, pages, password, on_text
                 )
                 read.absorb(*outcome)
-            if pages := [page for page in batch.pages_of(PageSource.OCR) if page not in known]:
+            if pages := batch.pages_of(PageSource.OCR, without=known):
                 outcome = await self._engines.read_ocr(content, batch.plan, pages, password, on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
@@ -141,7 +146,9 @@ class Read(ReadActivities):
         request = batch.request
         read.fail_unread(batch)
         known = batch.known_pages()
-        reused = sum(not result.is_own for result in known.values())
+        reused = sum(not result.is_own for result in known.values()) + len(read.unchanged)
+        if read.failed:
+            await self._keep_text_pages(batch, record, read)
         summary = summarise(batch.plan, request.last_page, read.pages, read.failed, reused)
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
@@ -151,17 +158,28 @@ class Read(ReadActivities):
             request.first_page,
             result,
             blob,
-            _notes(summary, reused=set(known)),
+            _notes(summary, reused=set(known) | read.unchanged),
             is_complete=not read.failed,
         )
         return _result(kept)
 
+    async def _keep_text_pages(self, batch: _Batch, record: ReadRecord, read: "_Read") -> None:
+        """Text pages of a batch that stays incomplete, each alone: the run that heals the others
+        then finds them. OCR kept its own as they were read."""
+        known = batch.known_pages()
+        for page in read.pages:
+            key = batch.page_fingerprints.get(page.page)
+            if page.source is PageSource.TEXT and key is not None and page.page not in known:
+                await record.keep_quietly(page.page, key, page.model_dump_json().encode())
+
 
 class _Read:
-    """What was read of a batch, in the order of its pages."""
+    """What was read of a batch, in the order of its pages; `unchanged` are those that were found in
+    the version before."""
 
-    def __init__(self, known: list[Page]) -> None:
-        self.pages = known
+    def __init__(self, known: list[Page], unchanged: set[int]) -> None:
+        self.pages = sorted(known, key=lambda page: page.page)
+        self.unchanged = unchanged
         self.failed: list[FailedPage] = []
         self.document: str | None = None
 
@@ -193,10 +211,9 @@ class _Progress:
 
 
 def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
-    """Both engines' versions count: a batch may hold pages of either."""
     return fingerprint(
         StageName.READ,
-        "+".join(ENGINE_VERSIONS[name] for name in ENGINES.values()),
+        READING_VERSION,
         [*opening.inputs(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )
@@ -205,16 +222,19 @@ def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
 def _page_fingerprints(
     opening: Opening, plan: DocumentPlan, request: ReadBatchInput
 ) -> dict[int, str]:
-    """Pages that need OCR, each with the fingerprint under which it is kept alone."""
+    """Each page with the fingerprint under which it is kept alone; none where a document is read
+    whole."""
+    if plan.family not in READ_BY_PAGE:
+        return {}
     return {
         page.page: fingerprint(
             StageName.READ,
-            ENGINE_VERSIONS["read_ocr"],
+            ENGINE_VERSIONS[ENGINES[page.source]],
             opening.inputs(),
             {"page": page.page, "media_type": plan.media_type},
         )
         for page in plan.pages
-        if request.first_page <= page.page <= request.last_page and page.source is PageSource.OCR
+        if request.first_page <= page.page <= request.last_page
     }
 
 

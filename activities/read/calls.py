@@ -28,3 +28,15 @@ class ReadOutcome(Contract):
     """`document` is DoclingDocument JSON, from structured formats only."""
 
     document: str | None = None
+
+
+class DigestRequest(Contract):
+    """The content is a PDF."""
+
+    password: str | None = None
+
+
+class PageDigests(Contract):
+    """One per page, in order; equal ones stand for equal pages."""
+
+    digests: tuple[str, ...]

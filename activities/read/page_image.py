@@ -39,8 +39,9 @@ class PageImage:
 class PageImages(Protocol):
     """The pages of one document as images."""
 
-    def image(self, number: int) -> PageImage:
-        """One page, numbered from 1; DamagedDocument when it cannot be drawn."""
+    def image(self, number: int, dpi: float = RENDER_DPI) -> PageImage:
+        """One page, numbered from 1; DamagedDocument when it cannot be drawn. An image file is
+        given at its own resolution, whatever `dpi` says."""
 
 
 @contextmanager
@@ -64,21 +65,21 @@ def page_images(
 class _PdfPages:
     document: pypdfium2.PdfDocument
 
-    def image(self, number: int) -> PageImage:
+    def image(self, number: int, dpi: float = RENDER_DPI) -> PageImage:
         try:
             page = self.document[number - 1]
             try:
-                return self._render(page)
+                return self._render(page, dpi)
             finally:
                 page.close()
         except (pypdfium2.PdfiumError, IndexError):
             raise DamagedDocument("The page is damaged beyond reading.") from None
 
-    def _render(self, page: pypdfium2.PdfPage) -> PageImage:
+    def _render(self, page: pypdfium2.PdfPage, dpi: float) -> PageImage:
         width, height = page.get_size()
         if width <= 0 or height <= 0:
             raise DamagedDocument("The page has no area.")
-        scale = RENDER_DPI / POINTS_PER_INCH
+        scale = dpi / POINTS_PER_INCH
         scale = min(scale, (MAXIMUM_PIXELS / (width * height)) ** 0.5)
         bitmap = page.render(scale=scale, prefer_bgrx=False, fill_color=(255, 255, 255, 255))
         try:
@@ -100,16 +101,16 @@ class _PdfPages:
 class _ImageFrames:
     file: Image.Image
 
-    def image(self, number: int) -> PageImage:
+    def image(self, number: int, dpi: float = RENDER_DPI) -> PageImage:
         try:
             self.file.seek(number - 1)
-            dpi = _dpi(self.file)
+            own_dpi = _dpi(self.file)
             frame = ImageOps.exif_transpose(self.file)
             flat = _flattened(frame)
         except (OSError, SyntaxError, EOFError, ValueError) as error:
             raise DamagedDocument("The image is cut short or damaged.") from error
-        width = flat.width * POINTS_PER_INCH / dpi
-        height = flat.height * POINTS_PER_INCH / dpi
+        width = flat.width * POINTS_PER_INCH / own_dpi
+        height = flat.height * POINTS_PER_INCH / own_dpi
         if flat.width * flat.height > MAXIMUM_PIXELS:
             factor = (MAXIMUM_PIXELS / (flat.width * flat.height)) ** 0.5
             size = (max(1, int(flat.width * factor)), max(1, int(flat.height * factor)))

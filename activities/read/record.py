@@ -49,6 +49,12 @@ class ReadRecord:
         key = OutputKey(self._version, READ_PAGE, page.page)
         await self._keep(key, StoredResult(fingerprint, blob.blob_id, {}), blob, [page], True)
 
+    async def keep_quietly(self, page: int, fingerprint: str, content: bytes) -> None:
+        """Keeps one page of which the batch itself will tell."""
+        blob = await self._runner.artifacts.seal(self._version.tenant_id, content)
+        key = OutputKey(self._version, READ_PAGE, page)
+        await self._keep(key, StoredResult(fingerprint, blob.blob_id, {}), blob, [], True)
+
     async def keep_batch(
         self,
         first_page: int,

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from activities.engines import ENGINE_VERSIONS
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentPlan, Page, PageSource
 from muniment.contracts.read import FailedPage
+
+READING_VERSION = "+".join(ENGINE_VERSIONS[name] for name in ("read_text", "read_ocr"))
+"""Both engines' versions count: a batch may hold pages of either."""
 
 
 class PageFacts(Contract):
@@ -36,6 +40,11 @@ class ReadSummary(Contract):
     reused: int = 0
     pages: tuple[PageFacts, ...] = ()
     failures: tuple[FailedPageFacts, ...] = ()
+    engines: str | None = None
+
+    def is_by_present_engines(self) -> bool:
+        """Whether reading the same pages now would give the same."""
+        return self.engines == READING_VERSION
 
 
 def facts_of(page: Page) -> PageFacts:
@@ -74,4 +83,5 @@ def summarise(
         reused=reused,
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
+        engines=READING_VERSION,
     )

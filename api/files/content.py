@@ -22,13 +22,13 @@ from muniment.objects import BlobStore
 
 @dataclass(frozen=True)
 class Sealed:
-    """Where the bytes lie, and what they are called."""
+    """Where the bytes lie, and what they are called; what has no name is shown, not saved."""
 
     tenant_id: UUID
     blob_id: UUID
     size: int
     sha256: bytes
-    name: str
+    name: str | None
     media_type: str
 
     @property
@@ -40,7 +40,7 @@ class Sealed:
         return {
             "ETag": self.entity_tag,
             "Accept-Ranges": "bytes",
-            "Content-Disposition": attachment(self.name),
+            "Content-Disposition": attachment(self.name) if self.name else "inline",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "Cache-Control": "private, no-cache",
@@ -78,9 +78,9 @@ async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Respons
     """Conditions first (RFC 9110, 13.2.2), then ranges, then the bytes."""
     headers = request.headers
     tag = sealed.entity_tag
-    if "if-match" in headers and not _names(headers["if-match"], tag):
+    if "if-match" in headers and not names_tag(headers["if-match"], tag):
         raise PreconditionFailed("the content is another than If-Match names")
-    if "if-none-match" in headers and _names(headers["if-none-match"], tag, weak=True):
+    if "if-none-match" in headers and names_tag(headers["if-none-match"], tag, weak=True):
         return Response(status_code=304, headers={**sealed.headers()})
     try:
         ranges = parse_range(_applicable_range(request, tag), sealed.size)
@@ -105,7 +105,7 @@ def _applicable_range(request: Request, tag: str) -> str | None:
     return request.headers.get("range")
 
 
-def _names(header: str, tag: str, *, weak: bool = False) -> bool:
+def names_tag(header: str, tag: str, *, weak: bool = False) -> bool:
     tags = [each.strip() for each in header.split(",")]
     if weak:
         tags = [each.removeprefix("W/") for each in tags]

@@ -257,13 +257,14 @@ async def reprocess_file(
     caller: Writer,
     body: ReprocessBody | None = None,
 ) -> Response:
-    """A new job; only what the settings changed is computed, all else is found."""
+    """A new job; only what the settings changed is computed, all else is found. A retry of it keeps
+    its settings; a later run without them goes by the workers' own again."""
     wanted = body or ReprocessBody()
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
             return replayed
         async with services.database.transaction(caller.access) as session:
-            job = await service.add_reprocessing(session, caller, file_id, wanted.priority)
+            job = await service.add_reprocessing(session, caller, file_id, wanted)
             view = (await recorded_jobs(session, services.links, [job]))[0]
             answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
             await attempt.complete(session, answer)

@@ -12,9 +12,11 @@ from api.jobs.schemas import Job
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
 from muniment.contracts.scan import ScanState
+from muniment.embedding import WINDOW_TOKENS
 
 MAX_NAME_CHARACTERS = 1024
 MAX_METADATA_FIELDS = 200
+MINIMUM_CHUNK_TOKENS = 32
 
 
 def _storable_text(text: str) -> str:
@@ -139,13 +141,27 @@ class FileChange(BaseModel):
     )
 
 
+class ReprocessSettings(BaseModel):
+    """What this run sets otherwise than the workers do; what is absent is as theirs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    chunk_tokens: int | None = Field(
+        default=None,
+        ge=MINIMUM_CHUNK_TOKENS,
+        le=WINDOW_TOKENS,
+        description="Longest chunk in the embedding model's tokens, its headings included.",
+    )
+
+
 class ReprocessBody(BaseModel):
-    """Nothing yet is set per request: settings are the workers'. What they changed since the last
-    run is computed anew, all else is found by its fingerprint."""
+    """What these settings, or the workers' own, changed since the last run is computed anew; all
+    else is found by its fingerprint, and its stage is `reused`."""
 
     model_config = ConfigDict(extra="forbid")
 
     priority: int = Field(default=3, ge=1, le=5)
+    settings: ReprocessSettings = ReprocessSettings()
 
 
 MAX_PASSWORD_CHARACTERS = 1_024

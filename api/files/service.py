@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.listing import file_views
-from api.files.schemas import File, FileChange, FileVersion
+from api.files.schemas import File, FileChange, FileVersion, ReprocessBody
 from api.files.view import entity_tag, version_view
 from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.view import WorkflowLinks
@@ -20,7 +20,7 @@ from db.models import File as FileRecord
 from db.models import FileVersion as VersionRecord
 from db.queries import collections, files
 from db.queries.files import FileDetail
-from muniment.contracts.jobs import FileState, JobState
+from muniment.contracts.jobs import FileState, JobSettings, JobState
 from muniment.contracts.scan import ScanState
 from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 
@@ -186,7 +186,7 @@ async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> J
 
 
 async def add_reprocessing(
-    session: AsyncSession, caller: Caller, file_id: UUID, priority: int
+    session: AsyncSession, caller: Caller, file_id: UUID, wanted: ReprocessBody
 ) -> Job:
     """A new ingestion of the newest version; what did not change is found by its fingerprint."""
     detail = await require_file(session, file_id, "write", for_update=True)
@@ -195,12 +195,14 @@ async def add_reprocessing(
     if detail.job is not None and not JobState(detail.job.state).is_terminal:
         raise Conflict("another job is at work on the file")
     version = await files.newest_version(session, file_id)
-    job = new_ingestion(caller, version, first=False, priority=priority)
+    settings = JobSettings(**wanted.settings.model_dump())
+    job = new_ingestion(caller, version, first=False, priority=wanted.priority, settings=settings)
     session.add(job)
     if detail.file.state in (FileState.FAILED, FileState.CANCELLED):
         detail.file.state = FileState.RECEIVED
         _touch(detail.file)
-    record(session, caller.act("file.reprocessed", "file", file_id, {"job_id": str(job.id)}))
+    payload: dict[str, JsonValue] = {"job_id": str(job.id), "settings": job.settings}
+    record(session, caller.act("file.reprocessed", "file", file_id, payload))
     await session.flush()
     return job
 

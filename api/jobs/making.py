@@ -5,7 +5,7 @@ from opentelemetry import propagate
 from api.authentication import Caller
 from db.models import File, FileVersion, Job, new_id
 from muniment.contracts import ingest_file
-from muniment.contracts.jobs import JobKind, JobState
+from muniment.contracts.jobs import JobKind, JobSettings, JobState
 from muniment.telemetry import context
 
 DEFAULT_PRIORITY = 3
@@ -18,10 +18,12 @@ def new_ingestion(
     retry_of: Job | None = None,
     first: bool | None = None,
     priority: int = DEFAULT_PRIORITY,
+    settings: JobSettings | None = None,
 ) -> Job:
-    """An ingestion of the version: its first, unless it heals another (`retry_of`) or `first` says
-    otherwise."""
+    """An ingestion of the version: its first, unless it heals another (`retry_of`), whose settings
+    it then has, or `first` says otherwise."""
     job_id = new_id()
+    chosen = settings.model_dump(exclude_none=True) if settings else {}
     is_first = retry_of is None if first is None else first
     return Job(
         id=job_id,
@@ -37,6 +39,7 @@ def new_ingestion(
         state=JobState.QUEUED,
         priority=priority,
         retry_of=retry_of.id if retry_of is not None else None,
+        settings=retry_of.settings if retry_of is not None else chosen,
         requested_by=caller.principal_id,
         request_id=context.request_id(),
         trace_parent=trace_parent(),

@@ -1,17 +1,25 @@
-"""`/v1/files/{id}/pages`, `…/document`, `…/markdown`, `…/text`, `…/chunks`."""
+"""`/v1/files/{id}/pages`, `…/thumbnail`, `…/document`, `…/markdown`, `…/text`, `…/chunks`."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from api.authentication import Caller, require
+from api.files.content import names_tag, respond
 from api.pages import service
 from api.pages.schemas import ChunkView, PageView
 from api.pagination import Cursor, NumberCursor, Page, decode_cursor
-from api.problem_responses import problems
+from api.problem_responses import Responses, problems
 from api.services import Provided
+from muniment.contracts.render_view import (
+    MAXIMUM_DPI,
+    MINIMUM_DPI,
+    THUMBNAIL_PIXELS,
+    ImageFormat,
+    PageImageView,
+)
 
 router = APIRouter(prefix="/v1/files/{file_id}", tags=["content"])
 
@@ -21,6 +29,24 @@ Version = Annotated[
 ]
 PageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 PageNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Dpi = Annotated[
+    int, Query(ge=MINIMUM_DPI, le=MAXIMUM_DPI, description="Pixels per inch of the page.")
+]
+Format = Annotated[ImageFormat, Query(alias="format", description="WebP is smaller, PNG exact.")]
+DEFAULT_DPI = 144
+"""Two pixels per point: sharp on most screens."""
+THUMBNAIL_DPI = 72
+NOT_MODIFIED = "It is what If-None-Match names."
+
+
+def _derived(*media_types: str) -> Responses:
+    """What a route documents that gives back sealed bytes."""
+    return {
+        **problems(404, 409, 410, 412, 416, 422, 429, 503),
+        200: {"content": {media_type: {} for media_type in media_types}},
+        206: {"description": "A range of it."},
+        304: {"description": NOT_MODIFIED},
+    }
 
 
 @router.get("/pages", summary="List a file's pages", responses=problems(400, 404, 409, 410))
@@ -46,45 +72,96 @@ async def show_page(
 
 
 @router.get(
+    "/pages/{page}/image",
+    summary="A picture of a page",
+    response_class=Response,
+    responses=_derived("image/webp", "image/png"),
+)
+async def show_page_image(
+    file_id: UUID,
+    page: PageNumber,
+    request: Request,
+    services: Provided,
+    caller: Reader,
+    version: Version = None,
+    dpi: Dpi = DEFAULT_DPI,
+    image_format: Format = ImageFormat.WEBP,
+) -> Response:
+    """Of PDFs and images, in the frame of the page's boxes: crop box, rotated, upright. An image
+    file is never enlarged; a page that would have more than 16 million pixels is drawn smaller.
+    503 with `Retry-After` when no worker has drawn it in time: it is there soon after."""
+    view = PageImageView(page=page, dpi=dpi, format=image_format)
+    sealed = await service.image(services, caller, file_id, version, view)
+    return await respond(request, services.blobs, sealed)
+
+
+@router.get(
+    "/thumbnail",
+    summary="A small picture of the first page",
+    response_class=Response,
+    responses=_derived("image/webp", "image/png"),
+)
+async def show_thumbnail(
+    file_id: UUID,
+    request: Request,
+    services: Provided,
+    caller: Reader,
+    version: Version = None,
+    image_format: Format = ImageFormat.WEBP,
+) -> Response:
+    """Its longer side has 256 pixels, or fewer where an image file is smaller."""
+    view = PageImageView(
+        page=1, dpi=THUMBNAIL_DPI, format=image_format, longest_side=THUMBNAIL_PIXELS
+    )
+    sealed = await service.image(services, caller, file_id, version, view)
+    return await respond(request, services.blobs, sealed)
+
+
+@router.get(
     "/document",
     summary="The document's structure as DoclingDocument JSON",
     response_class=Response,
     responses={
-        **problems(404, 409, 410),
+        **_derived("application/json"),
         200: {"content": {"application/json": {"schema": {"type": "object"}}}},
     },
 )
 async def show_document(
-    file_id: UUID, services: Provided, caller: Reader, version: Version = None
+    file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
-    content = await service.document(services, caller, file_id, version, "document")
-    return Response(content, media_type="application/json")
+    sealed = await service.document(services, caller, file_id, version)
+    return await respond(request, services.blobs, sealed)
 
 
 @router.get(
     "/markdown",
     summary="The document as Markdown",
     response_class=Response,
-    responses={**problems(404, 409, 410), 200: {"content": {"text/markdown": {}}}},
+    responses=_derived("text/markdown"),
 )
 async def show_markdown(
-    file_id: UUID, services: Provided, caller: Reader, version: Version = None
+    file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
-    content = await service.markdown(services, caller, file_id, version)
-    return Response(content, media_type="text/markdown; charset=utf-8")
+    """503 with `Retry-After` when no worker has made it in time: it is there soon after."""
+    sealed = await service.markdown(services, caller, file_id, version)
+    return await respond(request, services.blobs, sealed)
 
 
 @router.get(
     "/text",
     summary="The document as plain text",
     response_class=PlainTextResponse,
-    responses=problems(404, 409, 410),
+    responses={**problems(404, 409, 410), 304: {"description": NOT_MODIFIED}},
 )
 async def show_text(
-    file_id: UUID, services: Provided, caller: Reader, version: Version = None
+    file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
     """The pages' texts in order, with an empty line between them."""
-    return PlainTextResponse(await service.text(services, caller, file_id, version))
+    shown = await service.require_published(services, caller, file_id, version, "text")
+    headers = {"ETag": service.text_tag(shown), "Cache-Control": "private, no-cache"}
+    if names_tag(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
+        return Response(status_code=304, headers=headers)
+    return PlainTextResponse(await service.text(services, caller, shown), headers=headers)
 
 
 @router.get("/chunks", summary="List a file's chunks", responses=problems(400, 404, 409, 410))

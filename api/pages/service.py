@@ -1,6 +1,6 @@
 """Reads what the stages stored of a version, under the caller's rights."""
 
-import asyncio
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from api.authentication import Caller
+from api.files.content import Sealed
 from api.files.service import require_content, require_file, require_version
 from api.pages.schemas import BOXES, ChunkView, HiddenTextView, LineView, PageView, WordView
 from api.pagination import NumberCursor, Page, cut, encode_cursor
@@ -16,15 +17,19 @@ from api.services import Services
 from db.audit import record
 from db.models import FileVersion, PageRow
 from db.queries import pages
+from db.queries.views import StoredView, stored_blob
 from db.session import Database
 from muniment.contracts.documents import Line, PageBatch, PageSource
 from muniment.contracts.documents import Page as ReadPage
-from muniment.errors import Conflict, KeyDestroyed, NotFound, ObjectMissing
+from muniment.contracts.render_view import MarkdownView, PageImageView, pictured_family
+from muniment.errors import Conflict, Gone, KeyDestroyed, NotFound, ObjectMissing
 from muniment.objects import BlobStore
 
 logger = logging.getLogger(__name__)
 
 TEXT_PAGE_SEPARATOR = "\n\n"
+TEXT_VERSION = 1
+"""Raised when the same pages would be joined otherwise."""
 _PAGES_AT_ONCE = 500
 
 
@@ -130,9 +135,8 @@ def _line_view(line: Line, *, with_words: bool) -> LineView:
     )
 
 
-async def text(services: Services, caller: Caller, file_id: UUID, number: int | None) -> str:
+async def text(services: Services, caller: Caller, version: FileVersion) -> str:
     """The text of all pages, in order, with an empty line between them."""
-    version = await require_published(services, caller, file_id, number, "text")
     reader = ArtifactReader(services.blobs, caller.tenant_id)
     texts: list[str] = []
     rows: Sequence[PageRow] = ()
@@ -151,27 +155,51 @@ async def text(services: Services, caller: Caller, file_id: UUID, number: int | 
             return TEXT_PAGE_SEPARATOR.join(texts) + "\n"
 
 
-async def document(
-    services: Services, caller: Caller, file_id: UUID, number: int | None, what: str
-) -> bytes:
-    """The DoclingDocument as JSON."""
-    version = await require_published(services, caller, file_id, number, what)
+def text_tag(version: FileVersion) -> str:
+    """The strong ETag of a version's text: what is read anew gives another document."""
+    source = f"text/{TEXT_VERSION}/{version.document_blob_id}"
+    return f'"{hashlib.sha256(source.encode()).hexdigest()}"'
+
+
+async def document(services: Services, caller: Caller, file_id: UUID, number: int | None) -> Sealed:
+    """Where the DoclingDocument JSON lies."""
+    version = await require_published(services, caller, file_id, number, "document")
     if version.document_blob_id is None:
         raise NotFound("this version has no document")
-    return await services.blobs.read_all(caller.tenant_id, version.document_blob_id)
+    async with services.database.transaction(caller.access) as session:
+        stored = await stored_blob(session, version.document_blob_id)
+    if stored is None:
+        raise Gone("the document was erased")
+    return _sealed(caller, stored, "application/json")
 
 
-async def markdown(services: Services, caller: Caller, file_id: UUID, number: int | None) -> str:
-    content = await document(services, caller, file_id, number, "markdown")
-    return await asyncio.to_thread(_as_markdown, content)
+async def markdown(services: Services, caller: Caller, file_id: UUID, number: int | None) -> Sealed:
+    """Where the Markdown lies, made by a worker when it is first asked for."""
+    version = await require_published(services, caller, file_id, number, "markdown")
+    stored = await services.views.get(caller.access, version, MarkdownView())
+    return _sealed(caller, stored, "text/markdown; charset=utf-8")
 
 
-def _as_markdown(content: bytes) -> str:
-    # Loaded at the first use: it costs a second and 100 MB that most processes never need.
-    from docling_core.types.doc.document import DoclingDocument
+async def image(
+    services: Services, caller: Caller, file_id: UUID, number: int | None, view: PageImageView
+) -> Sealed:
+    """Where the picture of a page lies, drawn by a worker when it is first asked for."""
+    what = "thumbnail" if view.longest_side else "image"
+    version = await require_published(services, caller, file_id, number, what)
+    if pictured_family(version.media_type or version.declared_media_type) is None:
+        raise NotFound(
+            "this format has no pictures of pages",
+            remedy="PDFs and images have them; read the others as Markdown or text.",
+        )
+    async with services.database.transaction(caller.access) as session:
+        if await pages.get_page(session, version.id, view.page) is None:
+            raise NotFound("the file has no such page")
+    stored = await services.views.get(caller.access, version, view)
+    return _sealed(caller, stored, f"image/{view.format}")
 
-    document = DoclingDocument.model_validate_json(content)
-    return str(document.export_to_markdown()) + "\n"
+
+def _sealed(caller: Caller, stored: StoredView, media_type: str) -> Sealed:
+    return Sealed(caller.tenant_id, stored.blob_id, stored.size, stored.sha256, None, media_type)
 
 
 async def list_chunks(

@@ -50,6 +50,9 @@ class Job(SQLModel, table=True):
     degraded: bool = False
     priority: int = 3
     retry_of: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+    )  # muniment.contracts.jobs.JobSettings
     error: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSONB))
     requested_by: UUID | None = Field(default=None, foreign_key="principal.id")
     request_id: str | None = None

@@ -21,6 +21,7 @@ from db.queries.events import NewEvent, events_json
 from muniment.contracts.jobs import (
     JobEventKind,
     JobKind,
+    JobSettings,
     JobSnapshot,
     JobState,
     PageCounts,
@@ -199,6 +200,7 @@ class JobRow:
     priority: int
     error: Problem | None
     finished_at: datetime | None
+    settings: JobSettings
 
     def stage_progress(self, name: StageName) -> StageProgress:
         """The stage as it stands."""
@@ -244,7 +246,8 @@ class JobRow:
 JOB_COLUMNS = (
     "job.id, job.tenant_id, job.kind, job.file_id, job.version_id, job.state, job.stage,"
     " job.stages, job.pages_total, job.pages_done, job.pages_failed, job.pages_reused,"
-    " job.percent, job.degraded, job.priority, job.error, job.finished_at"
+    " job.percent, job.degraded, job.priority, job.error, job.finished_at,"
+    " job.settings"
 )
 
 
@@ -281,6 +284,7 @@ def job_row(row: RowMapping) -> JobRow:
         priority=row["priority"],
         error=Problem.model_validate(row["error"]) if row["error"] else None,
         finished_at=row["finished_at"],
+        settings=JobSettings.model_validate(row["settings"]),
     )
 
 

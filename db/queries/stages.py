@@ -110,6 +110,35 @@ async def open_stage(session: AsyncSession, version: VersionReference) -> Openin
     )
 
 
+@dataclass(frozen=True)
+class EarlierVersion:
+    """The content of the published version before, and the job that read it last."""
+
+    job_id: UUID
+    blob_id: UUID
+    size: int
+
+
+async def earlier_version(
+    session: AsyncSession, version: VersionReference
+) -> EarlierVersion | None:
+    """The newest version before this one that was published and whose outputs are there."""
+    rows = await session.execute(
+        text(
+            "SELECT job.id, earlier.blob_id, earlier.size FROM file_version AS present"
+            " JOIN file_version AS earlier ON earlier.file_id = present.file_id"
+            " AND earlier.number < present.number AND earlier.published_at IS NOT NULL"
+            " JOIN blob ON blob.id = earlier.blob_id AND blob.destroyed_at IS NULL"
+            " JOIN job ON job.version_id = earlier.id AND job.state = 'completed'"
+            " WHERE present.id = :version_id"
+            " ORDER BY earlier.number DESC, job.finished_at DESC LIMIT 1"
+        ),
+        {"version_id": version.version_id},
+    )
+    row = rows.one_or_none()
+    return None if row is None else EarlierVersion(row[0], row[1], row[2])
+
+
 async def find_results(
     session: AsyncSession, job_id: UUID, fingerprints: Sequence[str]
 ) -> dict[str, StoredResult]:

@@ -1,5 +1,6 @@
 """`muniment files`, `muniment jobs` and the messages to jobs."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,28 @@ def list_files(
     console.print(_file_table(console, listing.data) if listing.data else "no files")
     if listing.next_cursor is not None:
         err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+
+
+def print_document(file_id: str, home: Path | None, *, as_markdown: bool) -> None:
+    """The file's document to the output as it is, so that it can be piped."""
+    with connect(home) as muniment:
+        read = muniment.files.markdown if as_markdown else muniment.files.text
+        document = read(file_id)
+    if sys.stdout.isatty():
+        for line in document.splitlines():
+            out().print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    else:
+        sys.stdout.buffer.write(document.encode())
+
+
+def show_file(file_id: str, home: Path | None, *, as_json: bool) -> None:
+    with connect(home) as muniment:
+        file = muniment.files.get(file_id)
+    if as_json:
+        print_json(file)
+    else:
+        console = out()
+        console.print(_file_table(console, [file]))
 
 
 def list_jobs(limit: int, home: Path | None, *, as_json: bool) -> None:

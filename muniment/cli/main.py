@@ -151,6 +151,11 @@ def ask(
 
 @app.command()
 def files(
+    file_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Show this file; else list them.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Its document as Markdown.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Its document as plain text.")] = False,
     name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     state: Annotated[str | None, typer.Option(help="Only this state, e.g. ready.")] = None,
     collection: Annotated[str | None, typer.Option(help="Only this collection.")] = None,
@@ -158,11 +163,20 @@ def files(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """List files, newest first."""
+    """List files, newest first; show one, or print what was read of it."""
+    if (markdown or text) and file_id is None:
+        raise typer.BadParameter("--markdown and --text need the ID of a file")
+    if markdown and text:
+        raise typer.BadParameter("--markdown and --text exclude each other")
     with reported():
-        from muniment.cli.listings import list_files
+        from muniment.cli import listings
 
-        list_files(name, state, collection, limit, home, as_json=as_json)
+        if file_id is None:
+            listings.list_files(name, state, collection, limit, home, as_json=as_json)
+        elif markdown or text:
+            listings.print_document(file_id, home, as_markdown=markdown)
+        else:
+            listings.show_file(file_id, home, as_json=as_json)
 
 
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from muniment.client import calls
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
-from muniment.client.calls import Generate, Id, SearchMode
+from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
 from muniment.client.download import download
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
@@ -181,6 +181,13 @@ class AsyncFiles:
         """Downloads the original to `target`, resuming where a connection broke."""
         return await self._run.run(download(self._protocol, file_id, target, version))
 
+    async def reprocess(
+        self, file_id: Id, *, chunk_tokens: int | None = None, priority: int | None = None
+    ) -> Job:
+        """Ingests the newest version anew; what the settings did not change is reused."""
+        call = calls.reprocess_file(file_id, chunk_tokens, priority)
+        return await self._run.run(self._protocol.call(call))
+
     async def versions(self, file_id: Id) -> Listing[Version]:
         return await self._run.run(self._protocol.call(calls.list_versions(file_id)))
 
@@ -192,15 +199,35 @@ class AsyncFiles:
     async def page(self, file_id: Id, page: int) -> Page:
         return await self._run.run(self._protocol.call(calls.get_page(file_id, page)))
 
-    async def document(self, file_id: Id) -> JsonValue:
+    async def document(self, file_id: Id, *, version: int | None = None) -> JsonValue:
         """The DoclingDocument as JSON; docling-core's own model reads it."""
-        return await self._run.run(self._protocol.call(calls.get_document(file_id)))
+        return await self._run.run(self._protocol.call(calls.get_document(file_id, version)))
 
-    async def markdown(self, file_id: Id) -> str:
-        return await self._run.run(self._protocol.call(calls.get_markdown(file_id)))
+    async def markdown(self, file_id: Id, *, version: int | None = None) -> str:
+        return await self._run.run(self._protocol.call(calls.get_markdown(file_id, version)))
 
-    async def text(self, file_id: Id) -> str:
-        return await self._run.run(self._protocol.call(calls.get_text(file_id)))
+    async def text(self, file_id: Id, *, version: int | None = None) -> str:
+        return await self._run.run(self._protocol.call(calls.get_text(file_id, version)))
+
+    async def page_image(
+        self,
+        file_id: Id,
+        page: int,
+        *,
+        dpi: int | None = None,
+        image_format: ImageFormat = "webp",
+        version: int | None = None,
+    ) -> bytes:
+        """A picture of a page of a PDF or image; NotFound for formats without."""
+        call = calls.get_page_image(file_id, page, dpi, image_format, version)
+        return await self._run.run(self._protocol.call(call))
+
+    async def thumbnail(
+        self, file_id: Id, *, image_format: ImageFormat = "webp", version: int | None = None
+    ) -> bytes:
+        """The first page, 256 pixels on its longer side."""
+        call = calls.get_thumbnail(file_id, image_format, version)
+        return await self._run.run(self._protocol.call(call))
 
     async def chunks(
         self, file_id: Id, *, limit: int = 50, cursor: str | None = None

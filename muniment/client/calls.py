@@ -24,6 +24,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
 SearchMode = Literal["hybrid", "lexical", "vector"]
 Generate = Literal["auto", "extractive", "llm"]
+ImageFormat = Literal["webp", "png"]
 JobMessage = Literal["cancel", "pause", "resume"]
 JobDecision = Literal["release", "reject"]
 
@@ -56,6 +57,15 @@ def restore_file(file_id: Id) -> Call[File]:
     return _post(f"/v1/files/{file_id}/restore", File)
 
 
+def reprocess_file(file_id: Id, chunk_tokens: int | None, priority: int | None) -> Call[Job]:
+    json: dict[str, JsonValue] = {}
+    if chunk_tokens is not None:
+        json["settings"] = {"chunk_tokens": chunk_tokens}
+    if priority is not None:
+        json["priority"] = priority
+    return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
+
+
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
 
@@ -68,17 +78,32 @@ def get_page(file_id: Id, page: int) -> Call[Page]:
     return _get(f"/v1/files/{file_id}/pages/{page}", Page)
 
 
-def get_document(file_id: Id) -> Call[JsonValue]:
+def get_document(file_id: Id, version: int | None) -> Call[JsonValue]:
     """DoclingDocument JSON; docling-core's own model reads it."""
-    return Call("GET", f"/v1/files/{file_id}/document", _json)
+    path = f"/v1/files/{file_id}/document"
+    return Call("GET", path, _json, parameters={"version": version})
 
 
-def get_markdown(file_id: Id) -> Call[str]:
-    return Call("GET", f"/v1/files/{file_id}/markdown", _text)
+def get_markdown(file_id: Id, version: int | None) -> Call[str]:
+    path = f"/v1/files/{file_id}/markdown"
+    return Call("GET", path, _text, parameters={"version": version})
 
 
-def get_text(file_id: Id) -> Call[str]:
-    return Call("GET", f"/v1/files/{file_id}/text", _text)
+def get_text(file_id: Id, version: int | None) -> Call[str]:
+    return Call("GET", f"/v1/files/{file_id}/text", _text, parameters={"version": version})
+
+
+def get_page_image(
+    file_id: Id, page: int, dpi: int | None, image_format: ImageFormat, version: int | None
+) -> Call[bytes]:
+    parameters: Parameters = {"dpi": dpi, "format": image_format, "version": version}
+    path = f"/v1/files/{file_id}/pages/{page}/image"
+    return Call("GET", path, _content, parameters=parameters)
+
+
+def get_thumbnail(file_id: Id, image_format: ImageFormat, version: int | None) -> Call[bytes]:
+    parameters: Parameters = {"format": image_format, "version": version}
+    return Call("GET", f"/v1/files/{file_id}/thumbnail", _content, parameters=parameters)
 
 
 def list_chunks(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Chunk]]:
@@ -190,6 +215,10 @@ def _json(response: httpx.Response) -> JsonValue:
         return _JSON.validate_json(response.content)
     except ValidationError:
         raise UnexpectedAnswer("it is not JSON") from None
+
+
+def _content(response: httpx.Response) -> bytes:
+    return response.content
 
 
 def _text(response: httpx.Response) -> str:

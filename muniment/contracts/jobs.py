@@ -101,6 +101,15 @@ class StageProgress(Contract):
     error: Problem | None = None
 
 
+class JobSettings(Contract):
+    """What one job sets otherwise than the workers do, whose own settings stand where it is None.
+
+    Part of the fingerprints of the stages that go by it, so that exactly those are computed anew.
+    """
+
+    chunk_tokens: int | None = None
+
+
 class PageCounts(Contract):
     """`done` counts pages read or reused, never failed ones; `total` is the plan."""
 

@@ -136,9 +136,20 @@ async def test_permanent_deletion_is_a_job(client: httpx.AsyncClient) -> None:
 
 async def test_what_was_not_read_yet_is_a_conflict(client: httpx.AsyncClient) -> None:
     file = await add(client, "a.txt")
-    for part in ("pages", "pages/1", "document", "markdown", "text", "chunks"):
+    for part in (
+        *("pages", "pages/1", "pages/1/image", "thumbnail"),
+        *("document", "markdown", "text", "chunks"),
+    ):
         answer = await client.get(f"/v1/files/{file['id']}/{part}")
         assert answer.status_code == 409, part
+
+
+async def test_settings_of_a_reprocessing_are_checked(client: httpx.AsyncClient) -> None:
+    file = await add(client, "a.txt")
+    path = f"/v1/files/{file['id']}/reprocess"
+    for wrong in ({"chunk_tokens": 31}, {"chunk_tokens": 257}, {"chunk_tokens": "x"}, {"no": 1}):
+        assert (await client.post(path, json={"settings": wrong})).status_code == 422, wrong
+    assert (await client.post(path, json={"settings": {"chunk_tokens": 64}})).status_code == 409
 
 
 async def test_quarantined_content_is_for_those_who_decide(

@@ -123,14 +123,55 @@ async def test_one_page_or_404(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"{path}/pages/2", params={"version": 2})).status_code == 404
 
 
-async def test_document_markdown_and_text(client: httpx.AsyncClient, path: str) -> None:
+async def test_document_and_text_are_given_once_per_etag(
+    client: httpx.AsyncClient, path: str
+) -> None:
     document = await client.get(f"{path}/document")
+    assert document.headers["Content-Type"] == "application/json"
     assert document.json()["schema_name"] == "DoclingDocument"
-    markdown = await client.get(f"{path}/markdown", timeout=60)
-    assert markdown.headers["Content-Type"] == "text/markdown; charset=utf-8"
-    assert markdown.text == "## Title\n\nSome words.\n"
     text = await client.get(f"{path}/text")
     assert text.text == "first\n\nsecond\n\n\n"
+    for answer in (document, text):
+        assert answer.headers["Cache-Control"].startswith("private")
+        tag = answer.headers["ETag"]
+        known = await client.get(str(answer.url), headers={"If-None-Match": f'"other", W/{tag}'})
+        assert (known.status_code, known.content, known.headers["ETag"]) == (304, b"", tag)
+        other = await client.get(str(answer.url), headers={"If-None-Match": '"other"'})
+        assert (other.status_code, other.headers["ETag"]) == (200, tag)
+    part = await client.get(f"{path}/document", headers={"Range": "bytes=0-0"})
+    assert (part.status_code, part.text) == (206, "{")
+
+
+async def test_a_view_that_no_worker_makes_in_time_is_to_be_asked_for_again(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(f"{path}/markdown")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["type"] == "urn:muniment:problem:orchestrator-unavailable"
+
+
+async def test_pictures_are_of_pages_that_are_there_and_within_bounds(
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    path: str,
+    database: Database,
+    tenant: TenantFixture,
+) -> None:
+    image = f"{path}/pages/1/image"
+    for media_type, status in (("text/plain", 404), ("application/pdf", 503)):
+        async with database.transaction(tenant.system) as session:
+            version = await files.newest_version(session, UUID(path.rpartition("/")[2]))
+            version.media_type = media_type
+        assert (await client.get(image)).status_code == status
+    assert (await client.get(f"{path}/pages/4/image")).status_code == 404
+    assert (await client.get(image, params={"version": 2})).status_code == 404
+    for wrong in ({"dpi": 301}, {"dpi": 35}, {"format": "bmp"}):
+        assert (await client.get(image, params=wrong)).status_code == 422, wrong
+    assert (await stranger.get(image)).status_code == 404
+    assert (await stranger.get(f"{path}/thumbnail")).status_code == 404
+    await client.delete(path)
+    assert (await client.get(image)).status_code == 409
 
 
 async def test_chunks_have_pages_and_boxes(client: httpx.AsyncClient, path: str) -> None:

@@ -168,7 +168,12 @@ CHANGES = [
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
-    ("POST", "/v1/files/{file_id}/reprocess", None, "file.reprocessed"),
+    (
+        "POST",
+        "/v1/files/{file_id}/reprocess",
+        {"settings": {"chunk_tokens": 64}},
+        "file.reprocessed",
+    ),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running

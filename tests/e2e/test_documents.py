@@ -1,10 +1,12 @@
 """Every family of documents goes in, is read, searched, quoted and given back unchanged."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.conftest import REPOSITORY
 from tests.stack import Stack
@@ -48,11 +50,32 @@ def test_a_sample_becomes_ready_with_pages_document_and_chunks(
                 x0, y0, x1, y1 = box["bbox"]
                 assert 0 <= x0 <= x1 <= pages[box["page"] - 1]["width"] + 1
                 assert 0 <= y0 <= y1 <= pages[box["page"] - 1]["height"] + 1
+    _has_pictures(client, str(file["id"]), pages[0], none=path.suffix == ".docx")
     content = client.get(f"/v1/files/{file['id']}/content")
     assert content.content == path.read_bytes()
     part = client.get(f"/v1/files/{file['id']}/content", headers={"Range": "bytes=100-299"})
     assert part.status_code == 206
     assert part.content == path.read_bytes()[100:300]
+
+
+def _has_pictures(
+    client: httpx.Client, file_id: str, page: dict[str, float], *, none: bool
+) -> None:
+    """In the shape of the page that its boxes lie on."""
+    image = client.get(f"/v1/files/{file_id}/pages/1/image", params={"dpi": 72, "format": "png"})
+    thumbnail = client.get(f"/v1/files/{file_id}/thumbnail")
+    if none:
+        assert (image.status_code, thumbnail.status_code) == (404, 404)
+        return
+    assert (image.headers["Content-Type"], thumbnail.headers["Content-Type"]) == (
+        "image/png",
+        "image/webp",
+    )
+    drawn, small = (Image.open(io.BytesIO(answer.content)) for answer in (image, thumbnail))
+    assert drawn.size == pytest.approx((page["width"], page["height"]), abs=1.5)
+    assert max(small.size) == 256
+    known = client.get(str(image.url), headers={"If-None-Match": image.headers["ETag"]})
+    assert (known.status_code, known.content) == (304, b"")
 
 
 def test_text_formats_are_found_and_quoted_with_their_file(

@@ -1,6 +1,7 @@
 """Activities replaced one at a time by faulty ones."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,8 @@ from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from activities.lifecycle.activity import Lifecycle
 from activities.read.activity import Read
+from db.models import Job
+from db.queries.pages import failed_pages
 from db.session import Access
 from muniment.contracts.base import VersionReference
 from muniment.contracts.chunk import ChunkInput, ChunkResult
@@ -31,16 +34,29 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class OnePageFails:
-    """Engines that cannot read page 2."""
+    """Engines that cannot read page 2; `asked` are the pages that they were to read."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._engines = workshop.parts.engines
+        self.torn = {2}
+        self.asked: list[int] = []
 
     async def read_text(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
-        good = [page for page in pages if page != 2]
-        batch, failed = await self._engines.read_text(content, plan, good, password, on_page)
-        failed = (*failed, FailedPage(page=2, problem="It is torn."))
-        return PageBatch(pages=batch.pages, document=batch.document), failed
+        return await self._read(
+            self._engines.read_text, content, plan, pages, password=password, on_page=on_page
+        )
+
+    async def read_ocr(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
+        return await self._read(
+            self._engines.read_ocr, content, plan, pages, password=password, on_page=on_page
+        )
+
+    async def _read(self, read, content, plan, pages, **options):  # type: ignore[no-untyped-def] # as DocumentEngines
+        self.asked += pages
+        good = [page for page in pages if page not in self.torn]
+        torn = [FailedPage(page=page, problem="It is torn.") for page in pages if page not in good]
+        batch, failed = await read(content, plan, good, **options)
+        return PageBatch(pages=batch.pages, document=batch.document), (*failed, *torn)
 
 
 async def test_a_failed_page_degrades_the_job_and_leaves_no_fingerprint(
@@ -60,7 +76,42 @@ async def test_a_failed_page_degrades_the_job_and_leaves_no_fingerprint(
     async with workshop.working():
         await (await workshop.start(again)).result()
     healed = await workshop.job(again)
-    assert (healed.degraded, healed.pages_done, healed.pages_reused) == (False, 3, 0)
+    assert (healed.degraded, healed.pages_done, healed.pages_reused) == (False, 3, 2)
+
+
+@pytest.mark.parametrize("make", [text_pdf, scanned_pdf], ids=["text", "scan"])
+async def test_a_retry_reads_only_the_page_that_failed_and_publishes_the_whole(
+    workshop: Workshop, owner: TenantIds, make: Callable[[list[str]], bytes]
+) -> None:
+    content = make([page_text(page) for page in range(1, 4)])
+    job = await workshop.upload(owner, content, "torn.pdf", "application/pdf")
+    engines = OnePageFails(workshop)
+    read = Read(workshop.parts.runner, engines, workshop.parts.scratch)  # type: ignore[arg-type] # a stand-in
+    async with workshop.working(replacing=[read.read_pages]):
+        await (await workshop.start(job)).result()
+        assert await failed_pages_of(workshop, job) == {2}
+        assert (await workshop.file(job)).degraded
+        engines.asked, engines.torn = [], set()
+        retry = await workshop.retry(job)
+        await (await workshop.start(retry)).result()
+    assert engines.asked == [2]
+    row = await workshop.job(retry)
+    assert (row.degraded, row.pages_done, row.pages_failed, row.pages_reused) == (False, 3, 0, 2)
+    assert await failed_pages_of(workshop, job) == set()
+    assert not (await workshop.file(job)).degraded
+    events = [event.payload for event in await workshop.events(retry) if event.event == "page"]
+    assert {(event["page"], event["state"]) for event in events} == {
+        (1, "reused"),
+        (2, "completed"),
+        (3, "reused"),
+    }
+
+
+async def failed_pages_of(workshop: Workshop, job: Job) -> set[int]:
+    """As published."""
+    assert job.version_id is not None
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        return await failed_pages(session, job.version_id)
 
 
 async def test_a_passing_failure_is_retried_and_told(workshop: Workshop, owner: TenantIds) -> None:

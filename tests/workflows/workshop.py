@@ -18,8 +18,8 @@ from db.queries.events import Event, events_after
 from db.queries.jobs import get_job, lock_job, mark_started, write_job
 from db.session import Access, Database
 from muniment.contracts import queues
-from muniment.contracts.ingest_file import IngestFileResult, workflow_id
-from muniment.contracts.jobs import JobEventKind, JobKind, JobState
+from muniment.contracts.ingest_file import IngestFileResult, retry_workflow_id, workflow_id
+from muniment.contracts.jobs import JobEventKind, JobKind, JobSettings, JobState
 from muniment.settings import (
     DatabaseSettings,
     EmbeddingSettings,
@@ -137,6 +137,67 @@ class Workshop:
             )
             session.add(job)
         return job
+
+    async def retry(self, job: Job, settings: JobSettings | None = None) -> Job:
+        """Commits another job for that one's version, as the API does to heal or to reprocess."""
+        assert job.version_id is not None
+        job_id = new_id()
+        retry = Job(
+            id=job_id,
+            tenant_id=job.tenant_id,
+            kind=JobKind.INGEST_FILE,
+            file_id=job.file_id,
+            version_id=job.version_id,
+            workflow_id=retry_workflow_id(job.version_id, job_id),
+            state="queued",
+            retry_of=job.id,
+            settings=(settings or JobSettings()).model_dump(exclude_none=True),
+        )
+        async with self.database.transaction(Access(job.tenant_id)) as session:
+            session.add(retry)
+        return retry
+
+    async def new_version(self, tenant: TenantIds, job: Job, content: bytes) -> Job:
+        """Commits another version of that job's file, as the API does."""
+        sealed = await self.stores.blobs.put_bytes(tenant.tenant_id, content)
+        version_id, job_id = new_id(), new_id()
+        async with self.database.transaction(Access(tenant.tenant_id)) as session:
+            blob_id = await self._content_blob(session, tenant, sealed)
+            earlier = await session.get(FileVersion, job.version_id)
+            assert earlier is not None
+            session.add(
+                FileVersion(
+                    id=version_id,
+                    tenant_id=tenant.tenant_id,
+                    file_id=job.file_id,
+                    number=earlier.number + 1,
+                    blob_id=blob_id,
+                    name=earlier.name,
+                    size=sealed.size,
+                    sha256=sealed.sha256,
+                    declared_media_type=earlier.declared_media_type,
+                )
+            )
+            await session.flush()
+            session.add(
+                BlobReference(
+                    tenant_id=tenant.tenant_id,
+                    blob_id=blob_id,
+                    version_id=version_id,
+                    role="content",
+                )
+            )
+            following = Job(
+                id=job_id,
+                tenant_id=tenant.tenant_id,
+                kind=JobKind.INGEST_FILE,
+                file_id=job.file_id,
+                version_id=version_id,
+                workflow_id=workflow_id(version_id),
+                state="queued",
+            )
+            session.add(following)
+        return following
 
     async def start(self, job: Job) -> Handle:
         run_id = await start_job(self.client, job)

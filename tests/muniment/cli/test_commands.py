@@ -88,6 +88,15 @@ def test_files_and_jobs_are_listed_with_whole_ids(api: ApiForTests, muniment: Co
     assert json.loads(muniment("files", "--json").stdout)["data"][0]["name"] == "a report.pdf"
 
 
+def test_a_file_is_shown_or_printed_as_it_was_read(api: ApiForTests, muniment: Command) -> None:
+    file_id = str(api.add_file("a.md", "# Über\n\nWorte\n".encode())["id"])
+    assert file_id in muniment("files", file_id).stdout
+    for option in ("--markdown", "--text"):
+        assert muniment("files", file_id, option).stdout == "# Über\n\nWorte\n"
+    assert muniment("files", "--text").returncode == 2
+    assert muniment("files", file_id, "--text", "--markdown").returncode == 2
+
+
 def test_a_job_is_shown_with_its_stages(api: ApiForTests, muniment: Command) -> None:
     job = api.add_job()
     shown = muniment("jobs", str(job["id"])).stdout

@@ -150,6 +150,15 @@ class ApiForTests:
     async def list_files(self, request: Request) -> Response:
         return JSONResponse({"data": list(self.files.values()), "next_cursor": None})
 
+    async def read_text(self, request: Request) -> Response:
+        """The content itself, as what was read of it."""
+        return Response(self.contents[request.path_params["id"]], media_type="text/plain")
+
+    async def picture(self, request: Request) -> Response:
+        """Bytes that say what was asked for."""
+        asked = f"{request.url.path} {request.query_params}"
+        return Response(asked.encode(), media_type="image/webp")
+
     async def content(self, request: Request) -> Response:
         file_id = request.path_params["id"]
         whole = self.contents[file_id]
@@ -258,6 +267,10 @@ class ApiForTests:
             Route("/v1/files/{id}", self.file, methods=["GET"]),
             Route("/v1/files/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/files/{id}/content", self.content),
+            Route("/v1/files/{id}/markdown", self.read_text),
+            Route("/v1/files/{id}/text", self.read_text),
+            Route("/v1/files/{id}/pages/{page}/image", self.picture),
+            Route("/v1/files/{id}/thumbnail", self.picture),
             Route("/v1/jobs", self.list_jobs),
             Route("/v1/jobs/{id}", self.job),
             Route("/v1/jobs/{id}/events", self.job_events),

@@ -378,6 +378,14 @@ def test_the_asynchronous_client_does_the_same(api: ApiForTests, tmp_path: Path)
     asyncio.run(scenario())
 
 
+def test_pictures_are_asked_for_as_they_are_wanted(api: ApiForTests, muniment: Muniment) -> None:
+    file_id = str(api.add_file("a.pdf", b"x")["id"])
+    drawn = muniment.files.page_image(file_id, 3, dpi=72, image_format="png", version=2)
+    assert drawn.decode() == f"/v1/files/{file_id}/pages/3/image dpi=72&format=png&version=2"
+    small = muniment.files.thumbnail(file_id)
+    assert small.decode() == f"/v1/files/{file_id}/thumbnail format=webp"
+
+
 def test_both_clients_have_the_same_methods() -> None:
     def methods(kind: object) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}

@@ -1,0 +1,1 @@
+"""Views of a version: pictures of its pages, its document as Markdown."""

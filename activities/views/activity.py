@@ -1,0 +1,126 @@
+"""Temporal's face of views."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.artifacts import Artifacts
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
+from activities.scratch import Scratch
+from activities.views.calls import MarkdownRequest, PageImageRequest, RenderedView
+from db.queries.stages import UNTOUCHED_STATES, NewBlob
+from db.queries.views import StoredView, ViewSource, adopt_view, keep_view, lock_source
+from db.session import Access, Database
+from muniment.contracts.render_view import (
+    PageImageView,
+    RenderViewActivities,
+    RenderViewInput,
+    RenderViewResult,
+    pictured_family,
+    view_fingerprint,
+)
+from muniment.errors import Gone, MunimentError, NotFound
+
+ENGINE_MODULE = "activities.views.engine"
+PAGE_LIMITS = Limits(wall_seconds=50, cpu_seconds=30, memory_bytes=1536 * MEBIBYTE)
+"""A page of the largest size allowed takes a few seconds and 200 MB."""
+MARKDOWN_LIMITS = Limits(wall_seconds=50, cpu_seconds=50, memory_bytes=4096 * MEBIBYTE)
+
+
+class RenderView(RenderViewActivities):
+    """Belongs to no job: it changes nothing that a job's readers see."""
+
+    def __init__(
+        self, database: Database, artifacts: Artifacts, sandbox: Sandbox, scratch: Scratch
+    ) -> None:
+        self._database = database
+        self._artifacts = artifacts
+        self._sandbox = sandbox
+        self._scratch = scratch
+
+    @activity.defn(name="render_view")
+    async def render_view(self, request: RenderViewInput) -> RenderViewResult:
+        try:
+            async with heartbeats():
+                view = await self._find_or_make(request)
+        except Exception as error:
+            raise application_error(error, activity.info().attempt) from error
+        return RenderViewResult(blob_id=view.blob_id, size=view.size, sha256=view.sha256.hex())
+
+    async def _find_or_make(self, request: RenderViewInput) -> StoredView:
+        async with self._transaction(request.tenant_id) as session:
+            source = await _open(session, request.version_id)
+            key = view_fingerprint(request.view, _source_blob(request, source))
+            found = await adopt_view(session, request.tenant_id, request.version_id, key)
+        if found is not None:
+            return found
+        content = await self._make(request, source)
+        return await self._keep(request, key, content)
+
+    async def _make(self, request: RenderViewInput, source: ViewSource) -> bytes:
+        view = request.view
+        if isinstance(view, PageImageView):
+            return await self._draw(request.tenant_id, view, source)
+        document = await self._artifacts.load_bytes(
+            request.tenant_id, _source_blob(request, source)
+        )
+        call = EngineCall("render_markdown", MarkdownRequest(), RenderedView)
+        rendered = await self._sandbox.run(call, content=document, limits=MARKDOWN_LIMITS)
+        return rendered.content
+
+    async def _draw(self, tenant_id: UUID, view: PageImageView, source: ViewSource) -> bytes:
+        family = pictured_family(source.media_type)
+        if family is None:
+            raise NotFound("This format has no pictures of pages.")
+        call = EngineCall("render_page", PageImageRequest(family=family, view=view), RenderedView)
+        async with self._scratch.opened(
+            tenant_id, source.content_blob_id, source.content_size
+        ) as content:
+            rendered = await self._sandbox.run(call, content=content, limits=PAGE_LIMITS)
+        return rendered.content
+
+    async def _keep(self, request: RenderViewInput, key: str, content: bytes) -> StoredView:
+        tenant_id, version_id = request.tenant_id, request.version_id
+        blob = await self._artifacts.seal(tenant_id, content)
+        kept = False
+        try:
+            async with self._transaction(tenant_id) as session:
+                # Locked again: of an erasure that began meanwhile nothing is kept.
+                await _open(session, version_id)
+                kept = await keep_view(session, tenant_id, version_id, key, blob)
+                view = await adopt_view(session, tenant_id, version_id, key)
+        finally:
+            if not kept:
+                await self._discard(tenant_id, blob)
+        if view is None:
+            raise MunimentError("A view that was just stored is not there.")
+        return view
+
+    async def _discard(self, tenant_id: UUID, blob: NewBlob) -> None:
+        """Even while the activity is being cancelled."""
+        await asyncio.shield(self._artifacts.discard(tenant_id, [blob]))
+
+    def _transaction(self, tenant_id: UUID) -> AbstractAsyncContextManager[AsyncSession]:
+        return self._database.transaction(Access(tenant_id))
+
+
+async def _open(session: AsyncSession, version_id: UUID) -> ViewSource:
+    source = await lock_source(session, version_id)
+    if source is None or source.file_state in UNTOUCHED_STATES:
+        raise Gone("The version is no longer there.")
+    return source
+
+
+def _source_blob(request: RenderViewInput, source: ViewSource) -> UUID:
+    """What the view is made of: the content itself, or the document that was read from it."""
+    if isinstance(request.view, PageImageView):
+        return source.content_blob_id
+    if source.document_blob_id is None:
+        raise NotFound("This version has no document.")
+    return source.document_blob_id

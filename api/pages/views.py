@@ -1,0 +1,111 @@
+"""Views of a version that workers make: found where they lie, or asked for and waited for.
+
+Many who ask for the same view at once wait for one workflow; what takes longer than a request may
+wait goes on, and is there when it is asked for again.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import NoReturn
+from uuid import UUID
+
+from temporalio.client import WorkflowFailureError
+
+from api.orchestrator import Orchestrator
+from api.slots import Slots
+from db.models import FileVersion
+from db.queries.views import StoredView, find_view
+from db.session import Access, Database
+from muniment.contracts.render_view import (
+    PageImageView,
+    RenderViewInput,
+    View,
+    view_fingerprint,
+    workflow_id,
+)
+from muniment.errors import (
+    DamagedDocument,
+    DependencyUnavailable,
+    EncryptedDocument,
+    EngineCrashed,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    Gone,
+    KeyDestroyed,
+    LimitExceeded,
+    MunimentError,
+    NotFound,
+    OrchestratorUnavailable,
+)
+from workflows.failures import problem_of
+from workflows.starting import render_view
+
+MAXIMUM_VIEW_WAITS = 64
+"""Requests of one process that wait for workers at a time: a screen full of thumbnails, twice."""
+LATE = "the view is not made yet: the workers are busy, or none is running"
+SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
+    NotFound,
+    Gone,
+    KeyDestroyed,
+    DamagedDocument,
+    EncryptedDocument,
+    LimitExceeded,
+    EngineCrashed,
+    EngineTimedOut,
+    EngineOutOfMemory,
+)
+"""Whatever else a worker fails of is a dependency's trouble, and a retry may help."""
+_BY_PROBLEM = {f"urn:muniment:problem:{kind.problem}": kind for kind in SHOWN_AS_THEMSELVES}
+
+
+@dataclass(frozen=True)
+class Views:
+    """One per process; `slots` bounds how many requests wait for workers at a time."""
+
+    database: Database
+    temporal: Orchestrator
+    slots: Slots
+
+    async def get(self, access: Access, version: FileVersion, view: View) -> StoredView:
+        """The view of a published version that the caller was found to see.
+
+        Raises TooManyRequests, OrchestratorUnavailable when it is not made in time, and what
+        making it raised.
+        """
+        key = view_fingerprint(view, _source_of(version, view))
+        async with self.database.transaction(access) as session:
+            found = await find_view(session, version.id, key)
+        if found is not None:
+            return found
+        request = RenderViewInput(tenant_id=access.tenant_id, version_id=version.id, view=view)
+        with self.slots.take():
+            return await self._made(request, key, version.file_id)
+
+    async def _made(self, request: RenderViewInput, key: str, file_id: UUID) -> StoredView:
+        temporal = self.temporal
+        name = workflow_id(request.version_id, key)
+        try:
+            async with asyncio.timeout(temporal.view_timeout_seconds):
+                made = await render_view(temporal.client, name, request, file_id)
+        except WorkflowFailureError as error:
+            _raise_ours(error)
+        except (TimeoutError, RuntimeError) as error:
+            # RuntimeError: what the SDK raises when its first connection fails.
+            raise OrchestratorUnavailable(LATE) from error
+        return StoredView(made.blob_id, made.size, bytes.fromhex(made.sha256))
+
+
+def _source_of(version: FileVersion, view: View) -> UUID:
+    if isinstance(view, PageImageView):
+        return version.blob_id
+    if version.document_blob_id is None:
+        raise NotFound("this version has no document")
+    return version.document_blob_id
+
+
+def _raise_ours(error: WorkflowFailureError) -> NoReturn:
+    problem = problem_of(error.cause)
+    kind = _BY_PROBLEM.get(problem.type)
+    if kind is not None:
+        raise kind(problem.detail, remedy=problem.remedy) from error
+    raise DependencyUnavailable("the view could not be made now") from error

@@ -1,0 +1,99 @@
+"""The `RenderView` workflow: something to look at, derived from a version when first asked for.
+
+A view is found again by its fingerprint, which API and worker compute alike; so the API looks
+before it asks, and asks for one view once, however many want it.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+from temporalio import activity
+
+from muniment.contracts.base import Contract
+from muniment.contracts.documents import DocumentFamily
+
+WORKFLOW = "RenderView"
+MINIMUM_DPI, MAXIMUM_DPI = 36, 300
+"""Below, letters are lost; above, the picture is larger than any screen and most printers need."""
+MAXIMUM_PIXELS = 16_000_000
+"""An A4 page at 300 dpi has 8.7 million; what would be larger is drawn more coarsely."""
+THUMBNAIL_PIXELS = 256
+
+
+class ImageFormat(StrEnum):
+    WEBP = "webp"
+    PNG = "png"
+
+
+class MarkdownView(Contract):
+    """The assembled document as Markdown (UTF-8)."""
+
+    kind: Literal["markdown"] = "markdown"
+
+
+class PageImageView(Contract):
+    """A page as a picture of `dpi` pixels per inch, never more than an image file itself has; with
+    `longest_side` made to fit that many pixels."""
+
+    kind: Literal["page_image"] = "page_image"
+    page: int = Field(ge=1)
+    dpi: int = Field(ge=MINIMUM_DPI, le=MAXIMUM_DPI)
+    format: ImageFormat
+    longest_side: int | None = None
+
+
+View = Annotated[MarkdownView | PageImageView, Field(discriminator="kind")]
+
+VIEW_VERSIONS: Mapping[str, int] = MappingProxyType({"markdown": 1, "page_image": 1})
+"""By kind; raised when the same view would come out otherwise."""
+
+
+class RenderViewInput(Contract):
+    """Ids and numbers only, as all that histories keep."""
+
+    tenant_id: UUID
+    version_id: UUID
+    view: View
+
+
+class RenderViewResult(Contract):
+    """Where the view lies in the sealed store."""
+
+    blob_id: UUID
+    size: int
+    sha256: str
+
+
+def view_fingerprint(view: MarkdownView | PageImageView, source_blob_id: UUID) -> str:
+    """SHA-256 (hex). The source is the blob that the view is made of: blobs never change, so equal
+    fingerprints mean equal views."""
+    version = VIEW_VERSIONS[view.kind]
+    parts = f"view/{version}/{source_blob_id}/{view.model_dump_json()}"
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def workflow_id(version_id: UUID, fingerprint: str) -> str:
+    """One for every view of a version: who asks while it is made waits for the same run."""
+    return f"view-{version_id}-{fingerprint[:32]}"
+
+
+def pictured_family(media_type: str) -> DocumentFamily | None:
+    """The family of a type whose pages can be shown as pictures; None for all others."""
+    if media_type == "application/pdf":
+        return DocumentFamily.PDF
+    if media_type.startswith("image/"):
+        return DocumentFamily.IMAGE
+    return None
+
+
+class RenderViewActivities(ABC):
+    @activity.defn(name="render_view")
+    @abstractmethod
+    async def render_view(self, request: RenderViewInput) -> RenderViewResult:
+        """The view, found by its fingerprint or made and kept."""
