@@ -47,7 +47,7 @@ docs: setup ## writes the generated documents anew
 
 lock: setup ## compiles requirements.lock anew from pyproject.toml
 	$(VENV_BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--group dev --upgrade pyproject.toml -o requirements.lock
+		--group dev pyproject.toml -o requirements.lock
 
 bench: setup ## measures against bare engines; prints JSON lines
 	@$(VENV_BIN)/python -m bench $(ARGUMENTS)

@@ -140,12 +140,27 @@ class Version(Record):
     created_at: datetime | None = None
 
 
+class Word(Record):
+    text: str
+    bbox: BoundingBox
+
+
 class Line(Record):
-    """A line of text; `bbox` in the page's unit, `confidence` 0–1."""
+    """A line of text; `bbox` in the page's unit, `confidence` 0–1. `words` is filled where a single
+    page is asked for and their places are known."""
 
     text: str
     bbox: BoundingBox | None = None
     confidence: float | None = None
+    words: tuple[Word, ...] = ()
+
+
+class HiddenText(Record):
+    """Text of a page that nobody sees, and why."""
+
+    kind: str
+    text: str
+    bbox: BoundingBox | None = None
 
 
 class Page(Record):
@@ -153,6 +168,7 @@ class Page(Record):
     it could not be read."""
 
     page: int
+    label: str | None = None
     width: float = 0.0
     height: float = 0.0
     unit: str = "pt"
@@ -162,6 +178,7 @@ class Page(Record):
     confidence: float | None = None
     text: str = ""
     lines: tuple[Line, ...] = ()
+    hidden: tuple[HiddenText, ...] = ()
     problem: str | None = None
 
 

@@ -12,7 +12,15 @@ from api.pages.service import PageReaders
 from db.models import Blob, ChunkRow, FileVersion, PageRow, new_id, now
 from db.queries import files, pages
 from db.session import Database
-from muniment.contracts.documents import Line, Page, PageBatch, PageSource
+from muniment.contracts.documents import (
+    HiddenKind,
+    HiddenText,
+    Line,
+    Page,
+    PageBatch,
+    PageSource,
+)
+from muniment.contracts.word_boxes import pack_boxes
 from muniment.objects import SealedBlob
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
@@ -37,7 +45,15 @@ def read_page(number: int, text: str) -> Page:
         engine="rapidocr",
         confidence=0.9,
         text=text,
-        lines=(Line(text=text, bbox=(10, 20, 30, 40), confidence=0.9),),
+        lines=(
+            Line(
+                text=text,
+                bbox=(10, 20, 30, 40),
+                confidence=0.9,
+                word_boxes=pack_boxes([(10, 20, 30, 40)], (10, 20, 30, 40)),
+            ),
+        ),
+        hidden=(HiddenText(kind=HiddenKind.TINY, text="unseen", bbox=(1, 2, 3, 4)),),
     )
 
 
@@ -121,6 +137,14 @@ async def test_one_page_or_404(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"{path}/pages/2")).json()["text"] == "second"
     assert (await client.get(f"{path}/pages/4")).status_code == 404
     assert (await client.get(f"{path}/pages/2", params={"version": 2})).status_code == 404
+
+
+async def test_one_page_says_where_its_words_stand_and_what_nobody_sees(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = (await client.get(f"{path}/pages/2")).json()
+    assert page["lines"][0]["words"] == [{"text": "second", "bbox": [10, 20, 30, 40]}]
+    assert page["hidden"] == [{"kind": "tiny", "text": "unseen", "bbox": [1, 2, 3, 4]}]
 
 
 async def test_document_and_text_are_given_once_per_etag(
