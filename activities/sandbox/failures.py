@@ -45,7 +45,10 @@ def error_of_failure(failure: Failure) -> MunimentError:
 
 def error_of_end(ended: Ended, limits: Limits) -> EngineError:
     """Why a process ended without an answer."""
-    if ended.signal == signal.SIGXCPU:
+    if ended.signal == signal.SIGXCPU or (
+        # An engine that caught or ignored the first warning: the kernel's second cannot be.
+        ended.signal == signal.SIGKILL and ended.cpu_seconds >= limits.cpu_seconds
+    ):
         return EngineTimedOut(f"The engine used up its {limits.cpu_seconds} s of computing.")
     if ended.signal == signal.SIGKILL:
         # Nobody here killed it: that leaves the kernel, which does so when memory runs out.
