@@ -36,6 +36,10 @@ def _numbers(table: str) -> dict[str, int]:
     return {name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
 
 
+def _names(table: str) -> frozenset[str]:
+    return frozenset(table.split())
+
+
 _SAME_EVERYWHERE = _numbers(
     """
     pidfd_send_signal 424  io_uring_setup 425  io_uring_enter 426  io_uring_register 427
@@ -95,14 +99,14 @@ _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
     }
 )
 
-_FAILING = frozenset(
+_FAILING = _names(
     """
     socket connect accept accept4 bind listen sendmsg sendmmsg fork vfork tkill pidfd_open
     chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
     truncate setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr
     removexattrat file_setattr name_to_handle_at setsid setpgid setpriority ioprio_set
     sched_setparam sched_setscheduler sched_setattr
-    """.split()
+    """
 )
 """Libraries try these in good faith, and go on without. Modes, owners and times of files are beyond
 Landlock, and a worker that is not root shares its user with the files it must protect."""

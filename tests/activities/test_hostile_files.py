@@ -18,7 +18,13 @@ import pytest
 from activities.engines import PRELOAD, DocumentEngines
 from activities.sandbox import Sandbox
 from muniment.contracts.documents import PageSource
-from muniment.errors import DocumentError, EngineError, MunimentError
+from muniment.errors import (
+    DocumentError,
+    EngineError,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    MunimentError,
+)
 from tests.activities.made_documents import word_document
 
 MEBIBYTE = 1024 * 1024
@@ -93,9 +99,7 @@ def word_with_body(body: str, declarations: str = "") -> bytes:
 
 def billion_laughs() -> str:
     entities = ['<!ENTITY a0 "ha ha ha ha ha ha ha ha ">']
-    entities += [
-        f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 12)
-    ]
+    entities += [f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 12)]
     return f"<!DOCTYPE w:document [{''.join(entities)}]>"
 
 
@@ -189,10 +193,7 @@ def pdf_whose_form_draws_itself() -> bytes:
 
 def pdf_page_of_gigapixels() -> bytes:
     """A page of 2,000,000 points each way, in units of 1,000, with nothing but a picture's frame."""
-    page = (
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 2000000 2000000]/UserUnit 1000"
-        b"/Contents 4 0 R>>"
-    )
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 2000000 2000000]/UserUnit 1000/Contents 4 0 R>>"
     return pdf_of(
         [
             b"<</Type/Catalog/Pages 2 0 R>>",
@@ -264,11 +265,18 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "deep.html": deep_html,
     "pages-in-a-ring.tif": tiff_whose_pages_follow_themselves,
     "brackets.json": lambda: b"[" * 2_000_000,
-    "one-line.csv": lambda: b"a," * 8_000_000,
+    "one-line.csv": lambda: b"a," * 500_000,
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+LARGE = {"image-that-swells.png", "content-that-swells.pdf", "form-in-a-ring.pdf"}
+"""Gigabytes have to be packed first, or used up: these take many seconds each."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in BOMBS],
+)
 @pytest.mark.timeout(300)
 def test_a_bomb_is_contained(runner: asyncio.Runner, warm: Warm, name: str) -> None:
     """It is read within its limits, or refused with a reason and a remedy; a neighbour that is read
@@ -292,7 +300,9 @@ def test_a_bomb_is_contained(runner: asyncio.Runner, warm: Warm, name: str) -> N
     for error in troubles:
         assert error.detail
         assert error.remedy
-        assert not isinstance(error, EngineError), f"{type(error).__name__}: {error.detail}"
+        # Contained by a limit that is named, and not by a crash that nobody can explain.
+        contained = isinstance(error, DocumentError | EngineOutOfMemory | EngineTimedOut)
+        assert contained, f"{type(error).__name__}: {error.detail}"
     assert warm.template.is_running()
     assert warm.template.children() == []
 
@@ -318,7 +328,7 @@ def test_the_bombs_leave_no_memory_behind(runner: asyncio.Runner, warm: Warm) ->
     def unshared() -> int:
         return int(warm.template.memory_full_info().uss)
 
-    bomb = png(60_000, 60_000, rows=20_000)
+    bomb = png(60_000, 60_000)
     before, worker_before = unshared(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     async def scenario() -> None:

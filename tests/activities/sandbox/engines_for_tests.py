@@ -53,7 +53,7 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "limit another process": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU),
     "write a file": lambda: Path("/tmp/muniment-left-behind").write_text("x"),
     "remove a file": lambda: os.unlink(__file__),
-    "open a file to others": lambda: os.chmod(__file__, 0o666),
+    "change a file's mode": lambda: os.chmod(__file__, 0o600),
     "change a file's times": lambda: os.utime(__file__, (0, 0)),
     "read beside the code": lambda: (Path(__file__).parents[3] / "pyproject.toml").read_bytes(),
     "slow the worker down": lambda: os.setpriority(os.PRIO_USER, 0, 19),

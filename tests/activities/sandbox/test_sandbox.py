@@ -15,11 +15,14 @@ import psutil
 import pytest
 
 from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.calls import Ended
+from activities.sandbox.failures import error_of_end
 from activities.sandbox.limits import MEBIBYTE
 from muniment.errors import (
     ConfigurationError,
     EncryptedDocument,
     EngineCrashed,
+    EngineError,
     EngineOutOfMemory,
     EngineTimedOut,
     LimitExceeded,
@@ -287,6 +290,27 @@ def test_attacks_on_resources_end_with_their_reason_and_harm_no_neighbour() -> N
         assert psutil.Process(template).children() == []
 
     in_sandbox(scenario, seconds=120)
+
+
+@pytest.mark.parametrize(
+    ("number", "mebibytes", "cpu_seconds", "error"),
+    [
+        (signal.SIGABRT, 900, 1, EngineOutOfMemory),
+        (signal.SIGABRT, 90, 1, EngineCrashed),
+        (signal.SIGKILL, 90, 1, EngineOutOfMemory),
+        (signal.SIGKILL, 90, 10, EngineTimedOut),
+        (signal.SIGXCPU, 90, 10, EngineTimedOut),
+        (signal.SIGSYS, 900, 1, EngineCrashed),
+    ],
+)
+def test_the_end_of_a_process_tells_its_reason(
+    number: int, mebibytes: int, cpu_seconds: int, error: type[EngineError]
+) -> None:
+    ended = Ended(
+        ended=1, signal=number, peak_memory_bytes=mebibytes * MEBIBYTE, cpu_seconds=cpu_seconds
+    )
+    limits = Limits(memory_bytes=1024 * MEBIBYTE, cpu_seconds=10)
+    assert type(error_of_end(ended, limits)) is error
 
 
 WORKER = """
