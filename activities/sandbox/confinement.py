@@ -49,15 +49,29 @@ def shut_in(descriptors: Sequence[int]) -> None:
     _drop_capabilities()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
-    allow_only_reading(_readable_paths(), descriptors)
+    allow_only_reading(readable_paths(), descriptors)
     forbid_system_calls()
 
 
 @cache
-def _readable_paths() -> tuple[Path, ...]:
-    code = Path(__file__).resolve().parents[2]
-    own = {Path(sys.prefix), Path(sys.base_prefix), code}
-    return (*own, *map(Path, _READABLE))
+def readable_paths() -> tuple[Path, ...]:
+    """Where programs and their data lie. Of packages outside of Python's own folders only their own:
+    beside them may lie what is not theirs to read, such as a deployment's home with its keys.
+    Called first by the template, when it has loaded its engines: children find the answer there.
+    """
+    prefixes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    packages = {
+        Path(folder).resolve()
+        for name, module in list(sys.modules.items())
+        if "." not in name
+        for folder in getattr(module, "__path__", ())
+    }
+    elsewhere = sorted(
+        folder
+        for folder in packages
+        if folder.is_dir() and not any(folder.is_relative_to(prefix) for prefix in prefixes)
+    )
+    return (*prefixes, *elsewhere, *map(Path, _READABLE))
 
 
 def _drop_capabilities() -> None:

@@ -45,15 +45,26 @@ def error_of_failure(failure: Failure) -> MunimentError:
 
 def error_of_end(ended: Ended, limits: Limits) -> EngineError:
     """Why a process ended without an answer."""
-    if ended.signal == signal.SIGXCPU:
+    if ended.signal == signal.SIGXCPU or (
+        # An engine that caught or ignored the first warning: the kernel's second cannot be.
+        ended.signal == signal.SIGKILL and ended.cpu_seconds >= limits.cpu_seconds
+    ):
         return EngineTimedOut(f"The engine used up its {limits.cpu_seconds} s of computing.")
-    if ended.signal == signal.SIGKILL:
-        # Nobody here killed it: that leaves the kernel, which does so when memory runs out.
+    # Nobody here killed it: that leaves the kernel, which does so when memory runs out.
+    if ended.signal == signal.SIGKILL or _gave_up_for_memory(ended, limits):
         return EngineOutOfMemory(
-            f"The engine was killed at {ended.peak_memory_bytes // MEBIBYTE} MiB of memory."
+            f"The engine ended at {ended.peak_memory_bytes // MEBIBYTE:,} MiB of memory; "
+            f"its limit is {limits.memory_bytes // MEBIBYTE:,} MiB."
         )
     if ended.signal == signal.SIGSYS:
         return EngineCrashed("The engine was ended: it tried what the sandbox forbids.")
     if ended.signal is not None:
         return EngineCrashed(f"The engine died of {signal.Signals(ended.signal).name}.")
     return EngineCrashed(f"The engine ended with code {ended.exit_code} and without an answer.")
+
+
+def _gave_up_for_memory(ended: Ended, limits: Limits) -> bool:
+    """Libraries in C and C++ end their process when they get no memory. What they had in use stays
+    below the limit, which counts address space and the piece that was refused."""
+    gave_up = ended.signal in (signal.SIGABRT, signal.SIGTRAP, signal.SIGILL)
+    return gave_up and ended.peak_memory_bytes >= limits.memory_bytes // 2

@@ -16,6 +16,8 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _KILL_PROCESS, _FAIL, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _FIRST_ARGUMENT_OFFSET = 0, 4, 16
+_FIFTH_ARGUMENT_OFFSETS = 48, 52
+"""Both halves of a pointer; their order does not matter to whether it is null."""
 _CLONE_THREAD = 0x00010000
 _X32_NUMBERS = 0x40000000
 """The x32 ABI of x86-64 counts from here: another way to the same calls."""
@@ -34,11 +36,17 @@ def _numbers(table: str) -> dict[str, int]:
     return {name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
 
 
+def _names(table: str) -> frozenset[str]:
+    return frozenset(table.split())
+
+
 _SAME_EVERYWHERE = _numbers(
     """
     pidfd_send_signal 424  io_uring_setup 425  io_uring_enter 426  io_uring_register 427
-    open_tree 428  move_mount 429  fsopen 430  fsmount 432  clone3 435  pidfd_getfd 438
-    mount_setattr 442
+    open_tree 428  move_mount 429  fsopen 430  fsconfig 431  fsmount 432  fspick 433
+    pidfd_open 434  clone3 435  pidfd_getfd 438  process_madvise 440  mount_setattr 442
+    quotactl_fd 443  fchmodat2 452  setxattrat 463  removexattrat 466  open_tree_attr 467
+    file_setattr 469
     """
 )
 _X86_64 = _numbers(
@@ -50,6 +58,18 @@ _X86_64 = _numbers(
     init_module 175  finit_module 313  kexec_load 246  kexec_file_load 320  bpf 321
     add_key 248  request_key 249  keyctl 250  perf_event_open 298  userfaultfd 323
     open_by_handle_at 304  rt_sigqueueinfo 129  rt_tgsigqueueinfo 297  prlimit64 302
+    sendto 44  sendmsg 46  sendmmsg 307
+    shmget 29  shmat 30  shmctl 31  semget 64  msgget 68  mq_open 240
+    chmod 90  fchmod 91  fchmodat 268  chown 92  fchown 93  lchown 94  fchownat 260
+    utime 132  utimes 235  futimesat 261  utimensat 280  truncate 76
+    setxattr 188  lsetxattr 189  fsetxattr 190
+    removexattr 197  lremovexattr 198  fremovexattr 199
+    setsid 112  setpgid 109  setpriority 141  ioprio_set 251  sched_setaffinity 203
+    sched_setparam 142  sched_setscheduler 144  sched_setattr 314
+    migrate_pages 256  move_pages 279  kcmp 312  fanotify_init 300  name_to_handle_at 303
+    quotactl 179  acct 163  swapoff 168  sethostname 170  setdomainname 171
+    settimeofday 164  clock_settime 227  clock_adjtime 305  delete_module 176  syslog 103
+    iopl 172  ioperm 173  modify_ldt 154
     """
 )
 _AARCH64 = _numbers(
@@ -61,6 +81,15 @@ _AARCH64 = _numbers(
     init_module 105  finit_module 273  kexec_load 104  kexec_file_load 294  bpf 280
     add_key 217  request_key 218  keyctl 219  perf_event_open 241  userfaultfd 282
     open_by_handle_at 265  rt_sigqueueinfo 138  rt_tgsigqueueinfo 240  prlimit64 261
+    sendto 206  sendmsg 211  sendmmsg 269
+    shmget 194  shmat 196  shmctl 195  semget 190  msgget 186  mq_open 180
+    fchmod 52  fchmodat 53  fchown 55  fchownat 54  utimensat 88  truncate 45
+    setxattr 5  lsetxattr 6  fsetxattr 7  removexattr 14  lremovexattr 15  fremovexattr 16
+    setsid 157  setpgid 154  setpriority 140  ioprio_set 30  sched_setaffinity 122
+    sched_setparam 118  sched_setscheduler 119  sched_setattr 274
+    migrate_pages 238  move_pages 239  kcmp 272  fanotify_init 262  name_to_handle_at 264
+    quotactl 60  acct 89  swapoff 225  sethostname 161  setdomainname 162
+    settimeofday 170  clock_settime 112  clock_adjtime 266  delete_module 106  syslog 116
     """
 )
 _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
@@ -70,11 +99,20 @@ _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
     }
 )
 
-_FAILING = ("socket", "connect", "accept", "accept4", "bind", "listen", "fork", "vfork", "tkill")
-"""Libraries try these in good faith, and go on without."""
-_ABOUT_ITSELF = ("kill", "tgkill", "prlimit64")
+_FAILING = _names(
+    """
+    socket connect accept accept4 bind listen sendmsg sendmmsg fork vfork tkill pidfd_open
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+    truncate setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr
+    removexattrat file_setattr name_to_handle_at setsid setpgid setpriority ioprio_set
+    sched_setparam sched_setscheduler sched_setattr
+    """
+)
+"""Libraries try these in good faith, and go on without. Modes, owners and times of files are beyond
+Landlock, and a worker that is not root shares its user with the files it must protect."""
+_ABOUT_ITSELF = ("kill", "tgkill", "prlimit64", "sched_setaffinity")
 """Allowed where the first argument is this process, or 0 for itself; `abort` needs the second."""
-_SPECIAL = ("clone", "clone3", *_ABOUT_ITSELF)
+_SPECIAL = ("clone", "clone3", "sendto", *_ABOUT_ITSELF)
 
 Instruction = tuple[int, int, int, int]
 """Code, how many to skip when true, when false, and the operand."""
@@ -126,15 +164,8 @@ def _instructions(architecture: _Architecture, own_process_id: int) -> Iterator[
             verdict = _FAIL | errno.EPERM if name in _FAILING else _KILL_PROCESS
             yield (_JUMP_IF_EQUAL, 0, 1, number)
             yield (_RETURN, 0, 0, verdict)
-    # glibc falls back to clone, whose flags a filter can see.
-    yield (_JUMP_IF_EQUAL, 0, 1, calls["clone3"])
-    yield (_RETURN, 0, 0, _FAIL | errno.ENOSYS)
-    yield (_JUMP_IF_EQUAL, 0, 5, calls["clone"])
-    yield (_LOAD, 0, 0, _FIRST_ARGUMENT_OFFSET)
-    yield (_AND, 0, 0, _CLONE_THREAD)
-    yield (_JUMP_IF_EQUAL, 1, 0, 0)
-    yield (_RETURN, 0, 0, _ALLOW)
-    yield (_RETURN, 0, 0, _FAIL | errno.EPERM)
+    yield from _threads_only(calls)
+    yield from _no_addressee(calls["sendto"])
     for name in _ABOUT_ITSELF:
         yield (_JUMP_IF_EQUAL, 0, 5, calls[name])
         yield (_LOAD, 0, 0, _FIRST_ARGUMENT_OFFSET)
@@ -143,3 +174,28 @@ def _instructions(architecture: _Architecture, own_process_id: int) -> Iterator[
         yield (_RETURN, 0, 0, _ALLOW)
         yield (_RETURN, 0, 0, _FAIL | errno.EPERM)
     yield (_RETURN, 0, 0, _ALLOW)
+
+
+def _threads_only(calls: Mapping[str, int]) -> Iterator[Instruction]:
+    """`clone` makes threads and no processes. glibc falls back to it, whose flags a filter can see."""
+    yield (_JUMP_IF_EQUAL, 0, 1, calls["clone3"])
+    yield (_RETURN, 0, 0, _FAIL | errno.ENOSYS)
+    yield (_JUMP_IF_EQUAL, 0, 5, calls["clone"])
+    yield (_LOAD, 0, 0, _FIRST_ARGUMENT_OFFSET)
+    yield (_AND, 0, 0, _CLONE_THREAD)
+    yield (_JUMP_IF_EQUAL, 1, 0, 0)
+    yield (_RETURN, 0, 0, _ALLOW)
+    yield (_RETURN, 0, 0, _FAIL | errno.EPERM)
+
+
+def _no_addressee(sendto: int) -> Iterator[Instruction]:
+    """Event loops wake themselves through a socket pair; with an address, one end of such a pair
+    would reach every datagram socket that lies in the file system, which Landlock does not see."""
+    low, high = _FIFTH_ARGUMENT_OFFSETS
+    yield (_JUMP_IF_EQUAL, 0, 6, sendto)
+    yield (_LOAD, 0, 0, low)
+    yield (_JUMP_IF_EQUAL, 0, 3, 0)
+    yield (_LOAD, 0, 0, high)
+    yield (_JUMP_IF_EQUAL, 0, 1, 0)
+    yield (_RETURN, 0, 0, _ALLOW)
+    yield (_RETURN, 0, 0, _FAIL | errno.EPERM)

@@ -23,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from activities.sandbox import registry
 from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
+from activities.sandbox.confinement import readable_paths
 
 CONTROL_MESSAGE_BYTES = 65_536
 DESCRIPTORS_PER_JOB = 3
@@ -164,6 +165,7 @@ def main(arguments: Sequence[str]) -> int:
     for module in modules:
         importlib.import_module(module)
     registry.warm_all()
+    readable_paths()
     _settle()
     threads = _thread_count()
     if threads != 1:

@@ -26,6 +26,8 @@ from muniment.objects import BlobStore
 
 CLEAN_ANSWER = "stream: OK"
 _FOUND = re.compile(r"stream: (?P<signature>.+) FOUND")
+_NOT_LOOKED_INTO = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted.")
+"""Alerts that name no malware but a part that was left out: a limit was reached, or it is encrypted."""
 UNAVAILABLE_ATTEMPTS = 8
 """A scanner that stayed away for so many attempts (some four minutes: longer than loading a
 database takes) leaves the file unscannable, so that a person can decide."""
@@ -142,11 +144,11 @@ class Scan(ScanActivities):
 
 
 def verdict_of_answer(answer: str, identity: ScannerVersion) -> Verdict:
-    """Exactly `stream: OK` is clean; `… FOUND` infected, but exceeded limits are unscannable."""
+    """Exactly `stream: OK` is clean; `… FOUND` infected, but what was not looked into unscannable."""
     if answer == CLEAN_ANSWER:
         return _verdict_of(ScanState.CLEAN, identity)
     found = _FOUND.fullmatch(answer)
-    if found is None or found["signature"].startswith("Heuristics.Limits.Exceeded"):
+    if found is None or found["signature"].startswith(_NOT_LOOKED_INTO):
         return _verdict_of(ScanState.UNSCANNABLE, identity)
     return _verdict_of(ScanState.INFECTED, identity, found["signature"])
 

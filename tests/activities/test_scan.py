@@ -1,11 +1,13 @@
 """The virus scan against a real clamd with a database of the test's own."""
 
 import asyncio
+import io
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ import pytest
 
 from activities.scan.activity import verdict_of_answer
 from activities.scan.clamd import Clamd, ScannerVersion, parse_version
+from deploy.embedded.scanner import configuration
 from muniment.contracts.scan import ScanState
 from muniment.errors import ScannerUnavailable
 
@@ -26,7 +29,8 @@ FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
 
 @pytest.fixture(scope="module")
 def clamd_socket() -> Iterator[str]:
-    """clamd with the EICAR signature alone, a stream limit of 1 MiB, and limits that alert."""
+    """clamd as the embedded stack configures it, with the EICAR signature alone and a stream limit of
+    1 MiB, so that a test can exceed it."""
     binary = shutil.which("clamd") or "/usr/sbin/clamd"
     if not Path(binary).exists():
         pytest.skip("clamd is not installed: `make setup` says how to install it")
@@ -37,8 +41,9 @@ def clamd_socket() -> Iterator[str]:
     )
     address = str(folder / "socket")
     (folder / "clamd.conf").write_text(
-        f"LocalSocket {address}\nDatabaseDirectory {folder / 'db'}\nForeground yes\n"
-        "AlertExceedsMax yes\nStreamMaxLength 1M\nSelfCheck 0\n",
+        configuration(Path(address), folder / "db").replace(
+            "StreamMaxLength 2000M", "StreamMaxLength 1M"
+        ),
         encoding="utf-8",
     )
     with (folder / "log").open("wb") as log:
@@ -84,6 +89,34 @@ async def test_over_the_stream_limit_the_answer_is_still_read(clamd_socket: str)
     assert verdict_of_answer(answer, FRESH).state is ScanState.UNSCANNABLE
 
 
+def zipped(data: bytes, levels: int = 1) -> bytes:
+    for _ in range(levels):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("inner", data)
+        data = out.getvalue()
+    return data
+
+
+def encrypted(archive: bytes) -> bytes:
+    """The archive with its only entry marked as encrypted, in both of its headers."""
+    marked = bytearray(archive)
+    marked[6] |= 1
+    marked[archive.rindex(b"PK\x01\x02") + 8] |= 1
+    return bytes(marked)
+
+
+async def test_archives_are_looked_into_and_what_cannot_be_is_not_clean(clamd_socket: str) -> None:
+    async def state(content: bytes) -> ScanState:
+        answer = await Clamd(clamd_socket, 20).scan(_pieces(content))
+        return verdict_of_answer(answer, FRESH).state
+
+    assert await state(zipped(EICAR, levels=3)) is ScanState.INFECTED
+    assert await state(zipped(b"A harmless letter.", levels=3)) is ScanState.CLEAN
+    assert await state(encrypted(zipped(b"Who knows?"))) is ScanState.UNSCANNABLE
+    assert await state(zipped(EICAR, levels=30)) is ScanState.UNSCANNABLE
+
+
 async def test_a_database_without_a_date_is_said_to_have_none(clamd_socket: str) -> None:
     version = await Clamd(clamd_socket, 20).version()
     assert version.engine.startswith("ClamAV ")
@@ -98,6 +131,8 @@ async def test_a_database_without_a_date_is_said_to_have_none(clamd_socket: str)
         ("", ScanState.UNSCANNABLE),
         ("stream: Eicar-Test FOUND", ScanState.INFECTED),
         ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", ScanState.UNSCANNABLE),
+        ("stream: Heuristics.Encrypted.Zip FOUND", ScanState.UNSCANNABLE),
+        ("stream: Eicar-Test FOUND\nstream: OK", ScanState.UNSCANNABLE),
         ("INSTREAM size limit exceeded. ERROR", ScanState.UNSCANNABLE),
     ],
 )

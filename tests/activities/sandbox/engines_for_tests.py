@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import signal
 import socket
 import threading
 import time
@@ -52,6 +53,11 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "limit another process": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU),
     "write a file": lambda: Path("/tmp/muniment-left-behind").write_text("x"),
     "remove a file": lambda: os.unlink(__file__),
+    "change a file's mode": lambda: os.chmod(__file__, 0o600),
+    "change a file's times": lambda: os.utime(__file__, (0, 0)),
+    "read beside the code": lambda: (Path(__file__).parents[3] / "pyproject.toml").read_bytes(),
+    "slow the worker down": lambda: os.setpriority(os.PRIO_USER, 0, 19),
+    "hold a processor back": lambda: os.sched_setaffinity(os.getppid(), {0}),
 }
 
 
@@ -66,6 +72,51 @@ def try_forbidden(request: Task, context: EngineContext) -> Outcome:
             continue
         done.append(name)
     return Outcome(text=", ".join(done))
+
+
+@engine("send_datagram")
+def send_datagram(request: Task, context: EngineContext) -> Outcome:
+    """To itself through a pair, as event loops do, and to the socket at the path in the content."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.send(b"to itself")
+    heard = theirs.recv(64).decode()
+    try:
+        ours.sendto(b"to another", context.content.read().decode())
+    except PermissionError:
+        return Outcome(text=heard)
+    return Outcome(text="to another")
+
+
+@engine("parent")
+def parent(request: Task, context: EngineContext) -> Outcome:
+    return Outcome(number=os.getppid())
+
+
+@engine("fork_bomb")
+def fork_bomb(request: Task, context: EngineContext) -> Outcome:
+    while True:
+        os.fork()
+
+
+@engine("flood")
+def flood(request: Task, context: EngineContext) -> Outcome:
+    while True:
+        context.report(Outcome(text="x" * 1000))
+
+
+@engine("hoard")
+def hoard(request: Task, context: EngineContext) -> Outcome:
+    hoarded = []
+    while True:
+        hoarded.append(bytearray(os.urandom(1024) * 1024))
+
+
+@engine("ignore_signals")
+def ignore_signals(request: Task, context: EngineContext) -> Outcome:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pass
 
 
 @engine("execute")

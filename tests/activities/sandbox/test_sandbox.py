@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,14 @@ import psutil
 import pytest
 
 from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.calls import Ended
+from activities.sandbox.failures import error_of_end
 from activities.sandbox.limits import MEBIBYTE
 from muniment.errors import (
     ConfigurationError,
     EncryptedDocument,
     EngineCrashed,
+    EngineError,
     EngineOutOfMemory,
     EngineTimedOut,
     LimitExceeded,
@@ -244,6 +248,69 @@ def test_an_engine_can_do_nothing_but_read_its_document(tmp_path: Path) -> None:
         assert (await sandbox.run(call("reopen"), content=b"in memory")).text == "in memory"
 
     in_sandbox(scenario)
+
+
+def test_a_socket_pair_reaches_nobody_else(tmp_path: Path) -> None:
+    address = str(tmp_path / "listening")
+
+    async def scenario(sandbox: Sandbox) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+            listening.bind(address)
+            listening.setblocking(False)
+            sent = await sandbox.run(call("send_datagram"), content=address.encode())
+            assert sent.text == "to itself"
+            with pytest.raises(BlockingIOError):
+                listening.recv(64)
+
+    in_sandbox(scenario)
+
+
+def test_attacks_on_resources_end_with_their_reason_and_harm_no_neighbour() -> None:
+    """Floods, hoards, bombs of processes and loops that no signal ends, beside an honest call."""
+    limits = Limits(
+        wall_seconds=60, cpu_seconds=1, memory_bytes=64 * MEBIBYTE, output_bytes=4 * MEBIBYTE
+    )
+    attacks = (
+        ("fork_bomb", EngineCrashed, "PermissionError"),
+        ("flood", LimitExceeded, "4,194,304 bytes"),
+        ("hoard", EngineOutOfMemory, "memory limit"),
+        ("ignore_signals", EngineTimedOut, "1 s of computing"),
+    )
+
+    async def scenario(sandbox: Sandbox) -> None:
+        await sandbox.ready()
+        template = (await sandbox.run(call("parent"))).number
+        for attack, error, reason in attacks:
+            neighbour = asyncio.create_task(sandbox.run(call("count", 100)))
+            with pytest.raises(error, match=reason) as raised:
+                await sandbox.run(call(attack), limits=limits)
+            assert raised.value.remedy
+            assert (await neighbour).number == 100
+        assert (await sandbox.run(call("parent"))).number == template
+        assert psutil.Process(template).children() == []
+
+    in_sandbox(scenario, seconds=120)
+
+
+@pytest.mark.parametrize(
+    ("number", "mebibytes", "cpu_seconds", "error"),
+    [
+        (signal.SIGABRT, 900, 1, EngineOutOfMemory),
+        (signal.SIGABRT, 90, 1, EngineCrashed),
+        (signal.SIGKILL, 90, 1, EngineOutOfMemory),
+        (signal.SIGKILL, 90, 10, EngineTimedOut),
+        (signal.SIGXCPU, 90, 10, EngineTimedOut),
+        (signal.SIGSYS, 900, 1, EngineCrashed),
+    ],
+)
+def test_the_end_of_a_process_tells_its_reason(
+    number: int, mebibytes: int, cpu_seconds: int, error: type[EngineError]
+) -> None:
+    ended = Ended(
+        ended=1, signal=number, peak_memory_bytes=mebibytes * MEBIBYTE, cpu_seconds=cpu_seconds
+    )
+    limits = Limits(memory_bytes=1024 * MEBIBYTE, cpu_seconds=10)
+    assert type(error_of_end(ended, limits)) is error
 
 
 WORKER = """
