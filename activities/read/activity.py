@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 from temporalio import activity
 
-from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
+from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
@@ -56,11 +58,34 @@ class _Batch:
         ]
 
 
+class OcrReader(Protocol):
+    """What recognises pages for a worker: the engines in its sandbox, or a service."""
+
+    async def read_ocr(
+        self,
+        content: Path | bytes,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        password: str | None = None,
+        on_page: OnPage | None = None,
+    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """As DocumentEngines.read_ocr."""
+
+
 class Read(ReadActivities):
-    def __init__(self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch) -> None:
+    """`ocr` recognises pages; without one the engines do."""
+
+    def __init__(
+        self,
+        runner: StageRunner,
+        engines: DocumentEngines,
+        scratch: Scratch,
+        ocr: OcrReader | None = None,
+    ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
+        self._ocr: OcrReader = ocr or engines
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -107,7 +132,7 @@ class Read(ReadActivities):
         async def on_ocr(page: Page) -> None:
             note = PageNote(page.page, StageState.COMPLETED, page.engine)
             key = batch.page_fingerprints[page.page]
-            await record.keep_page(note, key, page.model_dump_json().encode())
+            await record.keep_page(note, key, _from_here(page).model_dump_json().encode())
             progress.advance(page)
 
         async with self._scratch.opened(
@@ -118,7 +143,7 @@ class Read(ReadActivities):
                 outcome = await self._engines.read_text(content, batch.plan, pages, on_page=on_text)
                 read.absorb(*outcome)
             if pages := [page for page in batch.pages_of(PageSource.OCR) if page not in known]:
-                outcome = await self._engines.read_ocr(content, batch.plan, pages, on_page=on_ocr)
+                outcome = await self._ocr.read_ocr(content, batch.plan, pages, on_page=on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
 
@@ -163,7 +188,8 @@ class _Read:
         self.document: str | None = None
 
     def absorb(self, batch: PageBatch, failed: Sequence[FailedPage]) -> None:
-        self.pages = sorted([*self.pages, *batch.pages], key=lambda page: page.page)
+        read = [_from_here(page) for page in batch.pages]
+        self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)
         self.document = batch.document or self.document
 
@@ -187,6 +213,11 @@ class _Progress:
     def advance(self, page: Page) -> None:
         self._pages_done += 1
         self._beating.advance(ReadHeartbeat(pages_done=self._pages_done, page=page.page))
+
+
+def _from_here(page: Page) -> Page:
+    """The page as read by a worker of this attempt's queue."""
+    return page.model_copy(update={"queue": activity.info().task_queue})
 
 
 def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:

@@ -1,6 +1,6 @@
 """Lines of a page's image by RapidOCR, with the models that its wheel carries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from statistics import mean
 
@@ -28,6 +28,11 @@ def _reader() -> Recogniser:
 def warm_ocr() -> None:
     """Every child then finds the models loaded."""
     _reader().load()
+
+
+def stop_when(is_unwanted: Callable[[], bool]) -> None:
+    """Pages that become unwanted are given up, with Unwanted, between the models' runs."""
+    _reader().stop_when(is_unwanted)
 
 
 def read_image(number: int, image: PageImage) -> Page:

@@ -44,6 +44,27 @@ class LiesOnItsSide(Exception):
         self.upside_down = upside_down
 
 
+class Unwanted(Exception):
+    """Nobody waits for the page any more."""
+
+
+class _Stoppable:
+    """A model's session that asks before every run whether the page is still wanted."""
+
+    def __init__(
+        self,
+        run: Callable[[NDArray[numpy.float32]], NDArray[numpy.float32]],
+        is_unwanted: Callable[[], bool],
+    ) -> None:
+        self._run = run
+        self._is_unwanted = is_unwanted
+
+    def __call__(self, pixels: NDArray[numpy.float32]) -> NDArray[numpy.float32]:
+        if self._is_unwanted():
+            raise Unwanted
+        return self._run(pixels)
+
+
 class Recogniser(RapidOCR):
     """Reads the lines of an image; `upside_down` says of each line found which way it stood.
 
@@ -99,6 +120,13 @@ class Recogniser(RapidOCR):
         )
         for load_model in loaders:
             load_model()
+
+    def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
+        """From now on a page that has become unwanted is given up with Unwanted before the next run
+        of a model, each of which takes well under a second."""
+        self.load()
+        for part in (self.text_det, self.text_cls, self.text_rec):
+            part.session = _Stoppable(part.session, is_unwanted)
 
     def crop_text_regions(self, img: Pixels, det_boxes: NDArray[numpy.float32]) -> list[Pixels]:
         """As the library does, noting how long the lines are and which run up or down."""

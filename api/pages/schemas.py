@@ -20,7 +20,8 @@ class LineView(BaseModel):
 
 
 class PageView(BaseModel):
-    """A page as it was read, numbered from 1; `problem` says why one could not be read."""
+    """A page as it was read, numbered from 1, and by which task queue (null: read before that was
+    kept); `problem` says why one could not be read."""
 
     page: int
     width: float
@@ -29,6 +30,7 @@ class PageView(BaseModel):
     rotation: int
     source: PageSource
     engine: str
+    queue: str | None
     confidence: float | None
     text: str
     lines: list[LineView]

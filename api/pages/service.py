@@ -107,6 +107,7 @@ def page_view(row: PageRow, page: ReadPage | None) -> PageView:
         rotation=row.rotation,
         source=PageSource(row.source),
         engine=row.engine,
+        queue=page.queue if page else None,
         confidence=row.confidence,
         text=page.text if page else "",
         lines=[

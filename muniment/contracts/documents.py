@@ -65,7 +65,8 @@ class Line(Contract):
 
 
 class Page(Contract):
-    """One page as read. Formats without pages have page 1 of size 0 × 0 and no boxes."""
+    """One page as read. Formats without pages have page 1 of size 0 × 0 and no boxes. `queue` is the
+    task queue whose worker read it."""
 
     page: int
     width: float
@@ -77,6 +78,7 @@ class Page(Contract):
     confidence: float | None = None
     text: str
     lines: tuple[Line, ...] = ()
+    queue: str | None = None
 
 
 class PageBatch(Contract):
