@@ -192,8 +192,13 @@ class RaySettings(_Group):
         int, Field(description="Pages a replica holds; times the replicas: pages in flight.", ge=1)
     ] = 8
     max_queued_requests: Annotated[
-        int, Field(description="Pages that may wait in Ray; more are refused and retried.", ge=1)
-    ] = 16
+        int | None,
+        Field(
+            description="Pages that may wait in Ray, more are refused and retried; fewer than those in"
+            " flight refuse a burst. Unset: as many.",
+            ge=1,
+        ),
+    ] = None
     batch_size: Annotated[int, Field(description="Most pages a replica reads at once.", ge=1)] = 4
     batch_wait_seconds: Annotated[
         float, Field(description="How long a replica waits for a batch to fill.", ge=0)

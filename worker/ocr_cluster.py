@@ -10,24 +10,22 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from activities.ocr_service.reader import OcrService
 from activities.read.calls import ReadProgress
 from activities.read.page_image import PageImage
 from muniment.errors import ConfigurationError, OcrServiceUnavailable
 from muniment.settings import RaySettings
 
 if TYPE_CHECKING:
-    from activities.ocr_service.service import ServiceOptions
+    from activities.ocr_service.service import RayOcrService, ServiceOptions
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
-WATCH_SECONDS = 5.0
+WATCH_SECONDS = 3.0
 SILENCES = 3
 """So many looks in a row without an answer, and Ray is taken for lost."""
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -52,7 +50,7 @@ class OcrCluster:
     def __init__(self, settings: RaySettings) -> None:
         self._settings = settings
         self._resources = AsyncExitStack()
-        self._service: OcrService | None = None
+        self._service: RayOcrService | None = None
 
     @property
     def slots(self) -> int:
@@ -85,6 +83,12 @@ class OcrCluster:
             raise OcrServiceUnavailable("Ray is not connected.")
         return await self._service.read(number, image)
 
+    async def batch_sizes(self) -> list[int]:
+        """Of the latest batches of one replica: how well the waiting time fills them."""
+        if self._service is None:
+            raise OcrServiceUnavailable("Ray is not connected.")
+        return await self._service.batch_sizes()
+
     async def watch(self) -> None:
         """Raises OcrServiceUnavailable once Ray is lost: the worker then ends, since a queue that
         nobody polls is passed over, and whatever supervises it starts it anew."""
@@ -94,7 +98,7 @@ class OcrCluster:
             silences = 0 if await self._answers() else silences + 1
         raise OcrServiceUnavailable("Ray is lost.")
 
-    async def _deployed(self) -> OcrService:
+    async def _deployed(self) -> "RayOcrService":
         from activities.ocr_service.service import deploy
 
         try:
@@ -119,8 +123,16 @@ class OcrCluster:
     def _options(self) -> "ServiceOptions":
         from activities.ocr_service.service import ServiceOptions
 
+        settings = self._settings
         return ServiceOptions(
-            **self._settings.model_dump(include={f.name for f in fields(ServiceOptions)})
+            engine=settings.engine,
+            replicas=settings.replicas,
+            gpus_per_replica=settings.gpus_per_replica,
+            cpus_per_replica=settings.cpus_per_replica,
+            max_ongoing_requests=settings.max_ongoing_requests,
+            max_queued_requests=settings.max_queued_requests or self.slots,
+            batch_size=settings.batch_size,
+            batch_wait_seconds=settings.batch_wait_seconds,
         )
 
 
@@ -145,9 +157,12 @@ async def _joined(address: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
     """Starts a Ray that only who knows a random token may use: its ports are open to the network,
-    and whoever reaches one without a token could run code here."""
+    and whoever reaches one without a token could run code here.
+
+    Ray reads the token once, when it is first imported: a process has one for its life.
+    """
     os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     node = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker.ray_node", *_node_arguments(settings)),
         stdin=PIPE,

@@ -7,6 +7,7 @@ runs no parser: what it is sent was drawn in the worker's sandbox (docs/decision
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
@@ -45,8 +46,8 @@ class PageReader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ocr")
         self._at_work: _Ticket | None = None
         self._batch_sizes: deque[int] = deque(maxlen=REMEMBERED_BATCHES)
-        self._read_batch.set_max_batch_size(batch_size)
-        self._read_batch.set_batch_wait_timeout_s(batch_wait_seconds)
+        batching = serve.batch(max_batch_size=batch_size, batch_wait_timeout_s=batch_wait_seconds)
+        self._read_batch: Callable[[_Ticket], Awaitable[str]] = batching(self._read_together)
 
     async def read(self, number: int, image: PageImage) -> str:
         """A ReadProgress as JSON: the page, or why it could not be read."""
@@ -61,8 +62,7 @@ class PageReader:
         """Of the latest batches, the oldest first: how well the waiting time fills them."""
         return list(self._batch_sizes)
 
-    @serve.batch
-    async def _read_batch(self, tickets: list[_Ticket]) -> list[str]:
+    async def _read_together(self, tickets: list[_Ticket]) -> list[str]:
         self._batch_sizes.append(len(tickets))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._read_all, tickets)

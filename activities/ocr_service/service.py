@@ -46,7 +46,9 @@ class ServiceOptions:
 class RayOcrService:
     """Awaits pages of one application. Retries are Temporal's: nothing is sent twice here."""
 
-    def __init__(self, handle: DeploymentHandle, request_timeout_seconds: float) -> None:
+    def __init__(
+        self, handle: DeploymentHandle[PageReader], request_timeout_seconds: float
+    ) -> None:
         self._handle = handle
         self._request_timeout_seconds = request_timeout_seconds
 
@@ -59,7 +61,7 @@ class RayOcrService:
             async with asyncio.timeout(self._request_timeout_seconds):
                 answer: str = await response
         except asyncio.CancelledError:
-            response.cancel()
+            response.cancel()  # type: ignore[no-untyped-call] # Ray's own lacks a return type
             raise
         except BackPressureError:
             raise OcrServiceBusy("Ray Serve refused a page: too many wait already.") from None
@@ -68,7 +70,7 @@ class RayOcrService:
                 f"A page was lost in Ray ({type(error).__name__})."
             ) from None
         except TimeoutError:
-            response.cancel()
+            response.cancel()  # type: ignore[no-untyped-call] # Ray's own lacks a return type
             raise OcrServiceUnavailable("Ray Serve did not answer in time.") from None
         return ReadProgress.model_validate_json(answer)
 
