@@ -179,9 +179,6 @@ class RaySettings(_Group):
         str | None,
         Field(description="host:port of a Ray cluster to join; unset: the worker starts its own."),
     ] = None
-    engine: Annotated[
-        Literal["rapidocr", "surya"], Field(description="The engine of every replica.")
-    ] = "rapidocr"
     replicas: Annotated[int, Field(description="Replicas of the engine.", ge=1)] = 1
     gpus_per_replica: Annotated[
         float,

@@ -125,7 +125,6 @@ class OcrCluster:
 
         settings = self._settings
         return ServiceOptions(
-            engine=settings.engine,
             replicas=settings.replicas,
             gpus_per_replica=settings.gpus_per_replica,
             cpus_per_replica=settings.cpus_per_replica,

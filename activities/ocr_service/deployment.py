@@ -14,8 +14,9 @@ from threading import Event
 
 from ray import serve
 
-from activities.ocr_service.engines import EngineName, open_engine
+from activities.ocr_service.rapid_ocr import RapidOcrEngine
 from activities.read.calls import ReadProgress
+from activities.read.ocr_engine import OcrEngine
 from activities.read.page_image import PageImage
 from activities.read.rasterise import in_colour
 from activities.read.recogniser import Unwanted
@@ -40,8 +41,8 @@ class _Ticket:
 class PageReader:
     """One replica. Its engine works in a thread of its own, so that cancellations are heard."""
 
-    def __init__(self, engine: EngineName, batch_size: int, batch_wait_seconds: float) -> None:
-        self._engine = open_engine(engine)
+    def __init__(self, batch_size: int, batch_wait_seconds: float) -> None:
+        self._engine: OcrEngine = RapidOcrEngine()
         self._engine.stop_when(self._is_unwanted)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ocr")
         self._at_work: _Ticket | None = None

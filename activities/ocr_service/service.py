@@ -13,7 +13,6 @@ from ray.serve.schema import ApplicationStatus
 
 from activities.engines import ENGINE_VERSIONS
 from activities.ocr_service.deployment import NAME, PageReader
-from activities.ocr_service.engines import EngineName
 from activities.read.calls import ReadProgress
 from activities.read.page_image import PageImage
 from muniment.errors import OcrServiceBusy, OcrServiceUnavailable
@@ -26,7 +25,6 @@ _ALIVE = frozenset({ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING})
 class ServiceOptions:
     """How the deployment is made; two of different options or versions stand side by side."""
 
-    engine: EngineName
     replicas: int
     gpus_per_replica: float
     cpus_per_replica: float
@@ -113,4 +111,4 @@ def _application(options: ServiceOptions) -> serve.Application:
             "runtime_env": {"env_vars": {"ORT_DISABLE_TELEMETRY": "1"}},
         },
     )(PageReader)
-    return deployment.bind(options.engine, options.batch_size, options.batch_wait_seconds)
+    return deployment.bind(options.batch_size, options.batch_wait_seconds)
