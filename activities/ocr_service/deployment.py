@@ -41,8 +41,8 @@ class _Ticket:
 class PageReader:
     """One replica. Its engine works in a thread of its own, so that cancellations are heard."""
 
-    def __init__(self, batch_size: int, batch_wait_seconds: float) -> None:
-        self._engine: OcrEngine = RapidOcrEngine()
+    def __init__(self, batch_size: int, batch_wait_seconds: float, *, on_cuda: bool) -> None:
+        self._engine: OcrEngine = RapidOcrEngine(on_cuda=on_cuda)
         self._engine.stop_when(self._is_unwanted)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ocr")
         self._at_work: _Ticket | None = None

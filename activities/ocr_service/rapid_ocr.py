@@ -12,7 +12,9 @@ class RapidOcrEngine:
 
     name = ocr.ENGINE
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cuda: bool) -> None:
+        if on_cuda:
+            ocr.use_cuda()
         ocr.warm_ocr()
 
     def read(self, number: int, image: PageImage) -> Page:

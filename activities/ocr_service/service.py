@@ -111,4 +111,6 @@ def _application(options: ServiceOptions) -> serve.Application:
             "runtime_env": {"env_vars": {"ORT_DISABLE_TELEMETRY": "1"}},
         },
     )(PageReader)
-    return deployment.bind(options.batch_size, options.batch_wait_seconds)
+    return deployment.bind(
+        options.batch_size, options.batch_wait_seconds, on_cuda=options.gpus_per_replica > 0
+    )

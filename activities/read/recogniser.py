@@ -79,9 +79,10 @@ class Recogniser(RapidOCR):
     of them say, those that run across apart from those that run up or down.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cuda: bool = False) -> None:
         super().__init__(
             params={
+                "EngineConfig.onnxruntime.use_cuda": on_cuda,
                 "Global.log_level": "critical",
                 "Global.text_score": LOWEST_CONFIDENCE,
                 "Det.limit_type": "max",
