@@ -43,6 +43,7 @@ OPTIONS = RaySettings(
     object_store_bytes=100 * 1024**2,
 )
 FREED_SECONDS = 3.0
+"""On a machine with a core for each replica; `freed_seconds` allows for one with more work."""
 REPLICA = "ServeReplica:muniment-ocr"
 SMALL = [f"Charter {page}" for page in range(1, 9)]
 
@@ -84,6 +85,10 @@ def scan_of(pages: int) -> bytes:
 
 def blank() -> PageImage:
     return PageImage(numpy.full((120, 120, 1), 255, numpy.uint8), 1.0, 120, 120)
+
+
+def freed_seconds() -> float:
+    return FREED_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def replica_processes() -> list[psutil.Process]:
@@ -187,7 +192,7 @@ async def test_a_cancelled_page_frees_its_replica(workshop: Workshop, cluster: O
     with pytest.raises(asyncio.CancelledError):
         await reading
     await asyncio.gather(*(cluster.read(page, blank()) for page in range(4)))
-    assert time.monotonic() - began < FREED_SECONDS
+    assert time.monotonic() - began < freed_seconds()
 
 
 async def test_a_job_is_read_on_the_gpu_queue_and_says_so(
@@ -243,7 +248,7 @@ async def test_a_job_that_is_cancelled_closes_and_frees_the_replicas(
         with pytest.raises(WorkflowFailureError):
             await handle.result()
         await asyncio.gather(*(cluster.read(page, blank()) for page in range(4)))
-        assert time.monotonic() - began < FREED_SECONDS + 2  # a beat carries the cancellation
+        assert time.monotonic() - began < freed_seconds() + 2  # a beat carries the cancellation
     assert (await workshop.job(job)).state == "cancelled"
 
 
