@@ -6,7 +6,9 @@ import logging
 import math
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -162,8 +164,10 @@ async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
     """
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Sockets lie in it, whose paths may have no more than 107 characters.
+    folder = tempfile.mkdtemp(prefix="muniment-ray-")
     node = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker.ray_node", *_node_arguments(settings)),
+        *(sys.executable, "-m", "worker.ray_node", "--folder", folder, *_node_arguments(settings)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -174,6 +178,8 @@ async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
         yield await _address_of(node)
     finally:
         await _end(node)
+        # Where the node was killed, it could not do so itself.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _node_arguments(settings: RaySettings) -> list[str]:

@@ -8,7 +8,6 @@ the worker ends or dies, its end of the pipe closes, and everything here ends.
 import argparse
 import shutil
 import sys
-import tempfile
 
 import ray
 
@@ -18,9 +17,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cpus", type=float, required=True)
     parser.add_argument("--gpus", type=float, default=None)
     parser.add_argument("--object-store-bytes", type=int, required=True)
+    parser.add_argument("--folder", required=True, help="for sockets and logs; removed at the end")
     options = parser.parse_args(arguments)
-    # Sockets lie in it, whose paths may have no more than 107 characters.
-    folder = tempfile.mkdtemp(prefix="muniment-ray-")
     try:
         ray.init(
             num_cpus=options.cpus,
@@ -29,14 +27,16 @@ def main(arguments: list[str]) -> int:
             include_dashboard=False,
             configure_logging=False,
             log_to_driver=False,
-            _temp_dir=folder,
+            _temp_dir=options.folder,
+            # Pages never lie on disk unsealed: what does not fit in memory is refused.
+            _system_config={"automatic_object_spilling_enabled": False},
         )
         sys.stdout.write(f"{ray.get_runtime_context().gcs_address}\n")
         sys.stdout.flush()
         sys.stdin.read()
         ray.shutdown()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(options.folder, ignore_errors=True)
     return 0
 
 
