@@ -5,6 +5,8 @@ people are shown; `workflows/failures.py` reads both back. What a retry cannot c
 non-retryable, so Temporal does not try.
 """
 
+from datetime import timedelta
+
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from muniment.contracts.jobs import Problem
@@ -81,7 +83,14 @@ def application_error(error: Exception, failures: int) -> ApplicationError:
         type=error.problem,
         non_retryable=is_final(error, failures),
         category=_category(error),
+        next_retry_delay=retry_delay(error),
     )
+
+
+def retry_delay(error: Exception) -> timedelta | None:
+    """How long the next attempt waits where the error itself says so; else the policy decides."""
+    seconds = error.retry_after_seconds if isinstance(error, MunimentError) else None
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def owed(error: MunimentError) -> ApplicationError:

@@ -31,6 +31,7 @@ from activities.failures import (
     is_final,
     paused,
     reason_of,
+    retry_delay,
 )
 from activities.heartbeats import Heartbeats, heartbeats
 from db.models import now
@@ -270,7 +271,8 @@ class StageRunner:
                     told = await count_retries(session, version.job_id, stage, reasons)
                     failures = min(attempt, told + 1)
                 if not is_final(error, failures):
-                    retry = _retry(stage, attempt + 1, reason_of(error), _next_attempt_at(attempt))
+                    next_at = _next_attempt_at(attempt, retry_delay(error))
+                    retry = _retry(stage, attempt + 1, reason_of(error), next_at)
                     await self.relock(session, version)
                     await append_events(session, version.job_id, [retry])
         except MunimentError:
@@ -333,10 +335,13 @@ def _retry(stage: StageName, attempt: int, reason: str, next_at: datetime | None
     return NewEvent(JobEventKind.RETRY, event.model_dump(mode="json"))
 
 
-def _next_attempt_at(attempt: int) -> datetime | None:
-    """When Temporal will try again, by the policy that it was given."""
+def _next_attempt_at(attempt: int, delay: timedelta | None) -> datetime | None:
+    """When Temporal will try again: after the error's own delay, else by the policy that it was
+    given. None where the workflow decides after the policy's last attempt."""
     policy = activity.info().retry_policy
-    if policy is None:
+    if policy is None or 0 < policy.maximum_attempts <= attempt:
         return None
+    if delay is not None:
+        return now() + delay
     wait = policy.initial_interval * policy.backoff_coefficient ** (attempt - 1)
     return now() + min(wait, policy.maximum_interval or timedelta(minutes=1))

@@ -36,6 +36,8 @@
     │   ├── ObjectStoreUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
+    │   ├── OcrServiceUnavailable
+    │   │   └── OcrServiceBusy
     │   └── OrchestratorUnavailable
     ├── IntegrityError                what was stored is not what is read: never retried silently
     │   ├── SealBroken                authentication of sealed content failed
@@ -57,13 +59,15 @@ class MunimentError(Exception):
     """Base of all errors raised on purpose.
 
     `detail` says what happened, `remedy` what to do about it; neither ever holds document text,
-    secrets or personal data, since both are logged and shown.
+    secrets or personal data, since both are logged and shown. `retry_after_seconds` is how long a
+    retry should wait, where the kind of error says so better than a general back-off.
     """
 
     problem: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    retry_after_seconds: ClassVar[float | None] = None
     default_remedy: ClassVar[str] = "Look at the log with the request id; report it if it persists."
 
     def __init__(
@@ -320,6 +324,17 @@ class KeyManagementUnavailable(DependencyUnavailable):
 class DatabaseUnavailable(DependencyUnavailable):
     problem = "database-unavailable"
     title = "The database does not answer"
+
+
+class OcrServiceUnavailable(DependencyUnavailable):
+    problem = "ocr-service-unavailable"
+    title = "The OCR service on Ray does not answer"
+
+
+class OcrServiceBusy(OcrServiceUnavailable):
+    problem = "ocr-service-busy"
+    title = "The OCR service on Ray has more pages than it takes"
+    retry_after_seconds = 5.0
 
 
 class OrchestratorUnavailable(DependencyUnavailable):

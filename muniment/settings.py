@@ -157,6 +157,62 @@ class ScanSettings(_Group):
     ] = False
 
 
+class OcrSettings(_Group):
+    """Where pages are recognised."""
+
+    gpu_queue: Annotated[
+        Literal["auto", "on", "off"],
+        Field(
+            description="Send pages that need OCR to the GPU queue: always, never, or (`auto`) when a"
+            " worker polls it."
+        ),
+    ] = "auto"
+    gpu_wait_seconds: Annotated[
+        float,
+        Field(
+            description="How long pages wait in the GPU queue before the CPU queue reads them.",
+            gt=0,
+        ),
+    ] = 30.0
+
+
+class RaySettings(_Group):
+    """The OCR service on Ray Serve, which workers of the GPU queue start or join."""
+
+    address: Annotated[
+        str | None,
+        Field(description="host:port of a Ray cluster to join; unset: the worker starts its own."),
+    ] = None
+    replicas: Annotated[int, Field(description="Replicas of the engine.", ge=1)] = 1
+    gpus_per_replica: Annotated[
+        float,
+        Field(description="GPUs (or a share of one) of a replica; 0: it computes on CPU.", ge=0),
+    ] = 0.0
+    cpus_per_replica: Annotated[float, Field(description="Cores of a replica.", ge=0)] = 1.0
+    max_ongoing_requests: Annotated[
+        int, Field(description="Pages a replica holds; times the replicas: pages in flight.", ge=1)
+    ] = 8
+    max_queued_requests: Annotated[
+        int | None,
+        Field(
+            description="Pages that may wait in Ray, more are refused and retried; fewer than those in"
+            " flight refuse a burst. Unset: as many.",
+            ge=1,
+        ),
+    ] = None
+    batch_size: Annotated[int, Field(description="Most pages a replica reads at once.", ge=1)] = 4
+    batch_wait_seconds: Annotated[
+        float, Field(description="How long a replica waits for a batch to fill.", ge=0)
+    ] = 0.05
+    request_timeout_seconds: Annotated[
+        float, Field(description="Longest reading of one page, its wait in Ray included.", gt=0)
+    ] = 300.0
+    object_store_bytes: Annotated[
+        int,
+        Field(description="Shared memory of a Ray that the worker starts itself.", ge=80 * 1024**2),
+    ] = 512 * 1024**2
+
+
 class EmbeddingSettings(_Group):
     """The embedding model."""
 
@@ -209,6 +265,8 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     scan: ScanSettings = ScanSettings()
+    ocr: OcrSettings = OcrSettings()
+    ray: RaySettings = RaySettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

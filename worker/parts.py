@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from activities.engines import PRELOAD, DocumentEngines
 from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
+from activities.inspect.route import OcrRoute
 from activities.lifecycle.activity import Lifecycle
+from activities.ocr_service.reader import RemoteOcr
 from activities.publish.activity import Publish
 from activities.read.activity import Read
+from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.sandbox import Sandbox
 from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan, ScanPolicy
@@ -37,6 +40,8 @@ from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores
+from worker.connecting import patiently
+from worker.ocr_cluster import OcrCluster, require_ray
 
 ActivityFunction = Callable[..., Any]  # what Worker itself takes
 
@@ -53,6 +58,7 @@ class Parts:
         self._resources = resources
         self._needs_sandbox = False
         self._needs_embedder = False
+        self.ocr_cluster: OcrCluster | None = None
 
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
@@ -79,7 +85,14 @@ class Parts:
 
     def parse_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
-        inspect = Inspect(self.runner, self.engines, self.scratch, self._settings.limits.max_pages)
+        ocr = self._settings.ocr
+        inspect = Inspect(
+            self.runner,
+            self.engines,
+            self.scratch,
+            self._settings.limits.max_pages,
+            OcrRoute(ocr.gpu_queue, ocr.gpu_wait_seconds),
+        )
         assemble = Assemble(self.runner, self.engines)
         classify = Classify(self.runner, self.sandbox)
         return [
@@ -95,6 +108,19 @@ class Parts:
         self._needs_sandbox = True
         return [Read(self.runner, self.engines, self.scratch).read_pages]
 
+    @property
+    def gpu_slots(self) -> int:
+        """Batches at a time: as many as pages are in flight, since a batch may be a single page."""
+        return self._settings.ray.replicas * self._settings.ray.max_ongoing_requests
+
+    def gpu_activities(self) -> Sequence[ActivityFunction]:
+        """The same activity as on the CPU queue; only who recognises its pages is another."""
+        require_ray()
+        self._needs_sandbox = True
+        self.ocr_cluster = OcrCluster(self._settings.ray)
+        ocr = RemoteOcr(self.sandbox, self.ocr_cluster, self.ocr_cluster.slots)
+        return [Read(self.runner, self.engines, self.scratch, ocr).read_pages]
+
     def embed_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True
         return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
@@ -109,6 +135,9 @@ class Parts:
         if self._needs_sandbox:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
+        if self.ocr_cluster is not None:
+            entering = partial(self._resources.enter_async_context, self.ocr_cluster)
+            await patiently("the OCR service", entering)
         if self._needs_embedder:
             await asyncio.to_thread(self.embedder.load)
 
@@ -137,7 +166,7 @@ class Parts:
         """As many calls as the parse and OCR queues have slots together: text never waits behind
         pages of OCR for a place, only for its share of the cores."""
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
-        preload = [*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE, VIEWS_ENGINE]
+        preload = [*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE, VIEWS_ENGINE]
         return Sandbox(concurrency=2 * slots, preload=preload)
 
     @cached_property

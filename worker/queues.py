@@ -51,6 +51,7 @@ def services(
         queues.SCAN: lambda: Service(queues.SCAN, settings.scan_slots, parts.scan_activities()),
         queues.PARSE: lambda: Service(queues.PARSE, cpu, parts.parse_activities()),
         queues.OCR_CPU: lambda: Service(queues.OCR_CPU, cpu, parts.read_activities()),
+        queues.OCR_GPU: lambda: Service(queues.OCR_GPU, parts.gpu_slots, parts.gpu_activities()),
         queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
     }
     unknown = sorted(set(names) - set(known))

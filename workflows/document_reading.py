@@ -51,7 +51,13 @@ class DocumentReading:
         """The counts over all pages; `on_pages` hears of them as they grow."""
         if self._plan.page_count > CHILD_PAGES and self._plan.family in READ_BY_PAGE:
             return await self._read_by_children()
-        reading = Reading(self._version, self._plan.plan, self._steering, self._on_pages)
+        reading = Reading(
+            self._version,
+            self._plan.plan,
+            self._steering,
+            self._on_pages,
+            self._plan.gpu_wait_seconds,
+        )
         return await reading.read(self._batches())
 
     async def pause(self) -> None:
@@ -113,6 +119,7 @@ class DocumentReading:
                 document_pages=self._plan.page_count,
                 ocr_pages=clip_ranges(self._plan.ocr_pages, first_page, last_page),
                 priority=self._steering.level,
+                gpu_wait_seconds=self._plan.gpu_wait_seconds,
             ),
             id=f"read-{version.version_id}-{version.job_id}-{first_page}",
             # A parent that ends in failure takes its engines with it, orderly.

@@ -8,6 +8,7 @@ Retries are not counted here. Whether one helps is decided where the error is kn
 for those Temporal tries until the budget ends.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.common import Priority, RetryPolicy
@@ -56,6 +57,21 @@ minutes, and pages set apart are read anew alone."""
 READ_OCR = _stage(queues.OCR_CPU, timedelta(hours=2))
 """Eight dense pages take a minute; at the engine's own limit of 90 s a page, with pages set apart
 and waiting for a sandbox slot, an hour."""
+
+
+def read_gpu(wait: timedelta) -> ActivityConfig:
+    """A batch on the GPU queue, which the CPU queue reads when this fails: so patience is short.
+
+    It is not taken within `wait`: no worker polls, or they are busier than the CPU. Three attempts
+    outlive a replica that was killed, which is back within seconds; what still fails, fails for
+    longer. Half an hour bounds a batch whose every page waits for a replica that has hung.
+    """
+    config = _stage(queues.OCR_GPU, timedelta(minutes=30))
+    config["schedule_to_start_timeout"] = wait
+    config["retry_policy"] = replace(RETRY, maximum_attempts=3)
+    return config
+
+
 ASSEMBLE = _stage(queues.PARSE, timedelta(minutes=20))
 """Grows with the pages; thousands take minutes."""
 CLASSIFY = _stage(queues.PARSE, timedelta(minutes=15))
@@ -117,6 +133,9 @@ OCR_BATCH_PAGES = 8
 """A dense page takes 2–5 s: a batch takes under a minute, and pages are kept one by one."""
 OCR_SPREAD = 4
 """A short scan is cut in so many batches at least, so that it does not wait on a single core."""
+GPU_RECOVERY = timedelta(minutes=1)
+"""A document that the GPU queue let down leaves it alone for so long: each further batch would wait
+in vain before the CPU queue has it."""
 WINDOW = 8
 """Batches of one document in flight: enough for a worker's slots, few enough that one document
 does not fill the queue, and that a pause takes hold soon."""

@@ -34,7 +34,13 @@ class ReadPages:
             read_ranges(request.ocr_pages),
             request.document_pages,
         )
-        return await Reading(request.version, request.plan, self._steering).read(batches)
+        reading = Reading(
+            request.version,
+            request.plan,
+            self._steering,
+            gpu_wait_seconds=request.gpu_wait_seconds,
+        )
+        return await reading.read(batches)
 
     @workflow.signal(name=PAUSE_SIGNAL)
     def pause(self) -> None:

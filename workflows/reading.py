@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.workflow import ActivityConfig
 
 from muniment.contracts.base import Artifact, VersionReference
 from muniment.contracts.read import (
@@ -14,12 +17,17 @@ from muniment.contracts.read import (
 )
 from workflows.batches import Batch
 from workflows.endings import to_the_end
-from workflows.policies import READ_OCR, READ_TEXT, WINDOW
+from workflows.failures import is_erased, is_paused
+from workflows.policies import GPU_RECOVERY, READ_OCR, READ_TEXT, WINDOW, read_gpu
 from workflows.steering import Steering
 
 
 class Reading:
-    """Reads batches and counts their pages; `on_batch` hears after each."""
+    """Reads batches and counts their pages; `on_batch` hears after each.
+
+    With `gpu_wait_seconds`, batches that need OCR go to the GPU queue first, and to the CPU queue
+    when they wait there for longer or fail there.
+    """
 
     def __init__(
         self,
@@ -27,11 +35,14 @@ class Reading:
         plan: Artifact,
         steering: Steering,
         on_batch: Callable[[ReadPagesResult], None] = lambda _: None,
+        gpu_wait_seconds: float | None = None,
     ) -> None:
         self._version = version
         self._plan = plan
         self._steering = steering
         self._on_batch = on_batch
+        self._gpu_wait = None if gpu_wait_seconds is None else timedelta(seconds=gpu_wait_seconds)
+        self._gpu_again_at: datetime | None = None
         self.result = ReadPagesResult()
 
     async def read(self, batches: list[Batch]) -> ReadPagesResult:
@@ -55,7 +66,23 @@ class Reading:
         return self.result
 
     async def _batch(self, batch: Batch) -> ReadBatchResult:
-        policy = READ_OCR if batch.needs_ocr else READ_TEXT
+        if not batch.needs_ocr:
+            return await self._read(batch, READ_TEXT)
+        if self._gpu_wait is not None and self._may_use_gpu():
+            try:
+                return await self._read(batch, read_gpu(self._gpu_wait))
+            except ActivityError as error:
+                if is_cancelled_exception(error) or is_paused(error) or is_erased(error):
+                    raise
+                # Whatever it was, the CPU queue depends on less: pages already read are kept, and
+                # what is the document's own fault will come out there, too.
+                self._gpu_again_at = workflow.now() + GPU_RECOVERY
+        return await self._read(batch, READ_OCR)
+
+    def _may_use_gpu(self) -> bool:
+        return self._gpu_again_at is None or workflow.now() >= self._gpu_again_at
+
+    async def _read(self, batch: Batch, policy: ActivityConfig) -> ReadBatchResult:
         return await workflow.execute_activity_method(
             ReadActivities.read_pages,
             ReadBatchInput(

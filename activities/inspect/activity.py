@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.engines import ENGINE_VERSIONS, DocumentEngines
 from activities.fingerprints import fingerprint
+from activities.inspect.route import OcrRoute
 from activities.scratch import Scratch
 from activities.stage import Product, StageRunner, StageTask
 from db.queries.jobs import JobRow
@@ -29,15 +30,21 @@ class InspectSummary(Contract):
 
 
 class Inspect(InspectActivities):
-    """`max_pages` is the most that a document may have."""
+    """`max_pages` is the most that a document may have; `route` decides which queue does OCR."""
 
     def __init__(
-        self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch, max_pages: int
+        self,
+        runner: StageRunner,
+        engines: DocumentEngines,
+        scratch: Scratch,
+        max_pages: int,
+        route: OcrRoute,
     ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
         self._max_pages = max_pages
+        self._route = route
 
     @activity.defn(name="inspect_document")
     async def inspect_document(self, version: VersionReference) -> InspectResult:
@@ -50,7 +57,12 @@ class Inspect(InspectActivities):
             )
         )
         return InspectResult(
-            plan=answer.artifact, reused=answer.reused, **answer.summary.model_dump()
+            plan=answer.artifact,
+            reused=answer.reused,
+            gpu_wait_seconds=await self._route.gpu_wait_seconds()
+            if answer.summary.ocr_pages
+            else None,
+            **answer.summary.model_dump(),
         )
 
     def _fingerprint(self, opening: Opening) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 from temporalio import activity
 
-from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
+from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
@@ -57,12 +59,35 @@ class _Batch:
         ]
 
 
+class OcrReader(Protocol):
+    """What recognises pages for a worker: the engines in its sandbox, or a service."""
+
+    async def read_ocr(
+        self,
+        content: Path | bytes,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        password: str | None = None,
+        on_page: OnPage | None = None,
+    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+        """As DocumentEngines.read_ocr."""
+
+
 class Read(ReadActivities):
-    def __init__(self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch) -> None:
+    """`ocr` recognises pages; without one the engines do."""
+
+    def __init__(
+        self,
+        runner: StageRunner,
+        engines: DocumentEngines,
+        scratch: Scratch,
+        ocr: OcrReader | None = None,
+    ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
         self._unchanged = UnchangedPages(runner, engines, scratch)
+        self._ocr: OcrReader = ocr or engines
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -112,7 +137,7 @@ class Read(ReadActivities):
         async def on_ocr(page: Page) -> None:
             note = PageNote(page.page, StageState.COMPLETED, page.engine)
             key = batch.page_fingerprints[page.page]
-            await record.keep_page(note, key, page.model_dump_json().encode())
+            await record.keep_page(note, key, _from_here(page).model_dump_json().encode())
             progress.advance(page)
 
         async with self._scratch.opened(
@@ -126,7 +151,7 @@ class Read(ReadActivities):
                 )
                 read.absorb(*outcome)
             if pages := batch.pages_of(PageSource.OCR, without=known):
-                outcome = await self._engines.read_ocr(content, batch.plan, pages, password, on_ocr)
+                outcome = await self._ocr.read_ocr(content, batch.plan, pages, password, on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
 
@@ -184,7 +209,8 @@ class _Read:
         self.document: str | None = None
 
     def absorb(self, batch: PageBatch, failed: Sequence[FailedPage]) -> None:
-        self.pages = sorted([*self.pages, *batch.pages], key=lambda page: page.page)
+        read = [_from_here(page) for page in batch.pages]
+        self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)
         self.document = batch.document or self.document
 
@@ -208,6 +234,11 @@ class _Progress:
     def advance(self, page: Page) -> None:
         self._pages_done += 1
         self._beating.advance(ReadHeartbeat(pages_done=self._pages_done, page=page.page))
+
+
+def _from_here(page: Page) -> Page:
+    """The page as read by a worker of this attempt's queue."""
+    return page.model_copy(update={"queue": activity.info().task_queue})
 
 
 def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:

@@ -1,11 +1,12 @@
 """Lines of a page's image by RapidOCR, with the models that its wheel carries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from statistics import mean
 
 import cv2
 import numpy
+import onnxruntime
 
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
@@ -14,20 +15,44 @@ from activities.read.reading_order import SCANNED_GUTTERS, reading_order
 from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, LiesOnItsSide, Recogniser
 from activities.sandbox.registry import warm
 from muniment.contracts.documents import Line, Page, PageSource
+from muniment.errors import ConfigurationError
 
 ENGINE = "rapidocr"
+
+
+_on_cuda = False
+
+
+def use_cuda() -> None:
+    """Has the models run on the CUDA device; to be called before anything is read.
+
+    ConfigurationError where the runtime has no CUDA: the library would silently compute on the CPU,
+    with a GPU standing idle.
+    """
+    global _on_cuda
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise ConfigurationError(
+            "the replica has a GPU, and an ONNX Runtime without CUDA",
+            remedy="Install onnxruntime-gpu in place of onnxruntime where the replicas run.",
+        )
+    _on_cuda = True
 
 
 @cache
 def _reader() -> Recogniser:
     cv2.setNumThreads(0)
-    return Recogniser()
+    return Recogniser(on_cuda=_on_cuda)
 
 
 @warm
 def warm_ocr() -> None:
     """Every child then finds the models loaded."""
     _reader().load()
+
+
+def stop_when(is_unwanted: Callable[[], bool]) -> None:
+    """Pages that become unwanted are given up, with Unwanted, between the models' runs."""
+    _reader().stop_when(is_unwanted)
 
 
 def read_image(number: int, image: PageImage) -> Page:

@@ -23,13 +23,15 @@ DEFAULT_DPI = 72.0
 PLAUSIBLE_DPI = (36.0, 2400.0)
 POINTS_PER_INCH = 72.0
 
+Pixels = NDArray[numpy.uint8]
+
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
     """`pixels` is height × width × 3 in BGR; `scale` pixels make a point. The page's size is in
     points."""
 
-    pixels: NDArray[numpy.uint8]
+    pixels: Pixels
     scale: float
     width: float
     height: float

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import Protocol
 
 import cv2
 import numpy
@@ -44,6 +45,32 @@ class LiesOnItsSide(Exception):
         self.upside_down = upside_down
 
 
+class Unwanted(Exception):
+    """Nobody waits for the page any more."""
+
+
+_Run = Callable[[NDArray[numpy.float32]], NDArray[numpy.float32]]
+
+
+class _Part(Protocol):
+    """A step of the library's, with the session that runs its model."""
+
+    session: _Run
+
+
+class _Stoppable:
+    """A model's session that asks before every run whether the page is still wanted."""
+
+    def __init__(self, run: _Run, is_unwanted: Callable[[], bool]) -> None:
+        self._run = run
+        self._is_unwanted = is_unwanted
+
+    def __call__(self, pixels: NDArray[numpy.float32]) -> NDArray[numpy.float32]:
+        if self._is_unwanted():
+            raise Unwanted
+        return self._run(pixels)
+
+
 class Recogniser(RapidOCR):
     """Reads the lines of an image; `upside_down` says of each line found which way it stood.
 
@@ -52,9 +79,10 @@ class Recogniser(RapidOCR):
     of them say, those that run across apart from those that run up or down.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cuda: bool = False) -> None:
         super().__init__(
             params={
+                "EngineConfig.onnxruntime.use_cuda": on_cuda,
                 "Global.log_level": "critical",
                 "Global.text_score": LOWEST_CONFIDENCE,
                 "Det.limit_type": "max",
@@ -92,13 +120,18 @@ class Recogniser(RapidOCR):
         Reading a picture would do so too, at ten times the cost: the smallest is enlarged to the
         detector's 736 pixels.
         """
-        loaders: tuple[Callable[[], object], ...] = (
-            self._load_det_model,
-            self._load_cls_model,
-            self._load_rec_model,
-        )
-        for load_model in loaders:
+        for load_model in self._loaders():
             load_model()
+
+    def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
+        """From now on a page that has become unwanted is given up with Unwanted before the next run
+        of a model, each of which takes well under a second."""
+        for load_model in self._loaders():
+            part = load_model()
+            part.session = _Stoppable(part.session, is_unwanted)
+
+    def _loaders(self) -> tuple[Callable[[], "_Part"], ...]:
+        return (self._load_det_model, self._load_cls_model, self._load_rec_model)
 
     def crop_text_regions(self, img: Pixels, det_boxes: NDArray[numpy.float32]) -> list[Pixels]:
         """As the library does, noting how long the lines are and which run up or down."""

@@ -117,7 +117,7 @@ class ReadRecord:
                 "done": over,
                 "total": max(pages.total, 1),
                 "attempts": max(stage.attempts, 1),
-                "queue": stage.queue or activity.info().task_queue,
+                "queue": activity.info().task_queue,
                 "started_at": stage.started_at or now(),
             }
         )

@@ -37,8 +37,9 @@ class HiddenTextView(BaseModel):
 
 
 class PageView(BaseModel):
-    """A page as it was read, numbered from 1; `label` is the number printed on it, where the document
-    says it; `problem` says why one could not be read."""
+    """A page as it was read, numbered from 1, and by which task queue (null: read before that was
+    kept); `label` is the number printed on it, where the document says it; `problem` says why one
+    could not be read."""
 
     page: int
     label: str | None = None
@@ -48,6 +49,7 @@ class PageView(BaseModel):
     rotation: int
     source: PageSource
     engine: str
+    queue: str | None
     confidence: float | None
     text: str
     lines: list[LineView]

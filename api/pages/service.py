@@ -114,6 +114,7 @@ def page_view(row: PageRow, page: ReadPage | None, *, with_words: bool = False) 
         rotation=row.rotation,
         source=PageSource(row.source),
         engine=row.engine,
+        queue=page.queue if page else None,
         confidence=row.confidence,
         text=page.text if page else "",
         lines=[_line_view(line, with_words=with_words) for line in (page.lines if page else ())],

@@ -19,6 +19,7 @@ from deploy.embedded.postgres import can_connect, installation
 from deploy.embedded.records import Endpoints, StackState
 from deploy.embedded.stack import WORKER_QUEUES
 from deploy.embedded.temporal import TemporalServer, find_temporal
+from muniment.contracts import queues
 from muniment.errors import DependencyUnavailable
 from muniment.settings import Settings, load_settings
 
@@ -229,8 +230,8 @@ async def _pollers(home: Home) -> list[Check]:
         return []
     temporal = TemporalServer(home, places)
     checks = []
-    for worker, queues in WORKER_QUEUES.items():
-        silent = await temporal.unpolled(queues, since=time.time() - _LONGEST_POLL_SECONDS)
+    for worker, polled in WORKER_QUEUES.items():
+        silent = await temporal.unpolled(polled, since=time.time() - _LONGEST_POLL_SECONDS)
         checks.append(
             _bad(
                 worker,
@@ -239,9 +240,17 @@ async def _pollers(home: Home) -> list[Check]:
                 f"Read log/{worker}.jsonl.",
             )
             if silent
-            else _ok(worker, f"polls {', '.join(queues)}")
+            else _ok(worker, f"polls {', '.join(polled)}")
         )
-    return checks
+    return [*checks, await _gpu_queue(temporal)]
+
+
+async def _gpu_queue(temporal: TemporalServer) -> Check:
+    """A worker of the GPU queue is welcome and not needed."""
+    since = time.time() - _LONGEST_POLL_SECONDS
+    if await temporal.unpolled([queues.OCR_GPU], since=since):
+        return _ok("GPU queue", "nobody polls it: the CPU queue recognises all pages")
+    return _ok("GPU queue", f"a worker polls {queues.OCR_GPU}")
 
 
 def _ok(name: str, detail: str) -> Check:

@@ -146,7 +146,8 @@ class HiddenText(Contract):
 
 class Page(Contract):
     """One page as read. Formats without pages have page 1 of size 0 × 0 and no boxes; `label` is the
-    number printed on the page, where the document says it."""
+    number printed on the page, where the document says it, `queue` the task queue whose worker read
+    it."""
 
     page: int
     label: str | None = None
@@ -162,6 +163,7 @@ class Page(Contract):
     tables: tuple[Table, ...] = ()
     pictures: tuple[BoundingBox, ...] = ()
     hidden: tuple[HiddenText, ...] = ()
+    queue: str | None = None
 
 
 class PageBatch(Contract):

@@ -13,6 +13,8 @@ class InspectResult(StageOutcome):
 
     Above `page_ranges.MAX_RANGES` ranges it is coarsened, so that no payload grows with the
     document: a page named without need is only routed to the OCR queue, and read by its plan.
+    `gpu_wait_seconds` says that those pages go to the GPU queue, and how long they wait there before
+    the CPU queue takes them; null: straight to the CPU queue.
     """
 
     plan: Artifact
@@ -20,6 +22,7 @@ class InspectResult(StageOutcome):
     family: DocumentFamily
     page_count: int
     ocr_pages: str = ""
+    gpu_wait_seconds: float | None = None
 
 
 class InspectActivities(ABC):

@@ -51,7 +51,8 @@ class ReadActivities(ABC):
 class ReadPagesInput(Contract):
     """Input of the child workflow `ReadPages`: a page range of a long document.
 
-    `ocr_pages` are ranges as in InspectResult, `document_pages` the pages of the whole document.
+    `ocr_pages` and `gpu_wait_seconds` are as in InspectResult, `document_pages` the pages of the
+    whole document.
     """
 
     version: VersionReference
@@ -62,6 +63,7 @@ class ReadPagesInput(Contract):
     ocr_pages: str
     priority: int
     paused: bool = False
+    gpu_wait_seconds: float | None = None
 
 
 class ReadPagesResult(Contract):

@@ -16,6 +16,7 @@ from muniment.payloads import data_converter, load_payload_keys
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.test_erase_file import order_erasure
+from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_messages import find_malware
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
@@ -87,6 +88,10 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         await _record("scanned", await workshop.start(scanned))
         failed = await workshop.upload(owner, b"", "c.txt")
         await _record("failed", await workshop.start(failed))
+    async with workshop.working(replacing=[routed(workshop, 1.0)]):
+        scan = scanned_pdf([f"Charter {page}" for page in range(6, 11)])
+        fallen_back = await workshop.upload(owner, scan, "f.pdf", "application/pdf")
+        await _record("fallen-back-from-gpu", await workshop.start(fallen_back))
     async with workshop.working(replacing=[find_malware]):
         cancelled = await workshop.upload(owner, TEXT, "d.txt")
         handle = await workshop.start(cancelled)

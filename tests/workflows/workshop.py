@@ -26,6 +26,7 @@ from muniment.settings import (
     KeySettings,
     LimitSettings,
     ObjectSettings,
+    OcrSettings,
     ScanSettings,
     Settings,
     WorkerSettings,
@@ -292,6 +293,8 @@ def make_settings(folder: Path, dsn: str, scan: ScanSettings | None = None) -> S
         scan=scan or ScanSettings(),
         embedding=EmbeddingSettings(),
         limits=LimitSettings(),
+        # Pollers of the GPU queue are remembered for longer than their tests last.
+        ocr=OcrSettings(gpu_queue="off"),
     )
 
 

@@ -1,0 +1,274 @@
+"""Pages on the GPU queue, read by real Ray Serve replicas that compute on CPU."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy
+import psutil
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from temporalio.client import WorkflowFailureError
+
+from activities.engines import DocumentEngines
+from activities.failures import application_error
+from activities.inspect.activity import Inspect
+from activities.inspect.route import OcrRoute
+from activities.ocr_service.reader import RemoteOcr
+from activities.read.activity import Read
+from activities.read.page_image import PageImage
+from db.models import Job
+from db.session import Access
+from muniment.contracts import queues
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
+from muniment.errors import OcrServiceBusy
+from muniment.settings import RaySettings
+from tests.workflows.documents import page_text, scanned_pdf, text_pdf
+from tests.workflows.workshop import TenantIds, Workshop
+from worker.ocr_cluster import OcrCluster
+from worker.queues import Service, build_worker
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OPTIONS = RaySettings(
+    replicas=2,
+    max_ongoing_requests=2,
+    batch_size=2,
+    batch_wait_seconds=0.2,
+    object_store_bytes=100 * 1024**2,
+)
+FREED_SECONDS = 3.0
+"""On a machine with a core for each replica; `freed_seconds` allows for one with more work."""
+REPLICA = "ServeReplica:muniment-ocr"
+SMALL = [f"Charter {page}" for page in range(1, 9)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cluster() -> AsyncIterator[OcrCluster]:
+    async with OcrCluster(OPTIONS) as started:
+        yield started
+
+
+@asynccontextmanager
+async def gpu_worker(workshop: Workshop, cluster: OcrCluster) -> AsyncIterator[None]:
+    parts = workshop.parts
+    ocr = RemoteOcr(parts.sandbox, cluster, cluster.slots)
+    read = Read(parts.runner, parts.engines, parts.scratch, ocr)
+    service = Service(queues.OCR_GPU, cluster.slots, [read.read_pages])
+    async with build_worker(workshop.client, service, workshop.settings.worker):
+        yield
+
+
+def routed(workshop: Workshop, wait_seconds: float) -> Any:
+    """The activity `inspect_document` of a deployment that uses the GPU queue."""
+    parts = workshop.parts
+    route = OcrRoute("on", wait_seconds)
+    return Inspect(parts.runner, parts.engines, parts.scratch, 100, route).inspect_document
+
+
+def plan_of(pages: int) -> DocumentPlan:
+    return DocumentPlan(
+        media_type="application/pdf", family=DocumentFamily.PDF, page_count=pages, pages=()
+    )
+
+
+def scan_of(pages: int) -> bytes:
+    """Pages of a second of OCR each."""
+    text = "\n".join(f"Line {line} of the charter of the borough" for line in range(12))
+    return scanned_pdf([text] * pages, width=620, height=520)
+
+
+def blank() -> PageImage:
+    return PageImage(numpy.full((120, 120, 1), 255, numpy.uint8), 1.0, 120, 120)
+
+
+def freed_seconds() -> float:
+    return FREED_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def replica_processes() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter()
+        if REPLICA in "".join(_command(process)) and process.username() == _me()
+    ]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _me() -> str:
+    return psutil.Process().username()
+
+
+async def page_events(workshop: Workshop, job: Job) -> list[tuple[int, str, str]]:
+    return [
+        (event.payload["page"], event.payload["state"], event.payload["queue"])
+        for event in await workshop.events(job)
+        if event.event == "page"
+    ]
+
+
+async def stored_queues(workshop: Workshop, job: Job) -> list[str | None]:
+    """What the stored pages say of who read them."""
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        found = await session.execute(
+            text("SELECT blob_id FROM stage_output WHERE job_id = :job_id AND stage = 'read'"),
+            {"job_id": job.id},
+        )
+        blobs = list(found.scalars())
+    batches = [
+        PageBatch.model_validate_json(await workshop.stores.blobs.read_all(job.tenant_id, blob))
+        for blob in blobs
+    ]
+    return [page.queue for batch in batches for page in batch.pages]
+
+
+async def until_read(workshop: Workshop, job: Job, pages: int) -> None:
+    for _ in range(1800):
+        if (await workshop.job(job)).pages_done >= pages:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the pages were not read in time")
+
+
+async def test_pages_equal_those_of_the_cpu_queue(workshop: Workshop, cluster: OcrCluster) -> None:
+    content = scanned_pdf([*SMALL, "Sealed with red wax\nby the borough"])
+    sandbox = workshop.parts.sandbox
+    remote = RemoteOcr(sandbox, cluster, cluster.slots)
+    numbers = range(1, 10)
+    there, failed = await remote.read_ocr(content, plan_of(9), numbers)
+    here, _ = await DocumentEngines(sandbox).read_ocr(content, plan_of(9), numbers)
+    assert failed == ()
+    assert there == here
+    assert "Charter" in there.pages[0].text
+
+
+async def test_pages_that_come_together_are_read_in_batches(cluster: OcrCluster) -> None:
+    await asyncio.gather(*(cluster.read(page, blank()) for page in range(4)))
+    sizes = await cluster.batch_sizes()
+    assert max(sizes) == OPTIONS.batch_size
+
+
+async def test_more_pages_than_slots_wait_for_their_turn(
+    workshop: Workshop, cluster: OcrCluster
+) -> None:
+    content = scanned_pdf(SMALL * 3)
+    remote = RemoteOcr(workshop.parts.sandbox, cluster, cluster.slots)
+    read, failed = await remote.read_ocr(content, plan_of(24), range(1, 25))
+    assert (len(read.pages), failed) == (24, ())
+
+
+async def test_pages_beyond_what_ray_takes_are_refused_and_retried_later(
+    cluster: OcrCluster,
+) -> None:
+    flood = await asyncio.gather(
+        *(cluster.read(page, blank()) for page in range(30)), return_exceptions=True
+    )
+    refused = [each for each in flood if isinstance(each, OcrServiceBusy)]
+    assert refused
+    assert len(refused) < len(flood)
+    failure = application_error(refused[0], 1)
+    assert failure.next_retry_delay is not None
+    assert not failure.non_retryable
+
+
+async def test_a_cancelled_page_frees_its_replica(workshop: Workshop, cluster: OcrCluster) -> None:
+    remote = RemoteOcr(workshop.parts.sandbox, cluster, cluster.slots)
+    reading = asyncio.create_task(remote.read_ocr(scan_of(6), plan_of(6), range(1, 7)))
+    await asyncio.sleep(1.5)
+    assert not reading.done()
+    reading.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await asyncio.gather(*(cluster.read(page, blank()) for page in range(4)))
+    assert time.monotonic() - began < freed_seconds()
+
+
+async def test_a_job_is_read_on_the_gpu_queue_and_says_so(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    job = await workshop.upload(owner, scanned_pdf(SMALL), "scan.pdf", "application/pdf")
+    async with workshop.working(replacing=[routed(workshop, 20)]), gpu_worker(workshop, cluster):
+        await (await workshop.start(job)).result()
+    row = await workshop.job(job)
+    assert (row.state, row.pages_done, row.degraded) == ("completed", 8, False)
+    read = next(stage for stage in row.stages if stage["name"] == "read")
+    assert read["queue"] == queues.OCR_GPU
+    events = await page_events(workshop, job)
+    assert sorted(events) == [(page, "completed", queues.OCR_GPU) for page in range(1, 9)]
+    assert set(await stored_queues(workshop, job)) == {queues.OCR_GPU}
+
+
+async def test_text_pages_do_not_go_to_the_gpu_queue(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    content = text_pdf([page_text(1), page_text(2)])
+    job = await workshop.upload(owner, content, "text.pdf", "application/pdf")
+    async with workshop.working(replacing=[routed(workshop, 20)]), gpu_worker(workshop, cluster):
+        await (await workshop.start(job)).result()
+    assert set(await stored_queues(workshop, job)) == {queues.PARSE}
+
+
+async def test_without_a_gpu_worker_the_cpu_queue_reads_within_the_set_time(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, scanned_pdf(SMALL), "scan.pdf", "application/pdf")
+    async with workshop.working(replacing=[routed(workshop, 1.0)]):
+        handle = await workshop.start(job)
+        await handle.result()
+    row = await workshop.job(job)
+    assert (row.state, row.pages_done, row.degraded) == ("completed", 8, False)
+    assert row.started_at is not None
+    assert row.finished_at is not None
+    assert (row.finished_at - row.started_at).total_seconds() < 30
+    assert {queue for _, _, queue in await page_events(workshop, job)} == {queues.OCR_CPU}
+    assert set(await stored_queues(workshop, job)) == {queues.OCR_CPU}
+
+
+async def test_a_job_that_is_cancelled_closes_and_frees_the_replicas(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    job = await workshop.upload(owner, scan_of(6), "scan.pdf", "application/pdf")
+    async with workshop.working(replacing=[routed(workshop, 20)]), gpu_worker(workshop, cluster):
+        handle = await workshop.start(job)
+        await until_read(workshop, job, 1)
+        began = time.monotonic()
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        await asyncio.gather(*(cluster.read(page, blank()) for page in range(4)))
+        assert time.monotonic() - began < freed_seconds() + 2  # a beat carries the cancellation
+    assert (await workshop.job(job)).state == "cancelled"
+
+
+async def test_replicas_killed_in_the_middle_of_a_batch_cost_nothing_and_repeat_nothing(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    job = await workshop.upload(owner, scan_of(12), "scan.pdf", "application/pdf")
+    async with workshop.working(replacing=[routed(workshop, 20)]), gpu_worker(workshop, cluster):
+        handle = await workshop.start(job)
+        await until_read(workshop, job, 1)
+        killed = replica_processes()
+        for process in killed:
+            os.kill(process.pid, signal.SIGKILL)
+        await handle.result()
+    assert len(killed) == OPTIONS.replicas
+    row = await workshop.job(job)
+    counts = (row.state, row.pages_done, row.pages_failed, row.degraded)
+    assert counts == ("completed", 12, 0, False)
+    events = await page_events(workshop, job)
+    read = sorted(page for page, state, _ in events if state == "completed")
+    assert read == list(range(1, 13)), "a page was read twice, or not at all"
+    retries = [event.payload for event in await workshop.events(job) if event.event == "retry"]
+    assert {retry["reason"] for retry in retries} == {"ocr-service-unavailable"}

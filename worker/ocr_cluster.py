@@ -1,0 +1,226 @@
+"""The Ray behind the GPU queue: joined by address, or started here and ended with the worker."""
+
+import asyncio
+import importlib.util
+import logging
+import math
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from activities.read.calls import ReadProgress
+from activities.read.page_image import PageImage
+from muniment.errors import ConfigurationError, OcrServiceUnavailable
+from muniment.settings import RaySettings
+
+if TYPE_CHECKING:
+    from activities.ocr_service.service import RayOcrService, ServiceOptions
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+WATCH_SECONDS = 3.0
+SILENCES = 3
+"""So many looks in a row without an answer, and Ray is taken for lost."""
+_KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "RAY_")
+
+
+def require_ray() -> None:
+    """ConfigurationError where Ray is not installed: it is an extra."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigurationError(
+            "the GPU queue needs Ray, which is not installed",
+            remedy="Install Muniment with its extra `ocr-gpu`, or leave the queue out.",
+        )
+
+
+class OcrCluster:
+    """The OCR service of a worker, for the time in between entering and leaving.
+
+    Entering joins the Ray at `settings.address`, or starts one, and returns once replicas serve.
+    """
+
+    def __init__(self, settings: RaySettings) -> None:
+        self._settings = settings
+        self._resources = AsyncExitStack()
+        self._service: RayOcrService | None = None
+
+    @property
+    def slots(self) -> int:
+        """Pages that the replicas hold together."""
+        return self._settings.replicas * self._settings.max_ongoing_requests
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as resources:
+            address = self._settings.address
+            if address is None:
+                address = await resources.enter_async_context(_own_node(self._settings))
+            await resources.enter_async_context(_joined(address))
+            self._service = await self._deployed()
+            self._resources = resources.pop_all()
+        logger.info("the OCR service is ready", extra={"slots": self.slots})
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._service = None
+        await self._resources.aclose()
+
+    async def read(self, number: int, image: PageImage) -> ReadProgress:
+        """As OcrService.read."""
+        if self._service is None:
+            raise OcrServiceUnavailable("Ray is not connected.")
+        return await self._service.read(number, image)
+
+    async def batch_sizes(self) -> list[int]:
+        """Of the latest batches of one replica: how well the waiting time fills them."""
+        if self._service is None:
+            raise OcrServiceUnavailable("Ray is not connected.")
+        return await self._service.batch_sizes()
+
+    async def watch(self) -> None:
+        """Raises OcrServiceUnavailable once Ray is lost: the worker then ends, since a queue that
+        nobody polls is passed over, and whatever supervises it starts it anew."""
+        silences = 0
+        while silences < SILENCES:
+            await asyncio.sleep(WATCH_SECONDS)
+            silences = 0 if await self._answers() else silences + 1
+        raise OcrServiceUnavailable("Ray is lost.")
+
+    async def _deployed(self) -> "RayOcrService":
+        from activities.ocr_service.service import deploy
+
+        try:
+            return await asyncio.to_thread(
+                deploy, self._options(), self._settings.request_timeout_seconds
+            )
+        except RuntimeError as error:
+            raise OcrServiceUnavailable(
+                "The replicas of the OCR service did not start.",
+                remedy="Give Ray the cores and GPUs that MUNIMENT_RAY__… asks for; see its log.",
+            ) from error
+
+    async def _answers(self) -> bool:
+        from activities.ocr_service.service import is_serving
+
+        try:
+            async with asyncio.timeout(WATCH_SECONDS):
+                return await asyncio.to_thread(is_serving, self._options())
+        except TimeoutError:
+            return False
+
+    def _options(self) -> "ServiceOptions":
+        from activities.ocr_service.service import ServiceOptions
+
+        settings = self._settings
+        return ServiceOptions(
+            replicas=settings.replicas,
+            gpus_per_replica=settings.gpus_per_replica,
+            cpus_per_replica=settings.cpus_per_replica,
+            max_ongoing_requests=settings.max_ongoing_requests,
+            max_queued_requests=settings.max_queued_requests or self.slots,
+            batch_size=settings.batch_size,
+            batch_wait_seconds=settings.batch_wait_seconds,
+        )
+
+
+@asynccontextmanager
+async def _joined(address: str) -> AsyncIterator[None]:
+    import ray  # an extra: loaded by workers that need it
+
+    try:
+        await asyncio.to_thread(
+            ray.init, address, configure_logging=False, log_to_driver=False, namespace="muniment"
+        )
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        raise OcrServiceUnavailable(
+            f"No Ray answers at {address} ({type(error).__name__})."
+        ) from error
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(ray.shutdown)
+
+
+@asynccontextmanager
+async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
+    """Starts a Ray that only who knows a random token may use: its ports are open to the network,
+    and whoever reaches one without a token could run code here.
+
+    Ray reads the token once, when it is first imported: a process has one for its life.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Sockets lie in it, whose paths may have no more than 107 characters.
+    folder = tempfile.mkdtemp(prefix="muniment-ray-")
+    node = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker.ray_node", "--folder", folder, *_node_arguments(settings)),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        yield await _address_of(node)
+    finally:
+        await _end(node)
+        # Where the node was killed, it could not do so itself.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _node_arguments(settings: RaySettings) -> list[str]:
+    # Serve's own controller takes no core, but Ray gives out whole numbers only.
+    cpus = max(1, math.ceil(settings.replicas * settings.cpus_per_replica))
+    arguments = ["--cpus", str(cpus), "--object-store-bytes", str(settings.object_store_bytes)]
+    if settings.gpus_per_replica == 0:
+        arguments += ["--gpus", "0"]
+    return arguments
+
+
+def _environment() -> dict[str, str]:
+    """None of our settings: they hold the database's address and the way to the keys."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    } | {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+
+
+async def _address_of(node: Process) -> str:
+    if node.stdout is None:
+        raise OcrServiceUnavailable("Ray was started without a pipe.")
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await node.stdout.readline()
+    except TimeoutError:
+        line = b""
+    if not line:
+        raise OcrServiceUnavailable("Ray did not start.")
+    return line.decode().strip()
+
+
+async def _end(node: Process) -> None:
+    """Closes the pipe, which asks it to end; kills what does not."""
+    if node.stdin is not None:
+        node.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await node.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            node.kill()
+        await node.wait()
