@@ -160,7 +160,7 @@ def _compound(content: Content) -> FileType:
         raise DamagedDocument("The office document is cut short or damaged.") from error
     if "encryptedpackage" in streams:
         raise EncryptedDocument(
-            "The office document is encrypted with a password.",
+            "The office document is encrypted in a way that cannot be read.",
             remedy="Open it in its program, remove the password and upload it again.",
         )
     for stream, kind in _OLE_STREAMS:

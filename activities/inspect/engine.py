@@ -11,6 +11,7 @@ from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
 from activities.read.damage import damage
+from activities.read.encrypted_office import unlocked
 from activities.read.old_office import count_sheets
 from activities.read.text_encoding import decode_text
 from activities.sandbox.content import Content
@@ -28,6 +29,7 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     content = context.content
     if content.size_bytes == 0:
         raise EmptyFile("The file has no content: 0 bytes.")
+    content = unlocked(content, request.password)
     kind = detect(content, name=request.name, declared_media_type=request.declared_media_type)
     if kind.family is None:
         raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
