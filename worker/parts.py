@@ -23,6 +23,8 @@ from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.lifecycle.activity import Lifecycle
+from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
+from activities.members.activity import Members
 from activities.publish.activity import Publish
 from activities.read.activity import Read
 from activities.sandbox import Sandbox
@@ -59,6 +61,7 @@ class Parts:
         )
         return [
             publish.publish_version,
+            self.members.admit_member,
             lifecycle.announce_version,
             lifecycle.record_progress,
             lifecycle.read_decision,
@@ -81,6 +84,7 @@ class Parts:
         classify = Classify(self.runner, self.sandbox)
         return [
             inspect.inspect_document,
+            self.members.unpack_members,
             *self.read_activities(),
             assemble.assemble_document,
             classify.classify_content,
@@ -109,6 +113,10 @@ class Parts:
         return StageRunner(self._database, Artifacts(self._database, self._stores.blobs))
 
     @cached_property
+    def members(self) -> Members:
+        return Members(self.runner, self._stores.blobs, self.sandbox, self.scratch)
+
+    @cached_property
     def chunker(self) -> ChunkDocument:
         return ChunkDocument(self.runner, self.sandbox)
 
@@ -125,7 +133,9 @@ class Parts:
         """As many calls as the parse and OCR queues have slots together: text never waits behind
         pages of OCR for a place, only for its share of the cores."""
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
-        return Sandbox(concurrency=2 * slots, preload=[*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE])
+        return Sandbox(
+            concurrency=2 * slots, preload=[*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE, MEMBERS_ENGINE]
+        )
 
     @cached_property
     def embedder(self) -> Embedder:

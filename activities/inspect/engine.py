@@ -10,6 +10,7 @@ from activities.inspect.images import count_image_pages
 from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
+from activities.members.walk import Budget, holds_members, members_of
 from activities.read.damage import damage
 from activities.read.encrypted_office import unlocked
 from activities.read.old_office import count_sheets
@@ -34,10 +35,12 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     if kind.family is None:
         raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
     pages, metadata = _plan(content, kind, request)
+    members = _count_members(content, kind, request)
     return DocumentPlan(
         media_type=kind.media_type,
         family=kind.family,
         page_count=len(pages),
+        member_count=members,
         pages=pages,
         title=metadata.title,
         authors=metadata.authors,
@@ -71,6 +74,20 @@ def _plan(
         return _uniform(sheets, PageSource.TEXT, "structured format"), Metadata()
     metadata = _html_metadata(content) if kind is file_type.HTML else Metadata()
     return _uniform(1, PageSource.TEXT, "text"), metadata
+
+
+def _count_members(content: Content, kind: FileType, request: InspectRequest) -> int:
+    """How many files are in it, those that will not be taken out among them."""
+    if not holds_members(kind.media_type):
+        return 0
+    budget = Budget(content.size_bytes)
+    count = 0
+    for member in members_of(content, kind.media_type, request.password):
+        budget.spend(member.size_bytes)
+        if count == 0 and member.refusal is None:
+            member.open().close()  # says at once when a password is missing or wrong
+        count += 1
+    return count
 
 
 def _uniform(count: int, source: PageSource, reason: str) -> tuple[PagePlan, ...]:

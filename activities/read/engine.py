@@ -40,7 +40,9 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
         return ReadOutcome()
     if request.family is DocumentFamily.IMAGE:
         raise UnknownFormat("An image has no text layer.")
-    document = convert(unlocked(context.content, request.password), request.media_type)
+    document = convert(
+        unlocked(context.content, request.password), request.media_type, request.password
+    )
     complete(document)
     settle_provenance(document, request.family)
     _read_each(request, context, lambda number: _structured_page(document, number))

@@ -39,12 +39,14 @@ class PagePlan(Contract):
 
 
 class DocumentPlan(Contract):
-    """What `inspect` found out: the artifact of that stage."""
+    """What `inspect` found out: the artifact of that stage. `member_count` counts the files in an
+    archive and the attachments of a message."""
 
     media_type: str
     family: DocumentFamily
     page_count: int
     pages: tuple[PagePlan, ...]
+    member_count: int = 0
     title: str | None = None
     authors: tuple[str, ...] = ()
     created: str | None = None

@@ -20,6 +20,7 @@ class InspectResult(StageOutcome):
     family: DocumentFamily
     page_count: int
     ocr_pages: str = ""
+    member_count: int = 0
 
 
 class InspectActivities(ABC):
