@@ -5,6 +5,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -140,13 +141,41 @@ def test_an_archive_cut_short_is_refused() -> None:
         inspected(zipped({"a.txt": b"word " * 9000})[:60], "a.zip")
 
 
-def test_an_encrypted_archive_asks_for_its_password() -> None:
-    # Made by a zip program with -P secret: what Python can read and cannot write.
-    data = bytearray(zipped({"a.txt": b"text"}))
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(signature) + offset] |= 1
+def encrypted_zip(name: bytes, content: bytes, password: bytes) -> bytes:
+    """A stored entry under the traditional encryption (APPNOTE 6.1), which Python only reads."""
+
+    def crc(key: int, byte: int) -> int:
+        return zlib.crc32(bytes([byte]), key ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+
+    keys = [0x12345678, 0x23456789, 0x34567890]
+
+    def update(byte: int) -> None:
+        keys[0] = crc(keys[0], byte)
+        keys[1] = ((keys[1] + (keys[0] & 0xFF)) * 134775813 + 1) & 0xFFFFFFFF
+        keys[2] = crc(keys[2], keys[1] >> 24)
+
+    for byte in password:
+        update(byte)
+    checksum, sealed = zlib.crc32(content), bytearray()
+    for byte in bytes(11) + bytes([checksum >> 24]) + content:
+        turned = (keys[2] | 2) & 0xFFFF
+        sealed.append(byte ^ (turned * (turned ^ 1) >> 8) & 0xFF)
+        update(byte)
+    sizes = struct.pack("<LLLHH", checksum, len(sealed), len(content), len(name), 0)
+    local = struct.pack("<4sHHHHH", b"PK\x03\x04", 20, 1, 0, 0, 33) + sizes + name + sealed
+    central = struct.pack("<4sHHHHHH", b"PK\x01\x02", 20, 20, 1, 0, 0, 33) + sizes
+    central += struct.pack("<HHHLL", 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 1, 1, len(central), len(local), 0)
+    return local + central + end
+
+
+def test_an_encrypted_archive_opens_with_its_password() -> None:
+    data = encrypted_zip(b"a.txt", b"the lease", b"secret")
     with pytest.raises(EncryptedDocument, match="needs a password"):
-        inspected(bytes(data), "a.zip")
+        inspected(data, "a.zip")
+    with pytest.raises(EncryptedDocument, match="does not open"):
+        taken(data, ZIP, "wrong")
+    assert taken(data, ZIP, "secret") == {"a.txt": b"the lease"}
 
 
 def test_a_message_gives_attachments_and_messages_but_no_pictures_of_its_text() -> None:
