@@ -144,7 +144,7 @@ async def trash(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDet
     if file.state != FileState.TRASHED:
         moment = now()
         _trash(file, moment)
-        for member in await members.lock_descendants(session, file_id):
+        for member in await members.lock_descendants(session, file_id, "write"):
             if member.state not in files.OUT_OF_SIGHT:
                 _trash(member, moment)
                 record(session, caller.act("file.trashed", "file", member.id))
@@ -160,7 +160,7 @@ async def restore(session: AsyncSession, caller: Caller, file_id: UUID) -> FileD
         raise Conflict(f"the file is {file.state}, not in the trash")
     moment = file.trashed_at
     _restore(file)
-    for member in await members.lock_descendants(session, file_id):
+    for member in await members.lock_descendants(session, file_id, "write"):
         # Those that were trashed before on their own stay where they are.
         if member.state == FileState.TRASHED and member.trashed_at == moment:
             _restore(member)
@@ -179,7 +179,7 @@ async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> J
     if detail.file.state == FileState.ERASING:
         raise Conflict("the file is being erased")
     job = _erase(session, caller, detail.file)
-    for member in await members.lock_descendants(session, file_id):
+    for member in await members.lock_descendants(session, file_id, "manage"):
         if member.state not in (FileState.ERASING, FileState.ERASED):
             _erase(session, caller, member)
     await session.flush()

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import File, FileVersion, Job
+from db.queries.files import visible
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
     return Member(file, versions.one(), jobs.one_or_none())
 
 
-async def lock_descendants(session: AsyncSession, file_id: UUID) -> list[File]:
-    """All that came out of the file, and out of that, in the order of their ids; locked."""
+async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> list[File]:
+    """All that came out of the file, and out of that, in the order of their ids; locked. What was
+    moved to where the caller lacks the level is left out."""
     rows = await session.execute(
         text(
             """
@@ -117,6 +119,9 @@ async def lock_descendants(session: AsyncSession, file_id: UUID) -> list[File]:
     if not ids:
         return []
     found = await session.scalars(
-        select(File).where(col(File.id).in_(ids)).order_by(col(File.id)).with_for_update(of=File)
+        select(File)
+        .where(col(File.id).in_(ids), visible(level))
+        .order_by(col(File.id))
+        .with_for_update(of=File)
     )
     return list(found)

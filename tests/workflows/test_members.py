@@ -154,7 +154,7 @@ async def test_a_cancelled_archive_stops_its_members_and_stays_ready(
     job = await workshop.upload(owner, content, "long.zip", "application/zip")
     async with workshop.working():
         handle = await workshop.start(job)
-        while not await members(workshop, job):
+        while not await members(workshop, job):  # noqa: ASYNC110 - the database is asked
             await asyncio.sleep(0.02)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as ended:

@@ -16,7 +16,7 @@ def upgrade() -> None:
             ADD COLUMN parent_version_id UUID REFERENCES file_version (id) ON DELETE SET NULL,
             ADD COLUMN root_id UUID,
             ADD COLUMN member_ordinal INTEGER,
-            ADD COLUMN member_path TEXT;
+            ADD COLUMN member_path VARCHAR;
         CREATE UNIQUE INDEX ux_file_member ON file (parent_version_id, member_ordinal)
             WHERE parent_version_id IS NOT NULL;
         CREATE INDEX ix_file_parent ON file (parent_id) WHERE parent_id IS NOT NULL;
