@@ -38,11 +38,11 @@ def _engine_version(own: int, *distributions: str) -> str:
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "inspect": _engine_version(2, "magika", "pypdfium2", "kreuzberg"),
+        "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            2,
+            3,
             *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
-            *("kreuzberg", "striprtf", "duckdb"),
+            *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
         "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
         "assemble": _engine_version(2, "docling-core", "docling-slim"),

@@ -24,6 +24,8 @@ from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.lifecycle.activity import Lifecycle
+from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
+from activities.members.activity import Members
 from activities.ocr_service.reader import RemoteOcr
 from activities.publish.activity import Publish
 from activities.read.activity import Read
@@ -68,6 +70,7 @@ class Parts:
         )
         return [
             publish.publish_version,
+            self.members.admit_member,
             lifecycle.announce_version,
             lifecycle.record_progress,
             lifecycle.read_decision,
@@ -97,6 +100,7 @@ class Parts:
         classify = Classify(self.runner, self.sandbox)
         return [
             inspect.inspect_document,
+            self.members.unpack_members,
             *self.read_activities(),
             assemble.assemble_document,
             classify.classify_content,
@@ -150,6 +154,10 @@ class Parts:
         return Artifacts(self._database, self._stores.blobs)
 
     @cached_property
+    def members(self) -> Members:
+        return Members(self.runner, self._stores.blobs, self.sandbox, self.scratch)
+
+    @cached_property
     def chunker(self) -> ChunkDocument:
         return ChunkDocument(self.runner, self.sandbox)
 
@@ -166,7 +174,10 @@ class Parts:
         """As many calls as the parse and OCR queues have slots together: text never waits behind
         pages of OCR for a place, only for its share of the cores."""
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
-        preload = [*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE, VIEWS_ENGINE]
+        preload = [
+            *(*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE),
+            *(VIEWS_ENGINE, MEMBERS_ENGINE),
+        ]
         return Sandbox(concurrency=2 * slots, preload=preload)
 
     @cached_property

@@ -15,10 +15,14 @@ from muniment.settings import WorkerSettings
 from worker.parts import Parts
 from workflows.erase_file import EraseFile
 from workflows.ingest_file import IngestFile
+from workflows.ingest_members import IngestMembers
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
 
-WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile, RenderView)
+WORKFLOW_CLASSES: tuple[type, ...] = (
+    *(IngestFile, IngestMembers, ReadPages),
+    *(EraseFile, RenderView),
+)
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0
 """The SDK would pass on a beat every twelve seconds only, and a cancellation with it."""

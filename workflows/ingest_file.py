@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.workflow import ParentClosePolicy
 
+from muniment.contracts import members
 from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
 from muniment.contracts.base import StageOutcome
 from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
@@ -35,6 +38,7 @@ from muniment.contracts.lifecycle import (
     RecordProgressInput,
     Verdict,
 )
+from muniment.contracts.members import IngestMembersInput
 from muniment.contracts.publish import PublishActivities, PublishInput
 from muniment.contracts.read import ReadPagesResult
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
@@ -44,6 +48,7 @@ from workflows import policies
 from workflows.document_reading import DocumentReading
 from workflows.endings import to_the_end
 from workflows.failures import failure, is_erased, problem, problem_of
+from workflows.ingest_members import IngestMembers
 from workflows.steering import Steering
 from workflows.together import together
 from workflows.tracking import Tracker
@@ -68,6 +73,7 @@ class IngestFile:
         self._verdict: Verdict | None = None
         self._failed_stage: StageName | None = None
         self._is_published = False
+        self._is_expanding = False
         self._is_erased = False
         self._main: asyncio.Task[IngestFileResult] | None = None
 
@@ -104,6 +110,8 @@ class IngestFile:
             findings = await self._classify(document)
             chunks, vectors = await self._chunk_and_embed(document)
         await self._publish(plan, document, findings, chunks, vectors)
+        if plan.member_count:
+            await self._ingest_members()
         await self._announce()
         return await self._complete(plan, chunks)
 
@@ -221,6 +229,23 @@ class IngestFile:
         self._steering.paused = self._steering.stopped = False
         self._tracker.state = JobState.RUNNING
 
+    async def _ingest_members(self) -> None:
+        """Files come out of this one, which is searched already: it waits for them to end as a
+        batch does, and may still be cancelled."""
+        self._is_expanding = True
+        try:
+            result = await workflow.execute_child_workflow(
+                IngestMembers.run,
+                IngestMembersInput(version=self._version, priority=self._steering.level),
+                id=members.workflow_id(self._version.version_id, self._version.job_id),
+                parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+                static_summary="members",
+                priority=self._steering.priority,
+            )
+        finally:
+            self._is_expanding = False
+        self._tracker.degraded = self._tracker.degraded or result.degraded
+
     async def _announce(self) -> None:
         await self._stage(
             StageName.ANNOUNCE,
@@ -258,6 +283,7 @@ class IngestFile:
         """Waits, for days if need be, for a person; goes on when released."""
         self._tracker.state = JobState.WAITING
         await self._record()
+        await self._tell_parent()
         await workflow.wait_condition(lambda: self._verdict is not None)
         if self._verdict is Verdict.REJECT:
             raise failure(
@@ -265,6 +291,15 @@ class IngestFile:
             )
         self._tracker.state = JobState.RUNNING
         await self._record()
+
+    async def _tell_parent(self) -> None:
+        """Whoever ingests the container need not wait for what a person decides."""
+        parent = workflow.info().parent
+        if parent is not None:
+            with suppress(FailureError):  # it is over
+                await workflow.get_external_workflow_handle(parent.workflow_id).signal(
+                    members.MEMBER_WAITS_SIGNAL, str(self._version.version_id)
+                )
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +312,7 @@ class IngestFile:
             except asyncio.CancelledError:
                 if main.done():
                     raise
-                if not self._is_published:
+                if not self._is_published or self._is_expanding:
                     self._steering.stop()
                     main.cancel()
 
@@ -413,7 +448,7 @@ class IngestFile:
     def erasure_requested(self) -> None:
         """The file is being erased: the ingestion stops, as if it had been cancelled."""
         self._is_erased = True
-        if self._main is not None and not self._is_published:
+        if self._main is not None and (not self._is_published or self._is_expanding):
             self._steering.stop()
             self._main.cancel()
 

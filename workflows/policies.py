@@ -143,6 +143,16 @@ CHILD_PAGES = 2_000
 """Pages per child workflow: 2,000 pages are at most 250 OCR batches, some 1,500 events, well below
 the 4,096 at which Temporal suggests to continue as new."""
 
+UNPACK = _stage(queues.PARSE, timedelta(minutes=45))
+"""Two gigabytes out of an archive, member by member into the sealed store; the engine itself is
+ended after 25 minutes."""
+MEMBER_WINDOW = 8
+"""Members of one container in flight: enough for a worker's slots, few enough that an archive of
+thousands does not fill the queues."""
+MEMBERS_PER_RUN = 150
+"""Some 20 events a member: 3,000 events, below the 4,096 at which Temporal suggests to continue as
+new."""
+
 MIN_PRIORITY, MAX_PRIORITY = 1, 5
 
 

@@ -27,6 +27,7 @@ class InspectSummary(Contract):
     family: DocumentFamily
     page_count: int
     ocr_pages: str
+    member_count: int = 0
 
 
 class Inspect(InspectActivities):
@@ -107,6 +108,7 @@ def _summary(plan: DocumentPlan) -> InspectSummary:
         media_type=plan.media_type,
         family=plan.family,
         page_count=plan.page_count,
+        member_count=plan.member_count,
         ocr_pages=write_ranges(page.page for page in plan.pages if page.source is PageSource.OCR),
     )
 

@@ -16,28 +16,28 @@ MAXIMUM_ENTRIES = 10_000
 MAXIMUM_TOTAL_BYTES = 2 * 1024**3
 MAXIMUM_RATIO = 100
 RATIO_COUNTS_ABOVE_BYTES = 10 * 1024**2
-_ENCRYPTED_FLAG = 0x1
+ENCRYPTED_FLAG = 0x1
 _LOCAL_HEADER_BYTES = 30
 
 
 @contextmanager
-def open_package(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+def open_package(file: BinaryIO, *, may_be_encrypted: bool = False) -> Iterator[zipfile.ZipFile]:
     """The package, checked; DamagedDocument, EncryptedDocument or LimitExceeded otherwise."""
     try:
         package = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DamagedDocument("The package is cut short or damaged.") from error
     with package:
-        _check(package.infolist())
+        _check(package.infolist(), may_be_encrypted=may_be_encrypted)
         yield package
 
 
-def _check(entries: list[zipfile.ZipInfo]) -> None:
+def _check(entries: list[zipfile.ZipInfo], *, may_be_encrypted: bool) -> None:
     if len(entries) > MAXIMUM_ENTRIES:
         raise LimitExceeded(f"The package has more than {MAXIMUM_ENTRIES:,} entries.")
     if sum(entry.file_size for entry in entries) > MAXIMUM_TOTAL_BYTES:
         raise LimitExceeded("The package unpacks to more than 2 GiB.")
-    if any(entry.flag_bits & _ENCRYPTED_FLAG for entry in entries):
+    if not may_be_encrypted and any(entry.flag_bits & ENCRYPTED_FLAG for entry in entries):
         raise EncryptedDocument("Entries of the package are encrypted.")
     for entry in entries:
         if (

@@ -10,6 +10,7 @@ from onnxruntime import InferenceSession, SessionOptions
 from activities.inspect import file_type
 from activities.inspect.archive import open_package
 from activities.inspect.file_type import FileType, Nature
+from activities.members.tar_archive import is_tar, looks_like_tar
 from activities.read.text_encoding import looks_like_text
 from activities.sandbox.content import Content
 from activities.sandbox.registry import warm
@@ -120,6 +121,8 @@ def _actual(content: Content, claimed: FileType | None) -> FileType:
         return _compound(content)
     if _PDF_SIGNATURE in head[:_PDF_SIGNATURE_WITHIN] and claimed in (None, file_type.PDF):
         return file_type.PDF
+    if looks_like_tar(head) and is_tar(content):
+        return file_type.TAR
     if looks_like_text(head):
         return _kind_of_text(content, claimed)
     raise _not_recognised(content, claimed)
@@ -127,7 +130,7 @@ def _actual(content: Content, claimed: FileType | None) -> FileType:
 
 def _package(content: Content, claimed: FileType | None) -> FileType:
     try:
-        with content.open() as file, open_package(file) as package:
+        with content.open() as file, open_package(file, may_be_encrypted=True) as package:
             names = package.namelist()
             media_type = (
                 package.read("mimetype")[:200].decode("ascii", "replace").strip()
@@ -139,11 +142,14 @@ def _package(content: Content, claimed: FileType | None) -> FileType:
             claimed = file_type.ZIP
         raise DamagedDocument(f"The {claimed.title} is cut short or damaged.") from None
     if media_type:
-        return file_type.by_media_type(media_type) or file_type.ZIP
+        return file_type.by_media_type(media_type) or file_type.OTHER_PACKAGE
     if "[Content_Types].xml" in names:
         for prefix, kind in _PACKAGE_PARTS:
             if any(name.startswith(prefix) for name in names):
                 return kind
+        return file_type.OTHER_PACKAGE
+    if any(name.startswith("Index/") and name.endswith(".iwa") for name in names):
+        return file_type.OTHER_PACKAGE  # Apple's
     return file_type.ZIP
 
 
@@ -160,7 +166,7 @@ def _compound(content: Content) -> FileType:
         raise DamagedDocument("The office document is cut short or damaged.") from error
     if "encryptedpackage" in streams:
         raise EncryptedDocument(
-            "The office document is encrypted with a password.",
+            "The office document is encrypted in a way that cannot be read.",
             remedy="Open it in its program, remove the password and upload it again.",
         )
     for stream, kind in _OLE_STREAMS:
@@ -216,9 +222,5 @@ def _unreadable(actual: FileType) -> UnknownFormat:
         return UnknownFormat(
             f"The file is a {actual.title}, which no engine here reads.",
             remedy="Save it in the present office format (docx, xlsx, pptx) or as PDF.",
-        )
-    if actual is file_type.ZIP:
-        return UnknownFormat(
-            "The file is an archive.", remedy="Unpack it and upload the files in it."
         )
     return UnknownFormat(f"The file is a {actual.title}, which no engine here reads.")

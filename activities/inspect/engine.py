@@ -10,7 +10,9 @@ from activities.inspect.images import count_image_pages
 from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
+from activities.members.walk import Budget, holds_members, members_of
 from activities.read.damage import damage
+from activities.read.encrypted_office import unlocked
 from activities.read.kreuzberg_formats import count_sheets
 from activities.read.text_encoding import decode_text
 from activities.sandbox.content import Content
@@ -28,6 +30,7 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     content = context.content
     if content.size_bytes == 0:
         raise EmptyFile("The file has no content: 0 bytes.")
+    content = unlocked(content, request.password)
     kind = detect(content, name=request.name, declared_media_type=request.declared_media_type)
     if kind.family is None:
         raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
@@ -37,10 +40,12 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     else:
         pages, metadata = _plan(content, kind, request)
         language, outline = None, ()
+    members = _count_members(content, kind, request)
     return DocumentPlan(
         media_type=kind.media_type,
         family=kind.family,
         page_count=len(pages),
+        member_count=members,
         pages=pages,
         title=metadata.title,
         authors=metadata.authors,
@@ -74,6 +79,20 @@ def _plan(
         return _uniform(sheets, PageSource.TEXT, "structured format"), Metadata()
     metadata = _html_metadata(content) if kind is file_type.HTML else Metadata()
     return _uniform(1, PageSource.TEXT, "text"), metadata
+
+
+def _count_members(content: Content, kind: FileType, request: InspectRequest) -> int:
+    """How many files are in it, those that will not be taken out among them."""
+    if not holds_members(kind.media_type):
+        return 0
+    budget = Budget(content.size_bytes)
+    count = 0
+    for member in members_of(content, kind.media_type, request.password):
+        budget.spend(member.size_bytes)
+        if count == 0 and member.refusal is None:
+            member.open().close()  # says at once when a password is missing or wrong
+        count += 1
+    return count
 
 
 def _uniform(count: int, source: PageSource, reason: str) -> tuple[PagePlan, ...]:

@@ -16,6 +16,7 @@ class Nature(StrEnum):
     PDF = "pdf"
     OPEN_PACKAGE = "open_package"
     OLD_OFFICE = "old_office"
+    ARCHIVE = "archive"
     OTHER = "other"
 
 
@@ -72,7 +73,9 @@ CSV = _text("text/csv", "CSV table", DocumentFamily.SPREADSHEET)
 EMAIL = _text("message/rfc822", "e-mail message")
 JSON = _text("application/json", "JSON file")
 XML = _text("application/xml", "XML file")
-ZIP = _unread("application/zip", "zip archive")
+ZIP = FileType("application/zip", "ZIP archive", Nature.ARCHIVE, DocumentFamily.TEXT)
+TAR = FileType("application/x-tar", "TAR archive", Nature.ARCHIVE, DocumentFamily.TEXT)
+OTHER_PACKAGE = _unread("application/x-package", "package of files in a format of its own")
 EPUB = FileType("application/epub+zip", "EPUB book", Nature.OPEN_PACKAGE, DocumentFamily.HTML)
 RTF = _old("application/rtf", "RTF document", DocumentFamily.WORD)
 OLE = _old("application/x-ole-storage", "document of an old office format", None)
@@ -116,6 +119,7 @@ _BY_EXTENSION: dict[str, FileType] = {
     "json": JSON,
     "xml": XML,
     "zip": ZIP,
+    **dict.fromkeys(("tar", "tgz", "tbz", "tbz2", "txz"), TAR),
     "epub": EPUB,
     "rtf": RTF,
     **dict.fromkeys(("doc", "dot"), DOC),

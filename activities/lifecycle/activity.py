@@ -10,7 +10,7 @@ from activities.stage import StageRunner, stage_event
 from db.models import Activity, now
 from db.queries.decisions import find_decision
 from db.queries.events import NewEvent
-from db.queries.file_states import IN_PROGRESS, NOT_READY, WITHHELD, settle_file
+from db.queries.file_states import IN_PROGRESS, NOT_READY, WITHHELD, mark_degraded, settle_file
 from db.queries.jobs import JobRow, lock_job, write_job
 from db.session import Access, Database
 from muniment.contracts.base import StageOutcome, VersionReference
@@ -110,6 +110,8 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     if progress.state.is_terminal:
         events.append(changed.event(JobEventKind.END))
     await write_job(session, changed, events, activity.info().workflow_run_id)
+    if progress.state is JobState.COMPLETED and changed.degraded:
+        await mark_degraded(session, job.file_id)
     await _settle_file(session, job, progress)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from docling_core.types.doc.document import DoclingDocument
 
 from activities.assemble.export import document_text
+from activities.read.annotations import open_form, with_annotations
 from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
 from activities.read.completion import complete
 from activities.read.damage import damage
+from activities.read.encrypted_office import unlocked
 from activities.read.ocr import read_image
 from activities.read.page_image import page_images
 from activities.read.parsed_page import parse
@@ -28,13 +30,20 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     """Pages by their text layer, or of a structured format, which is converted whole."""
     if request.family is DocumentFamily.PDF:
         with context.content.open() as file, open_pdf(file, request.password) as document:
+            open_form(document)
             parsed = parse(context.content.path, request.password)
             reader = TextLayerReader(document, parsed)
-            _read_each(request, context, reader.read)
+            _read_each(
+                request,
+                context,
+                lambda number: with_annotations(document, reader.read(number)),
+            )
         return ReadOutcome()
     if request.family is DocumentFamily.IMAGE:
         raise UnknownFormat("An image has no text layer.")
-    document = convert(context.content, request.media_type)
+    document = convert(
+        unlocked(context.content, request.password), request.media_type, request.password
+    )
     complete(document)
     settle_provenance(document, request.family)
     _read_each(request, context, lambda number: _structured_page(document, number))

@@ -22,6 +22,8 @@ from docling_core.types.doc.document import DoclingDocument
 
 from activities.inspect import file_type
 from activities.inspect.programming_languages import BY_MEDIA_TYPE
+from activities.members.walk import ARCHIVES
+from activities.read.archive_listing import listing_document
 from activities.read.damage import damage
 from activities.read.html_depth import refuse_deep_html
 from activities.read.kreuzberg_formats import (
@@ -97,11 +99,13 @@ _SECOND_OPINION = frozenset((file_type.DOCX.media_type, file_type.ODT.media_type
 """docling's backend comes first for its structure; kreuzberg reads what that one stumbles over."""
 
 
-def convert(content: Content, media_type: str) -> DoclingDocument:
+def convert(content: Content, media_type: str, password: str | None = None) -> DoclingDocument:
     """The document that the format's library makes; DamagedDocument when it cannot."""
     if media_type == file_type.PARQUET.media_type:
         with damage("The table is damaged beyond reading."):
             return parquet_document(content)
+    if media_type in ARCHIVES:
+        return listing_document(content, media_type, password)
     data = content.read()
     if media_type in _PLAIN:
         return plain_document(decode_text(data))

@@ -74,6 +74,9 @@ async def list_files(
     ] = None,
     label: Annotated[str | None, Query(max_length=200)] = None,
     created: listing.Created = None,
+    parent: Annotated[
+        UUID | None, Query(description="Files that came out of this archive or message.")
+    ] = None,
     sort: listing.SortOrder = "-created_at",
 ) -> Page[File]:
     """Any metadata field is a filter too: `?<field>=<value>`, or `?metadata.<field>=<value>` for one
@@ -84,6 +87,7 @@ async def list_files(
         states=tuple(state or ()),
         media_type=media_type,
         label=label,
+        parent_id=parent,
         created_from=created_from,
         created_until=created_until,
         attributes=listing.metadata_filters(request),

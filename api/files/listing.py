@@ -24,7 +24,18 @@ SortOrder = Literal["-created_at", "created_at", "-updated_at", "updated_at", "n
 METADATA_PREFIX = "metadata."
 """Needed only for a metadata field that is called like one of these."""
 _NAMED = frozenset(
-    {"limit", "cursor", "name~", "state", "media_type", "collection", "label", "created", "sort"}
+    {
+        "limit",
+        "cursor",
+        "name~",
+        "state",
+        "media_type",
+        "collection",
+        "label",
+        "created",
+        "parent",
+        "sort",
+    }
 )
 _METADATA_FILTERS = 20
 

@@ -85,6 +85,13 @@ class Retention(BaseModel):
     delete_at: datetime | None = None
 
 
+class Parent(BaseModel):
+    """The file that this one came out of, and its path in there."""
+
+    file_id: UUID
+    path: str
+
+
 class File(BaseModel):
     """A file. `version` is the one that readers see; `job` is the newest."""
 
@@ -107,6 +114,9 @@ class File(BaseModel):
     updated_at: UtcTime
     job: Job | None
     retention: Retention
+    parent: Parent | None = Field(
+        default=None, description="The archive or message that this file came out of."
+    )
     holds: list[UUID]
     deduplicated: bool | None = Field(
         default=None, description="On an upload's answer: the file was there already."

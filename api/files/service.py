@@ -1,5 +1,6 @@
 """Files: showing, changing, trashing, restoring, erasing, reprocessing."""
 
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import Request
@@ -18,7 +19,7 @@ from db.audit import record
 from db.models import Erasure, Job, now
 from db.models import File as FileRecord
 from db.models import FileVersion as VersionRecord
-from db.queries import collections, files
+from db.queries import collections, files, members
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState, JobSettings, JobState
 from muniment.contracts.scan import ScanState
@@ -134,14 +135,19 @@ async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:
 
 
 async def trash(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDetail:
-    """Out of sight and search with this commit; trashing what is in the trash changes nothing."""
+    """Out of sight and search with this commit, and all that came out of it; trashing what is in
+    the trash changes nothing."""
     detail = await require_file(session, file_id, "write", for_update=True)
     file = detail.file
     if file.state in (FileState.ERASING, FileState.ERASED):
         raise Gone("the file was erased")
     if file.state != FileState.TRASHED:
-        file.trashed_from, file.state, file.trashed_at = file.state, FileState.TRASHED, now()
-        _touch(file)
+        moment = now()
+        _trash(file, moment)
+        for member in await members.lock_descendants(session, file_id, "write"):
+            if member.state not in files.OUT_OF_SIGHT:
+                _trash(member, moment)
+                record(session, caller.act("file.trashed", "file", member.id))
     record(session, caller.act("file.trashed", "file", file_id))
     await session.flush()
     return detail
@@ -152,36 +158,49 @@ async def restore(session: AsyncSession, caller: Caller, file_id: UUID) -> FileD
     file = detail.file
     if file.state != FileState.TRASHED:
         raise Conflict(f"the file is {file.state}, not in the trash")
-    file.state, file.trashed_from = file.trashed_from or FileState.RECEIVED, None
-    file.trashed_at = None
-    _touch(file)
+    moment = file.trashed_at
+    _restore(file)
+    for member in await members.lock_descendants(session, file_id, "write"):
+        # Those that were trashed before on their own stay where they are.
+        if member.state == FileState.TRASHED and member.trashed_at == moment:
+            _restore(member)
+            record(session, caller.act("file.restored", "file", member.id))
     record(session, caller.act("file.restored", "file", file_id))
     await session.flush()
     return detail
 
 
 async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> Job:
-    """Marks the file as erasing and commits the job that erases every version of it."""
+    """Marks the file as erasing and commits the job that erases every version of it; all that came
+    out of the file goes with it, each by a job of its own."""
     detail = await require_file(session, file_id, "manage", for_update=True)
     if detail.file.state == FileState.ERASED:
         raise Gone("the file was erased")
     if detail.file.state == FileState.ERASING:
         raise Conflict("the file is being erased")
-    job = new_erasure(caller, detail.file)
+    job = _erase(session, caller, detail.file)
+    for member in await members.lock_descendants(session, file_id, "manage"):
+        if member.state not in (FileState.ERASING, FileState.ERASED):
+            _erase(session, caller, member)
+    await session.flush()
+    return job
+
+
+def _erase(session: AsyncSession, caller: Caller, file: FileRecord) -> Job:
+    job = new_erasure(caller, file)
     session.add(job)
-    detail.file.state = FileState.ERASING
-    _touch(detail.file)
+    file.state = FileState.ERASING
+    _touch(file)
     session.add(
         Erasure(
             tenant_id=caller.tenant_id,
-            file_id=file_id,
+            file_id=file.id,
             job_id=job.id,
             state="executing",
             requested_by=caller.principal_id,
         )
     )
-    record(session, caller.act("file.erasure_requested", "file", file_id, {"job_id": str(job.id)}))
-    await session.flush()
+    record(session, caller.act("file.erasure_requested", "file", file.id, {"job_id": str(job.id)}))
     return job
 
 
@@ -218,6 +237,17 @@ async def list_versions(
     shown, last = cut(rows, limit)
     following = None if last is None else encode_cursor(NumberCursor(number=last.number))
     return Page(data=[version_view(each) for each in shown], next_cursor=following)
+
+
+def _trash(file: FileRecord, moment: datetime) -> None:
+    file.trashed_from, file.state, file.trashed_at = file.state, FileState.TRASHED, moment
+    _touch(file)
+
+
+def _restore(file: FileRecord) -> None:
+    file.state, file.trashed_from = file.trashed_from or FileState.RECEIVED, None
+    file.trashed_at = None
+    _touch(file)
 
 
 def _touch(file: FileRecord) -> None:

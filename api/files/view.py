@@ -1,6 +1,6 @@
 """From database rows to the File and FileVersion that clients see."""
 
-from api.files.schemas import File, FileVersion, Retention, Scan
+from api.files.schemas import File, FileVersion, Parent, Retention, Scan
 from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import File as FileRecord
@@ -40,9 +40,16 @@ def file_view(
         updated_at=record.updated_at,
         job=_job_view(detail.job, links, job_version),
         retention=Retention(),
+        parent=_parent_view(record),
         holds=[],
         deduplicated=deduplicated,
     )
+
+
+def _parent_view(record: FileRecord) -> Parent | None:
+    if record.parent_id is None:
+        return None
+    return Parent(file_id=record.parent_id, path=record.member_path or "")
 
 
 def version_view(version: VersionRecord) -> FileVersion:

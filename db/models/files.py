@@ -14,13 +14,23 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 class File(SQLModel, table=True):
     """`current_version` is the version that readers see; `revision` grows with every change (ETag).
 
-    `trashed_from` remembers the state to restore.
+    `trashed_from` remembers the state to restore. A file that came out of another names it, the
+    version, its path and place in it, and the uploaded file that all began with (`root_id`).
     """
 
     __tablename__ = "file"
     __table_args__ = (
         Index("ix_file_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
         Index("ix_file_collection_name", "collection_id", "name"),
+        Index(
+            "ux_file_member",
+            "parent_version_id",
+            "member_ordinal",
+            unique=True,
+            postgresql_where=text("parent_version_id IS NOT NULL"),
+        ),
+        Index("ix_file_parent", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_file_root", "root_id", postgresql_where=text("root_id IS NOT NULL")),
     )
 
     id: UUID = id_field()
@@ -46,6 +56,13 @@ class File(SQLModel, table=True):
     page_count: int | None = None
     degraded: bool = False
     revision: int = 1
+    parent_id: UUID | None = Field(default=None, foreign_key="file.id", ondelete="SET NULL")
+    parent_version_id: UUID | None = Field(
+        default=None, foreign_key="file_version.id", ondelete="SET NULL"
+    )
+    root_id: UUID | None = None
+    member_ordinal: int | None = None
+    member_path: str | None = None
     created_at: datetime = time_field()
     updated_at: datetime = time_field()
 

@@ -140,7 +140,7 @@ async def blank_file(session: AsyncSession, file_id: UUID) -> None:
     await session.execute(
         text(
             "UPDATE file SET name = '', labels = '{}', metadata = '{}', extracted = '{}',"
-            " page_count = NULL WHERE id = :file_id"
+            " page_count = NULL, member_path = NULL WHERE id = :file_id"
         ),
         {"file_id": file_id},
     )

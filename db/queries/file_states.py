@@ -16,6 +16,17 @@ NOT_READY = (*STARTABLE, *WITHHELD)
 """A ready file stays ready while another job reads it anew, and when that job fails."""
 
 
+async def mark_degraded(session: AsyncSession, file_id: UUID) -> None:
+    """Something of the file is missing after all."""
+    await session.execute(
+        text(
+            "UPDATE file SET degraded = true, revision = revision + 1, updated_at = now()"
+            " WHERE id = :file_id AND NOT degraded"
+        ),
+        {"file_id": file_id},
+    )
+
+
 async def settle_file(
     session: AsyncSession, file_id: UUID, state: FileState, *, among: tuple[FileState, ...]
 ) -> None:

@@ -37,6 +37,7 @@ class FileFilter:
     media_type: str | None = None
     collection_id: UUID | None = None
     label: str | None = None
+    parent_id: UUID | None = None
     created_from: datetime | None = None
     created_until: datetime | None = None
     attributes: dict[str, str] = field(default_factory=dict)
@@ -92,6 +93,8 @@ def _filtered(statement: Select[File], wanted: FileFilter) -> Select[File]:
         conditions.append(col(File.media_type) == wanted.media_type)
     if wanted.collection_id is not None:
         conditions.append(col(File.collection_id) == wanted.collection_id)
+    if wanted.parent_id is not None:
+        conditions.append(col(File.parent_id) == wanted.parent_id)
     if wanted.label is not None:
         conditions.append(col(File.labels).contains([wanted.label]))
     if wanted.created_from is not None:

@@ -103,6 +103,13 @@ class Scan(Record):
     at: datetime | None = None
 
 
+class Parent(Record):
+    """The archive or message that a file came out of, and its path in there."""
+
+    file_id: UUID
+    path: str
+
+
 class File(Record):
     """A file in its newest version. `sha256` is hex; `deduplicated` says that it was there."""
 
@@ -124,6 +131,7 @@ class File(Record):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     job: Job | None = None
+    parent: Parent | None = None
 
 
 class Version(Record):

@@ -50,13 +50,15 @@ class OutlineEntry(Contract):
 class DocumentPlan(Contract):
     """What `inspect` found out: the artifact of that stage.
 
-    `language` is the IETF tag that the document gives itself, `outline` its bookmarks.
+    `language` is the IETF tag that the document gives itself, `outline` its bookmarks;
+    `member_count` counts the files in an archive and the attachments of a message.
     """
 
     media_type: str
     family: DocumentFamily
     page_count: int
     pages: tuple[PagePlan, ...]
+    member_count: int = 0
     title: str | None = None
     authors: tuple[str, ...] = ()
     created: str | None = None

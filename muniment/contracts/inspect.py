@@ -23,6 +23,7 @@ class InspectResult(StageOutcome):
     page_count: int
     ocr_pages: str = ""
     gpu_wait_seconds: float | None = None
+    member_count: int = 0
 
 
 class InspectActivities(ABC):

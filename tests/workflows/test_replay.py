@@ -12,11 +12,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHist
 from temporalio.worker import Replayer
 
 from muniment.contracts.ingest_file import DecisionRequest
+from muniment.contracts.members import workflow_id as members_workflow_id
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
+from tests.workflows.test_members import zipped
 from tests.workflows.test_messages import find_malware
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
@@ -86,6 +88,11 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         scan = scanned_pdf([f"Charter {page}" for page in range(1, 6)])
         scanned = await workshop.upload(owner, scan, "b.pdf", "application/pdf")
         await _record("scanned", await workshop.start(scanned))
+        expanded = await workshop.upload(owner, zipped({"a.txt": TEXT}), "a.zip")
+        await _record("expanded", await workshop.start(expanded))
+        assert expanded.version_id is not None
+        members_id = members_workflow_id(expanded.version_id, expanded.id)
+        await _record("members", workshop.client.get_workflow_handle(members_id))
         failed = await workshop.upload(owner, b"", "c.txt")
         await _record("failed", await workshop.start(failed))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):

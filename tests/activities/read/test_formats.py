@@ -9,9 +9,11 @@ from docling_core.types.doc.items.code import CodeItem
 
 from activities.assemble.export import document_text
 from activities.inspect import file_type
+from activities.inspect.detection import detect
+from activities.read.encrypted_office import unlocked
 from activities.read.source_code import PASSAGE_CHARACTERS
 from activities.read.structured import convert
-from muniment.errors import DamagedDocument, DocumentError, UnknownFormat
+from muniment.errors import DamagedDocument, DocumentError, EncryptedDocument, UnknownFormat
 from tests.activities.made_documents import in_memory, inspected
 
 RICH_TEXT = (
@@ -126,3 +128,24 @@ def test_cut_files_are_refused(shared_data: Path, name: str) -> None:
     with pytest.raises(DocumentError) as raised:
         read(data, name)
     assert raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("testEXCEL_protected_passtika.xlsx", "tika"),
+        ("testWORD_protected_passtika.docx", "tika"),
+    ],
+)
+def test_encrypted_office_documents_open_with_their_password(
+    shared_data: Path, name: str, password: str
+) -> None:
+    content = in_memory((shared_data / "documents" / "office-encrypted" / name).read_bytes())
+    with pytest.raises(EncryptedDocument, match="needs a password"):
+        unlocked(content, None)
+    with pytest.raises(EncryptedDocument, match="does not open"):
+        unlocked(content, "not the password")
+    opened = unlocked(content, password)
+    assert opened.head(2) == b"PK"
+    kind = detect(opened, name=name, declared_media_type="")
+    assert document_text(convert(opened, kind.media_type)).strip()

@@ -1,0 +1,65 @@
+"""Members of a ZIP archive."""
+
+import stat
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from activities.inspect.archive import ENCRYPTED_FLAG, open_package
+from activities.members.member import Member
+from activities.members.paths import clean_path, is_clutter, refusal_of
+from activities.read.text_encoding import decode_text
+from activities.sandbox.content import Content
+from muniment.errors import EncryptedDocument
+
+_UTF8_FLAG = 0x800
+
+
+def zip_members(content: Content, password: str | None) -> Iterator[Member]:
+    """Files only; folders and what operating systems leave behind are passed over."""
+    secret = None if password is None else password.encode()
+    with content.open() as file, open_package(file, may_be_encrypted=True) as package:
+        entries = package.infolist()
+        for entry, name in zip(entries, _names(entries), strict=True):
+            if entry.is_dir() or is_clutter(clean_path(name)):
+                continue
+            yield Member(
+                clean_path(name),
+                lambda entry=entry: _open(package, entry, secret),  # type: ignore[misc] # bound now
+                refusal_of(name) or _refusal(entry),
+                entry.file_size,
+            )
+
+
+def _names(entries: list[zipfile.ZipInfo]) -> list[str]:
+    """As they are where they say so, else in the encoding that all of them look like: programs
+    write their system's own, and zipfile takes it for code page 437."""
+    raw = [
+        entry.filename.encode("cp437", "replace")
+        for entry in entries
+        if not entry.flag_bits & _UTF8_FLAG
+    ]
+    decoded = iter(decode_text(b"\n".join(raw)).split("\n"))
+    return [
+        entry.filename if entry.flag_bits & _UTF8_FLAG else next(decoded, entry.filename)
+        for entry in entries
+    ]
+
+
+def _refusal(entry: zipfile.ZipInfo) -> str | None:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    return "it is no ordinary file" if kind not in (0, stat.S_IFREG) else None
+
+
+def _open(package: zipfile.ZipFile, entry: zipfile.ZipInfo, secret: bytes | None) -> BinaryIO:
+    if entry.flag_bits & ENCRYPTED_FLAG and secret is None:
+        raise EncryptedDocument("The archive is encrypted and needs a password.")
+    try:
+        return cast(BinaryIO, package.open(entry, pwd=secret))
+    except RuntimeError:  # zipfile's word for a wrong password
+        raise EncryptedDocument("The password does not open the archive.") from None
+    except NotImplementedError:
+        raise EncryptedDocument(
+            "The archive is encrypted or packed in a way that cannot be read.",
+            remedy="Unpack it and upload the files in it.",
+        ) from None

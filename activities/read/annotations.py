@@ -1,0 +1,180 @@
+"""What stands on a PDF's page without being drawn in its content: values of form fields, notes.
+
+Text layers hold only what the page's own content paints. Each value becomes a line of the page,
+after the line that labels it; what the text layer shows at that place already is not said twice.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from activities.read.geometry import Box
+from muniment.contracts.documents import Line, Page
+
+MAXIMUM_ANNOTATIONS = 5_000
+MAXIMUM_CHARACTERS = 20_000
+"""Of one value; what is longer is cut, since no page shows it."""
+_CHECKED = "☒"
+_PASSWORD_FIELD = 1 << 13  # ISO 32000-1, table 228
+_UNSEEN = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW
+_VALUED = frozenset(
+    (
+        pdfium.FPDF_FORMFIELD_TEXTFIELD,
+        pdfium.FPDF_FORMFIELD_COMBOBOX,
+        pdfium.FPDF_FORMFIELD_LISTBOX,
+    )
+)
+_TICKED = frozenset((pdfium.FPDF_FORMFIELD_CHECKBOX, pdfium.FPDF_FORMFIELD_RADIOBUTTON))
+_NOTES = frozenset(
+    (
+        pdfium.FPDF_ANNOT_TEXT,
+        pdfium.FPDF_ANNOT_FREETEXT,
+        pdfium.FPDF_ANNOT_HIGHLIGHT,
+        pdfium.FPDF_ANNOT_UNDERLINE,
+        pdfium.FPDF_ANNOT_SQUIGGLY,
+        pdfium.FPDF_ANNOT_STRIKEOUT,
+        pdfium.FPDF_ANNOT_STAMP,
+        pdfium.FPDF_ANNOT_CARET,
+        pdfium.FPDF_ANNOT_INK,
+        pdfium.FPDF_ANNOT_LINE,
+        pdfium.FPDF_ANNOT_SQUARE,
+        pdfium.FPDF_ANNOT_CIRCLE,
+        pdfium.FPDF_ANNOT_POLYGON,
+        pdfium.FPDF_ANNOT_POLYLINE,
+        pdfium.FPDF_ANNOT_FILEATTACHMENT,
+    )
+)
+
+
+def open_form(document: pypdfium2.PdfDocument) -> None:
+    """Makes the values of form fields known. Call before a page is opened; a broken form is passed
+    over, since the pages are there without it."""
+    with suppress(pypdfium2.PdfiumError):
+        document.init_forms()
+
+
+def with_annotations(document: pypdfium2.PdfDocument, page: Page) -> Page:
+    """The page with the values of its form fields and the texts of its notes among its lines.
+
+    `open_form` was called before.
+    """
+    opened = document[page.page - 1]
+    try:
+        lines = list(page.lines)
+        for line in _annotation_lines(document, opened):
+            if not _is_drawn(line, page.lines):
+                lines.insert(_place_among(lines, line), line)
+    finally:
+        opened.close()
+    if len(lines) == len(page.lines):
+        return page
+    text = "\n".join(line.text for line in lines)
+    return page.model_copy(update={"lines": tuple(lines), "text": text})
+
+
+def _annotation_lines(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[Line]:
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), MAXIMUM_ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, index)
+        if not annotation:
+            continue
+        try:
+            if pdfium.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
+                continue
+            text = _text(document, annotation)
+            if text:
+                yield Line(text=text, bbox=_bbox(page, annotation))
+        finally:
+            pdfium.FPDFPage_CloseAnnot(annotation)
+
+
+def _text(document: pypdfium2.PdfDocument, annotation: pdfium.FPDF_ANNOTATION) -> str:
+    subtype = pdfium.FPDFAnnot_GetSubtype(annotation)
+    if subtype in _NOTES:
+        return _string(
+            lambda buffer, size: pdfium.FPDFAnnot_GetStringValue(
+                annotation, b"Contents", buffer, size
+            )
+        )
+    if subtype != pdfium.FPDF_ANNOT_WIDGET or document.formenv is None:
+        return ""
+    form = document.formenv.raw
+    kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
+    if kind in _TICKED:
+        return _CHECKED if pdfium.FPDFAnnot_IsChecked(form, annotation) else ""
+    if kind not in _VALUED or (
+        pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD_FIELD
+        and kind == pdfium.FPDF_FORMFIELD_TEXTFIELD
+    ):
+        return ""
+    return _string(
+        lambda buffer, size: pdfium.FPDFAnnot_GetFormFieldValue(form, annotation, buffer, size)
+    )
+
+
+def _string(fetch: Callable[[object, int], int]) -> str:
+    """What pdfium hands out as UTF-16LE ending in NUL, on one line."""
+    size = min(fetch(None, 0), 2 * MAXIMUM_CHARACTERS)
+    if size <= 2:
+        return ""
+    buffer = (ctypes.c_ushort * (size // 2 + 1))()
+    if fetch(buffer, size) > size:
+        return ""
+    return " ".join(bytes(buffer)[: size - 2].decode("utf-16-le", "replace").split())
+
+
+def _bbox(
+    page: pypdfium2.PdfPage, annotation: pdfium.FPDF_ANNOTATION
+) -> tuple[float, float, float, float] | None:
+    """Its rectangle, in the frame of all boxes: the crop box as it lies before the reader."""
+    found = pdfium.FS_RECTF()
+    if not pdfium.FPDFAnnot_GetRect(annotation, found):
+        return None
+    left, bottom, right, top = page.get_bbox()
+    corners = [(found.left, found.bottom), (found.right, found.top)]
+    turned: Callable[[float, float], tuple[float, float]] = {
+        90: lambda x, y: (y - bottom, x - left),
+        180: lambda x, y: (right - x, y - bottom),
+        270: lambda x, y: (top - y, right - x),
+    }.get(page.get_rotation(), lambda x, y: (x - left, top - y))
+    width, height = page.get_size()
+    box = Box.around([turned(x, y) for x, y in corners])
+    if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
+        return None
+    return box.clipped(width, height)
+
+
+def _is_drawn(line: Line, drawn: tuple[Line, ...]) -> bool:
+    """Whether the page's content shows this text at this place: a flattened field, a typed note."""
+    here = [other for other in drawn if _touch(line, other)]
+    shown = "".join("".join(other.text.split()) for other in here)
+    return "".join(line.text.split()) in shown
+
+
+def _touch(line: Line, other: Line) -> bool:
+    if line.bbox is None or other.bbox is None:
+        return True
+    return min(line.bbox[2], other.bbox[2]) > max(line.bbox[0], other.bbox[0]) and min(
+        line.bbox[3], other.bbox[3]
+    ) > max(line.bbox[1], other.bbox[1])
+
+
+def _place_among(lines: list[Line], line: Line) -> int:
+    """Behind its label: the nearest line to its left on its row, else the nearest one above."""
+    if line.bbox is None:
+        return len(lines)
+    left, top, _, bottom = line.bbox
+    middle = (top + bottom) / 2
+    beside: list[tuple[float, int]] = []
+    above: list[tuple[float, int]] = []
+    for index, other in enumerate(lines):
+        if other.bbox is None:
+            continue
+        if other.bbox[1] <= middle <= other.bbox[3] and other.bbox[0] <= left:
+            beside.append((abs(left - other.bbox[2]), index))
+        elif other.bbox[3] <= middle:
+            above.append((middle - other.bbox[3], index))
+    nearest = min(beside or above, default=None)
+    return 0 if nearest is None else nearest[1] + 1

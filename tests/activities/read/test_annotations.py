@@ -1,0 +1,80 @@
+"""Values of form fields and notes stand among a page's lines, once."""
+
+import io
+
+import pypdfium2
+import pytest
+
+from activities.read.annotations import open_form, with_annotations
+from muniment.contracts.documents import Line, Page, PageSource
+
+FIELDS = (
+    "<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(Ada Lovelace)/Rect[200 690 400 710]/F 4>>",
+    "<</Type/Annot/Subtype/Widget/FT/Tx/T(secret)/Ff 8192/V(hunter2)/Rect[200 650 400 670]/F 4>>",
+    "<</Type/Annot/Subtype/Widget/FT/Ch/Ff 131072/T(city)/V(Paris)/Opt[(Paris)(Rome)]"
+    "/Rect[200 610 400 630]/F 4>>",
+    "<</Type/Annot/Subtype/Widget/FT/Tx/T(unseen)/V(nobody sees this)/Rect[200 570 400 590]/F 2>>",
+    "<</Type/Annot/Subtype/Text/Contents(Check this date.)/Rect[500 690 520 710]>>",
+    "<</Type/Annot/Subtype/FreeText/Contents(Drawn already)/Rect[50 490 300 520]>>",
+)
+
+
+def form(rotation: int = 0) -> bytes:
+    fields = " ".join(f"{number} 0 R" for number in range(4, 4 + len(FIELDS)))
+    bodies = [
+        f"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[{fields}]>>>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Rotate {rotation}/Annots[{fields}]>>",
+        *FIELDS,
+    ]
+    out = bytearray(b"%PDF-1.7\n")
+    for number, body in enumerate(bodies, start=1):
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
+    out += b"trailer<</Root 1 0 R>>\n%%EOF\n"
+    return bytes(out)
+
+
+def annotated(rotation: int, *drawn: Line) -> Page:
+    document = pypdfium2.PdfDocument(io.BytesIO(form(rotation)))
+    open_form(document)
+    page = Page(
+        page=1,
+        width=595,
+        height=842,
+        source=PageSource.TEXT,
+        engine="test",
+        text="\n".join(line.text for line in drawn),
+        lines=drawn,
+    )
+    try:
+        return with_annotations(document, page)
+    finally:
+        document.close()
+
+
+def test_values_stand_behind_their_labels_and_nothing_is_said_twice() -> None:
+    page = annotated(
+        0,
+        Line(text="Name:", bbox=(100, 134, 150, 150)),
+        Line(text="City:", bbox=(100, 214, 150, 230)),
+        Line(text="Drawn already", bbox=(50, 325, 200, 345)),
+    )
+    assert [line.text for line in page.lines] == [
+        "Name:",
+        "Ada Lovelace",
+        "Check this date.",
+        "City:",
+        "Paris",
+        "Drawn already",
+    ]
+    assert page.text.splitlines()[1] == "Ada Lovelace"
+    assert page.lines[1].bbox == (200, 132, 400, 152)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "bbox"),
+    [(90, (690, 200, 710, 400)), (180, (195, 690, 395, 710)), (270, (132, 195, 152, 395))],
+)
+def test_boxes_turn_with_the_page(rotation: int, bbox: tuple[float, float, float, float]) -> None:
+    (name,) = [line for line in annotated(rotation).lines if line.text == "Ada Lovelace"]
+    assert name.bbox == pytest.approx(bbox, abs=0.02)

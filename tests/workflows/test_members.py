@@ -1,0 +1,166 @@
+"""Archives and messages: each member becomes a file of its own, ingested by its own workflow."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Sequence
+from email.message import EmailMessage
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from db.models import Blob, File, FileVersion, Job
+from db.session import Access
+from muniment.contracts.jobs import JobState
+from tests.workflows.documents import TEXT
+from tests.workflows.workshop import TenantIds, Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+async def members(workshop: Workshop, job: Job) -> Sequence[File]:
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        found = await session.scalars(
+            select(File).where(col(File.parent_id) == job.file_id).order_by(col(File.member_path))
+        )
+        return found.all()
+
+
+async def jobs_of(workshop: Workshop, file: File) -> Sequence[Job]:
+    async with workshop.database.transaction(Access(file.tenant_id)) as session:
+        found = await session.scalars(
+            select(Job).where(col(Job.file_id) == file.id).order_by(col(Job.created_at))
+        )
+        return found.all()
+
+
+async def ingested(workshop: Workshop, owner: TenantIds, content: bytes, name: str) -> Job:
+    job = await workshop.upload(owner, content, name, "application/octet-stream")
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    return await workshop.job(job)
+
+
+async def test_every_member_is_a_file_with_its_lineage(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    entries = {"a/deed.txt": TEXT, "b/deed copy.txt": TEXT, "c.md": b"# Heading\n\nWords."}
+    job = await ingested(workshop, owner, zipped(entries), "deeds.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, False)
+    found = await members(workshop, job)
+    assert [(file.member_path, file.name, file.state) for file in found] == [
+        ("a/deed.txt", "deed.txt", "ready"),
+        ("b/deed copy.txt", "deed copy.txt", "ready"),
+        ("c.md", "c.md", "ready"),
+    ]
+    assert {file.parent_version_id for file in found} == {job.version_id}
+    assert {file.collection_id for file in found} == {owner.collection_id}
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        versions = (
+            await session.scalars(
+                select(FileVersion).where(col(FileVersion.file_id).in_([f.id for f in found]))
+            )
+        ).all()
+        blobs = (await session.scalars(select(Blob).where(col(Blob.kind) == "content"))).all()
+    assert len({version.blob_id for version in versions}) == 2  # the same content lies once
+    assert len(blobs) == 3
+    archive = await workshop.file(job)
+    assert (archive.state, archive.media_type) == ("ready", "application/zip")
+
+
+async def test_a_failed_member_degrades_its_archive_and_a_retry_heals_only_it(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = zipped({"good.txt": TEXT, "broken.pdf": b"%PDF-1.7\nnothing", "../evil.txt": b"x"})
+    job = await ingested(workshop, owner, content, "mixed.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    assert (await workshop.file(job)).degraded
+    broken, good = await members(workshop, job)
+    assert (broken.state, good.state) == ("failed", "ready")
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        again = Job(
+            tenant_id=job.tenant_id,
+            kind=job.kind,
+            file_id=job.file_id,
+            version_id=job.version_id,
+            workflow_id=f"{job.workflow_id}-again",
+            state="queued",
+        )
+        session.add(again)
+    async with workshop.working():
+        await (await workshop.start(again)).result()
+    assert len(await members(workshop, job)) == 2
+    assert len(await jobs_of(workshop, good)) == 1
+    assert len(await jobs_of(workshop, broken)) == 2
+
+
+async def test_archives_in_archives_are_opened_to_a_depth_of_three(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = zipped({"deep.txt": TEXT})
+    for depth in range(4, 1, -1):
+        content = zipped({f"level{depth}.zip": content, f"beside{depth}.txt": TEXT})
+    job = await ingested(workshop, owner, content, "level1.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        found = await session.scalars(select(File).where(col(File.root_id) == job.file_id))
+        states = {file.name: file.state for file in found}
+    assert set(states) == {
+        "level2.zip", "level3.zip", "level4.zip", "beside2.txt", "beside3.txt", "beside4.txt",
+    }  # fmt: skip
+
+
+async def test_attachments_are_files_beside_their_message(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    message = EmailMessage()
+    message["Subject"] = "Papers"
+    message["From"] = "clerk@example.org"
+    message.set_content("The deed is attached.")
+    message.add_attachment(TEXT, maintype="text", subtype="plain", filename="deed.txt")
+    job = await ingested(workshop, owner, message.as_bytes(), "papers.eml")
+    (deed,) = await members(workshop, job)
+    assert (deed.name, deed.state) == ("deed.txt", "ready")
+
+
+async def test_more_members_than_one_run_takes_are_all_ingested(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workflows import policies
+
+    monkeypatch.setattr(policies, "MEMBERS_PER_RUN", 4)
+    content = zipped({f"{number:02}.txt": b"text %d" % number for number in range(10)})
+    job = await workshop.upload(owner, content, "many.zip", "application/zip")
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    assert [file.state for file in await members(workshop, job)] == ["ready"] * 10
+
+
+async def test_a_cancelled_archive_stops_its_members_and_stays_ready(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = zipped({f"{number:03}.txt": TEXT + b"%d" % number for number in range(60)})
+    job = await workshop.upload(owner, content, "long.zip", "application/zip")
+    async with workshop.working():
+        handle = await workshop.start(job)
+        while not await members(workshop, job):  # noqa: ASYNC110 - the database is asked
+            await asyncio.sleep(0.02)
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as ended:
+            await handle.result()
+    assert isinstance(ended.value.cause, CancelledError)
+    assert (await workshop.job(job)).state == "cancelled"
+    assert (await workshop.file(job)).state == "ready"
+    states = {file.state for file in await members(workshop, job)}
+    assert "processing" not in states
