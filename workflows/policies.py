@@ -109,9 +109,14 @@ OCR_SPREAD = 4
 WINDOW = 8
 """Batches of one document in flight: enough for a worker's slots, few enough that one document
 does not fill the queue, and that a pause takes hold soon."""
-CHILD_PAGES = 2_000
-"""Pages per child workflow: 2,000 pages are at most 250 OCR batches, some 1,500 events, well below
-the 4,096 at which Temporal suggests to continue as new."""
+CHILD_PAGES = 500
+"""Pages per child workflow: 500 pages are at most 63 OCR batches, some 400 events, which a worker
+that takes the workflow over replays at once; 10,000 pages are twenty children."""
+FORMER_CHILD_PAGES = 2_000
+"""What it was for documents whose reading began before 2026-11-21."""
+HISTORY_EVENTS = 3_000
+"""A page range continues as new above it: pauses add events without end, and at 4,096 Temporal
+itself suggests to."""
 
 MIN_PRIORITY, MAX_PRIORITY = 1, 5
 

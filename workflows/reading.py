@@ -26,12 +26,16 @@ class Reading:
         plan: Artifact,
         steering: Steering,
         on_batch: Callable[[ReadPagesResult], None] = lambda _: None,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._version = version
         self._plan = plan
         self._steering = steering
         self._on_batch = on_batch
+        self._has_room = has_room
         self.result = ReadPagesResult()
+        self.left: list[Batch] = []
+        """The batches at the end that were not begun, since the history had no more room."""
 
     async def read(self, batches: list[Batch]) -> ReadPagesResult:
         """All batches, at most WINDOW at a time. When one fails for good the others are cancelled
@@ -40,6 +44,9 @@ class Reading:
 
         async def in_window(batch: Batch) -> None:
             async with window:
+                if self.left or not self._has_room():
+                    self.left.append(batch)
+                    return
                 self._add(await self._steering.when_unpaused(lambda: self._batch(batch)))
 
         tasks = [asyncio.create_task(in_window(batch)) for batch in batches]
@@ -67,9 +74,11 @@ class Reading:
         )
 
     def _add(self, batch: ReadBatchResult) -> None:
-        self.result = ReadPagesResult(
-            pages_done=self.result.pages_done + batch.pages_done,
-            pages_reused=self.result.pages_reused + batch.pages_reused,
-            pages_failed=self.result.pages_failed + len(batch.failed),
+        self.result = self.result.plus(
+            ReadPagesResult(
+                pages_done=batch.pages_done,
+                pages_reused=batch.pages_reused,
+                pages_failed=len(batch.failed),
+            )
         )
         self._on_batch(self.result)
