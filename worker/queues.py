@@ -14,10 +14,11 @@ from muniment.errors import ConfigurationError
 from muniment.settings import WorkerSettings
 from worker.parts import Parts
 from workflows.erase_file import EraseFile
+from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.read_pages import ReadPages
 
-WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile)
+WORKFLOW_CLASSES: tuple[type, ...] = (IngestFile, ReadPages, EraseFile, IngestBatch)
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0
 """The SDK would pass on a beat every twelve seconds only, and a cancellation with it."""

@@ -95,6 +95,24 @@ ERASE = ActivityConfig(
 )
 """An erasure that was ordered is owed: it is retried for as long as the law gives (a month)."""
 
+ADMIT = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=BUDGET,
+    retry_policy=RETRY,
+)
+"""A window's rows in one transaction: milliseconds each."""
+WATCH = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=BUDGET,
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""Looks at the rows of what is at work, and ends of itself after a minute; nothing is lost with it,
+so that nobody waits for its cancellation."""
+
 INGESTION_END = timedelta(minutes=10)
 """How long an erasure waits for ingestions that it stopped. Their activities end within seconds of
 a beat; afterwards they find the file in erasure and keep nothing."""
@@ -109,6 +127,9 @@ OCR_SPREAD = 4
 WINDOW = 8
 """Batches of one document in flight: enough for a worker's slots, few enough that one document
 does not fill the queue, and that a pause takes hold soon."""
+BATCH_WINDOW = 32
+"""Files of one batch at work: enough for the slots of several machines, and few enough that another
+batch, or a file of more haste, waits behind no long queue of workflow tasks."""
 CHILD_PAGES = 500
 """Pages per child workflow: 500 pages are at most 63 OCR batches, some 400 events, which a worker
 that takes the workflow over replays at once; 10,000 pages are twenty children."""

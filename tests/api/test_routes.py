@@ -103,8 +103,10 @@ async def things(client: httpx.AsyncClient) -> Things:
     file = (await client.post("/v1/files?name=a.txt", content=b"mine")).json()
     collection = (await client.post("/v1/collections", json={"name": "c"})).json()
     key = (await client.post("/v1/api-keys", json={"name": "k", "scopes": ["search"]})).json()
+    batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
     return Things(
         {
+            "batch_id": batch["id"],
             "file_id": file["id"],
             "job_id": file["job"]["id"],
             "collection_id": collection["id"],
@@ -140,7 +142,7 @@ def _without_request(answer: httpx.Response) -> dict[str, object]:
 async def test_lists_and_searches_hold_nothing_of_another_tenant(
     things: Things, stranger: httpx.AsyncClient
 ) -> None:
-    for path in ("/v1/files", "/v1/jobs", "/v1/api-keys", "/v1/audit"):
+    for path in ("/v1/files", "/v1/jobs", "/v1/batches", "/v1/api-keys", "/v1/audit"):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
     collections = (await stranger.get("/v1/collections")).json()["data"]
@@ -166,18 +168,19 @@ CHANGES = [
     ("POST", "/v1/auth/stream-ticket", None, "stream_ticket.issued"),
     ("POST", "/v1/temporal/codec/encode", {"payloads": []}, "payloads.encoded"),
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
+    ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
     ("POST", "/v1/files/{file_id}/reprocess", None, "file.reprocessed"),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
-workflow are in test_jobs.py, where one runs."""
+workflow are in test_jobs.py and test_ingest_batch.py, where one runs."""
 
 ELSEWHERE = {
     f"/v1/jobs/{{job_id}}/{verb}"
     for verb in ("pause", "resume", "reprioritise", "release", "reject")
-}
+} | {f"/v1/batches/{{batch_id}}/{verb}" for verb in ("pause", "resume", "cancel")}
 
 
 async def test_every_change_is_audited(
@@ -192,6 +195,8 @@ async def test_every_change_is_audited(
         before = audit_actions(postgres_dsn, tenant.tenant_id).count(action)
         path = _filled(template, things.ids)
         content = body if isinstance(body, bytes) else None
+        if isinstance(body, dict):
+            body = json.loads(json.dumps(body).replace("{file_id}", things.ids["file_id"]))
         answer = await client.request(
             method, path, content=content, json=body if isinstance(body, dict) else None
         )
