@@ -224,9 +224,12 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
+_IDS = ("file_id", "job_id", "batch_id", "collection_id", "key_id")
+
+
 def _filled(path: str, ids: dict[str, str]) -> str:
     defaults = {"number": "1", "page": "1"}
-    for name in ("file_id", "job_id", "collection_id", "key_id", "number", "page"):
+    for name in (*_IDS, "number", "page"):
         value = ids.get(name) or defaults.get(name) or str(uuid4())
         path = path.replace("{" + name + "}", value)
     return path
@@ -241,6 +244,7 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/collections/{collection_id}": {"name": "x"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
+        "/v1/batches": {"files": ["00000000-0000-7000-8000-000000000000"]},
         "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
     }
     return json.loads(json.dumps(bodies.get(route.path)))

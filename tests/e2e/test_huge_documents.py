@@ -19,7 +19,7 @@ TORN = 777
 MAX_RESIDENT_BYTES = 1_000_000_000
 TEXT_BATCH_PAGES = 16
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]
 
 
 class Watching:
