@@ -1,7 +1,6 @@
-"""How long a job still takes, by what was measured in this job; never by its percentage.
-
-The stages differ too much for that: a text layer reads 200 pages a second, OCR less than one, and
-what follows the reading costs every page about the same.
+"""How long a job still takes: reading by the pages a second of this job, the rest by an assumption;
+never by its percentage, whose stages differ too much (a text layer is read many times as fast as a
+scan).
 """
 
 from datetime import datetime
