@@ -6,6 +6,7 @@ from fastapi.routing import APIRouter
 from api import problems
 from api.api_keys.endpoints import router as api_keys
 from api.audit.endpoints import router as audit
+from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.events.endpoints import router as events
@@ -33,6 +34,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     pages,
     collections,
     jobs,
+    batches,
     events,
     search,
     api_keys,

@@ -13,6 +13,7 @@ import platformdirs
 
 from activities.artifacts import Artifacts
 from activities.assemble.activity import Assemble
+from activities.batch.activity import Batches
 from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.activity import ChunkDocument
 from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
@@ -68,7 +69,11 @@ class Parts:
         erasure = Erasure(
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
+        batches = Batches(self._database)
         return [
+            batches.admit_files,
+            batches.watch_jobs,
+            batches.record_batch,
             publish.publish_version,
             self.members.admit_member,
             lifecycle.announce_version,

@@ -14,13 +14,14 @@ from muniment.errors import ConfigurationError
 from muniment.settings import WorkerSettings
 from worker.parts import Parts
 from workflows.erase_file import EraseFile
+from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
-    *(IngestFile, IngestMembers, ReadPages),
+    *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView),
 )
 

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from temporalio.client import Client
 
+from db.queries.batches import UnstartedBatch, get_batch, mark_batch_started, unstarted_batches
 from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
 from db.session import Access, Database
+from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
-from workflows.starting import start_job
+from workflows.starting import start_batch, start_job
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Reconciler:
         while True:
             try:
                 await self.round()
+                await self.start_batches()
             except MunimentError as error:
                 logger.warning("reconciliation failed", extra={"reason": error.problem})
             await asyncio.sleep(self._interval_seconds)
@@ -81,3 +84,25 @@ class Reconciler:
         async with self._database.transaction(access) as session:
             await mark_started(session, job.id, run_id)
         logger.info("started a job left behind", extra={"job_id": str(job.id)})
+
+    async def start_batches(self) -> int:
+        """As `round`, for batches: the first that fails ends it, and the next round tries again."""
+        async with self._database.across_tenants() as session:
+            unstarted = await unstarted_batches(session, self._min_age)
+        for found in unstarted:
+            await self._start_batch(found)
+        return len(unstarted)
+
+    async def _start_batch(self, unstarted: UnstartedBatch) -> None:
+        access = Access(unstarted.tenant_id)
+        async with self._database.transaction(access) as session:
+            batch = await get_batch(session, unstarted.batch_id)
+        if batch is None or batch.started_at is not None:
+            return
+        request = IngestBatchInput(
+            tenant_id=batch.tenant_id, batch_id=batch.id, priority=batch.priority
+        )
+        run_id = await start_batch(self._client, batch.workflow_id, request)
+        async with self._database.transaction(access) as session:
+            await mark_batch_started(session, batch.id, run_id)
+        logger.info("started a batch left behind", extra={"batch_id": str(batch.id)})

@@ -12,12 +12,14 @@ from muniment.contracts.documents import DocumentFamily
 from muniment.contracts.inspect import InspectResult
 from muniment.contracts.page_ranges import clip_ranges, read_ranges
 from muniment.contracts.read import ReadPagesInput, ReadPagesResult
+from workflows import policies
 from workflows.batches import Batch, plan_batches
-from workflows.policies import CHILD_PAGES
 from workflows.read_pages import ReadPages
 from workflows.reading import Reading
 from workflows.steering import Steering
 
+SHORTER_PAGE_RANGES = "shorter-page-ranges"
+"""Patch of 2026-11: before it, a child workflow read 2,000 pages."""
 READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
 """Families whose pages can be read apart; the others' own formats are read whole."""
 
@@ -49,14 +51,15 @@ class DocumentReading:
 
     async def read(self) -> ReadPagesResult:
         """The counts over all pages; `on_pages` hears of them as they grow."""
-        if self._plan.page_count > CHILD_PAGES and self._plan.family in READ_BY_PAGE:
-            return await self._read_by_children()
+        child_pages = self._child_pages()
+        if self._plan.page_count > child_pages and self._plan.family in READ_BY_PAGE:
+            return await self._read_by_children(child_pages)
         reading = Reading(
             self._version,
             self._plan.plan,
             self._steering,
             self._on_pages,
-            self._plan.gpu_wait_seconds,
+            gpu_wait_seconds=self._plan.gpu_wait_seconds,
         )
         return await reading.read(self._batches())
 
@@ -75,20 +78,28 @@ class DocumentReading:
             with _unless_over():
                 await self._child.signal(ReadPages.reprioritise, level)
 
+    def _child_pages(self) -> int:
+        # Short documents, nearly all, are spared the mark in their histories.
+        if self._plan.page_count <= policies.CHILD_PAGES:
+            return policies.CHILD_PAGES
+        if workflow.patched(SHORTER_PAGE_RANGES):
+            return policies.CHILD_PAGES
+        return policies.FORMER_CHILD_PAGES
+
     def _batches(self) -> list[Batch]:
         last = self._plan.page_count
         if self._plan.family not in READ_BY_PAGE:
             return [Batch(1, last, needs_ocr=False)]
         return plan_batches(1, last, read_ranges(self._plan.ocr_pages), last)
 
-    async def _read_by_children(self) -> ReadPagesResult:
+    async def _read_by_children(self, child_pages: int) -> ReadPagesResult:
         """One page range after the other: each keeps a full window in flight, so that more at once
         would only take slots from other documents."""
         total = ReadPagesResult()
-        for first in range(1, self._plan.page_count + 1, CHILD_PAGES):
+        for first in range(1, self._plan.page_count + 1, child_pages):
             await self._steering.unpaused()
             level = self._steering.level
-            self._child = await self._start_child(first)
+            self._child = await self._start_child(first, child_pages)
             # What was said while it started did not reach it.
             if self._steering.paused:
                 await self.pause()
@@ -96,18 +107,14 @@ class DocumentReading:
                 await self.reprioritise(self._steering.level)
             part = await self._child
             self._child = None
-            total = ReadPagesResult(
-                pages_done=total.pages_done + part.pages_done,
-                pages_reused=total.pages_reused + part.pages_reused,
-                pages_failed=total.pages_failed + part.pages_failed,
-            )
+            total = total.plus(part)
             self._on_pages(total)
         return total
 
     async def _start_child(
-        self, first_page: int
+        self, first_page: int, child_pages: int
     ) -> ChildWorkflowHandle[ReadPages, ReadPagesResult]:
-        last_page = min(first_page + CHILD_PAGES - 1, self._plan.page_count)
+        last_page = min(first_page + child_pages - 1, self._plan.page_count)
         version = self._version
         return await workflow.start_child_workflow(
             ReadPages.run,

@@ -122,6 +122,24 @@ RENDER = ActivityConfig(
 """Somebody is looking at an empty place: a page takes a second, and who has waited for two minutes
 has asked again or gone. Requests must not pile up behind a queue that nobody serves."""
 
+ADMIT = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=BUDGET,
+    retry_policy=RETRY,
+)
+"""A window's rows in one transaction: milliseconds each."""
+WATCH = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=BUDGET,
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""Looks at the rows of what is at work, and ends of itself after a minute; nothing is lost with it,
+so that nobody waits for its cancellation."""
+
 INGESTION_END = timedelta(minutes=10)
 """How long an erasure waits for ingestions that it stopped. Their activities end within seconds of
 a beat; afterwards they find the file in erasure and keep nothing."""
@@ -139,9 +157,17 @@ in vain before the CPU queue has it."""
 WINDOW = 8
 """Batches of one document in flight: enough for a worker's slots, few enough that one document
 does not fill the queue, and that a pause takes hold soon."""
-CHILD_PAGES = 2_000
-"""Pages per child workflow: 2,000 pages are at most 250 OCR batches, some 1,500 events, well below
-the 4,096 at which Temporal suggests to continue as new."""
+BATCH_WINDOW = 32
+"""Files of one batch at work: enough for the slots of several machines, and few enough that another
+batch, or a file of more haste, waits behind no long queue of workflow tasks."""
+CHILD_PAGES = 500
+"""Pages per child workflow: 500 pages are at most 63 OCR batches, some 400 events, which a worker
+that takes the workflow over replays at once; 10,000 pages are twenty children."""
+FORMER_CHILD_PAGES = 2_000
+"""What it was for documents whose reading began before 2026-11-21."""
+HISTORY_EVENTS = 3_000
+"""A page range continues as new above it: pauses add events without end, and at 4,096 Temporal
+itself suggests to."""
 
 UNPACK = _stage(queues.PARSE, timedelta(minutes=45))
 """Two gigabytes out of an archive, member by member into the sealed store; the engine itself is

@@ -11,6 +11,7 @@ from muniment.contracts.read import (
     ReadPagesInput,
     ReadPagesResult,
 )
+from workflows import policies
 from workflows.batches import plan_batches
 from workflows.reading import Reading
 from workflows.steering import Steering
@@ -39,8 +40,25 @@ class ReadPages:
             request.plan,
             self._steering,
             gpu_wait_seconds=request.gpu_wait_seconds,
+            has_room=lambda: workflow.info().get_current_history_length() < policies.HISTORY_EVENTS,
         )
-        return await reading.read(batches)
+        result = request.so_far.plus(await reading.read(batches))
+        if reading.left:
+            self._continue_from(request, reading.left[0].first_page, result)
+        return result
+
+    def _continue_from(self, request: ReadPagesInput, page: int, so_far: ReadPagesResult) -> None:
+        """Goes on with a history of its own; never returns."""
+        workflow.continue_as_new(
+            request.model_copy(
+                update={
+                    "first_page": page,
+                    "so_far": so_far,
+                    "priority": self._steering.level,
+                    "paused": self._steering.paused,
+                }
+            )
+        )
 
     @workflow.signal(name=PAUSE_SIGNAL)
     def pause(self) -> None:

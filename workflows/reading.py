@@ -36,6 +36,7 @@ class Reading:
         steering: Steering,
         on_batch: Callable[[ReadPagesResult], None] = lambda _: None,
         gpu_wait_seconds: float | None = None,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._version = version
         self._plan = plan
@@ -43,7 +44,10 @@ class Reading:
         self._on_batch = on_batch
         self._gpu_wait = None if gpu_wait_seconds is None else timedelta(seconds=gpu_wait_seconds)
         self._gpu_again_at: datetime | None = None
+        self._has_room = has_room
         self.result = ReadPagesResult()
+        self.left: list[Batch] = []
+        """The batches at the end that were not begun, since the history had no more room."""
 
     async def read(self, batches: list[Batch]) -> ReadPagesResult:
         """All batches, at most WINDOW at a time. When one fails for good the others are cancelled
@@ -52,6 +56,9 @@ class Reading:
 
         async def in_window(batch: Batch) -> None:
             async with window:
+                if self.left or not self._has_room():
+                    self.left.append(batch)
+                    return
                 self._add(await self._steering.when_unpaused(lambda: self._batch(batch)))
 
         tasks = [asyncio.create_task(in_window(batch)) for batch in batches]
@@ -95,9 +102,11 @@ class Reading:
         )
 
     def _add(self, batch: ReadBatchResult) -> None:
-        self.result = ReadPagesResult(
-            pages_done=self.result.pages_done + batch.pages_done,
-            pages_reused=self.result.pages_reused + batch.pages_reused,
-            pages_failed=self.result.pages_failed + len(batch.failed),
+        self.result = self.result.plus(
+            ReadPagesResult(
+                pages_done=batch.pages_done,
+                pages_reused=batch.pages_reused,
+                pages_failed=len(batch.failed),
+            )
         )
         self._on_batch(self.result)

@@ -23,6 +23,8 @@ from muniment.contracts import queues
 from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
 from muniment.contracts.erase_file import EraseFileInput
+from muniment.contracts.ingest_batch import WORKFLOW as INGEST_BATCH
+from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput
 from muniment.contracts.jobs import JobKind
@@ -140,13 +142,25 @@ async def render_view(
     return made
 
 
+async def start_batch(client: Client, workflow_id: str, request: IngestBatchInput) -> str:
+    """Starts `IngestBatch`; returns and raises as `start_ingestion` does."""
+    start = _Start(
+        workflow_id,
+        tenant=str(request.tenant_id),
+        file=None,
+        summary=f"Batch {request.batch_id}",
+        level=request.priority,
+    )
+    return await start.carry_out(client, INGEST_BATCH, request)
+
+
 @dataclass(frozen=True)
 class _Start:
     """How a workflow is started: ids only, since none of it is encrypted but the summary."""
 
     workflow_id: str
     tenant: str
-    file: str
+    file: str | None
     summary: str
     level: int
 
@@ -159,12 +173,7 @@ class _Start:
                 task_queue=queues.WORKFLOWS,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(TENANT, self.tenant),
-                        SearchAttributePair(FILE, self.file),
-                    ]
-                ),
+                search_attributes=self._search_attributes(),
                 static_summary=self.summary,
                 priority=priority(self.level, self.tenant),
                 rpc_timeout=START_TIMEOUT,
@@ -176,3 +185,9 @@ class _Start:
                 f"Temporal did not start a workflow ({error.status.name})."
             ) from error
         return handle.result_run_id or ""
+
+    def _search_attributes(self) -> TypedSearchAttributes:
+        pairs: list[SearchAttributePair[str]] = [SearchAttributePair(TENANT, self.tenant)]
+        if self.file is not None:
+            pairs.append(SearchAttributePair(FILE, self.file))
+        return TypedSearchAttributes(pairs)

@@ -67,6 +67,7 @@ COVERED_BY_KEY_DESTRUCTION = frozenset({"blob", "blob_reference", "stage_result"
 EXEMPT: Mapping[str, str] = MappingProxyType(
     {
         "audit_event": "append-only evidence; holds ids and counts, never content or names",
+        "batch_item": "which file had which place in a batch: ids and a time",
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",

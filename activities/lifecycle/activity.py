@@ -20,6 +20,7 @@ from muniment.contracts.jobs import (
     JobProgress,
     JobState,
     StageName,
+    StageProgress,
     StageState,
 )
 from muniment.contracts.lifecycle import (
@@ -94,10 +95,11 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
         )
         changed = changed.with_stage(failed)
         events.append(stage_event(failed))
+    reading = _idle_noted(changed.stage_progress(StageName.READ), progress.state)
     changed = replace(
-        changed,
+        changed.with_stage(reading),
         state=progress.state,
-        stage=stage or changed.stage,
+        stage=stage or job.stage,
         degraded=changed.degraded or progress.degraded,
         priority=progress.priority,
         error=progress.error,
@@ -113,6 +115,18 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     if progress.state is JobState.COMPLETED and changed.degraded:
         await mark_degraded(session, job.file_id)
     await _settle_file(session, job, progress)
+
+
+def _idle_noted(reading: StageProgress, state: JobState) -> StageProgress:
+    """The stage `read` with its pauses counted, so that its rate is measured over work alone."""
+    if reading.state is not StageState.RUNNING:
+        return reading
+    if state is JobState.PAUSED:
+        return reading.model_copy(update={"idle_since": reading.idle_since or now()})
+    if reading.idle_since is None:
+        return reading
+    idle = reading.idle_seconds + (now() - reading.idle_since).total_seconds()
+    return reading.model_copy(update={"idle_seconds": round(idle, 3), "idle_since": None})
 
 
 async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress) -> None:

@@ -37,13 +37,20 @@ async def cancel(services: Services, job: Job) -> None:
 
 
 async def tell(services: Services, job: Job, update: str, argument: Contract | None = None) -> None:
+    """As `tell_workflow`, for the job's."""
+    await tell_workflow(services, job.workflow_id, update, argument)
+
+
+async def tell_workflow(
+    services: Services, workflow_id: str, update: str, argument: Contract | None = None
+) -> None:
     """Sends an update and waits for the workflow's answer.
 
     Raises Conflict when its validator refuses or it is over, OrchestratorUnavailable when nobody
     answers.
     """
     timeout = timedelta(seconds=services.temporal.update_timeout_seconds)
-    handle = _handle(services, job)
+    handle = services.temporal.client.get_workflow_handle(workflow_id)
     try:
         # The SDK waits for an update's answer longer than one call's time-out.
         async with asyncio.timeout(timeout.total_seconds()):

@@ -3,12 +3,11 @@
 from opentelemetry import propagate
 
 from api.authentication import Caller
+from db import ingestions
+from db.ingestions import DEFAULT_PRIORITY, Origin
 from db.models import File, FileVersion, Job, new_id
-from muniment.contracts import ingest_file
 from muniment.contracts.jobs import JobKind, JobSettings, JobState
 from muniment.telemetry import context
-
-DEFAULT_PRIORITY = 3
 
 
 def new_ingestion(
@@ -20,29 +19,10 @@ def new_ingestion(
     priority: int = DEFAULT_PRIORITY,
     settings: JobSettings | None = None,
 ) -> Job:
-    """An ingestion of the version: its first, unless it heals another (`retry_of`), whose settings
-    it then has, or `first` says otherwise."""
-    job_id = new_id()
-    chosen = settings.model_dump(exclude_none=True) if settings else {}
-    is_first = retry_of is None if first is None else first
-    return Job(
-        id=job_id,
-        tenant_id=caller.tenant_id,
-        kind=JobKind.INGEST_FILE,
-        file_id=version.file_id,
-        version_id=version.id,
-        workflow_id=(
-            ingest_file.workflow_id(version.id)
-            if is_first
-            else ingest_file.retry_workflow_id(version.id, job_id)
-        ),
-        state=JobState.QUEUED,
-        priority=priority,
-        retry_of=retry_of.id if retry_of is not None else None,
-        settings=retry_of.settings if retry_of is not None else chosen,
-        requested_by=caller.principal_id,
-        request_id=context.request_id(),
-        trace_parent=trace_parent(),
+    """As `db.ingestions.new_ingestion`, asked for by this caller in this request."""
+    origin = Origin(caller.tenant_id, caller.principal_id, context.request_id(), trace_parent())
+    return ingestions.new_ingestion(
+        origin, version, retry_of=retry_of, first=first, priority=priority, settings=settings
     )
 
 

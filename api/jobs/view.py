@@ -1,9 +1,9 @@
 """From the job's row, and from what its workflow says, to the Job that clients see."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import quote
 
+from api.jobs.estimate import estimate_seconds
 from api.jobs.schemas import Job, StageView
 from db.models import Job as JobRecord
 from db.models import now
@@ -18,9 +18,6 @@ from muniment.contracts.jobs import (
     StageState,
     percent,
 )
-
-_LEAST_PERCENT_FOR_ESTIMATE = 5.0
-"""Below it, the first pages' rate says too little about the rest."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class JobFacts:
             stages=[StageView(**dict(stage)) for stage in snapshot.stages],
             pages=snapshot.pages,
             percent=_shown_percent(snapshot),
-            eta_seconds=estimate_seconds(snapshot, record.started_at, now()),
+            eta_seconds=estimate_seconds(snapshot, now()),
             degraded=snapshot.degraded,
             stale=stale,
             priority=snapshot.priority,
@@ -102,22 +99,6 @@ class JobFacts:
         )
 
 
-def estimate_seconds(
-    snapshot: JobSnapshot, started_at: datetime | None, at: datetime
-) -> float | None:
-    """How long the rest takes if it goes on as it went so far; None when there is nothing to go by."""
-    if snapshot.state.is_terminal:
-        return 0.0
-    if (
-        snapshot.state is not JobState.RUNNING
-        or started_at is None
-        or not _LEAST_PERCENT_FOR_ESTIMATE <= snapshot.percent < 100
-    ):
-        return None
-    elapsed = (at - started_at).total_seconds()
-    return round(max(elapsed, 0.0) * (100 - snapshot.percent) / snapshot.percent, 1)
-
-
 def _shown_percent(snapshot: JobSnapshot) -> float:
     if snapshot.state is JobState.COMPLETED:
         return 100.0
@@ -140,13 +121,16 @@ def _furthest(
     """Stage by stage the further of two accounts: activities record pages before the workflow hears
     of their batch, and the workflow knows of stages that nothing was recorded of yet."""
     told_by_name = {stage.name: stage for stage in told}
-    return tuple(
-        max(
+    furthest = []
+    for stage in recorded:
+        account = max(
             (stage, told_by_name.get(stage.name, stage)),
             key=lambda account: (_ORDER[account.state], account.done),
         )
-        for stage in recorded
-    )
+        # Pauses are counted where they are recorded.
+        idle = {"idle_seconds": stage.idle_seconds, "idle_since": stage.idle_since}
+        furthest.append(account.model_copy(update=idle))
+    return tuple(furthest)
 
 
 def _most(recorded: PageCounts, told: PageCounts) -> PageCounts:

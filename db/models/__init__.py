@@ -10,6 +10,7 @@ from db.models.access import (
     StreamTicket,
     Tenant,
 )
+from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
 from db.models.content import (
     ChunkRow,
@@ -28,6 +29,8 @@ __all__ = [
     "Activity",
     "ApiKey",
     "AuditEvent",
+    "Batch",
+    "BatchItem",
     "Blob",
     "BlobReference",
     "ChunkRow",

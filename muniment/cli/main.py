@@ -120,6 +120,33 @@ def ingest(
 
 
 @app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to watch.")],
+    collection: Annotated[str | None, typer.Option(help="Collection; else the default.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=1, max=5, help="1 (first) to 5 (last).")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Take in what is new, then end.")] = False,
+    poll: Annotated[
+        bool, typer.Option("--poll", help="For folders that tell of no change (NFS, SMB).")
+    ] = False,
+    settle_seconds: Annotated[
+        float, typer.Option(min=0, help="A file is whole when nothing wrote to it for so long.")
+    ] = 2.0,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in what appears in a folder and what changes there, each once; Ctrl-C ends it."""
+    with reported():
+        from muniment.cli.watch.command import WatchMode, watch_folder
+        from muniment.cli.watch.intake import WatchOptions
+
+        options = WatchOptions(collection, priority, settle_seconds)
+        mode = WatchMode(once=once, poll=poll, as_json=as_json)
+        sys.exit(watch_folder(folder, home, options, mode))
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="Words or a sentence.")],
     mode: Annotated[Mode, typer.Option(help="How to search.")] = Mode.HYBRID,

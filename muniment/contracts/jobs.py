@@ -88,7 +88,11 @@ class Problem(Contract):
 
 
 class StageProgress(Contract):
-    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`)."""
+    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`).
+
+    `idle_seconds` is how long its job was paused while it ran, `idle_since` when the present pause
+    began: what a rate is measured over leaves both out.
+    """
 
     name: StageName
     state: StageState = StageState.PENDING
@@ -99,6 +103,8 @@ class StageProgress(Contract):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: Problem | None = None
+    idle_seconds: float = 0.0
+    idle_since: datetime | None = None
 
 
 class JobSettings(Contract):

@@ -48,11 +48,27 @@ class ReadActivities(ABC):
         """Reads each page once; a page found by its fingerprint is reused."""
 
 
+class ReadPagesResult(Contract):
+    """Counts over the range."""
+
+    pages_done: int = 0
+    pages_reused: int = 0
+    pages_failed: int = 0
+
+    def plus(self, other: "ReadPagesResult") -> "ReadPagesResult":
+        return ReadPagesResult(
+            pages_done=self.pages_done + other.pages_done,
+            pages_reused=self.pages_reused + other.pages_reused,
+            pages_failed=self.pages_failed + other.pages_failed,
+        )
+
+
 class ReadPagesInput(Contract):
     """Input of the child workflow `ReadPages`: a page range of a long document.
 
     `ocr_pages` and `gpu_wait_seconds` are as in InspectResult, `document_pages` the pages of the
-    whole document.
+    whole document; `so_far` counts the pages of the range before `first_page`, when it was
+    continued as new.
     """
 
     version: VersionReference
@@ -64,14 +80,7 @@ class ReadPagesInput(Contract):
     priority: int
     paused: bool = False
     gpu_wait_seconds: float | None = None
-
-
-class ReadPagesResult(Contract):
-    """Counts over the range."""
-
-    pages_done: int = 0
-    pages_reused: int = 0
-    pages_failed: int = 0
+    so_far: ReadPagesResult = ReadPagesResult()
 
 
 READ_PAGES_WORKFLOW = "ReadPages"

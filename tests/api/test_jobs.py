@@ -11,10 +11,19 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api.jobs.view import JobFacts, WorkflowLinks, estimate_seconds
+from api.jobs.estimate import SECONDS_PER_PAGE_AFTER_READING, estimate_seconds
+from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import Job, new_id
 from muniment.contracts import queues
-from muniment.contracts.jobs import JobProgress, JobSnapshot, JobState, PageCounts
+from muniment.contracts.jobs import (
+    JobProgress,
+    JobSnapshot,
+    JobState,
+    PageCounts,
+    StageName,
+    StageProgress,
+    StageState,
+)
 from muniment.payloads import data_converter, load_payload_keys
 from tests.api.answering_workflow import AnsweringWorkflow
 from tests.api.conftest import ApiProcess, audit_actions
@@ -167,21 +176,55 @@ async def test_jobs_are_listed_newest_first_by_state(
     assert [each["id"] for each in done["data"]] == [first]
 
 
-def test_the_estimate_is_counted_or_null() -> None:
+def reading(state: StageState, began: datetime, **more: object) -> StageProgress:
+    return StageProgress.model_validate(
+        {"name": StageName.READ, "state": state, "started_at": began, **more}
+    )
+
+
+def running(stage: StageProgress, pages: PageCounts, state: JobState) -> JobSnapshot:
+    return JobSnapshot(
+        state=state, stage=stage.name, stages=(stage,), pages=pages, percent=50.0,
+        degraded=False, priority=3, error=None, finished_at=None,
+    )  # fmt: skip
+
+
+def test_the_estimate_goes_by_the_pages_a_second_of_this_job() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
-    began = present - timedelta(seconds=30)
+    began = present - timedelta(seconds=120)
+    pages = PageCounts(total=100, done=39, failed=1, reused=10)
+    after = 100 * SECONDS_PER_PAGE_AFTER_READING
 
-    def snapshot(state: JobState, percent: float) -> JobSnapshot:
-        return JobSnapshot(
-            state=state, stage=None, stages=(), pages=PageCounts(), percent=percent,
-            degraded=False, priority=3, error=None, finished_at=None,
-        )  # fmt: skip
+    def estimate(state: JobState = JobState.RUNNING, **more: object) -> float | None:
+        stage = reading(StageState.RUNNING, began, **more)
+        return estimate_seconds(running(stage, pages, state), present)
 
-    assert estimate_seconds(snapshot(JobState.RUNNING, 25), began, present) == 90
-    assert estimate_seconds(snapshot(JobState.RUNNING, 1), began, present) is None
-    assert estimate_seconds(snapshot(JobState.PAUSED, 25), began, present) is None
-    assert estimate_seconds(snapshot(JobState.QUEUED, 0), None, present) is None
-    assert estimate_seconds(snapshot(JobState.COMPLETED, 100), began, present) == 0
+    assert estimate() == 60 * 120 / 30 + after
+    assert estimate(idle_seconds=60.0) == 60 * 60 / 30 + after
+    assert estimate(JobState.PAUSED) is None
+    assert estimate(JobState.WAITING) is None
+    assert estimate(JobState.COMPLETED) == 0
+
+
+def test_nothing_is_estimated_before_pages_were_counted() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    stage = reading(StageState.RUNNING, present - timedelta(seconds=9))
+    few = PageCounts(total=100, done=7)
+    assert estimate_seconds(running(stage, few, JobState.RUNNING), present) is None
+    all_reused = PageCounts(total=100, done=50, reused=50)
+    assert estimate_seconds(running(stage, all_reused, JobState.RUNNING), present) is None
+    pending = StageProgress(name=StageName.READ)
+    assert estimate_seconds(running(pending, few, JobState.RUNNING), present) is None
+
+
+def test_after_reading_the_estimate_falls_with_the_time_and_ends_in_null() -> None:
+    read_at = datetime(2026, 1, 1, tzinfo=UTC)
+    stage = reading(StageState.COMPLETED, read_at - timedelta(seconds=60), finished_at=read_at)
+    snapshot = running(stage, PageCounts(total=1000, done=1000), JobState.RUNNING)
+    whole = 1000 * SECONDS_PER_PAGE_AFTER_READING
+    assert estimate_seconds(snapshot, read_at) == whole
+    assert estimate_seconds(snapshot, read_at + timedelta(seconds=5)) == whole - 5
+    assert estimate_seconds(snapshot, read_at + timedelta(seconds=whole + 1)) is None
 
 
 def test_a_job_is_over_once_that_is_recorded_and_never_falls_back() -> None:

@@ -103,8 +103,10 @@ async def things(client: httpx.AsyncClient) -> Things:
     file = (await client.post("/v1/files?name=a.txt", content=b"mine")).json()
     collection = (await client.post("/v1/collections", json={"name": "c"})).json()
     key = (await client.post("/v1/api-keys", json={"name": "k", "scopes": ["search"]})).json()
+    batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
     return Things(
         {
+            "batch_id": batch["id"],
             "file_id": file["id"],
             "job_id": file["job"]["id"],
             "collection_id": collection["id"],
@@ -140,7 +142,7 @@ def _without_request(answer: httpx.Response) -> dict[str, object]:
 async def test_lists_and_searches_hold_nothing_of_another_tenant(
     things: Things, stranger: httpx.AsyncClient
 ) -> None:
-    for path in ("/v1/files", "/v1/jobs", "/v1/api-keys", "/v1/audit"):
+    for path in ("/v1/files", "/v1/jobs", "/v1/batches", "/v1/api-keys", "/v1/audit"):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
     collections = (await stranger.get("/v1/collections")).json()["data"]
@@ -166,6 +168,7 @@ CHANGES = [
     ("POST", "/v1/auth/stream-ticket", None, "stream_ticket.issued"),
     ("POST", "/v1/temporal/codec/encode", {"payloads": []}, "payloads.encoded"),
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
+    ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
     (
@@ -177,12 +180,12 @@ CHANGES = [
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
-workflow are in test_jobs.py, where one runs."""
+workflow are in test_jobs.py and test_ingest_batch.py, where one runs."""
 
 ELSEWHERE = {
     f"/v1/jobs/{{job_id}}/{verb}"
     for verb in ("pause", "resume", "reprioritise", "release", "reject")
-}
+} | {f"/v1/batches/{{batch_id}}/{verb}" for verb in ("pause", "resume", "cancel")}
 
 
 async def test_every_change_is_audited(
@@ -197,6 +200,8 @@ async def test_every_change_is_audited(
         before = audit_actions(postgres_dsn, tenant.tenant_id).count(action)
         path = _filled(template, things.ids)
         content = body if isinstance(body, bytes) else None
+        if isinstance(body, dict):
+            body = json.loads(json.dumps(body).replace("{file_id}", things.ids["file_id"]))
         answer = await client.request(
             method, path, content=content, json=body if isinstance(body, dict) else None
         )
@@ -224,9 +229,12 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
+_IDS = ("file_id", "job_id", "batch_id", "collection_id", "key_id")
+
+
 def _filled(path: str, ids: dict[str, str]) -> str:
     defaults = {"number": "1", "page": "1"}
-    for name in ("file_id", "job_id", "collection_id", "key_id", "number", "page"):
+    for name in (*_IDS, "number", "page"):
         value = ids.get(name) or defaults.get(name) or str(uuid4())
         path = path.replace("{" + name + "}", value)
     return path
@@ -241,6 +249,7 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/collections/{collection_id}": {"name": "x"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
+        "/v1/batches": {"files": ["00000000-0000-7000-8000-000000000000"]},
         "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
     }
     return json.loads(json.dumps(bodies.get(route.path)))

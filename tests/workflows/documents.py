@@ -1,8 +1,10 @@
 """Small documents for ingestions."""
 
 import io
+import re
 from collections.abc import Sequence
 
+import pypdfium2
 from PIL import Image, ImageDraw, ImageFont
 
 TEXT = (
@@ -66,3 +68,29 @@ def dense_scan(page_count: int) -> bytes:
     """Pages of A4 full of text, seconds of OCR each."""
     text = "\n".join(f"Line {line} of the charter of the borough" for line in range(26))
     return scanned_pdf([text] * page_count, width=827, height=1169)
+
+
+def long_pdf(pages: int, scanned: frozenset[int] = frozenset(), torn: int | None = None) -> bytes:
+    """Pages of text, some of them pictures of it, and one that is no page at all."""
+    document = pypdfium2.PdfDocument(text_pdf([page_text(page) for page in range(1, pages + 1)]))
+    for page in sorted(scanned):
+        picture = pypdfium2.PdfDocument(scanned_pdf([f"Page {page} of the scan\nis a picture"]))
+        document.del_page(page - 1)
+        document.import_pages(picture, index=page - 1)
+        picture.close()
+    out = io.BytesIO()
+    document.save(out)
+    document.close()
+    return out.getvalue() if torn is None else _torn(out.getvalue(), torn)
+
+
+def _torn(content: bytes, page: int) -> bytes:
+    """The same with an object that is no page in the page's place; nothing moves."""
+    kids = re.search(rb"/Kids\s*\[([^\]]*)\]", content)
+    assert kids is not None
+    number = kids[1].split()[3 * (page - 1)].decode()
+    begin = re.search(rf"(?m)^{number} 0 obj".encode(), content)
+    assert begin is not None
+    end = content.index(b"endobj", begin.end())
+    filler = b" null ".ljust(end - begin.end())
+    return content[: begin.end()] + filler + content[end:]

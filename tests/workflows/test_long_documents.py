@@ -1,5 +1,6 @@
-"""Above two thousand pages child workflows read page ranges, and no history grows too long."""
+"""Above some hundred pages child workflows read page ranges, and no history grows too long."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -13,8 +14,9 @@ from muniment.contracts.documents import DocumentFamily
 from muniment.contracts.inspect import InspectResult
 from muniment.contracts.jobs import JobProgress
 from muniment.contracts.read import ReadBatchInput, ReadBatchResult
-from tests.workflows.documents import TEXT
+from tests.workflows.documents import TEXT, long_pdf
 from tests.workflows.workshop import TenantIds, Workshop
+from workflows import policies
 from workflows.ingest_file import IngestFile
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -57,8 +59,60 @@ async def test_a_long_document_is_read_by_child_workflows(
         progress: JobProgress = await handle.query(IngestFile.progress)
     assert sorted(read) == list(range(1, PAGES + 1))
     assert progress.pages.done == PAGES
-    assert len((await handle.fetch_history()).events) < 120
+    assert len((await handle.fetch_history()).events) < 200
     child = workshop.client.get_workflow_handle(f"read-{job.version_id}-{job.id}-1")
     events = (await child.fetch_history()).events
-    assert len(events) < 2_000
+    assert len(events) < 500
     assert max(event.ByteSize() for event in events) < 16 * 1024
+
+
+async def test_a_range_whose_history_is_full_continues_as_new(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "HISTORY_EVENTS", 60)
+    read: list[int] = []
+
+    @activity.defn(name="read_pages")
+    async def reads(batch: ReadBatchInput) -> ReadBatchResult:
+        read.extend(range(batch.first_page, batch.last_page + 1))
+        return ReadBatchResult(output=ARTIFACT, pages_done=batch.last_page - batch.first_page + 1)
+
+    job = await workshop.upload(owner, TEXT, "long.pdf", "application/pdf")
+    async with workshop.working(replacing=[finds_many_pages, reads, stops_there]):
+        handle = await workshop.start(job)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        progress: JobProgress = await handle.query(IngestFile.progress)
+    assert sorted(read) == list(range(1, PAGES + 1))
+    assert progress.pages.done == PAGES
+    child = workshop.client.get_workflow_handle(f"read-{job.version_id}-{job.id}-1")
+    last_run = await child.describe()
+    assert last_run.raw_description.workflow_execution_info.first_run_id != last_run.run_id
+    assert len((await child.fetch_history()).events) < 200
+
+
+async def test_a_long_document_pauses_resumes_and_passes_over_a_page_that_cannot_be_read(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "CHILD_PAGES", 100)
+    content = long_pdf(300, scanned=frozenset({30, 150, 151}), torn=240)
+    job = await workshop.upload(owner, content, "long.pdf", "application/pdf")
+    async with workshop.working():
+        handle = await workshop.start(job)
+        while (await workshop.until(job, "running")).pages_done < 100:  # noqa: ASYNC110 - a row
+            await asyncio.sleep(0.02)
+        await handle.execute_update(IngestFile.pause)
+        await asyncio.sleep(2.0)
+        paused_at = (await workshop.job(job)).pages_done
+        await asyncio.sleep(1.0)
+        assert (await workshop.job(job)).pages_done == paused_at < 299
+        await handle.execute_update(IngestFile.resume)
+        result = await handle.result()
+    assert (result.page_count, result.degraded) == (300, True)
+    row = await workshop.job(job)
+    assert (row.state, row.pages_done, row.pages_failed) == ("completed", 299, 1)
+    pages = [event.payload for event in await workshop.events(job) if event.event == "page"]
+    assert sorted(page["page"] for page in pages) == list(range(1, 301))
+    assert [page["page"] for page in pages if page["state"] == "failed"] == [240]
+    reading = next(stage for stage in row.stages if stage["name"] == "read")
+    assert 2.9 < reading["idle_seconds"] < 10

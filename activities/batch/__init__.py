@@ -1,0 +1,1 @@
+"""What an `IngestBatch` asks of the database."""

@@ -1,0 +1,1 @@
+"""`/v1/batches`: many files through one window."""

@@ -1,0 +1,55 @@
+"""New ingestions as they are committed: the row is the intent to start, whatever happens next."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from db.models import FileVersion, Job, new_id
+from muniment.contracts import ingest_file
+from muniment.contracts.jobs import JobKind, JobSettings, JobState
+
+DEFAULT_PRIORITY = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who asked, and in which request."""
+
+    tenant_id: UUID
+    principal_id: UUID | None
+    request_id: str | None = None
+    trace_parent: str | None = None
+
+
+def new_ingestion(
+    origin: Origin,
+    version: FileVersion,
+    *,
+    retry_of: Job | None = None,
+    first: bool | None = None,
+    priority: int = DEFAULT_PRIORITY,
+    settings: JobSettings | None = None,
+) -> Job:
+    """An ingestion of the version: its first, unless it heals another (`retry_of`), whose settings
+    it then has, or `first` says otherwise."""
+    job_id = new_id()
+    chosen = settings.model_dump(exclude_none=True) if settings else {}
+    is_first = retry_of is None if first is None else first
+    return Job(
+        id=job_id,
+        tenant_id=origin.tenant_id,
+        kind=JobKind.INGEST_FILE,
+        file_id=version.file_id,
+        version_id=version.id,
+        workflow_id=(
+            ingest_file.workflow_id(version.id)
+            if is_first
+            else ingest_file.retry_workflow_id(version.id, job_id)
+        ),
+        state=JobState.QUEUED,
+        priority=priority,
+        retry_of=retry_of.id if retry_of is not None else None,
+        settings=retry_of.settings if retry_of is not None else chosen,
+        requested_by=origin.principal_id,
+        request_id=origin.request_id,
+        trace_parent=origin.trace_parent,
+    )

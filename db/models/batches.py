@@ -1,0 +1,60 @@
+"""Batches: many files taken through a window, and which job each came to."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from db.models.columns import id_field, optional_time_field, tenant_field, time_field
+
+
+class Batch(SQLModel, table=True):
+    """The row is the start-intent (`started_at` is null until Temporal took the workflow)."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        Index("ix_batch_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
+        Index(
+            "ix_batch_not_started",
+            "created_at",
+            postgresql_where=text("started_at IS NULL AND finished_at IS NULL"),
+        ),
+    )
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    workflow_id: str = Field(unique=True)
+    run_id: str | None = None
+    state: str  # muniment.contracts.ingest_batch.BatchState
+    priority: int = 3
+    total: int
+    requested_by: UUID = Field(foreign_key="principal.id")
+    request_id: str | None = None
+    created_at: datetime = time_field()
+    started_at: datetime | None = optional_time_field()
+    finished_at: datetime | None = optional_time_field()
+
+
+class BatchItem(SQLModel, table=True):
+    """A file of a batch, in the order in which it was named. Ids only: how it fared is its job's to
+    say. `is_own` when the batch made the job, and did not find it under way or done."""
+
+    __tablename__ = "batch_item"
+    __table_args__ = (
+        UniqueConstraint("batch_id", "file_id"),
+        Index(
+            "ix_batch_item_waiting",
+            "batch_id",
+            "number",
+            postgresql_where=text("admitted_at IS NULL"),
+        ),
+    )
+
+    batch_id: UUID = Field(foreign_key="batch.id", ondelete="CASCADE", primary_key=True)
+    number: int = Field(primary_key=True)
+    tenant_id: UUID = tenant_field()
+    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE", index=True)
+    job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL", index=True)
+    is_own: bool = False
+    admitted_at: datetime | None = optional_time_field()

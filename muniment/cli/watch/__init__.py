@@ -1,0 +1,1 @@
+"""`muniment watch`: what appears in a folder, or changes there, is taken in once."""

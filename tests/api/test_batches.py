@@ -1,0 +1,84 @@
+"""`/v1/batches` over a real workflow: made once, told, counted, audited, and its maker's alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.batch.activity import Batches
+from db.session import Database
+from muniment.contracts import queues
+from muniment.payloads import data_converter, load_payload_keys
+from tests.api.answering_workflow import AnsweringWorkflow
+from tests.api.conftest import ApiProcess, audit_actions, client_of
+from tests.conftest import TenantFixture, make_tenant
+from workflows.ingest_batch import IngestBatch
+
+
+@pytest.fixture
+async def worker(api: ApiProcess, temporal_address: str, database: Database) -> AsyncIterator[None]:
+    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
+    client = await Client.connect(temporal_address, data_converter=converter)
+    activities = Batches(database)
+    async with Worker(
+        client,
+        task_queue=queues.WORKFLOWS,
+        workflows=[IngestBatch, AnsweringWorkflow],
+        activities=[activities.admit_files, activities.watch_jobs, activities.record_batch],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield
+
+
+async def upload(client: httpx.AsyncClient, name: str) -> str:
+    answer = await client.post(f"/v1/files?name={name}", content=name.encode())
+    return str(answer.json()["id"])
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_batch_is_paused_resumed_cancelled_and_audited(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    files = [await upload(client, f"{number}.txt") for number in range(3)]
+    made = await client.post(
+        "/v1/batches", json={"files": [*files, files[0]]}, headers={"Idempotency-Key": "one"}
+    )
+    assert (made.status_code, made.json()["files"]["total"]) == (202, 3)
+    again = await client.post(
+        "/v1/batches", json={"files": [*files, files[0]]}, headers={"Idempotency-Key": "one"}
+    )
+    assert again.json()["id"] == made.json()["id"]
+    place = made.headers["Location"]
+    async with asyncio.timeout(30):
+        while (await client.get(place)).json()["files"]["running"] < 3:  # noqa: ASYNC110 - over HTTP
+            await asyncio.sleep(0.1)
+    assert (await client.post(f"{place}/pause")).json()["state"] == "paused"
+    assert (await client.post(f"{place}/resume")).json()["state"] == "running"
+    assert (await client.post(f"{place}/cancel")).status_code == 200
+    assert (await client.post(f"{place}/resume")).status_code == 409
+    acts = [each for each in audit_actions(postgres_dsn, tenant.tenant_id) if "batch" in each]
+    assert acts == ["batch.created", "batch.pause", "batch.resume", "batch.cancel"]
+
+
+async def test_files_of_others_cannot_be_named(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    mine, theirs = await upload(client, "mine.txt"), await upload(stranger, "theirs.txt")
+    refused = await client.post("/v1/batches", json={"files": [mine, theirs]})
+    assert refused.status_code == 422
+    assert [each["field"] for each in refused.json()["errors"]] == ["files.1"]
+    assert (await client.get("/v1/batches")).json()["data"] == []
+
+
+async def test_a_batch_is_shown_to_its_maker_and_administrators_alone(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await client.post("/v1/batches", json={"files": [await upload(client, "a.txt")]})
+    clerk = make_tenant(postgres_dsn, tenant.name, principal="clerk", is_admin=False)
+    async with client_of(api, clerk.api_key) as other:
+        assert (await other.get(made.headers["Location"])).status_code == 404
+        assert (await other.post(f"{made.headers['Location']}/cancel")).status_code == 404
+        assert (await other.get("/v1/batches")).json()["data"] == []
