@@ -38,7 +38,7 @@ def _engine_version(own: int, *distributions: str) -> str:
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(1, "magika", "pypdfium2"),
-        "read_text": _engine_version(1, "docling-parse", "docling-slim", "pypdfium2"),
+        "read_text": _engine_version(2, "docling-parse", "docling-slim", "pypdfium2"),
         "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
         "assemble": _engine_version(1, "docling-core"),
     }

@@ -30,6 +30,11 @@ def warm_ocr() -> None:
     _reader().load()
 
 
+def alphabet() -> frozenset[str]:
+    """The characters that the models can give: a page in another script is not read."""
+    return _reader().alphabet()
+
+
 def read_image(number: int, image: PageImage) -> Page:
     """The page's lines in reading order, whichever way the page was laid on the scanner.
 

@@ -100,6 +100,11 @@ class Recogniser(RapidOCR):
         for load_model in loaders:
             load_model()
 
+    def alphabet(self) -> frozenset[str]:
+        """The characters that the models can give."""
+        self.load()
+        return frozenset(map(str, self.text_rec.postprocess_op.character))
+
     def crop_text_regions(self, img: Pixels, det_boxes: NDArray[numpy.float32]) -> list[Pixels]:
         """As the library does, noting how long the lines are and which run up or down."""
         sizes = [_size(corners) for corners in det_boxes.tolist()]
