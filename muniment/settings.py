@@ -153,6 +153,22 @@ class ScanSettings(_Group):
     ] = False
 
 
+class OcrSettings(_Group):
+    """How pages are recognised."""
+
+    engine: Annotated[
+        Literal["rapidocr", "rapidocr-openvino", "tesseract"],
+        Field(description="Engine that reads scanned pages on CPU; the latter two are extras."),
+    ] = "rapidocr"
+    tesseract_languages: Annotated[
+        str, Field(description="Languages Tesseract reads, as it calls them, joined by `+`.")
+    ] = "eng"
+    tesseract_data: Annotated[
+        Path | None,
+        Field(description="Folder of Tesseract's models; unset: where packages put it."),
+    ] = None
+
+
 class EmbeddingSettings(_Group):
     """The embedding model."""
 
@@ -205,6 +221,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     scan: ScanSettings = ScanSettings()
+    ocr: OcrSettings = OcrSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

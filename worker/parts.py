@@ -25,6 +25,7 @@ from activities.inspect.activity import Inspect
 from activities.lifecycle.activity import Lifecycle
 from activities.publish.activity import Publish
 from activities.read.activity import Read
+from activities.read.ocr_engine import OcrChoice, OcrEngineName
 from activities.sandbox import Sandbox
 from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd
@@ -114,7 +115,15 @@ class Parts:
 
     @cached_property
     def engines(self) -> DocumentEngines:
-        return DocumentEngines(self.sandbox)
+        settings = self._settings.ocr
+        languages = tuple(settings.tesseract_languages.split("+"))
+        data = settings.tesseract_data
+        choice = OcrChoice(
+            engine=OcrEngineName(settings.engine),
+            languages=languages,
+            data=str(data) if data else None,
+        )
+        return DocumentEngines(self.sandbox, choice)
 
     @cached_property
     def scratch(self) -> Scratch:

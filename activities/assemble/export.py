@@ -79,8 +79,9 @@ def _line_of(document: DoclingDocument, item: TextItem) -> str:
     if not isinstance(group, InlineGroup):
         return ""
     outer = group.parent.resolve(document) if group.parent else None
-    is_list_item = isinstance(outer, ListItem) and not outer.text
-    return str(outer.self_ref if is_list_item else group.self_ref)
+    if isinstance(outer, ListItem) and not outer.text:
+        return str(outer.self_ref)
+    return str(group.self_ref)
 
 
 def _texts_of_table_cells(document: DoclingDocument) -> set[str]:

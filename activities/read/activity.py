@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from temporalio import activity
 
-from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines
+from activities.engines import READ_BY_PAGE, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
@@ -78,8 +78,8 @@ class Read(ReadActivities):
         version = request.version
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
-            key = _batch_fingerprint(opening, request)
-            page_keys = _page_fingerprints(opening, plan, request)
+            key = _batch_fingerprint(self._engines, opening, request)
+            page_keys = _page_fingerprints(self._engines, opening, plan, request)
             found = await find_results(session, version.job_id, [key, *page_keys.values()])
             batch = _Batch(request, plan, opening, key, page_keys, found)
             if key not in found:
@@ -189,24 +189,24 @@ class _Progress:
         self._beating.advance(ReadHeartbeat(pages_done=self._pages_done, page=page.page))
 
 
-def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
+def _batch_fingerprint(engines: DocumentEngines, opening: Opening, request: ReadBatchInput) -> str:
     """Both engines' versions count: a batch may hold pages of either."""
     return fingerprint(
         StageName.READ,
-        "+".join(ENGINE_VERSIONS[name] for name in ENGINES.values()),
+        "+".join(engines.version(name) for name in ENGINES.values()),
         [opening.content_tag.hex(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )
 
 
 def _page_fingerprints(
-    opening: Opening, plan: DocumentPlan, request: ReadBatchInput
+    engines: DocumentEngines, opening: Opening, plan: DocumentPlan, request: ReadBatchInput
 ) -> dict[int, str]:
     """Pages that need OCR, each with the fingerprint under which it is kept alone."""
     return {
         page.page: fingerprint(
             StageName.READ,
-            ENGINE_VERSIONS["read_ocr"],
+            engines.version("read_ocr"),
             [opening.content_tag.hex()],
             {"page": page.page, "media_type": plan.media_type},
         )

@@ -8,7 +8,7 @@ from activities.assemble.export import document_text
 from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
 from activities.read.completion import complete
 from activities.read.damage import damage
-from activities.read.ocr import read_image
+from activities.read.ocr_engines import ocr_engine
 from activities.read.page_image import page_images
 from activities.read.pdf_file import open_pdf
 from activities.read.provenance import settle_provenance
@@ -43,8 +43,9 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
 @engine("read_ocr")
 def read_ocr(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     """Pages by optical character recognition."""
+    reader = ocr_engine(request.ocr)
     with page_images(context.content, request.family, request.password) as images:
-        _read_each(request, context, lambda number: read_image(number, images.image(number)))
+        _read_each(request, context, lambda number: reader.read(number, images.image(number)))
     return ReadOutcome()
 
 

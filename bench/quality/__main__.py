@@ -1,7 +1,7 @@
 """`make quality`: how well the larger test data is read, per file, per format, against the goals.
 
 `python -m bench.quality [--only NAME…] [--formats EXT…] [--limit N] [--processes N] [--scored]
-[--no-peers] [--lines FILE]`: tables as Markdown on standard output, a JSON line per file in FILE.
+[--ocr ENGINE] [--no-peers] [--lines FILE]`: tables as Markdown on standard output, a JSON line per file in FILE.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
+from activities.read.ocr_engine import OcrChoice, OcrEngineName
 from bench.quality.cases import Case, data_folder, load_cases
 from bench.quality.peers import peers_here
 from bench.quality.results import FileResult
@@ -34,6 +35,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="the first N files")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--scored", action="store_true", help="files of known content alone")
+    parser.add_argument(
+        "--ocr", type=OcrEngineName, choices=list(OcrEngineName), default=OcrEngineName.RAPIDOCR
+    )
     parser.add_argument("--no-peers", action="store_true", help="measures ours alone")
     parser.add_argument("--lines", type=Path, default=_LINES, help="where the JSON lines go")
     return parser.parse_args()
@@ -56,7 +60,12 @@ async def _measure(options: argparse.Namespace) -> list[FileResult]:
     results: list[FileResult] = []
     options.lines.parent.mkdir(parents=True, exist_ok=True)
     with options.lines.open("w", encoding="utf-8") as lines:
-        measured = score_all(cases, options.processes, with_peers=not options.no_peers)
+        measured = score_all(
+            cases,
+            options.processes,
+            OcrChoice(engine=options.ocr),
+            with_peers=not options.no_peers,
+        )
         async for result in measured:
             results.append(result)
             lines.write(json.dumps(result.as_json(), ensure_ascii=False) + "\n")

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from activities.engines import PRELOAD, DocumentEngines
-from activities.read.ocr import alphabet
+from activities.read.ocr import RapidOcr
+from activities.read.ocr_engine import OcrChoice
 from activities.sandbox import Sandbox
 from bench.quality.cases import Case, Truth
 from bench.quality.ours import OurReader, Reading
@@ -20,14 +21,14 @@ _OPENED = "It opened without its password."
 
 
 async def score_all(
-    cases: Sequence[Case], processes: int, *, with_peers: bool
+    cases: Sequence[Case], processes: int, ocr: OcrChoice, *, with_peers: bool
 ) -> AsyncIterator[FileResult]:
     """Results as they come, `processes` documents at a time."""
-    scorer = Scorer(alphabet())
+    scorer = Scorer(RapidOcr().alphabet())
     places = asyncio.Semaphore(processes)
     async with Sandbox(concurrency=processes, preload=PRELOAD) as sandbox:
         await sandbox.ready()
-        reader = OurReader(DocumentEngines(sandbox))
+        reader = OurReader(DocumentEngines(sandbox, ocr))
 
         async def score(case: Case) -> FileResult:
             async with places:

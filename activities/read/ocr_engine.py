@@ -1,0 +1,35 @@
+"""What an OCR engine promises, wherever it runs, and how one is chosen."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from activities.read.page_image import PageImage
+from muniment.contracts.base import Contract
+from muniment.contracts.documents import Page
+
+
+class OcrEngineName(StrEnum):
+    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime."""
+
+    RAPIDOCR = "rapidocr"
+    RAPIDOCR_OPENVINO = "rapidocr-openvino"
+    TESSERACT = "tesseract"
+
+
+class OcrChoice(Contract):
+    """`languages` and `data` (the folder of its models; None: where packages put them) are for
+    Tesseract alone; RapidOCR's models read the scripts they were made for."""
+
+    engine: OcrEngineName = OcrEngineName.RAPIDOCR
+    languages: tuple[str, ...] = ("eng",)
+    data: str | None = None
+
+
+class OcrEngine(Protocol):
+    """Reads one page after the other; not to be called by two threads at once."""
+
+    name: str
+    """What pages say of who read them."""
+
+    def read(self, number: int, image: PageImage) -> Page:
+        """The page's lines in reading order, with boxes in points and confidences from 0 to 1."""
