@@ -1,7 +1,8 @@
 """`make quality`: how well the larger test data is read, per file, per format, against the goals.
 
 `python -m bench.quality [--only NAME…] [--formats EXT…] [--limit N] [--processes N] [--scored]
-[--ocr ENGINE] [--no-peers] [--lines FILE]`: tables as Markdown on standard output, a JSON line per file in FILE.
+[--ocr ENGINE] [--no-peers] [--lines FILE]`: tables as Markdown on standard output, a JSON line per
+file in FILE.
 """
 
 import argparse

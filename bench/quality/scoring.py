@@ -47,7 +47,7 @@ class Scorer:
         pages = [reading.pages.get(page, "") for page in case.truth_pages]
         ours = folded("\n".join(pages) if pages else reading.text)
         characters = character_error(ours, truth)
-        words = word_error(ours.lower().split(), truth.lower().split())
+        words = word_error(_spaced_words(ours), _spaced_words(truth))
         limits = [
             error <= limit
             for error, limit in ((characters, case.max_cer), (words, case.max_word_error))
@@ -62,6 +62,11 @@ class Scorer:
             known=known,
             within_limit=all(limits) if limits else None,
         )
+
+
+def _spaced_words(text: str) -> list[str]:
+    """As the limits are meant: cut at white space. A lone dash or bullet is no word."""
+    return [word for word in text.lower().split() if any(map(str.isalnum, word))]
 
 
 def _by_text(

@@ -101,7 +101,9 @@ def _made_scans(results: Sequence[FileResult]) -> list[Goal]:
             [
                 result.word_error
                 for result in results
-                if result.name.startswith(_MADE_SCANS_FOLDER) and f"-{kind}-" in result.name
+                if result.name.startswith(_MADE_SCANS_FOLDER)
+                and f"-{kind}-" in result.name
+                and _is_known(result)
             ],
             limit,
             at_least=False,
@@ -116,7 +118,7 @@ def _transcripts(results: Sequence[FileResult]) -> Goal:
         for result in results
         if result.within_limit is not None
         and result.character_error is not None
-        and (result.known or 0.0) >= KNOWN_TO_MODELS
+        and _is_known(result)
     ]
     value = mean(bool(result.within_limit) for result in judged) if judged else None
     return Goal("transcripts within their limit", value, TRANSCRIPTS_WITHIN_LIMIT, len(judged))
