@@ -124,6 +124,10 @@ def _transcripts(results: Sequence[FileResult]) -> Goal:
     return Goal("transcripts within their limit", value, TRANSCRIPTS_WITHIN_LIMIT, len(judged))
 
 
+def _is_known(result: FileResult) -> bool:
+    return result.known is None or result.known >= KNOWN_TO_MODELS
+
+
 def _mean(name: str, values: Iterable[float | None], goal: float, *, at_least: bool = True) -> Goal:
     scored = [value for value in values if value is not None]
     return Goal(name, mean(scored) if scored else None, goal, len(scored), at_least)
