@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	echo $$python; exit; fi; done; echo python3)
 VENV_BIN := .venv/bin
 
-.PHONY: help setup demo test up down check format docs lock bench clean
+.PHONY: help setup demo test up down check format docs lock bench quality clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -51,6 +51,9 @@ lock: setup ## compiles requirements.lock anew from pyproject.toml
 
 bench: setup ## measures against bare engines; prints JSON lines
 	@$(VENV_BIN)/python -m bench $(ARGUMENTS)
+
+quality: setup ## reads the larger test data and scores it against goals and other systems
+	@$(VENV_BIN)/python -m bench.quality $(ARGUMENTS)
 
 clean: ## removes what setup and the tools made here (not the user's cache, not a stack's home)
 	chmod -R u+w .cache 2>/dev/null || true

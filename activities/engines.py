@@ -1,7 +1,7 @@
 """The typed face of the sandboxed engines: what the activities call."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,11 +9,12 @@ from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
 from activities.read.calls import DigestRequest, PageDigests, ReadOutcome, ReadRequest
 from activities.read.collector import OnPage, PageCollector
+from activities.read.ocr_engine import OcrChoice, OcrEngineName
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
 from muniment.contracts.read import FailedPage
-from muniment.errors import EngineError
+from muniment.errors import ConfigurationError, EngineError
 
 __all__ = [
     "ENGINE_VERSIONS",
@@ -40,7 +41,7 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            3,
+            4,
             *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
@@ -48,7 +49,29 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
         "assemble": _engine_version(2, "docling-core", "docling-slim"),
     }
 )
-"""Version of each engine by name; part of every fingerprint of what the engine made."""
+"""Version of each engine by name; part of every fingerprint of what the engine made. `read_ocr` is
+that of the default OCR engine: `ocr_version` knows the others."""
+
+_OCR_LIBRARIES = {
+    OcrEngineName.RAPIDOCR_OPENVINO: ("rapidocr", "openvino", "pypdfium2", "pillow"),
+    OcrEngineName.TESSERACT: ("tesserocr", "pypdfium2", "pillow"),
+}
+
+
+def ocr_version(choice: OcrChoice) -> str:
+    """The version of `read_ocr` by the chosen engine; ConfigurationError where it is absent."""
+    if choice.engine is OcrEngineName.RAPIDOCR:
+        return ENGINE_VERSIONS["read_ocr"]
+    try:
+        found = f"{choice.engine}/" + _engine_version(1, *_OCR_LIBRARIES[choice.engine])
+    except PackageNotFoundError as error:
+        raise ConfigurationError(
+            f"The OCR engine {choice.engine} was chosen and {error.name} is not installed.",
+            remedy=f"Install muniment[{choice.engine.value.rpartition('-')[2]}].",
+        ) from None
+    is_tesseract = choice.engine is OcrEngineName.TESSERACT
+    return "/".join([found, *choice.languages]) if is_tesseract else found
+
 
 OCR_CPU_SECONDS_PER_PAGE = 90
 """A dense A4 page takes 3–5 s on one core; a page of the largest size allowed several times that,
@@ -85,8 +108,14 @@ class DocumentEngines:
     as bytes; runs in a process of its own; and raises a DocumentError when the document is at
     fault, an EngineError when the engine is. Cancelling the awaiting task ends the process."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, ocr: OcrChoice | None = None) -> None:
         self._sandbox = sandbox
+        self._ocr = ocr or OcrChoice()
+        self._ocr_version = ocr_version(self._ocr)
+
+    def version(self, engine: str) -> str:
+        """The engine's version, `read_ocr`'s by the OCR engine that is chosen here."""
+        return self._ocr_version if engine == "read_ocr" else ENGINE_VERSIONS[engine]
 
     async def inspect(
         self,
@@ -174,6 +203,7 @@ class DocumentEngines:
                 family=plan.family,
                 pages=tuple(numbers),
                 password=password,
+                ocr=self._ocr,
             )
             call = EngineCall(engine, request, ReadOutcome)
             outcome = await self._sandbox.run(

@@ -55,7 +55,7 @@ class BareEngines:
         """One document through all engines, as the stages do it."""
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         plan = await self._engines.inspect(content, declared_media_type=media_type, name=name)
-        read = [self._read(content, plan, batch) for batch in _batches(plan)]
+        read = [self._read(content, plan, batch) for batch in batches_of(plan)]
         batches = await asyncio.gather(*read)
         document = await self._engines.assemble(plan, batches, name=name)
         texts = tuple(
@@ -75,7 +75,8 @@ class BareEngines:
         return pages
 
 
-def _batches(plan: DocumentPlan) -> list[Batch]:
+def batches_of(plan: DocumentPlan) -> list[Batch]:
+    """What the read stage asks of its engines, a call each."""
     if plan.family not in READ_BY_PAGE:
         return [Batch(1, plan.page_count, needs_ocr=False)]
     ocr = [(page.page, page.page) for page in plan.pages if page.source is PageSource.OCR]

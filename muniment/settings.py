@@ -158,8 +158,19 @@ class ScanSettings(_Group):
 
 
 class OcrSettings(_Group):
-    """Where pages are recognised."""
+    """How pages are recognised, and where."""
 
+    engine: Annotated[
+        Literal["rapidocr", "rapidocr-openvino", "tesseract"],
+        Field(description="Engine that reads scanned pages on CPU; the latter two are extras."),
+    ] = "rapidocr"
+    tesseract_languages: Annotated[
+        str, Field(description="Languages Tesseract reads, as it calls them, joined by `+`.")
+    ] = "eng"
+    tesseract_data: Annotated[
+        Path | None,
+        Field(description="Folder of Tesseract's models; unset: where packages put it."),
+    ] = None
     gpu_queue: Annotated[
         Literal["auto", "on", "off"],
         Field(

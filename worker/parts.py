@@ -30,6 +30,7 @@ from activities.members.activity import Members
 from activities.ocr_service.reader import RemoteOcr
 from activities.publish.activity import Publish
 from activities.read.activity import Read
+from activities.read.ocr_engine import OcrChoice, OcrEngineName
 from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.sandbox import Sandbox
 from activities.sandbox.tier import active_tier
@@ -168,7 +169,15 @@ class Parts:
 
     @cached_property
     def engines(self) -> DocumentEngines:
-        return DocumentEngines(self.sandbox)
+        settings = self._settings.ocr
+        languages = tuple(settings.tesseract_languages.split("+"))
+        data = settings.tesseract_data
+        choice = OcrChoice(
+            engine=OcrEngineName(settings.engine),
+            languages=languages,
+            data=str(data) if data else None,
+        )
+        return DocumentEngines(self.sandbox, choice)
 
     @cached_property
     def scratch(self) -> Scratch:

@@ -14,9 +14,9 @@ from threading import Event
 
 from ray import serve
 
-from activities.ocr_service.rapid_ocr import RapidOcrEngine
+from activities.ocr_service.rapid_ocr import open_rapid_ocr
 from activities.read.calls import ReadProgress
-from activities.read.ocr_engine import OcrEngine
+from activities.read.ocr_engine import StoppableOcrEngine
 from activities.read.page_image import PageImage
 from activities.read.rasterise import in_colour
 from activities.read.recogniser import Unwanted
@@ -42,7 +42,7 @@ class PageReader:
     """One replica. Its engine works in a thread of its own, so that cancellations are heard."""
 
     def __init__(self, batch_size: int, batch_wait_seconds: float, *, on_cuda: bool) -> None:
-        self._engine: OcrEngine = RapidOcrEngine(on_cuda=on_cuda)
+        self._engine: StoppableOcrEngine = open_rapid_ocr(on_cuda=on_cuda)
         self._engine.stop_when(self._is_unwanted)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ocr")
         self._at_work: _Ticket | None = None

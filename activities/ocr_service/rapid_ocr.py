@@ -1,24 +1,10 @@
-"""RapidOCR in a replica."""
+"""RapidOCR in a replica, as the CPU queue runs it: the same pages come out of either queue."""
 
-from collections.abc import Callable
-
-from activities.read import ocr
-from activities.read.page_image import PageImage
-from muniment.contracts.documents import Page
+from activities.read.ocr import RapidOcr
 
 
-class RapidOcrEngine:
-    """PP-OCR as the CPU queue runs it, so that the same pages come out of either queue."""
-
-    name = ocr.ENGINE
-
-    def __init__(self, *, on_cuda: bool) -> None:
-        if on_cuda:
-            ocr.use_cuda()
-        ocr.warm_ocr()
-
-    def read(self, number: int, image: PageImage) -> Page:
-        return ocr.read_image(number, image)
-
-    def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
-        ocr.stop_when(is_unwanted)
+def open_rapid_ocr(*, on_cuda: bool) -> RapidOcr:
+    """The engine with its models loaded; ConfigurationError where there is no CUDA to run on."""
+    engine = RapidOcr(on_cuda=on_cuda)
+    engine.load()
+    return engine

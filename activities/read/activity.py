@@ -7,11 +7,11 @@ from typing import Protocol
 
 from temporalio import activity
 
-from activities.engines import ENGINE_VERSIONS, READ_BY_PAGE, DocumentEngines, OnPage
+from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
-from activities.read.summary import READING_VERSION, ReadSummary, summarise
+from activities.read.summary import ReadSummary, reading_version, summarise
 from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
@@ -105,8 +105,8 @@ class Read(ReadActivities):
         version = request.version
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
-            key = _batch_fingerprint(opening, request)
-            page_keys = _page_fingerprints(opening, plan, request)
+            key = _batch_fingerprint(self._engines, opening, request)
+            page_keys = _page_fingerprints(self._engines, opening, plan, request)
             found = await find_results(session, version.job_id, [key, *page_keys.values()])
             batch = _Batch(request, plan, opening, key, page_keys, found)
             if key not in found:
@@ -174,7 +174,14 @@ class Read(ReadActivities):
         reused = sum(not result.is_own for result in known.values()) + len(read.unchanged)
         if read.failed:
             await self._keep_text_pages(batch, record, read)
-        summary = summarise(batch.plan, request.last_page, read.pages, read.failed, reused)
+        summary = summarise(
+            batch.plan,
+            request.last_page,
+            read.pages,
+            read.failed,
+            reused,
+            reading_version(self._engines),
+        )
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
         key = _failed_fingerprint(batch.fingerprint, blob.sha256, read.failed)
@@ -241,17 +248,17 @@ def _from_here(page: Page) -> Page:
     return page.model_copy(update={"queue": activity.info().task_queue})
 
 
-def _batch_fingerprint(opening: Opening, request: ReadBatchInput) -> str:
+def _batch_fingerprint(engines: DocumentEngines, opening: Opening, request: ReadBatchInput) -> str:
     return fingerprint(
         StageName.READ,
-        READING_VERSION,
+        reading_version(engines),
         [*opening.inputs(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )
 
 
 def _page_fingerprints(
-    opening: Opening, plan: DocumentPlan, request: ReadBatchInput
+    engines: DocumentEngines, opening: Opening, plan: DocumentPlan, request: ReadBatchInput
 ) -> dict[int, str]:
     """Each page with the fingerprint under which it is kept alone; none where a document is read
     whole."""
@@ -260,7 +267,7 @@ def _page_fingerprints(
     return {
         page.page: fingerprint(
             StageName.READ,
-            ENGINE_VERSIONS[ENGINES[page.source]],
+            engines.version(ENGINES[page.source]),
             opening.inputs(),
             {"page": page.page, "media_type": plan.media_type},
         )

@@ -3,18 +3,20 @@
 Pages travel as progress, each as soon as it is read or has failed; the answer holds the rest.
 """
 
+from activities.read.ocr_engine import OcrChoice
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentFamily, Page
 from muniment.contracts.read import FailedPage
 
 
 class ReadRequest(Contract):
-    """`pages` are the numbers to read, from 1."""
+    """`pages` are the numbers to read, from 1; `ocr` says by which engine `read_ocr` does."""
 
     media_type: str
     family: DocumentFamily
     pages: tuple[int, ...]
     password: str | None = None
+    ocr: OcrChoice = OcrChoice()
 
 
 class ReadProgress(Contract):

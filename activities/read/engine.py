@@ -10,7 +10,7 @@ from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
 from activities.read.completion import complete
 from activities.read.damage import damage
 from activities.read.encrypted_office import unlocked
-from activities.read.ocr import read_image
+from activities.read.ocr_engines import ocr_engine
 from activities.read.page_image import page_images
 from activities.read.parsed_page import parse
 from activities.read.pdf_file import open_pdf
@@ -53,8 +53,9 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
 @engine("read_ocr")
 def read_ocr(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     """Pages by optical character recognition."""
+    reader = ocr_engine(request.ocr)
     with page_images(context.content, request.family, request.password) as images:
-        _read_each(request, context, lambda number: read_image(number, images.image(number)))
+        _read_each(request, context, lambda number: reader.read(number, images.image(number)))
     return ReadOutcome()
 
 

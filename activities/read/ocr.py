@@ -1,7 +1,6 @@
 """Lines of a page's image by RapidOCR, with the models that its wheel carries."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from statistics import mean
 
 import cv2
@@ -10,113 +9,104 @@ import onnxruntime
 
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
+from activities.read.ocr_engine import OcrEngineName
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
 from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, LiesOnItsSide, Recogniser
-from activities.sandbox.registry import warm
 from muniment.contracts.documents import Line, Page, PageSource
 from muniment.errors import ConfigurationError
 
-ENGINE = "rapidocr"
 
+class RapidOcr:
+    """The recogniser with its lines put in order and in points."""
 
-_on_cuda = False
-
-
-def use_cuda() -> None:
-    """Has the models run on the CUDA device; to be called before anything is read.
-
-    ConfigurationError where the runtime has no CUDA: the library would silently compute on the CPU,
-    with a GPU standing idle.
-    """
-    global _on_cuda
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise ConfigurationError(
-            "the replica has a GPU, and an ONNX Runtime without CUDA",
-            remedy="Install onnxruntime-gpu in place of onnxruntime where the replicas run.",
+    def __init__(
+        self, engine: OcrEngineName = OcrEngineName.RAPIDOCR, *, on_cuda: bool = False
+    ) -> None:
+        """ConfigurationError where CUDA is asked for and the runtime has none: the library would
+        silently compute on the CPU, with a GPU standing idle."""
+        if on_cuda and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise ConfigurationError(
+                "the replica has a GPU, and an ONNX Runtime without CUDA",
+                remedy="Install onnxruntime-gpu in place of onnxruntime where the replicas run.",
+            )
+        cv2.setNumThreads(0)
+        self.name = engine.value
+        self._recogniser = Recogniser(
+            on_openvino=engine is OcrEngineName.RAPIDOCR_OPENVINO, on_cuda=on_cuda
         )
-    _on_cuda = True
 
+    def load(self) -> None:
+        """Loads the models, which the first page would else wait for."""
+        self._recogniser.load()
 
-@cache
-def _reader() -> Recogniser:
-    cv2.setNumThreads(0)
-    return Recogniser(on_cuda=_on_cuda)
+    def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
+        """Pages that become unwanted are given up, with Unwanted, between the models' runs."""
+        self._recogniser.stop_when(is_unwanted)
 
+    def alphabet(self) -> frozenset[str]:
+        """The characters that the models can give: a page in another script is not read."""
+        return self._recogniser.alphabet()
 
-@warm
-def warm_ocr() -> None:
-    """Every child then finds the models loaded."""
-    _reader().load()
+    def read(self, number: int, image: PageImage) -> Page:
+        """The page's lines in reading order, whichever way the page was laid on the scanner.
 
-
-def stop_when(is_unwanted: Callable[[], bool]) -> None:
-    """Pages that become unwanted are given up, with Unwanted, between the models' runs."""
-    _reader().stop_when(is_unwanted)
-
-
-def read_image(number: int, image: PageImage) -> Page:
-    """The page's lines in reading order, whichever way the page was laid on the scanner.
-
-    A page that lies on its side is turned, and its lines are found anew.
-    """
-    try:
-        lines = _read(image)
-    except LiesOnItsSide as lying:
-        lines = _read_turned(image, Turn.UP if lying.upside_down else Turn.DOWN)
-    scores = [line.confidence for line in lines if line.confidence is not None]
-    return Page(
-        page=number,
-        width=round(image.width, 2),
-        height=round(image.height, 2),
-        rotation=image.rotation,
-        source=PageSource.OCR,
-        engine=ENGINE,
-        confidence=round(mean(scores), 4) if scores else None,
-        text="\n".join(line.text for line in lines),
-        lines=tuple(lines),
-    )
-
-
-def _read(image: PageImage, *, takes_any_side: bool = False) -> list[Line]:
-    """The page's lines in reading order; LiesOnItsSide unless `takes_any_side`."""
-    reader = _reader()
-    found = reader.find_lines(image.pixels, takes_any_side=takes_any_side)
-    lines = [_in_points(line.corners, image.scale) for line in found]
-    boxes = [Box.around(list(corners)) for corners in lines]
-    turn = _turn(reader.upside_down)
-    upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
-    return [
-        Line(
-            text=found[index].text,
-            bbox=boxes[index].clipped(image.width, image.height),
-            confidence=round(found[index].confidence, 4),
+        A page that lies on its side is turned, and its lines are found anew.
+        """
+        try:
+            lines = self._read(image)
+        except LiesOnItsSide as lying:
+            lines = self._read_turned(image, Turn.UP if lying.upside_down else Turn.DOWN)
+        scores = [line.confidence for line in lines if line.confidence is not None]
+        return Page(
+            page=number,
+            width=round(image.width, 2),
+            height=round(image.height, 2),
+            rotation=image.rotation,
+            source=PageSource.OCR,
+            engine=self.name,
+            confidence=round(mean(scores), 4) if scores else None,
+            text="\n".join(line.text for line in lines),
+            lines=tuple(lines),
         )
-        for index in reading_order(upright, SCANNED_GUTTERS)
-    ]
 
+    def _read(self, image: PageImage, *, takes_any_side: bool = False) -> list[Line]:
+        """The page's lines in reading order; LiesOnItsSide unless `takes_any_side`."""
+        found = self._recogniser.find_lines(image.pixels, takes_any_side=takes_any_side)
+        lines = [_in_points(line.corners, image.scale) for line in found]
+        boxes = [Box.around(list(corners)) for corners in lines]
+        turn = _turn(self._recogniser.upside_down)
+        upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
+        return [
+            Line(
+                text=found[index].text,
+                bbox=boxes[index].clipped(image.width, image.height),
+                confidence=round(found[index].confidence, 4),
+            )
+            for index in reading_order(upright, SCANNED_GUTTERS)
+        ]
 
-def _read_turned(image: PageImage, turn: Turn) -> list[Line]:
-    """The lines of the page turned upright, their boxes mapped back to the page as it lies."""
-    quarter_turns, back = (1, Turn.UP) if turn is Turn.DOWN else (-1, Turn.DOWN)
-    turned = PageImage(
-        pixels=numpy.ascontiguousarray(numpy.rot90(image.pixels, quarter_turns)),
-        scale=image.scale,
-        width=image.height,
-        height=image.width,
-    )
-    lines = _read(turned, takes_any_side=True)
-    return [
-        line.model_copy(
-            update={
-                "bbox": Box(*line.bbox)
-                .upright(back, turned.width, turned.height)
-                .clipped(image.width, image.height)
-            }
+    def _read_turned(self, image: PageImage, turn: Turn) -> list[Line]:
+        """The lines of the page turned upright, their boxes mapped back to the page as it lies."""
+        quarter_turns, back = (1, Turn.UP) if turn is Turn.DOWN else (-1, Turn.DOWN)
+        turned = PageImage(
+            pixels=numpy.ascontiguousarray(numpy.rot90(image.pixels, quarter_turns)),
+            scale=image.scale,
+            width=image.height,
+            height=image.width,
         )
-        for line in lines
-        if line.bbox is not None
-    ]
+        lines = self._read(turned, takes_any_side=True)
+        return [
+            line.model_copy(
+                update={
+                    "bbox": Box(*line.bbox)
+                    .upright(back, turned.width, turned.height)
+                    .clipped(image.width, image.height)
+                }
+            )
+            for line in lines
+            if line.bbox is not None
+        ]
 
 
 def _in_points(corners: Sequence[Sequence[float]], scale: float) -> Corners:

@@ -1,10 +1,29 @@
-"""What an OCR engine promises, wherever it runs."""
+"""What an OCR engine promises, wherever it runs, and how one is chosen."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 from activities.read.page_image import PageImage
+from muniment.contracts.base import Contract
 from muniment.contracts.documents import Page
+
+
+class OcrEngineName(StrEnum):
+    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime."""
+
+    RAPIDOCR = "rapidocr"
+    RAPIDOCR_OPENVINO = "rapidocr-openvino"
+    TESSERACT = "tesseract"
+
+
+class OcrChoice(Contract):
+    """`languages` and `data` (the folder of its models; None: where packages put them) are for
+    Tesseract alone; RapidOCR's models read the scripts they were made for."""
+
+    engine: OcrEngineName = OcrEngineName.RAPIDOCR
+    languages: tuple[str, ...] = ("eng",)
+    data: str | None = None
 
 
 class OcrEngine(Protocol):
@@ -15,6 +34,10 @@ class OcrEngine(Protocol):
 
     def read(self, number: int, image: PageImage) -> Page:
         """The page's lines in reading order, with boxes in points and confidences from 0 to 1."""
+
+
+class StoppableOcrEngine(OcrEngine, Protocol):
+    """One that can give up the page in work."""
 
     def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
         """From now on `read` raises Unwanted soon after the page in work has become unwanted."""

@@ -9,8 +9,9 @@ from typing import Protocol
 import cv2
 import numpy
 from numpy.typing import NDArray
-from rapidocr import RapidOCR
+from rapidocr import EngineType, RapidOCR
 from rapidocr.ch_ppocr_cls import TextClsOutput
+from rapidocr.ch_ppocr_rec import TextRecognizer
 from rapidocr.utils.output import RapidOCROutput
 
 LOWEST_CONFIDENCE = 0.5
@@ -22,6 +23,12 @@ eight made scans of 2200 pixels: 6.2 s of CPU a page and a word recall of .961, 
 .953 at full size (1280: 5.1 s and .939; 960: 4.0 s and .946)."""
 UPSIDE_DOWN = "180"
 FEWEST_LINES_TO_JUDGE = 3
+
+_ON_OPENVINO: dict[str, object] = {
+    **{f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")},
+    "EngineConfig.openvino.inference_num_threads": 1,
+    "EngineConfig.openvino.num_streams": 1,
+}
 
 Pixels = NDArray[numpy.uint8]
 Corners = Sequence[Sequence[float]]
@@ -79,9 +86,10 @@ class Recogniser(RapidOCR):
     of them say, those that run across apart from those that run up or down.
     """
 
-    def __init__(self, *, on_cuda: bool = False) -> None:
+    def __init__(self, *, on_openvino: bool = False, on_cuda: bool = False) -> None:
         super().__init__(
             params={
+                **(_ON_OPENVINO if on_openvino else {}),
                 "EngineConfig.onnxruntime.use_cuda": on_cuda,
                 "Global.log_level": "critical",
                 "Global.text_score": LOWEST_CONFIDENCE,
@@ -132,6 +140,11 @@ class Recogniser(RapidOCR):
 
     def _loaders(self) -> tuple[Callable[[], "_Part"], ...]:
         return (self._load_det_model, self._load_cls_model, self._load_rec_model)
+
+    def alphabet(self) -> frozenset[str]:
+        """The characters that the models can give."""
+        load_model: Callable[[], TextRecognizer] = self._load_rec_model
+        return frozenset(map(str, load_model().postprocess_op.character))
 
     def crop_text_regions(self, img: Pixels, det_boxes: NDArray[numpy.float32]) -> list[Pixels]:
         """As the library does, noting how long the lines are and which run up or down."""

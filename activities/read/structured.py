@@ -10,7 +10,6 @@ from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
-from docling.backend.msword_backend import MsWordDocumentBackend
 from docling.backend.opendocument_backend import (
     OdpDocumentBackend,
     OdsDocumentBackend,
@@ -37,6 +36,7 @@ from activities.read.plain_text import plain_document
 from activities.read.rich_text import rich_text_document
 from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text
+from activities.read.word_document import WordDocumentBackend
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
 
@@ -71,7 +71,7 @@ def _as_is(data: bytes) -> bytes:
 
 
 _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
-    file_type.DOCX.media_type: (InputFormat.DOCX, MsWordDocumentBackend, _as_is),
+    file_type.DOCX.media_type: (InputFormat.DOCX, WordDocumentBackend, _as_is),
     file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
     file_type.XLSX.media_type: (InputFormat.XLSX, MsExcelDocumentBackend, _as_is),
     file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from activities.engines import ENGINE_VERSIONS
+from activities.engines import DocumentEngines
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentPlan, Page, PageSource
 from muniment.contracts.read import FailedPage
 
-READING_VERSION = "+".join(ENGINE_VERSIONS[name] for name in ("read_text", "read_ocr"))
-"""Both engines' versions count: a batch may hold pages of either."""
+
+def reading_version(engines: DocumentEngines) -> str:
+    """Both engines' versions count: a batch may hold pages of either."""
+    return "+".join(engines.version(name) for name in ("read_text", "read_ocr"))
 
 
 class PageFacts(Contract):
@@ -42,9 +44,9 @@ class ReadSummary(Contract):
     failures: tuple[FailedPageFacts, ...] = ()
     engines: str | None = None
 
-    def is_by_present_engines(self) -> bool:
-        """Whether reading the same pages now would give the same."""
-        return self.engines == READING_VERSION
+    def is_by(self, engines: DocumentEngines) -> bool:
+        """Whether these engines would read the same from the same pages."""
+        return self.engines == reading_version(engines)
 
 
 def facts_of(page: Page) -> PageFacts:
@@ -65,8 +67,9 @@ def summarise(
     pages: Sequence[Page],
     failed: Iterable[FailedPage],
     reused: int,
+    engines: str,
 ) -> ReadSummary:
-    """The summary of what came out of a batch."""
+    """The summary of what came out of a batch that was read by engines of that version."""
     sources = {planned.page: planned.source for planned in plan.pages}
     failures = tuple(
         FailedPageFacts(
@@ -83,5 +86,5 @@ def summarise(
         reused=reused,
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
-        engines=READING_VERSION,
+        engines=engines,
     )

@@ -94,7 +94,7 @@ class UnchangedPages:
                 for page, number in wanted.items()
                 if output.part <= number <= summary.last_page
             ]
-            if not here or not summary.is_by_present_engines():
+            if not here or not summary.is_by(self._engines):
                 continue
             batch = await self._runner.artifacts.load(tenant_id, output.blob_id, PageBatch)
             read = {page.page: page for page in batch.pages}

@@ -28,7 +28,7 @@ CPU_GRACE_SECONDS = 5
 _CAPABILITY_VERSION = 0x20080522
 _READABLE = (
     # Shared libraries, time zones, the kernel's account of processors and of the process itself.
-    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom"),
+    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom"),
     *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
 )
 

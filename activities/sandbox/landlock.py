@@ -15,7 +15,9 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
-_READ_FILE, _READ_DIRECTORY = 1 << 2, 1 << 3
+_WRITE_FILE, _READ_FILE, _READ_DIRECTORY, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
+_NOWHERE = Path(os.devnull)
+"""What is written there is gone: libraries that are to be quiet write there."""
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """All rights over files that a version knows: what is handled and not granted is forbidden."""
 _NETWORK_SINCE, _NETWORK_RIGHTS = 4, 0b11
@@ -60,9 +62,12 @@ def allow_only_reading(paths: Sequence[Path], descriptors: Sequence[int]) -> boo
     )
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     try:
+        known = attributes.handled_access_fs
         for path in paths:
+            rights = _READ_FILE | _READ_DIRECTORY if path.is_dir() else _READ_FILE
             with suppress(FileNotFoundError):
-                _allow_path(ruleset, path)
+                _allow_path(ruleset, path, rights)
+        _allow_path(ruleset, _NOWHERE, (_READ_FILE | _WRITE_FILE | _TRUNCATE) & known)
         for descriptor in descriptors:
             _allow_descriptor(ruleset, descriptor, _READ_FILE)
         _call(_RESTRICT_SELF, ruleset, 0)
@@ -71,10 +76,9 @@ def allow_only_reading(paths: Sequence[Path], descriptors: Sequence[int]) -> boo
     return True
 
 
-def _allow_path(ruleset: int, path: Path) -> None:
+def _allow_path(ruleset: int, path: Path, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        rights = _READ_FILE | _READ_DIRECTORY if path.is_dir() else _READ_FILE
         _allow_descriptor(ruleset, descriptor, rights)
     finally:
         os.close(descriptor)

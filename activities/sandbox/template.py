@@ -139,9 +139,10 @@ def _thread_count() -> int:
     return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
 
 
-def _refuse_torch() -> None:
-    """docling's backends import torch when it is installed: 650 MB that nothing here uses."""
-    for name in ("torch", "transformers"):
+def _refuse_unwanted() -> None:
+    """docling's backends import torch when it is installed: 650 MB that nothing here uses. OpenVINO
+    imports what would write below the home directory and call a collector."""
+    for name in ("torch", "transformers", "openvino_telemetry"):
         sys.modules[name] = None  # type: ignore[assignment]  # the documented way to refuse one
 
 
@@ -160,7 +161,7 @@ def main(arguments: Sequence[str]) -> int:
     descriptor, *modules = arguments
     control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the worker ends us
-    _refuse_torch()
+    _refuse_unwanted()
     gc.disable()  # next to nothing of what loading makes is garbage: looking costs a sixth more
     for module in modules:
         importlib.import_module(module)

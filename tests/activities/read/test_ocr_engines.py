@@ -1,0 +1,67 @@
+"""Every OCR engine behind the one protocol, each in the sandbox as a worker calls it."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from activities.engines import PRELOAD, DocumentEngines, ocr_version
+from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.tesseract import DATA_FOLDERS
+from activities.sandbox import Sandbox
+from muniment.contracts.documents import Page
+from muniment.errors import ConfigurationError
+from tests.activities.made_documents import picture
+
+LINES = ["Letters of the keeper", "All keys hang in the north tower", "The door closes at nine"]
+HAS_TESSERACT = any(Path(folder, "eng.traineddata").is_file() for folder in DATA_FOLDERS)
+
+
+async def _read(choices: Sequence[OcrChoice], content: bytes) -> list[Page]:
+    async with Sandbox(concurrency=2, preload=PRELOAD) as sandbox:
+        pages = []
+        for choice in choices:
+            engines = DocumentEngines(sandbox, choice)
+            plan = await engines.inspect(content, declared_media_type="", name="a.png")
+            batch, failed = await engines.read_ocr(content, plan, [1])
+            assert not failed
+            pages.append(batch.pages[0])
+        return pages
+
+
+def test_every_engine_reads_lines_with_boxes_and_confidence() -> None:
+    names = [OcrEngineName.RAPIDOCR, OcrEngineName.RAPIDOCR_OPENVINO]
+    if HAS_TESSERACT:
+        names.append(OcrEngineName.TESSERACT)
+    pages = asyncio.run(_read([OcrChoice(engine=name) for name in names], picture(LINES)))
+    for name, page in zip(names, pages, strict=True):
+        assert page.engine == name
+        assert page.text.splitlines() == LINES
+        tops = [line.bbox[1] for line in page.lines if line.bbox]
+        assert tops == sorted(tops)
+        assert len(tops) == len(LINES)
+        assert all(0.5 < (line.confidence or 0) <= 1 for line in page.lines)
+    first, second = pages[0], pages[1]
+    for one, other in zip(first.lines, second.lines, strict=True):
+        assert one.bbox == pytest.approx(other.bbox, abs=1.5), "one model on two runtimes"
+
+
+def test_an_engine_has_a_version_of_its_own() -> None:
+    versions = {ocr_version(OcrChoice(engine=name)) for name in OcrEngineName}
+    assert len(versions) == len(OcrEngineName)
+    german = OcrChoice(engine=OcrEngineName.TESSERACT, languages=("deu",))
+    assert ocr_version(german) not in versions
+
+
+def test_a_language_that_is_not_there_is_named(tmp_path: Path) -> None:
+    choice = OcrChoice(engine=OcrEngineName.TESSERACT, languages=("tlh",), data=str(tmp_path))
+    with pytest.raises(ConfigurationError, match="'tlh'") as caught:
+        asyncio.run(_read([choice], picture(LINES)))
+    assert "tesseract-ocr-tlh" in (caught.value.remedy or "")
+
+
+def test_models_that_are_not_there_are_missed(tmp_path: Path) -> None:
+    choice = OcrChoice(engine=OcrEngineName.TESSERACT, data=str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="models are not found"):
+        asyncio.run(_read([choice], picture(LINES)))
