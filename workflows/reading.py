@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityConfig
 
 from muniment.contracts.base import Artifact, VersionReference
@@ -65,11 +65,11 @@ class Reading:
         try:
             for finished in workflow.as_completed(tasks):
                 await finished
-        finally:
+        except (FailureError, asyncio.CancelledError):
             for task in tasks:
                 task.cancel()
-            if tasks:
-                await to_the_end(workflow.wait(tasks))
+            await to_the_end(workflow.wait(tasks))
+            raise
         return self.result
 
     async def _batch(self, batch: Batch) -> ReadBatchResult:

@@ -16,7 +16,13 @@ from activities.sandbox.content import Content
 from activities.sandbox.failures import failure_of_error
 from muniment.errors import EngineCrashed, EngineOutOfMemory, MunimentError
 
-_NATIVE_MEMORY_ERRORS = ("bad_alloc", "bad allocation", "Failed to allocate", "OutOfMemory")
+_NATIVE_MEMORY_ERRORS = (
+    "MemoryError",
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate",
+    "OutOfMemory",
+)
 """How libraries in C++ say that memory ran out, when they raise an exception of another type."""
 
 
