@@ -7,9 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from activities.failures import problem_of
 from activities.stage import stage_event
@@ -18,13 +16,13 @@ from db.queries.file_states import IN_PROGRESS, settle_file
 from db.queries.jobs import JobRow, OpenJob, lock_job, open_jobs, write_job
 from db.session import Access, Database
 from muniment.contracts.jobs import FileState, JobEventKind, JobState, StageState
-from muniment.errors import MunimentError, OrchestratorUnavailable
+from muniment.errors import MunimentError
+from worker.workflow_ends import is_over, require_namespace
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 300.0
 MIN_AGE = timedelta(minutes=1)
-DESCRIBE_TIMEOUT = timedelta(seconds=5)
 
 
 class LostJobs:
@@ -58,7 +56,7 @@ class LostJobs:
     async def round(self) -> int:
         """Asks Temporal about every job that was started and has not ended, a hundred at a time; how
         many were lost."""
-        await self._require_namespace()
+        await require_namespace(self._client)
         lost, after = 0, None
         while True:
             async with self._database.across_tenants() as session:
@@ -66,33 +64,9 @@ class LostJobs:
             if not jobs:
                 return lost
             for job in jobs:
-                if await self._is_over(job) and await self._end(job):
+                if await is_over(self._client, job.workflow_id) and await self._end(job):
                     lost += 1
             after = jobs[-1].job_id
-
-    async def _require_namespace(self) -> None:
-        """Where the whole namespace is missing every workflow is, and none of them is over."""
-        request = DescribeNamespaceRequest(namespace=self._client.namespace)
-        try:
-            await self._client.workflow_service.describe_namespace(
-                request, timeout=DESCRIBE_TIMEOUT
-            )
-        except RPCError as error:
-            raise OrchestratorUnavailable(
-                f"Temporal did not describe the namespace ({error.status.name})."
-            ) from error
-
-    async def _is_over(self, job: OpenJob) -> bool:
-        handle = self._client.get_workflow_handle(job.workflow_id)
-        try:
-            description = await handle.describe(rpc_timeout=DESCRIBE_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return True
-            raise OrchestratorUnavailable(
-                f"Temporal did not describe a workflow ({error.status.name})."
-            ) from error
-        return description.status is not WorkflowExecutionStatus.RUNNING
 
     async def _end(self, lost: OpenJob) -> bool:
         """Whether the job had not ended after all."""

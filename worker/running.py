@@ -19,6 +19,7 @@ from muniment.contracts.worker_identity import write_identity
 from muniment.settings import Settings, WorkerSettings
 from muniment.stores import Stores, open_data_converter, open_stores
 from worker.connecting import await_database, connect_temporal
+from worker.lost_batches import LostBatches
 from worker.lost_jobs import LostJobs
 from worker.parts import Parts
 from worker.queues import build_worker, services
@@ -104,6 +105,7 @@ def _housekeeping(
     return (
         Reconciler(database, client, settings.reconcile_seconds).run(),
         LostJobs(database, client).run(),
+        LostBatches(database, client).run(),
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
     )

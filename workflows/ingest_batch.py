@@ -5,7 +5,6 @@ from uuid import UUID
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
 
 from muniment.contracts.ingest_batch import (
     CANCEL_UPDATE,
@@ -22,12 +21,11 @@ from muniment.contracts.ingest_batch import (
     RunningFile,
     WatchInput,
 )
-from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
-from muniment.contracts.ingest_file import IngestFileInput
 from muniment.errors import Conflict
 from workflows import policies
 from workflows.endings import to_the_end
 from workflows.failures import failure, problem
+from workflows.ingestion_child import start_ingestion_child
 from workflows.steering import Steering
 
 
@@ -54,7 +52,11 @@ class IngestBatch:
         try:
             state = await self._work()
         except asyncio.CancelledError:
+            await to_the_end(self._stop_running())
             await to_the_end(self._end(BatchState.CANCELLED))
+            raise
+        except FailureError:
+            await to_the_end(self._end(BatchState.FAILED))
             raise
         await to_the_end(self._end(state))
         return state
@@ -93,14 +95,7 @@ class IngestBatch:
 
     async def _start(self, file: AdmittedFile) -> None:
         try:
-            child = await workflow.start_child_workflow(
-                INGEST_FILE,
-                IngestFileInput(version=file.version, priority=self._steering.level),
-                id=file.workflow_id,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                static_summary=f"Ingestion of version {file.version.version_id}",
-                priority=self._steering.priority,
-            )
+            child = await start_ingestion_child(file.version, file.workflow_id, self._steering)
         except WorkflowAlreadyStartedError:
             # The reconciler was quicker.
             return
@@ -118,9 +113,12 @@ class IngestBatch:
             await workflow.wait_condition(
                 lambda: watching.done() or self._stopped or self._steering.paused != paused
             )
-        finally:
+        except asyncio.CancelledError:
             watching.cancel()
-            await workflow.wait([watching])
+            await to_the_end(workflow.wait([watching]))
+            raise
+        watching.cancel()
+        await workflow.wait([watching])
         if not watching.cancelled() and watching.exception() is None:
             for job_id in watching.result():
                 self._running.pop(job_id, None)

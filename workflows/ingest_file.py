@@ -295,7 +295,7 @@ class IngestFile:
     async def _tell_parent(self) -> None:
         """Whoever ingests the container need not wait for what a person decides."""
         parent = workflow.info().parent
-        if parent is not None:
+        if parent is not None and parent.workflow_id.startswith(members.WORKFLOW_ID_PREFIX):
             with suppress(FailureError):  # it is over
                 await workflow.get_external_workflow_handle(parent.workflow_id).signal(
                     members.MEMBER_WAITS_SIGNAL, str(self._version.version_id)

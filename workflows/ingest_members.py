@@ -3,25 +3,21 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
+from temporalio.workflow import ChildWorkflowHandle
 
-from muniment.contracts.base import VersionReference
-from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
-from muniment.contracts.ingest_file import IngestFileInput, IngestFileResult
+from muniment.contracts.ingest_file import IngestFileResult
 from muniment.contracts.jobs import JobState
 from muniment.contracts.members import (
     MEMBER_WAITS_SIGNAL,
     WORKFLOW,
     AdmitMemberInput,
-    AdmittedMember,
     IngestMembersInput,
     IngestMembersResult,
     MembersActivities,
 )
-from muniment.contracts.search_attributes import FILE, TENANT
 from workflows import policies
+from workflows.ingestion_child import start_ingestion_child
 from workflows.steering import Steering
 
 
@@ -77,7 +73,7 @@ class IngestMembers:
                         task.result()
                 running.append(asyncio.create_task(self._ingest(ordinal)))
             await asyncio.gather(*running)
-        except BaseException:
+        except (FailureError, asyncio.CancelledError):
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
@@ -93,7 +89,9 @@ class IngestMembers:
             self._degraded = self._degraded or admitted.degraded
             return
         try:
-            child = await self._start(admitted, admitted.version)
+            child = await start_ingestion_child(
+                admitted.version, admitted.workflow_id, self._steering
+            )
         except WorkflowAlreadyStartedError:
             return  # somebody has the member ingested already, and watches over it
         if not await self._completed(child, str(admitted.version.version_id)):
@@ -116,24 +114,3 @@ class IngestMembers:
         except FailureError:
             return False
         return result.state is JobState.COMPLETED and not result.degraded
-
-    async def _start(
-        self, admitted: AdmittedMember, version: VersionReference
-    ) -> ChildWorkflowHandle[object, IngestFileResult]:
-        return await workflow.start_child_workflow(
-            INGEST_FILE,
-            IngestFileInput(version=version, priority=self._steering.level),
-            id=admitted.workflow_id,
-            result_type=IngestFileResult,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            # One that waits for a person outlives this workflow.
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(TENANT, str(version.tenant_id)),
-                    SearchAttributePair(FILE, str(version.file_id)),
-                ]
-            ),
-            static_summary=f"Ingestion of version {version.version_id}",
-            priority=self._steering.priority,
-        )

@@ -76,9 +76,10 @@ async def tell(services: Services, caller: Caller, batch_id: UUID, update: str) 
         batch = await require(session, batch_id)
     if BatchState(batch.state).is_terminal:
         raise Conflict(f"the batch is {batch.state} already")
-    await tell_workflow(services, batch.workflow_id, update)
     async with services.database.transaction(caller.access) as session:
         record(session, caller.act(f"batch.{update}", "batch", batch_id))
+    await tell_workflow(services, batch.workflow_id, update)
+    async with services.database.transaction(caller.access) as session:
         return (await views(session, services.links, [await require(session, batch_id)]))[0]
 
 

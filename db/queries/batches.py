@@ -50,6 +50,15 @@ class UnstartedBatch:
     batch_id: UUID
 
 
+@dataclass(frozen=True)
+class OpenBatch:
+    """A batch that Temporal took and that has not ended."""
+
+    tenant_id: UUID
+    batch_id: UUID
+    workflow_id: str
+
+
 # ── under the caller's rights ───────────────────────────────────────────────────────────────────
 
 
@@ -141,6 +150,21 @@ async def unstarted_batches(
     return [UnstartedBatch(row.tenant_id, row.batch_id) for row in rows]
 
 
+async def open_batches(
+    session: AsyncSession, min_age: timedelta, after: UUID | None = None, max_rows: int = 100
+) -> list[OpenBatch]:
+    """Batches of all tenants, started that long ago and not ended, those after the given one; needs
+    no tenant."""
+    rows = await session.execute(
+        text(
+            "SELECT tenant_id, batch_id, workflow_id"
+            " FROM open_batches(:min_age, CAST(:after AS uuid), :max_rows)"
+        ),
+        {"min_age": min_age, "after": after, "max_rows": max_rows},
+    )
+    return [OpenBatch(row.tenant_id, row.batch_id, row.workflow_id) for row in rows]
+
+
 async def mark_batch_started(session: AsyncSession, batch_id: UUID, run_id: str) -> None:
     """Notes that Temporal took the batch; the first to say so stays."""
     await session.execute(
@@ -153,14 +177,16 @@ async def mark_batch_started(session: AsyncSession, batch_id: UUID, run_id: str)
     )
 
 
-async def record_state(session: AsyncSession, batch_id: UUID, state: BatchState) -> None:
-    """An end is final."""
+async def record_state(session: AsyncSession, batch_id: UUID, state: BatchState) -> bool:
+    """Whether the batch had not ended before: an end is final."""
     finished_at = now() if state.is_terminal else None
-    await session.execute(
+    written = await session.execute(
         update(Batch)
         .where(col(Batch.id) == batch_id, col(Batch.finished_at).is_(None))
         .values(state=state, finished_at=finished_at)
+        .returning(col(Batch.id))
     )
+    return written.scalar_one_or_none() is not None
 
 
 async def next_items(session: AsyncSession, batch_id: UUID, limit: int) -> list[WaitingItem]:

@@ -25,11 +25,12 @@ class BatchState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     COMPLETED = "completed"
+    FAILED = "failed"
     CANCELLED = "cancelled"
 
     @property
     def is_terminal(self) -> bool:
-        return self in (BatchState.COMPLETED, BatchState.CANCELLED)
+        return self in (BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED)
 
 
 class RunningFile(Contract):

@@ -66,6 +66,9 @@ class MembersActivities(ABC):
         it. Asked twice, it answers with the same job."""
 
 
+WORKFLOW_ID_PREFIX = "members-"
+
+
 def workflow_id(version_id: UUID, job_id: UUID) -> str:
     """The id of the workflow that ingests the members for that job."""
-    return f"members-{version_id}-{job_id}"
+    return f"{WORKFLOW_ID_PREFIX}{version_id}-{job_id}"
