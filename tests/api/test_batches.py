@@ -61,8 +61,8 @@ async def test_a_batch_is_paused_resumed_cancelled_and_audited(
     assert (await client.post(f"{place}/resume")).status_code == 409
     acts = [each for each in audit_actions(postgres_dsn, tenant.tenant_id) if "batch" in each]
     # The last one came too late, and is in the trail all the same.
-        asked = ["pause", "resume", "cancel", "resume"]
-        assert acts == ["batch.created", *(f"batch.{each}" for each in asked)]
+    asked = ["pause", "resume", "cancel", "resume"]
+    assert acts == ["batch.created", *(f"batch.{each}" for each in asked)]
 
 
 async def test_files_of_others_cannot_be_named(
