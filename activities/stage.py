@@ -181,6 +181,19 @@ class StageRunner:
         await write_job(session, job, events, activity.info().workflow_run_id)
         return job
 
+    async def advance(
+        self, version: VersionReference, stage: StageName, done: int, total: int
+    ) -> None:
+        """Tells how far a long stage is, in its own units; Conflict once the job has ended."""
+        async with self.transaction(version) as session:
+            job = await self.relock(session, version)
+            progress = job.stage_progress(stage)
+            if progress.state is not StageState.RUNNING:
+                return
+            progress = progress.model_copy(update={"done": done, "total": total})
+            run_id = activity.info().workflow_run_id
+            await write_job(session, job.with_stage(progress), [stage_event(progress)], run_id)
+
     async def finish(
         self,
         session: AsyncSession,

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -14,14 +15,19 @@ from activities.stage import Product, StageRunner, StageTask
 from activities.text_hashes import text_hashes
 from db.queries.publish import IndexModel, known_vectors
 from db.queries.stages import Opening
-from muniment.contracts.base import Contract
+from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.documents import ChunkList
 from muniment.contracts.embed import EmbedActivities, EmbedInput, EmbedResult
 from muniment.contracts.jobs import StageName
 from muniment.embedding import Embedder
+from muniment.errors import MunimentError
 from muniment.sealing import KeyManagement
 
+logger = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
+
+TELL_SECONDS = 2.0
+"""Between two words on how far it is; a job that is done sooner says nothing in between."""
 
 
 class EmbedSummary(Contract):
@@ -72,7 +78,7 @@ class Embed(EmbedActivities):
             for text_hash, chunk in zip(hashes, chunks, strict=True)
             if text_hash not in vectors
         }
-        embedded = await _in_thread(self._embedder, list(missing.values()))
+        embedded = await self._embed_texts(version, list(missing.values()))
         vectors |= dict(zip(missing, embedded, strict=True))
         matrix = np.zeros((len(chunks), self._embedder.dimensions), dtype="<f4")
         for row, text_hash in enumerate(hashes):
@@ -80,28 +86,56 @@ class Embed(EmbedActivities):
         summary = EmbedSummary(embedded_count=len(missing), reused_count=len(chunks) - len(missing))
         return Product(_npy(matrix), summary)
 
+    async def _embed_texts(self, version: VersionReference, texts: Sequence[str]) -> Vectors:
+        """The texts' vectors; meanwhile the job's readers are told how many there are."""
+        counted = _Counted(len(texts))
+        telling = asyncio.create_task(self._tell(version, counted))
+        try:
+            return await _in_thread(self._embedder, texts, counted)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _tell(self, version: VersionReference, counted: "_Counted") -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            try:
+                await self._runner.advance(version, StageName.EMBED, counted.done, counted.total)
+            except MunimentError:
+                # What is wrong shows when the vectors are kept.
+                logger.info("the progress of embedding was not told")
+
 
 def index_model(embedder: Embedder) -> IndexModel:
     return IndexModel(embedder.model_id, embedder.version, embedder.dimensions)
+
+
+class _Counted:
+    """How many texts have their vectors; written by the embedding thread alone."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
 
 
 class _Abandoned(Exception):
     """Nobody waits for the vectors any more."""
 
 
-async def _in_thread(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+async def _in_thread(embedder: Embedder, texts: Sequence[str], counted: _Counted) -> Vectors:
     """The texts' vectors; when the awaiting task is cancelled, the thread ends with the batch that
     it is at."""
     if not texts:
         return np.zeros((0, embedder.dimensions), dtype=np.float32)
     abandoned = threading.Event()
 
-    def stop_if_abandoned(_: int) -> None:
+    def count(done: int) -> None:
+        counted.done = done
         if abandoned.is_set():
             raise _Abandoned
 
     try:
-        return await asyncio.to_thread(embedder.embed, texts, stop_if_abandoned)
+        return await asyncio.to_thread(embedder.embed, texts, count)
     except asyncio.CancelledError:
         abandoned.set()
         raise

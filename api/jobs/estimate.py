@@ -1,6 +1,6 @@
-"""How long a job still takes: reading by the pages a second of this job, the rest by an assumption;
-never by its percentage, whose stages differ too much (a text layer is read many times as fast as a
-scan).
+"""How long a job still takes: reading by the pages a second of this job, embedding by its chunks a
+second, what lies between by an assumption; never by its percentage, whose stages differ too much (a
+text layer is read many times as fast as a scan).
 """
 
 from datetime import datetime
@@ -13,8 +13,7 @@ LEAST_SECONDS = 1.0
 """Sooner, the rate is that of the first batch's start."""
 SECONDS_PER_PAGE_AFTER_READING = 0.02
 """What follows the reading, mostly embedding: about a chunk a page, 40–70 chunks a second on two idle
-cores. An assumption, not a measurement of this job: on a machine under load it takes longer, and the
-estimate then ends in None before the job does."""
+cores. An assumption, which holds until the embedding tells its own pace."""
 
 
 def estimate_seconds(snapshot: JobSnapshot, at: datetime) -> float | None:
@@ -33,6 +32,9 @@ def estimate_seconds(snapshot: JobSnapshot, at: datetime) -> float | None:
         return None if left is None else round(left + after_reading, 1)
     if reading.finished_at is None:
         return None
+    embedding = next((each for each in snapshot.stages if each.name is StageName.EMBED), None)
+    if embedding is not None and embedding.state is StageState.RUNNING and embedding.done > 0:
+        return _left_to_embed(embedding, at)
     since_read = max((at - reading.finished_at).total_seconds(), 0.0)
     # Past the estimate nothing is known but that it was wrong.
     return round(after_reading - since_read, 1) if since_read < after_reading else None
@@ -40,6 +42,14 @@ def estimate_seconds(snapshot: JobSnapshot, at: datetime) -> float | None:
 
 def _reading(snapshot: JobSnapshot) -> StageProgress | None:
     return next((stage for stage in snapshot.stages if stage.name is StageName.READ), None)
+
+
+def _left_to_embed(embedding: StageProgress, at: datetime) -> float | None:
+    """Chunks left over chunks a second; what follows takes moments."""
+    if embedding.started_at is None:
+        return None
+    seconds = max((at - embedding.started_at).total_seconds(), 0.0)
+    return round(max(embedding.total - embedding.done, 0) * seconds / embedding.done, 1)
 
 
 def _left_to_read(snapshot: JobSnapshot, reading: StageProgress, at: datetime) -> float | None:

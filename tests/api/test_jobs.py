@@ -208,6 +208,27 @@ def test_the_estimate_goes_by_the_pages_a_second_of_this_job() -> None:
     assert estimate(JobState.COMPLETED) == 0
 
 
+def test_once_embedding_is_under_way_its_own_pace_counts() -> None:
+    present = datetime.now(UTC)
+    read = StageProgress(
+        name=StageName.READ,
+        state=StageState.COMPLETED,
+        started_at=present - timedelta(seconds=400),
+        finished_at=present - timedelta(seconds=300),
+    )
+    embed = StageProgress(
+        name=StageName.EMBED,
+        state=StageState.RUNNING,
+        started_at=present - timedelta(seconds=100),
+        done=250,
+        total=1000,
+    )
+    snapshot = running(read, PageCounts(total=2000, done=2000), JobState.RUNNING)
+    assert estimate_seconds(snapshot, present) is None  # past the assumption
+    snapshot = snapshot.model_copy(update={"stages": (read, embed)})
+    assert estimate_seconds(snapshot, present) == 300
+
+
 def test_nothing_is_estimated_before_pages_were_counted() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
     stage = reading(StageState.RUNNING, present - timedelta(seconds=9))

@@ -17,6 +17,27 @@ MAX_EVENTS = 120
 MAX_PAYLOAD_BYTES = 16 * 1024
 
 
+async def test_a_long_embedding_tells_how_far_it_is(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.embed.activity.TELL_SECONDS", 0.05)
+    paragraphs = [
+        f"Clause {number}. " + f"The keeper of room {number} answers for its keys. " * 12
+        for number in range(120)
+    ]
+    job = await workshop.upload(owner, "\n\n".join(paragraphs).encode(), "clauses.txt")
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    told = [
+        (event.payload["done"], event.payload["total"])
+        for event in await workshop.events(job)
+        if event.event == "stage" and event.payload["name"] == "embed"
+    ]
+    between = [done for done, total in told if 0 < done < total]
+    assert between, told
+    assert between == sorted(between)
+
+
 async def test_a_text_file_becomes_ready_with_every_stage_completed(
     workshop: Workshop, owner: TenantIds
 ) -> None:
