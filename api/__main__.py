@@ -77,6 +77,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         uploads=limits,
         views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
         readiness=Readiness(dependencies.checks()),
+        import_sources={source.name: source for source in settings.imports.sources},
         metrics_on_api=settings.api.metrics_port is None,
     )
 

@@ -1,5 +1,6 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from api.pages.views import Views
 from api.slots import Slots
 from db.session import Database
 from muniment.objects import BlobStore
+from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.search import Searcher
 
@@ -37,6 +39,7 @@ class Services:
     uploads: UploadLimits
     views: Views
     readiness: Readiness
+    import_sources: Mapping[str, ImportSource]
     metrics_on_api: bool = True
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from db.models import FileVersion, Job, new_id
+from db.models import File, FileVersion, Job, new_id
 from muniment.contracts import ingest_file
 from muniment.contracts.jobs import JobKind, JobSettings, JobState
+from muniment.objects import SealedBlob
 
 DEFAULT_PRIORITY = 3
 
@@ -52,4 +53,19 @@ def new_ingestion(
         requested_by=origin.principal_id,
         request_id=origin.request_id,
         trace_parent=origin.trace_parent,
+    )
+
+
+def first_version(file: File, blob_id: UUID, sealed: SealedBlob) -> FileVersion:
+    """The first version of a new file, whose content is that blob's."""
+    return FileVersion(
+        id=new_id(),
+        tenant_id=file.tenant_id,
+        file_id=file.id,
+        number=1,
+        blob_id=blob_id,
+        name=file.name,
+        size=sealed.size,
+        sha256=sealed.sha256,
+        declared_media_type=file.media_type,
     )

@@ -34,6 +34,7 @@
     ├── DependencyUnavailable         503: a service Muniment needs does not answer; a retry helps
     │   ├── ScannerUnavailable
     │   ├── ObjectStoreUnavailable
+    │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
     │   ├── OcrServiceUnavailable
@@ -314,6 +315,11 @@ class ScannerUnavailable(DependencyUnavailable):
 class ObjectStoreUnavailable(DependencyUnavailable):
     problem = "object-store-unavailable"
     title = "The object store does not answer"
+
+
+class SourceUnavailable(DependencyUnavailable):
+    problem = "source-unavailable"
+    title = "The place that files are imported from does not answer"
 
 
 class KeyManagementUnavailable(DependencyUnavailable):

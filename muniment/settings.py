@@ -9,10 +9,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
 
@@ -97,6 +105,61 @@ class ObjectSettings(_Group):
     access_key: Annotated[SecretStr | None, Field(description="S3 access key.")] = None
     secret_key: Annotated[SecretStr | None, Field(description="S3 secret key.")] = None
     secure: Annotated[bool, Field(description="Use HTTPS for S3.")] = True
+
+
+class ImportSource(_Group):
+    """A place whose files batches may take in, by its name; the rest says where it lies."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
+    tenants: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the tenants that may import from it; `*` is every one."""
+    folder: Path | None = None
+    endpoint: str | None = None
+    bucket: str | None = None
+    prefix: str = ""
+    region: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    secure: bool = True
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        """Exactly a folder, or an S3 bucket with its keys."""
+        s3 = (self.endpoint, self.bucket, self.access_key, self.secret_key)
+        if self.folder is not None:
+            is_place = self.folder.is_absolute() and not any(s3) and not self.prefix
+        else:
+            is_place = all(s3)
+        if not is_place:
+            raise ValueError("a source is an absolute folder, or endpoint, bucket and both keys")
+        return self
+
+    def allows(self, tenant: str) -> bool:
+        return "*" in self.tenants or tenant in self.tenants
+
+
+class ImportSettings(_Group):
+    """Where batches may take files from. Nothing that a request says adds a place."""
+
+    sources: Annotated[
+        tuple[ImportSource, ...],
+        Field(
+            description="JSON list of places that batches may import from, each with `name` and"
+            " `tenants` (names, or `*`), and either `folder` (absolute, on the workers' machines) or"
+            " `endpoint`, `bucket`, `prefix`, `region`, `access_key`, `secret_key`, `secure` of an S3"
+            " store. Objects above `MUNIMENT_API__MAX_UPLOAD_BYTES` are not taken."
+        ),
+    ] = ()
+    max_objects: Annotated[
+        int, Field(description="Most objects that one batch takes in.", ge=1, le=1_000_000)
+    ] = 100_000
+
+    @field_validator("sources")
+    @classmethod
+    def _have_different_names(cls, sources: tuple[ImportSource, ...]) -> tuple[ImportSource, ...]:
+        if len({source.name for source in sources}) < len(sources):
+            raise ValueError("two sources have the same name")
+        return sources
 
 
 class KeySettings(_Group):
@@ -273,6 +336,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     objects: ObjectSettings = ObjectSettings()
+    imports: ImportSettings = ImportSettings()
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     scan: ScanSettings = ScanSettings()
@@ -307,6 +371,12 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             for problem in error.errors(include_input=False)
         )
         raise ConfigurationError(f"malformed setting {wrong}") from None
+    except SettingsError:
+        # What it quotes could be a secret. Of all settings only this one is JSON.
+        raise ConfigurationError(
+            "MUNIMENT_IMPORTS__SOURCES is no JSON list",
+            remedy="docs/settings.md says what it holds.",
+        ) from None
 
 
 def _variables() -> list[tuple[str, str]]:
@@ -321,7 +391,7 @@ def _variables() -> list[tuple[str, str]]:
             default = field.default
             if isinstance(default, SecretStr):
                 default = default.get_secret_value()
-            shown = "unset" if default is None else f"`{default}`"
+            shown = "unset" if default in (None, ()) else f"`{default}`"
             rows.append((variable, f"| `{variable}` | {shown} | {field.description} |"))
     return rows
 

@@ -22,8 +22,10 @@ from muniment.objects import (
     S3ObjectStore,
     connect_s3,
 )
+from muniment.objects.importing import FolderImportSource, ImportSource, S3ImportSource
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.sealing import KeyFile, KeyManagement
+from muniment.settings import ImportSource as ImportSourceSettings
 from muniment.settings import ObjectSettings, Settings
 
 KEY_FILE = "tenants.json"
@@ -54,6 +56,11 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(keys, blobs, root / ERASURE_LEDGER)
 
 
+def open_import_sources(settings: Settings) -> dict[str, ImportSource]:
+    """The places that the operator named, by their names; nothing is connected to yet."""
+    return {source.name: _import_source(source) for source in settings.imports.sources}
+
+
 def open_data_converter(settings: Settings) -> DataConverter:
     """Temporal's data converter; the payload key is made when it is missing."""
     return data_converter(load_payload_keys(settings.keys.root / PAYLOAD_KEY_FILE))
@@ -74,3 +81,19 @@ def _object_store(settings: ObjectSettings) -> ObjectStore:
         region=settings.region or DEFAULT_REGION,
     )
     return S3ObjectStore(client, settings.bucket, S3_PREFIX)
+
+
+def _import_source(settings: ImportSourceSettings) -> ImportSource:
+    if settings.folder is not None:
+        return FolderImportSource(settings.folder)
+    if not (settings.endpoint and settings.bucket and settings.access_key and settings.secret_key):
+        raise ConfigurationError(f"the import source {settings.name} is incomplete")
+    client = connect_s3(
+        settings.endpoint,
+        settings.access_key.get_secret_value(),
+        settings.secret_key.get_secret_value(),
+        secure=settings.secure,
+        region=settings.region or DEFAULT_REGION,
+    )
+    prefix = settings.prefix.strip("/")
+    return S3ImportSource(client, settings.bucket, f"{prefix}/" if prefix else "")

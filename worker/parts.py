@@ -14,6 +14,7 @@ import platformdirs
 from activities.artifacts import Artifacts
 from activities.assemble.activity import Assemble
 from activities.batch.activity import Batches
+from activities.batch.imports import ImportLimits, Imports
 from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.activity import ChunkDocument
 from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
@@ -43,7 +44,7 @@ from activities.views.activity import RenderView
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
-from muniment.stores import Stores
+from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
 from worker.ocr_cluster import OcrCluster, require_ray
 
@@ -71,10 +72,19 @@ class Parts:
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
         batches = Batches(self._database)
+        imports = Imports(
+            self._database,
+            self.artifacts,
+            self._stores.blobs,
+            open_import_sources(self._settings),
+            ImportLimits(self._settings.imports.max_objects, self._settings.api.max_upload_bytes),
+        )
         return [
             batches.admit_files,
             batches.watch_jobs,
             batches.record_batch,
+            imports.list_objects,
+            imports.take_in_objects,
             publish.publish_version,
             self.members.admit_member,
             lifecycle.announce_version,

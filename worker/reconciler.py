@@ -100,7 +100,10 @@ class Reconciler:
         if batch is None or batch.started_at is not None:
             return
         request = IngestBatchInput(
-            tenant_id=batch.tenant_id, batch_id=batch.id, priority=batch.priority
+            tenant_id=batch.tenant_id,
+            batch_id=batch.id,
+            priority=batch.priority,
+            imports=batch.source is not None,
         )
         run_id = await start_batch(self._client, batch.workflow_id, request)
         async with self._database.transaction(access) as session:

@@ -1,6 +1,7 @@
 """Thousands of files, a bounded number of them at work at a time."""
 
 import asyncio
+from collections.abc import Coroutine
 from uuid import UUID
 
 from temporalio import workflow
@@ -15,10 +16,13 @@ from muniment.contracts.ingest_batch import (
     AdmitInput,
     AdmittedFile,
     BatchActivities,
+    BatchReference,
     BatchState,
+    ImportActivities,
     IngestBatchInput,
     RecordBatchInput,
     RunningFile,
+    TakeInInput,
     WatchInput,
 )
 from muniment.errors import Conflict
@@ -41,6 +45,7 @@ class IngestBatch:
     def __init__(self, request: IngestBatchInput) -> None:
         self._request = request
         self._steering = Steering(request.priority, str(request.tenant_id), paused=request.paused)
+        self._listed = request.listed
         self._running = {file.job_id: file.workflow_id for file in request.running}
         self._stopped = request.stopped
         self._is_last = False
@@ -63,6 +68,8 @@ class IngestBatch:
 
     async def _work(self) -> BatchState:
         await self._record()
+        if self._request.imports and not self._listed:
+            await self._unless_stopped(self._list())
         while not self._stopped:
             if not self._steering.paused:
                 await self._fill_window()
@@ -77,13 +84,16 @@ class IngestBatch:
         free = policies.BATCH_WINDOW - len(self._running)
         if free <= 0 or self._is_last:
             return
+        if self._request.imports:
+            await self._unless_stopped(self._take_in(free))
         admitted = await workflow.execute_activity_method(
             BatchActivities.admit_files,
             AdmitInput(
                 tenant_id=self._request.tenant_id,
                 batch_id=self._request.batch_id,
                 running=tuple(self._running),
-                limit=free,
+                # What became files before a stop is begun still, so that it can be cancelled.
+                limit=0 if self._stopped else free,
             ),
             **self._steering.configured(policies.ADMIT, f"{free} places"),
         )
@@ -101,6 +111,35 @@ class IngestBatch:
             return
         # How it ends is read from its job's row; nobody awaits the child itself.
         child.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+    async def _list(self) -> None:
+        await workflow.execute_activity_method(
+            ImportActivities.list_objects,
+            BatchReference(tenant_id=self._request.tenant_id, batch_id=self._request.batch_id),
+            **self._steering.configured(policies.LIST_OBJECTS, "the source"),
+        )
+        self._listed = True
+
+    async def _take_in(self, limit: int) -> None:
+        await workflow.execute_activity_method(
+            ImportActivities.take_in_objects,
+            TakeInInput(
+                tenant_id=self._request.tenant_id, batch_id=self._request.batch_id, limit=limit
+            ),
+            **self._steering.configured(policies.TAKE_IN, f"{limit} at most"),
+        )
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Carries the work out; cancels it when the batch is."""
+        working = asyncio.create_task(work)
+        try:
+            await workflow.wait_condition(lambda: working.done() or self._stopped)
+        finally:
+            working.cancel()
+            await workflow.wait([working])
+        failed = None if working.cancelled() else working.exception()
+        if failed is not None and not self._stopped:
+            raise failed
 
     async def _wait_for_news(self) -> None:
         """Until an ingestion is over, or a person said something."""
@@ -157,6 +196,7 @@ class IngestBatch:
             self._request.model_copy(
                 update={
                     "running": running,
+                    "listed": self._listed,
                     "paused": self._steering.paused,
                     "stopped": self._stopped,
                 }

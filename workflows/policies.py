@@ -129,6 +129,11 @@ ADMIT = ActivityConfig(
     retry_policy=RETRY,
 )
 """A window's rows in one transaction: milliseconds each."""
+LIST_OBJECTS = _stage(queues.WORKFLOWS, timedelta(hours=2))
+"""A hundred thousand objects are two hundred pages, seconds each on a slow store; another attempt
+goes on where this one ended."""
+TAKE_IN = _stage(queues.WORKFLOWS, timedelta(hours=4))
+"""Picks no further object after some seconds, but one of 16 GB at 2 MB/s takes more than two hours."""
 WATCH = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=5),

@@ -51,6 +51,7 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
     TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
+    TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
         "idempotency_responses",
@@ -67,7 +68,6 @@ COVERED_BY_KEY_DESTRUCTION = frozenset({"blob", "blob_reference", "stage_result"
 EXEMPT: Mapping[str, str] = MappingProxyType(
     {
         "audit_event": "append-only evidence; holds ids and counts, never content or names",
-        "batch_item": "which file had which place in a batch: ids and a time",
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",

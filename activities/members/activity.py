@@ -3,7 +3,6 @@
 import asyncio
 import mimetypes
 from pathlib import PurePosixPath
-from uuid import UUID
 
 from temporalio import activity
 
@@ -17,7 +16,8 @@ from activities.sandbox.limits import MEBIBYTE
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.audit import Act, record
-from db.models import File, FileVersion, Job, new_id, now
+from db.ingestions import first_version
+from db.models import File, Job, new_id, now
 from db.queries import members, uploads
 from db.queries.files import OUT_OF_SIGHT
 from db.queries.jobs import JobRow, get_job
@@ -143,7 +143,7 @@ class Members(MembersActivities):
                     raise erased()
                 file = _file(parent, version, container, ordinal, path)
                 await uploads.add_file(session, file)
-                await uploads.add_version(session, _version(file, blob_id, sealed))
+                await uploads.add_version(session, first_version(file, blob_id, sealed))
                 record(session, _act(file, sealed, version, job))
         finally:
             if blob_id != sealed.blob_id:
@@ -201,20 +201,6 @@ def _file(
         root_id=container.root_id,
         member_ordinal=ordinal,
         member_path=path,
-    )
-
-
-def _version(file: File, blob_id: UUID, sealed: SealedBlob) -> FileVersion:
-    return FileVersion(
-        id=new_id(),
-        tenant_id=file.tenant_id,
-        file_id=file.id,
-        number=1,
-        blob_id=blob_id,
-        name=file.name,
-        size=sealed.size,
-        sha256=sealed.sha256,
-        declared_media_type=file.media_type,
     )
 
 

@@ -50,7 +50,7 @@ async def list_batches(
 @router.post(
     "",
     status_code=202,
-    summary="Bring many uploaded files to ready",
+    summary="Bring many files to ready, uploaded ones or a source's",
     response_model=Batch,
     responses=problems(409, 422),
 )
@@ -58,12 +58,14 @@ async def create_batch(
     body: NewBatch, request: Request, services: Provided, caller: Writer
 ) -> Response:
     """Files whose ingestion failed or was cancelled are ingested anew, a bounded number at a time;
-    those at work are waited for, those that are ready count as done."""
+    those at work are waited for, those that are ready count as done. Objects of a source are taken
+    in first (the key needs `files:write`, too); the same content under the same name is not taken
+    in twice, and what cannot be taken in is counted and named."""
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
             return replayed
         async with services.database.transaction(caller.access) as session:
-            batch = await service.create(session, caller, body)
+            batch = await service.create(services, session, caller, body)
             view = (await service.views(session, services.links, [batch]))[0]
             answer = Answer(202, view.model_dump(mode="json"), f"/v1/batches/{batch.id}")
             await attempt.complete(session, answer)
@@ -74,8 +76,7 @@ async def create_batch(
 @router.get("/{batch_id}", summary="Show a batch", responses=problems(404))
 async def show_batch(batch_id: UUID, services: Provided, caller: Reader) -> Batch:
     async with services.database.transaction(caller.access) as session:
-        batch = await service.require(session, batch_id)
-        return (await service.views(session, services.links, [batch]))[0]
+        return await service.show(session, services.links, batch_id)
 
 
 @router.post("/{batch_id}/cancel", summary="Cancel a batch", responses=problems(404, 409, 503))

@@ -16,7 +16,8 @@ from muniment.contracts.ingest_batch import BatchState
 @dataclass(frozen=True)
 class BatchCounts:
     """How a batch's files fare. `queued` have no place in the window yet; of a cancelled batch they
-    never get one. `gone` were trashed or erased before their turn, or lost their job with it."""
+    never get one. `failed` counts what could not be taken in, too. `gone` were trashed or erased
+    before their turn, or lost their job with it."""
 
     queued: int = 0
     running: int = 0
@@ -78,8 +79,8 @@ async def writable_files(session: AsyncSession, file_ids: Sequence[UUID]) -> set
 async def add_items(session: AsyncSession, batch: Batch, file_ids: Sequence[UUID]) -> None:
     await session.execute(
         text(
-            "INSERT INTO batch_item (batch_id, number, tenant_id, file_id, is_own)"
-            " SELECT :batch_id, item.ordinality, :tenant_id, item.id, false"
+            "INSERT INTO batch_item (batch_id, number, tenant_id, file_id, object_size, is_own)"
+            " SELECT :batch_id, item.ordinality, :tenant_id, item.id, 0, false"
             " FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS item (id, ordinality)"
         ),
         {"batch_id": batch.id, "tenant_id": batch.tenant_id, "ids": list(file_ids)},
@@ -112,9 +113,10 @@ async def counts_of(session: AsyncSession, batch_ids: Sequence[UUID]) -> dict[UU
             " count(*) FILTER (WHERE job.state IN ('queued', 'running', 'paused')) AS running,"
             " count(*) FILTER (WHERE job.state = 'waiting') AS waiting,"
             " count(*) FILTER (WHERE job.state = 'completed') AS done,"
-            " count(*) FILTER (WHERE job.state = 'failed') AS failed,"
+            " count(*) FILTER (WHERE job.state = 'failed' OR batch_item.problem IS NOT NULL) AS failed,"
             " count(*) FILTER (WHERE job.state = 'cancelled') AS cancelled,"
-            " count(*) FILTER (WHERE admitted_at IS NOT NULL AND job.id IS NULL) AS gone"
+            " count(*) FILTER (WHERE admitted_at IS NOT NULL AND job.id IS NULL"
+            " AND batch_item.problem IS NULL) AS gone"
             " FROM batch_item LEFT JOIN job ON job.id = batch_item.job_id"
             " WHERE batch_item.batch_id = ANY(:ids) GROUP BY batch_item.batch_id"
         ),
@@ -190,11 +192,12 @@ async def record_state(session: AsyncSession, batch_id: UUID, state: BatchState)
 
 
 async def next_items(session: AsyncSession, batch_id: UUID, limit: int) -> list[WaitingItem]:
-    """The next files that have no place yet, in order; locked."""
+    """The next files that have no place yet, in order; locked. Objects that are to become files are
+    not among them."""
     rows = await session.execute(
         text(
             "SELECT number, file_id FROM batch_item WHERE batch_id = :batch_id"
-            " AND admitted_at IS NULL ORDER BY number LIMIT :limit FOR UPDATE"
+            " AND admitted_at IS NULL AND file_id IS NOT NULL ORDER BY number LIMIT :limit FOR UPDATE"
         ),
         {"batch_id": batch_id, "limit": limit},
     )
@@ -202,7 +205,15 @@ async def next_items(session: AsyncSession, batch_id: UUID, limit: int) -> list[
 
 
 async def has_waiting_items(session: AsyncSession, batch_id: UUID) -> bool:
-    return bool(await next_items(session, batch_id, 1))
+    """Whether a file has no place yet, or an object is no file yet."""
+    waiting = await session.scalar(
+        text(
+            "SELECT EXISTS (SELECT FROM batch_item WHERE batch_id = :batch_id"
+            " AND admitted_at IS NULL)"
+        ),
+        {"batch_id": batch_id},
+    )
+    return bool(waiting)
 
 
 async def admit_item(

@@ -117,6 +117,17 @@ async def erase_activity_feed(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_import_names(session: AsyncSession, file_id: UUID) -> None:
+    """Which object it came from; that the file had a place in a batch stays."""
+    await session.execute(
+        text(
+            "UPDATE batch_item SET object_key = '' WHERE file_id = :file_id"
+            " AND object_key IS NOT NULL"
+        ),
+        {"file_id": file_id},
+    )
+
+
 async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     await session.execute(
         text("DELETE FROM access_grant WHERE file_id = :file_id"), {"file_id": file_id}

@@ -272,6 +272,71 @@ def _tell(message: str, job_id: str, home: Path | None, *, as_json: bool) -> Non
         tell_job(message, job_id, home, as_json=as_json)
 
 
+# ── batches ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def batch(
+    file_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE_ID…]", help="Ids of uploaded files.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Take in what lies in this place, which the operator named.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Only names that begin with this.")] = "",
+    collection: Annotated[str | None, typer.Option(help="Collection; else the default.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=1, max=5, help="1 (first) to 5 (last).")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Follow the batch until it is over.")
+    ] = True,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring many files to ready, uploaded ones or a source's. Exit code 1 if any failed."""
+    if bool(file_ids) is (source is not None):
+        raise typer.BadParameter("name either files or --source")
+    if source is None and (prefix or collection is not None):
+        raise typer.BadParameter("--prefix and --collection need --source")
+    with reported():
+        from muniment.cli.batches import NewBatch, make_batch
+
+        new = NewBatch(tuple(file_ids or ()), source, prefix, collection, priority)
+        sys.exit(make_batch(new, home, wait=wait, as_json=as_json))
+
+
+@app.command()
+def batches(
+    batch_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Show this batch; else list them.")
+    ] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel it.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Begin no further file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with it.")] = False,
+    limit: Limit = 20,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """List batches, show one, or cancel, pause or resume it."""
+    told = [
+        name
+        for name, wanted in (("cancel", cancel), ("pause", pause), ("resume", resume))
+        if wanted
+    ]
+    if len(told) > 1 or (told and batch_id is None):
+        raise typer.BadParameter("--cancel, --pause and --resume need the ID of one batch")
+    with reported():
+        from muniment.cli import batches as commands
+
+        if batch_id is None:
+            commands.list_batches(limit, home, as_json=as_json)
+        elif told:
+            commands.tell_batch(told[0], batch_id, home, as_json=as_json)
+        else:
+            commands.show_batch(batch_id, home, as_json=as_json)
+
+
 # ── processes ───────────────────────────────────────────────────────────────────────────────────
 
 

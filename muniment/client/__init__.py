@@ -5,6 +5,7 @@ from muniment.client.async_client import AsyncMuniment
 from muniment.client.events import Event, EventKind
 from muniment.client.models import (
     Answer,
+    Batch,
     Chunk,
     Citation,
     File,
@@ -26,6 +27,7 @@ __all__ = [
     "ApiProblem",
     "ApiUnreachable",
     "AsyncMuniment",
+    "Batch",
     "Chunk",
     "Citation",
     "Event",

@@ -1,6 +1,6 @@
 """The asynchronous client: the synchronous one, with `await` and `async for`."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,6 +18,7 @@ from muniment.client.following import follow
 from muniment.client.location import locate
 from muniment.client.models import (
     Answer,
+    Batch,
     Chunk,
     File,
     Job,
@@ -67,6 +68,7 @@ class AsyncMuniment:
         self._run = Awaiting(client)
         self.files = AsyncFiles(self._protocol, self._run)
         self.jobs = AsyncJobs(self._protocol, self._run)
+        self.batches = AsyncBatches(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self
@@ -287,3 +289,44 @@ class AsyncJobs:
     async def reprioritise(self, job_id: Id, priority: int) -> Job:
         """`priority` is 1 (first) to 5."""
         return await self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))
+
+
+class AsyncBatches:
+    """`/v1/batches`. What a batch's state forbids raises Conflict."""
+
+    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    async def create(self, file_ids: Sequence[Id], *, priority: int | None = None) -> Batch:
+        """Brings uploaded files to ready."""
+        return await self._run.run(self._protocol.call(calls.create_batch(file_ids, priority)))
+
+    async def import_from(
+        self,
+        source: str,
+        prefix: str = "",
+        *,
+        collection: str | None = None,
+        priority: int | None = None,
+    ) -> Batch:
+        """Takes in what lies in a source that the operator named, below the prefix."""
+        call = calls.create_import(source, prefix, collection, priority)
+        return await self._run.run(self._protocol.call(call))
+
+    async def list(self, *, limit: int = 50, cursor: str | None = None) -> Listing[Batch]:
+        return await self._run.run(self._protocol.call(calls.list_batches(limit, cursor)))
+
+    async def get(self, batch_id: Id) -> Batch:
+        return await self._run.run(self._protocol.call(calls.get_batch(batch_id)))
+
+    async def cancel(self, batch_id: Id) -> Batch:
+        """Cancels what is at work for it, too."""
+        return await self._run.run(self._protocol.call(calls.tell_batch(batch_id, "cancel")))
+
+    async def pause(self, batch_id: Id) -> Batch:
+        """Begins no further file."""
+        return await self._run.run(self._protocol.call(calls.tell_batch(batch_id, "pause")))
+
+    async def resume(self, batch_id: Id) -> Batch:
+        return await self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))

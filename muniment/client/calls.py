@@ -1,6 +1,6 @@
 """The calls of the API that are one request and one answer: a function per route."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from muniment.client.models import (
     Answer,
+    Batch,
     Chunk,
     File,
     Job,
@@ -143,6 +144,41 @@ def retry_job(job_id: Id, pages: tuple[int, ...] | None, password: str | None = 
 
 def reprioritise_job(job_id: Id, priority: int) -> Call[Job]:
     return _post(f"/v1/jobs/{job_id}/reprioritise", Job, {"priority": priority})
+
+
+# ── batches ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def create_batch(file_ids: Sequence[Id], priority: int | None) -> Call[Batch]:
+    return _new_batch({"files": [str(file_id) for file_id in file_ids]}, priority)
+
+
+def create_import(
+    source: str, prefix: str, collection: str | None, priority: int | None
+) -> Call[Batch]:
+    place: dict[str, JsonValue] = {"name": source, "prefix": prefix}
+    if collection is not None:
+        place["collection"] = collection
+    return _new_batch({"source": place}, priority)
+
+
+def _new_batch(json: dict[str, JsonValue], priority: int | None) -> Call[Batch]:
+    if priority is not None:
+        json["priority"] = priority
+    return Call("POST", "/v1/batches", _model(Batch), json=json, creates=True)
+
+
+def list_batches(limit: int, cursor: str | None) -> Call[Listing[Batch]]:
+    return _get("/v1/batches", Listing[Batch], {"limit": limit, "cursor": cursor})
+
+
+def get_batch(batch_id: Id) -> Call[Batch]:
+    return _get(f"/v1/batches/{batch_id}", Batch)
+
+
+def tell_batch(batch_id: Id, message: JobMessage) -> Call[Batch]:
+    """Not repeated, as `tell_job`."""
+    return Call("POST", f"/v1/batches/{batch_id}/{message}", _model(Batch), repeatable=False)
 
 
 # ── search and answers ──────────────────────────────────────────────────────────────────────────

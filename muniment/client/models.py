@@ -94,6 +94,65 @@ class Job(Record):
         return isinstance(self.state, JobState) and self.state.is_terminal
 
 
+class BatchCounts(Record):
+    """How a batch's files fare; `failed` counts what could not be taken in, too."""
+
+    total: int = 0
+    queued: int = 0
+    running: int = 0
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    gone: int = 0
+
+
+class LeftOut(Record):
+    """An object that did not become a file."""
+
+    name: str
+    problem: str
+
+
+class BatchSource(Record):
+    """Where a batch's files come from; `total` grows until it is `listed`. `left_out` names objects
+    that did not become files where one batch was asked for, `problems` counts all of them."""
+
+    name: str
+    prefix: str = ""
+    listed: bool = False
+    truncated: bool = False
+    problem: str | None = None
+    problems: dict[str, int] = {}
+    left_out: tuple[LeftOut, ...] | None = None
+
+
+class Batch(Record):
+    """Many files through one window. `state` is queued, running, paused, completed or cancelled."""
+
+    id: UUID
+    state: str
+    priority: int = 3
+    workflow_id: str | None = None
+    temporal_url: str | None = None
+    files: BatchCounts = BatchCounts()
+    source: BatchSource | None = None
+    percent: float = 0.0
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.finished_at is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file came to ready, and nothing was left out."""
+        left = self.source is not None and (self.source.truncated or bool(self.source.problem))
+        return self.is_over and not left and self.files.done == self.files.total
+
+
 class Scan(Record):
     """The verdict of the virus scan."""
 

@@ -1,6 +1,6 @@
 """The synchronous client."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,6 +18,7 @@ from muniment.client.following import follow
 from muniment.client.location import locate
 from muniment.client.models import (
     Answer,
+    Batch,
     Chunk,
     File,
     Job,
@@ -67,6 +68,7 @@ class Muniment:
         self._run = Blocking(client)
         self.files = Files(self._protocol, self._run)
         self.jobs = Jobs(self._protocol, self._run)
+        self.batches = Batches(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -277,3 +279,44 @@ class Jobs:
     def reprioritise(self, job_id: Id, priority: int) -> Job:
         """`priority` is 1 (first) to 5."""
         return self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))
+
+
+class Batches:
+    """`/v1/batches`. What a batch's state forbids raises Conflict."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def create(self, file_ids: Sequence[Id], *, priority: int | None = None) -> Batch:
+        """Brings uploaded files to ready."""
+        return self._run.run(self._protocol.call(calls.create_batch(file_ids, priority)))
+
+    def import_from(
+        self,
+        source: str,
+        prefix: str = "",
+        *,
+        collection: str | None = None,
+        priority: int | None = None,
+    ) -> Batch:
+        """Takes in what lies in a source that the operator named, below the prefix."""
+        call = calls.create_import(source, prefix, collection, priority)
+        return self._run.run(self._protocol.call(call))
+
+    def list(self, *, limit: int = 50, cursor: str | None = None) -> Listing[Batch]:
+        return self._run.run(self._protocol.call(calls.list_batches(limit, cursor)))
+
+    def get(self, batch_id: Id) -> Batch:
+        return self._run.run(self._protocol.call(calls.get_batch(batch_id)))
+
+    def cancel(self, batch_id: Id) -> Batch:
+        """Cancels what is at work for it, too."""
+        return self._run.run(self._protocol.call(calls.tell_batch(batch_id, "cancel")))
+
+    def pause(self, batch_id: Id) -> Batch:
+        """Begins no further file."""
+        return self._run.run(self._protocol.call(calls.tell_batch(batch_id, "pause")))
+
+    def resume(self, batch_id: Id) -> Batch:
+        return self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))

@@ -50,14 +50,30 @@ class AdmittedFile(Contract):
 
 
 class IngestBatchInput(Contract):
-    """`running`, `paused` and `stopped` are carried over when the workflow continues as new."""
+    """`imports` where the files are objects of a source first. `running`, `listed`, `paused` and
+    `stopped` are carried over when the workflow continues as new."""
 
     tenant_id: UUID
     batch_id: UUID
     priority: int = 3
+    imports: bool = False
+    listed: bool = False
     running: tuple[RunningFile, ...] = ()
     paused: bool = False
     stopped: bool = False
+
+
+class BatchReference(Contract):
+    tenant_id: UUID
+    batch_id: UUID
+
+
+class TakeInInput(Contract):
+    """At most `limit` objects become files."""
+
+    tenant_id: UUID
+    batch_id: UUID
+    limit: int
 
 
 class AdmitInput(Contract):
@@ -109,6 +125,21 @@ class BatchActivities(ABC):
     @abstractmethod
     async def record_batch(self, request: RecordBatchInput) -> None:
         """Writes the batch's row; one that has ended is never written again."""
+
+
+class ImportActivities(ABC):
+    @activity.defn(name="list_objects")
+    @abstractmethod
+    async def list_objects(self, request: BatchReference) -> None:
+        """Notes the source's objects as the batch's, page by page, each in a transaction with the
+        place reached: another attempt goes on from there. What can never succeed ends the listing
+        and is noted as the batch's problem."""
+
+    @activity.defn(name="take_in_objects")
+    @abstractmethod
+    async def take_in_objects(self, request: TakeInInput) -> None:
+        """Makes files of the next objects, each with its job in one transaction. An object that
+        cannot be taken in is noted with its problem. Fewer than allowed when it takes long."""
 
 
 def workflow_id(batch_id: UUID) -> str:

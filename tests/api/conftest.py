@@ -94,6 +94,12 @@ def api_environment(application_dsn: str, temporal_address: str) -> dict[str, st
         # No worker serves the views of these tests.
         "MUNIMENT_API__VIEW_TIMEOUT_SECONDS": "1",
         "MUNIMENT_API__MAX_UPLOAD_BYTES": str(400 * 1024 * 1024),
+        "MUNIMENT_IMPORTS__SOURCES": json.dumps(
+            [
+                {"name": "open", "tenants": ["*"], "folder": "/nowhere/open"},
+                {"name": "foreign", "tenants": ["somebody-else"], "folder": "/nowhere/foreign"},
+            ]
+        ),
     }
 
 

@@ -20,7 +20,7 @@ def test_help_names_every_command() -> None:
     assert result.exit_code == 0
     for command in (
         "up", "down", "status", "doctor", "ingest", "search", "ask", "jobs", "cancel", "pause",
-        "resume", "retry", "files", "worker", "api", "schema",
+        "resume", "retry", "batch", "batches", "files", "worker", "api", "schema",
     ):  # fmt: skip
         assert f"\n  {command} " in result.output
 

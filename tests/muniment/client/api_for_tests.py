@@ -63,6 +63,7 @@ class ApiForTests:
     contents: dict[str, bytes] = field(default_factory=dict)
     contents_after_cut: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[str, Record] = field(default_factory=dict)
+    batches: dict[str, Record] = field(default_factory=dict)
     events: dict[str, list[tuple[str, Record]]] = field(default_factory=dict)
     tenant_log: list[tuple[str, Record]] = field(default_factory=list)
     answers_by_key: dict[str, Record] = field(default_factory=dict)
@@ -195,6 +196,39 @@ class ApiForTests:
             return problem("conflict", 409)
         return JSONResponse({**job, "state": "cancelled" if message == "cancel" else "paused"})
 
+    async def make_batch(self, request: Request) -> Response:
+        """Over when it is looked at for the second time; `broken/` has an object that is left out."""
+        body: Record = await request.json()
+        source = body.get("source")
+        files = body.get("files")
+        batch: Record = {
+            "id": str(uuid4()), "state": "running", "percent": 0.0, "asked": body,
+            "files": {"total": len(files) if isinstance(files, list) else 0}, "source": None,
+        }  # fmt: skip
+        if isinstance(source, dict):
+            batch["source"] = {**source, "listed": False, "problems": {}}
+        self.batches[str(batch["id"])] = batch
+        return JSONResponse(batch, 202)
+
+    async def batch(self, request: Request) -> Response:
+        batch = self.batches.get(request.path_params["id"])
+        if batch is None:
+            return problem("not-found", 404)
+        source = batch["source"]
+        is_broken = isinstance(source, dict) and source["prefix"] == "broken/"
+        self.batches[str(batch["id"])] = ended_batch(batch, is_broken=is_broken)
+        return JSONResponse(batch)
+
+    async def list_batches(self, request: Request) -> Response:
+        return JSONResponse({"data": list(self.batches.values())[::-1], "next_cursor": None})
+
+    async def tell_batch(self, request: Request) -> Response:
+        batch = self.batches[request.path_params["id"]]
+        if batch["state"] == "completed":
+            return problem("conflict", 409)
+        state = {"cancel": "cancelled", "pause": "paused"}.get(request.path_params["message"])
+        return JSONResponse({**batch, "state": state or "running"})
+
     async def job_events(self, request: Request) -> Response:
         log = self.events[request.path_params["id"]]
         return self._stream(request, log)
@@ -275,6 +309,10 @@ class ApiForTests:
             Route("/v1/jobs/{id}", self.job),
             Route("/v1/jobs/{id}/events", self.job_events),
             Route("/v1/jobs/{id}/{message}", self.tell, methods=["POST"]),
+            Route("/v1/batches", self.make_batch, methods=["POST"]),
+            Route("/v1/batches", self.list_batches),
+            Route("/v1/batches/{id}", self.batch),
+            Route("/v1/batches/{id}/{message}", self.tell_batch, methods=["POST"]),
             Route("/v1/events", self.all_events),
             Route("/v1/search", self.search, methods=["POST"]),
             Route("/v1/query", self.query, methods=["POST"]),
@@ -325,6 +363,18 @@ def serving(api: ApiForTests) -> Iterator[ApiForTests]:
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def ended_batch(batch: Record, *, is_broken: bool) -> Record:
+    source = batch["source"]
+    if is_broken and isinstance(source, dict):
+        left_out: JsonValue = [{"name": "broken/a\x1b.txt", "problem": "object-missing"}]
+        source = {**source, "problems": {"object-missing": 1}, "left_out": left_out}
+    return {
+        **batch, "state": "completed", "percent": 100.0, "source": source,
+        "finished_at": "2026-01-01T00:00:00Z",
+        "files": {"total": 2, "done": 1 if is_broken else 2, "failed": 1 if is_broken else 0},
+    }  # fmt: skip
 
 
 def encoded(number: int, kind: str, data: Record) -> str:
