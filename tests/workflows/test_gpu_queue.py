@@ -24,8 +24,8 @@ from activities.read.page_image import PageImage
 from db.models import Job
 from db.session import Access
 from muniment.contracts import queues
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
-from muniment.errors import OcrServiceBusy
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
+from muniment.errors import OcrServiceBusy, OcrServiceUnavailable
 from muniment.settings import OcrSettings, RaySettings
 from tests.workflows.documents import page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
@@ -86,6 +86,21 @@ def scan_of(pages: int) -> bytes:
 
 def blank() -> PageImage:
     return PageImage(numpy.full((120, 120, 1), 255, numpy.uint8), 1.0, 120, 120)
+
+
+def unreadable() -> PageImage:
+    """Of no size: the engine divides by it."""
+    return PageImage(numpy.zeros((0, 0, 1), numpy.uint8), 1.0, 120, 120)
+
+
+class Failing:
+    """The replicas, whose engines fail of every page that they are sent but the first."""
+
+    def __init__(self, cluster: OcrCluster) -> None:
+        self._cluster = cluster
+
+    async def read(self, number: int, image: PageImage) -> Page:
+        return await self._cluster.read(number, image if number == 1 else unreadable())
 
 
 def freed_seconds() -> float:
@@ -316,3 +331,34 @@ async def test_replicas_killed_in_the_middle_of_a_batch_cost_nothing_and_repeat_
     assert read == list(range(1, 13)), "a page was read twice, or not at all"
     retries = [event.payload for event in await workshop.events(job) if event.event == "retry"]
     assert {retry["reason"] for retry in retries} == {"ocr-service-unavailable"}
+
+
+async def test_pages_that_a_replicas_engine_fails_of_are_read_on_the_cpu_queue(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    job = await workshop.upload(owner, scanned_pdf(SMALL[:3]), "scan.pdf", "application/pdf")
+    on_gpu = gpu_worker(workshop, Failing(cluster))
+    async with workshop.working(replacing=[routed(workshop, 20)]), on_gpu:
+        await (await workshop.start(job)).result()
+    row = await workshop.job(job)
+    counts = (row.state, row.pages_done, row.pages_failed, row.degraded)
+    assert counts == ("completed", 3, 0, False)
+    assert sorted(await page_events(workshop, job)) == [
+        (1, "completed", queues.OCR_GPU),
+        (2, "completed", queues.OCR_CPU),
+        (3, "completed", queues.OCR_CPU),
+    ]
+
+
+async def test_replicas_whose_engine_is_broken_are_started_anew(cluster: OcrCluster) -> None:
+    before = {process.pid for process in replica_processes()}
+    for _ in range(600):
+        reading = (cluster.read(1, unreadable()) for _ in range(4))
+        for answer in await asyncio.gather(*reading, return_exceptions=True):
+            assert isinstance(answer, OcrServiceUnavailable)
+        now = {process.pid for process in replica_processes()}
+        if now and not now & before:
+            assert (await cluster.read(2, blank())).page == 2
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the replicas were left as they were")
