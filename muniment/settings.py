@@ -225,7 +225,10 @@ class OcrSettings(_Group):
 
     engine: Annotated[
         Literal["rapidocr", "rapidocr-openvino", "tesseract"],
-        Field(description="Engine that reads scanned pages on CPU; the latter two are extras."),
+        Field(
+            description="Engine that reads scanned pages; the latter two are extras, and read on CPU"
+            " alone: with them nothing is sent to the GPU queue."
+        ),
     ] = "rapidocr"
     tesseract_languages: Annotated[
         str, Field(description="Languages Tesseract reads, as it calls them, joined by `+`.")
@@ -238,7 +241,7 @@ class OcrSettings(_Group):
         Literal["auto", "on", "off"],
         Field(
             description="Send pages that need OCR to the GPU queue: always, never, or (`auto`) when a"
-            " worker polls it."
+            " worker polls it. Only `rapidocr` reads there."
         ),
     ] = "auto"
     gpu_wait_seconds: Annotated[

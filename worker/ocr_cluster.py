@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from activities.read.calls import ReadProgress
 from activities.read.page_image import PageImage
+from muniment.contracts.documents import Page
 from muniment.errors import ConfigurationError, OcrServiceUnavailable
 from muniment.settings import RaySettings
 
@@ -79,7 +79,7 @@ class OcrCluster:
         self._service = None
         await self._resources.aclose()
 
-    async def read(self, number: int, image: PageImage) -> ReadProgress:
+    async def read(self, number: int, image: PageImage) -> Page:
         """As OcrService.read."""
         if self._service is None:
             raise OcrServiceUnavailable("Ray is not connected.")

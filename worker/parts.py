@@ -28,7 +28,7 @@ from activities.inspect.route import OcrRoute
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
 from activities.members.activity import Members
-from activities.ocr_service.reader import RemoteOcr
+from activities.ocr_service.reader import OcrService, RemoteOcr
 from activities.publish.activity import Publish
 from activities.read.activity import Read
 from activities.read.ocr_engine import OcrChoice, OcrEngineName
@@ -104,14 +104,8 @@ class Parts:
 
     def parse_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
-        ocr = self._settings.ocr
-        inspect = Inspect(
-            self.runner,
-            self.engines,
-            self.scratch,
-            self._settings.limits.max_pages,
-            OcrRoute(ocr.gpu_queue, ocr.gpu_wait_seconds),
-        )
+        max_pages = self._settings.limits.max_pages
+        inspect = Inspect(self.runner, self.engines, self.scratch, max_pages, self.ocr_route)
         assemble = Assemble(self.runner, self.engines)
         classify = Classify(self.runner, self.sandbox)
         return [
@@ -129,6 +123,13 @@ class Parts:
         return [Read(self.runner, self.engines, self.scratch).read_pages]
 
     @property
+    def ocr_route(self) -> OcrRoute:
+        """Never the GPU queue where another engine than that of its replicas was chosen."""
+        settings = self._settings.ocr
+        is_of_replicas = OcrEngineName(settings.engine) is OcrEngineName.RAPIDOCR
+        return OcrRoute(settings.gpu_queue if is_of_replicas else "off", settings.gpu_wait_seconds)
+
+    @property
     def gpu_slots(self) -> int:
         """Batches at a time: as many as pages are in flight, since a batch may be a single page."""
         return self._settings.ray.replicas * self._settings.ray.max_ongoing_requests
@@ -138,8 +139,13 @@ class Parts:
         require_ray()
         self._needs_sandbox = True
         self.ocr_cluster = OcrCluster(self._settings.ray)
-        ocr = RemoteOcr(self.sandbox, self.ocr_cluster, self.ocr_cluster.slots)
-        return [Read(self.runner, self.engines, self.scratch, ocr).read_pages]
+        return [self.remote_read(self.ocr_cluster, self.ocr_cluster.slots).read_pages]
+
+    def remote_read(self, service: OcrService, slots: int) -> Read:
+        """Reads scanned pages by a service of so many slots. Replicas run RapidOCR, whatever the
+        CPU queue's engine is: pages must be kept under the version of the engine that read them."""
+        engines = DocumentEngines(self.sandbox)
+        return Read(self.runner, engines, self.scratch, RemoteOcr(self.sandbox, service, slots))
 
     def embed_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True

@@ -11,7 +11,7 @@ from activities.read.page_image import PageImage
 from activities.read.rasterise import Raster, RasterRequest, as_image
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
-from muniment.contracts.documents import DocumentPlan, PageBatch
+from muniment.contracts.documents import DocumentPlan, Page, PageBatch
 from muniment.contracts.read import FailedPage
 from muniment.errors import DocumentError, EngineError
 
@@ -22,8 +22,8 @@ RASTER_LIMITS = Limits(wall_seconds=240, cpu_seconds=60, memory_bytes=2048 * MEB
 class OcrService(Protocol):
     """What reads pixels elsewhere."""
 
-    async def read(self, number: int, image: PageImage) -> ReadProgress:
-        """The page, or why it could not be read; OcrServiceUnavailable when the service is lost."""
+    async def read(self, number: int, image: PageImage) -> Page:
+        """The page; OcrServiceUnavailable when the service is lost or its engine fails."""
 
 
 class RemoteOcr:
@@ -44,7 +44,7 @@ class RemoteOcr:
         password: str | None = None,
         on_page: OnPage | None = None,
     ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
-        """All pages at once, as far as there are slots. When the service is lost, what is read by
+        """All pages at once, as far as there are slots. When the service fails, what is read by
         then has been handed to `on_page`; the failure is raised after the last page in flight."""
         reading = PageCollector(on_page)
 
@@ -70,7 +70,7 @@ class RemoteOcr:
             image = await self._draw(content, request)
         except (DocumentError, EngineError) as error:
             return ReadProgress(failed=FailedPage(page=request.page, problem=error.detail))
-        return await self._service.read(request.page, image)
+        return ReadProgress(page=await self._service.read(request.page, image))
 
     async def _draw(self, content: Path | bytes, request: RasterRequest) -> PageImage:
         """Drawn once more when the engine dies: it may have been another page's victim."""

@@ -12,9 +12,9 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
 from activities.engines import ENGINE_VERSIONS
-from activities.ocr_service.deployment import NAME, PageReader
-from activities.read.calls import ReadProgress
+from activities.ocr_service.deployment import HEALTH_SECONDS, NAME, PageReader
 from activities.read.page_image import PageImage
+from muniment.contracts.documents import Page
 from muniment.errors import OcrServiceBusy, OcrServiceUnavailable
 
 DEPLOY_SECONDS = 300
@@ -50,14 +50,14 @@ class RayOcrService:
         self._handle = handle
         self._request_timeout_seconds = request_timeout_seconds
 
-    async def read(self, number: int, image: PageImage) -> ReadProgress:
-        """The page, or why it could not be read. OcrServiceBusy when Ray has too many pages waiting,
-        OcrServiceUnavailable when the replica or Ray itself is lost or does not answer in time.
-        Cancelling the awaiting task frees the replica."""
+    async def read(self, number: int, image: PageImage) -> Page:
+        """The page. OcrServiceBusy when Ray has too many pages waiting, OcrServiceUnavailable when
+        the engine fails, or the replica or Ray itself is lost or does not answer in time. Cancelling
+        the awaiting task frees the replica."""
         response = self._handle.read.remote(number, image)
         try:
             async with asyncio.timeout(self._request_timeout_seconds):
-                answer: str = await response
+                answer: str | None = await response
         except asyncio.CancelledError:
             response.cancel()  # type: ignore[no-untyped-call] # Ray's own lacks a return type
             raise
@@ -70,7 +70,9 @@ class RayOcrService:
         except TimeoutError:
             response.cancel()  # type: ignore[no-untyped-call] # Ray's own lacks a return type
             raise OcrServiceUnavailable("Ray Serve did not answer in time.") from None
-        return ReadProgress.model_validate_json(answer)
+        if answer is None:
+            raise OcrServiceUnavailable("The engine of a replica failed of a page.")
+        return Page.model_validate_json(answer)
 
     async def batch_sizes(self) -> list[int]:
         """Of the latest batches of one replica."""
@@ -104,6 +106,7 @@ def _application(options: ServiceOptions) -> serve.Application:
         num_replicas=options.replicas,
         max_ongoing_requests=options.max_ongoing_requests,
         max_queued_requests=options.max_queued_requests,
+        health_check_period_s=HEALTH_SECONDS,
         ray_actor_options={
             "num_cpus": options.cpus_per_replica,
             "num_gpus": options.gpus_per_replica,

@@ -1,5 +1,6 @@
 """`/v1/files`."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from api.authentication import Caller, require
 from api.files import listing, service
 from api.files.content import download
+from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.schemas import File, FileChange, FileVersion, ReprocessBody
 from api.files.upload_description import UPLOAD
 from api.files.uploading import upload
@@ -28,6 +30,7 @@ from api.pagination import (
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries.files import FileFilter
+from db.queries.job_passwords import keep_password
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -265,13 +268,21 @@ async def reprocess_file(
     its settings; a later run without them goes by the workers' own again."""
     wanted = body or ReprocessBody()
     async with idempotent(request, caller, services.database) as attempt:
-        if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
-            return replayed
-        async with services.database.transaction(caller.access) as session:
-            job = await service.add_reprocessing(session, caller, file_id, wanted)
-            view = (await recorded_jobs(session, services.links, [job]))[0]
-            answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
-            await attempt.complete(session, answer)
+        password = await seal_password(services, caller.tenant_id, wanted.password)
+        try:
+            if replayed := attempt.replay(hash_of(wanted.model_dump_json(), tag_of(password))):
+                await discard_password(services, caller.access, password)
+                return replayed
+            async with services.database.transaction(caller.access) as session:
+                job = await service.add_reprocessing(session, caller, file_id, wanted)
+                if password is not None:
+                    await keep_password(session, job, password)
+                view = (await recorded_jobs(session, services.links, [job]))[0]
+                answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
+                await attempt.complete(session, answer)
+        except BaseException:
+            await asyncio.shield(discard_password(services, caller.access, password))
+            raise
     await start_job(services, job)
     return json_answer(answer)
 

@@ -16,6 +16,7 @@ from muniment.embedding import WINDOW_TOKENS
 
 MAX_NAME_CHARACTERS = 1024
 MAX_METADATA_FIELDS = 200
+MAX_PASSWORD_CHARACTERS = 1_024
 MINIMUM_CHUNK_TOKENS = 32
 
 
@@ -172,9 +173,12 @@ class ReprocessBody(BaseModel):
 
     priority: int = Field(default=3, ge=1, le=5)
     settings: ReprocessSettings = ReprocessSettings()
-
-
-MAX_PASSWORD_CHARACTERS = 1_024
+    password: SecretStr | None = Field(
+        default=None,
+        max_length=MAX_PASSWORD_CHARACTERS,
+        exclude=True,
+        description="Opens an encrypted document; what came with earlier jobs was destroyed.",
+    )
 
 
 class UploadFields(BaseModel):

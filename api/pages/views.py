@@ -5,8 +5,8 @@ wait goes on, and is there when it is asked for again.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import NoReturn
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from temporalio.client import WorkflowFailureError
@@ -42,6 +42,8 @@ from workflows.starting import render_view
 
 MAXIMUM_VIEW_WAITS = 64
 """Requests of one process that wait for workers at a time: a screen full of thumbnails, twice."""
+MAXIMUM_REMEMBERED = 10_000
+"""Versions known to be encrypted: some 100 bytes each."""
 LATE = "the view is not made yet: the workers are busy, or none is running"
 SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
     NotFound,
@@ -65,6 +67,9 @@ class Views:
     database: Database
     temporal: Orchestrator
     slots: Slots
+    _encrypted: OrderedDict[UUID, None] = field(default_factory=OrderedDict, repr=False)
+    """Versions that do not open without a password: content never changes, so that one look is
+    enough."""
 
     async def get(self, access: Access, version: FileVersion, view: View) -> StoredView:
         """The view of a published version that the caller was found to see.
@@ -77,6 +82,8 @@ class Views:
             found = await find_view(session, version.id, key)
         if found is not None:
             return found
+        if isinstance(view, PageImageView) and version.id in self._encrypted:
+            raise _encrypted()
         request = RenderViewInput(tenant_id=access.tenant_id, version_id=version.id, view=view)
         with self.slots.take():
             return await self._made(request, key, version.file_id)
@@ -88,11 +95,19 @@ class Views:
             async with asyncio.timeout(temporal.view_timeout_seconds):
                 made = await render_view(temporal.client, name, request, file_id)
         except WorkflowFailureError as error:
-            _raise_ours(error)
+            failure = _ours(error)
+            if isinstance(failure, EncryptedDocument):
+                self._remember_encrypted(request.version_id)
+            raise failure from error
         except (TimeoutError, RuntimeError) as error:
             # RuntimeError: what the SDK raises when its first connection fails.
             raise OrchestratorUnavailable(LATE) from error
         return StoredView(made.blob_id, made.size, bytes.fromhex(made.sha256))
+
+    def _remember_encrypted(self, version_id: UUID) -> None:
+        self._encrypted[version_id] = None
+        while len(self._encrypted) > MAXIMUM_REMEMBERED:
+            self._encrypted.popitem(last=False)
 
 
 def _source_of(version: FileVersion, view: View) -> UUID:
@@ -103,9 +118,18 @@ def _source_of(version: FileVersion, view: View) -> UUID:
     return version.document_blob_id
 
 
-def _raise_ours(error: WorkflowFailureError) -> NoReturn:
+def _ours(error: WorkflowFailureError) -> MunimentError:
     problem = problem_of(error.cause)
     kind = _BY_PROBLEM.get(problem.type)
-    if kind is not None:
-        raise kind(problem.detail, remedy=problem.remedy) from error
-    raise DependencyUnavailable("the view could not be made now") from error
+    if kind is None:
+        return DependencyUnavailable("the view could not be made now")
+    if kind is EncryptedDocument:
+        return _encrypted()
+    return kind(problem.detail, remedy=problem.remedy)
+
+
+def _encrypted() -> EncryptedDocument:
+    return EncryptedDocument(
+        "pictures are drawn from the content, whose password was destroyed with its job",
+        remedy="Read it as Markdown or text; for pictures upload a copy without a password.",
+    )

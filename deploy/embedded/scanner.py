@@ -9,6 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import Home, write_privately
@@ -23,6 +24,26 @@ SYSTEM_SOCKETS = (
 )
 _SIGNATURE_FOLDERS = (Path("/var/lib/clamav"), Path("/usr/local/share/clamav"))
 _SIGNATURE_SUFFIXES = {".cvd", ".cld", ".ndb", ".hdb", ".hsb"}
+SCANNING: Mapping[str, str] = MappingProxyType(
+    {
+        # Without this, what exceeds a limit is called clean.
+        "AlertExceedsMax": "yes",
+        # Nobody can look into these: without it they are called clean. Encrypted documents stay out
+        # of it: a PDF whose password came with it is opened by an engine, and one without is
+        # refused there.
+        "AlertEncryptedArchive": "yes",
+        "MaxScanSize": "2000M",
+        "MaxFileSize": "2000M",
+        "StreamMaxLength": "2000M",
+        # Per scan, in ms; what takes longer is an alert by AlertExceedsMax.
+        "MaxScanTime": "300000",
+        "MaxRecursion": "17",
+        "MaxFiles": "10000",
+        # Signatures that freshclam renews are loaded within ten minutes.
+        "SelfCheck": "600",
+    }
+)
+"""What every clamd of ours is told of scanning; docker-compose.yml says the same."""
 NO_SCANNER = "unscanned: no virus scanner is running, files are taken in without a scan"
 REMEDY = (
     "Install ClamAV (clamd) and its signatures (`freshclam`) and start Muniment again, or name a "
@@ -97,21 +118,7 @@ def configuration(own: Path, signatures: Path) -> str:
             "LocalSocketMode 600",
             "Foreground yes",
             f"DatabaseDirectory {signatures}",
-            # Without this, what exceeds a limit is called clean.
-            "AlertExceedsMax yes",
-            # Nobody can look into these: without it they are called clean.
-            "AlertEncryptedArchive yes",
-            # Encrypted documents stay out of it: a PDF whose password came with it is opened by an
-            # engine, and one without is refused there.
-            "MaxScanSize 2000M",
-            "MaxFileSize 2000M",
-            "StreamMaxLength 2000M",
-            # Per scan, in ms; what takes longer is an alert by AlertExceedsMax.
-            "MaxScanTime 300000",
-            "MaxRecursion 17",
-            "MaxFiles 10000",
-            # Signatures that freshclam renews are loaded within ten minutes.
-            "SelfCheck 600",
+            *(f"{name} {value}" for name, value in SCANNING.items()),
             "",
         )
     )

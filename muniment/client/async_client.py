@@ -184,10 +184,16 @@ class AsyncFiles:
         return await self._run.run(download(self._protocol, file_id, target, version))
 
     async def reprocess(
-        self, file_id: Id, *, chunk_tokens: int | None = None, priority: int | None = None
+        self,
+        file_id: Id,
+        *,
+        chunk_tokens: int | None = None,
+        priority: int | None = None,
+        password: str | None = None,
     ) -> Job:
-        """Ingests the newest version anew; what the settings did not change is reused."""
-        call = calls.reprocess_file(file_id, chunk_tokens, priority)
+        """Ingests the newest version anew; what the settings did not change is reused. A password
+        of an encrypted document has to be given again."""
+        call = calls.reprocess_file(file_id, chunk_tokens, priority, password)
         return await self._run.run(self._protocol.call(call))
 
     async def versions(self, file_id: Id) -> Listing[Version]:

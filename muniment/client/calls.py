@@ -58,12 +58,16 @@ def restore_file(file_id: Id) -> Call[File]:
     return _post(f"/v1/files/{file_id}/restore", File)
 
 
-def reprocess_file(file_id: Id, chunk_tokens: int | None, priority: int | None) -> Call[Job]:
+def reprocess_file(
+    file_id: Id, chunk_tokens: int | None, priority: int | None, password: str | None = None
+) -> Call[Job]:
     json: dict[str, JsonValue] = {}
     if chunk_tokens is not None:
         json["settings"] = {"chunk_tokens": chunk_tokens}
     if priority is not None:
         json["priority"] = priority
+    if password is not None:
+        json["password"] = password
     return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
 
 

@@ -152,6 +152,31 @@ async def test_settings_of_a_reprocessing_are_checked(client: httpx.AsyncClient)
     assert (await client.post(path, json={"settings": {"chunk_tokens": 64}})).status_code == 409
 
 
+async def test_a_reprocessing_takes_the_password_anew(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    file = await add(client, "a.txt")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', finished_at = now() WHERE file_id = %s", (file["id"],)
+        )
+    path, headers = f"/v1/files/{file['id']}/reprocess", {"Idempotency-Key": "once"}
+    body = {"password": "horse battery"}
+    first = await client.post(path, json=body, headers=headers)
+    assert first.status_code == 202, first.text
+    assert "battery" not in first.text
+    again = await client.post(path, json=body, headers=headers)
+    assert again.json()["id"] == first.json()["id"]
+    other = await client.post(path, json={"password": "another"}, headers=headers)
+    assert other.status_code == 422, "one key for two requests"
+    assert (await client.post(path, json={"password": "x" * 1025})).status_code == 422
+    with psycopg.connect(postgres_dsn) as connection:
+        kept = connection.execute(
+            "SELECT job_id FROM job_password WHERE tenant_id = %s", (tenant.tenant_id,)
+        ).fetchall()
+    assert kept == [(UUID(first.json()["id"]),)]
+
+
 async def test_quarantined_content_is_for_those_who_decide(
     client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
 ) -> None:

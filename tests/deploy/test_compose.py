@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.embedded.scanner import SCANNING
 from muniment.contracts import search_attributes
 from muniment.settings import document
 
@@ -83,3 +84,15 @@ def test_the_namespace_job_registers_our_search_attributes() -> None:
     types = {"KEYWORD": "Keyword", "INT": "Int"}
     wanted = {key.name: types[key.indexed_value_type.name] for key in search_attributes.ALL}
     assert registered == wanted
+
+
+def test_its_scanner_scans_as_that_of_the_embedded_stack(compose: Compose) -> None:
+    environment = compose["services"]["scanner"]["environment"]
+    assert isinstance(environment, dict)
+    prefix = "CLAMD_CONF_"
+    told = {
+        name.removeprefix(prefix): value
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+    assert told == dict(SCANNING)

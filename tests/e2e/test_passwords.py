@@ -47,6 +47,17 @@ def test_a_password_is_used_and_forgotten(
     assert PASSWORD not in healed.text
     assert stack.finished_job(client, healed.json()["id"])["state"] == "completed"
 
+    for password, state in ((None, "failed"), (PASSWORD, "completed")):
+        body = {"settings": {"chunk_tokens": 64}, **({"password": password} if password else {})}
+        again = client.post(f"/v1/files/{opened['id']}/reprocess", json=body)
+        assert again.status_code == 202, again.text
+        assert PASSWORD not in again.text
+        assert stack.finished_job(client, again.json()["id"])["state"] == state
+    picture = client.get(f"/v1/files/{opened['id']}/thumbnail")
+    assert picture.status_code == 422
+    assert str(picture.json()["type"]).endswith("encrypted-document")
+    assert "copy without a password" in picture.json()["remedy"]
+
     with stack.database() as connection:
 
         def gone() -> bool:

@@ -5,8 +5,8 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
 
 import numpy
 import psutil
@@ -19,18 +19,18 @@ from activities.engines import DocumentEngines
 from activities.failures import application_error
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
-from activities.ocr_service.reader import RemoteOcr
-from activities.read.activity import Read
+from activities.ocr_service.reader import OcrService, RemoteOcr
 from activities.read.page_image import PageImage
 from db.models import Job
 from db.session import Access
 from muniment.contracts import queues
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
-from muniment.errors import OcrServiceBusy
-from muniment.settings import RaySettings
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
+from muniment.errors import OcrServiceBusy, OcrServiceUnavailable
+from muniment.settings import OcrSettings, RaySettings
 from tests.workflows.documents import page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.ocr_cluster import OcrCluster
+from worker.parts import Parts
 from worker.queues import Service, build_worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -42,6 +42,7 @@ OPTIONS = RaySettings(
     batch_wait_seconds=0.2,
     object_store_bytes=100 * 1024**2,
 )
+SLOTS = OPTIONS.replicas * OPTIONS.max_ongoing_requests
 FREED_SECONDS = 3.0
 """On a machine with a core for each replica; `freed_seconds` allows for one with more work."""
 REPLICA = "ServeReplica:muniment-ocr"
@@ -55,11 +56,11 @@ async def cluster() -> AsyncIterator[OcrCluster]:
 
 
 @asynccontextmanager
-async def gpu_worker(workshop: Workshop, cluster: OcrCluster) -> AsyncIterator[None]:
-    parts = workshop.parts
-    ocr = RemoteOcr(parts.sandbox, cluster, cluster.slots)
-    read = Read(parts.runner, parts.engines, parts.scratch, ocr)
-    service = Service(queues.OCR_GPU, cluster.slots, [read.read_pages])
+async def gpu_worker(
+    workshop: Workshop, cluster: OcrService, parts: Parts | None = None
+) -> AsyncIterator[None]:
+    read = (parts or workshop.parts).remote_read(cluster, SLOTS)
+    service = Service(queues.OCR_GPU, SLOTS, [read.read_pages])
     async with build_worker(workshop.client, service, workshop.settings.worker):
         yield
 
@@ -85,6 +86,21 @@ def scan_of(pages: int) -> bytes:
 
 def blank() -> PageImage:
     return PageImage(numpy.full((120, 120, 1), 255, numpy.uint8), 1.0, 120, 120)
+
+
+def unreadable() -> PageImage:
+    """Of no size: the engine divides by it."""
+    return PageImage(numpy.zeros((0, 0, 1), numpy.uint8), 1.0, 120, 120)
+
+
+class Failing:
+    """The replicas, whose engines fail of every page that they are sent but the first."""
+
+    def __init__(self, cluster: OcrCluster) -> None:
+        self._cluster = cluster
+
+    async def read(self, number: int, image: PageImage) -> Page:
+        return await self._cluster.read(number, image if number == 1 else unreadable())
 
 
 def freed_seconds() -> float:
@@ -210,6 +226,49 @@ async def test_a_job_is_read_on_the_gpu_queue_and_says_so(
     assert set(await stored_queues(workshop, job)) == {queues.OCR_GPU}
 
 
+@asynccontextmanager
+async def parts_with(workshop: Workshop, ocr: OcrSettings) -> AsyncIterator[Parts]:
+    """Those of a worker whose administrator chose so."""
+    settings = workshop.settings.model_copy(update={"ocr": ocr})
+    async with AsyncExitStack() as resources:
+        parts = Parts(settings, workshop.database, workshop.stores, resources)
+        parts.read_activities()
+        await parts.start()
+        yield parts
+
+
+async def test_pages_of_replicas_are_kept_as_rapidocrs_whatever_reads_on_cpu(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    content = scanned_pdf(["Deed of gift", "Witnessed by three"])
+    first = await workshop.upload(owner, content, "scan.pdf", "application/pdf")
+    again = await workshop.upload(owner, content, "copy.pdf", "application/pdf")
+    choice = OcrSettings(engine="tesseract")
+    async with parts_with(workshop, choice) as parts:
+        on_gpu = gpu_worker(workshop, cluster, parts)
+        async with workshop.working(replacing=[routed(workshop, 20)]), on_gpu:
+            await (await workshop.start(first)).result()
+    assert set(await stored_queues(workshop, first)) == {queues.OCR_GPU}
+    async with workshop.working():
+        await (await workshop.start(again)).result()
+    row = await workshop.job(again)
+    assert (row.pages_done, row.pages_reused) == (2, 2)
+
+
+@pytest.mark.parametrize("engine", ["rapidocr-openvino", "tesseract"])
+async def test_the_gpu_queue_is_left_alone_where_another_engine_was_chosen(
+    workshop: Workshop, engine: Literal["rapidocr-openvino", "tesseract"]
+) -> None:
+    async def wait_seconds(ocr: OcrSettings) -> float | None:
+        settings = workshop.settings.model_copy(update={"ocr": ocr})
+        async with AsyncExitStack() as resources:
+            parts = Parts(settings, workshop.database, workshop.stores, resources)
+            return await parts.ocr_route.gpu_wait_seconds()
+
+    assert await wait_seconds(OcrSettings(engine=engine, gpu_queue="on")) is None
+    assert await wait_seconds(OcrSettings(gpu_queue="on", gpu_wait_seconds=7)) == 7
+
+
 async def test_text_pages_do_not_go_to_the_gpu_queue(
     workshop: Workshop, owner: TenantIds, cluster: OcrCluster
 ) -> None:
@@ -272,3 +331,34 @@ async def test_replicas_killed_in_the_middle_of_a_batch_cost_nothing_and_repeat_
     assert read == list(range(1, 13)), "a page was read twice, or not at all"
     retries = [event.payload for event in await workshop.events(job) if event.event == "retry"]
     assert {retry["reason"] for retry in retries} == {"ocr-service-unavailable"}
+
+
+async def test_pages_that_a_replicas_engine_fails_of_are_read_on_the_cpu_queue(
+    workshop: Workshop, owner: TenantIds, cluster: OcrCluster
+) -> None:
+    job = await workshop.upload(owner, scanned_pdf(SMALL[:3]), "scan.pdf", "application/pdf")
+    on_gpu = gpu_worker(workshop, Failing(cluster))
+    async with workshop.working(replacing=[routed(workshop, 20)]), on_gpu:
+        await (await workshop.start(job)).result()
+    row = await workshop.job(job)
+    counts = (row.state, row.pages_done, row.pages_failed, row.degraded)
+    assert counts == ("completed", 3, 0, False)
+    assert sorted(await page_events(workshop, job)) == [
+        (1, "completed", queues.OCR_GPU),
+        (2, "completed", queues.OCR_CPU),
+        (3, "completed", queues.OCR_CPU),
+    ]
+
+
+async def test_replicas_whose_engine_is_broken_are_started_anew(cluster: OcrCluster) -> None:
+    before = {process.pid for process in replica_processes()}
+    for _ in range(600):
+        reading = (cluster.read(1, unreadable()) for _ in range(4))
+        for answer in await asyncio.gather(*reading, return_exceptions=True):
+            assert isinstance(answer, OcrServiceUnavailable)
+        now = {process.pid for process in replica_processes()}
+        if now and not now & before:
+            assert (await cluster.read(2, blank())).page == 2
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the replicas were left as they were")

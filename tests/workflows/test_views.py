@@ -15,6 +15,7 @@ from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.slots import Slots
 from db.models import FileVersion, Job
+from db.queries.job_passwords import keep_password
 from db.queries.views import StoredView
 from db.session import Access
 from muniment.contracts.render_view import (
@@ -26,12 +27,14 @@ from muniment.contracts.render_view import (
 )
 from muniment.errors import (
     DamagedDocument,
+    EncryptedDocument,
     Gone,
     KeyDestroyed,
     NotFound,
     OrchestratorUnavailable,
     TooManyRequests,
 )
+from tests.conftest import REPOSITORY
 from tests.workflows.documents import page_text, text_pdf
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
@@ -39,6 +42,7 @@ from tests.workflows.workshop import TenantIds, Workshop
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PDF = "application/pdf"
+ENCRYPTED = REPOSITORY / "tests" / "samples" / "pdf" / "encrypted.pdf"
 
 
 def page_image(page: int = 1, dpi: int = 72, image_format: str = "png") -> PageImageView:
@@ -156,6 +160,25 @@ async def test_markdown_is_made_of_the_document_and_other_formats_have_no_pictur
         assert content.decode() == "# Title\n\nSome words.\n"
         with pytest.raises(NotFound):
             await views.get(access, version, page_image())
+
+
+async def test_an_encrypted_pdf_has_no_pictures_and_is_asked_for_them_once(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    runs, counting = counted(workshop)
+    job = await workshop.upload(owner, ENCRYPTED.read_bytes(), "locked.pdf", PDF)
+    sealed = await workshop.stores.blobs.put_bytes(job.tenant_id, b"openpassword")
+    access = Access(job.tenant_id)
+    async with workshop.database.transaction(access) as session:
+        await keep_password(session, job, sealed)
+    async with workshop.working(replacing=[counting]):
+        await (await workshop.start(job)).result()
+        version, views = await version_of(workshop, job), views_of(workshop)
+        for view in (page_image(), page_image(), page_image(dpi=144)):
+            with pytest.raises(EncryptedDocument, match="password was destroyed"):
+                await views.get(access, version, view)
+        assert (await views.get(access, version, MarkdownView())).size > 0
+    assert runs.count(version.id) == 2, "one picture, and the Markdown"
 
 
 async def test_a_page_that_is_not_there_says_so_and_is_not_stored(
