@@ -1,13 +1,14 @@
 """Temporal's face of members: unpacking a container, and admitting its members one by one."""
 
 import asyncio
+import logging
 import mimetypes
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from temporalio import activity
 
-from activities.failures import application_error, erased
+from activities.failures import application_error, erased, is_final
 from activities.heartbeats import heartbeats
 from activities.inspect.archive import MAXIMUM_ENTRIES, MAXIMUM_TOTAL_BYTES
 from activities.members.calls import UnpackOutcome, UnpackRequest
@@ -33,8 +34,10 @@ from muniment.contracts.members import (
     MembersActivities,
     UnpackResult,
 )
-from muniment.errors import Gone, LimitExceeded, MunimentError
+from muniment.errors import DocumentError, EngineError, Gone, LimitExceeded, MunimentError
 from muniment.objects import BlobStore, SealedBlob
+
+logger = logging.getLogger(__name__)
 
 ENGINE_MODULE = "activities.members.engine"
 MAXIMUM_DEPTH = 3
@@ -94,8 +97,23 @@ class Members(MembersActivities):
             total_bytes=max(0, MAXIMUM_TOTAL_BYTES - used.descendant_bytes),
             entries=max(0, MAXIMUM_ENTRIES - used.descendants),
         )
-        outcome = await self._receive(version, opening, container, request, known)
+        try:
+            outcome = await self._receive(version, opening, container, request, known)
+        except (DocumentError, EngineError) as error:
+            if not is_final(error, activity.info().attempt):
+                raise
+            return await self._what_was_kept(version, error)
         return UnpackResult(taken=outcome.taken, refused=outcome.refused)
+
+    async def _what_was_kept(self, version: VersionReference, error: MunimentError) -> UnpackResult:
+        """The container gives no more, but what came out of it is worth ingesting. Raises the error
+        where nothing did."""
+        async with self._runner.transaction(version) as session:
+            kept = await members.member_ordinals(session, version.version_id)
+        if not kept:
+            raise error
+        logger.warning("a container was unpacked in part", extra={"reason": error.problem})
+        return UnpackResult(taken=max(kept) + 1, refused=1)
 
     async def _receive(
         self,

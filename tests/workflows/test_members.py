@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import struct
 import zipfile
 from collections.abc import Sequence
 from email.message import EmailMessage
@@ -103,6 +104,33 @@ async def test_a_failed_member_degrades_its_archive_and_a_retry_heals_only_it(
     assert len(await members(workshop, job)) == 2
     assert len(await jobs_of(workshop, good)) == 1
     assert len(await jobs_of(workshop, broken)) == 2
+
+
+async def test_a_damaged_member_leaves_the_others_alone(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = zipped({"a.txt": TEXT, "b.txt": b"clear" * 300_000, "c.txt": TEXT + b"c"})
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        checksum = struct.pack("<L", archive.getinfo("b.txt").CRC)
+    damaged = content.replace(checksum, bytes(4))
+    assert damaged != content
+    job = await ingested(workshop, owner, damaged, "damaged.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    found = [(file.name, file.member_ordinal, file.state) for file in await members(workshop, job)]
+    assert found == [("a.txt", 0, "ready"), ("c.txt", 2, "ready")]
+
+
+async def test_what_came_out_before_the_limit_is_ingested(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activities.members import activity
+
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", 2 * len(TEXT))
+    content = zipped({"a.txt": TEXT, "b.txt": TEXT + b"more", "c.txt": TEXT})
+    job = await ingested(workshop, owner, content, "large.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    found = [(file.name, file.state) for file in await members(workshop, job)]
+    assert found == [("a.txt", "ready")]
 
 
 async def test_archives_in_archives_are_opened_to_a_depth_of_three(
