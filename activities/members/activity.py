@@ -177,13 +177,15 @@ class Members(MembersActivities):
             member = await members.find_member(session, request.version.version_id, request.ordinal)
             if parent_job is None:
                 raise Gone("The job is no longer there.")
-            if member is None or member.file.state in OUT_OF_SIGHT:
-                return AdmittedMember(degraded=member is None)
+            if member is None:
+                return AdmittedMember(degraded=True)
+            if member.file.state in OUT_OF_SIGHT:
+                return AdmittedMember(degraded=_was_passed_over(member))
             job = member.job
             if job is not None and job.state in _OVER:
-                is_done = job.state == JobState.COMPLETED
-                if is_done or job.created_at >= parent_job.created_at:
-                    return AdmittedMember(degraded=job.degraded or not is_done)
+                is_whole = job.state == JobState.COMPLETED and not job.degraded
+                if is_whole or job.created_at >= parent_job.created_at:
+                    return AdmittedMember(degraded=not is_whole)
             if job is None or job.state in _OVER:
                 job = _new_job(member, parent_job, request.priority)
                 session.add(job)
@@ -199,6 +201,13 @@ class Members(MembersActivities):
             )
 
 
+def _was_passed_over(member: Member) -> bool:
+    """Whether it lies in the trash unread: degraded by that, the container can be retried once it
+    is restored. What was read before, or erased, is not missed."""
+    is_read = member.job is not None and member.job.state == JobState.COMPLETED
+    return member.file.state == FileState.TRASHED and not is_read
+
+
 def _file(
     parent: File, version: VersionReference, container: Container, ordinal: int, path: str
 ) -> File:
@@ -212,7 +221,8 @@ def _file(
         name=name,
         state=FileState.TRASHED if is_trashed else FileState.RECEIVED,
         trashed_from=FileState.RECEIVED if is_trashed else None,
-        trashed_at=now() if is_trashed else None,
+        # Restoring the container brings back what left with it, which the moment tells.
+        trashed_at=parent.trashed_at if is_trashed else None,
         media_type=mimetypes.guess_type(name)[0] or _UNKNOWN_MEDIA_TYPE,
         parent_id=parent.id,
         parent_version_id=version.version_id,
