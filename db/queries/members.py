@@ -100,8 +100,26 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
 
 
 async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> list[File]:
-    """All that came out of the file, and out of that, in the order of their ids; locked. What was
-    moved to where the caller lacks the level is left out."""
+    """All that came out of the file, whose own row the caller has locked, and out of that, in the
+    order of their ids; locked. What was moved to where the caller lacks the level is left out.
+
+    While a row is waited for, its owner may add a member to it: so they are looked for again until
+    none is new, which is at most once for each level of archives in archives."""
+    looked_at = set[UUID]()
+    locked: list[File] = []
+    while new := await _descendants(session, file_id) - looked_at:
+        found = await session.scalars(
+            select(File)
+            .where(col(File.id).in_(new), visible(level))
+            .order_by(col(File.id))
+            .with_for_update(of=File)
+        )
+        locked += found
+        looked_at |= new
+    return sorted(locked, key=lambda file: file.id)
+
+
+async def _descendants(session: AsyncSession, file_id: UUID) -> set[UUID]:
     rows = await session.execute(
         text(
             """
@@ -115,13 +133,4 @@ async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> 
         ),
         {"file_id": file_id},
     )
-    ids = list(rows.scalars())
-    if not ids:
-        return []
-    found = await session.scalars(
-        select(File)
-        .where(col(File.id).in_(ids), visible(level))
-        .order_by(col(File.id))
-        .with_for_update(of=File)
-    )
-    return list(found)
+    return set(rows.scalars())
