@@ -83,22 +83,23 @@ class Members(MembersActivities):
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             container = await members.container_of(session, version.file_id)
-            known = await members.member_ordinals(session, version.version_id)
+            known = await members.known_members(session, version.version_id)
             plan_output = (await outputs_of(session, version.job_id, StageName.INSPECT))[0]
         if container.depth >= MAXIMUM_DEPTH:
             raise LimitExceeded(f"Archives are nested more than {MAXIMUM_DEPTH} deep.")
         artifacts = self._runner.artifacts
         plan = await artifacts.load(version.tenant_id, plan_output.blob_id, DocumentPlan)
         # What this version gave on an earlier attempt comes out again, and counts once.
-        used = Container(container.root_id, container.depth, 0, 0) if known else container
+        used_bytes = container.descendant_bytes - known.size_bytes
+        used_entries = container.descendants - len(known.ordinals)
         request = UnpackRequest(
             media_type=plan.media_type,
             password=await artifacts.load_password(version.tenant_id, opening),
-            total_bytes=max(0, MAXIMUM_TOTAL_BYTES - used.descendant_bytes),
-            entries=max(0, MAXIMUM_ENTRIES - used.descendants),
+            total_bytes=max(0, MAXIMUM_TOTAL_BYTES - used_bytes),
+            entries=max(0, MAXIMUM_ENTRIES - used_entries),
         )
         try:
-            outcome = await self._receive(version, opening, container, request, known)
+            outcome = await self._receive(version, opening, container, request, known.ordinals)
         except (DocumentError, EngineError) as error:
             if not is_final(error, activity.info().attempt):
                 raise
@@ -109,7 +110,7 @@ class Members(MembersActivities):
         """The container gives no more, but what came out of it is worth ingesting. Raises the error
         where nothing did."""
         async with self._runner.transaction(version) as session:
-            kept = await members.member_ordinals(session, version.version_id)
+            kept = (await members.known_members(session, version.version_id)).ordinals
         if not kept:
             raise error
         logger.warning("a container was unpacked in part", extra={"reason": error.problem})

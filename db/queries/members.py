@@ -14,7 +14,8 @@ from db.queries.files import visible
 @dataclass(frozen=True)
 class Container:
     """Where a file stands among those that it came out of. `depth` is 0 for what was uploaded;
-    `descendants` and `descendant_bytes` count all that came out of `root_id` so far."""
+    `descendants` and `descendant_bytes` count all that came out of `root_id` so far, as it came: later
+    versions of a member are uploads of their own."""
 
     root_id: UUID
     depth: int
@@ -39,7 +40,7 @@ async def container_of(session: AsyncSession, file_id: UUID) -> Container:
                    coalesce(sum(file_version.size), 0) AS descendant_bytes
             FROM root
             LEFT JOIN file ON file.root_id = root.id
-            LEFT JOIN file_version ON file_version.file_id = file.id
+            LEFT JOIN file_version ON file_version.file_id = file.id AND file_version.number = 1
             GROUP BY root.id, root.depth
             """
         ),
@@ -49,12 +50,23 @@ async def container_of(session: AsyncSession, file_id: UUID) -> Container:
     return Container(row["id"], row["depth"], row["descendants"], int(row["descendant_bytes"]))
 
 
-async def member_ordinals(session: AsyncSession, version_id: UUID) -> frozenset[int]:
+@dataclass(frozen=True)
+class KnownMembers:
+    """What came out of one version itself, not out of archives in it; bytes as they came."""
+
+    ordinals: frozenset[int]
+    size_bytes: int
+
+
+async def known_members(session: AsyncSession, version_id: UUID) -> KnownMembers:
     """Members of the version that are files already."""
-    found = await session.scalars(
-        select(col(File.member_ordinal)).where(col(File.parent_version_id) == version_id)
+    found = await session.execute(
+        select(col(File.member_ordinal), col(FileVersion.size))
+        .join(FileVersion, col(FileVersion.file_id) == col(File.id))
+        .where(col(File.parent_version_id) == version_id, col(FileVersion.number) == 1)
     )
-    return frozenset(ordinal for ordinal in found if ordinal is not None)
+    sizes = {ordinal: size for ordinal, size in found if ordinal is not None}
+    return KnownMembers(frozenset(sizes), sum(sizes.values()))
 
 
 async def lock_file(session: AsyncSession, file_id: UUID) -> File:

@@ -174,6 +174,30 @@ async def test_members_made_in_the_trash_are_restored_with_their_archive_and_ing
     assert (ingested_member.state, (await workshop.job(retry)).degraded) == ("ready", False)
 
 
+async def test_a_retry_counts_what_the_rest_of_the_upload_holds(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activities.members import activity
+
+    inner = zipped({"b.txt": TEXT + b"b", "c.txt": TEXT + b"c"})
+    outer = zipped({"a.txt": TEXT + b"a", "inner.zip": inner})
+    before_c = len(inner) + 2 * len(TEXT + b"a")
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", before_c + len(TEXT))
+    job = await ingested(workshop, owner, outer, "outer.zip")
+    (inner_file,) = [file for file in await members(workshop, job) if file.name == "inner.zip"]
+    (inner_job,) = await jobs_of(workshop, inner_file)
+    retry = await workshop.retry(inner_job)
+    async with workshop.working():
+        await (await workshop.start(retry)).result()
+    assert [file.name for file in await members(workshop, retry)] == ["b.txt"]
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", before_c + len(TEXT + b"c"))
+    retry = await workshop.retry(inner_job)
+    async with workshop.working():
+        await (await workshop.start(retry)).result()
+    assert [file.name for file in await members(workshop, retry)] == ["b.txt", "c.txt"]
+    assert not (await workshop.job(retry)).degraded
+
+
 async def test_archives_in_archives_are_opened_to_a_depth_of_three(
     workshop: Workshop, owner: TenantIds
 ) -> None:
