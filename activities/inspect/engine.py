@@ -10,7 +10,7 @@ from activities.inspect.images import count_image_pages
 from activities.inspect.metadata import Metadata, describe
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
-from activities.members.walk import Budget, holds_members, members_of
+from activities.members.walk import Budget, check_password, holds_members, members_of
 from activities.read.damage import damage
 from activities.read.encrypted_office import unlocked
 from activities.read.kreuzberg_formats import count_sheets
@@ -90,7 +90,7 @@ def _count_members(content: Content, kind: FileType, request: InspectRequest) ->
     for member in members_of(content, kind.media_type, request.password):
         budget.spend(member.size_bytes)
         if count == 0 and member.refusal is None:
-            member.open().close()  # says at once when a password is missing or wrong
+            check_password(member)
         count += 1
     return count
 

@@ -1,12 +1,13 @@
 """Temporal's face of members: unpacking a container, and admitting its members one by one."""
 
 import asyncio
+import logging
 import mimetypes
 from pathlib import PurePosixPath
 
 from temporalio import activity
 
-from activities.failures import application_error, erased
+from activities.failures import application_error, erased, is_final
 from activities.heartbeats import heartbeats
 from activities.inspect.archive import MAXIMUM_ENTRIES, MAXIMUM_TOTAL_BYTES
 from activities.members.calls import UnpackOutcome, UnpackRequest
@@ -33,8 +34,10 @@ from muniment.contracts.members import (
     MembersActivities,
     UnpackResult,
 )
-from muniment.errors import Gone, LimitExceeded, MunimentError
+from muniment.errors import DocumentError, EngineError, Gone, LimitExceeded, MunimentError
 from muniment.objects import BlobStore, SealedBlob
+
+logger = logging.getLogger(__name__)
 
 ENGINE_MODULE = "activities.members.engine"
 MAXIMUM_DEPTH = 3
@@ -80,22 +83,38 @@ class Members(MembersActivities):
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             container = await members.container_of(session, version.file_id)
-            known = await members.member_ordinals(session, version.version_id)
+            known = await members.known_members(session, version.version_id)
             plan_output = (await outputs_of(session, version.job_id, StageName.INSPECT))[0]
         if container.depth >= MAXIMUM_DEPTH:
             raise LimitExceeded(f"Archives are nested more than {MAXIMUM_DEPTH} deep.")
         artifacts = self._runner.artifacts
         plan = await artifacts.load(version.tenant_id, plan_output.blob_id, DocumentPlan)
         # What this version gave on an earlier attempt comes out again, and counts once.
-        used = Container(container.root_id, container.depth, 0, 0) if known else container
+        used_bytes = container.descendant_bytes - known.size_bytes
+        used_entries = container.descendants - len(known.ordinals)
         request = UnpackRequest(
             media_type=plan.media_type,
             password=await artifacts.load_password(version.tenant_id, opening),
-            total_bytes=max(0, MAXIMUM_TOTAL_BYTES - used.descendant_bytes),
-            entries=max(0, MAXIMUM_ENTRIES - used.descendants),
+            total_bytes=max(0, MAXIMUM_TOTAL_BYTES - used_bytes),
+            entries=max(0, MAXIMUM_ENTRIES - used_entries),
         )
-        outcome = await self._receive(version, opening, container, request, known)
+        try:
+            outcome = await self._receive(version, opening, container, request, known.ordinals)
+        except (DocumentError, EngineError) as error:
+            if not is_final(error, activity.info().attempt):
+                raise
+            return await self._what_was_kept(version, error)
         return UnpackResult(taken=outcome.taken, refused=outcome.refused)
+
+    async def _what_was_kept(self, version: VersionReference, error: MunimentError) -> UnpackResult:
+        """The container gives no more, but what came out of it is worth ingesting. Raises the error
+        where nothing did."""
+        async with self._runner.transaction(version) as session:
+            kept = (await members.known_members(session, version.version_id)).ordinals
+        if not kept:
+            raise error
+        logger.warning("a container was unpacked in part", extra={"reason": error.problem})
+        return UnpackResult(taken=max(kept) + 1, refused=1)
 
     async def _receive(
         self,
@@ -159,13 +178,15 @@ class Members(MembersActivities):
             member = await members.find_member(session, request.version.version_id, request.ordinal)
             if parent_job is None:
                 raise Gone("The job is no longer there.")
-            if member is None or member.file.state in OUT_OF_SIGHT:
-                return AdmittedMember(degraded=member is None)
+            if member is None:
+                return AdmittedMember(degraded=True)
+            if member.file.state in OUT_OF_SIGHT:
+                return AdmittedMember(degraded=_was_passed_over(member))
             job = member.job
             if job is not None and job.state in _OVER:
-                is_done = job.state == JobState.COMPLETED
-                if is_done or job.created_at >= parent_job.created_at:
-                    return AdmittedMember(degraded=job.degraded or not is_done)
+                is_whole = job.state == JobState.COMPLETED and not job.degraded
+                if is_whole or job.created_at >= parent_job.created_at:
+                    return AdmittedMember(degraded=not is_whole)
             if job is None or job.state in _OVER:
                 job = _new_job(member, parent_job, request.priority)
                 session.add(job)
@@ -181,6 +202,13 @@ class Members(MembersActivities):
             )
 
 
+def _was_passed_over(member: Member) -> bool:
+    """Whether it lies in the trash unread: degraded by that, the container can be retried once it
+    is restored. What was read before, or erased, is not missed."""
+    is_read = member.job is not None and member.job.state == JobState.COMPLETED
+    return member.file.state == FileState.TRASHED and not is_read
+
+
 def _file(
     parent: File, version: VersionReference, container: Container, ordinal: int, path: str
 ) -> File:
@@ -194,7 +222,8 @@ def _file(
         name=name,
         state=FileState.TRASHED if is_trashed else FileState.RECEIVED,
         trashed_from=FileState.RECEIVED if is_trashed else None,
-        trashed_at=now() if is_trashed else None,
+        # Restoring the container brings back what left with it, which the moment tells.
+        trashed_at=parent.trashed_at if is_trashed else None,
         media_type=mimetypes.guess_type(name)[0] or _UNKNOWN_MEDIA_TYPE,
         parent_id=parent.id,
         parent_version_id=version.version_id,

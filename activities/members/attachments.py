@@ -23,8 +23,7 @@ def mail_members(content: Content, _password: str | None) -> Iterator[Member]:
     with content.open() as file:
         message = message_from_binary_file(file, policy=email.policy.default)
     for number, part in enumerate(_attached(message), start=1):
-        data = _payload(part)
-        yield Member(_name(part, number), lambda data=data: BytesIO(data), size_bytes=len(data))  # type: ignore[misc] # bound now
+        yield Member(_name(part, number), lambda part=part: BytesIO(_payload(part)))  # type: ignore[misc] # bound now
 
 
 def message_members(content: Content, _password: str | None) -> Iterator[Member]:

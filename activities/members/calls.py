@@ -15,7 +15,8 @@ class UnpackRequest(Contract):
 
 
 class MemberPiece(Contract):
-    """The next bytes of a member; `ordinal` counts the members taken, from 0."""
+    """The next bytes of a member; `ordinal` counts those that may be taken, from 0. `is_abandoned`
+    where the rest of it cannot be read: what came of it so far is worth nothing."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
@@ -25,10 +26,12 @@ class MemberPiece(Contract):
     path: str
     content: bytes = b""
     is_last: bool = False
+    is_abandoned: bool = False
 
 
 class UnpackOutcome(Contract):
-    """How many members were taken, and how many were not."""
+    """How many members were given an ordinal, and how many of the container's were not taken:
+    those without an ordinal, and those whose content cannot be read."""
 
     taken: int
     refused: int

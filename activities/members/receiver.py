@@ -13,7 +13,7 @@ _PIECES_AHEAD = 4
 
 class MemberReceiver:
     """One member at a time; the engine waits while the store is slower. Members in `known` are
-    passed over. `stop` ends a transfer that the engine left open."""
+    passed over, abandoned ones discarded. `stop` ends a transfer that the engine left open."""
 
     def __init__(self, seal: Seal, keep: Keep, known: Collection[int]) -> None:
         self._seal = seal
@@ -26,6 +26,9 @@ class MemberReceiver:
         """One MemberPiece as JSON."""
         piece = MemberPiece.model_validate_json(frame)
         if piece.ordinal in self._known:
+            return
+        if piece.is_abandoned:
+            await self.stop()
             return
         if self._sealing is None:
             self._pieces = asyncio.Queue(_PIECES_AHEAD)
@@ -41,8 +44,9 @@ class MemberReceiver:
     async def stop(self) -> None:
         """Nothing stays of a member that did not come to its end."""
         if self._sealing is not None:
-            self._sealing.cancel()
-            await asyncio.wait([self._sealing])
+            sealing, self._sealing = self._sealing, None
+            sealing.cancel()
+            await asyncio.wait([sealing])
 
     async def _hand_over(self, sealing: "asyncio.Future[SealedBlob]", piece: bytes | None) -> None:
         """Waits for a place in the queue, or raises what the store raised meanwhile."""

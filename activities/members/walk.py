@@ -4,6 +4,7 @@ Members are bounded by what comes out of them, never by what they declare.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from activities.inspect import file_type
@@ -19,7 +20,7 @@ from activities.members.tar_archive import tar_members
 from activities.members.zip_archive import zip_members
 from activities.read.damage import damage
 from activities.sandbox.content import Content
-from muniment.errors import LimitExceeded
+from muniment.errors import DamagedDocument, LimitExceeded
 
 PIECE_BYTES = 512 * 1024
 Walk = Callable[[Content, str | None], Iterator[Member]]
@@ -67,8 +68,15 @@ class Budget:
             raise LimitExceeded(f"The archive unpacks to {MAXIMUM_RATIO} times its size.")
 
 
+def check_password(member: Member) -> None:
+    """Raises EncryptedDocument when the member is encrypted and the password missing or wrong."""
+    with suppress(DamagedDocument), damage("The member is damaged."):
+        member.open().close()
+
+
 def pieces_of(member: Member, budget: Budget) -> Iterator[bytes]:
-    """The member's bytes; LimitExceeded as soon as they are too many."""
+    """The member's bytes; LimitExceeded as soon as they are too many. DamagedDocument or
+    EncryptedDocument say nothing about the members after it."""
     with damage("The archive is damaged."), member.open() as file:
         while piece := file.read(PIECE_BYTES):
             budget.spend(len(piece))

@@ -14,7 +14,8 @@ from db.queries.files import visible
 @dataclass(frozen=True)
 class Container:
     """Where a file stands among those that it came out of. `depth` is 0 for what was uploaded;
-    `descendants` and `descendant_bytes` count all that came out of `root_id` so far."""
+    `descendants` and `descendant_bytes` count all that came out of `root_id` so far, as it came: later
+    versions of a member are uploads of their own."""
 
     root_id: UUID
     depth: int
@@ -39,7 +40,7 @@ async def container_of(session: AsyncSession, file_id: UUID) -> Container:
                    coalesce(sum(file_version.size), 0) AS descendant_bytes
             FROM root
             LEFT JOIN file ON file.root_id = root.id
-            LEFT JOIN file_version ON file_version.file_id = file.id
+            LEFT JOIN file_version ON file_version.file_id = file.id AND file_version.number = 1
             GROUP BY root.id, root.depth
             """
         ),
@@ -49,12 +50,23 @@ async def container_of(session: AsyncSession, file_id: UUID) -> Container:
     return Container(row["id"], row["depth"], row["descendants"], int(row["descendant_bytes"]))
 
 
-async def member_ordinals(session: AsyncSession, version_id: UUID) -> frozenset[int]:
+@dataclass(frozen=True)
+class KnownMembers:
+    """What came out of one version itself, not out of archives in it; bytes as they came."""
+
+    ordinals: frozenset[int]
+    size_bytes: int
+
+
+async def known_members(session: AsyncSession, version_id: UUID) -> KnownMembers:
     """Members of the version that are files already."""
-    found = await session.scalars(
-        select(col(File.member_ordinal)).where(col(File.parent_version_id) == version_id)
+    found = await session.execute(
+        select(col(File.member_ordinal), col(FileVersion.size))
+        .join(FileVersion, col(FileVersion.file_id) == col(File.id))
+        .where(col(File.parent_version_id) == version_id, col(FileVersion.number) == 1)
     )
-    return frozenset(ordinal for ordinal in found if ordinal is not None)
+    sizes = {ordinal: size for ordinal, size in found if ordinal is not None}
+    return KnownMembers(frozenset(sizes), sum(sizes.values()))
 
 
 async def lock_file(session: AsyncSession, file_id: UUID) -> File:
@@ -100,8 +112,26 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
 
 
 async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> list[File]:
-    """All that came out of the file, and out of that, in the order of their ids; locked. What was
-    moved to where the caller lacks the level is left out."""
+    """All that came out of the file, whose own row the caller has locked, and out of that, in the
+    order of their ids; locked. What was moved to where the caller lacks the level is left out.
+
+    While a row is waited for, its owner may add a member to it: so they are looked for again until
+    none is new, which is at most once for each level of archives in archives."""
+    looked_at = set[UUID]()
+    locked: list[File] = []
+    while new := await _descendants(session, file_id) - looked_at:
+        found = await session.scalars(
+            select(File)
+            .where(col(File.id).in_(new), visible(level))
+            .order_by(col(File.id))
+            .with_for_update(of=File)
+        )
+        locked += found
+        looked_at |= new
+    return sorted(locked, key=lambda file: file.id)
+
+
+async def _descendants(session: AsyncSession, file_id: UUID) -> set[UUID]:
     rows = await session.execute(
         text(
             """
@@ -115,13 +145,4 @@ async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> 
         ),
         {"file_id": file_id},
     )
-    ids = list(rows.scalars())
-    if not ids:
-        return []
-    found = await session.scalars(
-        select(File)
-        .where(col(File.id).in_(ids), visible(level))
-        .order_by(col(File.id))
-        .with_for_update(of=File)
-    )
-    return list(found)
+    return set(rows.scalars())

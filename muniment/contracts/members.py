@@ -13,7 +13,8 @@ MEMBER_WAITS_SIGNAL = "member_waits"
 
 
 class UnpackResult(Contract):
-    """`taken` members are files now, with the ordinals below it; `refused` ones never will be."""
+    """The members that could be read are files now, with ordinals below `taken`; `refused` counts
+    those that are not, whether they have an ordinal or none."""
 
     taken: int
     refused: int
@@ -56,8 +57,9 @@ class MembersActivities(ABC):
     @activity.defn(name="unpack_members")
     @abstractmethod
     async def unpack_members(self, version: VersionReference) -> UnpackResult:
-        """Makes a file of every member that is not one yet. Raises LimitExceeded where archives are
-        nested too deeply, or hold too much."""
+        """Makes a file of every member that can be read and is not one yet. Where the container
+        gives no more after some of them, the rest counts as refused; raises the reason where it
+        gave none, LimitExceeded where archives are nested too deeply."""
 
     @activity.defn(name="admit_member")
     @abstractmethod

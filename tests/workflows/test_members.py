@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import struct
 import zipfile
 from collections.abc import Sequence
 from email.message import EmailMessage
@@ -12,8 +13,11 @@ from sqlmodel import col
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from db.models import Blob, File, FileVersion, Job
+from api.authentication import Caller
+from api.files.service import restore, trash
+from db.models import Blob, File, FileVersion, Job, new_id
 from db.session import Access
+from muniment.api_keys import ALL_SCOPES
 from muniment.contracts.jobs import JobState
 from tests.workflows.documents import TEXT
 from tests.workflows.workshop import TenantIds, Workshop
@@ -103,6 +107,95 @@ async def test_a_failed_member_degrades_its_archive_and_a_retry_heals_only_it(
     assert len(await members(workshop, job)) == 2
     assert len(await jobs_of(workshop, good)) == 1
     assert len(await jobs_of(workshop, broken)) == 2
+
+
+async def test_a_retry_reaches_what_failed_in_an_archive_of_the_archive(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    inner = zipped({"broken.pdf": b"%PDF-1.7\nnothing"})
+    job = await ingested(workshop, owner, zipped({"inner.zip": inner}), "outer.zip")
+    retry = await workshop.retry(job)
+    async with workshop.working():
+        await (await workshop.start(retry)).result()
+    (inner_file,) = await members(workshop, job)
+    inner_job, inner_retry = await jobs_of(workshop, inner_file)
+    assert inner_retry.retry_of == inner_job.id
+    (broken,) = await members(workshop, inner_job)
+    assert len(await jobs_of(workshop, broken)) == 2
+
+
+async def test_a_damaged_member_leaves_the_others_alone(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = zipped({"a.txt": TEXT, "b.txt": b"clear" * 300_000, "c.txt": TEXT + b"c"})
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        checksum = struct.pack("<L", archive.getinfo("b.txt").CRC)
+    damaged = content.replace(checksum, bytes(4))
+    assert damaged != content
+    job = await ingested(workshop, owner, damaged, "damaged.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    found = [(file.name, file.member_ordinal, file.state) for file in await members(workshop, job)]
+    assert found == [("a.txt", 0, "ready"), ("c.txt", 2, "ready")]
+
+
+async def test_what_came_out_before_the_limit_is_ingested(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activities.members import activity
+
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", 2 * len(TEXT))
+    content = zipped({"a.txt": TEXT, "b.txt": TEXT + b"more", "c.txt": TEXT})
+    job = await ingested(workshop, owner, content, "large.zip")
+    assert (job.state, job.degraded) == (JobState.COMPLETED, True)
+    found = [(file.name, file.state) for file in await members(workshop, job)]
+    assert found == [("a.txt", "ready")]
+
+
+async def test_members_made_in_the_trash_are_restored_with_their_archive_and_ingested_by_a_retry(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, zipped({"a.txt": TEXT}), "trashed.zip", "application/zip")
+    caller = Caller(
+        owner.tenant_id, owner.principal_id, new_id(), frozenset(ALL_SCOPES), is_admin=True
+    )
+    async with workshop.database.transaction(caller.access) as session:
+        await trash(session, caller, job.file_id)
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        (made,) = await members(workshop, job)
+        assert (made.state, (await workshop.job(job)).degraded) == ("trashed", True)
+        async with workshop.database.transaction(caller.access) as session:
+            await restore(session, caller, job.file_id)
+        (restored,) = await members(workshop, job)
+        assert restored.state == "received"
+        retry = await workshop.retry(job)
+        await (await workshop.start(retry)).result()
+    (ingested_member,) = await members(workshop, job)
+    assert (ingested_member.state, (await workshop.job(retry)).degraded) == ("ready", False)
+
+
+async def test_a_retry_counts_what_the_rest_of_the_upload_holds(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activities.members import activity
+
+    inner = zipped({"b.txt": TEXT + b"b", "c.txt": TEXT + b"c"})
+    outer = zipped({"a.txt": TEXT + b"a", "inner.zip": inner})
+    before_c = len(inner) + 2 * len(TEXT + b"a")
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", before_c + len(TEXT))
+    job = await ingested(workshop, owner, outer, "outer.zip")
+    (inner_file,) = [file for file in await members(workshop, job) if file.name == "inner.zip"]
+    (inner_job,) = await jobs_of(workshop, inner_file)
+    retry = await workshop.retry(inner_job)
+    async with workshop.working():
+        await (await workshop.start(retry)).result()
+    assert [file.name for file in await members(workshop, retry)] == ["b.txt"]
+    monkeypatch.setattr(activity, "MAXIMUM_TOTAL_BYTES", before_c + len(TEXT + b"c"))
+    retry = await workshop.retry(inner_job)
+    async with workshop.working():
+        await (await workshop.start(retry)).result()
+    assert [file.name for file in await members(workshop, retry)] == ["b.txt", "c.txt"]
+    assert not (await workshop.job(retry)).degraded
 
 
 async def test_archives_in_archives_are_opened_to_a_depth_of_three(

@@ -13,7 +13,10 @@ import pytest
 
 from activities.inspect import file_type
 from activities.members import walk
+from activities.members.calls import MemberPiece, UnpackOutcome, UnpackRequest
+from activities.members.engine import unpack
 from activities.members.walk import Budget, members_of, pieces_of
+from activities.sandbox.registry import EngineContext
 from muniment.errors import DamagedDocument, DocumentError, EncryptedDocument, LimitExceeded
 from tests.activities.made_documents import in_memory, inspected
 
@@ -45,6 +48,19 @@ def taken(data: bytes, media_type: str, password: str | None = None) -> dict[str
         for member in members_of(in_memory(data), media_type, password)
         if member.refusal is None
     }
+
+
+def unpacked(data: bytes, password: str | None = None) -> tuple[UnpackOutcome, dict[int, str]]:
+    """What the engine says of an archive, and how each of its members ended, by ordinal."""
+    ends: dict[int, str] = {}
+
+    def report(piece: object) -> None:
+        assert isinstance(piece, MemberPiece)
+        if piece.is_last or piece.is_abandoned:
+            ends[piece.ordinal] = "taken" if piece.is_last else "abandoned"
+
+    request = UnpackRequest(media_type=ZIP, password=password, total_bytes=10**9, entries=100)
+    return unpack(request, EngineContext(in_memory(data), report)), ends
 
 
 def refused(data: bytes, media_type: str) -> dict[str, str]:
@@ -139,6 +155,33 @@ def test_an_archive_cut_short_is_refused() -> None:
         taken(whole[: len(whole) // 2], TAR)
     with pytest.raises(DocumentError):
         inspected(zipped({"a.txt": b"word " * 9000})[:60], "a.zip")
+
+
+def test_a_member_that_cannot_be_read_leaves_the_others_their_ordinals() -> None:
+    entries = {"one.txt": b"one", "two.txt": b"two" * 400_000, "three.txt": b"three"}
+    whole = zipped(entries, zipfile.ZIP_STORED)
+    damaged = whole.replace(b"two" * 400_000, b"two" * 399_999 + b"tw?")  # its checksum tells
+    assert unpacked(damaged) == (
+        UnpackOutcome(taken=3, refused=1),
+        {0: "taken", 1: "abandoned", 2: "taken"},
+    )
+    first_lost = whole.replace(b"PK\x03\x04", b"PK\x00\x00", 1)
+    assert inspected(first_lost, "a.zip").member_count == 3
+    assert unpacked(first_lost)[1] == {0: "abandoned", 1: "taken", 2: "taken"}
+
+
+def test_an_encrypted_member_among_open_ones_waits_for_its_password() -> None:
+    data = with_entry(encrypted_zip(b"sealed.txt", b"the lease", b"secret"), "open.txt", b"open")
+    in_order = {0: "abandoned", 1: "taken"}
+    assert unpacked(data) == (UnpackOutcome(taken=2, refused=1), in_order)
+    assert unpacked(data, "secret")[1] == {0: "taken", 1: "taken"}
+
+
+def with_entry(archive: bytes, name: str, content: bytes) -> bytes:
+    out = io.BytesIO(archive)
+    with zipfile.ZipFile(out, "a") as appended:
+        appended.writestr(name, content)
+    return out.getvalue()
 
 
 def encrypted_zip(name: bytes, content: bytes, password: bytes) -> bytes:

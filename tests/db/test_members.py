@@ -1,0 +1,61 @@
+"""What came out of a file is found whole, though members are added while their rows are waited for."""
+
+import asyncio
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db.models import new_id
+from db.queries.members import lock_descendants, lock_file
+from db.session import Database
+from tests.conftest import TenantFixture
+
+_FILE = (
+    "INSERT INTO file (id, tenant_id, collection_id, parent_id, root_id, name, state,"
+    " current_version, media_type, degraded, revision, created_at, updated_at)"
+    " VALUES (%s, %s, %s, %s, %s, 'a', 'ready', 1, 'text/plain', false, 1, now(), now())"
+)
+
+
+def add_file(
+    connection: psycopg.Connection, tenant: TenantFixture, parent: UUID | None, root: UUID | None
+) -> UUID:
+    file_id = new_id()
+    connection.execute(_FILE, (file_id, tenant.tenant_id, tenant.collection_id, parent, root))
+    return file_id
+
+
+async def until_waiting(dsn: str) -> None:
+    """Returns once a connection of this database waits for a lock."""
+    async with (
+        asyncio.timeout(10),
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
+    ):
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while (await (await connection.execute(waiting)).fetchone()) == (0,):  # noqa: ASYNC110 - the database is asked
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_members_added_while_their_container_is_waited_for_are_found(
+    database: Database, tenant: TenantFixture, postgres_dsn: str, depth: int
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        root = parent = add_file(connection, tenant, None, None)
+        above = [parent := add_file(connection, tenant, parent, root) for _ in range(depth)]
+
+    async def locked() -> list[UUID]:
+        async with database.transaction(tenant.access) as session:
+            await lock_file(session, root)
+            return [file.id for file in await lock_descendants(session, root, "write")]
+
+    with psycopg.connect(postgres_dsn) as unpacking:
+        unpacking.execute("SELECT 1 FROM file WHERE id = %s FOR UPDATE", (parent,))
+        locking = asyncio.create_task(locked())
+        await until_waiting(postgres_dsn)
+        late = add_file(unpacking, tenant, parent, root)
+    assert await locking == sorted([*above, late])
