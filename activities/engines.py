@@ -41,7 +41,7 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            4,
+            5,
             *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),

@@ -1,7 +1,8 @@
 """What stands on a PDF's page without being drawn in its content: values of form fields, notes.
 
-Text layers hold only what the page's own content paints. Each value becomes a line of the page,
-after the line that labels it; what the text layer shows at that place already is not said twice.
+Text layers hold only what the page's own content paints. Each value becomes a line of the page, in
+the table's cell that it stands in or after the line that labels it; what the text layer shows at
+that place already is not said twice.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from activities.read.geometry import Box
+from activities.read.page_lines import PageLines
 from muniment.contracts.documents import Line, Page
 
 MAXIMUM_ANNOTATIONS = 5_000
@@ -63,16 +65,21 @@ def with_annotations(document: pypdfium2.PdfDocument, page: Page) -> Page:
     """
     opened = document[page.page - 1]
     try:
-        lines = list(page.lines)
+        found = PageLines(page)
         for line in _annotation_lines(document, opened):
             if not _is_drawn(line, page.lines):
-                lines.insert(_place_among(lines, line), line)
+                found.put(line)
     finally:
         opened.close()
-    if len(lines) == len(page.lines):
+    if len(found.lines) == len(page.lines):
         return page
-    text = "\n".join(line.text for line in lines)
-    return page.model_copy(update={"lines": tuple(lines), "text": text})
+    return page.model_copy(
+        update={
+            "lines": tuple(found.lines),
+            "tables": tuple(found.tables),
+            "text": "\n".join(line.text for line in found.lines),
+        }
+    )
 
 
 def _annotation_lines(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[Line]:
@@ -159,22 +166,3 @@ def _touch(line: Line, other: Line) -> bool:
     return min(line.bbox[2], other.bbox[2]) > max(line.bbox[0], other.bbox[0]) and min(
         line.bbox[3], other.bbox[3]
     ) > max(line.bbox[1], other.bbox[1])
-
-
-def _place_among(lines: list[Line], line: Line) -> int:
-    """Behind its label: the nearest line to its left on its row, else the nearest one above."""
-    if line.bbox is None:
-        return len(lines)
-    left, top, _, bottom = line.bbox
-    middle = (top + bottom) / 2
-    beside: list[tuple[float, int]] = []
-    above: list[tuple[float, int]] = []
-    for index, other in enumerate(lines):
-        if other.bbox is None:
-            continue
-        if other.bbox[1] <= middle <= other.bbox[3] and other.bbox[0] <= left:
-            beside.append((abs(left - other.bbox[2]), index))
-        elif other.bbox[3] <= middle:
-            above.append((middle - other.bbox[3], index))
-    nearest = min(beside or above, default=None)
-    return 0 if nearest is None else nearest[1] + 1
