@@ -158,13 +158,10 @@ class DocumentEngines:
         limits = _ocr_limits(len(pages))
         return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
 
-    async def digest_pages(
-        self, content: Path | bytes, password: str | None = None
-    ) -> tuple[str, ...]:
-        """What tells equal pages of two PDFs; empty for a page that cannot be copied."""
+    async def digest_pages(self, content: Path | bytes, password: str | None = None) -> PageDigests:
+        """What tells equal pages of two PDFs; an empty digest for a page that cannot be copied."""
         call = EngineCall("digest_pages", DigestRequest(password=password), PageDigests)
-        answer = await self._sandbox.run(call, content=content, limits=TEXT_LIMITS)
-        return answer.digests
+        return await self._sandbox.run(call, content=content, limits=TEXT_LIMITS)
 
     async def assemble(
         self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str

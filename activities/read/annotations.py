@@ -63,14 +63,10 @@ def with_annotations(document: pypdfium2.PdfDocument, page: Page) -> Page:
 
     `open_form` was called before.
     """
-    opened = document[page.page - 1]
-    try:
-        found = PageLines(page)
-        for line in _annotation_lines(document, opened):
-            if not _is_drawn(line, page.lines):
-                found.put(line)
-    finally:
-        opened.close()
+    found = PageLines(page)
+    for line in annotations_of(document, page.page):
+        if not _is_drawn(line, page.lines):
+            found.put(line)
     if len(found.lines) == len(page.lines):
         return page
     return page.model_copy(
@@ -80,6 +76,15 @@ def with_annotations(document: pypdfium2.PdfDocument, page: Page) -> Page:
             "text": "\n".join(line.text for line in found.lines),
         }
     )
+
+
+def annotations_of(document: pypdfium2.PdfDocument, number: int) -> list[Line]:
+    """What the values and texts of a page, from 1, are read as. `open_form` was called before."""
+    opened = document[number - 1]
+    try:
+        return list(_annotation_lines(document, opened))
+    finally:
+        opened.close()
 
 
 def _annotation_lines(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[Line]:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from activities.engines import DocumentEngines
+from activities.read.calls import PageDigests
 from activities.read.summary import ReadSummary
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, Output, earlier_version, outputs_of
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch, PageSource
 from muniment.contracts.jobs import StageName
 from muniment.errors import DocumentError, EngineError, IntegrityError
 
@@ -31,7 +32,7 @@ class UnchangedPages:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
-        self._digests: OrderedDict[UUID, tuple[str, ...]] = OrderedDict()
+        self._digests: OrderedDict[UUID, PageDigests] = OrderedDict()
         self._digesting = asyncio.Lock()
 
     async def find(
@@ -52,13 +53,17 @@ class UnchangedPages:
                 tenant_id, opening.content_blob_id, opening.content_size, password
             )
             before = await self._of(tenant_id, earlier.blob_id, earlier.size)
-            numbers = {digest: number for number, digest in enumerate(before, 1) if digest}
+            numbers = {digest: number for number, digest in enumerate(before.digests, 1) if digest}
             wanted = {
-                page: numbers[here[page - 1]]
+                page: numbers[here.digests[page - 1]]
                 for page in pages
-                if page <= len(here) and here[page - 1] in numbers
+                if page <= len(here.digests) and here.digests[page - 1] in numbers
             }
-            return await self._load(tenant_id, plan, outputs, wanted)
+            found = await self._load(tenant_id, plan, outputs, wanted)
+            return {
+                number: _as_here(page, number, here.labels[number - 1])
+                for number, page in found.items()
+            }
         except (DocumentError, EngineError, IntegrityError) as error:
             # Reading says itself what is wrong with the document; this only saves work.
             logger.info("no page is found unchanged", extra={"reason": error.problem})
@@ -66,7 +71,7 @@ class UnchangedPages:
 
     async def _of(
         self, tenant_id: UUID, blob_id: UUID, size: int, password: str | None = None
-    ) -> tuple[str, ...]:
+    ) -> PageDigests:
         async with self._digesting:
             found = self._digests.get(blob_id)
             if found is None:
@@ -84,7 +89,8 @@ class UnchangedPages:
         outputs: Sequence[Output],
         wanted: dict[int, int],
     ) -> dict[int, Page]:
-        """`wanted` says which page of the version before each page is."""
+        """The pages as they were read before; `wanted` says which page of the version before each
+        is."""
         sources = {planned.page: planned.source for planned in plan.pages}
         found: dict[int, Page] = {}
         for output in outputs:
@@ -101,5 +107,11 @@ class UnchangedPages:
             for page in here:
                 known = read.get(wanted[page])
                 if known is not None and known.source is sources.get(page):
-                    found[page] = known.model_copy(update={"page": page})
+                    found[page] = known
         return found
+
+
+def _as_here(page: Page, number: int, label: str | None) -> Page:
+    """Labels are read with text layers only."""
+    is_labelled = page.source is PageSource.TEXT
+    return page.model_copy(update={"page": number, "label": label if is_labelled else None})

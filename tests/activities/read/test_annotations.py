@@ -1,7 +1,6 @@
 """Values of form fields and notes stand among a page's lines, once."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import pypdfium2
@@ -11,6 +10,7 @@ from activities.read.annotations import open_form, with_annotations
 from activities.read.parsed_page import parse
 from activities.read.text_layer import TextLayerReader
 from muniment.contracts.documents import Line, Page, PageSource
+from tests.activities.made_documents import assembled_pdf
 
 FIELDS = (
     "<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(Ada Lovelace)/Rect[200 690 400 710]/F 4>>",
@@ -31,15 +31,7 @@ def form(rotation: int = 0) -> bytes:
         f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Rotate {rotation}/Annots[{fields}]>>",
         *FIELDS,
     ]
-    return assembled(bodies)
-
-
-def assembled(bodies: Sequence[str]) -> bytes:
-    out = bytearray(b"%PDF-1.7\n")
-    for number, body in enumerate(bodies, start=1):
-        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
-    out += b"trailer<</Root 1 0 R>>\n%%EOF\n"
-    return bytes(out)
+    return assembled_pdf(bodies)
 
 
 def annotated(rotation: int, *drawn: Line) -> Page:
@@ -126,7 +118,7 @@ def table_form() -> bytes:
         f"<</Length {len(stream)}>>\nstream\n{stream}\nendstream",
         *fields,
     ]
-    return assembled(bodies)
+    return assembled_pdf(bodies)
 
 
 def test_a_table_keeps_its_cells_where_values_stand_before_in_and_beside_it(
