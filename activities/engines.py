@@ -96,6 +96,8 @@ def _limits(cpu_seconds: int, memory_mebibytes: int) -> Limits:
 
 INSPECT_LIMITS = _limits(60, 1536)
 TEXT_LIMITS = _limits(300, 2048)
+DIGEST_LIMITS = _limits(60, 1024)
+"""A page takes 5 ms, and reading anew what takes longer than this is no great loss."""
 ASSEMBLE_LIMITS = _limits(300, 4096)
 
 
@@ -161,7 +163,7 @@ class DocumentEngines:
     async def digest_pages(self, content: Path | bytes, password: str | None = None) -> PageDigests:
         """What tells equal pages of two PDFs; an empty digest for a page that cannot be copied."""
         call = EngineCall("digest_pages", DigestRequest(password=password), PageDigests)
-        return await self._sandbox.run(call, content=content, limits=TEXT_LIMITS)
+        return await self._sandbox.run(call, content=content, limits=DIGEST_LIMITS)
 
     async def assemble(
         self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str

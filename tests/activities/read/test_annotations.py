@@ -128,7 +128,7 @@ def test_a_table_keeps_its_cells_where_values_stand_before_in_and_beside_it(
     file.write_bytes(table_form())
     with pypdfium2.PdfDocument(file) as document:
         open_form(document)
-        reader = TextLayerReader(document, parse(file, None))
+        reader = TextLayerReader(document, parse(str(file), None))
         page = with_annotations(document, reader.read(1))
     (table,) = page.tables
     grid = [[""] * table.column_count for _ in range(table.row_count)]
