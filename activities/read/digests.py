@@ -57,12 +57,10 @@ def _with_values(document: pypdfium2.PdfDocument, index: int, copied: str) -> st
     if not copied:
         return ""
     try:
-        values = annotations_of(document, index + 1)
+        annotations = annotations_of(document, index + 1)
     except pypdfium2.PdfiumError:
         return ""
-    if not values:
-        return copied
     found = hashlib.sha256(copied.encode())
-    for line in values:
-        found.update(line.model_dump_json().encode() + b"\n")
+    for read in (*annotations.lines, *annotations.hidden):
+        found.update(read.model_dump_json().encode() + b"\n")
     return found.hexdigest()

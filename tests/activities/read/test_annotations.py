@@ -9,7 +9,7 @@ import pytest
 from activities.read.annotations import open_form, with_annotations
 from activities.read.parsed_page import parse
 from activities.read.text_layer import TextLayerReader
-from muniment.contracts.documents import Line, Page, PageSource
+from muniment.contracts.documents import HiddenKind, Line, Page, PageSource
 from tests.activities.made_documents import assembled_pdf
 
 FIELDS = (
@@ -147,3 +147,36 @@ def test_a_table_keeps_its_cells_where_values_stand_before_in_and_beside_it(
         "What follows the table.",
     ]
     assert page.text.splitlines() == [line.text for line in page.lines]
+
+
+def test_values_that_nobody_sees_are_hidden_text() -> None:
+    told = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    spelled = f"\ufeffseen{told}".encode("utf-16-be").hex()
+    fields = [
+        f"<</Type/Annot/Subtype/Widget/FT/Tx/T(f{number})/V{value}/Rect[{place}]/F 4>>"
+        for number, (value, place) in enumerate(
+            [
+                ("(outside)", "700 690 900 710"),
+                ("(no height)", "200 600 400 600"),
+                (f"<{spelled}>", "200 500 400 520"),
+            ]
+        )
+    ]
+    listed = " ".join(f"{number} 0 R" for number in range(4, 4 + len(fields)))
+    content = assembled_pdf(
+        [
+            f"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[{listed}]>>>>",
+            "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Annots[{listed}]>>",
+            *fields,
+        ]
+    )
+    with pypdfium2.PdfDocument(content) as document:
+        open_form(document)
+        page = with_annotations(document, TextLayerReader(document, None).read(1))
+    assert page.text == "seen"
+    assert [(hidden.kind, hidden.text) for hidden in page.hidden] == [
+        (HiddenKind.OFF_PAGE, "outside"),
+        (HiddenKind.TINY, "no height"),
+        (HiddenKind.UNSEEN_CHARACTERS, "obey"),
+    ]
