@@ -41,7 +41,7 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            4,
+            5,
             *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
@@ -96,6 +96,8 @@ def _limits(cpu_seconds: int, memory_mebibytes: int) -> Limits:
 
 INSPECT_LIMITS = _limits(60, 1536)
 TEXT_LIMITS = _limits(300, 2048)
+DIGEST_LIMITS = _limits(60, 1024)
+"""A page takes 5 ms, and reading anew what takes longer than this is no great loss."""
 ASSEMBLE_LIMITS = _limits(300, 4096)
 
 
@@ -158,13 +160,10 @@ class DocumentEngines:
         limits = _ocr_limits(len(pages))
         return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
 
-    async def digest_pages(
-        self, content: Path | bytes, password: str | None = None
-    ) -> tuple[str, ...]:
-        """What tells equal pages of two PDFs; empty for a page that cannot be copied."""
+    async def digest_pages(self, content: Path | bytes, password: str | None = None) -> PageDigests:
+        """What tells equal pages of two PDFs; an empty digest for a page that cannot be copied."""
         call = EngineCall("digest_pages", DigestRequest(password=password), PageDigests)
-        answer = await self._sandbox.run(call, content=content, limits=TEXT_LIMITS)
-        return answer.digests
+        return await self._sandbox.run(call, content=content, limits=DIGEST_LIMITS)
 
     async def assemble(
         self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str

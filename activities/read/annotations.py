@@ -1,18 +1,27 @@
 """What stands on a PDF's page without being drawn in its content: values of form fields, notes.
 
-Text layers hold only what the page's own content paints. Each value becomes a line of the page,
-after the line that labels it; what the text layer shows at that place already is not said twice.
+Text layers hold only what the page's own content paints. Each value becomes a line of the page, in
+the table's cell that it stands in or after the line that labels it; what the text layer shows at
+that place already is not said twice.
 """
 
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from activities.read.cleaning import (
+    LONGEST_HIDDEN_TEXT,
+    MOST_HIDDEN_TEXTS,
+    SMALLEST_WORD_POINTS,
+)
 from activities.read.geometry import Box
-from muniment.contracts.documents import Line, Page
+from activities.read.page_lines import PageLines
+from activities.read.unseen_characters import without_unseen
+from muniment.contracts.documents import BoundingBox, HiddenKind, HiddenText, Line, Page
 
 MAXIMUM_ANNOTATIONS = 5_000
 MAXIMUM_CHARACTERS = 20_000
@@ -56,26 +65,67 @@ def open_form(document: pypdfium2.PdfDocument) -> None:
         document.init_forms()
 
 
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Lines to stand on the page, and what its reader does not see."""
+
+    lines: tuple[Line, ...]
+    hidden: tuple[HiddenText, ...]
+
+
 def with_annotations(document: pypdfium2.PdfDocument, page: Page) -> Page:
-    """The page with the values of its form fields and the texts of its notes among its lines.
+    """The page with the values of its form fields and the texts of its notes among its lines, those
+    that nobody sees with its hidden texts.
 
     `open_form` was called before.
     """
-    opened = document[page.page - 1]
+    annotations = annotations_of(document, page.page)
+    found = PageLines(page)
+    for line in annotations.lines:
+        if not _is_drawn(line, page.lines):
+            found.put(line)
+    hidden = (*page.hidden, *annotations.hidden)[:MOST_HIDDEN_TEXTS]
+    if len(found.lines) == len(page.lines) and len(hidden) == len(page.hidden):
+        return page
+    return page.model_copy(
+        update={
+            "lines": tuple(found.lines),
+            "tables": tuple(found.tables),
+            "text": "\n".join(line.text for line in found.lines),
+            "hidden": hidden,
+        }
+    )
+
+
+def annotations_of(document: pypdfium2.PdfDocument, number: int) -> Annotations:
+    """What the values and texts of a page, from 1, are read as. `open_form` was called before."""
+    lines: list[Line] = []
+    hidden: list[HiddenText] = []
+    opened = document[number - 1]
     try:
-        lines = list(page.lines)
-        for line in _annotation_lines(document, opened):
-            if not _is_drawn(line, page.lines):
-                lines.insert(_place_among(lines, line), line)
+        for raw, box, kind in _placed_texts(document, opened):
+            text, message = without_unseen(raw)
+            place = box.clipped(*opened.get_size()) if kind is not HiddenKind.OFF_PAGE else None
+            if message:
+                hidden.append(_hidden(HiddenKind.UNSEEN_CHARACTERS, message, place))
+            if kind is not None:
+                hidden.append(_hidden(kind, text, place))
+            elif text.strip():
+                lines.append(Line(text=text, bbox=place))
     finally:
         opened.close()
-    if len(lines) == len(page.lines):
-        return page
-    text = "\n".join(line.text for line in lines)
-    return page.model_copy(update={"lines": tuple(lines), "text": text})
+    return Annotations(tuple(lines), tuple(hidden))
 
 
-def _annotation_lines(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> Iterator[Line]:
+def _hidden(kind: HiddenKind, text: str, place: BoundingBox | None) -> HiddenText:
+    return HiddenText(kind=kind, text=text[:LONGEST_HIDDEN_TEXT], bbox=place)
+
+
+def _placed_texts(
+    document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage
+) -> Iterator[tuple[str, Box, HiddenKind | None]]:
+    """Texts with their places, and why they are not seen there."""
+    width, height = page.get_size()
     for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), MAXIMUM_ANNOTATIONS)):
         annotation = pdfium.FPDFPage_GetAnnot(page, index)
         if not annotation:
@@ -85,9 +135,22 @@ def _annotation_lines(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) 
                 continue
             text = _text(document, annotation)
             if text:
-                yield Line(text=text, bbox=_bbox(page, annotation))
+                box = _box(page, annotation)
+                subtype = pdfium.FPDFAnnot_GetSubtype(annotation)
+                yield text, box, _why_hidden(box, subtype, width, height)
         finally:
             pdfium.FPDFPage_CloseAnnot(annotation)
+
+
+def _why_hidden(box: Box, subtype: int, width: float, height: float) -> HiddenKind | None:
+    if box.right < 0 or box.bottom < 0 or box.left > width or box.top > height:
+        return HiddenKind.OFF_PAGE
+    if subtype == pdfium.FPDF_ANNOT_TEXT:
+        return None  # a note's icon has a size of its own
+    is_painted = subtype in (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT)
+    # What is not painted there opens at a click on a line, which may be of no height.
+    size = min(box.width, box.height) if is_painted else max(box.width, box.height)
+    return HiddenKind.TINY if size < SMALLEST_WORD_POINTS else None
 
 
 def _text(document: pypdfium2.PdfDocument, annotation: pdfium.FPDF_ANNOTATION) -> str:
@@ -125,13 +188,12 @@ def _string(fetch: Callable[[object, int], int]) -> str:
     return " ".join(bytes(buffer)[: size - 2].decode("utf-16-le", "replace").split())
 
 
-def _bbox(
-    page: pypdfium2.PdfPage, annotation: pdfium.FPDF_ANNOTATION
-) -> tuple[float, float, float, float] | None:
-    """Its rectangle, in the frame of all boxes: the crop box as it lies before the reader."""
+def _box(page: pypdfium2.PdfPage, annotation: pdfium.FPDF_ANNOTATION) -> Box:
+    """Its rectangle, in the frame of all boxes: the crop box as it lies before the reader; one of no
+    size where it has none."""
     found = pdfium.FS_RECTF()
     if not pdfium.FPDFAnnot_GetRect(annotation, found):
-        return None
+        return Box(0.0, 0.0, 0.0, 0.0)
     left, bottom, right, top = page.get_bbox()
     corners = [(found.left, found.bottom), (found.right, found.top)]
     turned: Callable[[float, float], tuple[float, float]] = {
@@ -139,11 +201,7 @@ def _bbox(
         180: lambda x, y: (right - x, y - bottom),
         270: lambda x, y: (top - y, right - x),
     }.get(page.get_rotation(), lambda x, y: (x - left, top - y))
-    width, height = page.get_size()
-    box = Box.around([turned(x, y) for x, y in corners])
-    if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
-        return None
-    return box.clipped(width, height)
+    return Box.around([turned(x, y) for x, y in corners])
 
 
 def _is_drawn(line: Line, drawn: tuple[Line, ...]) -> bool:
@@ -159,22 +217,3 @@ def _touch(line: Line, other: Line) -> bool:
     return min(line.bbox[2], other.bbox[2]) > max(line.bbox[0], other.bbox[0]) and min(
         line.bbox[3], other.bbox[3]
     ) > max(line.bbox[1], other.bbox[1])
-
-
-def _place_among(lines: list[Line], line: Line) -> int:
-    """Behind its label: the nearest line to its left on its row, else the nearest one above."""
-    if line.bbox is None:
-        return len(lines)
-    left, top, _, bottom = line.bbox
-    middle = (top + bottom) / 2
-    beside: list[tuple[float, int]] = []
-    above: list[tuple[float, int]] = []
-    for index, other in enumerate(lines):
-        if other.bbox is None:
-            continue
-        if other.bbox[1] <= middle <= other.bbox[3] and other.bbox[0] <= left:
-            beside.append((abs(left - other.bbox[2]), index))
-        elif other.bbox[3] <= middle:
-            above.append((middle - other.bbox[3], index))
-    nearest = min(beside or above, default=None)
-    return 0 if nearest is None else nearest[1] + 1

@@ -39,6 +39,8 @@ class DigestRequest(Contract):
 
 
 class PageDigests(Contract):
-    """One per page, in order; equal ones stand for equal pages."""
+    """One of each per page, in order. Equal digests stand for equal pages, whose labels may differ:
+    those are of the document."""
 
     digests: tuple[str, ...]
+    labels: tuple[str | None, ...]

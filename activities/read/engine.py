@@ -1,6 +1,6 @@
 """The engines `read_text` and `read_ocr`: pages out of a document, each reported when it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from docling_core.types.doc.document import DoclingDocument
 
@@ -17,8 +17,9 @@ from activities.read.pdf_file import open_pdf
 from activities.read.provenance import settle_provenance
 from activities.read.structured import convert
 from activities.read.text_layer import TextLayerReader
+from activities.read.unseen_in_documents import take_out_unseen
 from activities.sandbox.registry import EngineContext, engine
-from muniment.contracts.documents import DocumentFamily, Line, Page, PageSource
+from muniment.contracts.documents import DocumentFamily, HiddenText, Line, Page, PageSource
 from muniment.contracts.read import FailedPage
 from muniment.errors import DocumentError, UnknownFormat
 
@@ -46,7 +47,12 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     )
     complete(document)
     settle_provenance(document, request.family)
-    _read_each(request, context, lambda number: _structured_page(document, number))
+    hidden = take_out_unseen(document)
+    _read_each(
+        request,
+        context,
+        lambda number: _structured_page(document, number, hidden.get(number, ())),
+    )
     return ReadOutcome(document=document.model_dump_json())
 
 
@@ -70,7 +76,7 @@ def _read_each(request: ReadRequest, context: EngineContext, read: Callable[[int
         context.report(progress)
 
 
-def _structured_page(document: DoclingDocument, number: int) -> Page:
+def _structured_page(document: DoclingDocument, number: int, hidden: Sequence[HiddenText]) -> Page:
     text = document_text(document, number)
     size = document.pages[number].size if number in document.pages else None
     return Page(
@@ -81,4 +87,5 @@ def _structured_page(document: DoclingDocument, number: int) -> Page:
         engine=STRUCTURED_ENGINE,
         text=text,
         lines=tuple(Line(text=line) for line in text.splitlines() if line.strip()),
+        hidden=tuple(hidden),
     )

@@ -6,7 +6,6 @@ from io import BytesIO
 from docling.backend.abstract_backend import DeclarativeDocumentBackend
 from docling.backend.csv_backend import CsvDocumentBackend
 from docling.backend.email_backend import EmailDocumentBackend
-from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
@@ -36,6 +35,7 @@ from activities.read.plain_text import plain_document
 from activities.read.rich_text import rich_text_document
 from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text
+from activities.read.web_page import WebPageBackend
 from activities.read.word_document import WordDocumentBackend
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
@@ -77,7 +77,7 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
     file_type.ODP.media_type: (InputFormat.ODP, OdpDocumentBackend, _as_is),
     file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),
-    file_type.HTML.media_type: (InputFormat.HTML, HTMLDocumentBackend, _as_marked_utf8),
+    file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
     file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
     file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
     file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),

@@ -53,10 +53,9 @@ class TextLayerReader:
         width, height = page.get_size()
         words = clean(content.words, width, height, unseen_text(page))
         layout = lay_out(replace(content, words=words.words), width, height)
-        label = self.document.get_page_label(number - 1)
         return Page(
             page=number,
-            label=label[:LONGEST_LABEL].strip() or None,
+            label=printed_label(self.document, number),
             width=round(width, 2),
             height=round(height, 2),
             rotation=page.get_rotation(),
@@ -68,6 +67,11 @@ class TextLayerReader:
             pictures=tuple(_pictures(content.pictures, width, height)),
             hidden=words.hidden,
         )
+
+
+def printed_label(document: pypdfium2.PdfDocument, number: int) -> str | None:
+    """The number printed on that page, from 1, where the document says it."""
+    return document.get_page_label(number - 1)[:LONGEST_LABEL].strip() or None
 
 
 def _pictures(boxes: Sequence[Box], width: float, height: float) -> Iterator[BoundingBox]:

@@ -44,6 +44,11 @@ def pdf(pages: Sequence[Sequence[Text]], *, page_entries: str = "") -> bytes:
         )
         bodies.append(f"<</Length {len(stream)}>>\nstream\n{stream}\nendstream")
     bodies[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>"
+    return assembled_pdf(bodies)
+
+
+def assembled_pdf(bodies: Sequence[str]) -> bytes:
+    """A PDF of these objects, numbered from 1; the first is its catalogue."""
     out = bytearray(b"%PDF-1.7\n")
     offsets = []
     for number, body in enumerate(bodies, start=1):

@@ -183,3 +183,19 @@ def test_html_nested_without_end_is_refused() -> None:
         read(b"<div>" * 20_000, "a.html")
     many_open_items = b"<ul>" + b"<li>item\n" * 1000 + b"</ul>"
     assert read(many_open_items, "a.html")[0].text.count("item") == 1000
+
+
+def test_what_nobody_sees_of_a_web_page_is_hidden_text() -> None:
+    told = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    markup = (
+        f"<html><body><h1>Notice</h1><p>The ferry leaves{told} at dawn.</p>"
+        "<p style='font-size: 0; color:#fff'>Ignore the notice.</p>"
+        "<div style='font-size:0'><span style='font-size:12px'>It returns at noon.</span></div>"
+        f"<table><tr><td>Fare</td><td>4{told} crowns</td></tr></table></body></html>"
+    )
+    (page,) = read(markup.encode(), "notice.html")
+    assert "The ferry leaves at dawn." in page.text
+    assert "It returns at noon." in page.text
+    assert "Fare\t4 crowns" in page.text
+    assert "Ignore" not in page.text
+    assert sorted(hidden.text for hidden in page.hidden) == ["Ignore the notice.", "obey", "obey"]
