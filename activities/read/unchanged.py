@@ -1,6 +1,7 @@
-"""Pages of a new version that are the same as in the version before: those are not read anew.
+"""Pages that are the same as when they were read before: those are not read anew.
 
-Nothing is computed for a first version. See docs/decisions/0013-unchanged-pages.md.
+Nothing is computed for a first version, and no digest for another run of one.
+See docs/decisions/0013-unchanged-pages.md.
 """
 
 import asyncio
@@ -9,11 +10,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
-from activities.engines import DocumentEngines
+from activities.engines import READ_BY_PAGE, DocumentEngines
 from activities.read.summary import ReadSummary
 from activities.scratch import Scratch
 from activities.stage import StageRunner
-from db.queries.stages import Opening, Output, earlier_version, outputs_of
+from db.queries.stages import Opening, Output, earlier_run, earlier_version, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
 from muniment.contracts.jobs import StageName
@@ -25,19 +26,59 @@ DOCUMENTS_REMEMBERED = 16
 
 
 class UnchangedPages:
-    """Finds pages by their content in what was read of the version before."""
+    """Finds pages in what an earlier run read of the version, and by their content in what was
+    read of the version before."""
 
     def __init__(self, runner: StageRunner, engines: DocumentEngines, scratch: Scratch) -> None:
         self._runner = runner
-        self._engines = engines
+        self._digester = engines
         self._scratch = scratch
         self._digests: OrderedDict[UUID, tuple[str, ...]] = OrderedDict()
         self._digesting = asyncio.Lock()
 
     async def find(
-        self, version: VersionReference, opening: Opening, plan: DocumentPlan, pages: Sequence[int]
+        self,
+        version: VersionReference,
+        opening: Opening,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        engines: DocumentEngines,
     ) -> dict[int, Page]:
-        """Those of the pages that were read before by the same engines, under their numbers here."""
+        """Those of the pages that these engines have read before, under their numbers here."""
+        found = await self._of_earlier_runs(version, plan, pages, engines)
+        unread = [page for page in pages if page not in found]
+        return found | await self._of_earlier_version(version, opening, plan, unread, engines)
+
+    async def _of_earlier_runs(
+        self,
+        version: VersionReference,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        engines: DocumentEngines,
+    ) -> dict[int, Page]:
+        """Another setting changes how some pages are read; the others stay as they were."""
+        if plan.family not in READ_BY_PAGE or not pages:
+            return {}
+        async with self._runner.transaction(version) as session:
+            job_id = await earlier_run(session, version)
+            if job_id is None:
+                return {}
+            outputs = await outputs_of(session, job_id, StageName.READ)
+        wanted = {page: page for page in pages}
+        try:
+            return await self._load(version.tenant_id, plan, outputs, wanted, engines)
+        except IntegrityError as error:
+            logger.info("no page is found from before", extra={"reason": error.problem})
+            return {}
+
+    async def _of_earlier_version(
+        self,
+        version: VersionReference,
+        opening: Opening,
+        plan: DocumentPlan,
+        pages: Sequence[int],
+        engines: DocumentEngines,
+    ) -> dict[int, Page]:
         if plan.family is not DocumentFamily.PDF or not pages:
             return {}
         async with self._runner.transaction(version) as session:
@@ -58,7 +99,7 @@ class UnchangedPages:
                 for page in pages
                 if page <= len(here) and here[page - 1] in numbers
             }
-            return await self._load(tenant_id, plan, outputs, wanted)
+            return await self._load(tenant_id, plan, outputs, wanted, engines)
         except (DocumentError, EngineError, IntegrityError) as error:
             # Reading says itself what is wrong with the document; this only saves work.
             logger.info("no page is found unchanged", extra={"reason": error.problem})
@@ -71,7 +112,7 @@ class UnchangedPages:
             found = self._digests.get(blob_id)
             if found is None:
                 async with self._scratch.opened(tenant_id, blob_id, size) as content:
-                    found = await self._engines.digest_pages(content, password)
+                    found = await self._digester.digest_pages(content, password)
                 self._digests[blob_id] = found
                 while len(self._digests) > DOCUMENTS_REMEMBERED:
                     self._digests.popitem(last=False)
@@ -83,8 +124,9 @@ class UnchangedPages:
         plan: DocumentPlan,
         outputs: Sequence[Output],
         wanted: dict[int, int],
+        engines: DocumentEngines,
     ) -> dict[int, Page]:
-        """`wanted` says which page of the version before each page is."""
+        """`wanted` says which page of what was read before each page is."""
         sources = {planned.page: planned.source for planned in plan.pages}
         found: dict[int, Page] = {}
         for output in outputs:
@@ -93,13 +135,15 @@ class UnchangedPages:
                 page
                 for page, number in wanted.items()
                 if output.part <= number <= summary.last_page
+                and page in sources
+                and summary.is_by(engines, sources[page])
             ]
-            if not here or not summary.is_by(self._engines):
+            if not here:
                 continue
             batch = await self._runner.artifacts.load(tenant_id, output.blob_id, PageBatch)
             read = {page.page: page for page in batch.pages}
             for page in here:
                 known = read.get(wanted[page])
-                if known is not None and known.source is sources.get(page):
+                if known is not None and known.source is sources[page]:
                     found[page] = known.model_copy(update={"page": page})
         return found

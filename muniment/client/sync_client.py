@@ -178,10 +178,15 @@ class Files:
         return self._run.run(download(self._protocol, file_id, target, version))
 
     def reprocess(
-        self, file_id: Id, *, chunk_tokens: int | None = None, priority: int | None = None
+        self,
+        file_id: Id,
+        *,
+        chunk_tokens: int | None = None,
+        ocr_engine: str | None = None,
+        priority: int | None = None,
     ) -> Job:
         """Ingests the newest version anew; what the settings did not change is reused."""
-        call = calls.reprocess_file(file_id, chunk_tokens, priority)
+        call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority)
         return self._run.run(self._protocol.call(call))
 
     def versions(self, file_id: Id) -> Listing[Version]:
@@ -190,8 +195,9 @@ class Files:
     def pages(self, file_id: Id, *, limit: int = 50, cursor: str | None = None) -> Listing[Page]:
         return self._run.run(self._protocol.call(calls.list_pages(file_id, limit, cursor)))
 
-    def page(self, file_id: Id, page: int) -> Page:
-        return self._run.run(self._protocol.call(calls.get_page(file_id, page)))
+    def page(self, file_id: Id, page: int, *, layer: str | None = None) -> Page:
+        """The page; with `layer` as that engine read it, of those that its `layers` name."""
+        return self._run.run(self._protocol.call(calls.get_page(file_id, page, layer)))
 
     def document(self, file_id: Id, *, version: int | None = None) -> JsonValue:
         """The DoclingDocument as JSON; docling-core's own model reads it."""
