@@ -40,10 +40,10 @@ def _engine_version(own: int, *distributions: str) -> str:
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
+        "inspect": _engine_version(4, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            4,
-            *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
+            5,
+            *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
         "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
