@@ -79,7 +79,10 @@ def _root(data: bytes) -> "etree._Element":
     declared = tree.docinfo.internalDTD
     for entity in declared.iterentities() if declared is not None else ():
         if "&" in (entity.content or "") or "%" in (entity.content or ""):
-            raise LimitExceeded("The XML declares entities that are made of entities.")
+            raise LimitExceeded(
+                "The XML declares entities that are made of entities.",
+                remedy="Save it with its entities replaced by their text, and without a DTD.",
+            )
     root: etree._Element = tree.getroot()
     return root
 
