@@ -9,10 +9,11 @@ from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
 from activities.read.calls import DigestRequest, PageDigests, ReadOutcome, ReadRequest
 from activities.read.collector import OnPage, PageCollector
-from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.ocr_engine import OcrChoice
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
+from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.read import FailedPage
 from muniment.errors import ConfigurationError, EngineError
 
@@ -39,10 +40,10 @@ def _engine_version(own: int, *distributions: str) -> str:
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "inspect": _engine_version(3, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
+        "inspect": _engine_version(4, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            5,
-            *("docling-parse", "docling-slim", "pdfplumber", "pypdfium2"),
+            6,
+            *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
         "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
@@ -114,6 +115,13 @@ class DocumentEngines:
         self._sandbox = sandbox
         self._ocr = ocr or OcrChoice()
         self._ocr_version = ocr_version(self._ocr)
+
+    def with_ocr(self, name: OcrEngineName | None) -> "DocumentEngines":
+        """These engines, with another OCR engine unless it is None; ConfigurationError where it is
+        not installed."""
+        if name is None or name is self._ocr.engine:
+            return self
+        return DocumentEngines(self._sandbox, self._ocr.model_copy(update={"engine": name}))
 
     def version(self, engine: str) -> str:
         """The engine's version, `read_ocr`'s by the OCR engine that is chosen here."""

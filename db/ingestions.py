@@ -33,7 +33,7 @@ def new_ingestion(
     """An ingestion of the version: its first, unless it heals another (`retry_of`), whose settings
     it then has, or `first` says otherwise."""
     job_id = new_id()
-    chosen = settings.model_dump(exclude_none=True) if settings else {}
+    chosen = settings.model_dump(mode="json", exclude_none=True) if settings else {}
     is_first = retry_of is None if first is None else first
     return Job(
         id=job_id,

@@ -31,7 +31,7 @@ from activities.members.activity import Members
 from activities.ocr_service.reader import OcrService, RemoteOcr
 from activities.publish.activity import Publish
 from activities.read.activity import Read
-from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.ocr_engine import OcrChoice
 from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.sandbox import Sandbox
 from activities.sandbox.tier import active_tier
@@ -42,6 +42,7 @@ from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from db.session import Database
+from muniment.contracts.ocr import OcrEngineName
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources

@@ -46,7 +46,7 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore(
         "search_index", frozenset({"chunk", "posting", "embedding"}), erasure.erase_search_index
     ),
-    TableStore("pages", frozenset({"page"}), erasure.erase_pages),
+    TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
     TableStore("findings", frozenset({"finding"}), erasure.erase_findings),
     TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),

@@ -63,7 +63,7 @@ _MAGIKA_TEXT: dict[str, FileType] = {
     "csv": file_type.CSV,
     "tsv": file_type.CSV,
     "eml": file_type.EMAIL,
-    "json": file_type.JSON,
+    **dict.fromkeys(("json", "jsonl", "ipynb"), file_type.JSON),
     "xml": file_type.XML,
 }
 _CONFIDENT = 0.8

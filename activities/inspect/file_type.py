@@ -116,8 +116,8 @@ _BY_EXTENSION: dict[str, FileType] = {
     "bmp": BMP,
     "gif": GIF,
     "eml": EMAIL,
-    "json": JSON,
-    "xml": XML,
+    **dict.fromkeys(("json", "jsonl", "ndjson", "geojson", "ipynb"), JSON),
+    **dict.fromkeys(("xml", "nxml"), XML),
     "zip": ZIP,
     **dict.fromkeys(("tar", "tgz", "tbz", "tbz2", "txz"), TAR),
     "epub": EPUB,
@@ -137,6 +137,15 @@ _BY_EXTENSION: dict[str, FileType] = {
 _BY_MEDIA_TYPE: dict[str, FileType] = {
     **{kind.media_type: kind for kind in _BY_EXTENSION.values()},
     "text/xml": XML,
+    **dict.fromkeys(
+        (
+            "application/jsonl",
+            "application/x-ndjson",
+            "application/geo+json",
+            "application/x-ipynb+json",
+        ),
+        JSON,
+    ),
     "application/xhtml+xml": HTML,
     "image/jpg": JPEG,
     "text/x-markdown": MARKDOWN,

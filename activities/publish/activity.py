@@ -19,6 +19,7 @@ from db.queries.publish import (
     NewChunk,
     Publication,
     active_index,
+    add_layers,
     lock_target,
     mark_published,
     replace_chunks,
@@ -79,6 +80,7 @@ class Publish(PublishActivities):
             await replace_chunks(session, version, material.chunks, material.vectors, index)
         await replace_findings(session, version, material.findings.findings)
         await replace_pages(session, version)
+        await add_layers(session, version)
         await mark_published(session, version, target, _publication(request, material))
         record(session, _act(version, len(material.chunks)))
 

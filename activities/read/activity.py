@@ -11,7 +11,7 @@ from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
-from activities.read.summary import ReadSummary, reading_version, summarise
+from activities.read.summary import ENGINES, ReadSummary, readers_of, summarise
 from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
@@ -28,16 +28,16 @@ from muniment.contracts.read import (
 )
 from muniment.errors import EngineError, KeyDestroyed
 
-ENGINES = {PageSource.TEXT: "read_text", PageSource.OCR: "read_ocr"}
-
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch with all that is known before reading: what is asked for, and what was found."""
+    """A batch with all that is known before reading: what is asked for, by which engines, and what
+    was found."""
 
     request: ReadBatchInput
     plan: DocumentPlan
     opening: Opening
+    engines: DocumentEngines
     fingerprint: str
     page_fingerprints: dict[int, str]
     found: dict[str, StoredResult]
@@ -105,10 +105,11 @@ class Read(ReadActivities):
         version = request.version
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
-            key = _batch_fingerprint(self._engines, opening, request)
-            page_keys = _page_fingerprints(self._engines, opening, plan, request)
+            engines = self._engines.with_ocr(opening.job.settings.ocr_engine)
+            key = _batch_fingerprint(engines, opening, plan, request)
+            page_keys = _page_fingerprints(engines, opening, plan, request)
             found = await find_results(session, version.job_id, [key, *page_keys.values()])
-            batch = _Batch(request, plan, opening, key, page_keys, found)
+            batch = _Batch(request, plan, opening, engines, key, page_keys, found)
             if key not in found:
                 await self._runner.begin(session, opening, StageName.READ)
             elif not found[key].is_own:
@@ -126,7 +127,9 @@ class Read(ReadActivities):
         version = batch.request.version
         known = await self._load_known(batch)
         unread = [page for page in batch.page_fingerprints if page not in known]
-        unchanged = await self._unchanged.find(version, batch.opening, batch.plan, unread)
+        unchanged = await self._unchanged.find(
+            version, batch.opening, batch.plan, unread, batch.engines
+        )
         known |= unchanged
         record = ReadRecord(self._runner, version)
         progress = _Progress(beating, len(known))
@@ -151,7 +154,8 @@ class Read(ReadActivities):
                 )
                 read.absorb(*outcome)
             if pages := batch.pages_of(PageSource.OCR, without=known):
-                outcome = await self._ocr.read_ocr(content, batch.plan, pages, password, on_ocr)
+                reader = self._ocr if batch.engines is self._engines else batch.engines
+                outcome = await reader.read_ocr(content, batch.plan, pages, password, on_ocr)
                 read.absorb(*outcome)
         return await self._keep(batch, record, read)
 
@@ -180,7 +184,7 @@ class Read(ReadActivities):
             read.pages,
             read.failed,
             reused,
-            reading_version(self._engines),
+            readers_of(batch.engines, _sources(batch.plan, request)),
         )
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
@@ -248,10 +252,18 @@ def _from_here(page: Page) -> Page:
     return page.model_copy(update={"queue": activity.info().task_queue})
 
 
-def _batch_fingerprint(engines: DocumentEngines, opening: Opening, request: ReadBatchInput) -> str:
+def _sources(plan: DocumentPlan, request: ReadBatchInput) -> set[PageSource]:
+    """How the pages of the batch are to be read."""
+    first, last = request.first_page, request.last_page
+    return {page.source for page in plan.pages if first <= page.page <= last}
+
+
+def _batch_fingerprint(
+    engines: DocumentEngines, opening: Opening, plan: DocumentPlan, request: ReadBatchInput
+) -> str:
     return fingerprint(
         StageName.READ,
-        reading_version(engines),
+        "+".join(readers_of(engines, _sources(plan, request)).values()),
         [*opening.inputs(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )

@@ -9,11 +9,11 @@ import onnxruntime
 
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
-from activities.read.ocr_engine import OcrEngineName
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
 from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, LiesOnItsSide, Recogniser
 from muniment.contracts.documents import Line, Page, PageSource
+from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 
 

@@ -1,20 +1,12 @@
 """What an OCR engine promises, wherever it runs, and how one is chosen."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Protocol
 
 from activities.read.page_image import PageImage
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import Page
-
-
-class OcrEngineName(StrEnum):
-    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime."""
-
-    RAPIDOCR = "rapidocr"
-    RAPIDOCR_OPENVINO = "rapidocr-openvino"
-    TESSERACT = "tesseract"
+from muniment.contracts.ocr import OcrEngineName
 
 
 class OcrChoice(Contract):

@@ -4,9 +4,10 @@ from functools import cache
 from importlib.util import find_spec
 
 from activities.read.ocr import RapidOcr
-from activities.read.ocr_engine import OcrChoice, OcrEngine, OcrEngineName
+from activities.read.ocr_engine import OcrChoice, OcrEngine
 from activities.read.tesseract import open_tesseract
 from activities.sandbox.registry import warm
+from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 
 

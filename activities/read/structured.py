@@ -24,6 +24,7 @@ from activities.members.walk import ARCHIVES
 from activities.read.archive_listing import listing_document
 from activities.read.damage import damage
 from activities.read.html_depth import refuse_deep_html
+from activities.read.json_document import json_document
 from activities.read.kreuzberg_formats import (
     book_document,
     lines_document,
@@ -37,6 +38,7 @@ from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text
 from activities.read.web_page import WebPageBackend
 from activities.read.word_document import WordDocumentBackend
+from activities.read.xml_document import xml_document
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
 
@@ -82,8 +84,12 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
     file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),
 }
-_PLAIN = frozenset(kind.media_type for kind in (file_type.TEXT, file_type.JSON, file_type.XML))
+_TEXT_CONVERTERS: dict[str, Callable[[str], DoclingDocument]] = {
+    file_type.TEXT.media_type: plain_document,
+    file_type.JSON.media_type: json_document,
+}
 _CONVERTERS: dict[str, Callable[[bytes], DoclingDocument]] = {
+    file_type.XML.media_type: xml_document,
     file_type.RTF.media_type: rich_text_document,
 }
 _KREUZBERG_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
@@ -107,8 +113,8 @@ def convert(content: Content, media_type: str, password: str | None = None) -> D
     if media_type in ARCHIVES:
         return listing_document(content, media_type, password)
     data = content.read()
-    if media_type in _PLAIN:
-        return plain_document(decode_text(data))
+    if media_type in _TEXT_CONVERTERS:
+        return _TEXT_CONVERTERS[media_type](decode_text(data))
     if media_type in BY_MEDIA_TYPE:
         return code_document(decode_text(data), BY_MEDIA_TYPE[media_type])
     if media_type in _BACKENDS:

@@ -1,16 +1,20 @@
 """What is known of a batch of pages without opening its artifact."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from pydantic import Field
 
 from activities.engines import DocumentEngines
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentPlan, Page, PageSource
 from muniment.contracts.read import FailedPage
 
+ENGINES = {PageSource.TEXT: "read_text", PageSource.OCR: "read_ocr"}
 
-def reading_version(engines: DocumentEngines) -> str:
-    """Both engines' versions count: a batch may hold pages of either."""
-    return "+".join(engines.version(name) for name in ("read_text", "read_ocr"))
+
+def readers_of(engines: DocumentEngines, sources: Collection[PageSource]) -> dict[PageSource, str]:
+    """The versions of the engines that read pages of these sources."""
+    return {source: engines.version(name) for source, name in ENGINES.items() if source in sources}
 
 
 class PageFacts(Contract):
@@ -42,11 +46,12 @@ class ReadSummary(Contract):
     reused: int = 0
     pages: tuple[PageFacts, ...] = ()
     failures: tuple[FailedPageFacts, ...] = ()
-    engines: str | None = None
+    readers: dict[PageSource, str] = Field(default_factory=dict)
+    engines: str | None = None  # what was kept before `readers`, which says it by source
 
-    def is_by(self, engines: DocumentEngines) -> bool:
-        """Whether these engines would read the same from the same pages."""
-        return self.engines == reading_version(engines)
+    def is_by(self, engines: DocumentEngines, source: PageSource) -> bool:
+        """Whether these engines would read the same from the same page of that source."""
+        return self.readers.get(source) == engines.version(ENGINES[source])
 
 
 def facts_of(page: Page) -> PageFacts:
@@ -67,9 +72,9 @@ def summarise(
     pages: Sequence[Page],
     failed: Iterable[FailedPage],
     reused: int,
-    engines: str,
+    readers: Mapping[PageSource, str],
 ) -> ReadSummary:
-    """The summary of what came out of a batch that was read by engines of that version."""
+    """The summary of what came out of a batch that was read by engines of these versions."""
     sources = {planned.page: planned.source for planned in plan.pages}
     failures = tuple(
         FailedPageFacts(
@@ -86,5 +91,5 @@ def summarise(
         reused=reused,
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
-        engines=engines,
+        readers=dict(readers),
     )

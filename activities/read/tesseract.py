@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from activities.read.geometry import Box
-from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.ocr_engine import OcrChoice
 from activities.read.page_image import POINTS_PER_INCH, PageImage
 from muniment.contracts.documents import Line, Page, PageSource
+from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 
 if TYPE_CHECKING:

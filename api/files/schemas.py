@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Se
 from api.jobs.schemas import Job
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
+from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.scan import ScanState
 from muniment.embedding import WINDOW_TOKENS
 
@@ -162,6 +163,11 @@ class ReprocessSettings(BaseModel):
         ge=MINIMUM_CHUNK_TOKENS,
         le=WINDOW_TOKENS,
         description="Longest chunk in the embedding model's tokens, its headings included.",
+    )
+    ocr_engine: OcrEngineName | None = Field(
+        default=None,
+        description="Reads the pages that need OCR; the job fails where a worker has it not installed."
+        " What other engines read of them stays: see `layers` of a page.",
     )
 
 

@@ -27,6 +27,14 @@ Reader = Annotated[Caller, Depends(require("files:read"))]
 Version = Annotated[
     int | None, Query(ge=1, le=2**31 - 1, description="The version; without it the one in use.")
 ]
+Layer = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=500,
+        description="The page as that engine, or that version of one, read it; see `layers`.",
+    ),
+]
 PageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 PageNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Dpi = Annotated[
@@ -65,10 +73,16 @@ async def list_pages(
 
 @router.get("/pages/{page}", summary="Show a page", responses=problems(404, 409, 410))
 async def show_page(
-    file_id: UUID, page: PageNumber, services: Provided, caller: Reader, version: Version = None
+    file_id: UUID,
+    page: PageNumber,
+    services: Provided,
+    caller: Reader,
+    version: Version = None,
+    layer: Layer = None,
 ) -> PageView:
-    """Its text and lines with their boxes: origin top left, in points of the page's crop box."""
-    return await service.show_page(services, caller, file_id, version, page)
+    """Its text and lines with their boxes: origin top left, in points of the page's crop box; by
+    which engines it was read besides, in `layers`."""
+    return await service.show_page(services, caller, file_id, version, page, layer)
 
 
 @router.get(

@@ -6,8 +6,9 @@ Frame of every box: the page's crop box after rotation, origin top left, in poin
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
+from api.times import UtcTime
 from muniment.contracts.documents import BoundingBox, HiddenKind, PageBox, PageSource
 
 
@@ -36,6 +37,19 @@ class HiddenTextView(BaseModel):
     bbox: BoundingBox | None
 
 
+class LayerView(BaseModel):
+    """What one version of an engine read of the page; the current one is what the file shows and
+    searches find. Any other is given by `?layer=`, followed by its `engine` (the newest by it) or its
+    `engine_version`."""
+
+    engine: str
+    engine_version: str
+    source: PageSource
+    confidence: float | None
+    read_at: UtcTime
+    is_current: bool
+
+
 class PageView(BaseModel):
     """A page as it was read, numbered from 1, and by which task queue (null: read before that was
     kept); `label` is the number printed on it, where the document says it; `problem` says why one
@@ -55,6 +69,9 @@ class PageView(BaseModel):
     lines: list[LineView]
     hidden: list[HiddenTextView] = []
     problem: str | None = None
+    layers: list[LayerView] = Field(
+        default=[], description="The newest reading first; empty in lists of pages."
+    )
 
 
 class ChunkView(BaseModel):

@@ -11,11 +11,19 @@ from pydantic import JsonValue
 from api.authentication import Caller
 from api.files.content import Sealed
 from api.files.service import require_content, require_file, require_version
-from api.pages.schemas import BOXES, ChunkView, HiddenTextView, LineView, PageView, WordView
+from api.pages.schemas import (
+    BOXES,
+    ChunkView,
+    HiddenTextView,
+    LayerView,
+    LineView,
+    PageView,
+    WordView,
+)
 from api.pagination import NumberCursor, Page, cut, encode_cursor
 from api.services import Services
 from db.audit import record
-from db.models import FileVersion, PageRow
+from db.models import FileVersion, PageLayer, PageRow
 from db.queries import pages
 from db.queries.views import StoredView, stored_blob
 from db.session import Database
@@ -42,7 +50,7 @@ class ArtifactReader:
         self._blob_id: UUID | None = None
         self._batch = PageBatch(pages=())
 
-    async def page(self, row: PageRow) -> ReadPage | None:
+    async def page(self, row: PageRow | PageLayer) -> ReadPage | None:
         """The page as it was read; None when it could not be."""
         if row.blob_id is None:
             return None
@@ -94,15 +102,54 @@ async def list_pages(
 
 
 async def show_page(
-    services: Services, caller: Caller, file_id: UUID, number: int | None, page: int
+    services: Services,
+    caller: Caller,
+    file_id: UUID,
+    number: int | None,
+    page: int,
+    layer: str | None,
 ) -> PageView:
+    """The page as it is published, or as the engine `layer` read it."""
     version = await require_published(services, caller, file_id, number, "page")
     async with services.database.transaction(caller.access) as session:
         row = await pages.get_page(session, version.id, page)
+        layers = await pages.list_layers(session, version.id, page)
+        chosen = await pages.find_layer(session, version.id, page, layer) if layer else None
     if row is None:
         raise NotFound("the file has no such page")
-    read = await ArtifactReader(services.blobs, caller.tenant_id).page(row)
-    return page_view(row, read, with_words=True)
+    if layer and chosen is None:
+        raise NotFound(
+            "no such engine has read the page", remedy="`layers` of the page names those that did."
+        )
+    read = await ArtifactReader(services.blobs, caller.tenant_id).page(chosen or row)
+    shown = page_view(row, read, with_words=True)
+    if chosen is not None and read is not None:
+        shown = shown.model_copy(update=_as_read(read))
+    return shown.model_copy(update={"layers": [_layer_view(each) for each in layers]})
+
+
+def _as_read(page: ReadPage) -> dict[str, object]:
+    """What a page's row says of the published reading, as another reading has it."""
+    return {
+        "width": page.width,
+        "height": page.height,
+        "rotation": page.rotation,
+        "source": page.source,
+        "engine": page.engine,
+        "confidence": page.confidence,
+        "problem": None,
+    }
+
+
+def _layer_view(row: PageLayer) -> LayerView:
+    return LayerView(
+        engine=row.engine,
+        engine_version=row.engine_version,
+        source=PageSource(row.source),
+        confidence=row.confidence,
+        read_at=row.read_at,
+        is_current=row.is_current,
+    )
 
 
 def page_view(row: PageRow, page: ReadPage | None, *, with_words: bool = False) -> PageView:

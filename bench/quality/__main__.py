@@ -17,13 +17,14 @@ from pathlib import Path
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
-from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.ocr_engine import OcrChoice
 from bench.quality.cases import Case, data_folder, load_cases
 from bench.quality.peers import peers_here
 from bench.quality.results import FileResult
 from bench.quality.run import score_all
 from bench.quality.summary import file_table, format_table, goal_table
 from bench.results import note
+from muniment.contracts.ocr import OcrEngineName
 
 _LINES = Path("build") / "quality.jsonl"
 _WITHOUT_PDFTOTEXT = "pdftotext is not on PATH (poppler-utils): it is not compared with."

@@ -17,6 +17,7 @@ from db.models.content import (
     EmbeddingRow,
     FindingRow,
     IndexVersion,
+    PageLayer,
     PageRow,
     Posting,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobPassword",
+    "PageLayer",
     "PageRow",
     "Posting",
     "Principal",

@@ -33,6 +33,25 @@ class PageRow(SQLModel, table=True):
     problem: str | None = None
 
 
+class PageLayer(SQLModel, table=True):
+    """What one version of an engine read of a published page; the page's row is the current one.
+    `read_at` is when the artifact that holds it was kept."""
+
+    __tablename__ = "page_layer"
+
+    version_id: UUID = Field(foreign_key="file_version.id", primary_key=True, ondelete="CASCADE")
+    page: int = Field(primary_key=True)
+    engine: str = Field(primary_key=True)
+    engine_version: str = Field(primary_key=True)
+    tenant_id: UUID = tenant_field()
+    source: str  # muniment.contracts.documents.PageSource
+    confidence: float | None = None
+    blob_id: UUID = Field(foreign_key="blob.id", index=True)
+    position: int
+    is_current: bool
+    read_at: datetime = time_field()
+
+
 class ChunkRow(SQLModel, table=True):
     """A published passage. `text_hash` is keyed by the tenant: equal text has equal hashes within a
     tenant and nowhere else. `term_count` is the length that BM25 uses."""

@@ -85,6 +85,7 @@ async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
 
 async def erase_pages(session: AsyncSession, file_id: UUID) -> None:
     await _delete_of_versions(session, "page", file_id)
+    await _delete_of_versions(session, "page_layer", file_id)
 
 
 async def erase_findings(session: AsyncSession, file_id: UUID) -> None:

@@ -258,6 +258,38 @@ async def replace_pages(session: AsyncSession, version: VersionReference) -> Non
     )
 
 
+_ADD_LAYERS = text(
+    """
+    INSERT INTO page_layer (version_id, page, engine, engine_version, tenant_id, source, confidence,
+                            blob_id, position, is_current, read_at)
+    SELECT :version_id, item.page, item.engine,
+           coalesce(output.summary -> 'readers' ->> item.source, ''), :tenant_id, item.source,
+           item.confidence, output.blob_id, item.place - 1, true, blob.created_at
+    FROM stage_output output JOIN blob ON blob.id = output.blob_id,
+         ROWS FROM (jsonb_to_recordset(output.summary -> 'pages') AS (
+             page int, source text, engine text, confidence float8)) WITH ORDINALITY
+         AS item(page, source, engine, confidence, place)
+    WHERE output.job_id = :job_id AND output.stage = 'read'
+    ON CONFLICT (version_id, page, engine, engine_version) DO UPDATE SET
+        confidence = excluded.confidence, blob_id = excluded.blob_id,
+        position = excluded.position, is_current = true
+    """
+)
+
+
+async def add_layers(session: AsyncSession, version: VersionReference) -> None:
+    """What the job's stage `read` put out are the current layers of the version's pages; those of
+    other engines stay."""
+    await session.execute(
+        text(
+            "UPDATE page_layer SET is_current = false WHERE version_id = :version_id AND is_current"
+        ),
+        {"version_id": version.version_id},
+    )
+    values = version.model_dump(include={"tenant_id", "version_id", "job_id"})
+    await session.execute(_ADD_LAYERS, values)
+
+
 async def mark_published(
     session: AsyncSession,
     version: VersionReference,

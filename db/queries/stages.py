@@ -139,6 +139,19 @@ async def earlier_version(
     return None if row is None else EarlierVersion(row[0], row[1], row[2])
 
 
+async def earlier_run(session: AsyncSession, version: VersionReference) -> UUID | None:
+    """The id of the newest other job that published this version."""
+    found = await session.execute(
+        text(
+            "SELECT id FROM job WHERE version_id = :version_id AND id <> :job_id"
+            " AND state = 'completed' ORDER BY finished_at DESC LIMIT 1"
+        ),
+        {"version_id": version.version_id, "job_id": version.job_id},
+    )
+    value: UUID | None = found.scalar_one_or_none()
+    return value
+
+
 async def find_results(
     session: AsyncSession, job_id: UUID, fingerprints: Sequence[str]
 ) -> dict[str, StoredResult]:

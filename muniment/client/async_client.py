@@ -188,12 +188,13 @@ class AsyncFiles:
         file_id: Id,
         *,
         chunk_tokens: int | None = None,
+        ocr_engine: str | None = None,
         priority: int | None = None,
         password: str | None = None,
     ) -> Job:
         """Ingests the newest version anew; what the settings did not change is reused. A password
         of an encrypted document has to be given again."""
-        call = calls.reprocess_file(file_id, chunk_tokens, priority, password)
+        call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority, password)
         return await self._run.run(self._protocol.call(call))
 
     async def versions(self, file_id: Id) -> Listing[Version]:
@@ -204,8 +205,9 @@ class AsyncFiles:
     ) -> Listing[Page]:
         return await self._run.run(self._protocol.call(calls.list_pages(file_id, limit, cursor)))
 
-    async def page(self, file_id: Id, page: int) -> Page:
-        return await self._run.run(self._protocol.call(calls.get_page(file_id, page)))
+    async def page(self, file_id: Id, page: int, *, layer: str | None = None) -> Page:
+        """The page; with `layer` as that engine read it, of those that its `layers` name."""
+        return await self._run.run(self._protocol.call(calls.get_page(file_id, page, layer)))
 
     async def document(self, file_id: Id, *, version: int | None = None) -> JsonValue:
         """The DoclingDocument as JSON; docling-core's own model reads it."""

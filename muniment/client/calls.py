@@ -59,11 +59,19 @@ def restore_file(file_id: Id) -> Call[File]:
 
 
 def reprocess_file(
-    file_id: Id, chunk_tokens: int | None, priority: int | None, password: str | None = None
+    file_id: Id,
+    chunk_tokens: int | None,
+    ocr_engine: str | None,
+    priority: int | None,
+    password: str | None = None,
 ) -> Call[Job]:
     json: dict[str, JsonValue] = {}
-    if chunk_tokens is not None:
-        json["settings"] = {"chunk_tokens": chunk_tokens}
+    chosen = {"chunk_tokens": chunk_tokens, "ocr_engine": ocr_engine}
+    settings: dict[str, JsonValue] = {
+        name: value for name, value in chosen.items() if value is not None
+    }
+    if settings:
+        json["settings"] = settings
     if priority is not None:
         json["priority"] = priority
     if password is not None:
@@ -79,8 +87,8 @@ def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page
     return _get(f"/v1/files/{file_id}/pages", Listing[Page], {"limit": limit, "cursor": cursor})
 
 
-def get_page(file_id: Id, page: int) -> Call[Page]:
-    return _get(f"/v1/files/{file_id}/pages/{page}", Page)
+def get_page(file_id: Id, page: int, layer: str | None) -> Call[Page]:
+    return _get(f"/v1/files/{file_id}/pages/{page}", Page, {"layer": layer})
 
 
 def get_document(file_id: Id, version: int | None) -> Call[JsonValue]:

@@ -230,6 +230,17 @@ class HiddenText(Record):
     bbox: BoundingBox | None = None
 
 
+class Layer(Record):
+    """What one version of an engine read of a page."""
+
+    engine: str
+    engine_version: str = ""
+    source: str = "text"
+    confidence: float | None = None
+    read_at: datetime | None = None
+    is_current: bool = False
+
+
 class Page(Record):
     """A page as read; the frame is the crop box after rotation, origin top left. `problem` says why
     it could not be read."""
@@ -247,6 +258,7 @@ class Page(Record):
     lines: tuple[Line, ...] = ()
     hidden: tuple[HiddenText, ...] = ()
     problem: str | None = None
+    layers: tuple[Layer, ...] = ()
 
 
 class PageBox(Record):

@@ -184,12 +184,13 @@ class Files:
         file_id: Id,
         *,
         chunk_tokens: int | None = None,
+        ocr_engine: str | None = None,
         priority: int | None = None,
         password: str | None = None,
     ) -> Job:
         """Ingests the newest version anew; what the settings did not change is reused. A password
         of an encrypted document has to be given again."""
-        call = calls.reprocess_file(file_id, chunk_tokens, priority, password)
+        call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority, password)
         return self._run.run(self._protocol.call(call))
 
     def versions(self, file_id: Id) -> Listing[Version]:
@@ -198,8 +199,9 @@ class Files:
     def pages(self, file_id: Id, *, limit: int = 50, cursor: str | None = None) -> Listing[Page]:
         return self._run.run(self._protocol.call(calls.list_pages(file_id, limit, cursor)))
 
-    def page(self, file_id: Id, page: int) -> Page:
-        return self._run.run(self._protocol.call(calls.get_page(file_id, page)))
+    def page(self, file_id: Id, page: int, *, layer: str | None = None) -> Page:
+        """The page; with `layer` as that engine read it, of those that its `layers` name."""
+        return self._run.run(self._protocol.call(calls.get_page(file_id, page, layer)))
 
     def document(self, file_id: Id, *, version: int | None = None) -> JsonValue:
         """The DoclingDocument as JSON; docling-core's own model reads it."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from muniment.contracts.base import Contract
+from muniment.contracts.ocr import OcrEngineName
 
 
 class JobKind(StrEnum):
@@ -114,6 +115,7 @@ class JobSettings(Contract):
     """
 
     chunk_tokens: int | None = None
+    ocr_engine: OcrEngineName | None = None
 
 
 class PageCounts(Contract):

@@ -147,7 +147,13 @@ async def test_what_was_not_read_yet_is_a_conflict(client: httpx.AsyncClient) ->
 async def test_settings_of_a_reprocessing_are_checked(client: httpx.AsyncClient) -> None:
     file = await add(client, "a.txt")
     path = f"/v1/files/{file['id']}/reprocess"
-    for wrong in ({"chunk_tokens": 31}, {"chunk_tokens": 257}, {"chunk_tokens": "x"}, {"no": 1}):
+    for wrong in (
+        {"chunk_tokens": 31},
+        {"chunk_tokens": 257},
+        {"chunk_tokens": "x"},
+        {"no": 1},
+        {"ocr_engine": "x"},
+    ):
         assert (await client.post(path, json={"settings": wrong})).status_code == 422, wrong
     assert (await client.post(path, json={"settings": {"chunk_tokens": 64}})).status_code == 409
 

@@ -9,7 +9,7 @@ from docling_core.types.doc.labels import DocItemLabel
 
 from api.authentication import Caller
 from api.pages.service import PageReaders
-from db.models import Blob, ChunkRow, FileVersion, PageRow, new_id, now
+from db.models import Blob, ChunkRow, FileVersion, PageLayer, PageRow, new_id, now
 from db.queries import files, pages
 from db.session import Database
 from muniment.contracts.documents import (
@@ -137,6 +137,54 @@ async def test_one_page_or_404(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"{path}/pages/2")).json()["text"] == "second"
     assert (await client.get(f"{path}/pages/4")).status_code == 404
     assert (await client.get(f"{path}/pages/2", params={"version": 2})).status_code == 404
+
+
+async def test_layers_of_a_page_are_told_and_an_old_one_is_given(
+    client: httpx.AsyncClient, path: str, database: Database, tenant: TenantFixture, stores: Stores
+) -> None:
+    old = read_page(1, "as read before").model_copy(update={"engine": "old", "confidence": 0.5})
+    sealed = await stores.blobs.put_bytes(
+        tenant.tenant_id, PageBatch(pages=(old,)).model_dump_json().encode()
+    )
+    async with database.transaction(tenant.system) as session:
+        version = await files.newest_version(session, UUID(path.rpartition("/")[2]))
+        current = await pages.get_page(session, version.id, 1)
+        assert current is not None
+        session.add(_blob(tenant, sealed))
+        await session.flush()
+        for number, (engine, blob_id) in enumerate(
+            [("old", sealed.blob_id), ("rapidocr", current.blob_id)]
+        ):
+            layer = {"tenant_id": tenant.tenant_id, "version_id": version.id, "page": 1}
+            session.add(
+                PageLayer(
+                    **layer,
+                    engine=engine,
+                    engine_version=f"{engine}/1",
+                    source="ocr",
+                    blob_id=blob_id,
+                    position=0,
+                    is_current=number == 1,
+                )
+            )
+            await session.flush()
+    page = (await client.get(f"{path}/pages/1")).json()
+    assert page["text"] == "first"
+    assert [(each["engine"], each["is_current"]) for each in page["layers"]] == [
+        ("rapidocr", True),
+        ("old", False),
+    ]
+    for name in ("old", "old/1"):
+        given = (await client.get(f"{path}/pages/1", params={"layer": name})).json()
+        assert (given["text"], given["engine"], given["confidence"]) == (
+            "as read before",
+            "old",
+            0.5,
+        )
+        assert given["layers"] == page["layers"]
+    absent = await client.get(f"{path}/pages/1", params={"layer": "tesseract"})
+    assert absent.status_code == 404
+    assert "layers" in absent.json()["remedy"]
 
 
 async def test_one_page_says_where_its_words_stand_and_what_nobody_sees(

@@ -2,22 +2,33 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from temporalio.client import WorkflowFailureError
 
+from activities.engines import _OCR_LIBRARIES
+from activities.read.tesseract import DATA_FOLDERS
 from api.pages.service import ArtifactReader
-from db.models import ChunkRow, Job
-from db.queries.pages import list_pages
+from db.models import ChunkRow, Job, PageLayer
+from db.queries.pages import list_layers, list_pages
 from db.session import Access
 from muniment.contracts.documents import Page
 from muniment.contracts.jobs import JobSettings
-from tests.workflows.documents import page_text, scanned_pdf, text_pdf
+from muniment.contracts.ocr import OcrEngineName
+from tests.workflows.documents import long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PDF = "application/pdf"
+# Tesseract's models come from the system's packages; where they are not, OpenVINO stands for it.
+OTHER_OCR = (
+    OcrEngineName.TESSERACT
+    if any(Path(folder, "eng.traineddata").is_file() for folder in DATA_FOLDERS)
+    else OcrEngineName.RAPIDOCR_OPENVINO
+)
 COMPUTED_ONCE = ("inspect", "read", "assemble", "classify", "chunk", "embed")
 
 
@@ -126,3 +137,74 @@ async def test_a_chunk_size_chunks_and_embeds_anew_and_nothing_else(
         ), run.settings
         assert {name for name in COMPUTED_ONCE if found[name] == "completed"} == computed
         assert (await workshop.job(run)).pages_reused == 3
+
+
+async def layers(workshop: Workshop, job: Job, page: int) -> dict[str, PageLayer]:
+    """The page's layers by their engines."""
+    assert job.version_id is not None
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        found = await list_layers(session, job.version_id, page)
+    return {layer.engine: layer for layer in found}
+
+
+async def test_another_ocr_engine_reads_the_scans_anew_and_adds_a_layer(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(
+        owner, long_pdf(4, scanned=frozenset({2, 3})), "a.pdf", "application/pdf"
+    )
+    other = JobSettings(ocr_engine=OTHER_OCR)
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        first = {page: await layers(workshop, job, page) for page in (1, 2)}
+        read_by_default = await texts(workshop, job)
+        reread = await workshop.retry(job, other)
+        await (await workshop.start(reread)).result()
+        added = {page: await layers(workshop, job, page) for page in (1, 2)}
+        again = await workshop.retry(job, other)
+        await (await workshop.start(again)).result()
+        back = await workshop.retry(job)
+        await (await workshop.start(back)).result()
+    assert (await states(workshop, reread))["inspect"] == "reused"
+    told = [event.payload for event in await workshop.events(reread) if event.event == "page"]
+    assert sorted((event["page"], event["state"]) for event in told) == [
+        (1, "reused"),
+        (2, "completed"),
+        (3, "completed"),
+        (4, "reused"),
+    ]
+    for run in (again, back):
+        assert (await workshop.job(run)).pages_reused == 4
+    assert set(added[2]) == {"rapidocr", OTHER_OCR}
+    assert {name: each.is_current for name, each in added[2].items()} == {
+        "rapidocr": False,
+        OTHER_OCR: True,
+    }
+    assert added[2]["rapidocr"].blob_id == first[2]["rapidocr"].blob_id
+    assert added[2][OTHER_OCR].engine_version != added[2]["rapidocr"].engine_version
+    assert list(added[1]) == list(first[1])
+    assert all(layer.is_current for layer in added[1].values())
+    now_current = await layers(workshop, job, 2)
+    assert {name for name, each in now_current.items() if each.is_current} == {"rapidocr"}
+    assert now_current[OTHER_OCR].read_at == added[2][OTHER_OCR].read_at
+    assert await texts(workshop, job) == read_by_default
+
+
+async def test_an_engine_that_a_worker_lacks_fails_the_job_and_keeps_what_was_published(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await workshop.upload(owner, long_pdf(1, frozenset({1})), "a.pdf", "application/pdf")
+    monkeypatch.setitem(_OCR_LIBRARIES, OcrEngineName.TESSERACT, ("no-such-distribution",))
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        before = await texts(workshop, job)
+        failing = await workshop.retry(job, JobSettings(ocr_engine=OcrEngineName.TESSERACT))
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(failing)).result()
+    row = await workshop.job(failing)
+    assert row.state == "failed"
+    assert row.error is not None
+    assert row.error["type"] == "urn:muniment:problem:configuration"
+    assert "muniment[tesseract]" in str(row.error["remedy"])
+    assert await texts(workshop, job) == before
+    assert (await workshop.file(job)).state == "ready"

@@ -152,7 +152,7 @@ class Workshop:
             workflow_id=retry_workflow_id(job.version_id, job_id),
             state="queued",
             retry_of=job.id,
-            settings=(settings or JobSettings()).model_dump(exclude_none=True),
+            settings=(settings or JobSettings()).model_dump(mode="json", exclude_none=True),
         )
         async with self.database.transaction(Access(job.tenant_id)) as session:
             session.add(retry)

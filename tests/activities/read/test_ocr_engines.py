@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
-from activities.read.ocr_engine import OcrChoice, OcrEngineName
+from activities.read.ocr_engine import OcrChoice
 from activities.read.tesseract import DATA_FOLDERS
 from activities.sandbox import Sandbox
 from muniment.contracts.documents import Page
+from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 from tests.activities.made_documents import picture
 

@@ -6,7 +6,7 @@ from io import BytesIO
 from activities.assemble.export import document_markdown, document_text
 from activities.inspect import file_type
 from activities.read.structured import convert
-from tests.activities.made_documents import word_document
+from tests.activities.made_documents import in_memory, word_document
 
 _RUN = "<w:r><w:t xml:space='preserve'>{}</w:t></w:r>"
 _CHANGE = "<w:{0} w:id='{1}' w:author='keeper' w:date='2026-01-01T00:00:00Z'>{2}</w:{0}>"
@@ -35,7 +35,7 @@ def test_tracked_changes_are_read() -> None:
         + _CHANGE.format("moveFrom", 3, _RUN.format("twice moved"))
         + _CHANGE.format("moveTo", 4, _RUN.format(" at night"))
     )
-    document = convert(with_paragraph(inner), file_type.DOCX.media_type)
+    document = convert(in_memory(with_paragraph(inner)), file_type.DOCX.media_type)
     markdown = document_markdown(document)
     assert "by lamp" in markdown
     assert "~~by candle~~" in markdown, "what was deleted is shown as such"
@@ -45,12 +45,12 @@ def test_tracked_changes_are_read() -> None:
 
 def test_an_xml_comment_between_paragraphs_is_passed_over() -> None:
     data = with_paragraph(_RUN.format("After a comment."), before="<!-- made by a machine -->")
-    text = document_text(convert(data, file_type.DOCX.media_type))
+    text = document_text(convert(in_memory(data), file_type.DOCX.media_type))
     assert text.startswith("After a comment.")
     assert "muniment room" in text
 
 
 def test_a_sentence_with_a_link_stays_one_line_of_text() -> None:
     inner = _RUN.format("Ask the ") + _LINK.format(_RUN.format("keeper")) + _RUN.format(", always.")
-    text = document_text(convert(with_paragraph(inner), file_type.DOCX.media_type))
+    text = document_text(convert(in_memory(with_paragraph(inner)), file_type.DOCX.media_type))
     assert text.splitlines()[0] == "Ask the keeper, always."

@@ -1,0 +1,11 @@
+"""The OCR engines, as settings, jobs and clients name them."""
+
+from enum import StrEnum
+
+
+class OcrEngineName(StrEnum):
+    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime."""
+
+    RAPIDOCR = "rapidocr"
+    RAPIDOCR_OPENVINO = "rapidocr-openvino"
+    TESSERACT = "tesseract"
