@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities.engines import DocumentEngines
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from activities.lifecycle.activity import Lifecycle
@@ -33,25 +34,26 @@ from tests.workflows.workshop import TenantIds, Workshop
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-class OnePageFails:
+class OnePageFails(DocumentEngines):
     """Engines that cannot read page 2; `asked` are the pages that they were to read."""
 
     def __init__(self, workshop: Workshop) -> None:
+        super().__init__(workshop.parts.sandbox)
         self._engines = workshop.parts.engines
         self.torn = {2}
         self.asked: list[int] = []
 
     async def read_text(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
-        return await self._read(
+        return await self._read_torn(
             self._engines.read_text, content, plan, pages, password=password, on_page=on_page
         )
 
     async def read_ocr(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
-        return await self._read(
+        return await self._read_torn(
             self._engines.read_ocr, content, plan, pages, password=password, on_page=on_page
         )
 
-    async def _read(self, read, content, plan, pages, **options):  # type: ignore[no-untyped-def] # as DocumentEngines
+    async def _read_torn(self, read, content, plan, pages, **options):  # type: ignore[no-untyped-def] # as DocumentEngines
         self.asked += pages
         good = [page for page in pages if page not in self.torn]
         torn = [FailedPage(page=page, problem="It is torn.") for page in pages if page not in good]

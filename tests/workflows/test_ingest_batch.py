@@ -250,5 +250,8 @@ async def test_a_small_tenant_is_not_starved_by_a_big_one(
             for handle in handles[-5:]:
                 await handle.result()
         places = [place for place, tenant in enumerate(turns.tenants) if tenant == small.tenant_id]
-    assert max(places) < 40
+    # Without fairness they come last, at 100 to 104. With it they spread: a queue has four
+    # partitions, and each is fair by itself.
+    assert max(places) < 95, places
+    assert sorted(places)[2] < 60, places
     await call_off(workshop, big)
