@@ -1,9 +1,10 @@
 """The command: looks at the folder, waits for a change, looks again."""
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from muniment.errors import ConfigurationError, InvalidRequest
 
 LONGEST_WAIT_SECONDS = 60.0
 """The kernel drops notices when too many come at once: the folder is looked at without one too."""
-POLL_MILLISECONDS = 2_000
+POLL_SECONDS = 2.0
 AWAY_SECONDS = 10.0
 """How long an API that does not answer is left alone."""
 ONCE_ROUNDS = 30
@@ -119,14 +120,7 @@ async def _look(intake: Intake, options: WatchOptions) -> float:
 async def _notice(folder: Path, stop: asyncio.Event, changed: asyncio.Event, *, poll: bool) -> None:
     """Says when something in the folder changes; ends in an error when the folder is gone."""
     try:
-        async for _ in watchfiles.awatch(
-            folder,
-            watch_filter=None,
-            stop_event=stop,
-            force_polling=poll,
-            poll_delay_ms=POLL_MILLISECONDS,
-            ignore_permission_denied=True,
-        ):
+        async for _ in _turns(stop) if poll else _notices(folder, stop):
             changed.set()
             if not await asyncio.to_thread(folder.is_dir):
                 break
@@ -137,6 +131,21 @@ async def _notice(folder: Path, stop: asyncio.Event, changed: asyncio.Event, *, 
         ) from error
     if not stop.is_set():
         raise InvalidRequest(f"{folder} is gone", remedy="Name a folder that exists.")
+
+
+def _notices(folder: Path, stop: asyncio.Event) -> AsyncIterator[object]:
+    return watchfiles.awatch(
+        folder, watch_filter=None, stop_event=stop, ignore_permission_denied=True
+    )
+
+
+async def _turns(stop: asyncio.Event) -> AsyncIterator[object]:
+    """When to look again where no change is told of. The look itself compares times to the
+    nanosecond; watchfiles' own polling compares whole seconds, and so misses a second change."""
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+        yield None
 
 
 def _teller(*, as_json: bool) -> Callable[[Told], None]:
