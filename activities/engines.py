@@ -40,9 +40,9 @@ def _engine_version(own: int, *distributions: str) -> str:
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "inspect": _engine_version(4, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
+        "inspect": _engine_version(5, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            6,
+            7,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
             *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),

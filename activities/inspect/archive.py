@@ -5,6 +5,7 @@ declared bounds what can be read.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -18,6 +19,8 @@ MAXIMUM_RATIO = 100
 RATIO_COUNTS_ABOVE_BYTES = 10 * 1024**2
 ENCRYPTED_FLAG = 0x1
 _LOCAL_HEADER_BYTES = 30
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+"""What zipfile raises over a package or an entry that is cut short, damaged or packed otherwise."""
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def open_package(file: BinaryIO, *, may_be_encrypted: bool = False) -> Iterator[
     """The package, checked; DamagedDocument, EncryptedDocument or LimitExceeded otherwise."""
     try:
         package = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise DamagedDocument("The package is cut short or damaged.") from error
     with package:
         _check(package.infolist(), may_be_encrypted=may_be_encrypted)

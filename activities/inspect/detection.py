@@ -1,6 +1,5 @@
 """Finds the true type of a content. What name and sender say only chooses among kinds of text."""
 
-import zipfile
 from functools import cache
 
 import olefile
@@ -8,7 +7,7 @@ from magika import Magika
 from onnxruntime import InferenceSession, SessionOptions
 
 from activities.inspect import file_type
-from activities.inspect.archive import open_package
+from activities.inspect.archive import UNREADABLE, open_package
 from activities.inspect.file_type import FileType, Nature
 from activities.members.tar_archive import is_tar, looks_like_tar
 from activities.read.text_encoding import looks_like_text
@@ -137,7 +136,7 @@ def _package(content: Content, claimed: FileType | None) -> FileType:
                 if ("mimetype" in names)
                 else ""
             )
-    except (zipfile.BadZipFile, DamagedDocument):
+    except (*UNREADABLE, DamagedDocument):
         if claimed is None or claimed.nature is not Nature.OPEN_PACKAGE:
             claimed = file_type.ZIP
         raise DamagedDocument(f"The {claimed.title} is cut short or damaged.") from None

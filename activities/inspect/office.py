@@ -8,7 +8,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from activities.inspect import file_type
-from activities.inspect.archive import open_package
+from activities.inspect.archive import UNREADABLE, open_package
 from activities.inspect.file_type import FileType
 from activities.inspect.metadata import Metadata, describe
 from muniment.errors import DamagedDocument, LimitExceeded
@@ -61,12 +61,8 @@ def _parse(package: zipfile.ZipFile, part: str) -> Element | None:
         return root
     except KeyError:
         return None
-    except (ParseError, DefusedXmlException, zipfile.BadZipFile, ValueError, OSError) as error:
+    except (ParseError, DefusedXmlException, *UNREADABLE) as error:
         raise DamagedDocument("A part of the package is damaged.") from error
-    except Exception as error:
-        if type(error).__module__ == "zlib":
-            raise DamagedDocument("A part of the package is damaged.") from error
-        raise
 
 
 def _local_name(node: Element) -> str:

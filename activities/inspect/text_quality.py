@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from activities.read.scripts import is_mixed
+
 UNREADABLE_SHARE = 0.15
 """Replacement, control and private-use characters: beyond this share the fonts' maps are wrong."""
 FEWEST_DISTINCT_CHARACTERS = 12
@@ -15,6 +17,9 @@ BROKEN_SHARE = 0.12
 """Words with a sign in their middle ("di!cult"): a ligature was given another's code."""
 VOWELLESS_SHARE = 0.45
 """Latin words without a vowel: letters were shifted or exchanged."""
+MIXED_SHARE = 0.2
+"""Words of letters that no language writes in one word: glyph numbers were taken for characters."""
+FEWEST_LETTERED_WORDS = 8
 SHORTEST_TELLING_WORD = 4
 
 _WORD = re.compile(r"\S+")
@@ -35,6 +40,10 @@ def fault_of(text: str) -> str | None:
     broken = sum(1 for word in words if _BROKEN.match(word))
     if len(words) >= FEWEST_WORDS and broken > BROKEN_SHARE * len(words):
         return "text layer with wrong letters"
+    lettered = [word for word in words if any(map(str.isalpha, word))]
+    mixed = sum(map(is_mixed, lettered))
+    if len(lettered) >= FEWEST_LETTERED_WORDS and mixed > MIXED_SHARE * len(lettered):
+        return "text layer of mixed scripts"
     latin = [word for word in words if len(word) >= SHORTEST_TELLING_WORD and _is_latin(word)]
     vowelless = sum(1 for word in latin if not _has_vowel(word))
     if len(latin) >= FEWEST_WORDS and vowelless > VOWELLESS_SHARE * len(latin):

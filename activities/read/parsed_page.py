@@ -14,6 +14,7 @@ from docling_parse.pdf_parser import (
 
 from activities.read.fonts import PageFonts
 from activities.read.geometry import Box, Turn
+from activities.read.second_opinion import SecondOpinion
 from activities.read.words import Content, Word
 
 _WORDS_ONLY = ContentConfig(
@@ -54,7 +55,8 @@ def parse(path: str, password: str | None) -> PdfDocument | None:
 def parsed_content(
     parsed: PdfDocument, number: int, page: pypdfium2.PdfPage, drawn_objects: int
 ) -> Content | None:
-    """None where docling-parse fails, sees another page than pdfium, or no words that can be read."""
+    """None where docling-parse fails, sees another page or other letters than pdfium, or no words that
+    can be read."""
     config = _WITH_SHAPES if drawn_objects <= MOST_DRAWN_OBJECTS else _WORDS_ONLY
     try:
         content = parsed.get_page(number, content_config=config)
@@ -74,7 +76,11 @@ def parsed_content(
     try:
         if not _reads_as_much(content, text_page.count_chars()):
             return None
+        opinion = SecondOpinion(page, text_page)
         words = list(_words(content, page, PageFonts(text_page)))
+        if opinion.contradicts(words):
+            return None
+        words = opinion.corrected(words)
     finally:
         text_page.close()
     return Content(words, list(_edges(content, height)), list(_pictures(content, height)))

@@ -35,7 +35,7 @@ from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
 from activities.read.rich_text import rich_text_document
 from activities.read.source_code import code_document
-from activities.read.text_encoding import decode_text
+from activities.read.text_encoding import decode_text, encoding_of
 from activities.read.web_page import WebPageBackend
 from activities.read.word_document import WordDocumentBackend
 from activities.read.xml_document import xml_document
@@ -68,6 +68,13 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+def _as_narrow(data: bytes) -> bytes:
+    """Messages are bytes of their own several encodings, but never UTF-16 unless a program that
+    stored them made them so."""
+    wide = (encoding_of(data) or "").startswith(("utf-16", "utf-32"))
+    return decode_text(data).encode() if wide else data
+
+
 def _as_is(data: bytes) -> bytes:
     return data
 
@@ -82,7 +89,7 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
     file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
     file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
-    file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),
+    file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_narrow),
 }
 _TEXT_CONVERTERS: dict[str, Callable[[str], DoclingDocument]] = {
     file_type.TEXT.media_type: plain_document,
@@ -100,8 +107,11 @@ _KREUZBERG_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
     file_type.EPUB.media_type: book_document,
     file_type.DOCX.media_type: book_document,
     file_type.ODT.media_type: book_document,
+    file_type.PPTX.media_type: book_document,
+    file_type.XLSX.media_type: workbook_document,
+    file_type.ODS.media_type: workbook_document,
 }
-_SECOND_OPINION = frozenset((file_type.DOCX.media_type, file_type.ODT.media_type))
+_SECOND_READERS = frozenset(_BACKENDS).intersection(_KREUZBERG_CONVERTERS)
 """docling's backend comes first for its structure; kreuzberg reads what that one stumbles over."""
 
 
@@ -121,7 +131,7 @@ def convert(content: Content, media_type: str, password: str | None = None) -> D
         try:
             return _convert_by_docling(data, media_type)
         except DamagedDocument:
-            if media_type not in _SECOND_OPINION:
+            if media_type not in _SECOND_READERS:
                 raise
     with damage("The document is damaged beyond reading."):
         if media_type in _CONVERTERS:

@@ -133,6 +133,13 @@ def test_overlapping_entries_are_refused() -> None:
 PROSE = "Every deed is kept in the muniment room and shown to no one without leave. " * 4
 
 
+def test_a_package_that_lost_bytes_is_refused_as_damaged() -> None:
+    media_type = b"application/vnd.oasis.opendocument.text"
+    whole = _package({"mimetype": media_type, "content.xml": b"<office/>" * 50})
+    with pytest.raises(DamagedDocument):
+        inspected(whole[:60] + whole[90:], "a.odt")
+
+
 def test_bookmarks_and_language_are_part_of_the_plan() -> None:
     outline = (
         "/Lang(en-GB)/Outlines<</First 12 0 R/Last 12 0 R/Count 1>>"  # object 12 does not exist
@@ -169,6 +176,9 @@ def test_text_over_a_picture_in_the_ground_stays_text() -> None:
         ("Wkh txlfn eurzq ira mxpsv ryhu wkh odcb grj zlwk pdqb wklqjv " * 8, "wrong letters"),
         ("\ufffd\ue001\ue002 text \ue003\ue004 " * 20, "unreadable"),
         ("ab ba ab " * 80, "senseless"),
+        ("̽ଋҨǥƹ ୡȥဎഁ ୡࣧҨဌʾ ဎಱೌ ܆ȥ৞ਮ Νফ੧੅ ͱʸฏ ʤҨй " * 2, "mixed scripts"),
+        ("Die Länge λmax in μm und das Wort naïve, l'été, Zürich und ΔT stehen hier. " * 3, None),
+        ("私はPythonでWebサイトを作る。 한국어와 English를 섞어 쓴다. " * 4, None),
     ],
 )
 def test_texts_that_are_no_language_are_told(text: str, fault: str | None) -> None:

@@ -1,5 +1,7 @@
 """Formats beside PDF, images and present-day office files: recognised by content, read whole."""
 
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import duckdb
@@ -47,6 +49,53 @@ def test_rich_text_keeps_code_pages_halves_and_tables() -> None:
         "Lease",
         "42",
     ]
+
+
+def test_rich_text_keeps_its_notes() -> None:
+    note = rb"{\footnote\pard\plain See the second charter of the abbey, folio nine.}"
+    data = rb"{\rtf1\ansi\deff0{\fonttbl{\f0 Times;}}\pard A lease was sealed." + note + rb"\par}"
+    text = text_of(data, "a.rtf")
+    assert "A lease was sealed." in text
+    assert "second charter of the abbey" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_message_stored_as_utf_16_is_read(encoding: str) -> None:
+    message = "From: a@example.org\nTo: b@example.org\nSubject: Lease\n\nThe lease is sealed.\n"
+    text = text_of(message.encode(encoding), "a.eml")
+    assert "Lease" in text
+    assert "The lease is sealed." in text
+
+
+def test_a_workbook_of_the_strict_kind_is_read() -> None:
+    namespace = "http://purl.oclc.org/ooxml/spreadsheetml/main"
+    related = "http://purl.oclc.org/ooxml/officeDocument/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    office = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    relation = f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        '<Default Extension="rels"'
+        ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{office}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{office}.worksheet+xml"/>'
+        "</Types>",
+        "_rels/.rels": f'{relation}Type="{related}/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>",
+        "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{related}" conformance="strict">'
+        '<sheets><sheet name="Rents" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'{relation}Type="{related}/worksheet"'
+        ' Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{namespace}"><sheetData><row r="1">'
+        '<c r="A1" t="inlineStr"><is><t>Mill</t></is></c><c r="B1"><v>42</v></c></row>'
+        "</sheetData></worksheet>",
+    }
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    (table,) = read(file.getvalue(), "a.xlsx").tables
+    assert [cell.text for cell in table.data.table_cells] == ["Mill", "42"]
 
 
 def test_a_parquet_table_is_read_in_bounds(tmp_path: Path) -> None:
