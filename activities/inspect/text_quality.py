@@ -8,6 +8,10 @@ from activities.read.scripts import is_mixed
 
 UNREADABLE_SHARE = 0.15
 """Replacement, control and private-use characters: beyond this share the fonts' maps are wrong."""
+CONTROL_SHARE = 0.03
+FEWEST_VOWELS = 0.25
+"""Of Latin letters, in languages written with them 30 to 50 per cent. Fewer beside control characters:
+numbers of glyphs were taken for characters, by which digits and signs become controls."""
 FEWEST_DISTINCT_CHARACTERS = 12
 REPETITIVE_FROM = 200
 """A text of that length in so few different characters is no language."""
@@ -34,6 +38,8 @@ def fault_of(text: str) -> str | None:
         return None
     if _unreadable_share(characters) > UNREADABLE_SHARE:
         return "unreadable text layer"
+    if _counts_glyphs(characters):
+        return "text layer with wrong letters"
     if len(characters) >= REPETITIVE_FROM and len(set(characters)) < FEWEST_DISTINCT_CHARACTERS:
         return "senseless text layer"
     words = _WORD.findall(text)
@@ -58,6 +64,14 @@ def _unreadable_share(characters: Sequence[str]) -> float:
         if character == "\ufffd" or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs")
     )
     return unreadable / len(characters)
+
+
+def _counts_glyphs(characters: Sequence[str]) -> bool:
+    controls = sum(1 for character in characters if character < " ")
+    if controls <= CONTROL_SHARE * len(characters):
+        return False
+    letters = "".join(character for character in characters if character.isalpha()).lower()
+    return sum(map(_VOWELS.__contains__, letters)) < FEWEST_VOWELS * len(letters)
 
 
 def _is_latin(word: str) -> bool:

@@ -176,6 +176,12 @@ def test_text_over_a_picture_in_the_ground_stays_text() -> None:
         ("Wkh txlfn eurzq ira mxpsv ryhu wkh odcb grj zlwk pdqb wklqjv " * 8, "wrong letters"),
         ("\ufffd\ue001\ue002 text \ue003\ue004 " * 20, "unreadable"),
         ("ab ba ab " * 80, "senseless"),
+        (
+            "(KUXQJ\x03YRQ\x03%HVWOHLVWXQJHQ\x0f\x03\x16\x14\x11\x03-DQXDU\x03\x15\x13\x15\x18 "
+            * 3,
+            "wrong",
+        ),
+        ("The o\x0ece of the di\x0ecult \x0brst \x0coor, e\x0bective and su\x0ecient. " * 3, None),
         ("̽ଋҨǥƹ ୡȥဎഁ ୡࣧҨဌʾ ဎಱೌ ܆ȥ৞ਮ Νফ੧੅ ͱʸฏ ʤҨй " * 2, "mixed scripts"),
         ("Die Länge λmax in μm und das Wort naïve, l'été, Zürich und ΔT stehen hier. " * 3, None),
         ("私はPythonでWebサイトを作る。 한국어와 English를 섞어 쓴다. " * 4, None),
