@@ -177,7 +177,7 @@ def test_text_over_a_picture_in_the_ground_stays_text() -> None:
         ("\ufffd\ue001\ue002 text \ue003\ue004 " * 20, "unreadable"),
         ("ab ba ab " * 80, "senseless"),
         (
-            "(KUXQJ\x03YRQ\x03%HVWOHLVWXQJHQ\x0f\x03\x16\x14\x11\x03-DQXDU\x03\x15\x13\x15\x18 "
+            "(KUXQJ YRQ %HVWOHLVWXQJHQ IU GLH 6FKXWWHUZDOGHU\x0f )UHLWDJ\x0f \x16\x14\x11 -DQXDU "
             * 3,
             "wrong",
         ),
