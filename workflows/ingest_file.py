@@ -37,6 +37,7 @@ from workflows.stages import Stages
 from workflows.steering import Steering
 from workflows.together import together
 from workflows.tracking import Tracker
+from workflows.visibility import Visibility
 
 CLASSIFY_BESIDE_INDEXING = "classify-beside-indexing"
 """Patch of 2026-11: before it, `chunk` waited for `classify`."""
@@ -51,8 +52,9 @@ class IngestFile:
         self._version = request.version
         self._steering = Steering(request.priority, str(request.version.tenant_id))
         self._tracker = Tracker(request)
-        self._row = JobRow(self._version, self._steering, self._tracker)
-        self._stages = Stages(self._version, self._steering, self._tracker)
+        visibility = Visibility()
+        self._row = JobRow(self._version, self._steering, self._tracker, visibility)
+        self._stages = Stages(self._version, self._steering, self._tracker, visibility)
         self._quarantine = Quarantine(self._version, self._steering, self._tracker, self._row)
         self._is_published = False
         self._is_expanding = False

@@ -16,13 +16,13 @@ from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.lifecycle import LifecycleActivities
 from muniment.contracts.publish import PublishActivities, PublishInput
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
-from muniment.contracts.search_attributes import MEDIA_TYPE, PAGE_COUNT
 from muniment.errors import DamagedDocument
 from workflows import policies
 from workflows.document_reading import DocumentReading
 from workflows.failures import failure, problem
 from workflows.steering import Steering
 from workflows.tracking import Tracker
+from workflows.visibility import Visibility
 
 OutcomeT = TypeVar("OutcomeT", bound=StageOutcome)
 
@@ -35,10 +35,17 @@ class Stages:
     """Schedules what is asked of it; in which order is the workflow's affair. Every method raises
     the FailureError of its activity, and CancelledError once the steering has stopped."""
 
-    def __init__(self, version: VersionReference, steering: Steering, tracker: Tracker) -> None:
+    def __init__(
+        self,
+        version: VersionReference,
+        steering: Steering,
+        tracker: Tracker,
+        visibility: Visibility,
+    ) -> None:
         self._version = version
         self._steering = steering
         self._tracker = tracker
+        self._visibility = visibility
         self._failed_stage: StageName | None = None
         self._reading: DocumentReading | None = None
 
@@ -76,9 +83,7 @@ class Stages:
             ),
         )
         self._tracker.plan_pages(result.page_count)
-        workflow.upsert_search_attributes(
-            [MEDIA_TYPE.value_set(result.media_type), PAGE_COUNT.value_set(result.page_count)]
-        )
+        self._visibility.planned(result)
         return result
 
     async def read(self, plan: InspectResult) -> None:
@@ -181,6 +186,7 @@ class Stages:
         """One activity, not begun while paused, with the priority of its moment."""
         await self._steering.unpaused()
         self._tracker.begin(stage, policy.get("task_queue"))
+        self._visibility.began(stage)
         try:
             outcome = await self._steering.when_unpaused(
                 lambda: schedule(self._steering.configured(policy, stage.value))
