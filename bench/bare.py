@@ -28,6 +28,7 @@ from muniment.contracts.documents import (
 )
 from muniment.embedding import WINDOW_TOKENS, Embedder, default_model_directory
 from muniment.errors import MunimentError
+from muniment.task_group import task_group
 from workflows.batches import Batch, plan_batches
 
 PROCESSES = os.cpu_count() or 1
@@ -41,8 +42,9 @@ class BareEngines:
 
     async def ingest_all(self, paths: Sequence[Path]) -> int:
         """Every document; how many of them the engines could read."""
-        outcomes = await asyncio.gather(*(self._succeeds(path) for path in paths))
-        return sum(outcomes)
+        async with task_group() as readings:
+            tasks = [readings.create_task(self._succeeds(path)) for path in paths]
+        return sum(task.result() for task in tasks)
 
     async def _succeeds(self, path: Path) -> bool:
         try:
@@ -55,8 +57,11 @@ class BareEngines:
         """One document through all engines, as the stages do it."""
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         plan = await self._engines.inspect(content, declared_media_type=media_type, name=name)
-        read = [self._read(content, plan, batch) for batch in batches_of(plan)]
-        batches = await asyncio.gather(*read)
+        async with task_group() as reads:
+            tasks = [
+                reads.create_task(self._read(content, plan, batch)) for batch in batches_of(plan)
+            ]
+        batches = [task.result() for task in tasks]
         document = await self._engines.assemble(plan, batches, name=name)
         texts = tuple(
             PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages

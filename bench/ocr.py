@@ -19,6 +19,7 @@ from activities.sandbox import Sandbox
 from bench.bare import PROCESSES, batches_of
 from bench.quality.cases import data_folder
 from bench.results import Result, note
+from muniment.task_group import task_group
 
 _SCANS = "documents/made_scans"
 _UPRIGHT = ("clean", "skew", "noise", "blur")
@@ -58,14 +59,16 @@ async def _ours(path: Path, page_count: int) -> float:
         engines = DocumentEngines(sandbox)
         started = time.perf_counter()
         plan = await engines.inspect(path, declared_media_type="application/pdf", name=path.name)
-        reads = [
-            engines.read_ocr(path, plan, range(batch.first_page, batch.last_page + 1))
-            for batch in batches_of(plan)
-            if batch.needs_ocr
-        ]
-        outcomes = await asyncio.gather(*reads)
+        async with task_group() as reads:
+            tasks = [
+                reads.create_task(
+                    engines.read_ocr(path, plan, range(batch.first_page, batch.last_page + 1))
+                )
+                for batch in batches_of(plan)
+                if batch.needs_ocr
+            ]
         seconds = time.perf_counter() - started
-    read = sum(len(batch.pages) for batch, _ in outcomes)
+    read = sum(len(batch.pages) for batch, _ in (task.result() for task in tasks))
     if read != page_count:
         raise RuntimeError(f"{read} of {page_count} pages were read")
     return seconds

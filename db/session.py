@@ -10,7 +10,15 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InvalidRequestError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -44,6 +52,9 @@ VANISHED_SERVER: Mapping[str, int] = MappingProxyType(
 """Has a server that vanished without a word noticed, by libpq's parameters (seconds; the last one
 milliseconds)."""
 
+LOST_IN_TRANSACTION = "8s2b"
+"""SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
+
 
 class Database:
     """A pool of connections as the application role.
@@ -61,6 +72,7 @@ class Database:
         *,
         pool_size: int = 10,
         statement_timeout_seconds: float = 30.0,
+        pool_timeout_seconds: float = 10.0,
         generic_plans: bool = False,
     ) -> None:
         milliseconds = int(statement_timeout_seconds * 1000)
@@ -70,7 +82,7 @@ class Database:
             max_overflow=0,
             # The connection used last is the one whose statements are prepared.
             pool_use_lifo=True,
-            pool_timeout=10,
+            pool_timeout=pool_timeout_seconds,
             connect_args={
                 **VANISHED_SERVER,
                 "options": f"-c statement_timeout={milliseconds}"
@@ -112,11 +124,33 @@ class Database:
                 AsyncSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
             ):
+                await _check_out(session)
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except SQLAlchemyError as error:
+            if not _is_lost(error):
+                raise
             raise DatabaseUnavailable(
                 f"PostgreSQL did not carry out a statement ({type(error).__name__})"
             ) from error
+
+
+async def _check_out(session: AsyncSession) -> None:
+    """Takes a connection from the pool, which gives up with an error of misuse when PostgreSQL
+    says goodbye to fresh connections too, as one does that is shutting down."""
+    try:
+        await session.connection()
+    except InvalidRequestError as error:
+        raise DatabaseUnavailable("PostgreSQL closes every connection that is opened") from error
+
+
+def _is_lost(error: SQLAlchemyError) -> bool:
+    """Whether PostgreSQL or the way to it is at fault, and not what was asked of it."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    if isinstance(error, PendingRollbackError):
+        # Used on after its connection was lost; the same error after a refused flush is a defect.
+        return error.code == LOST_IN_TRANSACTION
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _refuse_closed(

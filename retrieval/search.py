@@ -1,6 +1,5 @@
 """One search: words and meaning side by side, fused, then read as the caller may read it now."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 from db.queries import search as queries
 from db.session import Access, Database
 from muniment.contracts.documents import PageBox
+from muniment.task_group import task_group
 from retrieval.filters import parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
@@ -102,7 +102,9 @@ class Searcher:
                 found.reasons.append(f"search by meaning took no part: {error.detail}")
 
         if request.mode is SearchMode.HYBRID:
-            await asyncio.gather(by_words(), by_meaning())
+            async with task_group() as searches:
+                searches.create_task(by_words())
+                searches.create_task(by_meaning())
         elif request.mode is SearchMode.VECTOR:
             await by_meaning()
         if request.mode is not SearchMode.HYBRID and found.mode_used is SearchMode.LEXICAL:

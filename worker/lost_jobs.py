@@ -14,6 +14,7 @@ from activities.stage import stage_event
 from db.models import now
 from db.queries.file_states import IN_PROGRESS, settle_file
 from db.queries.jobs import JobRow, OpenJob, lock_job, open_jobs, write_job
+from db.queries.members import awaits_its_container
 from db.session import Access, Database
 from muniment.contracts.jobs import FileState, JobEventKind, JobState, StageState
 from muniment.errors import MunimentError
@@ -69,10 +70,12 @@ class LostJobs:
             after = jobs[-1].job_id
 
     async def _end(self, lost: OpenJob) -> bool:
-        """Whether the job had not ended after all."""
+        """Whether the job was lost: it had not ended after all, and nobody is about to start it."""
         async with self._database.transaction(Access(lost.tenant_id)) as session:
             job = await lock_job(session, lost.job_id)
             if job is None or job.finished_at is not None:
+                return False
+            if await awaits_its_container(session, lost.job_id):
                 return False
             await _fail(session, job)
         logger.warning("ended a job whose workflow is gone", extra={"job_id": str(lost.job_id)})

@@ -18,6 +18,7 @@ from db.session import Database
 from muniment.contracts.worker_identity import write_identity
 from muniment.settings import Settings, WorkerSettings
 from muniment.stores import Stores, open_data_converter, open_stores
+from muniment.task_group import task_group
 from worker.connecting import await_database, connect_temporal
 from worker.lost_batches import LostBatches
 from worker.lost_jobs import LostJobs
@@ -65,15 +66,14 @@ async def _start(
     settings: Settings, database: Database, parts: Parts, interceptors: list[Interceptor]
 ) -> Client:
     converter = open_data_converter(settings)
-    _, client, _ = await asyncio.gather(
-        await_database(database),
-        connect_temporal(settings.temporal, converter, interceptors),
-        parts.start(),
-    )
+    async with task_group() as starts:
+        starts.create_task(await_database(database))
+        client = starts.create_task(connect_temporal(settings.temporal, converter, interceptors))
+        starts.create_task(parts.start())
     # What was loaded by now stays: the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
-    return client
+    return client.result()
 
 
 async def _unless_stopped(
@@ -127,11 +127,12 @@ async def _serve(
     stop.cancel()
     for work in keeping:
         work.cancel()
-    await asyncio.gather(*(worker.shutdown() for worker in workers))
-    await asyncio.gather(*polling)
-    for work in keeping:
-        with suppress(asyncio.CancelledError):
-            await work
+    ending = [asyncio.create_task(worker.shutdown()) for worker in workers]
+    # One that failed for good is told of only when the others have handed back what they ran.
+    await asyncio.wait([*ending, *polling, *keeping])
+    for task in (*polling, *ending, *keeping):
+        if not task.cancelled():
+            task.result()
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -11,7 +11,8 @@ from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 from muniment.contracts.base import VersionReference
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput, IngestFileResult
-from muniment.contracts.search_attributes import FILE, TENANT
+from muniment.contracts.jobs import StageName
+from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from workflows.steering import Steering
 
 
@@ -32,6 +33,7 @@ async def start_ingestion_child(
             [
                 SearchAttributePair(TENANT, str(version.tenant_id)),
                 SearchAttributePair(FILE, str(version.file_id)),
+                SearchAttributePair(STAGE, StageName.SCAN.value),
             ]
         ),
         static_summary=f"Ingestion of version {version.version_id}",

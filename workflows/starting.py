@@ -27,10 +27,10 @@ from muniment.contracts.ingest_batch import WORKFLOW as INGEST_BATCH
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput
-from muniment.contracts.jobs import JobKind
+from muniment.contracts.jobs import JobKind, StageName
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RenderViewInput, RenderViewResult
-from muniment.contracts.search_attributes import FILE, TENANT
+from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from workflows.policies import priority
 
@@ -90,6 +90,7 @@ async def start_ingestion(client: Client, workflow_id: str, request: IngestFileI
         file=str(version.file_id),
         summary=f"Ingestion of version {version.version_id}",
         level=request.priority,
+        stage=StageName.SCAN,
     )
     return await start.carry_out(client, INGEST_FILE, request)
 
@@ -163,6 +164,7 @@ class _Start:
     file: str | None
     summary: str
     level: int
+    stage: StageName | None = None
 
     async def carry_out(self, client: Client, workflow: str, request: Contract) -> str:
         try:
@@ -190,4 +192,6 @@ class _Start:
         pairs: list[SearchAttributePair[str]] = [SearchAttributePair(TENANT, self.tenant)]
         if self.file is not None:
             pairs.append(SearchAttributePair(FILE, self.file))
+        if self.stage is not None:
+            pairs.append(SearchAttributePair(STAGE, self.stage.value))
         return TypedSearchAttributes(pairs)

@@ -15,6 +15,9 @@ from muniment.contracts.jobs import (
     StageState,
     percent,
 )
+from muniment.contracts.read import ReadPagesResult
+from muniment.errors import Conflict
+from workflows.failures import failure, problem
 
 
 class Tracker:
@@ -28,6 +31,10 @@ class Tracker:
         self.pages = PageCounts()
         self.error: Problem | None = None
         self._stages = {name: StageProgress(name=name) for name in StageName}
+
+    def show(self) -> None:
+        """Tells Temporal's UI how far the job is; nothing of it lies in the history."""
+        workflow.set_current_details(self._details())
 
     def begin(self, stage: StageName, queue: str | None) -> None:
         """The stage is being scheduled."""
@@ -50,11 +57,16 @@ class Tracker:
         self.pages = PageCounts(total=count)
         self._change(StageName.READ, total=count)
 
-    def count_pages(self, done: int, failed: int, reused: int) -> None:
+    def count_pages(self, counts: ReadPagesResult) -> None:
         """So many pages are over."""
-        self.pages = PageCounts(total=self.pages.total, done=done, failed=failed, reused=reused)
-        self.degraded = failed > 0
-        self._change(StageName.READ, done=done + failed)
+        self.pages = PageCounts(
+            total=self.pages.total,
+            done=counts.pages_done,
+            failed=counts.pages_failed,
+            reused=counts.pages_reused,
+        )
+        self.degraded = counts.pages_failed > 0
+        self._change(StageName.READ, done=counts.pages_done + counts.pages_failed)
 
     def fail(self, error: Problem) -> None:
         """The job failed at its present stage."""
@@ -82,8 +94,13 @@ class Tracker:
         """The account without its stages, which the job's row knows better: a small payload."""
         return self.progress(priority).model_copy(update={"stages": ()})
 
-    def details(self) -> str:
-        """Markdown for Temporal's UI."""
+    def refuse_unless(self, *states: JobState, wish: str) -> None:
+        """Raises Conflict, as a failure, where the job is in none of these states."""
+        if self.state not in states:
+            raise failure(problem(Conflict(f"A job that is {self.state} cannot be {wish}.")))
+
+    def _details(self) -> str:
+        """Markdown."""
         rows = [
             f"| {stage.name} | {stage.state} | {stage.done}/{stage.total} |"
             for stage in self._stages.values()
@@ -127,3 +144,4 @@ class Tracker:
         self._stages[stage] = self._stages[stage].model_copy(
             update={name: value for name, value in changes.items() if value is not None}
         )
+        self.show()

@@ -33,6 +33,7 @@ from muniment.errors import (
 )
 from muniment.objects import BlobStore, SealedBlob
 from muniment.objects.importing import FoundObject, ImportSource, is_usable_key
+from muniment.task_group import task_group
 
 logger = logging.getLogger(__name__)
 
@@ -148,13 +149,9 @@ class Imports(ImportActivities):
                 except SourceUnavailable:
                     unavailable.append(found)
 
-        takers = [asyncio.create_task(take_turns()) for _ in range(OBJECTS_AT_ONCE)]
-        try:
-            await asyncio.gather(*takers)
-        finally:
-            for taker in takers:
-                taker.cancel()
-            await asyncio.gather(*takers, return_exceptions=True)
+        async with task_group() as takers:
+            for _ in range(OBJECTS_AT_ONCE):
+                takers.create_task(take_turns())
         if unavailable:
             await self._give_up_or_raise(batch, source, unavailable)
 

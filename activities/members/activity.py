@@ -17,17 +17,16 @@ from activities.sandbox.limits import MEBIBYTE
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.audit import Act, record
-from db.ingestions import first_version
+from db.ingestions import Origin, first_version, new_ingestion
 from db.models import File, Job, new_id, now
 from db.queries import members, uploads
 from db.queries.files import OUT_OF_SIGHT
 from db.queries.jobs import JobRow, get_job
 from db.queries.members import Container, Member
 from db.queries.stages import UNTOUCHED_STATES, NewBlob, Opening, outputs_of
-from muniment.contracts import ingest_file
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentPlan
-from muniment.contracts.jobs import FileState, JobKind, JobState, StageName
+from muniment.contracts.jobs import FileState, JobState, StageName
 from muniment.contracts.members import (
     AdmitMemberInput,
     AdmittedMember,
@@ -249,22 +248,13 @@ def _act(file: File, sealed: SealedBlob, version: VersionReference, job: JobRow)
 
 def _new_job(member: Member, parent_job: Job, priority: int) -> Job:
     """Noted as started, since the workflow that asked starts it: the reconciler has no part in it,
-    and what is never started is ended with the lost jobs."""
-    job_id = new_id()
-    return Job(
-        id=job_id,
-        tenant_id=member.file.tenant_id,
-        kind=JobKind.INGEST_FILE,
-        file_id=member.file.id,
-        version_id=member.version.id,
-        workflow_id=ingest_file.workflow_id(member.version.id)
-        if member.job is None
-        else ingest_file.retry_workflow_id(member.version.id, job_id),
-        state=JobState.QUEUED,
-        priority=priority,
-        retry_of=member.job.id if member.job is not None else None,
-        requested_by=parent_job.requested_by,
-        request_id=parent_job.request_id,
-        trace_parent=parent_job.trace_parent,
-        started_at=now(),
+    and what is not started when that one is over is ended with the lost jobs."""
+    origin = Origin(
+        parent_job.tenant_id,
+        parent_job.requested_by,
+        parent_job.request_id,
+        parent_job.trace_parent,
     )
+    job = new_ingestion(origin, member.version, retry_of=member.job, priority=priority)
+    job.started_at = now()
+    return job

@@ -1,6 +1,5 @@
 """Temporal's face of stage `publish`."""
 
-import asyncio
 import io
 from dataclasses import dataclass
 
@@ -33,6 +32,7 @@ from muniment.contracts.jobs import StageName
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
 from muniment.errors import Gone, ObjectMissing
 from muniment.sealing import KeyManagement
+from muniment.task_group import task_group
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,26 @@ class Publish(PublishActivities):
 
     async def _load(self, request: PublishInput) -> _Material:
         artifacts, tenant_id = self._runner.artifacts, request.version.tenant_id
-        plan, chunk_list, findings, content = await asyncio.gather(
-            artifacts.load(tenant_id, request.plan.blob_id, DocumentPlan),
-            artifacts.load(tenant_id, request.chunks.blob_id, ChunkList),
-            artifacts.load(tenant_id, request.findings.blob_id, FindingList),
-            artifacts.load_bytes(tenant_id, request.vectors.blob_id),
-        )
-        chunks = chunk_list.chunks
-        vectors = np.load(io.BytesIO(content), allow_pickle=False)
+        async with task_group() as reads:
+            plan = reads.create_task(artifacts.load(tenant_id, request.plan.blob_id, DocumentPlan))
+            chunk_list = reads.create_task(
+                artifacts.load(tenant_id, request.chunks.blob_id, ChunkList)
+            )
+            findings = reads.create_task(
+                artifacts.load(tenant_id, request.findings.blob_id, FindingList)
+            )
+            stored_vectors = reads.create_task(
+                artifacts.load_bytes(tenant_id, request.vectors.blob_id)
+            )
+        chunks = chunk_list.result().chunks
+        vectors = np.load(io.BytesIO(stored_vectors.result()), allow_pickle=False)
         if len(vectors) != len(chunks):
             raise ObjectMissing("There is not a vector for every chunk.")
         hashes = await text_hashes(self._keys, tenant_id, chunks)
         new_chunks = [
             NewChunk(chunk, text_hash) for chunk, text_hash in zip(chunks, hashes, strict=True)
         ]
-        return _Material(plan, new_chunks, vectors, findings)
+        return _Material(plan.result(), new_chunks, vectors, findings.result())
 
 
 def _publication(request: PublishInput, material: _Material) -> Publication:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from muniment.errors import MunimentError
+from muniment.task_group import task_group
 
 CHECK_TIMEOUT_SECONDS = 3.0
 
@@ -69,11 +70,13 @@ class Readiness:
         self._checks = checks
 
     async def report(self) -> ReadinessReport:
-        found = await asyncio.gather(*(_ask(check) for check in self._checks))
+        async with task_group() as asked:
+            answers = [asked.create_task(_ask(check)) for check in self._checks]
+        found = [answer.result() for answer in answers]
         return ReadinessReport(
             ready=not any(each.required and each.state is DependencyState.DOWN for each in found),
             degraded=any(each.state is not DependencyState.OK for each in found),
-            dependencies=list(found),
+            dependencies=found,
         )
 
 

@@ -14,11 +14,13 @@ from api.pagination import Cursor, NumberCursor, Page, decode_cursor
 from api.problem_responses import Responses, problems
 from api.services import Provided
 from muniment.contracts.render_view import (
+    DPI_STEPS,
     MAXIMUM_DPI,
     MINIMUM_DPI,
     THUMBNAIL_PIXELS,
     ImageFormat,
     PageImageView,
+    dpi_step,
 )
 
 router = APIRouter(prefix="/v1/files/{file_id}", tags=["content"])
@@ -38,7 +40,13 @@ Layer = Annotated[
 PageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 PageNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Dpi = Annotated[
-    int, Query(ge=MINIMUM_DPI, le=MAXIMUM_DPI, description="Pixels per inch of the page.")
+    int,
+    Query(
+        ge=MINIMUM_DPI,
+        le=MAXIMUM_DPI,
+        description="Pixels per inch of the page; drawn with the next higher of "
+        f"{', '.join(str(step) for step in DPI_STEPS)}.",
+    ),
 ]
 Format = Annotated[ImageFormat, Query(alias="format", description="WebP is smaller, PNG exact.")]
 DEFAULT_DPI = 144
@@ -104,7 +112,7 @@ async def show_page_image(
     """Of PDFs and images, in the frame of the page's boxes: crop box, rotated, upright. An image
     file is never enlarged; a page that would have more than 16 million pixels is drawn smaller.
     503 with `Retry-After` when no worker has drawn it in time: it is there soon after."""
-    view = PageImageView(page=page, dpi=dpi, format=image_format)
+    view = PageImageView(page=page, dpi=dpi_step(dpi), format=image_format)
     sealed = await service.image(services, caller, file_id, version, view)
     return await respond(request, services.blobs, sealed)
 

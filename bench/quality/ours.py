@@ -10,6 +10,7 @@ from activities.engines import DocumentEngines
 from bench.bare import batches_of
 from muniment.contracts.documents import DocumentPlan, Page, PageBatch
 from muniment.contracts.read import FailedPage
+from muniment.task_group import task_group
 from workflows.batches import Batch
 
 
@@ -40,9 +41,12 @@ class OurReader:
             name=path.name,
             password=password,
         )
-        outcomes = await asyncio.gather(
-            *(self._batch(path, plan, batch, password) for batch in batches_of(plan))
-        )
+        async with task_group() as reads:
+            tasks = [
+                reads.create_task(self._batch(path, plan, batch, password))
+                for batch in batches_of(plan)
+            ]
+        outcomes = [task.result() for task in tasks]
         batches = [batch for batch, _ in outcomes]
         document = await self._engines.assemble(plan, batches, name=path.name)
         pages: list[Page] = [page for batch in batches for page in batch.pages]

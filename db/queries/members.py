@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from db.models import File, FileVersion, Job
@@ -109,6 +110,24 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
         .limit(1)
     )
     return Member(file, versions.one(), jobs.one_or_none())
+
+
+async def awaits_its_container(session: AsyncSession, job_id: UUID) -> bool:
+    """Whether Temporal has yet to begin the job, which is a member's, while an ingestion of its
+    container is not over: that one starts it, however long it has to wait for a worker."""
+    container_job = aliased(Job)
+    found = await session.scalar(
+        select(col(Job.id))
+        .join(File, col(File.id) == col(Job.file_id))
+        .join(container_job, col(container_job.version_id) == col(File.parent_version_id))
+        .where(
+            col(Job.id) == job_id,
+            col(Job.run_id).is_(None),
+            col(container_job.finished_at).is_(None),
+        )
+        .limit(1)
+    )
+    return found is not None
 
 
 async def lock_descendants(session: AsyncSession, file_id: UUID, level: str) -> list[File]:

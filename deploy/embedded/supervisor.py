@@ -30,6 +30,7 @@ from deploy.embedded.records import (
 from deploy.embedded.scanner import NO_SCANNER, REMEDY
 from deploy.embedded.stack import EmbeddedStack, plan_stack
 from muniment.errors import DependencyUnavailable, IntegrityError
+from muniment.task_group import task_group
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STRAY_SECONDS = 5.0
@@ -123,7 +124,9 @@ class Supervisor:
         self._children += children
         for child in children:
             child.start()
-        await asyncio.gather(*(self._wait_for(child) for child in children))
+        async with task_group() as waits:
+            for child in children:
+                waits.create_task(self._wait_for(child))
 
     async def _wait_for(self, child: Child) -> None:
         began = time.monotonic()
@@ -163,7 +166,9 @@ class Supervisor:
         self._tell("stopping")
         last = ("clamd", "temporal", "postgres")
         services = [child for child in self._children if child.spec.name not in last]
-        await asyncio.gather(*(child.stop(self._hurry) for child in services))
+        outcomes = await asyncio.gather(
+            *(child.stop(self._hurry) for child in services), return_exceptions=True
+        )
         for name in last:
             for child in self._children:
                 if child.spec.name == name:
@@ -175,6 +180,10 @@ class Supervisor:
         remove_stale_files(self._home)
         self._write_record()
         self._tell("stopped")
+        # One that could not be stopped has not kept the others, nor the databases, from it.
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _ask_to_stop(self) -> None:
         """The first signal stops in good order, a second one by force."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from temporalio import activity
 
 from muniment.contracts.base import Contract
@@ -21,6 +21,9 @@ from muniment.contracts.documents import DocumentFamily
 WORKFLOW = "RenderView"
 MINIMUM_DPI, MAXIMUM_DPI = 36, 300
 """Below, letters are lost; above, the picture is larger than any screen and most printers need."""
+DPI_STEPS = (MINIMUM_DPI, 50, 72, 96, 100, 120, 144, 150, 200, MAXIMUM_DPI)
+"""What pictures are drawn and kept at: pictures stay, so that a page for each of all resolutions
+would let a reader fill the disk. What people ask for is among them; the rest gets the next one."""
 MAXIMUM_PIXELS = 16_000_000
 """An A4 page at 300 dpi has 8.7 million; what would be larger is drawn more coarsely."""
 THUMBNAIL_PIXELS = 256
@@ -29,6 +32,12 @@ THUMBNAIL_PIXELS = 256
 class ImageFormat(StrEnum):
     WEBP = "webp"
     PNG = "png"
+
+
+def dpi_step(dpi: int) -> int:
+    """The least resolution of those that pictures are kept at that shows all of `dpi`, which lies
+    between MINIMUM_DPI and MAXIMUM_DPI."""
+    return next(step for step in DPI_STEPS if step >= dpi)
 
 
 class MarkdownView(Contract):
@@ -43,9 +52,16 @@ class PageImageView(Contract):
 
     kind: Literal["page_image"] = "page_image"
     page: int = Field(ge=1)
-    dpi: int = Field(ge=MINIMUM_DPI, le=MAXIMUM_DPI)
+    dpi: int
     format: ImageFormat
     longest_side: int | None = None
+
+    @field_validator("dpi")
+    @classmethod
+    def _is_a_step(cls, dpi: int) -> int:
+        if dpi not in DPI_STEPS:
+            raise ValueError("not a resolution that pictures are kept at")
+        return dpi
 
 
 View = Annotated[MarkdownView | PageImageView, Field(discriminator="kind")]

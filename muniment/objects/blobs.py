@@ -23,6 +23,7 @@ from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable,
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
+from muniment.task_group import task_group
 
 logger = logging.getLogger(__name__)
 ArgumentsT = ParamSpec("ArgumentsT")
@@ -186,16 +187,17 @@ class BlobStore:
         context = _associated_data(tenant_id, blob_id)
         key = _key(tenant_id, blob_id)
         try:
-            wrapped, stored, header = await asyncio.gather(
-                self._wrapped(tenant_id, blob_id), self._objects.stat(key), self._header(key)
-            )
+            async with task_group() as reads:
+                wrapped = reads.create_task(self._wrapped(tenant_id, blob_id))
+                stored = reads.create_task(self._objects.stat(key))
+                header = reads.create_task(self._header(key))
         except ObjectMissing:
             # Of a destroyed blob both are missing, and it is the key that tells.
             await self._wrapped(tenant_id, blob_id)
             raise
-        data_key = await self._keys.unwrap(tenant_id, wrapped, context)
-        opener = Opener(data_key, context, header)
-        readable = _Readable(opener, PRODUCTION.plaintext_size(stored.size_bytes))
+        data_key = await self._keys.unwrap(tenant_id, wrapped.result(), context)
+        opener = Opener(data_key, context, header.result())
+        readable = _Readable(opener, PRODUCTION.plaintext_size(stored.result().size_bytes))
         self._readable.put((tenant_id, blob_id), readable)
         return readable
 

@@ -6,11 +6,14 @@ import httpx
 import pytest
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
+from pydantic import ValidationError
 
 from api.authentication import Caller
 from api.pages.service import PageReaders
 from db.models import Blob, ChunkRow, FileVersion, PageLayer, PageRow, new_id, now
 from db.queries import files, pages
+from db.queries.stages import NewBlob
+from db.queries.views import keep_view
 from db.session import Database
 from muniment.contracts.documents import (
     HiddenKind,
@@ -19,6 +22,15 @@ from muniment.contracts.documents import (
     Page,
     PageBatch,
     PageSource,
+)
+from muniment.contracts.render_view import (
+    DPI_STEPS,
+    MAXIMUM_DPI,
+    MINIMUM_DPI,
+    ImageFormat,
+    PageImageView,
+    dpi_step,
+    view_fingerprint,
 )
 from muniment.contracts.word_boxes import pack_boxes
 from muniment.objects import SealedBlob
@@ -244,6 +256,36 @@ async def test_pictures_are_of_pages_that_are_there_and_within_bounds(
     assert (await stranger.get(f"{path}/thumbnail")).status_code == 404
     await client.delete(path)
     assert (await client.get(image)).status_code == 409
+
+
+async def test_resolutions_between_two_steps_are_one_picture(
+    client: httpx.AsyncClient,
+    path: str,
+    database: Database,
+    tenant: TenantFixture,
+    stores: Stores,
+) -> None:
+    sealed = await stores.blobs.put_bytes(tenant.tenant_id, b"a picture")
+    blob = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
+    async with database.transaction(tenant.system) as session:
+        version = await files.newest_version(session, UUID(path.rpartition("/")[2]))
+        version.media_type = "application/pdf"
+        view = PageImageView(page=1, dpi=200, format=ImageFormat.WEBP)
+        key = view_fingerprint(view, version.blob_id)
+        assert await keep_view(session, tenant.tenant_id, version.id, key, blob)
+    for dpi in (151, 175, 200):
+        answer = await client.get(f"{path}/pages/1/image", params={"dpi": dpi})
+        assert (answer.status_code, answer.content) == (200, b"a picture")
+
+
+def test_every_resolution_is_answered_by_one_of_a_few_pictures_that_shows_as_much() -> None:
+    asked = range(MINIMUM_DPI, MAXIMUM_DPI + 1)
+    drawn = {dpi: PageImageView(page=1, dpi=dpi_step(dpi), format=ImageFormat.PNG) for dpi in asked}
+    assert all(view.dpi >= dpi for dpi, view in drawn.items())
+    assert len({view.dpi for view in drawn.values()}) == len(DPI_STEPS) <= 12
+    assert all(dpi_step(step) == step for step in DPI_STEPS)
+    with pytest.raises(ValidationError):
+        PageImageView(page=1, dpi=151, format=ImageFormat.PNG)
 
 
 async def test_chunks_have_pages_and_boxes(client: httpx.AsyncClient, path: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from db.models import File
+from db.models import File, Job, now
 from db.queries.events import events_after
 from db.queries.jobs import mark_started
 from db.session import Database
@@ -47,6 +47,29 @@ async def test_a_job_whose_workflow_was_terminated_fails_and_one_that_runs_is_le
         assert file.state == "failed"
     assert (await row_of(database, running)).finished_at is None
     await client.get_workflow_handle(running.workflow_id).terminate()
+
+
+async def test_a_member_waits_for_its_start_as_long_as_its_container_is_at_work(
+    database: Database, tenant: TenantFixture, temporal_address: str
+) -> None:
+    client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+    container, member = [await commit_job(database, tenant, startable=True) for _ in range(2)]
+    container_run = await start_job(client, container)
+    async with database.transaction(tenant.system) as session:
+        await mark_started(session, container.id, container_run)
+        file = await session.get_one(File, member.file_id)
+        file.parent_id, file.parent_version_id = container.file_id, container.version_id
+        file.root_id, file.member_ordinal, file.member_path = container.file_id, 0, "a.txt"
+        # As it is admitted: the workflow of its container will start it.
+        (await session.get_one(Job, member.id)).started_at = now() - timedelta(hours=1)
+    lost_jobs = LostJobs(database, client, min_age=AT_ONCE)
+    await lost_jobs.round()
+    assert (await row_of(database, member)).finished_at is None
+    await client.get_workflow_handle(container.workflow_id).terminate()
+    await lost_jobs.round()
+    # The container's job may have had its turn after the member's.
+    await lost_jobs.round()
+    assert (await row_of(database, member)).state == "failed"
 
 
 async def test_without_its_namespace_no_job_is_given_up(

@@ -17,6 +17,7 @@ from muniment.client.events import Event
 from muniment.client.following import fold
 from muniment.client.models import Job
 from muniment.errors import MunimentError, NotFound
+from muniment.task_group import task_group
 
 _POLLED_AT_ONCE = 8
 _POLL_SECONDS = 0.5
@@ -46,7 +47,7 @@ class JobFollower:
 
     async def run(self) -> None:
         """Never returns; the caller cancels it when all is over."""
-        async with asyncio.TaskGroup() as tasks:
+        async with task_group() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._poll())
 
@@ -77,7 +78,9 @@ class JobFollower:
         while True:
             await asyncio.sleep(_POLL_BESIDE_STREAM_SECONDS if self._streams else _POLL_SECONDS)
             turn = list(islice(self._entries, _POLLED_AT_ONCE))
-            await asyncio.gather(*(self._ask(job_id) for job_id in turn))
+            async with task_group() as asked:
+                for job_id in turn:
+                    asked.create_task(self._ask(job_id))
 
     async def _ask(self, job_id: str) -> None:
         if job_id not in self._entries:

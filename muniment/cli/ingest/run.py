@@ -1,7 +1,6 @@
 """Uploads a bounded number of files at a time and follows all of them."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from muniment.cli.ingest.following import JobFollower
 from muniment.client.async_client import AsyncMuniment
 from muniment.client.problems import ApiUnreachable
 from muniment.errors import MunimentError
+from muniment.task_group import task_group
 
 UPLOADS_AT_ONCE = 8
 
@@ -50,17 +50,14 @@ class Ingestion:
             return
         follower = asyncio.create_task(self._follower.run()) if self._options.wait else None
         try:
-            async with asyncio.TaskGroup() as uploads:
+            async with task_group() as uploads:
                 for _ in range(min(UPLOADS_AT_ONCE, len(self._entries))):
                     uploads.create_task(self._upload_next(waiting))
             await self._until_over(follower)
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
         finally:
             if follower is not None:
                 follower.cancel()
-                with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
-                    await follower
+                await asyncio.gather(follower, return_exceptions=True)
 
     async def _until_over(self, follower: asyncio.Task[None] | None) -> None:
         over = asyncio.create_task(self._all_over.wait())
@@ -106,10 +103,3 @@ class Ingestion:
         self._left -= 1
         if self._left == 0:
             self._all_over.set()
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first single exception of nested groups: all of them tell of the same API."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

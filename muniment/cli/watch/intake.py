@@ -17,6 +17,7 @@ from muniment.client.async_client import AsyncMuniment
 from muniment.client.models import Problem
 from muniment.client.problems import ApiUnreachable
 from muniment.errors import Forbidden, InvalidRequest, MunimentError, Unauthenticated
+from muniment.task_group import task_group
 
 UPLOADS_AT_ONCE = 4
 _BLOCK_BYTES = 1024 * 1024
@@ -82,12 +83,9 @@ class Intake:
             async with places:
                 outcomes.append(await self._take(file))
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for file in whole:
-                    tasks.create_task(take(file))
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
+        async with task_group() as tasks:
+            for file in whole:
+                tasks.create_task(take(file))
         again = sum(outcome is None for outcome in outcomes)
         refused = sum(outcome is not None and outcome.error is not None for outcome in outcomes)
         return Round(
@@ -168,9 +166,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

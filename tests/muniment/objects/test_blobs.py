@@ -21,6 +21,7 @@ from muniment.errors import (
     SealBroken,
 )
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
+from muniment.objects.interface import StoredObject
 from muniment.sealing import KeyFile, Opener, Sealer
 
 TENANT = UUID("0198f000-0000-7000-8000-000000000001")
@@ -342,3 +343,29 @@ async def test_large_content_is_sealed_and_opened_off_the_event_loop(
     await read(home.store(), blob)
     assert threads
     assert threading.get_ident() not in threads
+
+
+class WatchedStore(FilesystemObjectStore):
+    """Tells what is being read of it; a stat takes its time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked = 0
+
+    async def stat(self, key: str) -> StoredObject:
+        self.asked += 1
+        try:
+            await asyncio.sleep(5)
+            return await super().stat(key)
+        finally:
+            self.asked -= 1
+
+
+async def test_no_read_goes_on_after_another_failed(home: Home) -> None:
+    blob = await home.store().put_bytes(TENANT, b"text")
+    home.wrapped(blob.blob_id).unlink()
+    objects = WatchedStore(home.folder / "objects")
+    store = BlobStore(objects, home.keys, FilesystemObjectStore(home.folder / "keys" / "wrapped"))
+    with pytest.raises(KeyDestroyed):
+        await read(store, blob)
+    assert objects.asked == 0

@@ -1,0 +1,83 @@
+"""A file that the scan holds back, and the person who decides about it."""
+
+from contextlib import suppress
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from muniment.contracts import members
+from muniment.contracts.base import VersionReference
+from muniment.contracts.jobs import JobState
+from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict
+from muniment.contracts.scan import ScanResult
+from muniment.errors import Conflict, ContentWithheld
+from workflows import policies
+from workflows.failures import failure, problem
+from workflows.job_row import JobRow
+from workflows.steering import Steering
+from workflows.tracking import Tracker
+
+_PARTICIPLES = {Verdict.RELEASE: "released", Verdict.REJECT: "rejected"}
+
+
+class Quarantine:
+    """One file's; without a verdict until a decision that stands in the database has been read."""
+
+    def __init__(
+        self, version: VersionReference, steering: Steering, tracker: Tracker, row: JobRow
+    ) -> None:
+        self._version = version
+        self._steering = steering
+        self._tracker = tracker
+        self._row = row
+        self._verdict: Verdict | None = None
+
+    async def hold(self, scan: ScanResult) -> None:
+        """Waits, for days if need be, for a person; returns when released, raises ContentWithheld
+        (as a failure) when rejected."""
+        self._tracker.state = JobState.WAITING
+        await self._row.record()
+        await self._tell_parent()
+        await workflow.wait_condition(lambda: self._verdict is not None)
+        if self._verdict is Verdict.REJECT:
+            raise failure(
+                problem(ContentWithheld(f"The file was rejected; the scan said {scan.state}."))
+            )
+        self._tracker.state = JobState.RUNNING
+        await self._row.record()
+
+    async def decide(self, decision_id: UUID, verdict: Verdict) -> None:
+        """Acts only on a decision that the API wrote down under a person's rights."""
+        if self._verdict is not None:
+            return
+        decision = await workflow.execute_activity_method(
+            LifecycleActivities.read_decision,
+            ReadDecisionInput(
+                tenant_id=self._version.tenant_id,
+                job_id=self._version.job_id,
+                decision_id=decision_id,
+            ),
+            **self._steering.configured(policies.DECISION, verdict.value),
+        )
+        if decision.verdict is not verdict:
+            raise failure(problem(Conflict("The decision that was recorded says otherwise.")))
+        # Another one may have come first while this one was looked up.
+        self.refuse_unless_open(verdict)
+        self._verdict = verdict
+
+    def refuse_unless_open(self, verdict: Verdict) -> None:
+        """The same decision again is fine; another one after it is a Conflict."""
+        if self._verdict is None:
+            self._tracker.refuse_unless(JobState.WAITING, wish=_PARTICIPLES[verdict])
+        elif self._verdict is not verdict:
+            raise failure(problem(Conflict(f"The file was {_PARTICIPLES[self._verdict]} already.")))
+
+    async def _tell_parent(self) -> None:
+        """Whoever ingests the container need not wait for what a person decides."""
+        parent = workflow.info().parent
+        if parent is not None and parent.workflow_id.startswith(members.WORKFLOW_ID_PREFIX):
+            with suppress(FailureError):  # it is over
+                await workflow.get_external_workflow_handle(parent.workflow_id).signal(
+                    members.MEMBER_WAITS_SIGNAL, str(self._version.version_id)
+                )

@@ -1,0 +1,201 @@
+"""The stages of one ingestion, each an activity (`read`: many) with its place in the account."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
+from muniment.contracts.base import StageOutcome, VersionReference
+from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
+from muniment.contracts.classify import ClassifyActivities, ClassifyInput, ClassifyResult
+from muniment.contracts.embed import EmbedActivities, EmbedInput, EmbedResult
+from muniment.contracts.inspect import InspectActivities, InspectResult
+from muniment.contracts.jobs import StageName, StageState
+from muniment.contracts.lifecycle import LifecycleActivities
+from muniment.contracts.publish import PublishActivities, PublishInput
+from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
+from muniment.errors import DamagedDocument
+from workflows import policies
+from workflows.document_reading import DocumentReading
+from workflows.failures import failure, problem
+from workflows.steering import Steering
+from workflows.tracking import Tracker
+from workflows.visibility import Visibility
+
+OutcomeT = TypeVar("OutcomeT", bound=StageOutcome)
+
+
+def _state(*, reused: bool) -> StageState:
+    return StageState.REUSED if reused else StageState.COMPLETED
+
+
+class Stages:
+    """Schedules what is asked of it; in which order is the workflow's affair. Every method raises
+    the FailureError of its activity, and CancelledError once the steering has stopped."""
+
+    def __init__(
+        self,
+        version: VersionReference,
+        steering: Steering,
+        tracker: Tracker,
+        visibility: Visibility,
+    ) -> None:
+        self._version = version
+        self._steering = steering
+        self._tracker = tracker
+        self._visibility = visibility
+        self._failed_stage: StageName | None = None
+        self._reading: DocumentReading | None = None
+
+    async def pause_reading(self) -> None:
+        """Pages that children read are not begun until `resume_reading`."""
+        if self._reading is not None:
+            await self._reading.pause()
+
+    async def resume_reading(self) -> None:
+        if self._reading is not None:
+            await self._reading.resume()
+
+    async def reprioritise_reading(self, level: int) -> None:
+        if self._reading is not None:
+            await self._reading.reprioritise(level)
+
+    async def scan(self) -> ScanResult:
+        result = await self._stage(
+            StageName.SCAN,
+            policies.SCAN,
+            lambda config: workflow.execute_activity_method(
+                ScanActivities.scan_for_malware, self._version, **config
+            ),
+        )
+        if result.state is ScanState.UNSCANNED:
+            self._tracker.finish(StageName.SCAN, StageState.SKIPPED)
+        return result
+
+    async def inspect(self) -> InspectResult:
+        result = await self._stage(
+            StageName.INSPECT,
+            policies.INSPECT,
+            lambda config: workflow.execute_activity_method(
+                InspectActivities.inspect_document, self._version, **config
+            ),
+        )
+        self._tracker.plan_pages(result.page_count)
+        self._visibility.planned(result)
+        return result
+
+    async def read(self, plan: InspectResult) -> None:
+        self._tracker.begin(StageName.READ, None)
+        self._reading = DocumentReading(
+            self._version, plan, self._steering, on_pages=self._tracker.count_pages
+        )
+        counts = await self._reading.read()
+        self._reading = None
+        self._tracker.count_pages(counts)
+        if counts.pages_done == 0:
+            raise failure(problem(DamagedDocument("Not a single page could be read.")))
+        all_reused = counts.pages_reused >= plan.page_count
+        self._tracker.finish(StageName.READ, _state(reused=all_reused))
+
+    async def assemble(self, plan: InspectResult) -> AssembleResult:
+        request = AssembleInput(version=self._version, plan=plan.plan)
+        return await self._stage(
+            StageName.ASSEMBLE,
+            policies.ASSEMBLE,
+            lambda config: workflow.execute_activity_method(
+                AssembleActivities.assemble_document, request, **config
+            ),
+        )
+
+    async def classify(self, document: AssembleResult) -> ClassifyResult:
+        request = ClassifyInput(version=self._version, document=document.document)
+        return await self._stage(
+            StageName.CLASSIFY,
+            policies.CLASSIFY,
+            lambda config: workflow.execute_activity_method(
+                ClassifyActivities.classify_content, request, **config
+            ),
+        )
+
+    async def _chunk(self, document: AssembleResult) -> ChunkResult:
+        request = ChunkInput(version=self._version, document=document.document)
+        return await self._stage(
+            StageName.CHUNK,
+            policies.CHUNK,
+            lambda config: workflow.execute_activity_method(
+                ChunkActivities.chunk_document, request, **config
+            ),
+        )
+
+    async def chunk_and_embed(self, document: AssembleResult) -> tuple[ChunkResult, EmbedResult]:
+        chunks = await self._chunk(document)
+        return chunks, await self._embed(chunks)
+
+    async def _embed(self, chunks: ChunkResult) -> EmbedResult:
+        request = EmbedInput(version=self._version, chunks=chunks.chunks)
+        return await self._stage(
+            StageName.EMBED,
+            policies.EMBED,
+            lambda config: workflow.execute_activity_method(
+                EmbedActivities.embed_chunks, request, **config
+            ),
+        )
+
+    async def publish(
+        self,
+        plan: InspectResult,
+        document: AssembleResult,
+        findings: ClassifyResult,
+        chunks: ChunkResult,
+        vectors: EmbedResult,
+    ) -> None:
+        request = PublishInput(
+            version=self._version,
+            plan=plan.plan,
+            document=document.document,
+            chunks=chunks.chunks,
+            vectors=vectors.vectors,
+            findings=findings.findings,
+            degraded=self._tracker.degraded,
+        )
+        await self._stage(
+            StageName.PUBLISH,
+            policies.PUBLISH,
+            lambda config: workflow.execute_activity_method(
+                PublishActivities.publish_version, request, **config
+            ),
+        )
+
+    async def announce(self) -> None:
+        await self._stage(
+            StageName.ANNOUNCE,
+            policies.RECORD,
+            lambda config: workflow.execute_activity_method(
+                LifecycleActivities.announce_version, self._version, **config
+            ),
+        )
+
+    async def _stage(
+        self,
+        stage: StageName,
+        policy: workflow.ActivityConfig,
+        schedule: Callable[[workflow.ActivityConfig], Awaitable[OutcomeT]],
+    ) -> OutcomeT:
+        """One activity, not begun while paused, with the priority of its moment."""
+        await self._steering.unpaused()
+        self._tracker.begin(stage, policy.get("task_queue"))
+        self._visibility.began(stage)
+        try:
+            outcome = await self._steering.when_unpaused(
+                lambda: schedule(self._steering.configured(policy, stage.value))
+            )
+        except FailureError as error:
+            if not is_cancelled_exception(error):
+                # Of two that run side by side this is the one that ends the job.
+                self._tracker.stage = self._failed_stage = self._failed_stage or stage
+                self._steering.stop()
+            raise
+        self._tracker.finish(stage, _state(reused=outcome.reused))
+        return outcome
