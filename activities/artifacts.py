@@ -43,6 +43,10 @@ class Artifacts:
         sealed = await self._blobs.put_bytes(tenant_id, content)
         return NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
 
+    async def destroy(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Destroys one that its row calls condemned; doing so twice is harmless."""
+        await self._blobs.destroy(tenant_id, blob_id)
+
     async def discard(self, tenant_id: UUID, blobs: Sequence[NewBlob]) -> None:
         """Destroys those that no committed row names.
 

@@ -30,6 +30,9 @@ PAUSED = "paused"
 ERASED = "erased"
 """Type of the failure of an activity whose file is being erased."""
 
+WITHDRAWN = "withdrawn"
+"""Type of the failure of a comparison whose file is no longer there to be compared."""
+
 
 def problem_of(error: MunimentError) -> Problem:
     """The error as people see it."""
@@ -111,6 +114,16 @@ def erased() -> ApplicationError:
     return ApplicationError(
         "The file is being erased.",
         type=ERASED,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
+def withdrawn() -> ApplicationError:
+    """The file is out of sight or held back: its comparison ends quietly and leaves nothing."""
+    return ApplicationError(
+        "The file is not ready any more.",
+        type=WITHDRAWN,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
     )

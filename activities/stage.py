@@ -32,6 +32,7 @@ from activities.failures import (
     paused,
     reason_of,
     retry_delay,
+    withdrawn,
 )
 from activities.heartbeats import Heartbeats, heartbeats
 from db.models import now
@@ -56,6 +57,7 @@ from muniment.contracts.base import Artifact, Contract, VersionReference
 from muniment.contracts.jobs import (
     FileState,
     JobEventKind,
+    JobKind,
     JobState,
     RetryEvent,
     StageName,
@@ -155,6 +157,9 @@ class StageRunner:
         _refuse_ended(opening.job)
         if opening.file_state in UNTOUCHED_STATES:
             raise erased()
+        is_comparison = opening.job.kind is JobKind.COMPARE_READING
+        if is_comparison and opening.file_state is not FileState.READY:
+            raise withdrawn()
         if opening.job.state is JobState.PAUSED:
             raise paused()
         return opening

@@ -1,14 +1,18 @@
-"""New ingestions as they are committed: the row is the intent to start, whatever happens next."""
+"""New ingestions and comparisons as they are committed: the row is the intent to start, whatever
+happens next."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from db.models import File, FileVersion, Job, new_id
-from muniment.contracts import ingest_file
+from muniment.contracts import compare_reading, ingest_file
+from muniment.contracts.base import VersionReference
+from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.jobs import JobKind, JobSettings, JobState
 from muniment.objects import SealedBlob
 
 DEFAULT_PRIORITY = 3
+COMPARISON_PRIORITY = 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,31 @@ def new_ingestion(
         priority=priority,
         retry_of=retry_of.id if retry_of is not None else None,
         settings=retry_of.settings if retry_of is not None else chosen,
+        requested_by=origin.principal_id,
+        request_id=origin.request_id,
+        trace_parent=origin.trace_parent,
+    )
+
+
+def new_comparison(
+    origin: Origin, version: VersionReference, candidate: ReadingCandidate, *, first: bool
+) -> Job:
+    """A comparison of the version's published reading with the candidate's."""
+    job_id = new_id()
+    return Job(
+        id=job_id,
+        tenant_id=origin.tenant_id,
+        kind=JobKind.COMPARE_READING,
+        file_id=version.file_id,
+        version_id=version.version_id,
+        workflow_id=(
+            compare_reading.workflow_id(version.version_id, candidate.name)
+            if first
+            else compare_reading.repeated_workflow_id(version.version_id, candidate.name, job_id)
+        ),
+        state=JobState.QUEUED,
+        priority=COMPARISON_PRIORITY,
+        settings=candidate.settings().model_dump(mode="json", exclude_none=True),
         requested_by=origin.principal_id,
         request_id=origin.request_id,
         trace_parent=origin.trace_parent,

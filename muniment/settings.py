@@ -253,6 +253,42 @@ class OcrSettings(_Group):
     ] = 30.0
 
 
+class ShadowSettings(_Group):
+    """A candidate that reads a share of what is ingested beside what the workers read with."""
+
+    ocr_engine: Annotated[
+        Literal["rapidocr", "rapidocr-openvino", "tesseract"] | None,
+        Field(
+            description="Engine to try: when a version with scanned pages is published, it reads them"
+            " too, and `muniment shadow` reports what it would change; unset: none."
+        ),
+    ] = None
+    share: Annotated[
+        float,
+        Field(
+            description="Share of the versions that it reads, chosen by a hash of their ids.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.05
+    tenants: Annotated[
+        str,
+        Field(description="Names of the tenants whose files it reads, joined by `,`; `*`: all."),
+    ] = "*"
+    max_open: Annotated[
+        int,
+        Field(
+            description="Comparisons of one tenant that may be open; what is published beyond is"
+            " passed over.",
+            ge=1,
+        ),
+    ] = 4
+    max_pages: Annotated[
+        int,
+        Field(description="Longer documents are passed over.", ge=1, le=500),
+    ] = 100
+
+
 class RaySettings(_Group):
     """The OCR service on Ray Serve, which workers of the GPU queue start or join."""
 
@@ -344,6 +380,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     scan: ScanSettings = ScanSettings()
     ocr: OcrSettings = OcrSettings()
+    shadow: ShadowSettings = ShadowSettings()
     ray: RaySettings = RaySettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     limits: LimitSettings = LimitSettings()

@@ -16,7 +16,7 @@ from db.queries.file_states import IN_PROGRESS, settle_file
 from db.queries.jobs import JobRow, OpenJob, lock_job, open_jobs, write_job
 from db.queries.members import awaits_its_container
 from db.session import Access, Database
-from muniment.contracts.jobs import FileState, JobEventKind, JobState, StageState
+from muniment.contracts.jobs import FileState, JobEventKind, JobKind, JobState, StageState
 from muniment.errors import MunimentError
 from worker.workflow_ends import is_over, require_namespace
 
@@ -94,4 +94,5 @@ async def _fail(session: AsyncSession, job: JobRow) -> None:
     failed = replace(failed, state=JobState.FAILED, error=error, finished_at=now())
     events += [failed.event(JobEventKind.STATE), failed.event(JobEventKind.END)]
     await write_job(session, failed, events)
-    await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)
+    if job.kind is not JobKind.COMPARE_READING:
+        await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)

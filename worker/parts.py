@@ -19,6 +19,9 @@ from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.activity import ChunkDocument
 from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
 from activities.classify.activity import Classify
+from activities.compare.activity import ENGINE_MODULE as COMPARE_ENGINE
+from activities.compare.activity import Compare
+from activities.compare.intent import Shadow, ShadowPolicy
 from activities.embed.activity import Embed, index_model
 from activities.engines import PRELOAD, DocumentEngines
 from activities.erasure.activity import Erasure
@@ -42,6 +45,7 @@ from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from db.session import Database
+from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
@@ -68,7 +72,7 @@ class Parts:
 
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
-        lifecycle = Lifecycle(self._database, self.runner)
+        lifecycle = Lifecycle(self._database, self.runner, self.shadow)
         erasure = Erasure(
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
@@ -91,6 +95,8 @@ class Parts:
             lifecycle.announce_version,
             lifecycle.record_progress,
             lifecycle.read_decision,
+            self.compare.plan_comparison,
+            self.compare.withdraw_comparison,
             erasure.plan_erasure,
             erasure.erase_from_store,
             erasure.destroy_unreferenced_keys,
@@ -116,6 +122,7 @@ class Parts:
             assemble.assemble_document,
             classify.classify_content,
             self.chunker.chunk_document,
+            self.compare.compare_readings,
             RenderView(self._database, self.artifacts, self.sandbox, self.scratch).render_view,
         ]
 
@@ -181,6 +188,26 @@ class Parts:
         return Members(self.runner, self._stores.blobs, self.sandbox, self.scratch)
 
     @cached_property
+    def compare(self) -> Compare:
+        return Compare(self.runner, self.sandbox)
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """None where no candidate is set, or it is what the workers read with anyway."""
+        settings = self._settings.shadow
+        if settings.ocr_engine in (None, self._settings.ocr.engine):
+            return None
+        return Shadow(
+            ShadowPolicy(
+                ReadingCandidate(ocr_engine=OcrEngineName(settings.ocr_engine)),
+                settings.share,
+                tuple(name.strip() for name in settings.tenants.split(",")),
+                settings.max_open,
+                settings.max_pages,
+            )
+        )
+
+    @cached_property
     def chunker(self) -> ChunkDocument:
         return ChunkDocument(self.runner, self.sandbox)
 
@@ -207,7 +234,7 @@ class Parts:
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
         preload = [
             *(*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE),
-            *(VIEWS_ENGINE, MEMBERS_ENGINE),
+            *(VIEWS_ENGINE, MEMBERS_ENGINE, COMPARE_ENGINE),
         ]
         return Sandbox(concurrency=2 * slots, preload=preload)
 

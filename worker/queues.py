@@ -13,6 +13,7 @@ from muniment.contracts import queues
 from muniment.errors import ConfigurationError
 from muniment.settings import WorkerSettings
 from worker.parts import Parts
+from workflows.compare_reading import CompareReading
 from workflows.erase_file import EraseFile
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
@@ -22,7 +23,7 @@ from workflows.render_view import RenderView
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView),
+    *(EraseFile, RenderView, CompareReading),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

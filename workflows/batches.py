@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from muniment.contracts.page_ranges import PageRange
+from muniment.contracts.documents import DocumentFamily
+from muniment.contracts.inspect import InspectResult
+from muniment.contracts.page_ranges import PageRange, read_ranges
 from workflows.policies import OCR_BATCH_PAGES, OCR_SPREAD, TEXT_BATCH_PAGES
+
+READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
+"""Families whose pages can be read apart; the others' own formats are read whole."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,14 @@ class Batch:
     first_page: int
     last_page: int
     needs_ocr: bool
+
+
+def batches_of(inspected: InspectResult) -> list[Batch]:
+    """The batches of a whole document."""
+    last = inspected.page_count
+    if inspected.family not in READ_BY_PAGE:
+        return [Batch(1, last, needs_ocr=False)]
+    return plan_batches(1, last, read_ranges(inspected.ocr_pages), last)
 
 
 def plan_batches(

@@ -8,20 +8,17 @@ from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import DocumentFamily
 from muniment.contracts.inspect import InspectResult
-from muniment.contracts.page_ranges import clip_ranges, read_ranges
+from muniment.contracts.page_ranges import clip_ranges
 from muniment.contracts.read import ReadPagesInput, ReadPagesResult
 from workflows import policies
-from workflows.batches import Batch, plan_batches
+from workflows.batches import READ_BY_PAGE, batches_of
 from workflows.read_pages import ReadPages
 from workflows.reading import Reading
 from workflows.steering import Steering
 
 SHORTER_PAGE_RANGES = "shorter-page-ranges"
 """Patch of 2026-11: before it, a child workflow read 2,000 pages."""
-READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
-"""Families whose pages can be read apart; the others' own formats are read whole."""
 
 
 @contextmanager
@@ -61,7 +58,7 @@ class DocumentReading:
             self._on_pages,
             gpu_wait_seconds=self._plan.gpu_wait_seconds,
         )
-        return await reading.read(self._batches())
+        return await reading.read(batches_of(self._plan))
 
     async def pause(self) -> None:
         if self._child is not None:
@@ -85,12 +82,6 @@ class DocumentReading:
         if workflow.patched(SHORTER_PAGE_RANGES):
             return policies.CHILD_PAGES
         return policies.FORMER_CHILD_PAGES
-
-    def _batches(self) -> list[Batch]:
-        last = self._plan.page_count
-        if self._plan.family not in READ_BY_PAGE:
-            return [Batch(1, last, needs_ocr=False)]
-        return plan_batches(1, last, read_ranges(self._plan.ocr_pages), last)
 
     async def _read_by_children(self, child_pages: int) -> ReadPagesResult:
         """One page range after the other: each keeps a full window in flight, so that more at once

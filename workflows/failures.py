@@ -17,6 +17,9 @@ PAUSED = "paused"
 ERASED = "erased"
 """Type of the failure of an activity whose file is being erased."""
 
+WITHDRAWN = "withdrawn"
+"""Type of the failure of a comparison whose file is no longer there to be compared."""
+
 
 def root_cause(error: BaseException) -> BaseException:
     """The failure inside the wrappings of activities and child workflows."""
@@ -33,6 +36,11 @@ def is_paused(error: BaseException) -> bool:
 def is_erased(error: BaseException) -> bool:
     cause = root_cause(error)
     return isinstance(cause, ApplicationError) and cause.type == ERASED
+
+
+def is_withdrawn(error: BaseException) -> bool:
+    cause = root_cause(error)
+    return isinstance(cause, ApplicationError) and cause.type in (WITHDRAWN, ERASED)
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -8,7 +8,7 @@ Retries are not counted here. Whether one helps is decided where the error is kn
 for those Temporal tries until the budget ends.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from temporalio.common import Priority, RetryPolicy
@@ -190,3 +190,39 @@ MIN_PRIORITY, MAX_PRIORITY = 1, 5
 def priority(level: int, tenant: str) -> Priority:
     """1 is served first; within a level tenants take turns."""
     return Priority(priority_key=level, fairness_key=tenant)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How eagerly work is done: so many batches of pages in flight, and attempts at each activity
+    (0: until the policy's budget ends)."""
+
+    window: int
+    attempts: int
+
+    def of(self, policy: ActivityConfig) -> ActivityConfig:
+        """The policy at this pace."""
+        if not self.attempts:
+            return policy
+        config = policy.copy()
+        config["retry_policy"] = replace(RETRY, maximum_attempts=self.attempts)
+        return config
+
+
+WHOLE_HEARTED = Pace(WINDOW, attempts=0)
+ASIDE = Pace(window=1, attempts=3)
+"""A comparison of readings: it takes one slot at most, so that whatever comes waits for one batch
+and no longer, and gives up where an ingestion would go on trying."""
+
+COMPARE = _stage(queues.PARSE, timedelta(minutes=15))
+"""The engine itself is ended after eight minutes, and may wait for a sandbox slot."""
+WITHDRAW = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=BUDGET,
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=ActivityCancellationType.ABANDON,
+)
+"""Five hundred pages' keys, milliseconds each on a disk and some tens in a far store. It is owed to
+a file that was taken away, so that it outlives the cancellation that brought it about."""

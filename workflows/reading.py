@@ -18,7 +18,14 @@ from muniment.contracts.read import (
 from workflows.batches import Batch
 from workflows.endings import to_the_end
 from workflows.failures import is_erased, is_paused
-from workflows.policies import GPU_RECOVERY, READ_OCR, READ_TEXT, WINDOW, read_gpu
+from workflows.policies import (
+    GPU_RECOVERY,
+    READ_OCR,
+    READ_TEXT,
+    WHOLE_HEARTED,
+    Pace,
+    read_gpu,
+)
 from workflows.steering import Steering
 
 
@@ -37,6 +44,7 @@ class Reading:
         on_batch: Callable[[ReadPagesResult], None] = lambda _: None,
         gpu_wait_seconds: float | None = None,
         has_room: Callable[[], bool] = lambda: True,
+        pace: Pace = WHOLE_HEARTED,
     ) -> None:
         self._version = version
         self._plan = plan
@@ -45,14 +53,15 @@ class Reading:
         self._gpu_wait = None if gpu_wait_seconds is None else timedelta(seconds=gpu_wait_seconds)
         self._gpu_again_at: datetime | None = None
         self._has_room = has_room
+        self._pace = pace
         self.result = ReadPagesResult()
         self.left: list[Batch] = []
         """The batches at the end that were not begun, since the history had no more room."""
 
     async def read(self, batches: list[Batch]) -> ReadPagesResult:
-        """All batches, at most WINDOW at a time. When one fails for good the others are cancelled
+        """All batches, at most the pace's window at a time. When one fails for good the others are cancelled
         and gone before the failure leaves here."""
-        window = asyncio.Semaphore(WINDOW)
+        window = asyncio.Semaphore(self._pace.window)
 
         async def in_window(batch: Batch) -> None:
             async with window:
@@ -74,7 +83,7 @@ class Reading:
 
     async def _batch(self, batch: Batch) -> ReadBatchResult:
         if not batch.needs_ocr:
-            return await self._read(batch, READ_TEXT)
+            return await self._read(batch, self._pace.of(READ_TEXT))
         if self._gpu_wait is not None and self._may_use_gpu():
             try:
                 return await self._read(batch, read_gpu(self._gpu_wait))
@@ -84,7 +93,7 @@ class Reading:
                 # Whatever it was, the CPU queue depends on less: pages already read are kept, and
                 # what is the document's own fault will come out there, too.
                 self._gpu_again_at = workflow.now() + GPU_RECOVERY
-        return await self._read(batch, READ_OCR)
+        return await self._read(batch, self._pace.of(READ_OCR))
 
     def _may_use_gpu(self) -> bool:
         return self._gpu_again_at is None or workflow.now() >= self._gpu_again_at

@@ -21,6 +21,8 @@ from temporalio.service import RPCError
 
 from muniment.contracts import queues
 from muniment.contracts.base import Contract, VersionReference
+from muniment.contracts.compare_reading import WORKFLOW as COMPARE_READING
+from muniment.contracts.compare_reading import CompareReadingInput
 from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
 from muniment.contracts.erase_file import EraseFileInput
 from muniment.contracts.ingest_batch import WORKFLOW as INGEST_BATCH
@@ -67,13 +69,16 @@ async def start_job(client: Client, job: StartableJob) -> str:
         erasure = EraseFileInput(tenant_id=job.tenant_id, file_id=job.file_id, job_id=job.id)
         return await start_erasure(client, job.workflow_id, erasure)
     if job.version_id is None:
-        raise ConfigurationError(f"The ingestion {job.id} names no version.")
+        raise ConfigurationError(f"The job {job.id} names no version.")
     version = VersionReference(
         tenant_id=job.tenant_id,
         file_id=job.file_id,
         version_id=job.version_id,
         job_id=job.id,
     )
+    if job.kind == JobKind.COMPARE_READING:
+        comparison = CompareReadingInput(version=version, priority=job.priority)
+        return await start_comparison(client, job.workflow_id, comparison)
     request = IngestFileInput(version=version, priority=job.priority)
     return await start_ingestion(client, job.workflow_id, request)
 
@@ -93,6 +98,19 @@ async def start_ingestion(client: Client, workflow_id: str, request: IngestFileI
         stage=StageName.SCAN,
     )
     return await start.carry_out(client, INGEST_FILE, request)
+
+
+async def start_comparison(client: Client, workflow_id: str, request: CompareReadingInput) -> str:
+    """Starts `CompareReading`; returns and raises as `start_ingestion` does."""
+    version = request.version
+    start = _Start(
+        workflow_id,
+        tenant=str(version.tenant_id),
+        file=str(version.file_id),
+        summary=f"Comparison of readings of version {version.version_id}",
+        level=request.priority,
+    )
+    return await start.carry_out(client, COMPARE_READING, request)
 
 
 async def start_erasure(client: Client, workflow_id: str, request: EraseFileInput) -> str:

@@ -47,6 +47,11 @@ STORES: tuple[ErasableStore, ...] = (
         "search_index", frozenset({"chunk", "posting", "embedding"}), erasure.erase_search_index
     ),
     TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
+    TableStore(
+        "reading_comparisons",
+        frozenset({"reading_comparison", "compared_page"}),
+        erasure.erase_comparisons,
+    ),
     TableStore("findings", frozenset({"finding"}), erasure.erase_findings),
     TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),

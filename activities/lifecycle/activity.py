@@ -5,6 +5,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.compare.intent import Shadow
 from activities.failures import application_error
 from activities.stage import StageRunner, stage_event
 from db.models import Activity, now
@@ -17,6 +18,7 @@ from muniment.contracts.base import StageOutcome, VersionReference
 from muniment.contracts.jobs import (
     FileState,
     JobEventKind,
+    JobKind,
     JobProgress,
     JobState,
     StageName,
@@ -37,9 +39,14 @@ _REJECTED = f"urn:muniment:problem:{ContentWithheld.problem}"
 
 
 class Lifecycle(LifecycleActivities):
-    def __init__(self, database: Database, runner: StageRunner) -> None:
+    """`shadow` has some of what was published read by a candidate, too."""
+
+    def __init__(
+        self, database: Database, runner: StageRunner, shadow: Shadow | None = None
+    ) -> None:
         self._database = database
         self._runner = runner
+        self._shadow = shadow
 
     @activity.defn(name="announce_version")
     async def announce_version(self, version: VersionReference) -> StageOutcome:
@@ -58,6 +65,8 @@ class Lifecycle(LifecycleActivities):
                     )
                 )
                 await self._runner.finish(session, job, StageName.ANNOUNCE)
+                if self._shadow is not None:
+                    await self._shadow.consider(session, version)
         return StageOutcome()
 
     @activity.defn(name="record_progress")
@@ -112,6 +121,8 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     if progress.state.is_terminal:
         events.append(changed.event(JobEventKind.END))
     await write_job(session, changed, events, activity.info().workflow_run_id)
+    if job.kind is JobKind.COMPARE_READING:
+        return  # which is nothing to its file
     if progress.state is JobState.COMPLETED and changed.degraded:
         await mark_degraded(session, job.file_id)
     await _settle_file(session, job, progress)

@@ -1,6 +1,7 @@
 """Temporal's face of stage `read`."""
 
-from collections.abc import Container, Sequence
+import time
+from collections.abc import Awaitable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +12,7 @@ from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
-from activities.read.summary import ENGINES, ReadSummary, readers_of, summarise
+from activities.read.summary import ENGINES, ReadSummary, Timing, readers_of, summarise
 from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
@@ -149,14 +150,12 @@ class Read(ReadActivities):
             password = await self._runner.artifacts.load_password(version.tenant_id, batch.opening)
             read = _Read(list(known.values()), set(unchanged))
             if pages := batch.pages_of(PageSource.TEXT, without=known):
-                outcome = await self._engines.read_text(
-                    content, batch.plan, pages, password, on_text
-                )
-                read.absorb(*outcome)
+                reading = self._engines.read_text(content, batch.plan, pages, password, on_text)
+                await read.absorb(PageSource.TEXT, reading)
             if pages := batch.pages_of(PageSource.OCR, without=known):
                 reader = self._ocr if batch.engines is self._engines else batch.engines
-                outcome = await reader.read_ocr(content, batch.plan, pages, password, on_ocr)
-                read.absorb(*outcome)
+                reading = reader.read_ocr(content, batch.plan, pages, password, on_ocr)
+                await read.absorb(PageSource.OCR, reading)
         return await self._keep(batch, record, read)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:
@@ -185,6 +184,7 @@ class Read(ReadActivities):
             read.failed,
             reused,
             readers_of(batch.engines, _sources(batch.plan, request)),
+            read.timings,
         )
         content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
@@ -218,8 +218,16 @@ class _Read:
         self.unchanged = unchanged
         self.failed: list[FailedPage] = []
         self.document: str | None = None
+        self.timings: dict[PageSource, Timing] = {}
 
-    def absorb(self, batch: PageBatch, failed: Sequence[FailedPage]) -> None:
+    async def absorb(
+        self, source: PageSource, reading: Awaitable[tuple[PageBatch, Sequence[FailedPage]]]
+    ) -> None:
+        """Takes in what the engine reads, and how long it takes."""
+        began = time.perf_counter()
+        batch, failed = await reading
+        seconds = round(time.perf_counter() - began, 3)
+        self.timings[source] = Timing(pages=len(batch.pages), seconds=seconds)
         read = [_from_here(page) for page in batch.pages]
         self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)

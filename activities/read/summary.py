@@ -17,6 +17,16 @@ def readers_of(engines: DocumentEngines, sources: Collection[PageSource]) -> dic
     return {source: engines.version(name) for source, name in ENGINES.items() if source in sources}
 
 
+class Timing(Contract):
+    """What engines took for so many pages, by the clock, a wait for a free core included."""
+
+    pages: int = 0
+    seconds: float = 0.0
+
+    def plus(self, other: "Timing") -> "Timing":
+        return Timing(pages=self.pages + other.pages, seconds=self.seconds + other.seconds)
+
+
 class PageFacts(Contract):
     """A page without its text; `db/queries/publish.py` makes the page's row of it."""
 
@@ -38,7 +48,8 @@ class FailedPageFacts(Contract):
 
 
 class ReadSummary(Contract):
-    """Summary of a batch's output; the counts add up to the job's (`stages.count_pages`)."""
+    """Summary of a batch's output; the counts add up to the job's (`stages.count_pages`). `timings`
+    are of the pages that were read for it, and not found."""
 
     last_page: int
     done: int
@@ -47,6 +58,7 @@ class ReadSummary(Contract):
     pages: tuple[PageFacts, ...] = ()
     failures: tuple[FailedPageFacts, ...] = ()
     readers: dict[PageSource, str] = Field(default_factory=dict)
+    timings: dict[PageSource, Timing] = Field(default_factory=dict)
     engines: str | None = None  # what was kept before `readers`, which says it by source
 
     def is_by(self, engines: DocumentEngines, source: PageSource) -> bool:
@@ -73,6 +85,7 @@ def summarise(
     failed: Iterable[FailedPage],
     reused: int,
     readers: Mapping[PageSource, str],
+    timings: Mapping[PageSource, Timing],
 ) -> ReadSummary:
     """The summary of what came out of a batch that was read by engines of these versions."""
     sources = {planned.page: planned.source for planned in plan.pages}
@@ -92,4 +105,5 @@ def summarise(
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
         readers=dict(readers),
+        timings=dict(timings),
     )

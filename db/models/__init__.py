@@ -12,6 +12,7 @@ from db.models.access import (
 )
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
+from db.models.comparisons import ComparedPage, ReadingComparison
 from db.models.content import (
     ChunkRow,
     EmbeddingRow,
@@ -36,6 +37,7 @@ __all__ = [
     "BlobReference",
     "ChunkRow",
     "Collection",
+    "ComparedPage",
     "Decision",
     "EmbeddingRow",
     "Erasure",
@@ -53,6 +55,7 @@ __all__ = [
     "Posting",
     "Principal",
     "PrincipalGroup",
+    "ReadingComparison",
     "StageOutput",
     "StageResult",
     "StreamTicket",

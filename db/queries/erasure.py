@@ -51,10 +51,10 @@ async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
 async def open_ingestions(
     session: AsyncSession, file_id: UUID, *, unstarted_only: bool = False
 ) -> list[UUID]:
-    """Ids of the file's ingestions that have not ended, in their order."""
+    """Ids of the file's ingestions and comparisons that have not ended, in their order."""
     rows = await session.execute(
         text(
-            "SELECT id FROM job WHERE file_id = :file_id AND kind = 'ingest_file'"
+            "SELECT id FROM job WHERE file_id = :file_id AND kind <> 'erase_file'"
             " AND finished_at IS NULL AND (started_at IS NULL OR NOT :unstarted_only)"
             " ORDER BY id LIMIT 100"
         ),
@@ -64,10 +64,10 @@ async def open_ingestions(
 
 
 async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str, ...]:
-    """Workflow ids of the file's ingestions that were started and have not ended."""
+    """Workflow ids of the file's ingestions and comparisons that were started and have not ended."""
     rows = await session.execute(
         text(
-            "SELECT workflow_id FROM job WHERE file_id = :file_id AND kind = 'ingest_file'"
+            "SELECT workflow_id FROM job WHERE file_id = :file_id AND kind <> 'erase_file'"
             " AND finished_at IS NULL AND started_at IS NOT NULL ORDER BY id LIMIT 100"
         ),
         {"file_id": file_id},
@@ -88,6 +88,11 @@ async def erase_pages(session: AsyncSession, file_id: UUID) -> None:
     await _delete_of_versions(session, "page_layer", file_id)
 
 
+async def erase_comparisons(session: AsyncSession, file_id: UUID) -> None:
+    """How candidates read the file; the figures of its pages go with them."""
+    await _delete_of_versions(session, "reading_comparison", file_id)
+
+
 async def erase_findings(session: AsyncSession, file_id: UUID) -> None:
     await _delete_of_versions(session, "finding", file_id)
 
@@ -102,11 +107,11 @@ async def erase_stage_outputs(session: AsyncSession, file_id: UUID) -> None:
 
 
 async def erase_job_events(session: AsyncSession, file_id: UUID) -> None:
-    """Events of ingestions; those of the erasure itself stay, for whoever follows it."""
+    """Events of all but the erasure itself, whose stay for whoever follows it."""
     await session.execute(
         text(
             "DELETE FROM job_event WHERE job_id IN"
-            " (SELECT id FROM job WHERE file_id = :file_id AND kind = 'ingest_file')"
+            " (SELECT id FROM job WHERE file_id = :file_id AND kind <> 'erase_file')"
         ),
         {"file_id": file_id},
     )

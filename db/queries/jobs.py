@@ -19,6 +19,7 @@ from sqlmodel import col
 from db.models import Job, now
 from db.queries.events import NewEvent, events_json
 from muniment.contracts.jobs import (
+    STAGES_OF,
     JobEventKind,
     JobKind,
     JobSettings,
@@ -34,7 +35,6 @@ from muniment.contracts.jobs import (
 
 _STAGES = TypeAdapter(tuple[StageProgress, ...])
 _ORDER = list(StageName)
-_ALL_PENDING = tuple(StageProgress(name=name) for name in StageName)
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,16 @@ async def latest_job_of_file(session: AsyncSession, file_id: UUID) -> Job | None
 
 
 async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) -> dict[UUID, Job]:
-    """The newest job of each file that the caller may read."""
+    """The newest job of each file that the caller may read, comparisons apart: they are at work
+    beside the file, not on it."""
     query = (
         select(Job)
         .ext(distinct_on(col(Job.file_id)))
-        .where(col(Job.file_id).in_(file_ids), _of_visible_files("read"))
+        .where(
+            col(Job.file_id).in_(file_ids),
+            col(Job.kind) != JobKind.COMPARE_READING.value,
+            _of_visible_files("read"),
+        )
         .order_by(col(Job.file_id), col(Job.created_at).desc(), col(Job.id).desc())
     )
     return {job.file_id: job for job in (await session.execute(query)).scalars()}
@@ -114,8 +119,12 @@ async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) 
 
 def job_stages(job: Job) -> tuple[StageProgress, ...]:
     """The job's stages in order; those not begun are pending."""
-    known = {stage.name: stage for stage in _STAGES.validate_python(job.stages)}
-    return tuple(known.get(stage.name, stage) for stage in _ALL_PENDING)
+    return _stages(JobKind(job.kind), job.stages)
+
+
+def _stages(kind: JobKind, recorded: Sequence[JsonValue]) -> tuple[StageProgress, ...]:
+    known = {stage.name: stage for stage in _STAGES.validate_python(recorded)}
+    return tuple(known.get(name, StageProgress(name=name)) for name in STAGES_OF[kind])
 
 
 def job_snapshot(job: Job) -> JobSnapshot:
@@ -123,7 +132,7 @@ def job_snapshot(job: Job) -> JobSnapshot:
     return JobSnapshot(
         state=JobState(job.state),
         stage=StageName(job.stage) if job.stage else None,
-        stages=job_stages(job) if job.kind == JobKind.INGEST_FILE else (),
+        stages=job_stages(job),
         pages=PageCounts(
             total=job.pages_total,
             done=job.pages_done,
@@ -229,7 +238,7 @@ class JobRow:
         return JobSnapshot(
             state=self.state,
             stage=self.stage,
-            stages=self.stages if self.kind is JobKind.INGEST_FILE else (),
+            stages=self.stages,
             pages=self.pages,
             percent=self.percent,
             degraded=self.degraded,
@@ -263,16 +272,16 @@ async def lock_job(session: AsyncSession, job_id: UUID) -> JobRow | None:
 
 def job_row(row: RowMapping) -> JobRow:
     """A JobRow out of JOB_COLUMNS."""
-    known = {stage.name: stage for stage in _STAGES.validate_python(row["stages"])}
+    kind = JobKind(row["kind"])
     return JobRow(
         id=row["id"],
         tenant_id=row["tenant_id"],
-        kind=JobKind(row["kind"]),
+        kind=kind,
         file_id=row["file_id"],
         version_id=row["version_id"],
         state=JobState(row["state"]),
         stage=StageName(row["stage"]) if row["stage"] else None,
-        stages=tuple(known.get(stage.name, stage) for stage in _ALL_PENDING),
+        stages=_stages(kind, row["stages"]),
         pages=PageCounts(
             total=row["pages_total"],
             done=row["pages_done"],
@@ -325,7 +334,7 @@ async def write_job(
             "job_id": job.id,
             "state": job.state.value,
             "stage": job.stage.value if job.stage else None,
-            "stages": json.dumps(stages if job.kind is JobKind.INGEST_FILE else []),
+            "stages": json.dumps(stages),
             "total": job.pages.total,
             "done": job.pages.done,
             "failed": job.pages.failed,

@@ -130,6 +130,7 @@ async def earlier_version(
             " AND earlier.number < present.number AND earlier.published_at IS NOT NULL"
             " JOIN blob ON blob.id = earlier.blob_id AND blob.destroyed_at IS NULL"
             " JOIN job ON job.version_id = earlier.id AND job.state = 'completed'"
+            " AND job.kind = 'ingest_file'"
             " WHERE present.id = :version_id"
             " ORDER BY earlier.number DESC, job.finished_at DESC LIMIT 1"
         ),
@@ -144,7 +145,7 @@ async def earlier_run(session: AsyncSession, version: VersionReference) -> UUID 
     found = await session.execute(
         text(
             "SELECT id FROM job WHERE version_id = :version_id AND id <> :job_id"
-            " AND state = 'completed' ORDER BY finished_at DESC LIMIT 1"
+            " AND kind = 'ingest_file' AND state = 'completed' ORDER BY finished_at DESC LIMIT 1"
         ),
         {"version_id": version.version_id, "job_id": version.job_id},
     )

@@ -11,6 +11,7 @@ from muniment.contracts.ocr import OcrEngineName
 class JobKind(StrEnum):
     INGEST_FILE = "ingest_file"
     ERASE_FILE = "erase_file"
+    COMPARE_READING = "compare_reading"
 
 
 class JobState(StrEnum):
@@ -174,6 +175,13 @@ class JobProgress(Contract):
     error: Problem | None = None
 
 
+STAGES_OF: dict[JobKind, tuple[StageName, ...]] = {
+    JobKind.INGEST_FILE: tuple(StageName),
+    JobKind.COMPARE_READING: (StageName.READ, StageName.ASSEMBLE),
+    JobKind.ERASE_FILE: (),
+}
+"""The stages that a job of that kind goes through, in order."""
+
 STAGE_WEIGHTS: dict[StageName, int] = {
     StageName.SCAN: 3,
     StageName.INSPECT: 3,
@@ -194,10 +202,11 @@ def percent(stages: tuple[StageProgress, ...]) -> float:
     A stage counts in full once it is over, in the share `done / total` while it runs; so the figure
     rises only when work was done.
     """
+    planned = sum(STAGE_WEIGHTS[stage.name] for stage in stages)
     reached = 0.0
     for stage in stages:
         if stage.state in (StageState.COMPLETED, StageState.REUSED, StageState.SKIPPED):
             reached += STAGE_WEIGHTS[stage.name]
         elif stage.total > 0:
             reached += STAGE_WEIGHTS[stage.name] * min(stage.done / stage.total, 1.0)
-    return round(reached, 1)
+    return round(100 * reached / max(planned, 1), 1)

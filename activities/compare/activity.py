@@ -1,0 +1,198 @@
+"""Temporal's face of the comparison of two readings."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from temporalio import activity
+
+from activities.compare.calls import CompareRequest, ReadingFigures
+from activities.inspect.activity import InspectSummary
+from activities.read.summary import ReadSummary, Timing
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
+from activities.stage import StageRunner
+from db.queries.comparisons import (
+    ComparisonFigures,
+    condemn_outputs,
+    forget_outputs,
+    published_run,
+    write_figures,
+)
+from db.queries.jobs import JobRow, write_job
+from db.queries.stages import Opening, Output, outputs_of
+from muniment.contracts.base import Artifact, VersionReference
+from muniment.contracts.compare_reading import (
+    MAXIMUM_PAGES,
+    CompareActivities,
+    CompareInput,
+    CompareResult,
+    ComparisonPlan,
+)
+from muniment.contracts.documents import PageSource
+from muniment.contracts.inspect import InspectResult
+from muniment.contracts.jobs import StageName
+from muniment.errors import Conflict, LimitExceeded
+
+ENGINE_MODULE = "activities.compare.engine"
+LIMITS = Limits(wall_seconds=480, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
+"""Two readings of 500 pages take seconds; what takes longer is not worth it."""
+
+
+class Compare(CompareActivities):
+    def __init__(self, runner: StageRunner, sandbox: Sandbox) -> None:
+        self._runner = runner
+        self._sandbox = sandbox
+
+    @activity.defn(name="plan_comparison")
+    async def plan_comparison(self, version: VersionReference) -> ComparisonPlan:
+        runner = self._runner
+        async with (
+            runner.attempt(version, StageName.READ),
+            runner.transaction(version) as session,
+        ):
+            opening = await runner.open(session, version)
+            present = await published_run(session, version.version_id)
+            found = await outputs_of(session, present, StageName.INSPECT) if present else []
+            if present is None or not found:
+                raise Conflict("Nothing of the version is published that could be compared.")
+            inspected = _inspected(found[0])
+            if inspected.page_count > MAXIMUM_PAGES:
+                raise LimitExceeded(
+                    f"The document has {inspected.page_count} pages; {MAXIMUM_PAGES} are compared.",
+                    remedy="Compare shorter documents.",
+                )
+            job = _planned(opening, inspected.page_count)
+            await write_job(session, job, [], activity.info().workflow_run_id)
+        return ComparisonPlan(present_job_id=present, inspected=inspected)
+
+    @activity.defn(name="compare_readings")
+    async def compare_readings(self, request: CompareInput) -> CompareResult:
+        version = request.version
+        async with self._runner.attempt(version, StageName.ASSEMBLE):
+            present, candidate = await self._readings(request)
+            differing = sorted(_differing(present, candidate))
+            figures = await self._figures(request, present, candidate, differing)
+            async with self._runner.transaction(version) as session:
+                await self._runner.open(session, version)
+                await write_figures(session, version, _row(figures, present, candidate, differing))
+        return CompareResult(pages_compared=len(figures.pages))
+
+    @activity.defn(name="withdraw_comparison")
+    async def withdraw_comparison(self, version: VersionReference) -> None:
+        runner = self._runner
+        async with runner.attempt(version, StageName.READ):
+            async with runner.transaction(version) as session:
+                condemned = await condemn_outputs(session, version)
+            for blob_id in condemned:
+                await runner.artifacts.destroy(version.tenant_id, blob_id)
+            async with runner.transaction(version) as session:
+                await forget_outputs(session, version, condemned)
+
+    async def _readings(self, request: CompareInput) -> tuple["_Reading", "_Reading"]:
+        async with self._runner.transaction(request.version) as session:
+            await self._runner.open(session, request.version)
+            present = await outputs_of(session, request.present_job_id, StageName.READ)
+            document = await outputs_of(session, request.present_job_id, StageName.ASSEMBLE)
+            candidate = await outputs_of(session, request.version.job_id, StageName.READ)
+        if not (present and document):
+            raise Conflict("The published reading is no longer there to be compared with.")
+        of_document = Artifact(fingerprint=document[0].fingerprint, blob_id=document[0].blob_id)
+        return _Reading(present, of_document), _Reading(candidate, request.document)
+
+    async def _figures(
+        self,
+        request: CompareInput,
+        present: "_Reading",
+        candidate: "_Reading",
+        pages: Sequence[int],
+    ) -> ReadingFigures:
+        artifacts, tenant_id = self._runner.artifacts, request.version.tenant_id
+        blobs = [output.blob_id for output in (*present.outputs, *candidate.outputs)]
+        blobs += [present.document.blob_id, candidate.document.blob_id]
+        lines = [await artifacts.load_bytes(tenant_id, blob_id) for blob_id in blobs]
+        asked = CompareRequest(
+            pages=tuple(pages),
+            present_batches=len(present.outputs),
+            candidate_batches=len(candidate.outputs),
+        )
+        content = await asyncio.to_thread(b"\n".join, lines)
+        call = EngineCall("compare", asked, ReadingFigures)
+        return await self._sandbox.run(call, content=content, limits=LIMITS)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One reading of all pages: its batches, and the document made of them."""
+
+    outputs: Sequence[Output]
+    document: Artifact
+
+    def summaries(self) -> list[ReadSummary]:
+        return [ReadSummary.model_validate(output.summary) for output in self.outputs]
+
+    def readers(self) -> dict[int, tuple[PageSource, str]]:
+        """Each page's source and the version of the engine that read it, or failed of it."""
+        return {
+            page: (source, summary.readers.get(source, ""))
+            for summary in self.summaries()
+            for page, source in (
+                *((facts.page, facts.source) for facts in summary.pages),
+                *((failure.page, failure.source) for failure in summary.failures),
+            )
+        }
+
+    def failed(self, among: frozenset[int]) -> int:
+        failures = (failure.page for summary in self.summaries() for failure in summary.failures)
+        return sum(page in among for page in failures)
+
+    def seconds_per_page(self, sources: Iterable[PageSource]) -> float | None:
+        """By the clock; None where it is not known of any page."""
+        total = Timing()
+        for summary in self.summaries():
+            for source in sources:
+                total = total.plus(summary.timings.get(source, Timing()))
+        return round(total.seconds / total.pages, 4) if total.pages else None
+
+
+def _inspected(found: Output) -> InspectResult:
+    """What the published run found; a comparison leaves the GPU queue to real work."""
+    summary = InspectSummary.model_validate(found.summary)
+    plan = Artifact(fingerprint=found.fingerprint, blob_id=found.blob_id)
+    return InspectResult(plan=plan, reused=True, **summary.model_dump())
+
+
+def _planned(opening: Opening, page_count: int) -> JobRow:
+    pages = opening.job.pages.model_copy(update={"total": page_count})
+    reading = opening.job.stage_progress(StageName.READ)
+    planned = reading.model_copy(update={"total": page_count})
+    return replace(opening.job.with_stage(planned), pages=pages)
+
+
+def _differing(present: _Reading, candidate: _Reading) -> set[int]:
+    """The pages that another engine, or another version of one, was to read: the others are the
+    same in both, and would flatter whatever is compared."""
+    before = present.readers()
+    return {
+        page
+        for page, reader in candidate.readers().items()
+        if page in before and before[page] != reader
+    }
+
+
+def _row(
+    figures: ReadingFigures, present: _Reading, candidate: _Reading, differing: Sequence[int]
+) -> ComparisonFigures:
+    among = frozenset(differing)
+    had, has = present.readers(), candidate.readers()
+    sources = {has[page][0] for page in among}
+    return ComparisonFigures(
+        present_readers=sorted({had[page][1] for page in among}),
+        candidate_readers=sorted({has[page][1] for page in among}),
+        present_failed=present.failed(among),
+        candidate_failed=candidate.failed(among),
+        present_seconds=present.seconds_per_page(sources),
+        candidate_seconds=candidate.seconds_per_page(sources),
+        structure=figures.structure.model_dump(mode="json"),
+        pages=[page.model_dump(mode="json") for page in figures.pages],
+    )
