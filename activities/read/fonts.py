@@ -58,7 +58,7 @@ class PageFonts:
         if index >= 0 and self.text_page is not None:
             own_name, flags = _font_of(self.text_page, index)
             weight = pdfium.FPDFText_GetFontWeight(self.text_page.raw, index)
-            em = _em_of(self.text_page, index)
+            em = em_of(self.text_page, index)
             if _PLAUSIBLE[0] * height < em < _PLAUSIBLE[1] * height:
                 size = em
             if _RESOURCE_NAME.match(name):
@@ -82,7 +82,8 @@ def _font_of(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[str, int]:
     return (name.value.decode("utf-8", "replace") if length else ""), flags.value
 
 
-def _em_of(text_page: pypdfium2.PdfTextPage, index: int) -> float:
+def em_of(text_page: pypdfium2.PdfTextPage, index: int) -> float:
+    """Height of a character's em square in points; 0 where pdfium does not say."""
     matrix = pdfium.FS_MATRIX()
     if not pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
         return 0.0

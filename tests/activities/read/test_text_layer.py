@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import pypdfium2
 import pytest
 
 from activities.inspect.calls import InspectRequest
 from activities.inspect.engine import inspect
 from activities.read.calls import ReadProgress, ReadRequest
 from activities.read.engine import read_text
+from activities.read.pdfium_page import pdfium_content
 from activities.read.unseen_characters import without_unseen
 from activities.sandbox.registry import EngineContext
 from muniment.contracts.documents import HiddenKind, Page
@@ -281,3 +283,17 @@ def test_pages_carry_their_printed_numbers() -> None:
     labels = "/PageLabels<</Nums[0<</S/r>>2<</S/D/St 1>>]>>"
     pages = read(drawn_pdf([shown(72, 700, "text")] * 4, catalogue_entries=labels))
     assert [page.label for page in pages] == ["i", "ii", "1", "2"]
+
+
+def test_words_of_pdfium_stand_on_their_lines_and_divided_ones_stay_divided() -> None:
+    drawn = [
+        shown(50, 700, "The greengrocer displays a sign in his shop: Work-"),
+        shown(50, 680, "ers of the world, unite, though he gave it no"),
+        shown(50, 660, "thought at all."),
+    ]
+    with pypdfium2.PdfDocument(drawn_pdf(["\n".join(drawn)])) as document:
+        words = pdfium_content(document[0]).words
+    tops = {word.text: round(word.box.top) for word in words}
+    assert tops["sign"] == tops["Work-"] < tops["ers"] == tops["unite,"] < tops["thought"]
+    assert [word.text for word in words][-3:] == ["thought", "at", "all."]
+    assert all(word.box.height == pytest.approx(11, abs=0.1) for word in words)
