@@ -109,6 +109,7 @@ class Parts:
         inspect = Inspect(self.runner, self.engines, self.scratch, max_pages, self.ocr_route)
         assemble = Assemble(self.runner, self.engines)
         classify = Classify(self.runner, self.sandbox)
+        views = RenderView(self._database, self.artifacts, self.sandbox, self.scratch)
         return [
             inspect.inspect_document,
             self.members.unpack_members,
@@ -116,7 +117,8 @@ class Parts:
             assemble.assemble_document,
             classify.classify_content,
             self.chunker.chunk_document,
-            RenderView(self._database, self.artifacts, self.sandbox, self.scratch).render_view,
+            views.render_view,
+            views.render_pictures,
         ]
 
     def read_activities(self) -> Sequence[ActivityFunction]:
