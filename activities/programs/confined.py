@@ -161,7 +161,15 @@ async def _started(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(process.wait())
+        await asyncio.shield(_end_of(process))
+
+
+async def _end_of(process: asyncio.subprocess.Process) -> None:
+    """A process is waited for until its output was taken, wanted or not."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    while await process.stdout.read(_CHUNK_BYTES):
+        pass
+    await process.wait()
 
 
 async def _read(process: asyncio.subprocess.Process, program: Program, limit: int) -> bytes:

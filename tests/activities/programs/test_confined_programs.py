@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,11 +29,11 @@ NUMBER_OF_PROCESSES = 32
 
 
 @pytest.fixture
-def programs() -> Iterator[ConfinedPrograms]:
+def programs() -> ConfinedPrograms:
     programs = ConfinedPrograms(concurrency=2)
     if not asyncio.run(programs.works()):
         pytest.skip("bubblewrap is absent or not allowed here (package `bubblewrap`)")
-    yield programs
+    return programs
 
 
 def sh(
@@ -46,11 +46,21 @@ def sh(
 
 
 def processes_with(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(mark in word for word in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(mark in word for word in process.info["cmdline"] or ())
+    ]
+
+
+def none_is_left(mark: str) -> bool:
+    """The kernel ends the last of them a moment after the first."""
+    deadline = time.monotonic() + 2
+    while processes_with(mark):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def test_a_program_reads_its_input_and_answers(programs: ConfinedPrograms) -> None:
@@ -87,14 +97,17 @@ def test_it_reaches_no_network(programs: ConfinedPrograms) -> None:
 
         async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            script = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached"
+            script = f"(exec 3<>/dev/tcp/127.0.0.1/{port}) && echo reached"
             said = await programs.run(
-                Program("bash", Path("/bin/bash")), ("-c", f"{script} 2>&1; true"), limits=LIMITS
+                Program("bash", Path("/bin/bash")),
+                ("-c", f"exec 2>&1; {script}; true"),
+                limits=LIMITS,
             )
         return said.decode(), met
 
     said, met = asyncio.run(listen())
-    assert (met, "refused" in said or "nreachable" in said) == (0, True)
+    assert "refused" in said
+    assert met == 0
     assert sh(programs, "cat /proc/net/dev").count(":") == 1, "the loop alone"
 
 
@@ -102,10 +115,6 @@ def test_it_reads_nothing_of_the_host(programs: ConfinedPrograms, tmp_path: Path
     key = tmp_path / "keys" / "tenants.json"
     key.parent.mkdir()
     key.write_text("a key")
-    for folder in (tmp_path, key.parent, *tmp_path.parents[:-1]):
-        if folder.owner() == Path.home().owner() and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    key.chmod(0o644)
     for path in (key, Path.home(), Path("/etc/shadow"), Path("/etc/passwd"), REPOSITORY, "/var"):
         assert "No such file" in sh(programs, f"cat {path}; ls {path}; true"), path
     assert sh(programs, "env").count("MUNIMENT") == 0
@@ -133,15 +142,15 @@ def test_a_fork_bomb_stays_small_and_ends(programs: ConfinedPrograms) -> None:
     with pytest.raises((EngineTimedOut, EngineCrashed)):
         asyncio.run(bomb())
     assert seen <= NUMBER_OF_PROCESSES + 2  # bubblewrap's own two
-    assert not processes_with(mark)
+    assert none_is_left(mark)
 
 
 def test_it_cannot_fill_the_disk_nor_drown_its_caller(programs: ConfinedPrograms) -> None:
     said = sh(programs, "dd if=/dev/zero of=big bs=1M count=64; ls -s big; df /work; true")
-    assert "No space left" in said or "too large" in said
+    assert "limit exceeded" in said
+    assert "16384 big" in said
     many = sh(programs, "for i in 1 2 3 4 5; do head -c 8000000 /dev/zero > $i; done; true")
     assert "No space left" in many
-    assert "Read-only" in sh(programs, "echo x > /tmp/x || echo x > /x; true") or True
     limits = ProgramLimits(10, 10, output_bytes=MEBIBYTE)
     with pytest.raises(LimitExceeded):
         sh(programs, "cat /dev/zero", limits)
@@ -163,14 +172,14 @@ def test_what_does_not_end_is_ended_with_all_it_started(
     with pytest.raises(EngineTimedOut):
         sh(programs, f": {mark}; {script.replace('{mark}', mark)}", ProgramLimits(1.5, 10))
     assert time.monotonic() - began < 10
-    assert not processes_with(mark)
+    assert none_is_left(mark)
 
 
 def test_what_it_leaves_running_ends_with_it(programs: ConfinedPrograms) -> None:
     mark = f"left-{uuid4().hex}"
     script = f"setsid sh -c 'sleep 1000; : {mark}' >/dev/null 2>&1 & echo done"
     assert sh(programs, script) == "done\n"
-    assert not processes_with(mark)
+    assert none_is_left(mark)
 
 
 def test_a_cancelled_caller_leaves_nothing(programs: ConfinedPrograms) -> None:
@@ -180,17 +189,19 @@ def test_a_cancelled_caller_leaves_nothing(programs: ConfinedPrograms) -> None:
         running = asyncio.create_task(
             programs.run(SHELL, ("-c", f": {mark}; sleep 1000; :"), limits=LIMITS)
         )
-        while not processes_with(mark):
+        for _ in range(200):
             await asyncio.sleep(0.05)
+            if processes_with(mark):
+                break
+        assert processes_with(mark)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(cancel())
-    assert not processes_with(mark)
+    assert none_is_left(mark)
 
 
 def test_processes_that_hold_too_much_together_are_ended(programs: ConfinedPrograms) -> None:
-    hog = "tail -c 40m /dev/zero | sleep 30"  # tail keeps what it will print at the end
     hog = "dd if=/dev/zero bs=60M count=1000000 of=/dev/null"
     script = " & ".join([hog] * 4) + " & wait"
     limits = ProgramLimits(20, 60, memory_bytes=150 * MEBIBYTE)
