@@ -115,6 +115,7 @@ class Parts:
         inspect = Inspect(self.runner, self.engines, self.scratch, max_pages, self.ocr_route)
         assemble = Assemble(self.runner, self.engines)
         classify = Classify(self.runner, self.sandbox)
+        views = RenderView(self._database, self.artifacts, self.sandbox, self.scratch)
         return [
             inspect.inspect_document,
             self.members.unpack_members,
@@ -123,7 +124,8 @@ class Parts:
             classify.classify_content,
             self.chunker.chunk_document,
             self.compare.compare_readings,
-            RenderView(self._database, self.artifacts, self.sandbox, self.scratch).render_view,
+            views.render_view,
+            views.render_pictures,
         ]
 
     def read_activities(self) -> Sequence[ActivityFunction]:

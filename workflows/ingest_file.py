@@ -41,6 +41,8 @@ from workflows.visibility import Visibility
 
 CLASSIFY_BESIDE_INDEXING = "classify-beside-indexing"
 """Patch of 2026-11: before it, `chunk` waited for `classify`."""
+PICTURES_OF_ENCRYPTED = "pictures-of-encrypted"
+"""Patch of 2026-11: before it, encrypted documents had none."""
 
 
 @workflow.defn(name=WORKFLOW)
@@ -95,6 +97,8 @@ class IngestFile:
             chunks, vectors = await self._stages.chunk_and_embed(document)
         await self._stages.publish(plan, document, findings, chunks, vectors)
         self._published()
+        if plan.has_password and workflow.patched(PICTURES_OF_ENCRYPTED):
+            await self._stages.draw_pictures(plan)
         if plan.member_count:
             await self._ingest_members()
         await self._stages.announce()

@@ -122,6 +122,16 @@ RENDER = ActivityConfig(
 """Somebody is looking at an empty place: a page takes a second, and who has waited for two minutes
 has asked again or gone. Requests must not pile up behind a queue that nobody serves."""
 
+PICTURES = ActivityConfig(
+    task_queue=queues.PARSE,
+    start_to_close_timeout=timedelta(minutes=3),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=_WAIT,
+)
+"""Fifty pages, a fraction of a second each; a job does not wait long for what it can do without."""
+
 ADMIT = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=1),

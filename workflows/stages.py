@@ -15,6 +15,7 @@ from muniment.contracts.inspect import InspectActivities, InspectResult
 from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.lifecycle import LifecycleActivities
 from muniment.contracts.publish import PublishActivities, PublishInput
+from muniment.contracts.render_view import RenderPicturesInput, RenderViewActivities
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
 from muniment.errors import DamagedDocument
 from workflows import policies
@@ -167,6 +168,21 @@ class Stages:
                 PublishActivities.publish_version, request, **config
             ),
         )
+
+    async def draw_pictures(self, plan: InspectResult) -> None:
+        """Of a published document that only the job's password opens, which dies with the job. What
+        cannot be drawn is missed by those who look for it; the document was read all the same."""
+        request = RenderPicturesInput(version=self._version, page_count=plan.page_count)
+        try:
+            await workflow.execute_activity_method(
+                RenderViewActivities.render_pictures,
+                request,
+                **self._steering.configured(policies.PICTURES, "pictures"),
+            )
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("an encrypted document has not all of its pictures")
 
     async def announce(self) -> None:
         await self._stage(

@@ -28,6 +28,7 @@ class InspectSummary(Contract):
     page_count: int
     ocr_pages: str
     member_count: int = 0
+    has_password: bool = False
 
 
 class Inspect(InspectActivities):
@@ -68,6 +69,8 @@ class Inspect(InspectActivities):
 
     def _fingerprint(self, opening: Opening) -> str:
         """Of the name only the extension counts: it decides between text formats."""
+        # Summaries of encrypted documents did not always say so.
+        encrypted = {"has_password": True} if opening.password_blob_id is not None else {}
         return fingerprint(
             StageName.INSPECT,
             ENGINE_VERSIONS["inspect"],
@@ -76,6 +79,7 @@ class Inspect(InspectActivities):
                 "extension": PurePath(opening.name).suffix.lower(),
                 "declared_media_type": opening.declared_media_type,
                 "max_pages": self._max_pages,
+                **encrypted,
             },
         )
 
@@ -100,15 +104,17 @@ class Inspect(InspectActivities):
                 f"The document has {plan.page_count} pages; the limit is {self._max_pages}"
                 " (MUNIMENT_LIMITS__MAX_PAGES)."
             )
-        return Product(plan.model_dump_json().encode(), _summary(plan))
+        has_password = opening.password_blob_id is not None
+        return Product(plan.model_dump_json().encode(), _summary(plan, has_password=has_password))
 
 
-def _summary(plan: DocumentPlan) -> InspectSummary:
+def _summary(plan: DocumentPlan, *, has_password: bool) -> InspectSummary:
     return InspectSummary(
         media_type=plan.media_type,
         family=plan.family,
         page_count=plan.page_count,
         member_count=plan.member_count,
+        has_password=has_password and plan.family is DocumentFamily.PDF,
         ocr_pages=write_ranges(page.page for page in plan.pages if page.source is PageSource.OCR),
     )
 

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import platform
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,8 @@ _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _FIRST_ARGUMENT_OFFSET = 0, 4, 16
 _FIFTH_ARGUMENT_OFFSETS = 48, 52
 """Both halves of a pointer; their order does not matter to whether it is null."""
 _CLONE_THREAD = 0x00010000
+_CLONE_NAMESPACES = 0x7E020000
+"""CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID and -NET (linux/sched.h)."""
 _X32_NUMBERS = 0x40000000
 """The x32 ABI of x86-64 counts from here: another way to the same calls."""
 
@@ -112,6 +115,13 @@ _FAILING = _names(
 Landlock, and a worker that is not root shares its user with the files it must protect."""
 _ABOUT_ITSELF = ("kill", "tgkill", "prlimit64", "sched_setaffinity")
 """Allowed where the first argument is this process, or 0 for itself; `abort` needs the second."""
+_FOR_PROGRAMS = _names(
+    """
+    execve execveat rt_sigqueueinfo rt_tgsigqueueinfo
+    shmget shmat shmctl semget msgget mq_open
+    """
+)
+"""What external programs may do besides, in namespaces of their own."""
 _SPECIAL = ("clone", "clone3", "sendto", *_ABOUT_ITSELF)
 
 Instruction = tuple[int, int, int, int]
@@ -151,14 +161,50 @@ def forbid_system_calls() -> bool:
     return bool(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) == 0)
 
 
-def _instructions(architecture: _Architecture, own_process_id: int) -> Iterator[Instruction]:
+def program_filter() -> bytes | None:
+    """The filter for external programs, as bubblewrap takes it (`struct sock_filter`s): they may
+    start programs and talk among themselves, for which they have namespaces of their own, and get
+    EPERM for new namespaces and for the kernel's more dangerous calls. None where the architecture
+    is unknown.
+    """
+    architecture = _ARCHITECTURES.get(platform.machine())
+    if architecture is None:
+        return None
+    return b"".join(
+        struct.pack("=HBBI", *instruction) for instruction in _program_instructions(architecture)
+    )
+
+
+def _program_instructions(architecture: _Architecture) -> Iterator[Instruction]:
     calls = architecture.calls
+    yield from _own_calls_only(architecture)
+    for name, number in calls.items():
+        if name not in (*_FAILING, *_SPECIAL, *_FOR_PROGRAMS):
+            yield (_JUMP_IF_EQUAL, 0, 1, number)
+            yield (_RETURN, 0, 0, _FAIL | errno.EPERM)
+    yield (_JUMP_IF_EQUAL, 0, 1, calls["clone3"])
+    yield (_RETURN, 0, 0, _FAIL | errno.ENOSYS)
+    yield (_JUMP_IF_EQUAL, 0, 4, calls["clone"])
+    yield (_LOAD, 0, 0, _FIRST_ARGUMENT_OFFSET)
+    yield (_AND, 0, 0, _CLONE_NAMESPACES)
+    yield (_JUMP_IF_EQUAL, 1, 0, 0)
+    yield (_RETURN, 0, 0, _FAIL | errno.EPERM)
+    yield (_RETURN, 0, 0, _ALLOW)
+
+
+def _own_calls_only(architecture: _Architecture) -> Iterator[Instruction]:
+    """Calls of another architecture, whose numbers mean other things, end the process."""
     yield (_LOAD, 0, 0, _ARCHITECTURE_OFFSET)
     yield (_JUMP_IF_EQUAL, 1, 0, architecture.audit)
     yield (_RETURN, 0, 0, _KILL_PROCESS)
     yield (_LOAD, 0, 0, _NUMBER_OFFSET)
     yield (_JUMP_IF_AT_LEAST, 0, 1, _X32_NUMBERS)
     yield (_RETURN, 0, 0, _KILL_PROCESS)
+
+
+def _instructions(architecture: _Architecture, own_process_id: int) -> Iterator[Instruction]:
+    calls = architecture.calls
+    yield from _own_calls_only(architecture)
     for name, number in calls.items():
         if name not in _SPECIAL:
             verdict = _FAIL | errno.EPERM if name in _FAILING else _KILL_PROCESS

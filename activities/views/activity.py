@@ -1,6 +1,7 @@
 """Temporal's face of views."""
 
 import asyncio
+import logging
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
@@ -14,18 +15,25 @@ from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from activities.scratch import Scratch
 from activities.views.calls import MarkdownRequest, PageImageRequest, RenderedView
+from db.queries.job_passwords import password_of
 from db.queries.stages import UNTOUCHED_STATES, NewBlob
 from db.queries.views import StoredView, ViewSource, adopt_view, keep_view, lock_source
 from db.session import Access, Database
+from muniment.contracts.base import VersionReference
 from muniment.contracts.render_view import (
     PageImageView,
+    RenderPicturesInput,
+    RenderPicturesResult,
     RenderViewActivities,
     RenderViewInput,
     RenderViewResult,
     pictured_family,
+    pictures_of_encrypted,
     view_fingerprint,
 )
-from muniment.errors import Gone, MunimentError, NotFound
+from muniment.errors import DocumentError, EngineError, Gone, MunimentError, NotFound
+
+logger = logging.getLogger(__name__)
 
 ENGINE_MODULE = "activities.views.engine"
 PAGE_LIMITS = Limits(wall_seconds=50, cpu_seconds=30, memory_bytes=1536 * MEBIBYTE)
@@ -53,20 +61,56 @@ class RenderView(RenderViewActivities):
             raise application_error(error, activity.info().attempt) from error
         return RenderViewResult(blob_id=view.blob_id, size=view.size, sha256=view.sha256.hex())
 
-    async def _find_or_make(self, request: RenderViewInput) -> StoredView:
+    @activity.defn(name="render_pictures")
+    async def render_pictures(self, request: RenderPicturesInput) -> RenderPicturesResult:
+        version = request.version
+        drawn = 0
+        try:
+            async with heartbeats():
+                async with self._transaction(version.tenant_id) as session:
+                    sealed = await password_of(session, version.job_id)
+                if sealed is None:
+                    raise Gone("The job has no password any more.")
+                password = (await self._artifacts.load_bytes(version.tenant_id, sealed)).decode()
+                for view in pictures_of_encrypted(request.page_count):
+                    drawn += await self._is_drawn(version, view, password)
+        except Exception as error:
+            raise application_error(error, activity.info().attempt) from error
+        return RenderPicturesResult(drawn=drawn)
+
+    async def _is_drawn(
+        self, version: VersionReference, view: PageImageView, password: str
+    ) -> bool:
+        """Whoever sees the version may see it: it was published, so its job had a password that
+        opens the same bytes."""
+        request = RenderViewInput(
+            tenant_id=version.tenant_id, version_id=version.version_id, view=view
+        )
+        try:
+            await self._find_or_make(request, password)
+        except (DocumentError, EngineError) as error:
+            logger.warning("a page has no picture", extra={"reason": error.problem})
+            return False
+        return True
+
+    async def _find_or_make(
+        self, request: RenderViewInput, password: str | None = None
+    ) -> StoredView:
         async with self._transaction(request.tenant_id) as session:
             source = await _open(session, request.version_id)
             key = view_fingerprint(request.view, _source_blob(request, source))
             found = await adopt_view(session, request.tenant_id, request.version_id, key)
         if found is not None:
             return found
-        content = await self._make(request, source)
+        content = await self._make(request, source, password)
         return await self._keep(request, key, content)
 
-    async def _make(self, request: RenderViewInput, source: ViewSource) -> bytes:
+    async def _make(
+        self, request: RenderViewInput, source: ViewSource, password: str | None
+    ) -> bytes:
         view = request.view
         if isinstance(view, PageImageView):
-            return await self._draw(request.tenant_id, view, source)
+            return await self._draw(request.tenant_id, view, source, password)
         document = await self._artifacts.load_bytes(
             request.tenant_id, _source_blob(request, source)
         )
@@ -74,11 +118,14 @@ class RenderView(RenderViewActivities):
         rendered = await self._sandbox.run(call, content=document, limits=MARKDOWN_LIMITS)
         return rendered.content
 
-    async def _draw(self, tenant_id: UUID, view: PageImageView, source: ViewSource) -> bytes:
+    async def _draw(
+        self, tenant_id: UUID, view: PageImageView, source: ViewSource, password: str | None
+    ) -> bytes:
         family = pictured_family(source.media_type)
         if family is None:
             raise NotFound("This format has no pictures of pages.")
-        call = EngineCall("render_page", PageImageRequest(family=family, view=view), RenderedView)
+        wanted = PageImageRequest(family=family, view=view, password=password)
+        call = EngineCall("render_page", wanted, RenderedView)
         async with self._scratch.opened(
             tenant_id, source.content_blob_id, source.content_size
         ) as content:

@@ -12,6 +12,7 @@ class PageImageRequest(Contract):
 
     family: DocumentFamily
     view: PageImageView
+    password: str | None = None
 
 
 class MarkdownRequest(Contract):

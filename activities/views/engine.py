@@ -25,7 +25,7 @@ def render_page(request: PageImageRequest, context: EngineContext) -> RenderedVi
     """One page as a picture, upright, what is transparent on white."""
     view = request.view
     with (
-        page_images(context.content, request.family, None) as images,
+        page_images(context.content, request.family, request.password) as images,
         damage("The page is damaged beyond drawing."),
     ):
         drawn = images.image(view.page, dpi=view.dpi)

@@ -14,13 +14,13 @@ from api.pagination import Cursor, NumberCursor, Page, decode_cursor
 from api.problem_responses import Responses, problems
 from api.services import Provided
 from muniment.contracts.render_view import (
+    DEFAULT_DPI,
     DPI_STEPS,
     MAXIMUM_DPI,
     MINIMUM_DPI,
-    THUMBNAIL_PIXELS,
     ImageFormat,
-    PageImageView,
-    dpi_step,
+    page_image,
+    thumbnail,
 )
 
 router = APIRouter(prefix="/v1/files/{file_id}", tags=["content"])
@@ -49,9 +49,6 @@ Dpi = Annotated[
     ),
 ]
 Format = Annotated[ImageFormat, Query(alias="format", description="WebP is smaller, PNG exact.")]
-DEFAULT_DPI = 144
-"""Two pixels per point: sharp on most screens."""
-THUMBNAIL_DPI = 72
 NOT_MODIFIED = "It is what If-None-Match names."
 
 
@@ -111,8 +108,10 @@ async def show_page_image(
 ) -> Response:
     """Of PDFs and images, in the frame of the page's boxes: crop box, rotated, upright. An image
     file is never enlarged; a page that would have more than 16 million pixels is drawn smaller.
+    Of an encrypted PDF the first 50 pages have pictures, of the resolution and format of a request
+    without parameters: they are drawn while it is read, when its password is at hand.
     503 with `Retry-After` when no worker has drawn it in time: it is there soon after."""
-    view = PageImageView(page=page, dpi=dpi_step(dpi), format=image_format)
+    view = page_image(page, image_format, dpi)
     sealed = await service.image(services, caller, file_id, version, view)
     return await respond(request, services.blobs, sealed)
 
@@ -132,10 +131,7 @@ async def show_thumbnail(
     image_format: Format = ImageFormat.WEBP,
 ) -> Response:
     """Its longer side has 256 pixels, or fewer where an image file is smaller."""
-    view = PageImageView(
-        page=1, dpi=THUMBNAIL_DPI, format=image_format, longest_side=THUMBNAIL_PIXELS
-    )
-    sealed = await service.image(services, caller, file_id, version, view)
+    sealed = await service.image(services, caller, file_id, version, thumbnail(image_format))
     return await respond(request, services.blobs, sealed)
 
 

@@ -17,6 +17,8 @@ from db.models import FileVersion
 from db.queries.views import StoredView, find_view
 from db.session import Access, Database
 from muniment.contracts.render_view import (
+    DEFAULT_DPI,
+    ENCRYPTED_PICTURE_PAGES,
     PageImageView,
     RenderViewInput,
     View,
@@ -130,6 +132,7 @@ def _ours(error: WorkflowFailureError) -> MunimentError:
 
 def _encrypted() -> EncryptedDocument:
     return EncryptedDocument(
-        "pictures are drawn from the content, whose password was destroyed with its job",
-        remedy="Read it as Markdown or text; for pictures upload a copy without a password.",
+        f"of an encrypted document the first {ENCRYPTED_PICTURE_PAGES} pages have pictures, at"
+        f" {DEFAULT_DPI} dpi as WebP: the password was destroyed with its job",
+        remedy="Ask for those; where they are missing, reprocess the file with its password.",
     )

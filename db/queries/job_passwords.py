@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from db.models import Blob, Job, JobPassword, now
 from muniment.objects import SealedBlob
@@ -44,6 +45,13 @@ async def keep_password(session: AsyncSession, job: Job, sealed: SealedBlob) -> 
         )
     )
     await session.flush()
+
+
+async def password_of(session: AsyncSession, job_id: UUID) -> UUID | None:
+    """The blob of the job's password; None where it came without one, or it was destroyed."""
+    return await session.scalar(
+        select(col(JobPassword.blob_id)).where(col(JobPassword.job_id) == job_id)
+    )
 
 
 async def spent_passwords(

@@ -14,7 +14,8 @@ class InspectResult(StageOutcome):
     Above `page_ranges.MAX_RANGES` ranges it is coarsened, so that no payload grows with the
     document: a page named without need is only routed to the OCR queue, and read by its plan.
     `gpu_wait_seconds` says that those pages go to the GPU queue, and how long they wait there before
-    the CPU queue takes them; null: straight to the CPU queue.
+    the CPU queue takes them; null: straight to the CPU queue. `has_password`: pictures of its pages
+    can be drawn with the job's password only.
     """
 
     plan: Artifact
@@ -24,6 +25,7 @@ class InspectResult(StageOutcome):
     ocr_pages: str = ""
     gpu_wait_seconds: float | None = None
     member_count: int = 0
+    has_password: bool = False
 
 
 class InspectActivities(ABC):

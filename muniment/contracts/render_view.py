@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 from temporalio import activity
 
-from muniment.contracts.base import Contract
+from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.documents import DocumentFamily
 
 WORKFLOW = "RenderView"
@@ -27,6 +27,11 @@ would let a reader fill the disk. What people ask for is among them; the rest ge
 MAXIMUM_PIXELS = 16_000_000
 """An A4 page at 300 dpi has 8.7 million; what would be larger is drawn more coarsely."""
 THUMBNAIL_PIXELS = 256
+THUMBNAIL_DPI = 72
+DEFAULT_DPI = 144
+"""Two pixels per point: sharp on most screens."""
+ENCRYPTED_PICTURE_PAGES = 50
+"""So many pages of an encrypted document have pictures: a quarter of a minute of a core."""
 
 
 class ImageFormat(StrEnum):
@@ -108,8 +113,42 @@ def pictured_family(media_type: str) -> DocumentFamily | None:
     return None
 
 
+def page_image(page: int, image_format: ImageFormat, dpi: int = DEFAULT_DPI) -> PageImageView:
+    """The page at the least resolution kept that shows all of `dpi`."""
+    return PageImageView(page=page, dpi=dpi_step(dpi), format=image_format)
+
+
+def thumbnail(image_format: ImageFormat) -> PageImageView:
+    """The first page, small."""
+    return PageImageView(
+        page=1, dpi=THUMBNAIL_DPI, format=image_format, longest_side=THUMBNAIL_PIXELS
+    )
+
+
+class RenderPicturesInput(Contract):
+    version: VersionReference
+    page_count: int
+
+
+class RenderPicturesResult(Contract):
+    """How many pictures there are now; of a page that cannot be drawn there is none."""
+
+    drawn: int
+
+
+def pictures_of_encrypted(page_count: int) -> tuple[PageImageView, ...]:
+    """What is drawn of an encrypted document while its password is at hand."""
+    pages = range(1, min(page_count, ENCRYPTED_PICTURE_PAGES) + 1)
+    return (thumbnail(ImageFormat.WEBP), *(page_image(page, ImageFormat.WEBP) for page in pages))
+
+
 class RenderViewActivities(ABC):
     @activity.defn(name="render_view")
     @abstractmethod
     async def render_view(self, request: RenderViewInput) -> RenderViewResult:
         """The view, found by its fingerprint or made and kept."""
+
+    @activity.defn(name="render_pictures")
+    @abstractmethod
+    async def render_pictures(self, request: RenderPicturesInput) -> RenderPicturesResult:
+        """Those of `pictures_of_encrypted`, drawn with the job's password and kept."""

@@ -20,6 +20,7 @@ from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
 from tests.workflows.test_messages import find_malware
+from tests.workflows.test_views import ENCRYPTED, PDF, give_password
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
 from workflows.ingest_file import IngestFile
@@ -93,6 +94,9 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         assert expanded.version_id is not None
         members_id = members_workflow_id(expanded.version_id, expanded.id)
         await _record("members", workshop.client.get_workflow_handle(members_id))
+        encrypted = await workshop.upload(owner, ENCRYPTED.read_bytes(), "g.pdf", PDF)
+        await give_password(workshop, encrypted)
+        await _record("encrypted", await workshop.start(encrypted))
         failed = await workshop.upload(owner, b"", "c.txt")
         await _record("failed", await workshop.start(failed))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):

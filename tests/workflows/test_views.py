@@ -19,11 +19,13 @@ from db.queries.job_passwords import keep_password
 from db.queries.views import StoredView
 from db.session import Access
 from muniment.contracts.render_view import (
+    THUMBNAIL_PIXELS,
     ImageFormat,
     MarkdownView,
     PageImageView,
     RenderViewInput,
     RenderViewResult,
+    pictures_of_encrypted,
 )
 from muniment.errors import (
     DamagedDocument,
@@ -38,6 +40,7 @@ from tests.conftest import REPOSITORY
 from tests.workflows.documents import page_text, text_pdf
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
+from worker.spent_passwords import SpentPasswords
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -47,6 +50,13 @@ ENCRYPTED = REPOSITORY / "tests" / "samples" / "pdf" / "encrypted.pdf"
 
 def page_image(page: int = 1, dpi: int = 72, image_format: str = "png") -> PageImageView:
     return PageImageView(page=page, dpi=dpi, format=ImageFormat(image_format))
+
+
+async def give_password(workshop: Workshop, job: Job) -> None:
+    """What opens ENCRYPTED, as an upload brings it along."""
+    sealed = await workshop.stores.blobs.put_bytes(job.tenant_id, b"openpassword")
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        await keep_password(session, job, sealed)
 
 
 def views_of(workshop: Workshop, seconds: float = 30, slots: int = 64) -> Views:
@@ -162,23 +172,28 @@ async def test_markdown_is_made_of_the_document_and_other_formats_have_no_pictur
             await views.get(access, version, page_image())
 
 
-async def test_an_encrypted_pdf_has_no_pictures_and_is_asked_for_them_once(
+async def test_an_encrypted_pdf_has_the_pictures_that_were_drawn_while_its_password_was_there(
     workshop: Workshop, owner: TenantIds
 ) -> None:
     runs, counting = counted(workshop)
     job = await workshop.upload(owner, ENCRYPTED.read_bytes(), "locked.pdf", PDF)
-    sealed = await workshop.stores.blobs.put_bytes(job.tenant_id, b"openpassword")
+    await give_password(workshop, job)
     access = Access(job.tenant_id)
-    async with workshop.database.transaction(access) as session:
-        await keep_password(session, job, sealed)
     async with workshop.working(replacing=[counting]):
         await (await workshop.start(job)).result()
         version, views = await version_of(workshop, job), views_of(workshop)
-        for view in (page_image(), page_image(), page_image(dpi=144)):
+        await SpentPasswords(workshop.database, workshop.stores.blobs).round()
+        for view in pictures_of_encrypted(version.page_count or 0):
+            drawn = await views.get(access, version, view)
+            content = await workshop.stores.blobs.read_all(job.tenant_id, drawn.blob_id)
+            longest = max(Image.open(io.BytesIO(content)).size)
+            assert longest == THUMBNAIL_PIXELS if view.longest_side else longest > 1000
+        assert not runs
+        for view in (page_image(), page_image(), page_image(dpi=150)):
             with pytest.raises(EncryptedDocument, match="password was destroyed"):
                 await views.get(access, version, view)
         assert (await views.get(access, version, MarkdownView())).size > 0
-    assert runs.count(version.id) == 2, "one picture, and the Markdown"
+    assert runs.count(version.id) == 2, "one more picture, and the Markdown"
 
 
 async def test_a_page_that_is_not_there_says_so_and_is_not_stored(

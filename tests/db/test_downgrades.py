@@ -1,0 +1,154 @@
+"""Every migration goes down and up again over data, as an owner who is no superuser, and leaves
+nothing behind that somebody could read and nobody would erase."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from db.migrate import migrate
+from db.models import Batch, BatchItem, File, FileVersion, Job, PageLayer, new_id, now
+from db.queries.job_passwords import keep_password
+from db.session import Database
+from muniment.errors import KeyDestroyed
+from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
+from muniment.sealing import KeyFile
+from tests.conftest import TenantFixture, make_tenant
+from tests.worker.jobs import commit_job
+from worker.sweep import Sweep
+
+REVISIONS = 8
+"""Migrations that there were when this was written: a later one adds its data below."""
+
+
+@pytest.fixture
+def owner_dsn(postgres_server: str, postgres_dsn: str) -> str:
+    """The DSN of an owner without any privilege but its own database, which is migrated; the
+    application's role is there since `postgres_dsn` was."""
+    name = f"owned_{new_id().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
+    superuser = postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(name)))
+    dsn = superuser.replace("//postgres:@", f"//{name}@")
+    migrate(dsn)
+    return dsn
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore(
+        FilesystemObjectStore(tmp_path / "objects"),
+        KeyFile(tmp_path / "keys" / "tenants.json"),
+        FilesystemObjectStore(tmp_path / "wrapped"),
+    )
+
+
+def dsn_of(role: str, owner_dsn: str) -> str:
+    """The DSN of the same database for another role."""
+    return f"postgresql://{role}@{owner_dsn.partition('@')[2]}"
+
+
+def revision_of(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row[0] if row else "base"
+
+
+async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> SealedBlob:
+    """Rows in every table that a migration after the first made or changed; the password's blob."""
+    job, member = [await commit_job(database, tenant, startable=True) for _ in range(2)]
+    password = await blobs.put_bytes(tenant.tenant_id, b"open sesame")
+    async with database.transaction(tenant.system) as session:
+        await keep_password(session, await session.get_one(Job, job.id), password)
+        file = await session.get_one(File, member.file_id)
+        file.parent_id, file.parent_version_id = job.file_id, job.version_id
+        file.root_id, file.member_ordinal, file.member_path = job.file_id, 0, "a/b.txt"
+        named, imported = [
+            Batch(
+                id=new_id(),
+                tenant_id=tenant.tenant_id,
+                workflow_id=f"batch-{new_id()}",
+                state="running",
+                total=1,
+                requested_by=tenant.principal_id,
+                source=source,
+                prefix="private/" if source else "",
+            )
+            for source in (None, "inbox")
+        ]
+        session.add_all([named, imported])
+        await session.flush()
+        for batch, key in ((named, None), (imported, "private/name of a person.pdf")):
+            session.add(
+                BatchItem(
+                    batch_id=batch.id,
+                    number=1,
+                    tenant_id=tenant.tenant_id,
+                    file_id=None if key else job.file_id,
+                    is_own=False,
+                    object_key=key,
+                    object_size=0,
+                )
+            )
+        version = await session.get_one(FileVersion, job.version_id)
+        session.add(
+            PageLayer(
+                version_id=version.id,
+                page=1,
+                engine="rapidocr",
+                engine_version="1",
+                tenant_id=tenant.tenant_id,
+                source="ocr",
+                blob_id=version.blob_id,
+                position=0,
+                is_current=True,
+                read_at=now(),
+            )
+        )
+    return password
+
+
+async def test_down_step_by_step_and_up_again_with_data_in_the_tables(
+    owner_dsn: str, blobs: BlobStore
+) -> None:
+    tenant = make_tenant(dsn_of("postgres", owner_dsn))
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    password = await fill(database, tenant, blobs)
+    await database.close()
+    for _ in range(REVISIONS - 1):
+        migrate(owner_dsn, "-1")
+    assert revision_of(owner_dsn) == "0001"
+    with psycopg.connect(owner_dsn) as connection:
+        kept = connection.execute("SELECT name FROM tenant").fetchall()
+    assert kept == [(tenant.name,)]
+    migrate(owner_dsn)
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await Sweep(database, blobs, timedelta(0), timedelta(0)).round()
+    with pytest.raises(KeyDestroyed):
+        await blobs.read_all(tenant.tenant_id, password.blob_id)
+    await fill(database, tenant, blobs)
+    await database.close()
+
+
+async def test_down_to_nothing_and_up_again_with_data_in_the_tables(
+    owner_dsn: str, blobs: BlobStore
+) -> None:
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await fill(database, make_tenant(dsn_of("postgres", owner_dsn)), blobs)
+    await database.close()
+    migrate(owner_dsn, "base")
+    with psycopg.connect(owner_dsn) as connection:
+        tables = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchall()
+    assert tables == [("alembic_version",)]
+    migrate(owner_dsn)
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await fill(database, make_tenant(dsn_of("postgres", owner_dsn)), blobs)
+    await database.close()
