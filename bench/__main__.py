@@ -12,6 +12,7 @@ import sys
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
+from bench.ingest import measure_ingest
 from bench.latency import measure_latency
 from bench.ocr import measure_ocr
 from bench.read import measure_read
@@ -19,9 +20,9 @@ from bench.soak import measure_soak
 from bench.stack import embedded_stack
 from bench.throughput import measure_throughput
 
-_BENCHMARKS = ("read", "ocr", "latency", "throughput", "soak")
+_BENCHMARKS = ("read", "ocr", "latency", "throughput", "ingest", "soak")
 _ALONE = "soak"
-_WITH_STACK = frozenset({"latency", "throughput", "soak"})
+_WITH_STACK = frozenset({"latency", "throughput", "ingest", "soak"})
 
 
 async def run(names: list[str], options: argparse.Namespace) -> bool:
@@ -37,6 +38,8 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             await measure_latency(stack, options.runs)
         if "throughput" in names:
             await measure_throughput(stack)
+        if "ingest" in names:
+            await measure_ingest(stack, options.pages or 100, options.pages or 500)
         return "soak" not in names or await measure_soak(stack, options.files)
 
 

@@ -11,6 +11,7 @@ from activities.engines import PRELOAD, DocumentEngines
 from activities.sandbox import Sandbox
 from bench.bare import PROCESSES, batches_of
 from bench.born_digital import BornDigital, born_digital_set
+from bench.kreuzberg_peer import kreuzberg_seconds
 from bench.plain_read import read_plainly
 from bench.results import Result, note
 from muniment.contracts.documents import DocumentPlan
@@ -21,7 +22,7 @@ _ROUNDS = 3
 
 async def measure_read(page_count: int) -> None:
     """Prints the pages per second of both, each the best of three rounds that alternate, so that a
-    busy minute of the machine does not fall on one of them."""
+    busy minute of the machine does not fall on one of them; then those of kreuzberg."""
     with tempfile.TemporaryDirectory(prefix="muniment-bench-read-") as folder:
         ours, plain = list[float](), list[float]()
         async with Sandbox(concurrency=PROCESSES, preload=PRELOAD) as sandbox:
@@ -33,7 +34,14 @@ async def measure_read(page_count: int) -> None:
                 ours.append(await _through_sandbox(engines, documents))
                 plain.append(await asyncio.to_thread(read_plainly, documents, PROCESSES))
                 note(f"read: {ours[-1]:.1f} s in the sandbox, {plain[-1]:.1f} s in a plain loop")
-    Result("read.pages_per_second", pages / min(ours), "pages/s", peer=pages / min(plain)).print()
+        paths = [document.path for document in documents]
+        theirs = await asyncio.to_thread(
+            kreuzberg_seconds, paths, paths[-1], PROCESSES, is_scanned=False
+        )
+    speed = pages / min(ours)
+    Result("read.pages_per_second", speed, "pages/s", peer=pages / min(plain)).print()
+    if theirs is not None:
+        Result("read.beside_kreuzberg", speed, "pages/s", peer=pages / theirs).print()
 
 
 async def _through_sandbox(engines: DocumentEngines, documents: Sequence[BornDigital]) -> float:
