@@ -24,7 +24,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
             document = DoclingDocument.model_validate_json(batch.document)
         pages.update((page.page, page) for page in batch.pages)
     if document is None:
-        document = _from_pages(pages, request.plan.outline)
+        document = document_of_pages(pages, request.plan.outline)
     document.name = request.name
     document.origin = DocumentOrigin(
         filename=request.name, mimetype=_known_type(request.plan.media_type), binary_hash=0
@@ -32,7 +32,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
     return AssembledDocument(document=document.model_dump_json(exclude_none=True))
 
 
-def _from_pages(pages: dict[int, Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:
+def document_of_pages(pages: dict[int, Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:
     """Uses the pages up."""
     in_order = [pages[number] for number in sorted(pages)]
     words = vocabulary(in_order)

@@ -1,5 +1,6 @@
 """The engines `read_text` and `read_ocr`: pages out of a document, each reported when it is done."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 
 from docling_core.types.doc.document import DoclingDocument
@@ -18,7 +19,9 @@ from activities.read.provenance import settle_provenance
 from activities.read.structured import convert
 from activities.read.text_layer import TextLayerReader
 from activities.read.unseen_in_documents import take_out_unseen
-from activities.sandbox.registry import EngineContext, engine
+from activities.read.warming import documents_to_begin_with
+from activities.sandbox.content import Content
+from activities.sandbox.registry import EngineContext, engine, warm
 from muniment.contracts.documents import DocumentFamily, HiddenText, Line, Page, PageSource
 from muniment.contracts.read import FailedPage
 from muniment.errors import DocumentError, UnknownFormat
@@ -89,3 +92,13 @@ def _structured_page(document: DoclingDocument, number: int, hidden: Sequence[Hi
         lines=tuple(Line(text=line) for line in text.splitlines() if line.strip()),
         hidden=tuple(hidden),
     )
+
+
+@warm
+def warm_reading() -> None:
+    """Every child then finds the libraries ready."""
+    for request, content in documents_to_begin_with():
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            read_text(request, EngineContext(Content(file.fileno()), lambda _: None))

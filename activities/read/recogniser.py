@@ -1,9 +1,10 @@
 """RapidOCR as it is used here: its models loaded when told to, its lines turned by majority."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from types import MappingProxyType
 from typing import Protocol
 
 import cv2
@@ -24,11 +25,24 @@ eight made scans of 2200 pixels: 6.2 s of CPU a page and a word recall of .961, 
 UPSIDE_DOWN = "180"
 FEWEST_LINES_TO_JUDGE = 3
 
-_ON_OPENVINO: dict[str, object] = {
-    **{f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")},
-    "EngineConfig.openvino.inference_num_threads": 1,
-    "EngineConfig.openvino.num_streams": 1,
-}
+SETTINGS: Mapping[str, object] = MappingProxyType(
+    {
+        "Global.log_level": "critical",
+        "Global.text_score": LOWEST_CONFIDENCE,
+        "Det.limit_type": "max",
+        "Det.limit_side_len": DETECTION_SIDE,
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    }
+)
+"""The library's parameters on one core."""
+_ON_OPENVINO: Mapping[str, object] = MappingProxyType(
+    {
+        **{f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")},
+        "EngineConfig.openvino.inference_num_threads": 1,
+        "EngineConfig.openvino.num_streams": 1,
+    }
+)
 
 Pixels = NDArray[numpy.uint8]
 Corners = Sequence[Sequence[float]]
@@ -90,13 +104,8 @@ class Recogniser(RapidOCR):
         super().__init__(
             params={
                 **(_ON_OPENVINO if on_openvino else {}),
+                **SETTINGS,
                 "EngineConfig.onnxruntime.use_cuda": on_cuda,
-                "Global.log_level": "critical",
-                "Global.text_score": LOWEST_CONFIDENCE,
-                "Det.limit_type": "max",
-                "Det.limit_side_len": DETECTION_SIDE,
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )
         self.upside_down: list[bool] = []

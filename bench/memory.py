@@ -1,0 +1,78 @@
+"""Resident memory of an embedded stack's processes, and whether it stays where it was."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+TOLERANCE = 0.1
+_MEBIBYTE = 1024 * 1024
+_TEMPLATE = "activities.sandbox.template"
+_READINGS = 5
+_PAUSE_SECONDS = 0.5
+
+
+def resident_mebibytes(home: Path) -> dict[str, float]:
+    """By the names that the supervisor gives its processes, those that they started included. The
+    sandbox's template and its children count apart, as `… template` and `… engines`. Of several
+    readings the least: engines come and go."""
+    readings = [_reading(home)]
+    for _ in range(_READINGS - 1):
+        time.sleep(_PAUSE_SECONDS)
+        readings.append(_reading(home))
+    names = {name for reading in readings for name in reading}
+    return {name: min(reading.get(name, 0.0) for reading in readings) for name in sorted(names)}
+
+
+def growth(samples: Sequence[float]) -> float:
+    """The last sample over the first, less one; 0 for fewer than two."""
+    return samples[-1] / samples[0] - 1 if len(samples) > 1 and samples[0] > 0 else 0.0
+
+
+def not_flat(samples: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
+    """The growth of those of the named processes whose memory at the end is not within the
+    tolerance of what it was at first. A process that was not there at either is not flat."""
+    found = {}
+    for name in names:
+        sizes = [sample.get(name, 0.0) for sample in samples]
+        if sizes[0] <= 0 or abs(growth(sizes)) > TOLERANCE:
+            found[name] = growth(sizes)
+    return found
+
+
+def _reading(home: Path) -> dict[str, float]:
+    found: Counter[str] = Counter()
+    for path in (home / "run").glob("*.pid"):
+        try:
+            process = psutil.Process(int(path.read_text(encoding="utf-8").split()[0]))
+            _count(found, path.stem, process)
+        except psutil.NoSuchProcess:
+            continue
+    return dict(found)
+
+
+def _count(found: Counter[str], name: str, process: psutil.Process) -> None:
+    """The process and what it started, but for processes that are counted by a name of their own."""
+    found[name] += _resident(process)
+    if name == "supervisor":
+        return
+    for child in process.children():
+        try:
+            is_template = _TEMPLATE in child.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        if is_template:
+            found[f"{name} template"] += _resident(child)
+            found[f"{name} engines"] += sum(map(_resident, child.children(recursive=True)))
+        else:
+            _count(found, name, child)
+
+
+def _resident(process: psutil.Process) -> float:
+    """0 for a process that is gone."""
+    try:
+        return float(process.memory_info().rss) / _MEBIBYTE
+    except psutil.NoSuchProcess:
+        return 0.0
