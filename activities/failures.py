@@ -99,6 +99,13 @@ def owed(error: MunimentError) -> ApplicationError:
     return ApplicationError(error.detail, problem_of(error), type=error.problem)
 
 
+def final(error: MunimentError) -> ApplicationError:
+    """The error of work whose asker waits, and rather asks again than longer."""
+    return ApplicationError(
+        error.detail, problem_of(error), type=error.problem, non_retryable=True
+    )
+
+
 def _category(error: MunimentError) -> ApplicationErrorCategory:
     """A damaged document is no fault of the system: benign failures raise no alarms."""
     if error.status < 500:

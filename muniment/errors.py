@@ -34,6 +34,7 @@
     ├── DependencyUnavailable         503: a service Muniment needs does not answer; a retry helps
     │   ├── ScannerUnavailable
     │   ├── ObjectStoreUnavailable
+    │   │   └── StorageFull           507: a disk has no space left
     │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
@@ -315,6 +316,13 @@ class ScannerUnavailable(DependencyUnavailable):
 class ObjectStoreUnavailable(DependencyUnavailable):
     problem = "object-store-unavailable"
     title = "The object store does not answer"
+
+
+class StorageFull(ObjectStoreUnavailable):
+    problem = "storage-full"
+    title = "There is no space left"
+    status = 507
+    default_remedy = "Free space on that disk, or enlarge it; what waits for it goes on by itself."
 
 
 class SourceUnavailable(DependencyUnavailable):

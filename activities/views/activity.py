@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.artifacts import Artifacts
-from activities.failures import application_error
+from activities.failures import application_error, final
 from activities.heartbeats import heartbeats
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
@@ -25,7 +25,7 @@ from muniment.contracts.render_view import (
     pictured_family,
     view_fingerprint,
 )
-from muniment.errors import Gone, MunimentError, NotFound
+from muniment.errors import Gone, MunimentError, NotFound, StorageFull
 
 ENGINE_MODULE = "activities.views.engine"
 PAGE_LIMITS = Limits(wall_seconds=50, cpu_seconds=30, memory_bytes=1536 * MEBIBYTE)
@@ -49,6 +49,9 @@ class RenderView(RenderViewActivities):
         try:
             async with heartbeats():
                 view = await self._find_or_make(request)
+        except StorageFull as error:
+            # Whoever waits can be told at once, and asks again when there is space.
+            raise final(error) from error
         except Exception as error:
             raise application_error(error, activity.info().attempt) from error
         return RenderViewResult(blob_id=view.blob_id, size=view.size, sha256=view.sha256.hex())

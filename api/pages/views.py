@@ -36,6 +36,7 @@ from muniment.errors import (
     MunimentError,
     NotFound,
     OrchestratorUnavailable,
+    StorageFull,
 )
 from workflows.failures import problem_of
 from workflows.starting import render_view
@@ -55,6 +56,7 @@ SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
     EngineCrashed,
     EngineTimedOut,
     EngineOutOfMemory,
+    StorageFull,
 )
 """Whatever else a worker fails of is a dependency's trouble, and a retry may help."""
 _BY_PROBLEM = {f"urn:muniment:problem:{kind.problem}": kind for kind in SHOWN_AS_THEMSELVES}
