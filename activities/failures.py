@@ -101,9 +101,7 @@ def owed(error: MunimentError) -> ApplicationError:
 
 def final(error: MunimentError) -> ApplicationError:
     """The error of work whose asker waits, and rather asks again than longer."""
-    return ApplicationError(
-        error.detail, problem_of(error), type=error.problem, non_retryable=True
-    )
+    return ApplicationError(error.detail, problem_of(error), type=error.problem, non_retryable=True)
 
 
 def _category(error: MunimentError) -> ApplicationErrorCategory:

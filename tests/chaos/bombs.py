@@ -125,7 +125,13 @@ def escaping_zip() -> bytes:
     """Paths that lead out, a link among them, and one honest member."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for name in ("../../up.txt", "/etc/cron.d/job", "..\\..\\up.txt", "C:\\up.txt", "a/../../b"):
+        for name in (
+            "../../up.txt",
+            "/etc/cron.d/job",
+            "..\\..\\up.txt",
+            "C:\\up.txt",
+            "a/../../b",
+        ):
             archive.writestr(name, "escaped")
         link = zipfile.ZipInfo("link")
         link.external_attr = 0o120777 << 16
@@ -278,7 +284,8 @@ def epub_of_entities() -> bytes:
 def svg_of_entities() -> bytes:
     declared = billion_laughs().replace("w:document", "svg")
     uses = "".join(
-        f'<g id="g{number}">{f"""<use href="#g{number - 1}"/>""" * 10}</g>' for number in range(1, 12)
+        f'<g id="g{number}">{f"""<use href="#g{number - 1}"/>""" * 10}</g>'
+        for number in range(1, 12)
     )
     return (
         f'<?xml version="1.0"?>{declared}<svg xmlns="http://www.w3.org/2000/svg" width="1e9"'
@@ -345,11 +352,11 @@ def pdf_of_deep_outline() -> bytes:
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]>>",
         b"<</Type/Outlines/First 5 0 R/Last 5 0 R/Count 1>>",
     ]
-    for number in range(5, 5 + depth):
-        bodies.append(
-            b"<</Title(a)/Parent %d 0 R/First %d 0 R/Last %d 0 R/Count 1/Dest[3 0 R/Fit]>>"
-            % (number - 1, number + 1, number + 1)
-        )
+    bodies += [
+        b"<</Title(a)/Parent %d 0 R/First %d 0 R/Last %d 0 R/Count 1/Dest[3 0 R/Fit]>>"
+        % (number - 1, number + 1, number + 1)
+        for number in range(5, 5 + depth)
+    ]
     bodies.append(b"<</Title(z)/Parent %d 0 R/First 5 0 R/Next 5 0 R>>" % (4 + depth))
     return pdf_of(bodies)
 
@@ -435,7 +442,7 @@ def swelling_parquet() -> bytes:
 def lying_parquet() -> bytes:
     """A footer that counts a hundred times as many rows as there are."""
     rows = 1_100_000
-    data = bytearray(_parquet(f"SELECT range AS a FROM range({rows})"))
+    data = bytearray(_parquet("SELECT range AS a FROM range(1_100_000)"))
     size = struct.unpack("<I", data[-8:-4])[0]
     footer = bytes(data[-8 - size : -8])
     lie = footer.replace(_varint(2 * rows), _varint(2 * 130_000_000))

@@ -1,6 +1,7 @@
 """Disks that are full: said plainly, with a remedy; nothing half-written counts; what waits goes on
 once there is space."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from activities.erasure.ledger import ErasureLedger
+from db.models import new_id
+from muniment.errors import KeyManagementUnavailable
 from tests.chaos.accounts import stored
 from tests.chaos.small_disk import SmallDisk, small_disk
 from tests.chaos.test_mid_page import scan
@@ -140,7 +144,9 @@ def test_an_ingestion_waits_for_space_and_says_so(
     held = stored(stack)
     assert held.without_row == held.without_object == frozenset()
     assert held.half_written == 0
-    assert [path for path in scratch.root.rglob("*") if path.is_file() and path.name != "lock"] == []
+    assert [
+        path for path in scratch.root.rglob("*") if path.is_file() and path.name != "lock"
+    ] == []
 
 
 @pytest.mark.parametrize("which", ["objects", "scratch"])
@@ -157,5 +163,26 @@ def test_a_view_that_cannot_be_made_for_want_of_space_says_so_at_once(
         assert client.get(f"/v1/files/{file['id']}/text").status_code == 200
     again = client.get(picture)
     assert again.status_code == 200, again.text
-    assert again.content.startswith(b"\x89PNG")
+    assert again.headers["Content-Type"].startswith("image/")
     assert stored(stack).without_row == frozenset()
+
+
+async def test_the_erasure_ledger_holds_whole_lines_or_none(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "keys", 1) as disk:
+        path = disk.root / "erasures.jsonl"
+        ledger = ErasureLedger(path)
+        tenant_id, file_id = new_id(), new_id()
+        await ledger.append(tenant_id, file_id, [new_id()])
+        whole = path.read_bytes()
+        many = [new_id() for _ in range(500)]
+        disk.fill()
+        with pytest.raises(KeyManagementUnavailable):
+            await ledger.append(tenant_id, file_id, many)
+        assert path.read_bytes() == whole
+        disk.free()
+        with path.open("ab") as torn:
+            torn.write(b'{"at": "a writer was killed he')
+        await ledger.append(tenant_id, file_id, many)
+        lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 1 + len(many)
+    assert [json.loads(line)["blob_id"] for line in lines[2:]] == [str(each) for each in many]
