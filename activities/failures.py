@@ -46,7 +46,7 @@ def is_final(error: Exception, failures: int) -> bool:
     """Whether another attempt would be in vain after so many failures of its kind, this one
     included: attempts that a service's absence or a worker's death cost do not count, so the
     attempt's number is only the most that it can be."""
-    if isinstance(error, EngineError):
+    if isinstance(error, EngineError) and error.retryable:
         return failures >= ENGINE_ATTEMPTS
     if isinstance(error, MunimentError):
         return not error.retryable

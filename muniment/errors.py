@@ -30,6 +30,7 @@
     ├── EngineError                   an engine failed on its own account: a retry may help
     │   ├── EngineCrashed
     │   ├── EngineTimedOut
+    │   │   └── EngineTimeUsedUp      by its own work, whatever the machine's load: a retry is vain
     │   └── EngineOutOfMemory
     ├── DependencyUnavailable         503: a service Muniment needs does not answer; a retry helps
     │   ├── ScannerUnavailable
@@ -290,6 +291,13 @@ class EngineCrashed(EngineError):
 class EngineTimedOut(EngineError):
     problem = "engine-timed-out"
     title = "An engine ran past its time limit"
+
+
+class EngineTimeUsedUp(EngineTimedOut):
+    problem = "engine-time-used-up"
+    title = "An engine used up the computing that one call may take"
+    retryable = False
+    default_remedy = "Split the document: the same content would use up as much again."
 
 
 class EngineOutOfMemory(EngineError):

@@ -30,6 +30,7 @@ from muniment.errors import (
     EngineCrashed,
     EngineOutOfMemory,
     EngineTimedOut,
+    EngineTimeUsedUp,
     Gone,
     KeyDestroyed,
     LimitExceeded,
@@ -55,6 +56,7 @@ SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
     LimitExceeded,
     EngineCrashed,
     EngineTimedOut,
+    EngineTimeUsedUp,
     EngineOutOfMemory,
     StorageFull,
 )

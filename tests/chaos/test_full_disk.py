@@ -119,7 +119,7 @@ def test_an_upload_to_a_full_store_is_refused_and_leaves_nothing(
     assert upload(client, "100.txt", b"a word again").status_code == 202
 
 
-@pytest.mark.parametrize("which", ["objects", "scratch"])
+@pytest.mark.parametrize("which", ["objects", pytest.param("scratch", marks=pytest.mark.slow)])
 def test_an_ingestion_waits_for_space_and_says_so(
     stack: Stack, client: httpx.Client, objects: SmallDisk, scratch: SmallDisk, which: str
 ) -> None:
@@ -149,7 +149,7 @@ def test_an_ingestion_waits_for_space_and_says_so(
     ] == []
 
 
-@pytest.mark.parametrize("which", ["objects", "scratch"])
+@pytest.mark.parametrize("which", ["scratch", pytest.param("objects", marks=pytest.mark.slow)])
 def test_a_view_that_cannot_be_made_for_want_of_space_says_so_at_once(
     stack: Stack, client: httpx.Client, objects: SmallDisk, scratch: SmallDisk, which: str
 ) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.accounts import Account, account, event_sequence, stored
 from tests.chaos.processes import an_engine_at_work, engines, templates
 from tests.chaos.viewer import Viewer
-from tests.stack import Stack, running_stack, wait_for
+from tests.stack import Stack, wait_for
 from tests.workflows.documents import scanned_pdf
 
 PAGES = 6
@@ -64,12 +64,6 @@ class Run:
 
     def account(self) -> Account:
         return account(self.stack, self.client, self.file_id, self.job_id)
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("chaos") / "home") as stack:
-        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +119,7 @@ BLOWS: dict[str, Blow] = {
     "postgres": kill("postgres"),
     "temporal stopped": stop_temporal,
 }
-TELLING = {"engine", "template", "worker-cpu"}
+TELLING = {"template", "worker-cpu"}
 """Those of the default run; all processes are killed there by test_kill.py too, in one go."""
 
 
