@@ -49,7 +49,7 @@ def is_final(error: Exception, failures: int) -> bool:
     """Whether another attempt would be in vain after so many failures of its kind, this one
     included: attempts that a service's absence or a worker's death cost do not count, so the
     attempt's number is only the most that it can be."""
-    if isinstance(error, EngineError):
+    if isinstance(error, EngineError) and error.retryable:
         return failures >= ENGINE_ATTEMPTS
     if isinstance(error, MunimentError):
         return not error.retryable
@@ -100,6 +100,11 @@ def owed(error: MunimentError) -> ApplicationError:
     """The error of work that must be done in the end: it is tried again even where only an operator
     can mend the cause, until the workflow's own budget ends."""
     return ApplicationError(error.detail, problem_of(error), type=error.problem)
+
+
+def final(error: MunimentError) -> ApplicationError:
+    """The error of work whose asker waits, and rather asks again than longer."""
+    return ApplicationError(error.detail, problem_of(error), type=error.problem, non_retryable=True)
 
 
 def _category(error: MunimentError) -> ApplicationErrorCategory:

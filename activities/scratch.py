@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, StorageFull
 from muniment.objects import BlobStore
 
 MEMORY_ROOT = Path("/dev/shm")  # noqa: S108 - the memory-backed file system of Linux
@@ -55,18 +56,27 @@ class Scratch:
     @asynccontextmanager
     async def opened(self, tenant_id: UUID, blob_id: UUID, size: int) -> AsyncIterator[Path]:
         """The blob's plaintext as a file (0600) of `size` bytes, removed on leaving; written piece
-        by piece, so memory use does not grow with it beyond the file itself."""
+        by piece, so memory use does not grow with it beyond the file itself. StorageFull when it does
+        not fit on the disk."""
         path = self._place(size)
         try:
-            with _create(path) as file:
-                pieces = self._blobs.read(tenant_id, blob_id, size)
-                async with aclosing(pieces):
-                    async for piece in pieces:
-                        await asyncio.to_thread(file.write, piece)
+            await self._fill(path, tenant_id, blob_id, size)
             yield path
         finally:
             with suppress(FileNotFoundError):
                 path.unlink()
+
+    async def _fill(self, path: Path, tenant_id: UUID, blob_id: UUID, size: int) -> None:
+        pieces = self._blobs.read(tenant_id, blob_id, size)
+        async with aclosing(pieces):
+            try:
+                with _create(path) as file:
+                    async for piece in pieces:
+                        await asyncio.to_thread(file.write, piece)
+            except OSError as error:
+                if error.errno in (ENOSPC, EDQUOT):
+                    raise StorageFull("the scratch folder's disk is full") from error
+                raise
 
     def _place(self, size: int) -> Path:
         if not self._folders:

@@ -19,6 +19,7 @@ _TITLES = {
     422: "Well-formed, but wrong",
     429: "Too many at a time",
     503: "A service that is needed does not answer",
+    507: "A disk is full",
 }
 
 Responses = dict[int | str, dict[str, Any]]

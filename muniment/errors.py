@@ -30,10 +30,12 @@
     ├── EngineError                   an engine failed on its own account: a retry may help
     │   ├── EngineCrashed
     │   ├── EngineTimedOut
+    │   │   └── EngineTimeUsedUp      by its own work, whatever the machine's load: a retry is vain
     │   └── EngineOutOfMemory
     ├── DependencyUnavailable         503: a service Muniment needs does not answer; a retry helps
     │   ├── ScannerUnavailable
     │   ├── ObjectStoreUnavailable
+    │   │   └── StorageFull           507: a disk has no space left
     │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
@@ -291,6 +293,13 @@ class EngineTimedOut(EngineError):
     title = "An engine ran past its time limit"
 
 
+class EngineTimeUsedUp(EngineTimedOut):
+    problem = "engine-time-used-up"
+    title = "An engine used up the computing that one call may take"
+    retryable = False
+    default_remedy = "Split the document: the same content would use up as much again."
+
+
 class EngineOutOfMemory(EngineError):
     problem = "engine-out-of-memory"
     title = "An engine ran past its memory limit"
@@ -315,6 +324,13 @@ class ScannerUnavailable(DependencyUnavailable):
 class ObjectStoreUnavailable(DependencyUnavailable):
     problem = "object-store-unavailable"
     title = "The object store does not answer"
+
+
+class StorageFull(ObjectStoreUnavailable):
+    problem = "storage-full"
+    title = "There is no space left"
+    status = 507
+    default_remedy = "Free space on that disk, or enlarge it; what waits for it goes on by itself."
 
 
 class SourceUnavailable(DependencyUnavailable):

@@ -6,6 +6,7 @@ import mimetypes
 from pathlib import PurePosixPath
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.failures import application_error, erased, is_final
 from activities.heartbeats import heartbeats
@@ -66,15 +67,19 @@ class Members(MembersActivities):
         try:
             async with heartbeats():
                 return await self._unpack(version)
-        except MunimentError as error:
-            raise application_error(error, activity.info().attempt) from error
+        except ApplicationError:
+            raise
+        except Exception as error:
+            raise _failure(error) from error
 
     @activity.defn(name="admit_member")
     async def admit_member(self, request: AdmitMemberInput) -> AdmittedMember:
         try:
             return await self._admit(request)
-        except MunimentError as error:
-            raise application_error(error, activity.info().attempt) from error
+        except ApplicationError:
+            raise
+        except Exception as error:
+            raise _failure(error) from error
 
     # ── unpacking ───────────────────────────────────────────────────────────────────────────────
 
@@ -199,6 +204,13 @@ class Members(MembersActivities):
                 ),
                 workflow_id=job.workflow_id,
             )
+
+
+def _failure(error: Exception) -> ApplicationError:
+    """What nobody foresaw is tried a few times, and not for a week."""
+    if not isinstance(error, MunimentError):
+        logger.exception("members could not be taken out")
+    return application_error(error, activity.info().attempt)
 
 
 def _was_passed_over(member: Member) -> bool:

@@ -1,18 +1,29 @@
 """Where a member stands in its container, as a name that cannot lead anywhere else."""
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 
 MAXIMUM_PATH_CHARACTERS = 1024
 _DRIVE = re.compile(r"[A-Za-z]:")
+_JOINERS = "\u200c\u200d"
 _CLUTTER = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
 _CLUTTER_FOLDER = "__MACOSX"
 
 
 def clean_path(raw: str) -> str:
-    """The path with slashes only, without empty parts, and without what no database can hold."""
+    """The path with slashes only and without empty parts. What no database can hold is left out;
+    what breaks lines or makes a name read otherwise than it is becomes `_`."""
     readable = raw.encode("utf-8", "replace").decode().replace("\0", "").replace("\\", "/")
+    readable = "".join("_" if _deceives(character) else character for character in readable)
     return "/".join(part for part in readable.split("/") if part not in ("", "."))
+
+
+def _deceives(character: str) -> bool:
+    """Control characters, separators of lines, and what turns direction or takes no room. The
+    joiners stay: they are part of Persian and Indic spelling, and of emoji."""
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Zl", "Zp") or (kind == "Cf" and character not in _JOINERS)
 
 
 def refusal_of(raw: str) -> str | None:

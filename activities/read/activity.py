@@ -1,7 +1,7 @@
 """Temporal's face of stage `read`."""
 
 import time
-from collections.abc import Awaitable, Container, Sequence
+from collections.abc import Awaitable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -174,7 +174,7 @@ class Read(ReadActivities):
         request = batch.request
         read.fail_unread(batch)
         known = batch.known_pages()
-        reused = sum(not result.is_own for result in known.values()) + len(read.unchanged)
+        taken_over = {page for page, result in known.items() if not result.is_own} | read.unchanged
         if read.failed:
             await self._keep_text_pages(batch, record, read)
         summary = summarise(
@@ -182,7 +182,7 @@ class Read(ReadActivities):
             request.last_page,
             read.pages,
             read.failed,
-            reused,
+            len(taken_over),
             readers_of(batch.engines, _sources(batch.plan, request)),
             read.timings,
         )
@@ -194,7 +194,7 @@ class Read(ReadActivities):
             request.first_page,
             result,
             blob,
-            _notes(summary, reused=set(known) | read.unchanged),
+            _notes(summary, taken_over, told=_told(batch, known)),
             is_complete=not read.failed,
         )
         return _result(kept)
@@ -306,11 +306,19 @@ def _failed_fingerprint(complete: str, sha256: bytes, failed: Sequence[FailedPag
     )
 
 
-def _notes(summary: ReadSummary, reused: set[int]) -> list[PageNote]:
+def _told(batch: _Batch, known: Mapping[int, StoredResult]) -> set[int]:
+    """Pages that an attempt before this one recognised, and told of when it kept them."""
+    own = {page for page, result in known.items() if result.is_own}
+    return own.intersection(batch.pages_of(PageSource.OCR, without=()))
+
+
+def _notes(summary: ReadSummary, taken_over: set[int], told: set[int]) -> list[PageNote]:
     """What to tell of a batch's pages; OCR told of its pages one by one."""
     notes = []
     for page in summary.pages:
-        if page.page in reused:
+        if page.page in told:
+            continue
+        if page.page in taken_over:
             notes.append(PageNote(page.page, StageState.REUSED, page.engine))
         elif page.source is PageSource.TEXT:
             notes.append(PageNote(page.page, StageState.COMPLETED, page.engine))

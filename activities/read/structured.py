@@ -7,7 +7,6 @@ from docling.backend.abstract_backend import DeclarativeDocumentBackend
 from docling.backend.csv_backend import CsvDocumentBackend
 from docling.backend.email_backend import EmailDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
-from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.opendocument_backend import (
     OdpDocumentBackend,
@@ -38,6 +37,7 @@ from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text, encoding_of
 from activities.read.web_page import WebPageBackend
 from activities.read.word_document import WordDocumentBackend
+from activities.read.workbook import WorkbookBackend
 from activities.read.xml_document import xml_document
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
@@ -82,7 +82,7 @@ def _as_is(data: bytes) -> bytes:
 _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.DOCX.media_type: (InputFormat.DOCX, WordDocumentBackend, _as_is),
     file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
-    file_type.XLSX.media_type: (InputFormat.XLSX, MsExcelDocumentBackend, _as_is),
+    file_type.XLSX.media_type: (InputFormat.XLSX, WorkbookBackend, _as_is),
     file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
     file_type.ODP.media_type: (InputFormat.ODP, OdpDocumentBackend, _as_is),
     file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),

@@ -11,7 +11,7 @@ from muniment.errors import (
     EngineCrashed,
     EngineError,
     EngineOutOfMemory,
-    EngineTimedOut,
+    EngineTimeUsedUp,
     MunimentError,
 )
 
@@ -49,7 +49,7 @@ def error_of_end(ended: Ended, limits: Limits) -> EngineError:
         # An engine that caught or ignored the first warning: the kernel's second cannot be.
         ended.signal == signal.SIGKILL and ended.cpu_seconds >= limits.cpu_seconds
     ):
-        return EngineTimedOut(f"The engine used up its {limits.cpu_seconds} s of computing.")
+        return EngineTimeUsedUp(f"The engine used up its {limits.cpu_seconds} s of computing.")
     # Nobody here killed it: that leaves the kernel, which does so when memory runs out.
     if ended.signal == signal.SIGKILL or _gave_up_for_memory(ended, limits):
         return EngineOutOfMemory(

@@ -1,10 +1,14 @@
 """Temporal's face of stage `scan`.
 
-Only clamd's exact `stream: OK`, from a fresh database and within the limits, is clean. Whatever
+Only clamd's exact `stream: OK`, from a fresh database, within the limits, and of a clamd that says so
+when it looked into less than everything, is clean. Whatever
 else it says is infected or unscannable, and waits for a person.
 """
 
+import logging
 import re
+import time
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,11 +27,16 @@ from muniment.contracts.jobs import FileState, StageName, StageState
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
 from muniment.errors import ScannerUnavailable
 from muniment.objects import BlobStore
+from muniment.scanner_trial import trials
+
+logger = logging.getLogger(__name__)
 
 CLEAN_ANSWER = "stream: OK"
 _FOUND = re.compile(r"stream: (?P<signature>.+) FOUND")
 _NOT_LOOKED_INTO = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted.")
 """Alerts that name no malware but a part that was left out: a limit was reached, or it is encrypted."""
+TRIAL_GOOD_FOR_SECONDS = 600.0
+"""How long a scanner's configuration is taken for what it was."""
 UNAVAILABLE_ATTEMPTS = 8
 """A scanner that stayed away for so many attempts (some four minutes: longer than loading a
 database takes) leaves the file unscannable, so that a person can decide."""
@@ -53,6 +62,7 @@ class Scan(ScanActivities):
         self._blobs = blobs
         self._scanner = scanner
         self._policy = policy
+        self._trial = _Trial()
 
     @activity.defn(name="scan_for_malware")
     async def scan_for_malware(self, version: VersionReference) -> ScanResult:
@@ -120,7 +130,10 @@ class Scan(ScanActivities):
                 version.tenant_id, opening.content_blob_id, opening.content_size
             )
             async with aclosing(pieces):
-                return verdict_of_answer(await scanner.scan(pieces), identity), False
+                verdict = verdict_of_answer(await scanner.scan(pieces), identity)
+            if verdict.state is ScanState.CLEAN and await self._trial.is_failed_by(scanner):
+                verdict = _verdict_of(ScanState.UNSCANNABLE, identity)
+            return verdict, False
         except ScannerUnavailable:
             if activity.info().attempt < UNAVAILABLE_ATTEMPTS:
                 raise
@@ -141,6 +154,34 @@ class Scan(ScanActivities):
             identity.built_at is not None
             and now() - identity.built_at <= self._policy.max_database_age
         )
+
+
+class _Trial:
+    """Whether a scanner says so when it did not look at everything; asked anew after a while, since
+    nothing tells of a changed configuration."""
+
+    def __init__(self) -> None:
+        self._failed = False
+        self._good_until = 0.0
+
+    async def is_failed_by(self, scanner: Clamd) -> bool:
+        """Raises ScannerUnavailable as every question to it."""
+        if time.monotonic() >= self._good_until:
+            self._failed = await self._ask(scanner)
+            self._good_until = time.monotonic() + TRIAL_GOOD_FOR_SECONDS
+        return self._failed
+
+    @staticmethod
+    async def _ask(scanner: Clamd) -> bool:
+        for setting, content in trials().items():
+            if await scanner.scan(_once(content)) == CLEAN_ANSWER:
+                logger.error("the virus scanner fails open", extra={"setting": setting})
+                return True
+        return False
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def verdict_of_answer(answer: str, identity: ScannerVersion) -> Verdict:

@@ -48,7 +48,7 @@ class Clamd:
             return parse_version(await connection.answer())
 
     async def scan(self, pieces: AsyncIterator[bytes]) -> str:
-        """clamd's answer to the pieces, joined, such as `stream: OK`."""
+        """clamd's answer to the pieces, joined, such as `stream: OK`; never an empty one."""
         async with self._connected(self._timeout_seconds) as connection:
             try:
                 await connection.send(b"zINSTREAM\0")
@@ -60,7 +60,11 @@ class Clamd:
             except (BrokenPipeError, ConnectionResetError):
                 # Over StreamMaxLength clamd stops listening, but it has said why.
                 pass
-            return await connection.answer()
+            answer = await connection.answer()
+        if not answer:
+            # It died in the middle: another attempt tells more than a person could.
+            raise ScannerUnavailable("The virus scanner hung up without an answer.")
+        return answer
 
     @asynccontextmanager
     async def _connected(self, timeout_seconds: float) -> AsyncIterator["_Connection"]:

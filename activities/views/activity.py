@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.artifacts import Artifacts
-from activities.failures import application_error
+from activities.failures import application_error, final
 from activities.heartbeats import heartbeats
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
@@ -31,7 +31,7 @@ from muniment.contracts.render_view import (
     pictures_of_encrypted,
     view_fingerprint,
 )
-from muniment.errors import DocumentError, EngineError, Gone, MunimentError, NotFound
+from muniment.errors import DocumentError, EngineError, Gone, MunimentError, NotFound, StorageFull
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ class RenderView(RenderViewActivities):
         try:
             async with heartbeats():
                 view = await self._find_or_make(request)
+        except StorageFull as error:
+            # Whoever waits can be told at once, and asks again when there is space.
+            raise final(error) from error
         except Exception as error:
             raise application_error(error, activity.info().attempt) from error
         return RenderViewResult(blob_id=view.blob_id, size=view.size, sha256=view.sha256.hex())

@@ -50,7 +50,7 @@ PathVersion = Annotated[int, Path(ge=1, le=2**31 - 1)]
     response_model=File,
     openapi_extra=UPLOAD,
     responses={
-        **problems(400, 409, 413, 415, 422, 429, 503),
+        **problems(400, 409, 413, 415, 422, 429, 503, 507),
         200: {"model": File, "description": "The same content under the same name was there."},
     },
 )
@@ -188,7 +188,7 @@ async def list_versions(
     response_model=File,
     openapi_extra=UPLOAD,
     responses={
-        **problems(400, 404, 409, 413, 415, 422, 429, 503),
+        **problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
         200: {"model": File, "description": "The newest version has this content already."},
     },
 )

@@ -1,19 +1,23 @@
 """Whether a virus scanner answers, and how old its signatures are.
 
-The API never scans; it says loudly when nobody does. The protocol is clamd's `zVERSION`, see clamd(8).
+The API never scans; it says loudly when nobody does. The protocol is clamd's `zVERSION` and, for trials
+of its configuration, `zINSTREAM`; see clamd(8).
 """
 
 import asyncio
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from api.health.checks import Finding
 from muniment.errors import ScannerUnavailable
+from muniment.scanner_trial import remedy, trials
 
 ABSENT = Finding(
     "there is no virus scanner: files are taken in UNSCANNED",
     "Install clamd and set MUNIMENT_SCAN__SOCKET; MUNIMENT_SCAN__REQUIRED makes files wait for one.",
 )
+_CLEAN = "stream: OK"
 _MAX_ANSWER_BYTES = 1024
 _DATE_FORMAT = "%a %b %d %H:%M:%S %Y"
 
@@ -38,9 +42,19 @@ class ScannerCheck:
                 "the virus scanner's signatures are too old to be trusted",
                 "Run freshclam, and see that it runs by itself.",
             )
+        return await self._try(self.address)
+
+    async def _try(self, address: str) -> Finding | None:
+        for setting, content in trials().items():
+            stream = struct.pack(">I", len(content)) + content + struct.pack(">I", 0)
+            if await self._ask(address, b"zINSTREAM\0" + stream) == _CLEAN:
+                return Finding(
+                    "the virus scanner calls clean what it does not look into: its word is not taken",
+                    remedy(setting),
+                )
         return None
 
-    async def _ask(self, address: str) -> str:
+    async def _ask(self, address: str, command: bytes = b"zVERSION\0") -> str:
         try:
             host, colon, port = address.rpartition(":")
             if colon and port.isdigit():
@@ -48,7 +62,7 @@ class ScannerCheck:
             else:
                 reader, writer = await asyncio.open_unix_connection(address)
             try:
-                writer.write(b"zVERSION\0")
+                writer.write(command)
                 await writer.drain()
                 answer = await reader.read(_MAX_ANSWER_BYTES)
             finally:

@@ -32,12 +32,14 @@ from muniment.errors import (
     EngineCrashed,
     EngineOutOfMemory,
     EngineTimedOut,
+    EngineTimeUsedUp,
     Gone,
     KeyDestroyed,
     LimitExceeded,
     MunimentError,
     NotFound,
     OrchestratorUnavailable,
+    StorageFull,
 )
 from workflows.failures import problem_of
 from workflows.starting import render_view
@@ -56,7 +58,9 @@ SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
     LimitExceeded,
     EngineCrashed,
     EngineTimedOut,
+    EngineTimeUsedUp,
     EngineOutOfMemory,
+    StorageFull,
 )
 """Whatever else a worker fails of is a dependency's trouble, and a retry may help."""
 _BY_PROBLEM = {f"urn:muniment:problem:{kind.problem}": kind for kind in SHOWN_AS_THEMSELVES}

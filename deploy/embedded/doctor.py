@@ -21,6 +21,7 @@ from deploy.embedded.stack import WORKER_QUEUES
 from deploy.embedded.temporal import TemporalServer, find_temporal
 from muniment.contracts import queues
 from muniment.errors import DependencyUnavailable
+from muniment.scanner_trial import remedy, trials
 from muniment.settings import Settings, load_settings
 
 _LOW_DISK_BYTES = 5 * 1024**3
@@ -123,10 +124,16 @@ def _ocr_models() -> Check:
 
 def _virus_scanner(settings: Settings, environment: Mapping[str, str]) -> Check:
     """What a start would choose: an unscanned stack works, and has to be known."""
-    addresses = [environment.get(scanner.SOCKET_VARIABLE), *map(str, scanner.SYSTEM_SOCKETS)]
-    for address in addresses:
-        if address and scanner.answers_ping(address):
+    configured = environment.get(scanner.SOCKET_VARIABLE)
+    for address in (configured, *map(str, scanner.SYSTEM_SOCKETS)):
+        if not address or not scanner.answers_ping(address):
+            continue
+        if scanner.says_what_it_left_out(address):
             return _ok("virus scanner", f"clamd answers at {address}")
+        if address == configured:
+            detail = f"clamd at {address} calls clean what it does not look into"
+            settings_needed = " and ".join(trials())
+            return _bad("virus scanner", Health.DEGRADED, detail, remedy(settings_needed))
     if scanner.clamd_program() and scanner.signature_folder():
         return _ok("virus scanner", "clamd is installed; the stack runs its own")
     detail = scanner.NO_SCANNER

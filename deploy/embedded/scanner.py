@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import Home, write_privately
 from deploy.embedded.places import LONGEST_SOCKET_PATH_BYTES, Places
+from muniment.scanner_trial import trials
 
 SOCKET_VARIABLE = "MUNIMENT_SCAN__SOCKET"
 SYSTEM_SOCKETS = (
@@ -60,12 +62,13 @@ class Scanner:
 
 
 def choose_scanner(home: Home, places: Places, environment: Mapping[str, str]) -> Scanner:
-    """The configured clamd, else one that runs, else our own where program and signatures are."""
+    """The configured clamd, else one that runs and does not fail open, else our own where program and
+    signatures are."""
     configured = environment.get(SOCKET_VARIABLE)
     if configured:
         return Scanner(configured)
     for path in SYSTEM_SOCKETS:
-        if answers_ping(str(path)):
+        if answers_ping(str(path)) and says_what_it_left_out(str(path)):
             return Scanner(str(path))
     program, signatures = clamd_program(), signature_folder()
     own = places.sockets / "clamd.sock"
@@ -92,21 +95,36 @@ def signature_folder() -> Path | None:
 
 def answers_ping(address: str) -> bool:
     """Whether a clamd answers PING there; an address is a socket path or `host:port`."""
+    return _answer(address, b"zPING\0").startswith(b"PONG")
+
+
+def says_what_it_left_out(address: str) -> bool:
+    """Whether it calls nothing clean that it did not look into, as clamd does by default."""
+    for content in trials().values():
+        stream = struct.pack(">I", len(content)) + content + struct.pack(">I", 0)
+        answer = _answer(address, b"zINSTREAM\0" + stream)
+        if not answer or answer.startswith(b"stream: OK"):
+            return False
+    return True
+
+
+def _answer(address: str, command: bytes) -> bytes:
+    """What clamd says; nothing where there is none."""
     host, _, port = address.rpartition(":")
     try:
         if port.isdecimal() and not address.startswith("/"):
             connection = socket.create_connection((host, int(port)), timeout=2)
         else:
             if not stat.S_ISSOCK(Path(address).stat().st_mode):
-                return False
+                return b""
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(2)
             connection.connect(address)
         with connection:
-            connection.sendall(b"zPING\0")
-            return connection.recv(16).startswith(b"PONG")
+            connection.sendall(command)
+            return connection.recv(256)
     except OSError:
-        return False
+        return b""
 
 
 def configuration(own: Path, signatures: Path) -> str:

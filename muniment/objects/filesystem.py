@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
-from muniment.errors import ObjectMissing, ObjectStoreUnavailable
+from muniment.errors import ObjectMissing, ObjectStoreUnavailable, StorageFull
 from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
 from muniment.sealing.locked_file import sync_folder
 
@@ -174,10 +174,7 @@ def _store_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (ENOSPC, EDQUOT):
-            raise ObjectStoreUnavailable(
-                "the object store's disk is full",
-                remedy="Free space on the disk that holds the objects, or enlarge it; then retry.",
-            ) from error
+            raise StorageFull("the object store's disk is full") from error
         raise ObjectStoreUnavailable(
             f"the object store's folder cannot be {what}: {error.strerror}",
             remedy="Check that the folder exists, is mounted, and belongs to Muniment's user.",

@@ -2,27 +2,22 @@
 
 import asyncio
 import io
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from activities.scan.activity import verdict_of_answer
 from activities.scan.clamd import Clamd, ScannerVersion, parse_version
-from deploy.embedded.scanner import configuration
+from api.health.scanner import ScannerCheck
+from deploy.embedded.scanner import says_what_it_left_out
 from muniment.contracts.scan import ScanState
 from muniment.errors import ScannerUnavailable
-
-EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
-"""Assembled here, so that no scanner takes offence at this file."""
+from muniment.scanner_trial import trials
+from tests.clamd_process import EICAR, clamd
 
 FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
 
@@ -31,42 +26,8 @@ FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
 def clamd_socket() -> Iterator[str]:
     """clamd as the embedded stack configures it, with the EICAR signature alone and a stream limit of
     1 MiB, so that a test can exceed it."""
-    binary = shutil.which("clamd") or "/usr/sbin/clamd"
-    if not Path(binary).exists():
-        pytest.skip("clamd is not installed: `make setup` says how to install it")
-    folder = Path(tempfile.mkdtemp(prefix="muniment-test-clamd-"))
-    (folder / "db").mkdir()
-    (folder / "db" / "test.ndb").write_text(
-        f"Muniment.Test.Eicar:0:*:{EICAR.hex()}\n", encoding="ascii"
-    )
-    address = str(folder / "socket")
-    (folder / "clamd.conf").write_text(
-        configuration(Path(address), folder / "db").replace(
-            "StreamMaxLength 2000M", "StreamMaxLength 1M"
-        ),
-        encoding="utf-8",
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary, "-c", str(folder / "clamd.conf")], stdout=log, stderr=log
-        )
-    try:
-        _until_listening(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _until_listening(address: str, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        assert process.poll() is None, "clamd ended at once"
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(address) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("clamd did not listen within 20 s")
+    with clamd({"StreamMaxLength 2000M": "StreamMaxLength 1M"}) as process:
+        yield process.address
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -172,3 +133,39 @@ async def _silent(path: str) -> AsyncIterator[None]:
         yield
         async with asyncio.timeout(5):
             await hung_up.wait()
+
+
+LAX = {
+    "AlertExceedsMax yes": "AlertExceedsMax no",
+    "AlertEncryptedArchive yes": "AlertEncryptedArchive no",
+}
+"""As distributions configure it."""
+
+
+@pytest.mark.parametrize("setting", trials())
+async def test_a_scanner_that_fails_open_is_known_by_its_answers(setting: str) -> None:
+    lax = {line: other for line, other in LAX.items() if line.startswith(setting)}
+    with clamd(lax) as process:
+        process.date(datetime.now(UTC))
+        found = await ScannerCheck(process.address, timedelta(hours=48)).probe()
+        assert found is not None
+        assert setting in found.remedy
+        assert not says_what_it_left_out(process.address)
+
+
+async def test_a_scanner_configured_as_ours_is_believed() -> None:
+    with clamd() as process:
+        process.date(datetime.now(UTC))
+        assert await ScannerCheck(process.address, timedelta(hours=48)).probe() is None
+        assert says_what_it_left_out(process.address)
+
+
+async def test_a_scanner_that_hangs_up_in_the_middle_is_unavailable(tmp_path: Path) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(100_000)
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang_up, str(tmp_path / "dying"))
+    async with server:
+        with pytest.raises(ScannerUnavailable, match="without an answer"):
+            await Clamd(str(tmp_path / "dying"), 5).scan(_pieces(bytes(4_000_000)))

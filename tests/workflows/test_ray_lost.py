@@ -93,11 +93,9 @@ async def test_when_ray_is_lost_the_cpu_queue_goes_on_and_the_worker_ends(
         worker.wait()
     row = await workshop.job(job)
     assert (row.state, row.pages_done, row.pages_failed) == ("completed", 4, 0)
-    read = [
-        (page, queue)
-        for page, state, queue in await page_events(workshop, job)
-        if state == "completed"
-    ]
-    assert sorted(page for page, _ in read) == [1, 2, 3, 4], "read twice, or not at all"
-    assert {queue for _, queue in read} == {queues.OCR_GPU, queues.OCR_CPU}
+    told = await page_events(workshop, job)
+    assert sorted((page, state) for page, state, _ in told) == [
+        (page, "completed") for page in (1, 2, 3, 4)
+    ], "read twice, told of twice, or not at all"
+    assert {queue for *_, queue in told} == {queues.OCR_GPU, queues.OCR_CPU}
     assert "charter" not in log.read_text(encoding="utf-8")

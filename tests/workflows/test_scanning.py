@@ -7,7 +7,8 @@ import pytest
 from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd, ScannerVersion
 from db.models import now
-from tests.activities.test_scan import EICAR, clamd_socket  # noqa: F401 - a fixture
+from tests.activities.test_scan import LAX, clamd_socket  # noqa: F401 - a fixture
+from tests.clamd_process import EICAR, clamd
 from tests.workflows.documents import TEXT
 from tests.workflows.workshop import TenantIds, Workshop
 
@@ -73,3 +74,18 @@ async def test_clean_content_goes_on_and_a_virus_waits(
     row = await workshop.job(same)
     assert row.stages[0]["state"] == "reused"
     assert (await workshop.file(virus)).state == "quarantined"
+
+
+async def test_a_scanner_that_fails_open_makes_content_unscannable(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, b"A harmless letter for a lax scanner.")
+    with clamd(LAX) as process:
+        process.date(now())
+        scanner = Clamd(process.address, 20)
+        scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())
+        async with workshop.working(replacing=[scan.scan_for_malware]):
+            handle = await workshop.start(job)
+            await workshop.until(job, "waiting")
+            await handle.terminate()
+    assert (await workshop.file(job)).state == "quarantined"

@@ -25,6 +25,7 @@ from muniment.errors import (
     EngineError,
     EngineOutOfMemory,
     EngineTimedOut,
+    EngineTimeUsedUp,
     LimitExceeded,
 )
 from tests.activities.sandbox.engines_for_tests import Outcome, Task
@@ -298,8 +299,8 @@ def test_attacks_on_resources_end_with_their_reason_and_harm_no_neighbour() -> N
         (signal.SIGABRT, 900, 1, EngineOutOfMemory),
         (signal.SIGABRT, 90, 1, EngineCrashed),
         (signal.SIGKILL, 90, 1, EngineOutOfMemory),
-        (signal.SIGKILL, 90, 10, EngineTimedOut),
-        (signal.SIGXCPU, 90, 10, EngineTimedOut),
+        (signal.SIGKILL, 90, 10, EngineTimeUsedUp),
+        (signal.SIGXCPU, 90, 10, EngineTimeUsedUp),
         (signal.SIGSYS, 900, 1, EngineCrashed),
     ],
 )

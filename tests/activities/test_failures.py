@@ -1,0 +1,38 @@
+"""Which failures are tried again."""
+
+import pytest
+
+from activities.failures import ENGINE_ATTEMPTS, application_error, final, is_final
+from muniment.errors import (
+    DamagedDocument,
+    EngineOutOfMemory,
+    EngineTimedOut,
+    EngineTimeUsedUp,
+    MunimentError,
+    StorageFull,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (DamagedDocument("x"), 1),
+        (EngineTimeUsedUp("x"), 1),
+        (EngineTimedOut("x"), ENGINE_ATTEMPTS),
+        (EngineOutOfMemory("x"), ENGINE_ATTEMPTS),
+    ],
+)
+def test_what_the_same_content_would_cause_again_is_not_tried_again(
+    error: MunimentError, attempts: int
+) -> None:
+    """The clock of a busy machine and its memory may be kinder next time; an engine's own computing
+    is the same each time."""
+    assert attempts == 1 or not is_final(error, attempts - 1)
+    assert is_final(error, attempts)
+
+
+def test_a_full_disk_is_waited_for_unless_somebody_waits_for_the_answer() -> None:
+    full = StorageFull("x")
+    assert not application_error(full, 1_000).non_retryable
+    assert final(full).non_retryable
+    assert final(full).type == "storage-full"
