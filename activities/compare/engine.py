@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from docling_core.types.doc import SectionHeaderItem, TitleItem
 from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.text import SectionHeaderItem, TitleItem
 from rapidfuzz.distance import Indel
 
 from activities.compare.calls import (
