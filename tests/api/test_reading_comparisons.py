@@ -1,6 +1,10 @@
 """What comparisons of readings came to, over HTTP."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -8,6 +12,8 @@ import httpx
 import psycopg
 import pytest
 
+from muniment.client import AsyncMuniment
+from muniment.errors import NotFound
 from tests.api.conftest import ApiProcess, audit_actions, client_of
 from tests.conftest import TenantFixture, make_tenant
 
@@ -130,7 +136,11 @@ async def test_a_file_that_is_not_ready_is_not_compared(
 
 
 async def test_the_summary_says_what_a_candidate_would_change(
-    client: httpx.AsyncClient, stranger: httpx.AsyncClient, postgres_dsn: str
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    tenant: TenantFixture,
+    postgres_dsn: str,
 ) -> None:
     jobs = []
     for name, similarities in (("a.txt", [1.0, 0.9, 0.8]), ("b.txt", [0.2]), ("c.txt", [])):
@@ -166,6 +176,7 @@ async def test_the_summary_says_what_a_candidate_would_change(
         jobs[1][0].file_id,
         jobs[0][0].file_id,
     ]
+    await expect_told_alike(api, tenant, summary)
     nothing = {"since": "2999-01-01T00:00:00Z"}
     for other in (
         await client.get("/v1/reading-comparisons/summary", params=nothing),
@@ -178,6 +189,57 @@ async def test_the_summary_says_what_a_candidate_would_change(
     await client.delete(f"/v1/files/{jobs[1][0].file_id}")
     (rest,) = (await client.get("/v1/reading-comparisons/summary")).json()["data"]
     assert (rest["files"], rest["pages"]) == (1, 3)
+
+
+async def expect_told_alike(
+    api: ApiProcess, tenant: TenantFixture, summary: dict[str, object]
+) -> None:
+    """By the client and on the command line."""
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        (told,) = (await muniment.comparisons.summary()).data
+        listed = (await muniment.comparisons.list(filters={"state": "failed"})).data
+    assert told.model_dump(mode="json") == summary
+    assert [each.error.remedy for each in listed if each.error] == ["Install muniment[tesseract]."]
+    shown = await command_line(api, tenant, "shadow")
+    assert shown.returncode == 0, shown.stderr
+    assert "2 compared, 1 failed, 1 the same" in shown.stdout
+    assert "median 0.850" in shown.stdout
+    assert "Install muniment[tesseract]." in shown.stdout
+
+
+async def command_line(
+    api: ApiProcess, tenant: TenantFixture, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    located = {"MUNIMENT_API__URL": api.url, "MUNIMENT_API__KEY": tenant.api_key}
+    command = [sys.executable, "-c", "from muniment.cli.main import run; run()", *arguments]
+    return await asyncio.to_thread(
+        subprocess.run,
+        command,
+        env={**os.environ, **located},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+async def test_the_client_and_the_command_line_have_files_compared(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    file = await published(client, postgres_dsn, "a.txt")
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        job = await muniment.files.compare(file.file_id, ocr_engine="tesseract")
+        with pytest.raises(NotFound):
+            await muniment.files.compare(uuid4())
+    asked = ("shadow", "run", file.file_id, "--engine", "tesseract", "--no-wait", "--json")
+    shown = await command_line(api, tenant, *asked)
+    assert shown.returncode == 0, shown.stderr
+    assert [each["id"] for each in json.loads(shown.stdout)] == [str(job.id)]
+    refused = await command_line(api, tenant, "shadow", "run", str(uuid4()))
+    assert refused.returncode == 1
+    figures(postgres_dsn, str(job.id), [0.5])
+    (listed,) = (await client.get(f"/v1/reading-comparisons?file={file.file_id}")).json()["data"]
+    assert (listed["candidate"], listed["state"]) == (TESSERACT, "completed")
+    assert listed["words"] == {"present": 100, "candidate": 101, "lost": 10, "gained": 12}
 
 
 async def test_comparisons_are_listed_newest_first_page_by_page(
