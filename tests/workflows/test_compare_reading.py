@@ -23,7 +23,7 @@ from muniment.settings import ShadowSettings
 from tests.conftest import make_tenant
 from tests.workflows.documents import long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.test_erase_file import EMPTY_AFTERWARDS, order_erasure
-from tests.workflows.workshop import TenantIds, Workshop
+from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
 from worker.parts import Parts
 from worker.reconciler import Reconciler
 
@@ -277,6 +277,42 @@ async def test_comparing_twice_is_comparing_once_until_it_is_over(
     (made,) = await comparisons(workshop, job)
     assert made.job_id == again.id
     assert made.candidate_seconds
+
+
+async def planned(workshop: Workshop, job: Job) -> None:
+    """Returns once the job's pages wait to be read."""
+    async with asyncio.timeout(60):
+        while True:
+            if (await workshop.job(job)).pages_total:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_real_work_overtakes_a_comparison_that_waits(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    async with workshop.working():
+        job = await ingested(workshop, owner, SCAN)
+    others = tuple(name for name in ALL_QUEUES if name != queues.OCR_CPU)
+    scan = scanned_pdf([f"Deed {page} of the house" for page in range(4)])
+    async with workshop.working(names=others):
+        comparison = await committed(workshop, job)
+        slow = await started(workshop, comparison)
+        await planned(workshop, comparison)
+        real = await workshop.upload(owner, scan, "b.pdf", PDF)
+        handle = await workshop.start(real)
+        await planned(workshop, real)
+        await asyncio.sleep(1)  # for its batches to be in the queue
+        async with workshop.working(names=(queues.OCR_CPU,)):
+            await asyncio.gather(handle.result(), slow.result())
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        found = await session.scalars(
+            text("SELECT job_id FROM job_event WHERE event = 'page' ORDER BY id")
+        )
+        order = [each for each in found if each in (real.id, comparison.id)]
+    # The last page may still be at work when a second slot is free.
+    assert order[:3] == [real.id] * 3
+    assert len(order) == 4 + 3
 
 
 # ── chosen when something is published ──────────────────────────────────────────────────────────
