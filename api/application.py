@@ -14,6 +14,7 @@ from api.files.endpoints import router as files
 from api.health.endpoints import router as health
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
+from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     collections,
     jobs,
     batches,
+    reading_comparisons,
     events,
     search,
     api_keys,

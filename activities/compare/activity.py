@@ -187,7 +187,7 @@ def _row(
     had, has = present.readers(), candidate.readers()
     sources = {has[page][0] for page in among}
     return ComparisonFigures(
-        present_readers=sorted({had[page][1] for page in among}),
+        present_readers=sorted({had[page][1] for page in among} - {""}),
         candidate_readers=sorted({has[page][1] for page in among}),
         present_failed=present.failed(among),
         candidate_failed=candidate.failed(among),

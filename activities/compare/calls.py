@@ -14,7 +14,8 @@ class CompareRequest(Contract):
 
 class PageFigures(Contract):
     """A page that both read. `similarity` (0–1) is twice the longest common subsequence of words
-    over the words of both; lost and gained words are counted in any order."""
+    over the words of both (of their multisets where a page has very many); lost and gained words are
+    counted in any order."""
 
     page: int
     similarity: float

@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from docling_core.types.doc import SectionHeaderItem, TitleItem
 from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.text import SectionHeaderItem, TitleItem
 from rapidfuzz.distance import Indel
 
 from activities.compare.calls import (
@@ -21,6 +21,9 @@ from activities.sandbox.registry import EngineContext, engine
 from muniment.contracts.documents import Page, PageBatch
 
 KeyT = TypeVar("KeyT")
+ORDERED_WORDS = 20_000
+"""A page of more words (a printed one has some hundreds) is compared without their order, which
+would take time with the square of them: 25 ms for 10,000, minutes for 300,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def _compared(page: int, present: _PageWords, candidate: _PageWords) -> PageFigu
     had, has = Counter(present.words), Counter(candidate.words)
     return PageFigures(
         page=page,
-        similarity=float(Indel.normalized_similarity(present.words, candidate.words)),
+        similarity=_similarity(present.words, candidate.words, (had & has).total()),
         present_words=len(present.words),
         candidate_words=len(candidate.words),
         words_lost=(had - has).total(),
@@ -81,6 +84,13 @@ def _compared(page: int, present: _PageWords, candidate: _PageWords) -> PageFigu
         present_confidence=present.confidence,
         candidate_confidence=candidate.confidence,
     )
+
+
+def _similarity(present: Sequence[str], candidate: Sequence[str], in_both: int) -> float:
+    count = len(present) + len(candidate)
+    if max(len(present), len(candidate)) > ORDERED_WORDS:
+        return 2 * in_both / count
+    return float(Indel.normalized_similarity(present, candidate))
 
 
 def _structure(line: bytes, wanted: frozenset[int]) -> _Structure:

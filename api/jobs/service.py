@@ -80,7 +80,7 @@ async def command(
     """Cancels (`update` None), or sends the update; answers with the job as it then is."""
     facts = await job_facts(services.database, services.links, caller.access, job_id, "write")
     _require_open(facts.record)
-    _require_ingestion(facts.record)
+    _require_listening(facts.record, update)
     # First: what reached the workflow has been recorded, whatever becomes of this process.
     async with services.database.transaction(caller.access) as session:
         action = f"job.{update or 'cancel'}"
@@ -102,7 +102,7 @@ async def decide(
     """Writes the decision under the caller's rights, then tells the workflow which it is."""
     facts = await job_facts(services.database, services.links, caller.access, job_id)
     _require_open(facts.record)
-    _require_ingestion(facts.record)
+    _require_listening(facts.record, verdict.value)
     present = await ask(services.temporal, facts)
     if present.state is not JobState.WAITING:
         raise Conflict(f"the job is {present.state}, and waits for no decision")
@@ -131,6 +131,8 @@ async def add_retry(
     failed = await jobs.get_job(session, job_id, "write")
     if failed is None:
         raise NotFound("there is no such job")
+    if failed.kind == JobKind.COMPARE_READING:
+        raise Conflict("a comparison is not retried", remedy="Have the file compared again.")
     if not (failed.state in _RETRYABLE or (failed.state == JobState.COMPLETED and failed.degraded)):
         raise Conflict(f"the job is {failed.state}: only what failed, was cancelled or is degraded")
     detail = await files.get_file(session, failed.file_id, level="write", for_update=True)
@@ -171,6 +173,9 @@ def _require_open(job: JobRecord) -> None:
         raise Conflict(f"the job is {job.state} already")
 
 
-def _require_ingestion(job: JobRecord) -> None:
-    if job.kind != JobKind.INGEST_FILE:
+def _require_listening(job: JobRecord, update: str | None) -> None:
+    """An update's name; None is a cancellation."""
+    if job.kind == JobKind.ERASE_FILE:
         raise Conflict("an erasure takes no messages")
+    if job.kind == JobKind.COMPARE_READING and update is not None:
+        raise Conflict("a comparison can be cancelled and nothing else")

@@ -187,11 +187,12 @@ def _file_table(console: Console, files: Sequence[File]) -> Table:
 
 def _job_table(console: Console, jobs: Sequence[Job], names: dict[str, str]) -> Table:
     wide = console.width >= _WIDE
-    table = _table("id", "file", "state", "done", *(("stage", "pages", "created") if wide else ()))
+    headings = ("kind", "stage", "pages", "created") if wide else ()
+    table = _table("id", "file", "state", "done", *headings)
     for job in jobs:
         file = names.get(str(job.file_id), str(job.file_id or ""))
         stage = "" if job.is_terminal else str(job.stage or "")
-        more = (stage, _pages(job), age_text(job.created_at)) if wide else ()
+        more = (job.kind, stage, _pages(job), age_text(job.created_at)) if wide else ()
         state = state_text(str(job.state))
         table.add_row(str(job.id), Text(printable(file)), state, f"{job.percent:.0f}%", *more)
     return table

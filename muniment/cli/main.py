@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 schema = typer.Typer(help="The database's schema.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(schema, name="schema")
+shadow = typer.Typer(
+    help="What a candidate would read otherwise than what is published.", rich_markup_mode=None
+)
+app.add_typer(shadow, name="shadow")
 
 
 class Mode(StrEnum):
@@ -335,6 +339,47 @@ def batches(
             commands.tell_batch(told[0], batch_id, home, as_json=as_json)
         else:
             commands.show_batch(batch_id, home, as_json=as_json)
+
+
+# ── candidates ──────────────────────────────────────────────────────────────────────────────────
+
+
+@shadow.callback(invoke_without_command=True)
+def shadow_report(
+    context: typer.Context,
+    candidate: Annotated[
+        str | None, typer.Option(help="Only this one, e.g. ocr_engine=tesseract.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, max=100, help="How many of the worst files.")] = 5,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what each candidate would change, over all files that it read beside."""
+    if context.invoked_subcommand is not None:
+        return
+    with reported():
+        from muniment.cli.shadow import print_summary
+
+        print_summary(candidate, worst, home, as_json=as_json)
+
+
+@shadow.command("run")
+def shadow_run(
+    file_ids: Annotated[list[str], typer.Argument(metavar="FILE…", help="Ids of ready files.")],
+    engine: Annotated[
+        str | None, typer.Option(help="OCR engine to try; else what the workers read with now.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Follow until all are compared.")
+    ] = True,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare files now. Exit code 1 if a comparison failed."""
+    with reported():
+        from muniment.cli.shadow import compare_files
+
+        sys.exit(compare_files(file_ids, engine, home, wait=wait, as_json=as_json))
 
 
 # ── processes ───────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from muniment.client.answering import Part, Token
 from muniment.client.async_client import AsyncMuniment
+from muniment.client.comparisons import CandidateSummary, ComparisonSummary, ReadingComparison
 from muniment.client.events import Event, EventKind
 from muniment.client.models import (
     Answer,
@@ -29,8 +30,10 @@ __all__ = [
     "ApiUnreachable",
     "AsyncMuniment",
     "Batch",
+    "CandidateSummary",
     "Chunk",
     "Citation",
+    "ComparisonSummary",
     "Event",
     "EventKind",
     "File",
@@ -42,6 +45,7 @@ __all__ = [
     "Page",
     "Part",
     "Problem",
+    "ReadingComparison",
     "Retry",
     "SearchResult",
     "Stage",

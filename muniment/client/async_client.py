@@ -1,6 +1,7 @@
 """The asynchronous client: the synchronous one, with `await` and `async for`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -12,6 +13,7 @@ from muniment.client import calls
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
+from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
@@ -69,6 +71,7 @@ class AsyncMuniment:
         self.files = AsyncFiles(self._protocol, self._run)
         self.jobs = AsyncJobs(self._protocol, self._run)
         self.batches = AsyncBatches(self._protocol, self._run)
+        self.comparisons = AsyncComparisons(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self
@@ -196,6 +199,11 @@ class AsyncFiles:
         of an encrypted document has to be given again."""
         call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority, password)
         return await self._run.run(self._protocol.call(call))
+
+    async def compare(self, file_id: Id, *, ocr_engine: str | None = None) -> Job:
+        """Reads the published version by that engine beside what is published, and compares the
+        two; without one, by what the workers read with now."""
+        return await self._run.run(self._protocol.call(calls.compare_file(file_id, ocr_engine)))
 
     async def versions(self, file_id: Id) -> Listing[Version]:
         return await self._run.run(self._protocol.call(calls.list_versions(file_id)))
@@ -338,3 +346,29 @@ class AsyncBatches:
 
     async def resume(self, batch_id: Id) -> Batch:
         return await self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))
+
+
+class AsyncComparisons:
+    """`/v1/reading-comparisons`: what a candidate would read otherwise."""
+
+    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[ReadingComparison]:
+        """Newest first; `filters` as the API names them (`candidate`, `file`, `state`)."""
+        call = calls.list_comparisons(limit, cursor, filters or {})
+        return await self._run.run(self._protocol.call(call))
+
+    async def summary(
+        self, *, candidate: str | None = None, since: datetime | None = None, worst: int = 10
+    ) -> ComparisonSummary:
+        """By candidate, each with so many of its worst files."""
+        call = calls.summarise_comparisons(candidate, since, worst)
+        return await self._run.run(self._protocol.call(call))

@@ -1,12 +1,14 @@
 """The calls of the API that are one request and one answer: a function per route."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
 import httpx
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
+from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.models import (
     Answer,
     Batch,
@@ -79,6 +81,11 @@ def reprocess_file(
     return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
 
 
+def compare_file(file_id: Id, ocr_engine: str | None) -> Call[Job]:
+    json: dict[str, JsonValue] = {} if ocr_engine is None else {"ocr_engine": ocr_engine}
+    return Call("POST", f"/v1/files/{file_id}/compare", _model(Job), json=json, creates=True)
+
+
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
 
@@ -121,6 +128,27 @@ def get_thumbnail(file_id: Id, image_format: ImageFormat, version: int | None) -
 
 def list_chunks(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Chunk]]:
     return _get(f"/v1/files/{file_id}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor})
+
+
+# ── comparisons of readings ─────────────────────────────────────────────────────────────────────
+
+
+def list_comparisons(
+    limit: int, cursor: str | None, filters: Parameters
+) -> Call[Listing[ReadingComparison]]:
+    parameters = {"limit": limit, "cursor": cursor, **filters}
+    return _get("/v1/reading-comparisons", Listing[ReadingComparison], parameters)
+
+
+def summarise_comparisons(
+    candidate: str | None, since: datetime | None, worst: int
+) -> Call[ComparisonSummary]:
+    parameters: Parameters = {
+        "candidate": candidate,
+        "since": since.isoformat() if since else None,
+        "worst": worst,
+    }
+    return _get("/v1/reading-comparisons/summary", ComparisonSummary, parameters)
 
 
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 """The synchronous client."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -12,6 +13,7 @@ from muniment.client import calls
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.blocking import Blocking
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
+from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
@@ -69,6 +71,7 @@ class Muniment:
         self.files = Files(self._protocol, self._run)
         self.jobs = Jobs(self._protocol, self._run)
         self.batches = Batches(self._protocol, self._run)
+        self.comparisons = Comparisons(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +195,11 @@ class Files:
         of an encrypted document has to be given again."""
         call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority, password)
         return self._run.run(self._protocol.call(call))
+
+    def compare(self, file_id: Id, *, ocr_engine: str | None = None) -> Job:
+        """Reads the published version by that engine beside what is published, and compares the
+        two; without one, by what the workers read with now."""
+        return self._run.run(self._protocol.call(calls.compare_file(file_id, ocr_engine)))
 
     def versions(self, file_id: Id) -> Listing[Version]:
         return self._run.run(self._protocol.call(calls.list_versions(file_id)))
@@ -328,3 +336,29 @@ class Batches:
 
     def resume(self, batch_id: Id) -> Batch:
         return self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))
+
+
+class Comparisons:
+    """`/v1/reading-comparisons`: what a candidate would read otherwise."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def list(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        filters: Parameters | None = None,
+    ) -> Listing[ReadingComparison]:
+        """Newest first; `filters` as the API names them (`candidate`, `file`, `state`)."""
+        call = calls.list_comparisons(limit, cursor, filters or {})
+        return self._run.run(self._protocol.call(call))
+
+    def summary(
+        self, *, candidate: str | None = None, since: datetime | None = None, worst: int = 10
+    ) -> ComparisonSummary:
+        """By candidate, each with so many of its worst files."""
+        call = calls.summarise_comparisons(candidate, since, worst)
+        return self._run.run(self._protocol.call(call))

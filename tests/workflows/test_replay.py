@@ -16,6 +16,7 @@ from muniment.contracts.members import workflow_id as members_workflow_id
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
+from tests.workflows.test_compare_reading import committed, set_state, started
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
@@ -84,6 +85,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
     async with workshop.working():
         completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
         await _record("completed", await workshop.start(completed))
+        await _record_comparisons(workshop, owner)
         erasure = await order_erasure(workshop, completed)
         await _record("erased", workshop.client.get_workflow_handle(erasure.workflow_id))
         scan = scanned_pdf([f"Charter {page}" for page in range(1, 6)])
@@ -115,6 +117,17 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         decision = DecisionRequest(decision_id=await workshop.decide(owner, released, "release"))
         await handle.execute_update(IngestFile.release, decision)
         await _record("released", handle)
+
+
+async def _record_comparisons(workshop: Workshop, owner: TenantIds) -> None:
+    """One to its end, and one whose file goes into the trash before."""
+    scan = scanned_pdf([f"Charter {page}" for page in range(11, 14)])
+    job = await workshop.upload(owner, scan, "g.pdf", "application/pdf")
+    await (await workshop.start(job)).result()
+    await _record("compared", await started(workshop, await committed(workshop, job)))
+    withdrawn = await committed(workshop, job)
+    await set_state(workshop, job, "trashed")
+    await _record("withdrawn", await started(workshop, withdrawn))
 
 
 async def _record(name: str, handle: WorkflowHandle[Any, Any]) -> None:

@@ -139,6 +139,21 @@ async def test_a_chunk_size_chunks_and_embeds_anew_and_nothing_else(
         assert (await workshop.job(run)).pages_reused == 3
 
 
+async def test_another_model_embeds_anew_and_nothing_else(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = text_pdf([page_text(page) for page in range(1, 4)])
+    job = await workshop.upload(owner, content, "a.pdf", PDF)
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    monkeypatch.setattr(workshop.parts.embedder, "version", "another")
+    async with workshop.working():
+        again = await workshop.retry(job)
+        await (await workshop.start(again)).result()
+    found = await states(workshop, again)
+    assert [name for name in COMPUTED_ONCE if found[name] == "completed"] == ["embed"]
+
+
 async def layers(workshop: Workshop, job: Job, page: int) -> dict[str, PageLayer]:
     """The page's layers by their engines."""
     assert job.version_id is not None

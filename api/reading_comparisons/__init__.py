@@ -1,0 +1,1 @@
+"""Comparisons of a candidate's reading with the published one."""
