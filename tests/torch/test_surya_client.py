@@ -33,7 +33,7 @@ from tests.torch.recorded_surya import (
 
 pytestmark = pytest.mark.torch
 
-SCALE = 2.0
+SCALE = 1.0
 WIDTH, HEIGHT = 600.0, 800.0
 
 
@@ -42,8 +42,8 @@ def page(*, blank: bool = False) -> PageImage:
     picture = Image.new("RGB", (int(WIDTH * SCALE), int(HEIGHT * SCALE)), "white")
     if not blank:
         draw = ImageDraw.Draw(picture)
-        for y in range(20, 1580, 24):
-            draw.text((100, y), "lines of ink " * 8, "black", ImageFont.load_default(20))
+        for y in range(10, 790, 12):
+            draw.text((50, y), "lines of ink " * 8, "black", ImageFont.load_default(10))
     return PageImage(numpy.asarray(picture)[:, :, ::-1].copy(), SCALE, WIDTH, HEIGHT)
 
 
