@@ -9,10 +9,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	echo $$python; exit; fi; done; echo python3)
 VENV_BIN := .venv/bin
 
-.PHONY: help setup demo test up down check format docs lock bench quality clean
+.PHONY: help setup demo test test-torch up down check format docs lock bench quality clean
 
 help: ## lists the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
 
 setup: ## installs everything into .venv and .cache; nothing to do takes under a second
 	@$(PYTHON) -m deploy.setup
@@ -22,6 +22,10 @@ demo: setup ## ingests the sample files, shows progress, asks one question, stop
 
 test: setup ## runs every test
 	@$(VENV_BIN)/python -m deploy.run_tests $(ARGUMENTS)
+
+test-torch: setup ## tests the engines that need torch, in an environment of their own (6 GB)
+	@$(VENV_BIN)/python -m deploy.setup.torch_environment
+	@.cache/torch-venv/bin/python -m deploy.run_tests -m torch $(ARGUMENTS)
 
 up: setup ## starts the embedded stack in the foreground
 	@$(VENV_BIN)/python -m deploy.embedded up $(ARGUMENTS)
@@ -45,9 +49,13 @@ docs: setup ## writes the generated documents anew
 	$(VENV_BIN)/python -m api.openapi > docs/openapi.json
 	$(VENV_BIN)/python -m muniment.settings > docs/settings.md
 
-lock: setup ## compiles requirements.lock anew from pyproject.toml
+lock: setup ## compiles both lock files anew from pyproject.toml
 	$(VENV_BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group dev pyproject.toml -o requirements.lock
+	@# Not universal: surya-ocr and fastembed agree on a pillow on Python 3.11 and 3.12 alone.
+	$(VENV_BIN)/uv pip compile -q --python-platform linux --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --group dev --extra surya --extra docling pyproject.toml \
+		-o requirements-torch.lock
 
 bench: setup ## measures against bare engines; prints JSON lines
 	@$(VENV_BIN)/python -m bench $(ARGUMENTS)

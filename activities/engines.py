@@ -56,7 +56,9 @@ that of the default OCR engine: `ocr_version` knows the others."""
 _OCR_LIBRARIES = {
     OcrEngineName.RAPIDOCR_OPENVINO: ("rapidocr", "openvino", "pypdfium2", "pillow"),
     OcrEngineName.TESSERACT: ("tesserocr", "pypdfium2", "pillow"),
+    OcrEngineName.SURYA: ("surya-ocr", "pypdfium2", "pillow"),
 }
+NO_SURYA = "Surya was named, and none of its workers could read the pages."
 
 
 def ocr_version(choice: OcrChoice) -> str:
@@ -70,8 +72,9 @@ def ocr_version(choice: OcrChoice) -> str:
             f"The OCR engine {choice.engine} was chosen and {error.name} is not installed.",
             remedy=f"Install muniment[{choice.engine.value.rpartition('-')[2]}].",
         ) from None
-    is_tesseract = choice.engine is OcrEngineName.TESSERACT
-    return "/".join([found, *choice.languages]) if is_tesseract else found
+    if choice.engine is OcrEngineName.TESSERACT:
+        return "/".join([found, *choice.languages])
+    return f"{found}/{choice.model}" if choice.engine is OcrEngineName.SURYA else found
 
 
 OCR_CPU_SECONDS_PER_PAGE = 90
@@ -118,9 +121,15 @@ class DocumentEngines:
 
     def with_ocr(self, name: OcrEngineName | None) -> "DocumentEngines":
         """These engines, with another OCR engine unless it is None; ConfigurationError where it is
-        not installed."""
+        not installed, or is Surya, which only workers that were made for it ask."""
         if name is None or name is self._ocr.engine:
             return self
+        if name is OcrEngineName.SURYA:
+            raise ConfigurationError(
+                NO_SURYA,
+                remedy="Start a worker of muniment-ocr-gpu with MUNIMENT_OCR__ENGINE=surya, see that"
+                " its server answers, and reprocess again; or name another engine.",
+            )
         return DocumentEngines(self._sandbox, self._ocr.model_copy(update={"engine": name}))
 
     def version(self, engine: str) -> str:

@@ -58,6 +58,7 @@ from muniment.contracts.jobs import (
     FileState,
     JobEventKind,
     JobKind,
+    JobSettings,
     JobState,
     RetryEvent,
     StageName,
@@ -101,10 +102,11 @@ class StageTask(Generic[SummaryT]):
 
 @dataclass(frozen=True)
 class StageAnswer(Generic[SummaryT]):
-    """The artifact of a stage, made now or found."""
+    """The artifact of a stage, made now or found; `settings` are the job's own."""
 
     artifact: Artifact
     summary: SummaryT
+    settings: JobSettings
     reused: bool
 
 
@@ -120,10 +122,10 @@ class StageRunner:
         async with self.attempt(task.version, task.stage):
             fingerprint, found, opening = await self._begin(task)
             if found is not None:
-                return _answer(task, found, reused=not found.is_own)
+                return _answer(task, opening, found, reused=not found.is_own)
             product = await task.compute(opening)
             kept = await self._keep(task, fingerprint, product)
-            return _answer(task, kept, reused=False)
+            return _answer(task, opening, kept, reused=False)
 
     @asynccontextmanager
     async def attempt(
@@ -304,11 +306,12 @@ def stage_event(progress: StageProgress) -> NewEvent:
 
 
 def _answer(
-    task: StageTask[SummaryT], result: StoredResult, *, reused: bool
+    task: StageTask[SummaryT], opening: Opening, result: StoredResult, *, reused: bool
 ) -> StageAnswer[SummaryT]:
     return StageAnswer(
         artifact=Artifact(fingerprint=result.fingerprint, blob_id=result.blob_id),
         summary=task.summary.model_validate(result.summary),
+        settings=opening.job.settings,
         reused=reused,
     )
 

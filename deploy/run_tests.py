@@ -6,6 +6,7 @@ Exit code: pytest's own; finding no test at all (5) is a failure like any other.
 import os
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def main(arguments: list[str]) -> int:
     return code
 
 
+_TORCH_NOTICE = (
+    "the engines that need torch (Surya's client, docling's pipeline) were left out; "
+    "`make test-torch` tests them in an environment of their own"
+)
+
+
 def _absent_parts() -> list[str]:
     data = Path(os.environ.get(_DATA_VARIABLE, REPOSITORY.parent / "shared" / "data"))
     absent = []
@@ -50,6 +57,8 @@ def _absent_parts() -> list[str]:
             f"the larger test data is absent ({_DATA_VARIABLE} names another folder); "
             "the samples in the repository were used"
         )
+    if find_spec("torch") is None:
+        absent.append(_TORCH_NOTICE)
     if signature_folder() is None:
         absent.append(
             "no published virus signatures are on this machine; scans were tested with made-up ones"

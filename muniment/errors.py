@@ -350,12 +350,12 @@ class DatabaseUnavailable(DependencyUnavailable):
 
 class OcrServiceUnavailable(DependencyUnavailable):
     problem = "ocr-service-unavailable"
-    title = "The OCR service on Ray does not answer"
+    title = "The OCR service does not answer"
 
 
 class OcrServiceBusy(OcrServiceUnavailable):
     problem = "ocr-service-busy"
-    title = "The OCR service on Ray has more pages than it takes"
+    title = "The OCR service has more pages than it takes"
     retry_after_seconds = 5.0
 
 

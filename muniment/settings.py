@@ -224,10 +224,12 @@ class OcrSettings(_Group):
     """How pages are recognised, and where."""
 
     engine: Annotated[
-        Literal["rapidocr", "rapidocr-openvino", "tesseract"],
+        Literal["rapidocr", "rapidocr-openvino", "tesseract", "surya"],
         Field(
-            description="Engine that reads scanned pages; the latter two are extras, and read on CPU"
-            " alone: with them nothing is sent to the GPU queue."
+            description="Engine that reads scanned pages; all but the first are extras."
+            " `rapidocr-openvino` and `tesseract` read on CPU alone: with them nothing is sent to the"
+            " GPU queue. `surya` reads on the GPU queue alone: with it RapidOCR reads what falls back"
+            " to the CPU queue. All workers have the same."
         ),
     ] = "rapidocr"
     tesseract_languages: Annotated[
@@ -241,7 +243,7 @@ class OcrSettings(_Group):
         Literal["auto", "on", "off"],
         Field(
             description="Send pages that need OCR to the GPU queue: always, never, or (`auto`) when a"
-            " worker polls it. Only `rapidocr` reads there."
+            " worker polls it. Only `rapidocr` and `surya` read there."
         ),
     ] = "auto"
     gpu_wait_seconds: Annotated[
@@ -326,6 +328,37 @@ class RaySettings(_Group):
     ] = 512 * 1024**2
 
 
+class SuryaSettings(_Group):
+    """The Surya server (vLLM, or llama.cpp) that workers of the GPU queue ask, where the OCR engine is
+    `surya`. It is sent the pictures of pages."""
+
+    url: Annotated[
+        str | None,
+        Field(
+            description="The server's OpenAI-compatible API, such as `http://gpu-1:8000/v1`.",
+            pattern=r"^https?://\S+$",
+        ),
+    ] = None
+    api_key: Annotated[
+        SecretStr | None, Field(description="What the server was told to ask for; unset: nothing.")
+    ] = None
+    model: Annotated[
+        str,
+        Field(
+            description="The model's name at the server, part of what pages are kept under: serve"
+            " other weights under another name.",
+            min_length=1,
+        ),
+    ] = "datalab-to/surya-ocr-2"
+    concurrency: Annotated[
+        int, Field(description="Requests (nearly always a page each) in flight.", ge=1, le=512)
+    ] = 16
+    page_timeout_seconds: Annotated[
+        float,
+        Field(description="Longest reading of one page, its wait at the server included.", gt=0),
+    ] = 300.0
+
+
 class EmbeddingSettings(_Group):
     """The embedding model."""
 
@@ -382,6 +415,7 @@ class Settings(BaseSettings):
     ocr: OcrSettings = OcrSettings()
     shadow: ShadowSettings = ShadowSettings()
     ray: RaySettings = RaySettings()
+    surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -52,6 +52,7 @@ from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
 from worker.ocr_cluster import OcrCluster, require_ray
+from worker.surya_server import SuryaServer
 
 ActivityFunction = Callable[..., Any]  # what Worker itself takes
 
@@ -68,7 +69,7 @@ class Parts:
         self._resources = resources
         self._needs_sandbox = False
         self._needs_embedder = False
-        self.ocr_cluster: OcrCluster | None = None
+        self.remote_ocr: OcrCluster | SuryaServer | None = None
 
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
@@ -134,28 +135,39 @@ class Parts:
 
     @property
     def ocr_route(self) -> OcrRoute:
-        """Never the GPU queue where another engine than that of its replicas was chosen."""
+        """Never the GPU queue where another engine than its workers' was chosen."""
         settings = self._settings.ocr
-        is_of_replicas = OcrEngineName(settings.engine) is OcrEngineName.RAPIDOCR
-        return OcrRoute(settings.gpu_queue if is_of_replicas else "off", settings.gpu_wait_seconds)
+        engine = OcrEngineName(settings.engine)
+        return OcrRoute(settings.gpu_queue, settings.gpu_wait_seconds, engine)
 
     @property
     def gpu_slots(self) -> int:
         """Batches at a time: as many as pages are in flight, since a batch may be a single page."""
+        if self._uses_surya:
+            return self._settings.surya.concurrency
         return self._settings.ray.replicas * self._settings.ray.max_ongoing_requests
 
     def gpu_activities(self) -> Sequence[ActivityFunction]:
-        """The same activity as on the CPU queue; only who recognises its pages is another."""
-        require_ray()
+        """The same activity as on the CPU queue; only who recognises its pages is another: a Surya
+        server where that engine was chosen, else replicas of RapidOCR on Ray."""
         self._needs_sandbox = True
-        self.ocr_cluster = OcrCluster(self._settings.ray)
-        return [self.remote_read(self.ocr_cluster, self.ocr_cluster.slots).read_pages]
+        if self._uses_surya:
+            server = self.remote_ocr = SuryaServer(self._settings.surya)
+            return [self.remote_read(server, server.slots, self.surya_choice).read_pages]
+        require_ray()
+        cluster = self.remote_ocr = OcrCluster(self._settings.ray)
+        return [self.remote_read(cluster, cluster.slots).read_pages]
 
-    def remote_read(self, service: OcrService, slots: int) -> Read:
-        """Reads scanned pages by a service of so many slots. Replicas run RapidOCR, whatever the
-        CPU queue's engine is: pages must be kept under the version of the engine that read them."""
-        engines = DocumentEngines(self.sandbox)
+    def remote_read(self, service: OcrService, slots: int, choice: OcrChoice | None = None) -> Read:
+        """Reads scanned pages by a service of so many slots, which is of that choice. Replicas run
+        RapidOCR, whatever the CPU queue's engine is: pages must be kept under the version of the
+        engine that read them."""
+        engines = DocumentEngines(self.sandbox, choice)
         return Read(self.runner, engines, self.scratch, RemoteOcr(self.sandbox, service, slots))
+
+    @property
+    def surya_choice(self) -> OcrChoice:
+        return OcrChoice(engine=OcrEngineName.SURYA, model=self._settings.surya.model)
 
     def embed_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True
@@ -171,11 +183,18 @@ class Parts:
         if self._needs_sandbox:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
-        if self.ocr_cluster is not None:
-            entering = partial(self._resources.enter_async_context, self.ocr_cluster)
+        if self.remote_ocr is not None:
+            entering = partial(self._open_remote_ocr, self.remote_ocr)
             await patiently("the OCR service", entering)
         if self._needs_embedder:
             await asyncio.to_thread(self.embedder.load)
+
+    async def _open_remote_ocr(self, service: OcrCluster | SuryaServer) -> None:
+        await self._resources.enter_async_context(service)
+
+    @property
+    def _uses_surya(self) -> bool:
+        return OcrEngineName(self._settings.ocr.engine) is OcrEngineName.SURYA
 
     @cached_property
     def runner(self) -> StageRunner:
@@ -215,11 +234,12 @@ class Parts:
 
     @cached_property
     def engines(self) -> DocumentEngines:
+        """Those of the sandbox: where Surya was chosen, RapidOCR stands in for it there."""
         settings = self._settings.ocr
         languages = tuple(settings.tesseract_languages.split("+"))
         data = settings.tesseract_data
         choice = OcrChoice(
-            engine=OcrEngineName(settings.engine),
+            engine=OcrEngineName.RAPIDOCR if self._uses_surya else OcrEngineName(settings.engine),
             languages=languages,
             data=str(data) if data else None,
         )

@@ -57,8 +57,8 @@ async def run_worker(
         workers = [build_worker(client, service, settings.worker, identity) for service in served]
         runs_workflows = any(service.workflows for service in served)
         keeping = _housekeeping(settings.worker, database, stores, client) if runs_workflows else ()
-        if parts.ocr_cluster is not None:
-            keeping = (*keeping, parts.ocr_cluster.watch())
+        if parts.remote_ocr is not None:
+            keeping = (*keeping, parts.remote_ocr.watch())
         await _serve(workers, keeping, stopping)
 
 

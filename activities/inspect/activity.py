@@ -61,7 +61,7 @@ class Inspect(InspectActivities):
         return InspectResult(
             plan=answer.artifact,
             reused=answer.reused,
-            gpu_wait_seconds=await self._route.gpu_wait_seconds()
+            gpu_wait_seconds=await self._route.gpu_wait_seconds(answer.settings.ocr_engine)
             if answer.summary.ocr_pages
             else None,
             **answer.summary.model_dump(),

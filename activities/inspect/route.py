@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from muniment.contracts import queues
+from muniment.contracts.ocr import OcrEngineName
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +25,32 @@ remembers pollers for minutes after their death."""
 
 
 class OcrRoute:
-    """`gpu_queue` as in OcrSettings."""
+    """`gpu_queue` as in OcrSettings; `engine` is the workers' own."""
 
-    def __init__(self, gpu_queue: Literal["auto", "on", "off"], wait_seconds: float) -> None:
+    def __init__(
+        self,
+        gpu_queue: Literal["auto", "on", "off"],
+        wait_seconds: float,
+        engine: OcrEngineName = OcrEngineName.RAPIDOCR,
+    ) -> None:
         self._gpu_queue = gpu_queue
         self._wait_seconds = wait_seconds
+        self._engine = engine
 
-    async def gpu_wait_seconds(self) -> float | None:
-        """How long pages wait in the GPU queue; None when they go to the CPU queue at once. For
-        activities that run with a client."""
-        if self._gpu_queue == "off":
+    async def gpu_wait_seconds(self, named: OcrEngineName | None = None) -> float | None:
+        """How long pages wait in the GPU queue; None when they go to the CPU queue at once. `named`
+        is the engine that the job itself asks for. For activities that run with a client."""
+        if self._gpu_queue == "off" or not self._reads_there(named or self._engine):
             return None
         if self._gpu_queue == "auto" and not await has_gpu_pollers(activity.client()):
             return None
         return self._wait_seconds
+
+    def _reads_there(self, engine: OcrEngineName) -> bool:
+        """Surya reads there or nowhere; RapidOCR where the queue's workers are not Surya's."""
+        if engine is OcrEngineName.RAPIDOCR:
+            return self._engine is not OcrEngineName.SURYA
+        return engine is OcrEngineName.SURYA
 
 
 async def has_gpu_pollers(client: Client) -> bool:

@@ -11,11 +11,13 @@ from muniment.contracts.ocr import OcrEngineName
 
 class OcrChoice(Contract):
     """`languages` and `data` (the folder of its models; None: where packages put them) are for
-    Tesseract alone; RapidOCR's models read the scripts they were made for."""
+    Tesseract alone, `model` (its name at the server) for Surya; RapidOCR's models read the scripts they
+    were made for."""
 
     engine: OcrEngineName = OcrEngineName.RAPIDOCR
     languages: tuple[str, ...] = ("eng",)
     data: str | None = None
+    model: str | None = None
 
 
 class OcrEngine(Protocol):

@@ -16,6 +16,8 @@ def ocr_engine(choice: OcrChoice) -> OcrEngine:
     """ConfigurationError when what the engine needs is not installed."""
     if choice.engine is OcrEngineName.TESSERACT:
         return open_tesseract(choice)
+    if choice.engine is OcrEngineName.SURYA:
+        raise ConfigurationError("Surya is a server: no engine of the sandbox asks one.")
     if choice.engine is OcrEngineName.RAPIDOCR_OPENVINO and find_spec("openvino") is None:
         raise ConfigurationError(
             "OpenVINO was chosen and is not installed.",

@@ -4,8 +4,10 @@ from enum import StrEnum
 
 
 class OcrEngineName(StrEnum):
-    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime."""
+    """`RAPIDOCR_OPENVINO` runs the models of `RAPIDOCR` on another runtime; `SURYA` is a server, which
+    workers of the GPU queue alone ask."""
 
     RAPIDOCR = "rapidocr"
     RAPIDOCR_OPENVINO = "rapidocr-openvino"
     TESSERACT = "tesseract"
+    SURYA = "surya"

@@ -223,3 +223,20 @@ async def test_an_engine_that_a_worker_lacks_fails_the_job_and_keeps_what_was_pu
     assert "muniment[tesseract]" in str(row.error["remedy"])
     assert await texts(workshop, job) == before
     assert (await workshop.file(job)).state == "ready"
+
+
+async def test_surya_named_where_nobody_asks_it_fails_the_job_with_what_to_do(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, long_pdf(1, frozenset({1})), "a.pdf", "application/pdf")
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        before = await texts(workshop, job)
+        failing = await workshop.retry(job, JobSettings(ocr_engine=OcrEngineName.SURYA))
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(failing)).result()
+    row = await workshop.job(failing)
+    assert row.error is not None
+    assert row.error["type"] == "urn:muniment:problem:configuration"
+    assert "MUNIMENT_OCR__ENGINE=surya" in str(row.error["remedy"])
+    assert await texts(workshop, job) == before
