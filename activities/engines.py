@@ -42,9 +42,9 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(4, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
         "read_text": _engine_version(
-            6,
+            7,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
-            *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
+            *("kreuzberg", "firecrawl-anydoc", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
         "read_ocr": _engine_version(2, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
         "assemble": _engine_version(2, "docling-core", "docling-slim"),
