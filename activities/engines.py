@@ -44,9 +44,9 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
         "read_text": _engine_version(
             7,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
-            *("kreuzberg", "striprtf", "duckdb", "msoffcrypto-tool"),
+            *("kreuzberg", "firecrawl-anydoc", "striprtf", "duckdb", "msoffcrypto-tool"),
         ),
-        "read_ocr": _engine_version(1, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
+        "read_ocr": _engine_version(2, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
         "assemble": _engine_version(2, "docling-core", "docling-slim"),
     }
 )
@@ -66,7 +66,7 @@ def ocr_version(choice: OcrChoice) -> str:
     if choice.engine is OcrEngineName.RAPIDOCR:
         return ENGINE_VERSIONS["read_ocr"]
     try:
-        found = f"{choice.engine}/" + _engine_version(1, *_OCR_LIBRARIES[choice.engine])
+        found = f"{choice.engine}/" + _engine_version(2, *_OCR_LIBRARIES[choice.engine])
     except PackageNotFoundError as error:
         raise ConfigurationError(
             f"The OCR engine {choice.engine} was chosen and {error.name} is not installed.",

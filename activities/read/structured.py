@@ -9,7 +9,6 @@ from docling.backend.email_backend import EmailDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.opendocument_backend import (
-    OdpDocumentBackend,
     OdsDocumentBackend,
     OdtDocumentBackend,
 )
@@ -26,10 +25,11 @@ from activities.read.html_depth import refuse_deep_html
 from activities.read.json_document import json_document
 from activities.read.kreuzberg_formats import (
     book_document,
-    lines_document,
     message_document,
     workbook_document,
 )
+from activities.read.legacy_office import presentation, word_document
+from activities.read.open_presentation import OpenPresentationBackend
 from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
 from activities.read.rich_text import rich_text_document
@@ -84,7 +84,7 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
     file_type.XLSX.media_type: (InputFormat.XLSX, WorkbookBackend, _as_is),
     file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
-    file_type.ODP.media_type: (InputFormat.ODP, OdpDocumentBackend, _as_is),
+    file_type.ODP.media_type: (InputFormat.ODP, OpenPresentationBackend, _as_is),
     file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),
     file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
     file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
@@ -99,9 +99,9 @@ _CONVERTERS: dict[str, Callable[[bytes], DoclingDocument]] = {
     file_type.XML.media_type: xml_document,
     file_type.RTF.media_type: rich_text_document,
 }
-_KREUZBERG_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
-    file_type.DOC.media_type: lines_document,
-    file_type.PPT.media_type: lines_document,
+_LIBRARY_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
+    file_type.DOC.media_type: word_document,
+    file_type.PPT.media_type: presentation,
     file_type.XLS.media_type: workbook_document,
     file_type.MSG.media_type: message_document,
     file_type.EPUB.media_type: book_document,
@@ -136,8 +136,8 @@ def convert(content: Content, media_type: str, password: str | None = None) -> D
     with damage("The document is damaged beyond reading."):
         if media_type in _CONVERTERS:
             return _CONVERTERS[media_type](data)
-        if media_type in _KREUZBERG_CONVERTERS:
-            return _KREUZBERG_CONVERTERS[media_type](data, media_type)
+        if media_type in _LIBRARY_CONVERTERS:
+            return _LIBRARY_CONVERTERS[media_type](data, media_type)
     raise UnknownFormat(f"No engine reads {media_type}.")
 
 

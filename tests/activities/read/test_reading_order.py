@@ -61,7 +61,21 @@ def distorted(lines: list[Corners], distortion: Distortion) -> list[Corners]:
     ]
 
 
-@pytest.mark.parametrize("degrees", [-2.0, -1.0, 0.0, 1.0, 2.0])
+def photographed_from_the_side(point: Point) -> Point:
+    """What lies further left is smaller, and lines run together towards the left."""
+    x, y = point
+    distance = 1 + (600 - x) / 3000
+    return 600 - (600 - x) / distance, 420 + (y - 420) / distance
+
+
+def photographed_from_nearby(point: Point) -> Point:
+    """From below and askew, so near that the head is a sixth smaller than the foot."""
+    x, y = turned(4.0)(point)
+    distance = 1 + (840 - y) / 4200
+    return 320 + (x - 320) / distance, 840 - (840 - y) / distance
+
+
+@pytest.mark.parametrize("degrees", [-15.0, -7.0, -2.0, -1.0, 0.0, 1.0, 2.0, 10.0, 15.0])
 @pytest.mark.parametrize("gutter", [12.0, 24.0])
 def test_columns_of_a_skewed_page_are_read_one_after_the_other(
     degrees: float, gutter: float
@@ -70,12 +84,15 @@ def test_columns_of_a_skewed_page_are_read_one_after_the_other(
     assert reading_order(levelled(lines), SCANNED_GUTTERS) == COLUMN_AFTER_COLUMN
 
 
-def test_columns_of_a_photographed_page_are_read_one_after_the_other() -> None:
-    lines = distorted(two_columns(12.0), photographed)
+@pytest.mark.parametrize(
+    "camera", [photographed, photographed_from_the_side, photographed_from_nearby]
+)
+def test_columns_of_a_photographed_page_are_read_one_after_the_other(camera: Distortion) -> None:
+    lines = distorted(two_columns(12.0), camera)
     assert reading_order(levelled(lines), SCANNED_GUTTERS) == COLUMN_AFTER_COLUMN
 
 
-@pytest.mark.parametrize("degrees", [-2.0, 0.0, 2.0])
+@pytest.mark.parametrize("degrees", [-10.0, -2.0, 0.0, 2.0, 10.0])
 def test_a_skewed_table_is_read_by_rows(degrees: float) -> None:
     cells = [
         line(50.0 + 120 * column, 100 + 24.0 * row, 60) for row in range(12) for column in range(4)
