@@ -111,8 +111,8 @@ _LIBRARY_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
     file_type.XLSX.media_type: workbook_document,
     file_type.ODS.media_type: workbook_document,
 }
-_SECOND_READERS = frozenset(_BACKENDS).intersection(_KREUZBERG_CONVERTERS)
-"""docling's backend comes first for its structure; kreuzberg reads what that one stumbles over."""
+_SECOND_READERS = frozenset(_BACKENDS).intersection(_LIBRARY_CONVERTERS)
+"""docling's backend comes first for its structure; another library reads what that one stumbles over."""
 
 
 def convert(content: Content, media_type: str, password: str | None = None) -> DoclingDocument:
