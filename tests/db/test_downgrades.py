@@ -9,7 +9,18 @@ import pytest
 from psycopg import sql
 
 from db.migrate import migrate
-from db.models import Batch, BatchItem, File, FileVersion, Job, PageLayer, new_id, now
+from db.models import (
+    Batch,
+    BatchItem,
+    ComparedPage,
+    File,
+    FileVersion,
+    Job,
+    PageLayer,
+    ReadingComparison,
+    new_id,
+    now,
+)
 from db.queries.job_passwords import keep_password
 from db.session import Database
 from muniment.errors import KeyDestroyed
@@ -19,7 +30,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 8
+REVISIONS = 9
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -109,6 +120,29 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> S
                 position=0,
                 is_current=True,
                 read_at=now(),
+            )
+        )
+        compared = ReadingComparison(
+            version_id=version.id,
+            candidate="tesseract",
+            tenant_id=tenant.tenant_id,
+            file_id=job.file_id,
+            job_id=job.id,
+            created_at=now(),
+        )
+        session.add(compared)
+        await session.flush()
+        session.add(
+            ComparedPage(
+                version_id=version.id,
+                candidate=compared.candidate,
+                page=1,
+                tenant_id=tenant.tenant_id,
+                similarity=1.0,
+                present_words=1,
+                candidate_words=1,
+                words_lost=0,
+                words_gained=0,
             )
         )
     return password
