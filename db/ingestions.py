@@ -13,6 +13,7 @@ from muniment.objects import SealedBlob
 
 DEFAULT_PRIORITY = 3
 COMPARISON_PRIORITY = 5
+"""The last: nobody waits for it."""
 
 
 @dataclass(frozen=True)

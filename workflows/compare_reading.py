@@ -38,6 +38,7 @@ class CompareReading:
     @workflow.init
     def __init__(self, request: CompareReadingInput) -> None:
         self._version = request.version
+        # A turn of its own: what the tenant itself gave the last priority does not queue behind it.
         self._steering = Steering(request.priority, f"{request.version.tenant_id}/aside")
         self._stage = StageName.READ
         self._read = ReadPagesResult()

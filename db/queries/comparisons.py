@@ -69,18 +69,9 @@ async def add_comparison(
     ready. Figures of an earlier comparison with the candidate are gone with it."""
     if not await _lock_ready_file(session, version.file_id):
         return None
-    earlier = await session.scalar(
-        select(ReadingComparison).where(
-            col(ReadingComparison.version_id) == version.version_id,
-            col(ReadingComparison.candidate) == candidate.name,
-        )
-    )
-    if earlier is not None:
-        job = await session.get_one(Job, earlier.job_id)
-        if job.finished_at is None:
-            return job
-        await session.delete(earlier)
-        await session.flush()
+    at_work = await _replaced(session, version.version_id, candidate.name)
+    if at_work is not None:
+        return at_work
     first_id = compare_reading.workflow_id(version.version_id, candidate.name)
     is_first = await session.scalar(select(Job).where(col(Job.workflow_id) == first_id)) is None
     job = new_comparison(
@@ -99,6 +90,19 @@ async def add_comparison(
     )
     await session.flush()
     return job
+
+
+async def _replaced(session: AsyncSession, version_id: UUID, candidate: str) -> Job | None:
+    """Makes room for another comparison; the job of the present one, if it is still at work."""
+    earlier = await session.get(ReadingComparison, (version_id, candidate))
+    if earlier is None:
+        return None
+    job = await session.get_one(Job, earlier.job_id)
+    if job.finished_at is None:
+        return job
+    await session.delete(earlier)
+    await session.flush()
+    return None
 
 
 async def _lock_ready_file(session: AsyncSession, file_id: UUID) -> bool:

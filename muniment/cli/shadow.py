@@ -70,6 +70,8 @@ def _print_candidate(console: Console, found: CandidateSummary) -> None:
 
 def _rows(found: CandidateSummary) -> dict[str, str]:
     pages, similarity, words = found.pages, found.similarity, found.words
+    if not pages:
+        return {"files": _files_text(found)}
     return {
         "files": _files_text(found),
         "pages": f"{pages} compared" + _failed_text(found),

@@ -37,7 +37,8 @@ class LifecycleActivities(ABC):
     @activity.defn(name="announce_version")
     @abstractmethod
     async def announce_version(self, version: VersionReference) -> StageOutcome:
-        """Writes the tenant's activity feed."""
+        """Writes the tenant's activity feed; of a share of the versions, commits a comparison of
+        their reading with a candidate's, where one is set."""
 
     @activity.defn(name="record_progress")
     @abstractmethod
