@@ -64,8 +64,9 @@ class OfficeConverter:
         """Whether documents of this type can be converted here."""
         return self._program is not None and media_type in CONVERSIONS
 
-    async def converted(self, content: Content, media_type: str) -> bytes:
-        """The document in its present format. Raises what `ConfinedPrograms.run` does."""
+    async def converted(self, content: Content, media_type: str) -> tuple[bytes, str]:
+        """The document in its present format, and that one's media type. Raises what
+        `ConfinedPrograms.run` does."""
         if self._program is None:
             raise ConfigurationError("There is no LibreOffice here.")
         old, new = CONVERSIONS[media_type]
@@ -73,13 +74,14 @@ class OfficeConverter:
             *("--headless", "--norestore", "--nolockcheck", "--convert-to", new),
             *("--outdir", "converted", f"document.{old}"),
         )
-        return await self._programs.run(
+        converted = await self._programs.run(
             self._program,
             arguments,
             inputs={f"document.{old}": content},
             result=f"converted/document.{new}",
             limits=LIMITS,
         )
+        return converted, MEDIA_TYPES[new]
 
 
 def _find(wanted: str) -> Program | None:
