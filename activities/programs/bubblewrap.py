@@ -76,6 +76,8 @@ def _mounts(enclosure: Enclosure) -> Iterator[str]:
         yield from ("--ro-bind-try", path, path)
     yield from ("--proc", "/proc", "--dev", "/dev", *_SHARED_MEMORY)
     yield from ("--size", str(enclosure.scratch_bytes), "--tmpfs", WORK)
+    # What insists on the usual place for its sockets and temporary files finds the same folder.
+    yield from ("--symlink", WORK, "/tmp")  # noqa: S108 - its own
     for name, descriptor in enclosure.inputs.items():
         yield from ("--file", str(descriptor), f"{WORK}/{name}")
 

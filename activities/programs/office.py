@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from activities.programs.bubblewrap import WORK
 from activities.programs.confined import ConfinedPrograms, Content, Program, ProgramLimits
 from activities.sandbox.limits import MEBIBYTE
 from muniment.errors import ConfigurationError, EngineError
@@ -26,6 +27,8 @@ MEDIA_TYPES: Mapping[str, str] = MappingProxyType(
         "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     }
 )
+PROFILE = f"-env:UserInstallation=file://{WORK}/profile"
+"""Its own place for it would lie in a folder that a home of ours does not have."""
 LIMITS = ProgramLimits(wall_seconds=240, cpu_seconds=120, memory_bytes=4096 * MEBIBYTE)
 """A long document takes a few seconds; the program itself reserves 2 GB of addresses."""
 _VERSION_LIMITS = ProgramLimits(wall_seconds=60, cpu_seconds=30, memory_bytes=4096 * MEBIBYTE)
@@ -71,7 +74,7 @@ class OfficeConverter:
             raise ConfigurationError("There is no LibreOffice here.")
         old, new = CONVERSIONS[media_type]
         arguments = (
-            *("--headless", "--norestore", "--nolockcheck", "--convert-to", new),
+            *("--headless", "--norestore", "--nolockcheck", PROFILE, "--convert-to", new),
             *("--outdir", "converted", f"document.{old}"),
         )
         converted = await self._programs.run(
