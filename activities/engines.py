@@ -1,5 +1,6 @@
 """The typed face of the sandboxed engines: what the activities call."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import MappingProxyType
 
 from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
+from activities.programs.office import OfficeConverter
 from activities.read.calls import DigestRequest, PageDigests, ReadOutcome, ReadRequest
 from activities.read.collector import OnPage, PageCollector
 from activities.read.ocr_engine import OcrChoice
@@ -15,7 +17,9 @@ from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.read import FailedPage
-from muniment.errors import ConfigurationError, EngineError
+from muniment.errors import ConfigurationError, DocumentError, EngineError
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "ENGINE_VERSIONS",
@@ -114,8 +118,14 @@ class DocumentEngines:
     as bytes; runs in a process of its own; and raises a DocumentError when the document is at
     fault, an EngineError when the engine is. Cancelling the awaiting task ends the process."""
 
-    def __init__(self, sandbox: Sandbox, ocr: OcrChoice | None = None) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        ocr: OcrChoice | None = None,
+        converter: OfficeConverter | None = None,
+    ) -> None:
         self._sandbox = sandbox
+        self._converter = converter
         self._ocr = ocr or OcrChoice()
         self._ocr_version = ocr_version(self._ocr)
 
@@ -130,11 +140,16 @@ class DocumentEngines:
                 remedy="Start a worker of muniment-ocr-gpu with MUNIMENT_OCR__ENGINE=surya, see that"
                 " its server answers, and reprocess again; or name another engine.",
             )
-        return DocumentEngines(self._sandbox, self._ocr.model_copy(update={"engine": name}))
+        choice = self._ocr.model_copy(update={"engine": name})
+        return DocumentEngines(self._sandbox, choice, self._converter)
 
     def version(self, engine: str) -> str:
         """The engine's version, `read_ocr`'s by the OCR engine that is chosen here."""
-        return self._ocr_version if engine == "read_ocr" else ENGINE_VERSIONS[engine]
+        if engine == "read_ocr":
+            return self._ocr_version
+        if engine == "inspect" and self._converter is not None and self._converter.version:
+            return f"{ENGINE_VERSIONS[engine]}/{self._converter.version}"
+        return ENGINE_VERSIONS[engine]
 
     async def inspect(
         self,
@@ -148,9 +163,24 @@ class DocumentEngines:
         request = InspectRequest(
             declared_media_type=declared_media_type, name=name, password=password
         )
-        return await self._sandbox.run(
-            EngineCall("inspect", request, DocumentPlan), content=content, limits=INSPECT_LIMITS
-        )
+        plan = await self._inspect(content, request)
+        if self._converter is None or password is not None:
+            return plan
+        if not self._converter.takes(plan.media_type):
+            return plan
+        try:
+            converted, read_as = await self._converter.converted(content, plan.media_type)
+            request = InspectRequest(declared_media_type=read_as, name=name)
+            found = await self._inspect(converted, request)
+        except (EngineError, DocumentError) as error:
+            # What the libraries make of it is less, and something.
+            logger.warning("a document was not converted", extra={"reason": error.problem})
+            return plan
+        return found.model_copy(update={"media_type": plan.media_type, "read_as": read_as})
+
+    async def _inspect(self, content: Path | bytes, request: InspectRequest) -> DocumentPlan:
+        call = EngineCall("inspect", request, DocumentPlan)
+        return await self._sandbox.run(call, content=content, limits=INSPECT_LIMITS)
 
     async def read_text(
         self,
@@ -199,6 +229,14 @@ class DocumentEngines:
         )
         return assembled.document
 
+    async def _converted(self, content: Path | bytes, plan: DocumentPlan) -> bytes:
+        if self._converter is None or not self._converter.takes(plan.media_type):
+            raise EngineError(
+                "The document is read as LibreOffice converts it, which is not here any more.",
+                remedy="Reprocess the file, or give every worker LibreOffice.",
+            )
+        return (await self._converter.converted(content, plan.media_type))[0]
+
     async def _read(
         self,
         engine: str,
@@ -212,10 +250,12 @@ class DocumentEngines:
         """Reads all pages in one process. When it dies, the page it died of is set apart, the rest
         is read on, and pages set apart are read at last, each in a process of its own."""
         reading = PageCollector(on_page)
+        if plan.read_as is not None:
+            content = await self._converted(content, plan)
 
         async def attempt(numbers: Sequence[int]) -> None:
             request = ReadRequest(
-                media_type=plan.media_type,
+                media_type=plan.read_as or plan.media_type,
                 family=plan.family,
                 pages=tuple(numbers),
                 password=password,

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from muniment.contracts.failures import ERASED, PAUSED, WITHDRAWN
 from muniment.contracts.jobs import Problem
 from muniment.errors import (
     EngineCrashed,
@@ -25,13 +26,6 @@ UNEXPECTED_ATTEMPTS = 4
 ENGINE_REASONS = tuple(
     kind.problem for kind in (EngineError, EngineCrashed, EngineTimedOut, EngineOutOfMemory)
 )
-PAUSED = "paused"
-"""Type of the failure of an activity that came up while its job was paused."""
-ERASED = "erased"
-"""Type of the failure of an activity whose file is being erased."""
-
-WITHDRAWN = "withdrawn"
-"""Type of the failure of a comparison whose file is no longer there to be compared."""
 
 
 def problem_of(error: MunimentError) -> Problem:

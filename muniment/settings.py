@@ -220,6 +220,19 @@ class ScanSettings(_Group):
     ] = False
 
 
+class ProgramSettings(_Group):
+    """External programs. They run confined by bubblewrap; where that is absent or forbidden they
+    do not run."""
+
+    soffice: Annotated[
+        str,
+        Field(
+            description="LibreOffice, which converts documents of Word and PowerPoint 97–2003 before"
+            " they are read: a path, `auto` (`soffice` on PATH, if it is there), or `off`."
+        ),
+    ] = "auto"
+
+
 class OcrSettings(_Group):
     """How pages are recognised, and where."""
 
@@ -412,6 +425,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     scan: ScanSettings = ScanSettings()
+    programs: ProgramSettings = ProgramSettings()
     ocr: OcrSettings = OcrSettings()
     shadow: ShadowSettings = ShadowSettings()
     ray: RaySettings = RaySettings()

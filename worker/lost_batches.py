@@ -1,7 +1,6 @@
 """Ends batches whose workflows are over and did not say so: an operator terminated one in Temporal,
 or Temporal lost it. Its files' jobs go on by themselves."""
 
-import asyncio
 import logging
 from datetime import timedelta
 
@@ -10,7 +9,7 @@ from temporalio.client import Client
 from db.queries.batches import open_batches, record_state
 from db.session import Access, Database
 from muniment.contracts.ingest_batch import BatchState
-from muniment.errors import MunimentError
+from worker.rounds import go_round
 from worker.workflow_ends import is_over, require_namespace
 
 logger = logging.getLogger(__name__)
@@ -35,13 +34,13 @@ class LostBatches:
         self._min_age = min_age
 
     async def run(self) -> None:
-        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            try:
-                await self.round()
-            except MunimentError as error:
-                logger.warning("search for lost batches failed", extra={"reason": error.problem})
+        """Until cancelled."""
+        await go_round(
+            self.round,
+            self._interval_seconds,
+            "search for lost batches failed",
+            first_after_seconds=self._interval_seconds,
+        )
 
     async def round(self) -> int:
         """Asks Temporal about every batch that was started and has not ended, a hundred at a time;

@@ -1,7 +1,6 @@
 """Ends jobs whose workflows are over and did not say so: an operator terminated one in Temporal, or
 Temporal lost it. Such a job would run for ever in everyone's eyes, and could not be retried."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +17,7 @@ from db.queries.members import awaits_its_container
 from db.session import Access, Database
 from muniment.contracts.jobs import FileState, JobEventKind, JobKind, JobState, StageState
 from muniment.errors import MunimentError
+from worker.rounds import go_round
 from worker.workflow_ends import is_over, require_namespace
 
 logger = logging.getLogger(__name__)
@@ -46,13 +46,13 @@ class LostJobs:
         self._min_age = min_age
 
     async def run(self) -> None:
-        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            try:
-                await self.round()
-            except MunimentError as error:
-                logger.warning("search for lost jobs failed", extra={"reason": error.problem})
+        """Until cancelled."""
+        await go_round(
+            self.round,
+            self._interval_seconds,
+            "search for lost jobs failed",
+            first_after_seconds=self._interval_seconds,
+        )
 
     async def round(self) -> int:
         """Asks Temporal about every job that was started and has not ended, a hundred at a time; how

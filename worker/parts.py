@@ -32,6 +32,8 @@ from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
 from activities.members.activity import Members
 from activities.ocr_service.reader import OcrService, RemoteOcr
+from activities.programs import ConfinedPrograms
+from activities.programs.office import OfficeConverter
 from activities.publish.activity import Publish
 from activities.read.activity import Read
 from activities.read.ocr_engine import OcrChoice
@@ -47,6 +49,7 @@ from activities.views.activity import RenderView
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.embedding import Embedder, default_model_directory
 from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources
@@ -162,7 +165,7 @@ class Parts:
         """Reads scanned pages by a service of so many slots, which is of that choice. Replicas run
         RapidOCR, whatever the CPU queue's engine is: pages must be kept under the version of the
         engine that read them."""
-        engines = DocumentEngines(self.sandbox, choice)
+        engines = DocumentEngines(self.sandbox, choice, self.converter)
         return Read(self.runner, engines, self.scratch, RemoteOcr(self.sandbox, service, slots))
 
     @property
@@ -174,8 +177,11 @@ class Parts:
         return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
 
     async def sandbox_tier(self) -> tuple[str, ...]:
-        """What confines the parsers here; empty where nothing is parsed."""
-        return await active_tier() if self._needs_sandbox else ()
+        """What confines the parsers here, and external programs; empty where nothing is parsed."""
+        if not self._needs_sandbox:
+            return ()
+        programs = (PROGRAM_SANDBOX,) if await self.programs.works() else ()
+        return (*await active_tier(), *programs)
 
     async def start(self) -> None:
         """Starts what the queues need. The sandbox goes on loading its engines while the worker
@@ -183,6 +189,7 @@ class Parts:
         if self._needs_sandbox:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
+            await self.converter.start()
         if self.remote_ocr is not None:
             entering = partial(self._open_remote_ocr, self.remote_ocr)
             await patiently("the OCR service", entering)
@@ -243,7 +250,15 @@ class Parts:
             languages=languages,
             data=str(data) if data else None,
         )
-        return DocumentEngines(self.sandbox, choice)
+        return DocumentEngines(self.sandbox, choice, self.converter)
+
+    @cached_property
+    def programs(self) -> ConfinedPrograms:
+        return ConfinedPrograms(concurrency=self._settings.worker.cpu_slots or os.cpu_count() or 1)
+
+    @cached_property
+    def converter(self) -> OfficeConverter:
+        return OfficeConverter(self.programs, self._settings.programs.soffice)
 
     @cached_property
     def scratch(self) -> Scratch:

@@ -1,7 +1,6 @@
 """Starts jobs that were committed and that Temporal has not taken: the API died in between, or
 Temporal was away."""
 
-import asyncio
 import logging
 from datetime import timedelta
 from uuid import UUID
@@ -14,6 +13,7 @@ from db.session import Access, Database
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
+from worker.rounds import go_round
 from workflows.starting import start_batch, start_job
 
 logger = logging.getLogger(__name__)
@@ -42,14 +42,17 @@ class Reconciler:
         self._failed = set[UUID]()
 
     async def run(self) -> None:
-        """Rounds until cancelled; a round that fails is logged and the next one tries again."""
-        while True:
-            try:
-                await self.round()
-                await self.start_batches()
-            except MunimentError as error:
-                logger.warning("reconciliation failed", extra={"reason": error.problem})
-            await asyncio.sleep(self._interval_seconds)
+        """Until cancelled."""
+        await go_round(
+            self._reconcile,
+            self._interval_seconds,
+            "reconciliation failed",
+            first_after_seconds=0,
+        )
+
+    async def _reconcile(self) -> None:
+        await self.round()
+        await self.start_batches()
 
     async def round(self) -> int:
         """Starts what is there to start, up to a hundred jobs; says how many it started."""

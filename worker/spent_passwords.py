@@ -1,12 +1,12 @@
 """Destroys passwords of encrypted documents as soon as their jobs have ended, however they did."""
 
-import asyncio
 import logging
 
 from db.queries.job_passwords import SpentPassword, forget_password, spent_passwords
 from db.session import Access, Database
 from muniment.errors import MunimentError
 from muniment.objects import BlobStore
+from worker.rounds import go_round
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +24,13 @@ class SpentPasswords:
         self._interval_seconds = interval_seconds
 
     async def run(self) -> None:
-        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            try:
-                await self.round()
-            except MunimentError as error:
-                logger.warning("spent passwords stay", extra={"reason": error.problem})
+        """Until cancelled."""
+        await go_round(
+            self.round,
+            self._interval_seconds,
+            "spent passwords stay",
+            first_after_seconds=self._interval_seconds,
+        )
 
     async def round(self) -> int:
         """Destroys what is there to destroy, a hundred at a time; says how many. One that cannot be

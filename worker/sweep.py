@@ -11,8 +11,8 @@ from uuid import UUID
 from db.models import now
 from db.queries.blobs import orphans_among
 from db.session import Access, Database
-from muniment.errors import MunimentError
 from muniment.objects import BlobPlace, BlobStore
+from worker.rounds import go_round
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,13 @@ class Sweep:
         self._min_age = min_age
 
     async def run(self) -> None:
-        """Rounds until cancelled; a round that fails is logged and the next one begins anew."""
-        await asyncio.sleep(random.uniform(*FIRST_ROUND_SECONDS))  # noqa: S311 - no secret
-        while True:
-            try:
-                await self.round()
-            except MunimentError as error:
-                logger.warning("sweep failed", extra={"reason": error.problem})
-            await asyncio.sleep(self._interval.total_seconds())
+        """Until cancelled."""
+        await go_round(
+            self.round,
+            self._interval.total_seconds(),
+            "sweep failed",
+            first_after_seconds=random.uniform(*FIRST_ROUND_SECONDS),  # noqa: S311 - no secret
+        )
 
     async def round(self) -> int:
         """Looks at everything that is stored; how many blobs were destroyed."""

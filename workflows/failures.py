@@ -9,16 +9,9 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's own, which is what activities fail with
 )
 
+from muniment.contracts.failures import ERASED, PAUSED, WITHDRAWN
 from muniment.contracts.jobs import Problem
 from muniment.errors import DependencyUnavailable, MunimentError
-
-PAUSED = "paused"
-"""Type of the failure of an activity that came up while its job was paused."""
-ERASED = "erased"
-"""Type of the failure of an activity whose file is being erased."""
-
-WITHDRAWN = "withdrawn"
-"""Type of the failure of a comparison whose file is no longer there to be compared."""
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from temporalio import activity
 
-from activities.engines import ENGINE_VERSIONS, DocumentEngines
+from activities.engines import DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.inspect.route import OcrRoute
 from activities.scratch import Scratch
@@ -73,7 +73,7 @@ class Inspect(InspectActivities):
         encrypted = {"has_password": True} if opening.password_blob_id is not None else {}
         return fingerprint(
             StageName.INSPECT,
-            ENGINE_VERSIONS["inspect"],
+            self._engines.version("inspect"),
             opening.inputs(),
             {
                 "extension": PurePath(opening.name).suffix.lower(),

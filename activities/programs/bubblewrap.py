@@ -20,6 +20,10 @@ _KEEP_RESULT = '"$@" </dev/null >/dev/null 2>&1 || exit 1; exec cat -- "$RESULT"
 NOBODY = 65534
 """As whom a program runs whose worker is root: the number of processes of root cannot be limited."""
 
+_AS_NOBODY = (
+    *("/usr/bin/setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"),
+)
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -56,6 +60,8 @@ class Enclosure:
 def command_line(tools: Tools, enclosure: Enclosure) -> list[str]:
     """bubblewrap's arguments, those of the program among them."""
     return [
+        # By a program, since uvloop's processes have no other user.
+        *(_AS_NOBODY if os.geteuid() == 0 else ()),
         str(tools.bwrap),
         *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *_mounts(enclosure),
@@ -76,6 +82,8 @@ def _mounts(enclosure: Enclosure) -> Iterator[str]:
         yield from ("--ro-bind-try", path, path)
     yield from ("--proc", "/proc", "--dev", "/dev", *_SHARED_MEMORY)
     yield from ("--size", str(enclosure.scratch_bytes), "--tmpfs", WORK)
+    # What insists on the usual place for its sockets and temporary files finds the same folder.
+    yield from ("--symlink", WORK, "/tmp")  # noqa: S108 - its own
     for name, descriptor in enclosure.inputs.items():
         yield from ("--file", str(descriptor), f"{WORK}/{name}")
 

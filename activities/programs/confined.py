@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from activities.programs.bubblewrap import NOBODY, Enclosure, Tools, command_line, find_tools
+from activities.programs.bubblewrap import Enclosure, Tools, command_line, find_tools
 from activities.sandbox.limits import MEBIBYTE
 from activities.sandbox.seccomp import program_filter
 from muniment.errors import (
@@ -142,7 +142,6 @@ async def _started(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """bubblewrap at work; on leaving it is killed, and with the first process of its namespace the
     kernel ends every other one in it, whatever session or group that has made itself."""
-    is_root = os.geteuid() == 0
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -152,9 +151,6 @@ async def _started(
         pass_fds=[each for each in descriptors if each is not None],
         env={},
         cwd="/",
-        user=NOBODY if is_root else None,
-        group=NOBODY if is_root else None,
-        extra_groups=[] if is_root else None,
     )
     try:
         yield process

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from activities.programs.bubblewrap import WORK
 from activities.programs.confined import ConfinedPrograms, Content, Program, ProgramLimits
 from activities.sandbox.limits import MEBIBYTE
 from muniment.errors import ConfigurationError, EngineError
@@ -26,6 +27,8 @@ MEDIA_TYPES: Mapping[str, str] = MappingProxyType(
         "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     }
 )
+PROFILE = f"-env:UserInstallation=file://{WORK}/profile"
+"""Its own place for it would lie in a folder that a home of ours does not have."""
 LIMITS = ProgramLimits(wall_seconds=240, cpu_seconds=120, memory_bytes=4096 * MEBIBYTE)
 """A long document takes a few seconds; the program itself reserves 2 GB of addresses."""
 _VERSION_LIMITS = ProgramLimits(wall_seconds=60, cpu_seconds=30, memory_bytes=4096 * MEBIBYTE)
@@ -64,22 +67,24 @@ class OfficeConverter:
         """Whether documents of this type can be converted here."""
         return self._program is not None and media_type in CONVERSIONS
 
-    async def converted(self, content: Content, media_type: str) -> bytes:
-        """The document in its present format. Raises what `ConfinedPrograms.run` does."""
+    async def converted(self, content: Content, media_type: str) -> tuple[bytes, str]:
+        """The document in its present format, and that one's media type. Raises what
+        `ConfinedPrograms.run` does."""
         if self._program is None:
             raise ConfigurationError("There is no LibreOffice here.")
         old, new = CONVERSIONS[media_type]
         arguments = (
-            *("--headless", "--norestore", "--nolockcheck", "--convert-to", new),
+            *("--headless", "--norestore", "--nolockcheck", PROFILE, "--convert-to", new),
             *("--outdir", "converted", f"document.{old}"),
         )
-        return await self._programs.run(
+        converted = await self._programs.run(
             self._program,
             arguments,
             inputs={f"document.{old}": content},
             result=f"converted/document.{new}",
             limits=LIMITS,
         )
+        return converted, MEDIA_TYPES[new]
 
 
 def _find(wanted: str) -> Program | None:

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from api.health.checks import Finding, Fine
 from api.orchestrator import Orchestrator
 from muniment.contracts import queues
-from muniment.contracts.worker_identity import FULL_SANDBOX, read_sandbox
+from muniment.contracts.worker_identity import FULL_SANDBOX, PROGRAM_SANDBOX, read_sandbox
 from muniment.errors import OrchestratorUnavailable
 
 _RPC_TIMEOUT = timedelta(seconds=2)
@@ -25,7 +25,8 @@ class SandboxCheck:
     temporal: Orchestrator
 
     async def probe(self) -> Finding | Fine:
-        """The weakest tier among the workers. Raises OrchestratorUnavailable."""
+        """The weakest tier among the workers, for parsers and for external programs, which are not
+        missed: where they cannot be confined they do not run. Raises OrchestratorUnavailable."""
         identities = await self._pollers()
         if not identities:
             return Finding(
@@ -41,7 +42,9 @@ class SandboxCheck:
                     "Run it on Linux 5.13 or later with Landlock and seccomp allowed"
                     " (a container's security profile may forbid them).",
                 )
-        return Fine(", ".join(FULL_SANDBOX))
+        confined = all(PROGRAM_SANDBOX in read_sandbox(identity) for identity in identities)
+        programs = f"in {PROGRAM_SANDBOX}" if confined else "none"
+        return Fine(f"{', '.join(FULL_SANDBOX)}; external programs: {programs}")
 
     async def _pollers(self) -> list[str]:
         client = self.temporal.client

@@ -51,10 +51,12 @@ class DocumentPlan(Contract):
     """What `inspect` found out: the artifact of that stage.
 
     `language` is the IETF tag that the document gives itself, `outline` its bookmarks;
-    `member_count` counts the files in an archive and the attachments of a message.
+    `member_count` counts the files in an archive and the attachments of a message. `read_as` is the
+    format that the document is converted to before it is read.
     """
 
     media_type: str
+    read_as: str | None = None
     family: DocumentFamily
     page_count: int
     pages: tuple[PagePlan, ...]

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 FULL_SANDBOX = ("landlock", "seccomp", "limits")
 """All that can confine a parser: the file system, system calls, resource limits."""
+PROGRAM_SANDBOX = "bubblewrap"
+"""What confines external programs besides; where it is missing none is run."""
 _MARK = "sandbox="
 
 
 def write_identity(process_id: int, host: str, sandbox: Sequence[str]) -> str:
-    """`123@host sandbox=landlock+seccomp+limits`; without the part where nothing is parsed."""
+    """`123@host sandbox=landlock+seccomp+limits+bubblewrap`; without the part where nothing is parsed."""
     identity = f"{process_id}@{host}"
     return f"{identity} {_MARK}{'+'.join(sandbox)}" if sandbox else identity
 

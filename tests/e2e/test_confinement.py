@@ -1,7 +1,10 @@
 """An operator sees how the workers' parsers are confined."""
 
+import asyncio
+
 import httpx
 
+from activities.programs import ConfinedPrograms
 from muniment.contracts.worker_identity import FULL_SANDBOX, read_sandbox, write_identity
 from tests.stack import wait_for
 
@@ -13,7 +16,10 @@ def test_readyz_names_the_tier_of_the_workers(client: httpx.Client) -> None:
         return found if found["state"] == "ok" else None
 
     found = wait_for(sandbox, timeout_seconds=30, what="the workers to poll")
-    assert found["reason"] == "landlock, seccomp, limits"
+    parsers, _, programs = found["reason"].partition("; external programs: ")
+    assert parsers == "landlock, seccomp, limits"
+    confined = asyncio.run(ConfinedPrograms().works())
+    assert programs == ("in bubblewrap" if confined else "none")
 
 
 def test_an_identity_says_what_it_was_given() -> None:

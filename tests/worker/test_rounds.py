@@ -1,0 +1,27 @@
+"""Rounds go on whatever one of them met, until they are cancelled."""
+
+import asyncio
+
+import pytest
+
+from muniment.errors import DatabaseUnavailable
+from worker.rounds import go_round
+
+
+async def test_a_round_that_fails_is_logged_and_the_next_begins(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun = asyncio.Queue[int]()
+
+    async def work() -> None:
+        begun.put_nowait(1)
+        if begun.qsize() == 1:
+            raise DatabaseUnavailable("it is away")
+
+    going = asyncio.create_task(go_round(work, 0.01, "the round failed", first_after_seconds=0))
+    async with asyncio.timeout(5):
+        while begun.qsize() < 3:  # noqa: ASYNC110 - a queue that nobody empties
+            await asyncio.sleep(0.01)
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    assert [record.message for record in caplog.records] == ["the round failed"]
