@@ -1,7 +1,7 @@
 """Resident memory of an embedded stack's processes, and whether it stays where it was."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def not_flat(samples: Sequence[Mapping[str, float]], names: Sequence[str]) -> di
 
 
 def _reading(home: Path) -> dict[str, float]:
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for path in (home / "run").glob("*.pid"):
         try:
             process = psutil.Process(int(path.read_text(encoding="utf-8").split()[0]))
@@ -53,7 +53,7 @@ def _reading(home: Path) -> dict[str, float]:
     return dict(found)
 
 
-def _count(found: Counter[str], name: str, process: psutil.Process) -> None:
+def _count(found: dict[str, float], name: str, process: psutil.Process) -> None:
     """The process and what it started, but for processes that are counted by a name of their own."""
     found[name] += _resident(process)
     if name == "supervisor":
