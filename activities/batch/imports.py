@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import mimetypes
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from db.queries.stages import NewBlob
 from db.session import Access, Database
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
 from muniment.contracts.jobs import FileState
+from muniment.contracts.media_types import claimed_media_type
 from muniment.errors import (
     ContentTooLarge,
     Forbidden,
@@ -262,7 +262,7 @@ def _file(batch: Batch, collection: Collection, found: UntakenObject) -> File:
         owner_id=batch.requested_by,
         name=found.key,
         state=FileState.RECEIVED,
-        media_type=mimetypes.guess_type(found.key)[0] or _UNKNOWN_MEDIA_TYPE,
+        media_type=claimed_media_type(found.key) or _UNKNOWN_MEDIA_TYPE,
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import mimetypes
 from pathlib import PurePosixPath
 
 from temporalio import activity
@@ -28,6 +27,7 @@ from db.queries.stages import UNTOUCHED_STATES, NewBlob, Opening, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentPlan
 from muniment.contracts.jobs import FileState, JobState, StageName
+from muniment.contracts.media_types import claimed_media_type
 from muniment.contracts.members import (
     AdmitMemberInput,
     AdmittedMember,
@@ -235,7 +235,7 @@ def _file(
         trashed_from=FileState.RECEIVED if is_trashed else None,
         # Restoring the container brings back what left with it, which the moment tells.
         trashed_at=parent.trashed_at if is_trashed else None,
-        media_type=mimetypes.guess_type(name)[0] or _UNKNOWN_MEDIA_TYPE,
+        media_type=claimed_media_type(name) or _UNKNOWN_MEDIA_TYPE,
         parent_id=parent.id,
         parent_version_id=version.version_id,
         root_id=container.root_id,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import mimetypes
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -33,6 +32,7 @@ from db.queries import blobs, collections, files, uploads
 from db.queries.job_passwords import keep_password
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
+from muniment.contracts.media_types import claimed_media_type
 from muniment.errors import Conflict, MunimentError, NotFound, Unprocessable
 from muniment.objects import SealedBlob
 
@@ -276,7 +276,7 @@ def _declared_type(received: Received) -> str:
     """What the client says, else what the name suggests; `inspect` finds out the truth."""
     if received.media_type != UNKNOWN_MEDIA_TYPE:
         return received.media_type
-    return mimetypes.guess_type(received.fields.name)[0] or UNKNOWN_MEDIA_TYPE
+    return claimed_media_type(received.fields.name) or UNKNOWN_MEDIA_TYPE
 
 
 async def _drop_duplicate(

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import mimetypes
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from muniment.client.actions import Flow
 from muniment.client.calls import parse_model
 from muniment.client.models import File
 from muniment.client.protocol import Protocol
+from muniment.contracts.media_types import claimed_media_type
 from muniment.errors import InvalidRequest
 
 OnConflict = Literal["version"]
@@ -89,7 +89,7 @@ def send(protocol: Protocol, upload: Upload) -> Flow[File]:
 def _request(
     protocol: Protocol, upload: Upload, content: BinaryIO, headers: Mapping[str, str]
 ) -> httpx.Request:
-    media_type = upload.media_type or mimetypes.guess_type(upload.file_name)[0]
+    media_type = upload.media_type or claimed_media_type(upload.file_name)
     counted = _Counted(content, upload.progress)
     part = (upload.file_name, counted, media_type or "application/octet-stream")
     return protocol.request(

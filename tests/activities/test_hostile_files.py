@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import psutil
 import pytest
 
@@ -305,6 +306,15 @@ def test_a_bomb_is_contained(runner: asyncio.Runner, warm: Warm, name: str) -> N
         assert contained, f"{type(error).__name__}: {error.detail}"
     assert warm.template.is_running()
     assert warm.template.children() == []
+
+
+def test_a_parquet_table_is_read_behind_all_locks(
+    runner: asyncio.Runner, warm: Warm, tmp_path: Path
+) -> None:
+    """Its library looks at more of the machine than others do."""
+    path = tmp_path / "a.parquet"
+    duckdb.sql("SELECT 'An honest cell' AS name").write_parquet(str(path))
+    assert "An honest cell" in runner.run(read_whole(warm.engines, path, "a.parquet"))
 
 
 def test_entities_bring_no_file_of_the_host_into_a_document(

@@ -121,11 +121,19 @@ def neighbour(stack: Stack, client: httpx.Client, number: int) -> float:
     return time.monotonic() - began
 
 
+def ordinary(stack: Stack, client: httpx.Client) -> None:
+    """What an honest document of some length brings processes to hold: its batches are full ones."""
+    text = "\n\n".join(f"Paragraph {number} of an honest charter." * 8 for number in range(400))
+    file = upload(client, "ordinary.txt", text.encode())
+    job = stack.finished_job(client, job_of(file), timeout_seconds=NEIGHBOUR_SECONDS)
+    assert job["state"] == "completed"
+
+
 def attack(
     stack: Stack, client: httpx.Client, contents: Iterator[tuple[str, bytes]], timeout: float
 ) -> dict[str, str]:
     """Uploads all of them, with neighbours among them, and follows all to their ends."""
-    neighbour(stack, client, 0)
+    ordinary(stack, client)
     watch, orphans = Watch(stack), stored(stack).without_row
     files, took, slowest = {}, [], time.monotonic()
     for number, (name, content) in enumerate(contents, 1):
