@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from activities.sandbox.template_process import TemplateProcess
 from muniment.errors import EngineCrashed
@@ -18,8 +18,9 @@ SETTLED_SECONDS = 60.0
 class TemplateSupervisor:
     """Hands out the template that serves, and waits while one is loading."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
         self._preload = tuple(preload)
+        self._environment = dict(environment)
         self._serving: asyncio.Future[TemplateProcess] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -58,7 +59,7 @@ class TemplateSupervisor:
 
     async def _serve_one(self) -> None:
         """One template from its start to its death."""
-        template = TemplateProcess(self._preload)
+        template = TemplateProcess(self._preload, self._environment)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await template.ready
