@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from activities.sandbox.template_process import TemplateProcess
 from muniment.errors import EngineCrashed
 
-START_SECONDS = 120.0
-"""Loading takes about 5 s; a machine under full load may need many times that."""
+START_SECONDS = 300.0
+"""Loading takes about 5 s, with torch and its models 20 s; a machine under full load may need many times
+that."""
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
