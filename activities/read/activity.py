@@ -167,16 +167,30 @@ class Read(ReadActivities):
                 reader = self._ocr if batch.engines is self._engines else batch.engines
                 outcome = await reader.read_ocr(content, batch.plan, pages, password, on_ocr)
                 read.absorb(*outcome)
-            if self._pipeline is not None and batch.plan.family in READ_BY_PAGE and read.pages:
-
-                async def on_structure(structure: PageStructure) -> None:
-                    beating.advance(ReadHeartbeat(pages_done=len(read.pages), page=structure.page))
-
-                structured = await self._pipeline.structure(
-                    content, batch.plan, read.pages, password, on_structure
-                )
-                read.absorb_structures(*structured)
+            await self._structure(batch, content, password, read, beating)
         return await self._keep(batch, record, read)
+
+    async def _structure(
+        self,
+        batch: _Batch,
+        content: Path,
+        password: str | None,
+        read: "_Read",
+        beating: Heartbeats,
+    ) -> None:
+        """All pages of the batch through the pipeline, where one was chosen: those that were found
+        too, since pages are kept as they were read."""
+        if self._pipeline is None or batch.plan.family not in READ_BY_PAGE or not read.pages:
+            return
+        pages_done = len(read.pages)
+
+        async def on_structure(structure: PageStructure) -> None:
+            beating.advance(ReadHeartbeat(pages_done=pages_done, page=structure.page))
+
+        structured = await self._pipeline.structure(
+            content, batch.plan, read.pages, password, on_structure
+        )
+        read.absorb_structures(*structured)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:
         """Pages that were read before. One that another file's erasure has taken away since it was
