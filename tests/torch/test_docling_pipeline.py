@@ -149,7 +149,7 @@ async def test_a_job_is_structured_by_the_pipeline_and_by_rules_again(
     assert not by_rules.tables, "what the pipeline made was taken for what rules make"
 
 
-def test_other_weights_are_another_version(weights: Path, tmp_path: Path) -> None:
+async def test_other_weights_are_another_version(weights: Path, tmp_path: Path) -> None:
     import shutil
 
     other = tmp_path / "other"
