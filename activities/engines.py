@@ -37,9 +37,24 @@ PRELOAD = (
 """The modules that register these engines; a worker adds those of other stages to the list."""
 
 
+_STAND_INS = {"onnxruntime": "onnxruntime-gpu"}
+"""Distributions that hold the same modules: one is installed in place of the other."""
+
+
 def _engine_version(own: int, *distributions: str) -> str:
     """Own version and those of the libraries: another version of either may read differently."""
-    return "/".join([str(own), *(f"{name}-{version(name)}" for name in distributions)])
+    return "/".join([str(own), *(f"{name}-{library_version(name)}" for name in distributions)])
+
+
+def library_version(distribution: str) -> str:
+    """The version of the distribution or of what is installed in its place; PackageNotFoundError,
+    with the name that was asked for, where neither is."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        if distribution not in _STAND_INS:
+            raise
+        return version(_STAND_INS[distribution])
 
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(

@@ -304,6 +304,26 @@ class ShadowSettings(_Group):
     ] = 100
 
 
+class ReadSettings(_Group):
+    """How the structure of PDFs and images is found."""
+
+    pdf_pipeline: Annotated[
+        Literal["rules", "docling"],
+        Field(
+            description="What finds headings, tables and reading order of PDFs and images: rules, or"
+            " docling's pipeline with its layout model and TableFormer (an extra, with weights of its"
+            " own; on CPU, seconds a page). All workers have the same."
+        ),
+    ] = "rules"
+    docling_artifacts: Annotated[
+        Path | None,
+        Field(
+            description="Folder of docling's weights, as `docling-tools models download layout"
+            " tableformer -o FOLDER` makes it."
+        ),
+    ] = None
+
+
 class RaySettings(_Group):
     """The OCR service on Ray Serve, which workers of the GPU queue start or join."""
 
@@ -428,6 +448,7 @@ class Settings(BaseSettings):
     programs: ProgramSettings = ProgramSettings()
     ocr: OcrSettings = OcrSettings()
     shadow: ShadowSettings = ShadowSettings()
+    read: ReadSettings = ReadSettings()
     ray: RaySettings = RaySettings()
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

@@ -36,9 +36,17 @@ from activities.programs import ConfinedPrograms
 from activities.programs.office import OfficeConverter
 from activities.publish.activity import Publish
 from activities.read.activity import Read
+from activities.read.docling_weights import (
+    ARTIFACTS_VARIABLE,
+    pipeline_version,
+    require_docling_models,
+)
 from activities.read.ocr_engine import OcrChoice
 from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
+from activities.read.structures import ENGINE_MODULE as DOCLING_ENGINE
+from activities.read.structures import DoclingPipeline
 from activities.sandbox import Sandbox
+from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd
@@ -134,7 +142,7 @@ class Parts:
 
     def read_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
-        return [Read(self.runner, self.engines, self.scratch).read_pages]
+        return [Read(self.runner, self.engines, self.scratch, pipeline=self.pipeline).read_pages]
 
     @property
     def ocr_route(self) -> OcrRoute:
@@ -166,7 +174,8 @@ class Parts:
         RapidOCR, whatever the CPU queue's engine is: pages must be kept under the version of the
         engine that read them."""
         engines = DocumentEngines(self.sandbox, choice, self.converter)
-        return Read(self.runner, engines, self.scratch, RemoteOcr(self.sandbox, service, slots))
+        ocr = RemoteOcr(self.sandbox, service, slots)
+        return Read(self.runner, engines, self.scratch, ocr, self.pipeline)
 
     @property
     def surya_choice(self) -> OcrChoice:
@@ -190,6 +199,9 @@ class Parts:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
             await self.converter.start()
+            if self.pipeline is not None:
+                await self._resources.enter_async_context(self.pipeline.sandbox)
+                await self.pipeline.sandbox.ready()
         if self.remote_ocr is not None:
             entering = partial(self._open_remote_ocr, self.remote_ocr)
             await patiently("the OCR service", entering)
@@ -259,6 +271,22 @@ class Parts:
     @cached_property
     def converter(self) -> OfficeConverter:
         return OfficeConverter(self.programs, self._settings.programs.soffice)
+
+    @cached_property
+    def pipeline(self) -> DoclingPipeline | None:
+        """docling's, in a sandbox of its own, where it was chosen; ConfigurationError where it or its
+        weights are not there."""
+        settings = self._settings.read
+        if settings.pdf_pipeline != "docling":
+            return None
+        artifacts = require_docling_models(settings.docling_artifacts).resolve()
+        slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
+        sandbox = Sandbox(
+            concurrency=slots,
+            preload=[DOCLING_ENGINE],
+            environment={ARTIFACTS_VARIABLE: str(artifacts), TORCH_VARIABLE: "1"},
+        )
+        return DoclingPipeline(sandbox, pipeline_version(artifacts))
 
     @cached_property
     def scratch(self) -> Scratch:

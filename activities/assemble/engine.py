@@ -8,6 +8,7 @@ from activities.assemble.building import build
 from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.assemble.joining import vocabulary
 from activities.assemble.levels import settle_levels
+from activities.assemble.page_documents import joined
 from activities.assemble.structure import make_blocks
 from activities.sandbox.registry import EngineContext, engine
 from muniment.contracts.documents import OutlineEntry, Page, PageBatch
@@ -15,15 +16,20 @@ from muniment.contracts.documents import OutlineEntry, Page, PageBatch
 
 @engine("assemble")
 def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocument:
-    """A structured format's own document is kept; pages of PDFs and images are put in order."""
+    """A structured format's own document is kept, and so are those that a pipeline of models made of
+    single pages; other pages of PDFs and images are put in order."""
     pages: dict[int, Page] = {}
+    structures: dict[int, str] = {}
     document: DoclingDocument | None = None
     for line in context.content.read().splitlines():
         batch = PageBatch.model_validate_json(line)
         if batch.document is not None and document is None:
             document = DoclingDocument.model_validate_json(batch.document)
         pages.update((page.page, page) for page in batch.pages)
-    if document is None:
+        structures.update((made.page, made.document) for made in batch.structures)
+    if document is None and structures:
+        document = joined(pages, structures, request.plan.outline)
+    elif document is None:
         document = document_of_pages(pages, request.plan.outline)
     document.name = request.name
     document.origin = DocumentOrigin(

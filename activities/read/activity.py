@@ -12,13 +12,20 @@ from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats
 from activities.read.record import PageNote, ReadRecord
+from activities.read.structures import DoclingPipeline
 from activities.read.summary import ENGINES, ReadSummary, Timing, readers_of, summarise
 from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, StoredResult, find_results
 from muniment.contracts.base import Artifact
-from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
+from muniment.contracts.documents import (
+    DocumentPlan,
+    Page,
+    PageBatch,
+    PageSource,
+    PageStructure,
+)
 from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.read import (
     FailedPage,
@@ -75,7 +82,8 @@ class OcrReader(Protocol):
 
 
 class Read(ReadActivities):
-    """`ocr` recognises pages; without one the engines do."""
+    """`ocr` recognises pages; without one the engines do. `pipeline` finds the structure of pages that
+    are read one by one; without one `assemble` does, by rules."""
 
     def __init__(
         self,
@@ -83,12 +91,14 @@ class Read(ReadActivities):
         engines: DocumentEngines,
         scratch: Scratch,
         ocr: OcrReader | None = None,
+        pipeline: DoclingPipeline | None = None,
     ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
         self._unchanged = UnchangedPages(runner, engines, scratch)
         self._ocr: OcrReader = ocr or engines
+        self._pipeline = pipeline
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -107,7 +117,7 @@ class Read(ReadActivities):
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             engines = self._engines.with_ocr(opening.job.settings.ocr_engine)
-            key = _batch_fingerprint(engines, opening, plan, request)
+            key = _batch_fingerprint(engines, self._pipeline, opening, plan, request)
             page_keys = _page_fingerprints(engines, opening, plan, request)
             found = await find_results(session, version.job_id, [key, *page_keys.values()])
             batch = _Batch(request, plan, opening, engines, key, page_keys, found)
@@ -156,7 +166,30 @@ class Read(ReadActivities):
                 reader = self._ocr if batch.engines is self._engines else batch.engines
                 reading = reader.read_ocr(content, batch.plan, pages, password, on_ocr)
                 await read.absorb(PageSource.OCR, reading)
+            await self._structure(batch, content, password, read, beating)
         return await self._keep(batch, record, read)
+
+    async def _structure(
+        self,
+        batch: _Batch,
+        content: Path,
+        password: str | None,
+        read: "_Read",
+        beating: Heartbeats,
+    ) -> None:
+        """All pages of the batch through the pipeline, where one was chosen: those that were found
+        too, since pages are kept as they were read."""
+        if self._pipeline is None or batch.plan.family not in READ_BY_PAGE or not read.pages:
+            return
+        pages_done = len(read.pages)
+
+        async def on_structure(structure: PageStructure) -> None:
+            beating.advance(ReadHeartbeat(pages_done=pages_done, page=structure.page))
+
+        structured = await self._pipeline.structure(
+            content, batch.plan, read.pages, password, on_structure
+        )
+        read.absorb_structures(*structured)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:
         """Pages that were read before. One that another file's erasure has taken away since it was
@@ -186,7 +219,9 @@ class Read(ReadActivities):
             readers_of(batch.engines, _sources(batch.plan, request)),
             read.timings,
         )
-        content = PageBatch(pages=tuple(read.pages), document=read.document).model_dump_json()
+        content = PageBatch(
+            pages=tuple(read.pages), document=read.document, structures=read.structures
+        ).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
         key = _failed_fingerprint(batch.fingerprint, blob.sha256, read.failed)
         result = StoredResult(key, blob.blob_id, summary.model_dump(mode="json"))
@@ -219,6 +254,7 @@ class _Read:
         self.failed: list[FailedPage] = []
         self.document: str | None = None
         self.timings: dict[PageSource, Timing] = {}
+        self.structures: tuple[PageStructure, ...] = ()
 
     async def absorb(
         self, source: PageSource, reading: Awaitable[tuple[PageBatch, Sequence[FailedPage]]]
@@ -232,6 +268,15 @@ class _Read:
         self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)
         self.document = batch.document or self.document
+
+    def absorb_structures(
+        self, structures: tuple[PageStructure, ...], failed: Sequence[FailedPage]
+    ) -> None:
+        """A page without the structure that was asked for is not given out as read."""
+        self.structures = structures
+        self.failed.extend(failed)
+        lost = {failure.page for failure in failed}
+        self.pages = [page for page in self.pages if page.page not in lost]
 
     def fail_unread(self, batch: _Batch) -> None:
         """Pages of which an engine said nothing at all are not passed over in silence."""
@@ -267,11 +312,18 @@ def _sources(plan: DocumentPlan, request: ReadBatchInput) -> set[PageSource]:
 
 
 def _batch_fingerprint(
-    engines: DocumentEngines, opening: Opening, plan: DocumentPlan, request: ReadBatchInput
+    engines: DocumentEngines,
+    pipeline: DoclingPipeline | None,
+    opening: Opening,
+    plan: DocumentPlan,
+    request: ReadBatchInput,
 ) -> str:
+    versions = list(readers_of(engines, _sources(plan, request)).values())
+    if pipeline is not None and plan.family in READ_BY_PAGE:
+        versions.append(pipeline.version)
     return fingerprint(
         StageName.READ,
-        "+".join(readers_of(engines, _sources(plan, request)).values()),
+        "+".join(versions),
         [*opening.inputs(), request.plan.fingerprint],
         {"first_page": request.first_page, "last_page": request.last_page},
     )

@@ -16,6 +16,8 @@ from muniment.contracts.documents import Line, Page, PageSource
 from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 
+CUDA = "CUDAExecutionProvider"
+
 
 class RapidOcr:
     """The recogniser with its lines put in order and in points."""
@@ -25,11 +27,12 @@ class RapidOcr:
     ) -> None:
         """ConfigurationError where CUDA is asked for and the runtime has none: the library would
         silently compute on the CPU, with a GPU standing idle."""
-        if on_cuda and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        if on_cuda and CUDA not in onnxruntime.get_available_providers():
             raise ConfigurationError(
                 "the replica has a GPU, and an ONNX Runtime without CUDA",
                 remedy="Install onnxruntime-gpu in place of onnxruntime where the replicas run.",
             )
+        self._on_cuda = on_cuda
         cv2.setNumThreads(0)
         self.name = engine.value
         self._recogniser = Recogniser(
@@ -37,8 +40,16 @@ class RapidOcr:
         )
 
     def load(self) -> None:
-        """Loads the models, which the first page would else wait for."""
+        """Loads the models, which the first page would else wait for. ConfigurationError where they
+        were to run on CUDA and do not: a runtime that was built with CUDA and finds no driver, device
+        or library of it takes the CPU, and says so in a warning at most."""
         self._recogniser.load()
+        if self._on_cuda and not self._recogniser.runs_on(CUDA):
+            raise ConfigurationError(
+                "the replica's ONNX Runtime has CUDA and cannot use it",
+                remedy="See that nvidia-smi lists the GPU there, and install CUDA and cuDNN as this"
+                " onnxruntime-gpu wants them (`pip install 'onnxruntime-gpu[cuda,cudnn]'`).",
+            )
 
     def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
         """Pages that become unwanted are given up, with Unwanted, between the models' runs."""

@@ -73,10 +73,23 @@ class Unwanted(Exception):
 _Run = Callable[[NDArray[numpy.float32]], NDArray[numpy.float32]]
 
 
+class _RuntimeSession(Protocol):
+    def get_providers(self) -> list[str]:
+        """What the model runs on, the first choice first."""
+
+
+class _Session(Protocol):
+    """The library's own, around the runtime's."""
+
+    session: _RuntimeSession
+
+    def __call__(self, pixels: NDArray[numpy.float32], /) -> NDArray[numpy.float32]: ...
+
+
 class _Part(Protocol):
     """A step of the library's, with the session that runs its model."""
 
-    session: _Run
+    session: "_Session | _Stoppable"
 
 
 class _Stoppable:
@@ -139,6 +152,15 @@ class Recogniser(RapidOCR):
         """
         for load_model in self._loaders():
             load_model()
+
+    def runs_on(self, provider: str) -> bool:
+        """Whether the runtime gave every model that provider as its first; to be asked of ONNX Runtime,
+        and before `stop_when`."""
+        return all(
+            not isinstance(session := load_model().session, _Stoppable)
+            and session.session.get_providers()[0] == provider
+            for load_model in self._loaders()
+        )
 
     def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
         """From now on a page that has become unwanted is given up with Unwanted before the next run

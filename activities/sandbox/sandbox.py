@@ -3,10 +3,10 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from pydantic import BaseModel
@@ -32,12 +32,18 @@ class Sandbox:
 
     An async context manager: entering starts the template process without waiting for it (it loads
     for several seconds; the first call waits), leaving ends every process. `preload` names the
-    modules that register engines.
+    modules that register engines; `environment` adds to what their process is given.
     """
 
-    def __init__(self, *, concurrency: int, preload: Sequence[str]) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        preload: Sequence[str],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._slots = asyncio.Semaphore(concurrency)
-        self._supervisor = TemplateSupervisor(preload)
+        self._supervisor = TemplateSupervisor(preload, environment)
 
     async def __aenter__(self) -> Self:
         self._supervisor.start()

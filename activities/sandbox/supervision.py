@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from activities.sandbox.template_process import TemplateProcess
 from muniment.errors import EngineCrashed
 
-START_SECONDS = 120.0
-"""Loading takes about 5 s; a machine under full load may need many times that."""
+START_SECONDS = 300.0
+"""Loading takes about 5 s, with torch and its models 20 s; a machine under full load may need many times
+that."""
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
@@ -18,8 +19,9 @@ SETTLED_SECONDS = 60.0
 class TemplateSupervisor:
     """Hands out the template that serves, and waits while one is loading."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
         self._preload = tuple(preload)
+        self._environment = dict(environment)
         self._serving: asyncio.Future[TemplateProcess] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -58,7 +60,7 @@ class TemplateSupervisor:
 
     async def _serve_one(self) -> None:
         """One template from its start to its death."""
-        template = TemplateProcess(self._preload)
+        template = TemplateProcess(self._preload, self._environment)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await template.ready

@@ -25,6 +25,8 @@ from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
 from activities.sandbox.confinement import readable_paths
 
+TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
+"""In the environment of a template whose engines need what others are better without."""
 CONTROL_MESSAGE_BYTES = 65_536
 DESCRIPTORS_PER_JOB = 3
 
@@ -161,7 +163,8 @@ def main(arguments: Sequence[str]) -> int:
     descriptor, *modules = arguments
     control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the worker ends us
-    _refuse_unwanted()
+    if TORCH_VARIABLE not in os.environ:
+        _refuse_unwanted()
     gc.disable()  # next to nothing of what loading makes is garbage: looking costs a sixth more
     for module in modules:
         importlib.import_module(module)

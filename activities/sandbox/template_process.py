@@ -46,7 +46,10 @@ _MESSAGE: TypeAdapter[Ready | Ended] = TypeAdapter(Ready | Ended)
 class TemplateProcess:
     """One running template. It is not restarted here: when it died, `died` is done."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(
+        self, preload: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`environment` adds to what every template is given."""
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.died: asyncio.Future[None] = loop.create_future()
@@ -63,7 +66,7 @@ class TemplateProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**_inherited_environment(), **_ENVIRONMENT},
+                env={**_inherited_environment(), **_ENVIRONMENT, **environment},
             )
         self._control.setblocking(False)
         loop.add_reader(self._control.fileno(), self._receive)

@@ -170,12 +170,21 @@ class Page(Contract):
     queue: str | None = None
 
 
+class PageStructure(Contract):
+    """What a layout model made of a page: DoclingDocument JSON, of which that page is the only one."""
+
+    page: int
+    document: str
+
+
 class PageBatch(Contract):
     """The artifact of `read` for a range of pages; `document` is the DoclingDocument JSON that a
-    structured format's own backend made, which `assemble` then keeps as it is."""
+    structured format's own backend made, which `assemble` then keeps as it is. So it does
+    `structures`, one for each page where a pipeline of models was chosen."""
 
     pages: tuple[Page, ...]
     document: str | None = None
+    structures: tuple[PageStructure, ...] = ()
 
 
 class PageBox(Contract):
