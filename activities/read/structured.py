@@ -5,9 +5,7 @@ from io import BytesIO
 
 from docling.backend.abstract_backend import DeclarativeDocumentBackend
 from docling.backend.csv_backend import CsvDocumentBackend
-from docling.backend.email_backend import EmailDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
-from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.opendocument_backend import (
     OdsDocumentBackend,
@@ -30,6 +28,7 @@ from activities.read.kreuzberg_formats import (
     workbook_document,
 )
 from activities.read.legacy_office import presentation, word_document
+from activities.read.mail_message import MailMessageBackend
 from activities.read.open_presentation import OpenPresentationBackend
 from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
@@ -38,6 +37,7 @@ from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text
 from activities.read.web_page import WebPageBackend
 from activities.read.word_document import WordDocumentBackend
+from activities.read.workbook import WorkbookBackend
 from activities.read.xml_document import xml_document
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, UnknownFormat
@@ -75,14 +75,14 @@ def _as_is(data: bytes) -> bytes:
 _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.DOCX.media_type: (InputFormat.DOCX, WordDocumentBackend, _as_is),
     file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
-    file_type.XLSX.media_type: (InputFormat.XLSX, MsExcelDocumentBackend, _as_is),
+    file_type.XLSX.media_type: (InputFormat.XLSX, WorkbookBackend, _as_is),
     file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
     file_type.ODP.media_type: (InputFormat.ODP, OpenPresentationBackend, _as_is),
     file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),
     file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
     file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
     file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
-    file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_is),
+    file_type.EMAIL.media_type: (InputFormat.EMAIL, MailMessageBackend, _as_is),
 }
 _TEXT_CONVERTERS: dict[str, Callable[[str], DoclingDocument]] = {
     file_type.TEXT.media_type: plain_document,
