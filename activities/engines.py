@@ -63,7 +63,14 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
         "read_text": _engine_version(
             7,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
-            *("kreuzberg", "firecrawl-anydoc", "striprtf", "duckdb", "msoffcrypto-tool"),
+            *(
+                "kreuzberg",
+                "firecrawl-anydoc",
+                "cssselect2",
+                "striprtf",
+                "duckdb",
+                "msoffcrypto-tool",
+            ),
         ),
         "read_ocr": _engine_version(2, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
         "assemble": _engine_version(2, "docling-core", "docling-slim"),

@@ -112,7 +112,10 @@ def _entries(words: Sequence[Placed], grids: Sequence[Grid]) -> list[_Entry]:
 def _ordered(entries: list[_Entry], mirrored_width: float | None) -> list[_Entry]:
     """Stream order, unless it is provably wrong. `mirrored_width` is given for pages that are read
     from right to left."""
-    if len(entries) < 3 or not (_inverted(entries) or _painted_across(entries)):
+    if len(entries) < 3:
+        return entries
+    is_wrong = _inverted(entries) or _painted_across(entries)
+    if not is_wrong and (mirrored_width is None or not _leaps_right(entries)):
         return entries
     boxes = [entry.box for entry in entries]
     if mirrored_width is not None:
@@ -133,6 +136,14 @@ def _inverted(entries: Sequence[_Entry]) -> bool:
             for before in entries[max(0, position - reach) : position]
         )
     return inversions >= 2 and inversions > MAXIMUM_INVERSIONS * len(entries)
+
+
+def _leaps_right(entries: Sequence[_Entry]) -> bool:
+    """Up to a column on the right: what is read from right to left goes on at the left."""
+    return any(
+        entry.box.left >= before.box.right and entry.box.bottom <= before.box.top
+        for before, entry in pairwise(entries)
+    )
 
 
 def _stands_above(box: Box, before: Box) -> bool:

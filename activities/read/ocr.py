@@ -11,7 +11,14 @@ from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
-from activities.read.recogniser import FEWEST_LINES_TO_JUDGE, LiesOnItsSide, Recogniser
+from activities.read.recogniser import (
+    FEWEST_LINES_TO_JUDGE,
+    TALL,
+    FoundLine,
+    LiesOnItsSide,
+    Recogniser,
+)
+from activities.read.vertical import is_ideographic
 from muniment.contracts.documents import Line, Page, PageSource
 from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
@@ -86,7 +93,7 @@ class RapidOcr:
         found = self._recogniser.find_lines(image.pixels, takes_any_side=takes_any_side)
         lines = [_in_points(line.corners, image.scale) for line in found]
         boxes = [Box.around(list(corners)) for corners in lines]
-        turn = _turn(self._recogniser.upside_down)
+        turn = Turn.DOWN if _is_vertical(found, boxes) else _turn(self._recogniser.upside_down)
         upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
         return [
             Line(
@@ -118,6 +125,15 @@ class RapidOcr:
             for line in lines
             if line.bbox is not None
         ]
+
+
+def _is_vertical(found: Sequence[FoundLine], boxes: Sequence[Box]) -> bool:
+    """Columns of Chinese or Japanese, too few of them to be taken for a page on its side: they are
+    read from right to left."""
+    return len(boxes) < FEWEST_LINES_TO_JUDGE and all(
+        box.height >= TALL * box.width and is_ideographic(line.text)
+        for line, box in zip(found, boxes, strict=True)
+    )
 
 
 def _in_points(corners: Sequence[Sequence[float]], scale: float) -> Corners:

@@ -5,7 +5,6 @@ from io import BytesIO
 
 from docling.backend.abstract_backend import DeclarativeDocumentBackend
 from docling.backend.csv_backend import CsvDocumentBackend
-from docling.backend.email_backend import EmailDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.opendocument_backend import (
@@ -29,6 +28,7 @@ from activities.read.kreuzberg_formats import (
     workbook_document,
 )
 from activities.read.legacy_office import presentation, word_document
+from activities.read.mail_message import MailMessageBackend
 from activities.read.open_presentation import OpenPresentationBackend
 from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
@@ -89,7 +89,7 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
     file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
     file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
-    file_type.EMAIL.media_type: (InputFormat.EMAIL, EmailDocumentBackend, _as_narrow),
+    file_type.EMAIL.media_type: (InputFormat.EMAIL, MailMessageBackend, _as_narrow),
 }
 _TEXT_CONVERTERS: dict[str, Callable[[str], DoclingDocument]] = {
     file_type.TEXT.media_type: plain_document,

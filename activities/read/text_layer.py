@@ -13,6 +13,7 @@ from activities.read.layout import lay_out
 from activities.read.painted import unseen_text
 from activities.read.parsed_page import parsed_content
 from activities.read.pdfium_page import pdfium_content
+from activities.read.vertical import with_vertical_runs
 from muniment.contracts.documents import BoundingBox, Page, PageSource
 from muniment.errors import DamagedDocument
 
@@ -52,7 +53,7 @@ class TextLayerReader:
             engine, content = FALLBACK_ENGINE, pdfium_content(page)
         width, height = page.get_size()
         words = clean(content.words, width, height, unseen_text(page))
-        layout = lay_out(replace(content, words=words.words), width, height)
+        layout = lay_out(replace(content, words=with_vertical_runs(words.words)), width, height)
         return Page(
             page=number,
             label=printed_label(self.document, number),

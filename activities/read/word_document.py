@@ -6,11 +6,15 @@ from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from lxml import etree
 
+from activities.read.unseen_in_documents import add_unseen
+from activities.read.unseen_in_word import take_out_unseen_runs
+
 _CHANGES = (qn("w:ins"), qn("w:moveTo"), qn("w:del"))
 
 
 class WordDocumentBackend(MsWordDocumentBackend):
-    """docling's backend dies of XML comments and leaves out what tracked changes hold.
+    """docling's backend dies of XML comments, leaves out what tracked changes hold, and says nothing
+    of hidden runs that it leaves out.
 
     What was inserted is text like any other; what was deleted, and not yet accepted as deleted,
     still stands in the file and is shown struck through; what was moved stands where it went.
@@ -22,7 +26,10 @@ class WordDocumentBackend(MsWordDocumentBackend):
             _strike(run)
         etree.strip_elements(body, qn("w:moveFrom"), with_tail=False)
         etree.strip_tags(body, etree.Comment, etree.ProcessingInstruction, *_CHANGES)
-        return super().convert()
+        unseen = take_out_unseen_runs(self.docx_obj)
+        document: DoclingDocument = super().convert()
+        add_unseen(document, unseen)
+        return document
 
 
 def _strike(run: etree._Element) -> None:

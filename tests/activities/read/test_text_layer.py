@@ -1,7 +1,9 @@
 """What is read of born-digital pages: order, tables, words, and text that nobody sees."""
 
+import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -10,8 +12,11 @@ from activities.inspect.calls import InspectRequest
 from activities.inspect.engine import inspect
 from activities.read.calls import ReadProgress, ReadRequest
 from activities.read.engine import read_text
+from activities.read.geometry import Box
 from activities.read.pdfium_page import pdfium_content
 from activities.read.unseen_characters import without_unseen
+from activities.read.vertical import with_vertical_runs
+from activities.read.words import Style, Word
 from activities.sandbox.registry import EngineContext
 from muniment.contracts.documents import HiddenKind, Page
 from tests.activities.drawn_pdf import HEBREW, drawn_pdf, ruled, shown
@@ -138,6 +143,78 @@ def test_right_to_left_text_is_in_logical_order() -> None:
     assert page.text == f"{hebrew('abg')} {hebrew('deh')} 1215 AD"
     first, second, year, _ = page.lines[0].words()
     assert first.bbox[0] > second.bbox[2] > year.bbox[2]
+
+
+WIDTHS = {"a": 556, "d": 556, "e": 556, "n": 556, "o": 556, "q": 556, "s": 500, "u": 556}
+"""Of Helvetica, in thousandths of an em."""
+
+
+def hebrew_columns(columns: int, rows: int = 20) -> list[list[tuple[str, str]]]:
+    """Lines of columns from the right: how each is painted, a word after the other, and its text."""
+    chosen = random.Random(columns)  # noqa: S311 - the same words in every run
+    width = 520 / columns - 20
+    drawn = []
+    for column in range(columns):
+        drawn.append([])
+        for row in range(rows):
+            x, painted, words = 560 - column * (width + 20), [], []
+            while True:
+                word = "".join(chosen.choices("adenoqsu", k=chosen.randint(2, 6)))
+                x -= sum(WIDTHS[letter] for letter in word) * 11 / 1000
+                if x < 560 - column * (width + 20) - width:
+                    break
+                painted.append(shown(x, 750 - 16 * row, word, font="F4"))
+                words.append(hebrew(word[::-1]))
+                x -= 3
+            drawn[column].append(("\n".join(painted), " ".join(words)))
+    return drawn
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize("painted", ["by columns", "by rows", "left column first"])
+def test_columns_of_right_to_left_text_are_read_from_the_right(columns: int, painted: str) -> None:
+    drawn = hebrew_columns(columns)
+    if painted == "by columns":
+        lines = [line for column in drawn for line in column]
+    elif painted == "by rows":
+        lines = [line for row in zip(*drawn, strict=True) for line in row]
+    else:
+        lines = [line for column in reversed(drawn) for line in column]
+    (page,) = read(drawn_pdf(["\n".join(stream for stream, _ in lines)]))
+    assert page.text.splitlines() == [text for column in drawn for _, text in column]
+
+
+def test_vertical_columns_are_lines_from_the_right(shared_data: Path) -> None:
+    pages = read((shared_data / "documents/pdf-digital/vertical.pdf").read_bytes())
+    first, second = pages[0].lines
+    assert (first.text, second.text) == ("あいうえお", "日本語")
+    assert first.bbox is not None
+    assert second.bbox is not None
+    assert first.bbox[0] > second.bbox[2]
+    assert first.bbox[3] - first.bbox[1] > 4 * (first.bbox[2] - first.bbox[0])
+
+
+def characters(text: str, pitch: float) -> list[Word]:
+    return [
+        Word(letter, Box(100, 50 + pitch * place, 110, 60 + pitch * place), Style(10))
+        for place, letter in enumerate(text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "pitch", "read_as"),
+    [
+        ("縦書きの例", 11.0, ["縦書きの例"]),
+        ("第12条、", 10.0, ["第12条、"]),
+        ("有無有無", 16.0, list("有無有無")),
+        ("1234", 10.0, list("1234")),
+    ],
+    ids=["column", "with figures", "rows of a table", "figures alone"],
+)
+def test_what_stands_closely_below_each_other_is_a_column(
+    text: str, pitch: float, read_as: list[str]
+) -> None:
+    assert [word.text for word in with_vertical_runs(characters(text, pitch))] == read_as
 
 
 def visible() -> list[str]:
