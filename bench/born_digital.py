@@ -11,6 +11,7 @@ from activities.engines import DocumentEngines
 from bench.quality.cases import data_folder, load_cases
 from muniment.contracts.documents import DocumentPlan, PageSource
 from muniment.errors import MunimentError
+from muniment.task_group import task_group
 
 PDF = "application/pdf"
 
@@ -41,8 +42,9 @@ async def _originals(engines: DocumentEngines) -> list[BornDigital]:
     """In an order that mixes the kinds, the same on every run."""
     cases = [case for case in load_cases(data_folder()) if case.format == "pdf"]
     cases.sort(key=lambda case: sha256(case.name.encode()).digest())
-    found = await asyncio.gather(*(_inspected(engines, case.path) for case in cases))
-    return [document for document in found if document is not None]
+    async with task_group() as tasks:
+        inspections = [tasks.create_task(_inspected(engines, case.path)) for case in cases]
+    return [found for each in inspections if (found := each.result()) is not None]
 
 
 async def _inspected(engines: DocumentEngines, path: Path) -> BornDigital | None:

@@ -16,6 +16,7 @@ from bench.scanned import make_scanned
 from bench.stack import Stack
 from muniment.client import AsyncMuniment
 from muniment.contracts.jobs import JobState
+from muniment.task_group import task_group
 
 _MOST_SECONDS = 7200
 
@@ -45,8 +46,9 @@ async def _born_digital(folder: Path, page_count: int) -> tuple[list[Path], int]
 
 async def _seconds(muniment: AsyncMuniment, paths: Sequence[Path]) -> float:
     started = time.perf_counter()
-    async with asyncio.timeout(_MOST_SECONDS):
-        await asyncio.gather(*(_ready(muniment, path.read_bytes(), path.name) for path in paths))
+    async with asyncio.timeout(_MOST_SECONDS), task_group() as tasks:
+        for path in paths:
+            tasks.create_task(_ready(muniment, path.read_bytes(), path.name))
     return time.perf_counter() - started
 
 

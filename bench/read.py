@@ -15,6 +15,7 @@ from bench.kreuzberg_peer import kreuzberg_seconds
 from bench.plain_read import read_plainly
 from bench.results import Result, note
 from muniment.contracts.documents import DocumentPlan
+from muniment.task_group import task_group
 from workflows.batches import Batch
 
 _ROUNDS = 3
@@ -46,17 +47,21 @@ async def measure_read(page_count: int) -> None:
 
 async def _through_sandbox(engines: DocumentEngines, documents: Sequence[BornDigital]) -> float:
     started = time.perf_counter()
-    await asyncio.gather(*(_read(engines, document) for document in documents))
+    async with task_group() as tasks:
+        for document in documents:
+            tasks.create_task(_read(engines, document))
     return time.perf_counter() - started
 
 
 async def _read(engines: DocumentEngines, document: BornDigital) -> None:
     """As the stages do it: batch by batch, each kept as JSON, then put together."""
     plan = document.plan
-    batches = await asyncio.gather(
-        *(_batch(engines, document.path, plan, batch) for batch in batches_of(plan))
-    )
-    await engines.assemble(plan, batches, name="document")
+    async with task_group() as tasks:
+        reads = [
+            tasks.create_task(_batch(engines, document.path, plan, batch))
+            for batch in batches_of(plan)
+        ]
+    await engines.assemble(plan, [read.result() for read in reads], name="document")
 
 
 async def _batch(engines: DocumentEngines, path: Path, plan: DocumentPlan, batch: Batch) -> bytes:

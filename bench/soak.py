@@ -12,6 +12,7 @@ from bench.small_files import SmallFile, small_file
 from bench.stack import Stack
 from muniment.client import AsyncMuniment
 from muniment.contracts.jobs import JobState
+from muniment.task_group import task_group
 
 _GROUP = 100
 _IN_FLIGHT = 4
@@ -61,7 +62,9 @@ async def _ingest(muniment: AsyncMuniment, files: Sequence[SmallFile]) -> int:
             note(f"soak: {file.name} ended as {ended}")
         return is_right
 
-    return sum(not right for right in await asyncio.gather(*map(one, files)))
+    async with task_group() as tasks:
+        ended = [tasks.create_task(one(file)) for file in files]
+    return sum(not each.result() for each in ended)
 
 
 async def _end_of(muniment: AsyncMuniment, file: SmallFile) -> str:

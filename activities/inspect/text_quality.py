@@ -28,6 +28,7 @@ SHORTEST_TELLING_WORD = 4
 
 _WORD = re.compile(r"\S+")
 _BROKEN = re.compile(r"^[^\W\d_]+[!\"#$%*+;<=>?^`{|}~¡-¿×÷][^\W\d_]+$")
+_BEYOND_LATIN = 0x250
 _VOWELS = frozenset("aeiouyæœøıə")
 
 
@@ -70,13 +71,16 @@ def _counts_glyphs(characters: Sequence[str]) -> bool:
     controls = sum(1 for character in characters if character < " ")
     if controls <= CONTROL_SHARE * len(characters):
         return False
-    letters = "".join(character for character in characters if character.isalpha()).lower()
-    return sum(map(_VOWELS.__contains__, letters)) < FEWEST_VOWELS * len(letters)
+    letters = [character for character in characters if character.isalpha()]
+    latin = "".join(letter for letter in letters if ord(letter) < _BEYOND_LATIN).lower()
+    if 2 * len(latin) < len(letters):
+        return False
+    return sum(map(_VOWELS.__contains__, latin)) < FEWEST_VOWELS * len(latin)
 
 
 def _is_latin(word: str) -> bool:
     """Letters only, in small ones but for the first: neither an abbreviation nor a code."""
-    return word.isalpha() and word[1:].islower() and ord(word[0]) < 0x250
+    return word.isalpha() and word[1:].islower() and ord(word[0]) < _BEYOND_LATIN
 
 
 def _has_vowel(word: str) -> bool:

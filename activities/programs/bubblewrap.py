@@ -20,24 +20,22 @@ _KEEP_RESULT = '"$@" </dev/null >/dev/null 2>&1 || exit 1; exec cat -- "$RESULT"
 NOBODY = 65534
 """As whom a program runs whose worker is root: the number of processes of root cannot be limited."""
 
-_AS_NOBODY = (
-    *("/usr/bin/setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"),
-)
-
 
 @dataclass(frozen=True)
 class Tools:
-    """`bwrap`, and `prlimit` of util-linux, which sets limits within: those of processes count
-    all of a user's where they are set outside."""
+    """`bwrap`, and of util-linux `prlimit`, which sets limits within (those of processes count all of
+    a user's where they are set outside), and `setpriv`, which changes the user."""
 
     bwrap: Path
     prlimit: Path
+    setpriv: Path
 
 
 def find_tools() -> Tools | None:
     """None where one of them is not installed."""
-    bwrap, prlimit = (shutil.which(name, path=os.defpath) for name in ("bwrap", "prlimit"))
-    return Tools(Path(bwrap), Path(prlimit)) if bwrap and prlimit else None
+    found = [shutil.which(name, path=os.defpath) for name in ("bwrap", "prlimit", "setpriv")]
+    paths = [Path(path) for path in found if path is not None]
+    return Tools(*paths) if len(paths) == len(found) else None
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def command_line(tools: Tools, enclosure: Enclosure) -> list[str]:
     """bubblewrap's arguments, those of the program among them."""
     return [
         # By a program, since uvloop's processes have no other user.
-        *(_AS_NOBODY if os.geteuid() == 0 else ()),
+        *(_as_nobody(tools.setpriv) if os.geteuid() == 0 else ()),
         str(tools.bwrap),
         *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *_mounts(enclosure),
@@ -73,6 +71,13 @@ def command_line(tools: Tools, enclosure: Enclosure) -> list[str]:
         *(("/bin/sh", "-c", _KEEP_RESULT, "sh") if enclosure.result else ()),
         *enclosure.command,
     ]
+
+
+def _as_nobody(setpriv: Path) -> tuple[str, ...]:
+    return (
+        str(setpriv),
+        *("--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"),
+    )
 
 
 def _mounts(enclosure: Enclosure) -> Iterator[str]:

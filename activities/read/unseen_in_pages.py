@@ -30,6 +30,23 @@ _PROPERTIES = frozenset(
     )
 )
 _NO_TEXT = frozenset(("script", "style", "template", "noscript", "title", "textarea", "option"))
+_PIXELS = {
+    "px": 1.0,
+    "em": PIXELS_PER_EM,
+    "rem": PIXELS_PER_EM,
+    "ex": 8.0,
+    "ch": 8.0,
+    "in": 96.0,
+    "cm": 96 / 2.54,
+    "mm": 96 / 25.4,
+    "q": 96 / 101.6,
+    "pt": 4 / 3,
+    "pc": 16.0,
+}
+"""CSS Values and Units, section 6.2; the first line's hang on the font, which is taken as usual."""
+_SIDES = 4
+_PAGE = frozenset(("html", "body"))
+"""Hidden as a whole until a script has looked whether the page stands in another's frame."""
 _BLACK: Colour = (0, 0, 0)
 
 
@@ -106,7 +123,8 @@ def _look(element: StyledTag, around: _Look) -> _Look:
         look = replace(look, invisible=visibility in ("hidden", "collapse"))
     if size := declared.get("font-size"):
         look = replace(look, tiny=_is_tiny(size))
-    return replace(look, gone=tag.has_attr("hidden") or _is_gone(declared))
+    is_gone = tag.name not in _PAGE and (tag.has_attr("hidden") or _is_gone(declared))
+    return replace(look, gone=is_gone)
 
 
 def _coloured(tag: Tag, declared: Declared, around: _Look) -> _Look:
@@ -177,11 +195,20 @@ def _is_gone(declared: Declared) -> bool:
 
 
 def _is_empty_clip(token: Node) -> bool:
-    """rect(0 0 0 0) and the like."""
+    """rect(0 0 0 0) and the like: of its four sides (top, right, bottom, left) two meet. `auto` is
+    where the element ends."""
     if token.type != "function" or token.lower_name != "rect":
         return False
-    sides = [_pixels([argument]) for argument in token.arguments]
-    return all(side <= THIN_PIXELS for side in sides if side is not None)
+    given = [each for each in token.arguments if each.type not in ("whitespace", "literal")]
+    sides = [_pixels([each]) for each in given]
+    if len(sides) != _SIDES:
+        return False
+    top, right, bottom, left = sides
+    return _meet(top, bottom) or _meet(left, right)
+
+
+def _meet(first: float | None, second: float | None) -> bool:
+    return first is not None and second is not None and second - first <= THIN_PIXELS
 
 
 def _is_tiny(size: Value) -> bool:
@@ -195,13 +222,14 @@ def _is_tiny(size: Value) -> bool:
 
 
 def _pixels(value: Value | None) -> float | None:
-    """The first length, percentages left out; None where there is none."""
+    """The first length, percentages left out; None where there is none, or none that is known without
+    the window that the page is shown in."""
     for token in value or ():
         if token.type == "number":
             return float(token.value)
         if token.type == "dimension":
-            unit = {"em": PIXELS_PER_EM, "rem": PIXELS_PER_EM, "pt": 4 / 3}.get(token.lower_unit)
-            return float(token.value) * (unit or 1.0)
+            pixels = _PIXELS.get(token.lower_unit)
+            return 0.0 if token.value == 0 else pixels and float(token.value) * pixels
     return None
 
 

@@ -1,6 +1,7 @@
 """Workbooks through docling's backend: hidden rows and columns set apart, vast sheets refused."""
 
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 
 from docling.backend.msexcel_backend import DataRegion, MsExcelDocumentBackend, _MergedCellIndex
 from docling_core.types.doc.common.content_layer import ContentLayer
@@ -87,10 +88,11 @@ def _parted(
     cells: Collection[TableCell], rows: Collection[int], columns: Collection[int]
 ) -> tuple[list[TableCell], list[str]]:
     """The cells that are seen, moved together, and the texts of the others."""
+    hidden_rows, hidden_columns = sorted(rows), sorted(columns)
     kept, hidden = [], []
     for cell in cells:
-        top, bottom = (_before(end, rows) for end in _rows_of(cell))
-        left, right = (_before(end, columns) for end in _columns_of(cell))
+        top, bottom = (_before(end, hidden_rows) for end in _rows_of(cell))
+        left, right = (_before(end, hidden_columns) for end in _columns_of(cell))
         if top == bottom or left == right:
             if cell.text.strip():
                 hidden.append(" ".join(cell.text.split()))
@@ -115,6 +117,6 @@ def _columns_of(cell: TableCell) -> tuple[int, int]:
     return cell.start_col_offset_idx, cell.end_col_offset_idx
 
 
-def _before(end: int, hidden: Collection[int]) -> int:
-    """How many that are seen stand before it."""
-    return end - sum(1 for number in hidden if number < end)
+def _before(end: int, hidden: Sequence[int]) -> int:
+    """How many that are seen stand before it; the hidden ones are given in order."""
+    return end - bisect_left(hidden, end)

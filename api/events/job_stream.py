@@ -9,6 +9,7 @@ from api.events.subscription import Subscription, Told
 from api.events.watcher import Describing, JobWatcher
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
 from api.jobs.asking import job_facts
+from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.queries import events
 from db.session import Access, Database
@@ -68,7 +69,8 @@ class JobStream:
                 yield server_sent_event(JobEventKind.END, data, str(snapshot.seq))
                 return
             yield server_sent_event(SNAPSHOT, data, str(snapshot.seq))
-            async for piece in self._follow(facts, subscription, snapshot.seq):
+            following = self._follow(facts, subscription, snapshot.seq, snapshot.job.percent)
+            async for piece in following:
                 yield piece
         finally:
             watcher.unsubscribe(subscription)
@@ -83,13 +85,17 @@ class JobStream:
             watcher.unsubscribe(subscription)
 
     async def _follow(
-        self, facts: JobFacts, subscription: Subscription[int], position: int
+        self,
+        facts: JobFacts,
+        subscription: Subscription[int],
+        position: int,
+        least_percent: float = 0.0,
     ) -> AsyncGenerator[bytes, None]:
         """Every event behind the position once: from the rows what the watcher told before this
         viewer came, then what it tells."""
         async for told in self._rows(facts, position, subscription.since):
             position = told.position
-            yield wire(told)
+            yield wire(told, least_percent)
             if told.event == JobEventKind.END:
                 return
         while not subscription.is_over:
@@ -98,7 +104,7 @@ class JobStream:
                 yield HEARTBEAT
             elif told_now.position > position:
                 position = told_now.position
-                yield wire(told_now)
+                yield wire(told_now, least_percent)
                 if told_now.event == JobEventKind.END:
                     return
 
@@ -124,5 +130,12 @@ class JobStream:
         return JobWatcher(self._database, self._links, access, facts.record.id, seq)
 
 
-def wire(told: Told[int]) -> bytes:
-    return server_sent_event(told.event, told.data, str(told.position))
+def wire(told: Told[int], least_percent: float) -> bytes:
+    """The event as it is sent. A snapshot asks the workflow, which may know of more than was recorded
+    when the event behind it was written: no viewer's percentage falls for that."""
+    data = told.data
+    if told.event in (JobEventKind.STATE, JobEventKind.END):
+        job = Job.model_validate_json(data)
+        if job.percent < least_percent:
+            data = job.model_copy(update={"percent": least_percent}).model_dump_json()
+    return server_sent_event(told.event, data, str(told.position))

@@ -12,7 +12,9 @@ import pytest
 
 from tests.activities.test_hostile_files import BOMBS as ENGINE_BOMBS
 from tests.chaos.accounts import stored
-from tests.chaos.bombs import BOMBS, STRANGE_NAMES
+from tests.chaos.archive_bombs import STRANGE_NAMES
+from tests.chaos.bombs import BOMBS
+from tests.chaos.document_bombs import mail_with_attachments
 from tests.chaos.processes import engines, templates
 from tests.stack import TERMINAL, Stack, wait_for
 
@@ -206,8 +208,6 @@ def test_all_malformed_files_come_to_their_ends(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_thousand_attachments_can_be_stopped(stack: Stack, client: httpx.Client) -> None:
-    from tests.chaos.bombs import mail_with_attachments
-
     watch = Watch(stack)
     file = upload(client, "ten-thousand.eml", mail_with_attachments(10_000))
     wait_for(

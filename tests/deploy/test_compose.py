@@ -8,7 +8,7 @@ import yaml
 
 from deploy.embedded.scanner import SCANNING
 from muniment.contracts import search_attributes
-from muniment.settings import document
+from muniment.settings.__main__ import document
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Compose = dict[str, dict[str, dict[str, object]]]

@@ -115,6 +115,17 @@ def replica_processes() -> list[psutil.Process]:
     ]
 
 
+async def replicas_at_work() -> list[psutil.Process]:
+    """All replicas, at a moment at which one of them computes: killed while they rest, they would
+    cost nobody anything."""
+    processes = replica_processes()
+    deadline = time.monotonic() + 60
+    while not any(process.cpu_percent(interval=0.05) > 50 for process in processes):
+        assert time.monotonic() < deadline, "no replica ever computed"
+        await asyncio.sleep(0.02)
+    return processes
+
+
 def _command(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
@@ -318,7 +329,7 @@ async def test_replicas_killed_in_the_middle_of_a_batch_cost_nothing_and_repeat_
     async with workshop.working(replacing=[routed(workshop, 20)]), gpu_worker(workshop, cluster):
         handle = await workshop.start(job)
         await until_read(workshop, job, 1)
-        killed = replica_processes()
+        killed = await replicas_at_work()
         for process in killed:
             os.kill(process.pid, signal.SIGKILL)
         await handle.result()

@@ -202,11 +202,14 @@ def test_the_same_document_gives_the_same_chunks() -> None:
 
 
 def test_time_grows_with_pages_no_faster_than_the_pages() -> None:
-    def seconds(pages: int) -> float:
-        document = paged_document(pages)
+    def once(document: DoclingDocument) -> float:
         started = time.process_time()
         chunk_document(document)
         return time.process_time() - started
+
+    def seconds(pages: int) -> float:
+        document = paged_document(pages)
+        return min(once(document) for _ in range(3))  # the collector of a long run strikes at times
 
     seconds(5)
     assert seconds(320) < 8 * seconds(80), "four times the pages took eight times as long"

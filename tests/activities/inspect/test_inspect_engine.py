@@ -184,6 +184,7 @@ def test_text_over_a_picture_in_the_ground_stays_text() -> None:
         ("The o\x0ece of the di\x0ecult \x0brst \x0coor, e\x0bective and su\x0ecient. " * 3, None),
         ("̽ଋҨǥƹ ୡȥဎഁ ୡࣧҨဌʾ ဎಱೌ ܆ȥ৞ਮ Νফ੧੅ ͱʸฏ ʤҨй " * 2, "mixed scripts"),
         ("Die Länge λmax in μm und das Wort naïve, l'été, Zürich und ΔT stehen hier. " * 3, None),
+        ("Договор\x01 аренды\x02 мельницы\x03 скреплён печатью аббатства. " * 6, None),
         ("私はPythonでWebサイトを作る。 한국어와 English를 섞어 쓴다. " * 4, None),
     ],
 )

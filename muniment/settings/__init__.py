@@ -1,0 +1,52 @@
+"""Settings: environment variables `MUNIMENT_<GROUP>__<NAME>`, read once by a composition root.
+
+Only api/, worker/, deploy/, the migrations and the command line read settings; everything below
+them is given plain arguments.
+"""
+
+from muniment.settings.loading import Settings, load_settings
+from muniment.settings.reading import (
+    EmbeddingSettings,
+    OcrSettings,
+    ProgramSettings,
+    RaySettings,
+    ReadSettings,
+    ScanSettings,
+    ShadowSettings,
+    SuryaSettings,
+)
+from muniment.settings.service import (
+    ApiSettings,
+    DatabaseSettings,
+    ImportSettings,
+    ImportSource,
+    KeySettings,
+    LimitSettings,
+    ObjectSettings,
+    TelemetrySettings,
+    TemporalSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "ApiSettings",
+    "DatabaseSettings",
+    "EmbeddingSettings",
+    "ImportSettings",
+    "ImportSource",
+    "KeySettings",
+    "LimitSettings",
+    "ObjectSettings",
+    "OcrSettings",
+    "ProgramSettings",
+    "RaySettings",
+    "ReadSettings",
+    "ScanSettings",
+    "Settings",
+    "ShadowSettings",
+    "SuryaSettings",
+    "TelemetrySettings",
+    "TemporalSettings",
+    "WorkerSettings",
+    "load_settings",
+]

@@ -1,0 +1,111 @@
+"""All settings together, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from muniment.errors import ConfigurationError
+from muniment.settings.reading import (
+    EmbeddingSettings,
+    OcrSettings,
+    ProgramSettings,
+    RaySettings,
+    ReadSettings,
+    ScanSettings,
+    ShadowSettings,
+    SuryaSettings,
+)
+from muniment.settings.service import (
+    ApiSettings,
+    DatabaseSettings,
+    ImportSettings,
+    KeySettings,
+    LimitSettings,
+    ObjectSettings,
+    TelemetrySettings,
+    TemporalSettings,
+    WorkerSettings,
+)
+
+PREFIX = "MUNIMENT_"
+DELIMITER = "__"
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown variables with a double underscore are refused, not ignored."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        frozen=True,
+        extra="forbid",
+    )
+
+    api: ApiSettings = ApiSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    temporal: TemporalSettings = TemporalSettings()
+    objects: ObjectSettings = ObjectSettings()
+    imports: ImportSettings = ImportSettings()
+    keys: KeySettings = KeySettings()
+    worker: WorkerSettings = WorkerSettings()
+    scan: ScanSettings = ScanSettings()
+    programs: ProgramSettings = ProgramSettings()
+    ocr: OcrSettings = OcrSettings()
+    shadow: ShadowSettings = ShadowSettings()
+    read: ReadSettings = ReadSettings()
+    ray: RaySettings = RaySettings()
+    surya: SuryaSettings = SuryaSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    limits: LimitSettings = LimitSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the environment once.
+
+    Raises ConfigurationError naming the variable that is unknown or malformed, never its value.
+    """
+    known = {name for name, _ in variables()}
+    unknown = sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and DELIMITER in name and name not in known
+    )
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {', '.join(unknown)}",
+            remedy="Correct the name; docs/settings.md lists every setting.",
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = ", ".join(
+            PREFIX + DELIMITER.join(str(part) for part in problem["loc"]).upper()
+            for problem in error.errors(include_input=False)
+        )
+        raise ConfigurationError(f"malformed setting {wrong}") from None
+    except SettingsError:
+        # What it quotes could be a secret. Of all settings only this one is JSON.
+        raise ConfigurationError(
+            "MUNIMENT_IMPORTS__SOURCES is no JSON list",
+            remedy="docs/settings.md says what it holds.",
+        ) from None
+
+
+def variables() -> list[tuple[str, str]]:
+    """Every variable's name with its row of the table in docs/settings.md."""
+    rows = []
+    for group_name, group_field in Settings.model_fields.items():
+        group = group_field.annotation
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            continue
+        for name, field in group.model_fields.items():
+            variable = f"{PREFIX}{group_name}{DELIMITER}{name}".upper()
+            default = field.default
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
+            shown = "unset" if default in (None, ()) else f"`{default}`"
+            rows.append((variable, f"| `{variable}` | {shown} | {field.description} |"))
+    return rows

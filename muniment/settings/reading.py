@@ -1,0 +1,208 @@
+"""Settings of what reads documents: scanner, programs, engines, services of theirs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from muniment.settings.group import Group
+
+
+class ScanSettings(Group):
+    """The virus scan."""
+
+    socket: Annotated[str | None, Field(description="clamd's Unix socket, or host:port.")] = None
+    timeout_seconds: Annotated[float, Field(description="Longest scan of one file.")] = 600.0
+    max_bytes: Annotated[
+        int, Field(description="Files above this are unscannable (clamd's MaxFileSize).")
+    ] = 2_000_000_000
+    max_database_age_hours: Annotated[
+        float, Field(description="An older signature database is not trusted.")
+    ] = 48.0
+    required: Annotated[
+        bool,
+        Field(description="Fail closed: without a scanner, files wait in quarantine."),
+    ] = False
+
+
+class ProgramSettings(Group):
+    """External programs. They run confined by bubblewrap; where that is absent or forbidden they
+    do not run."""
+
+    soffice: Annotated[
+        str,
+        Field(
+            description="LibreOffice, which converts documents of Word and PowerPoint 97–2003 before"
+            " they are read: a path, `auto` (`soffice` on PATH, if it is there), or `off`."
+        ),
+    ] = "auto"
+
+
+class OcrSettings(Group):
+    """How pages are recognised, and where."""
+
+    engine: Annotated[
+        Literal["rapidocr", "rapidocr-openvino", "tesseract", "surya"],
+        Field(
+            description="Engine that reads scanned pages; all but the first are extras."
+            " `rapidocr-openvino` and `tesseract` read on CPU alone: with them nothing is sent to the"
+            " GPU queue. `surya` reads on the GPU queue alone: with it RapidOCR reads what falls back"
+            " to the CPU queue. All workers have the same."
+        ),
+    ] = "rapidocr"
+    tesseract_languages: Annotated[
+        str, Field(description="Languages Tesseract reads, as it calls them, joined by `+`.")
+    ] = "eng"
+    tesseract_data: Annotated[
+        Path | None,
+        Field(description="Folder of Tesseract's models; unset: where packages put it."),
+    ] = None
+    gpu_queue: Annotated[
+        Literal["auto", "on", "off"],
+        Field(
+            description="Send pages that need OCR to the GPU queue: always, never, or (`auto`) when a"
+            " worker polls it. Only `rapidocr` and `surya` read there."
+        ),
+    ] = "auto"
+    gpu_wait_seconds: Annotated[
+        float,
+        Field(
+            description="How long pages wait in the GPU queue before the CPU queue reads them.",
+            gt=0,
+        ),
+    ] = 30.0
+
+
+class ShadowSettings(Group):
+    """A candidate that reads a share of what is ingested beside what the workers read with."""
+
+    ocr_engine: Annotated[
+        Literal["rapidocr", "rapidocr-openvino", "tesseract"] | None,
+        Field(
+            description="Engine to try: when a version with scanned pages is published, it reads them"
+            " too, and `muniment shadow` reports what it would change; unset: none."
+        ),
+    ] = None
+    share: Annotated[
+        float,
+        Field(
+            description="Share of the versions that it reads, chosen by a hash of their ids.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.05
+    tenants: Annotated[
+        str,
+        Field(description="Names of the tenants whose files it reads, joined by `,`; `*`: all."),
+    ] = "*"
+    max_open: Annotated[
+        int,
+        Field(
+            description="Comparisons of one tenant that may be open; what is published beyond is"
+            " passed over.",
+            ge=1,
+        ),
+    ] = 4
+    max_pages: Annotated[
+        int,
+        Field(description="Longer documents are passed over.", ge=1, le=500),
+    ] = 100
+
+
+class ReadSettings(Group):
+    """How the structure of PDFs and images is found."""
+
+    pdf_pipeline: Annotated[
+        Literal["rules", "docling"],
+        Field(
+            description="What finds headings, tables and reading order of PDFs and images: rules, or"
+            " docling's pipeline with its layout model and TableFormer (an extra, with weights of its"
+            " own; on CPU, seconds a page). All workers have the same."
+        ),
+    ] = "rules"
+    docling_artifacts: Annotated[
+        Path | None,
+        Field(
+            description="Folder of docling's weights, as `docling-tools models download layout"
+            " tableformer -o FOLDER` makes it."
+        ),
+    ] = None
+
+
+class RaySettings(Group):
+    """The OCR service on Ray Serve, which workers of the GPU queue start or join."""
+
+    address: Annotated[
+        str | None,
+        Field(description="host:port of a Ray cluster to join; unset: the worker starts its own."),
+    ] = None
+    replicas: Annotated[int, Field(description="Replicas of the engine.", ge=1)] = 1
+    gpus_per_replica: Annotated[
+        float,
+        Field(description="GPUs (or a share of one) of a replica; 0: it computes on CPU.", ge=0),
+    ] = 0.0
+    cpus_per_replica: Annotated[float, Field(description="Cores of a replica.", ge=0)] = 1.0
+    max_ongoing_requests: Annotated[
+        int, Field(description="Pages a replica holds; times the replicas: pages in flight.", ge=1)
+    ] = 8
+    max_queued_requests: Annotated[
+        int | None,
+        Field(
+            description="Pages that may wait in Ray, more are refused and retried; fewer than those in"
+            " flight refuse a burst. Unset: as many.",
+            ge=1,
+        ),
+    ] = None
+    batch_size: Annotated[int, Field(description="Most pages a replica reads at once.", ge=1)] = 4
+    batch_wait_seconds: Annotated[
+        float, Field(description="How long a replica waits for a batch to fill.", ge=0)
+    ] = 0.05
+    request_timeout_seconds: Annotated[
+        float, Field(description="Longest reading of one page, its wait in Ray included.", gt=0)
+    ] = 300.0
+    object_store_bytes: Annotated[
+        int,
+        Field(description="Shared memory of a Ray that the worker starts itself.", ge=80 * 1024**2),
+    ] = 512 * 1024**2
+
+
+class SuryaSettings(Group):
+    """The Surya server (vLLM, or llama.cpp) that workers of the GPU queue ask, where the OCR engine is
+    `surya`. It is sent the pictures of pages."""
+
+    url: Annotated[
+        str | None,
+        Field(
+            description="The server's OpenAI-compatible API, such as `http://gpu-1:8000/v1`.",
+            pattern=r"^https?://\S+$",
+        ),
+    ] = None
+    api_key: Annotated[
+        SecretStr | None, Field(description="What the server was told to ask for; unset: nothing.")
+    ] = None
+    model: Annotated[
+        str,
+        Field(
+            description="The model's name at the server, part of what pages are kept under: serve"
+            " other weights under another name.",
+            min_length=1,
+        ),
+    ] = "datalab-to/surya-ocr-2"
+    concurrency: Annotated[
+        int, Field(description="Requests (nearly always a page each) in flight.", ge=1, le=512)
+    ] = 16
+    page_timeout_seconds: Annotated[
+        float,
+        Field(description="Longest reading of one page, its wait at the server included.", gt=0),
+    ] = 300.0
+
+
+class EmbeddingSettings(Group):
+    """The embedding model."""
+
+    model_directory: Annotated[
+        Path | None, Field(description="Prepared model; unset: the user's cache folder.")
+    ] = None
+    threads: Annotated[
+        int | None, Field(description="Threads of one embedder; unset: the cores.", ge=1)
+    ] = None

@@ -1,0 +1,203 @@
+"""Settings of what the service stands on: API, database, Temporal, stores, workers, limits."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from muniment.settings.group import Group
+
+
+class ApiSettings(Group):
+    """The HTTP API, and how its clients reach it."""
+
+    host: Annotated[str, Field(description="Address the API listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(description="Port the API listens on.", ge=0, le=65535)] = 8080
+    metrics_port: Annotated[
+        int | None,
+        Field(description="A port of its own for `/metrics`; unset: on the API, behind a scope."),
+    ] = None
+    url: Annotated[
+        str | None, Field(description="Where the command line and the client find the API.")
+    ] = None
+    key: Annotated[SecretStr | None, Field(description="API key of the command line.")] = None
+    max_upload_bytes: Annotated[int, Field(description="Largest upload accepted, in bytes.")] = (
+        16 * 1024**3
+    )
+    max_concurrent_uploads: Annotated[
+        int, Field(description="Uploads one API process receives at a time; more get 429.", ge=1)
+    ] = 64
+    max_event_streams: Annotated[
+        int, Field(description="Event streams one API process serves; more get 429.", ge=1)
+    ] = 2000
+    query_timeout_seconds: Annotated[
+        float,
+        Field(description="How long a workflow query may take before the job's row answers."),
+    ] = 0.5
+    view_timeout_seconds: Annotated[
+        float,
+        Field(description="How long a page's picture or Markdown is waited for before 503.", gt=0),
+    ] = 15.0
+
+
+class DatabaseSettings(Group):
+    """PostgreSQL with pgvector."""
+
+    url: Annotated[
+        SecretStr,
+        Field(description="DSN of the application role, which owns nothing and bypasses nothing."),
+    ] = SecretStr("postgresql://muniment_app@127.0.0.1:5432/muniment")
+    owner_url: Annotated[
+        SecretStr | None, Field(description="DSN of the schema's owner, for migrations only.")
+    ] = None
+    pool_size: Annotated[int, Field(description="Connections per process.", ge=1)] = 10
+    statement_timeout_seconds: Annotated[
+        float, Field(description="Longest statement of a request or activity.")
+    ] = 30.0
+
+
+class TemporalSettings(Group):
+    """The Temporal cluster."""
+
+    address: Annotated[str, Field(description="host:port of the frontend.")] = "127.0.0.1:7233"
+    namespace: Annotated[str, Field(description="Namespace of all workflows.")] = "default"
+    ui_url: Annotated[str | None, Field(description="Temporal Web UI, for the links in jobs.")] = (
+        None
+    )
+    api_key: Annotated[SecretStr | None, Field(description="API key (Temporal Cloud).")] = None
+    tls: Annotated[bool, Field(description="Connect with TLS.")] = False
+
+
+class ObjectSettings(Group):
+    """Where sealed content lies."""
+
+    backend: Annotated[
+        Literal["filesystem", "s3"], Field(description="A folder or an S3 store.")
+    ] = "filesystem"
+    root: Annotated[Path, Field(description="The folder, for `filesystem`.")] = Path("objects")
+    endpoint: Annotated[str | None, Field(description="host:port of the S3 API.")] = None
+    bucket: Annotated[str, Field(description="S3 bucket.")] = "muniment"
+    region: Annotated[str | None, Field(description="S3 region.")] = None
+    access_key: Annotated[SecretStr | None, Field(description="S3 access key.")] = None
+    secret_key: Annotated[SecretStr | None, Field(description="S3 secret key.")] = None
+    secure: Annotated[bool, Field(description="Use HTTPS for S3.")] = True
+
+
+class ImportSource(Group):
+    """A place whose files batches may take in, by its name; the rest says where it lies."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
+    tenants: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the tenants that may import from it; `*` is every one."""
+    folder: Path | None = None
+    endpoint: str | None = None
+    bucket: str | None = None
+    prefix: str = ""
+    region: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    secure: bool = True
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        """Exactly a folder, or an S3 bucket with its keys."""
+        s3 = (self.endpoint, self.bucket, self.access_key, self.secret_key)
+        if self.folder is not None:
+            is_place = self.folder.is_absolute() and not any(s3) and not self.prefix
+        else:
+            is_place = all(s3)
+        if not is_place:
+            raise ValueError("a source is an absolute folder, or endpoint, bucket and both keys")
+        return self
+
+    def allows(self, tenant: str) -> bool:
+        return "*" in self.tenants or tenant in self.tenants
+
+
+class ImportSettings(Group):
+    """Where batches may take files from. Nothing that a request says adds a place."""
+
+    sources: Annotated[
+        tuple[ImportSource, ...],
+        Field(
+            description="JSON list of places that batches may import from, each with `name` and"
+            " `tenants` (names, or `*`), and either `folder` (absolute, on the workers' machines) or"
+            " `endpoint`, `bucket`, `prefix`, `region`, `access_key`, `secret_key`, `secure` of an S3"
+            " store. Objects above `MUNIMENT_API__MAX_UPLOAD_BYTES` are not taken."
+        ),
+    ] = ()
+    max_objects: Annotated[
+        int, Field(description="Most objects that one batch takes in.", ge=1, le=1_000_000)
+    ] = 100_000
+
+    @field_validator("sources")
+    @classmethod
+    def _have_different_names(cls, sources: tuple[ImportSource, ...]) -> tuple[ImportSource, ...]:
+        if len({source.name for source in sources}) < len(sources):
+            raise ValueError("two sources have the same name")
+        return sources
+
+
+class KeySettings(Group):
+    """Keys; they never lie in PostgreSQL."""
+
+    root: Annotated[
+        Path,
+        Field(description="Folder of the key file, the payload key and the wrapped data keys."),
+    ] = Path("keys")
+
+
+class WorkerSettings(Group):
+    """Workers."""
+
+    cpu_slots: Annotated[
+        int | None, Field(description="Parallel CPU-heavy activities; unset: the cores.", ge=1)
+    ] = None
+    io_slots: Annotated[
+        int, Field(description="Parallel database and object-store activities.", ge=1)
+    ] = 50
+    scan_slots: Annotated[int, Field(description="Parallel virus scans.", ge=1)] = 4
+    graceful_shutdown_seconds: Annotated[
+        float, Field(description="How long a stopping worker lets activities finish.")
+    ] = 5.0
+    workflow_sandbox: Annotated[
+        bool,
+        Field(description="Run workflow code in the SDK's sandbox, which finds non-determinism."),
+    ] = False
+    scratch: Annotated[
+        Path | None, Field(description="Folder for opened content; unset: memory-backed.")
+    ] = None
+    reconcile_seconds: Annotated[
+        float, Field(description="How often committed but unstarted jobs are looked for.")
+    ] = 5.0
+    sweep_hours: Annotated[
+        float, Field(description="How often stored content that no row names is looked for.", gt=0)
+    ] = 24.0
+    sweep_min_age_hours: Annotated[
+        float,
+        Field(description="Younger content is left alone: longer than any upload takes.", ge=1),
+    ] = 24.0
+
+
+class LimitSettings(Group):
+    """What one document may cost."""
+
+    engine_memory_bytes: Annotated[
+        int, Field(description="Memory one engine call may take beyond its start.")
+    ] = 2 * 1024**3
+    page_timeout_seconds: Annotated[float, Field(description="Longest reading of one page.")] = 120
+    document_timeout_seconds: Annotated[
+        float, Field(description="Longest engine call over a whole document.")
+    ] = 600.0
+    max_pages: Annotated[int, Field(description="Most pages of a document.", ge=1)] = 10_000
+
+
+class TelemetrySettings(Group):
+    """Logs, traces, metrics."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log line.")
+    ] = "info"
+    otlp_endpoint: Annotated[
+        str | None, Field(description="OTLP/HTTP endpoint; unset: traces are not exported.")
+    ] = None
