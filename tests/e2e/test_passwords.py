@@ -58,7 +58,7 @@ def test_a_password_is_used_and_forgotten(
     picture = client.get(f"/v1/files/{opened['id']}/pages/1/image?dpi=300")
     assert picture.status_code == 422
     assert str(picture.json()["type"]).endswith("encrypted-document")
-    assert "copy without a password" in picture.json()["remedy"]
+    assert "reprocess the file with its password" in picture.json()["remedy"]
 
     with stack.database() as connection:
 
