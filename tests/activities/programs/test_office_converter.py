@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,7 +13,7 @@ from activities.programs import ConfinedPrograms, Program
 from activities.programs.office import LIMITS, PROFILE, OfficeConverter
 from activities.sandbox import Sandbox
 from muniment.contracts.documents import DocumentFamily
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, EngineTimedOut
 from tests.conftest import REPOSITORY
 
 MINUTES = REPOSITORY / "deploy" / "samples" / "safety-meeting-minutes.docx"
@@ -28,6 +30,86 @@ def test_without_libreoffice_documents_are_read_as_before() -> None:
     assert (off.version, off.takes(WORD_97)) == (None, False)
     with pytest.raises(ConfigurationError, match="MUNIMENT_PROGRAMS__SOFFICE"):
         asyncio.run(start("/usr/bin/no-such-program"))
+
+
+def installed(at: Path) -> Path:
+    """A program in LibreOffice's place."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.write_text("#!/bin/sh\necho LibreOffice 1.0\n")
+    at.chmod(0o755)
+    return at
+
+
+def confined() -> ConfinedPrograms:
+    programs = ConfinedPrograms()
+    if not asyncio.run(programs.works()):
+        pytest.skip("bubblewrap is absent or not allowed here (package `bubblewrap`)")
+    return programs
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not below /tmp, in whose place confined programs find their own; open to whom they run as."""
+    with TemporaryDirectory(dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_libreoffice_is_used_from_a_folder_of_its_own(folder: Path) -> None:
+    programs = confined()
+    link = folder / "bin" / "soffice"
+    link.parent.mkdir()
+    link.symlink_to(installed(folder / "office" / "program" / "soffice"))
+    converter = OfficeConverter(programs, str(link), [folder / "keys"])
+    asyncio.run(converter.start())
+    assert converter.version == "LibreOffice 1.0"
+
+
+@pytest.mark.parametrize("path", ["/soffice", "/opt/soffice", "/opt/program/soffice"])
+def test_a_program_beside_others_is_not_taken_for_libreoffice(path: str) -> None:
+    converter = OfficeConverter(ConfinedPrograms(), path)
+    with pytest.raises(ConfigurationError, match="installation folder") as refused:
+        asyncio.run(converter.start())
+    assert "/opt/libreoffice/program/soffice" in (refused.value.remedy or "")
+
+
+@pytest.mark.parametrize("place", ["bin/soffice", "program/soffice", "office/program/soffice"])
+def test_a_folder_that_holds_private_ones_is_not_shown_to_libreoffice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    executable = installed(tmp_path / place)
+    private = [tmp_path, tmp_path / "office" / "keys"]
+    with pytest.raises(ConfigurationError, match="installation folder"):
+        asyncio.run(OfficeConverter(ConfinedPrograms(), str(executable), private).start())
+    monkeypatch.setenv("PATH", str(executable.parent))
+    found = OfficeConverter(ConfinedPrograms(), "auto", private)
+    asyncio.run(found.start())
+    assert (found.version, found.takes(WORD_97)) == (None, False)
+
+
+class Slow(ConfinedPrograms):
+    """Programs that are not done in time at first."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    async def run(self, *_: object, **__: object) -> bytes:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise EngineTimedOut("LibreOffice was not done after 60 s.")
+        return b"LibreOffice 1.0\n"
+
+
+@pytest.mark.parametrize(("failures", "version"), [(2, "LibreOffice 1.0"), (3, None)])
+def test_libreoffice_is_asked_three_times_at_a_loaded_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, version: str | None
+) -> None:
+    executable = installed(tmp_path / "office" / "program" / "soffice")
+    monkeypatch.setenv("PATH", str(executable.parent))
+    converter = OfficeConverter(Slow(failures), "auto")
+    asyncio.run(converter.start())
+    assert converter.version == version
 
 
 @pytest.mark.slow
