@@ -133,6 +133,8 @@ def test_a_document_of_word_97_is_read_as_its_present_format() -> None:
             engines = DocumentEngines(sandbox, converter=converter)
             assert engines.version("inspect") != ENGINE_VERSIONS["inspect"]
             plan = await engines.inspect(old, declared_media_type=WORD_97, name="a.doc")
+            assert engines.converts(plan)
+            plan = await engines.plan_converted(old, plan, name="a.doc")
             assert (plan.media_type, plan.family) == (WORD_97, DocumentFamily.WORD)
             assert (plan.read_as or "").endswith("wordprocessingml.document")
             batch, failed = await engines.read_text(old, plan, range(1, plan.page_count + 1))
