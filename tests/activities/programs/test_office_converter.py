@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +13,21 @@ from activities.engines import ENGINE_VERSIONS, PRELOAD, DocumentEngines
 from activities.programs import ConfinedPrograms, Program
 from activities.programs.office import LIMITS, PROFILE, OfficeConverter
 from activities.sandbox import Sandbox
+from db.session import Database
 from muniment.contracts.documents import DocumentFamily
 from muniment.errors import ConfigurationError, EngineTimedOut
+from muniment.settings import (
+    ImportSettings,
+    ImportSource,
+    KeySettings,
+    ObjectSettings,
+    ProgramSettings,
+    Settings,
+    WorkerSettings,
+)
+from muniment.stores import open_stores
 from tests.conftest import REPOSITORY
+from worker.parts import Parts
 
 MINUTES = REPOSITORY / "deploy" / "samples" / "safety-meeting-minutes.docx"
 WORD_97 = "application/msword"
@@ -85,6 +98,36 @@ def test_a_folder_that_holds_private_ones_is_not_shown_to_libreoffice(
     found = OfficeConverter(ConfinedPrograms(), "auto", private)
     asyncio.run(found.start())
     assert (found.version, found.takes(WORD_97)) == (None, False)
+
+
+@pytest.mark.parametrize("private", ["keys", "objects", "scratch", "imports", "home"])
+def test_a_worker_shows_libreoffice_no_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: str
+) -> None:
+    executable = installed(tmp_path / "office" / "program" / "soffice")
+    places = {
+        each: tmp_path / each / "folder"
+        for each in ("keys", "objects", "scratch", "imports", "home")
+    }
+    places[private] = tmp_path / "office" / private
+    monkeypatch.setenv("HOME", str(places["home"]))
+    settings = Settings(
+        keys=KeySettings(root=places["keys"]),
+        objects=ObjectSettings(root=places["objects"]),
+        worker=WorkerSettings(scratch=places["scratch"]),
+        imports=ImportSettings(
+            sources=(ImportSource(name="all", tenants=("*",), folder=places["imports"]),)
+        ),
+        programs=ProgramSettings(soffice=str(executable)),
+    )
+
+    async def start() -> None:
+        database = Database("postgresql://nobody@127.0.0.1:1/none")
+        async with AsyncExitStack() as resources:
+            await Parts(settings, database, open_stores(settings), resources).converter.start()
+
+    with pytest.raises(ConfigurationError, match="installation folder"):
+        asyncio.run(start())
 
 
 class Slow(ConfinedPrograms):
