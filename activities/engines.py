@@ -181,20 +181,27 @@ class DocumentEngines:
         name: str,
         password: str | None = None,
     ) -> DocumentPlan:
-        """What the document really is and how each of its pages is to be read."""
+        """What the document really is and how each of its pages is to be read; of one that
+        LibreOffice could convert, how the libraries alone would read it (`plan_converted`)."""
         request = InspectRequest(
             declared_media_type=declared_media_type, name=name, password=password
         )
-        plan = await self._inspect(content, request)
-        if self._converter is None or password is not None:
-            return plan
-        if not self._converter.takes(plan.media_type):
-            return plan
+        return await self._inspect(content, request)
+
+    def converts(self, plan: DocumentPlan) -> bool:
+        """Whether LibreOffice is here and makes more of such documents than the libraries do."""
+        return self._converter is not None and self._converter.takes(plan.media_type)
+
+    async def plan_converted(
+        self, content: Path | bytes, plan: DocumentPlan, *, name: str
+    ) -> DocumentPlan:
+        """How the document is to be read once it is converted; the plan as it was where that is
+        beyond LibreOffice. Raises EngineError where another attempt may succeed."""
         try:
-            converted, read_as = await self._converter.converted(content, plan.media_type)
+            converted, read_as = await self._convert(content, plan)
             request = InspectRequest(declared_media_type=read_as, name=name)
             found = await self._inspect(converted, request)
-        except (EngineError, DocumentError) as error:
+        except DocumentError as error:
             # What the libraries make of it is less, and something.
             logger.warning("a document was not converted", extra={"reason": error.problem})
             return plan
@@ -251,13 +258,13 @@ class DocumentEngines:
         )
         return assembled.document
 
-    async def _converted(self, content: Path | bytes, plan: DocumentPlan) -> bytes:
+    async def _convert(self, content: Path | bytes, plan: DocumentPlan) -> tuple[bytes, str]:
         if self._converter is None or not self._converter.takes(plan.media_type):
             raise EngineError(
                 "The document is read as LibreOffice converts it, which is not here any more.",
                 remedy="Reprocess the file, or give every worker LibreOffice.",
             )
-        return (await self._converter.converted(content, plan.media_type))[0]
+        return await self._converter.converted(content, plan.media_type)
 
     async def _read(
         self,
@@ -273,7 +280,7 @@ class DocumentEngines:
         is read on, and pages set apart are read at last, each in a process of its own."""
         reading = PageCollector(on_page)
         if plan.read_as is not None:
-            content = await self._converted(content, plan)
+            content, _ = await self._convert(content, plan)
 
         async def attempt(numbers: Sequence[int]) -> None:
             request = ReadRequest(

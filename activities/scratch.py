@@ -32,16 +32,16 @@ class Scratch:
 
     A context manager: entering makes this process's folder and sweeps those of dead processes,
     leaving removes it. Without a `root` files are memory-backed where the system can, and go to
-    the temporary folder where they do not fit.
+    the temporary folder where they do not fit. `roots` are all that files may lie under.
     """
 
     def __init__(self, blobs: BlobStore, root: Path | None = None) -> None:
         self._blobs = blobs
-        self._roots = [root] if root else _default_roots()
+        self.roots = [root] if root else _default_roots()
         self._folders: list[_OwnFolder] = []
 
     def __enter__(self) -> Self:
-        self._folders = [_OwnFolder(root / FOLDER) for root in self._roots]
+        self._folders = [_OwnFolder(root / FOLDER) for root in self.roots]
         return self
 
     def __exit__(

@@ -34,6 +34,7 @@ from activities.failures import (
     retry_delay,
     withdrawn,
 )
+from activities.fingerprints import fingerprint as fingerprint_of
 from activities.heartbeats import Heartbeats, heartbeats
 from db.models import now
 from db.queries.events import NewEvent, append_events
@@ -65,7 +66,7 @@ from muniment.contracts.jobs import (
     StageProgress,
     StageState,
 )
-from muniment.errors import Conflict, Gone, MunimentError
+from muniment.errors import Conflict, EngineError, Gone, MunimentError
 from muniment.telemetry.metrics import stage_seconds
 
 logger = logging.getLogger(__name__)
@@ -78,10 +79,14 @@ WORKER_LOST = "worker-lost"
 
 @dataclass(frozen=True)
 class Product(Generic[SummaryT]):
-    """What a stage made: the artifact's bytes, and what is worth knowing without opening them."""
+    """What a stage made: the artifact's bytes, and what is worth knowing without opening them.
+
+    One that is not complete, since an engine failed that may succeed another time, is this job's
+    output, and no later run finds it."""
 
     content: bytes
     summary: SummaryT
+    is_complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -225,6 +230,15 @@ class StageRunner:
         _refuse_ended(job)
         return job
 
+    async def is_last_failure(
+        self, version: VersionReference, stage: StageName, error: EngineError
+    ) -> bool:
+        """Whether the stage would not be tried again after this error, were it raised."""
+        if not is_final(error, activity.info().attempt):
+            return False
+        async with self.transaction(version) as session:
+            return is_final(error, await _count_failures(session, version, stage, error))
+
     async def discard(self, tenant_id: UUID, *blobs: NewBlob) -> None:
         """Destroys blobs that no row names, even while the activity is being cancelled."""
         await asyncio.shield(self.artifacts.discard(tenant_id, blobs))
@@ -249,6 +263,8 @@ class StageRunner:
         version = task.version
         key = OutputKey(version, task.stage.value, 0)
         blob = await self.artifacts.seal(version.tenant_id, product.content)
+        if not product.is_complete:
+            fingerprint = _incomplete(task.stage, fingerprint, blob.sha256)
         try:
             async with self.transaction(version) as session:
                 job = await self.relock(session, version)
@@ -288,8 +304,7 @@ class StageRunner:
         try:
             async with self.transaction(version) as session:
                 if is_final(error, attempt):
-                    told = await count_retries(session, version.job_id, stage, reasons)
-                    failures = min(attempt, told + 1)
+                    failures = await _count_failures(session, version, stage, error)
                 if not is_final(error, failures):
                     next_at = _next_attempt_at(attempt, retry_delay(error))
                     retry = _retry(stage, attempt + 1, reason_of(error), next_at)
@@ -299,6 +314,20 @@ class StageRunner:
             # The stage's own failure is the one to report; most likely it is the database's.
             logger.warning("retry not recorded", extra={"stage": stage.value})
         return application_error(error, failures)
+
+
+async def _count_failures(
+    session: AsyncSession, version: VersionReference, stage: StageName, error: Exception
+) -> int:
+    """Failures of the error's kind, this one included: those whose retry was told, and no more than
+    there were attempts."""
+    told = await count_retries(session, version.job_id, stage, counted_reasons(error))
+    return min(activity.info().attempt, told + 1)
+
+
+def _incomplete(stage: StageName, complete: str, sha256: bytes) -> str:
+    """What is made of an incomplete product may be found by what that holds."""
+    return fingerprint_of(stage, "incomplete", [complete, sha256.hex()])
 
 
 def stage_event(progress: StageProgress) -> NewEvent:

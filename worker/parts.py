@@ -270,7 +270,21 @@ class Parts:
 
     @cached_property
     def converter(self) -> OfficeConverter:
-        return OfficeConverter(self.programs, self._settings.programs.soffice)
+        return OfficeConverter(
+            self.programs, self._settings.programs.soffice, self._private_folders()
+        )
+
+    def _private_folders(self) -> tuple[Path, ...]:
+        """What no external program may see; the embedded stack's home lies above its keys."""
+        settings = self._settings
+        imported = (source.folder for source in settings.imports.sources)
+        return (
+            Path(os.path.expanduser("~")),
+            settings.keys.root,
+            settings.objects.root,
+            *self.scratch.roots,
+            *(folder for folder in imported if folder is not None),
+        )
 
     @cached_property
     def pipeline(self) -> DoclingPipeline | None:

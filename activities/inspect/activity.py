@@ -1,7 +1,8 @@
 """Temporal's face of stage `inspect`."""
 
+import logging
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from temporalio import activity
 
@@ -17,7 +18,9 @@ from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageSourc
 from muniment.contracts.inspect import InspectActivities, InspectResult
 from muniment.contracts.jobs import StageName
 from muniment.contracts.page_ranges import write_ranges
-from muniment.errors import EmptyFile, LimitExceeded, NoPages
+from muniment.errors import EmptyFile, EngineError, LimitExceeded, NoPages
+
+logger = logging.getLogger(__name__)
 
 
 class InspectSummary(Contract):
@@ -91,12 +94,17 @@ class Inspect(InspectActivities):
         async with self._scratch.opened(
             version.tenant_id, opening.content_blob_id, opening.content_size
         ) as content:
+            password = await self._runner.artifacts.load_password(version.tenant_id, opening)
+            name = f"document{PurePath(opening.name).suffix}"
             plan = await self._engines.inspect(
                 content,
-                password=await self._runner.artifacts.load_password(version.tenant_id, opening),
+                password=password,
                 declared_media_type=opening.declared_media_type,
-                name=f"document{PurePath(opening.name).suffix}",
+                name=name,
             )
+            is_complete = True
+            if password is None and self._engines.converts(plan):
+                plan, is_complete = await self._plan_converted(version, content, plan, name)
         if plan.page_count == 0:
             raise NoPages("The document has no pages.")
         if plan.page_count > self._max_pages:
@@ -105,7 +113,21 @@ class Inspect(InspectActivities):
                 " (MUNIMENT_LIMITS__MAX_PAGES)."
             )
         has_password = opening.password_blob_id is not None
-        return Product(plan.model_dump_json().encode(), _summary(plan, has_password=has_password))
+        summary = _summary(plan, has_password=has_password)
+        return Product(plan.model_dump_json().encode(), summary, is_complete)
+
+    async def _plan_converted(
+        self, version: VersionReference, content: Path, plan: DocumentPlan, name: str
+    ) -> tuple[DocumentPlan, bool]:
+        """The plan of the converted document; the one that was given, and False, once LibreOffice has
+        failed as often as an engine may."""
+        try:
+            return await self._engines.plan_converted(content, plan, name=name), True
+        except EngineError as error:
+            if not await self._runner.is_last_failure(version, StageName.INSPECT, error):
+                raise
+            logger.warning("a document was not converted", extra={"reason": error.problem})
+            return plan, False
 
 
 def _summary(plan: DocumentPlan, *, has_password: bool) -> InspectSummary:

@@ -117,7 +117,7 @@ async def _carry_out(
     program: Program, command: list[str], descriptors: Sequence[int | None], limits: ProgramLimits
 ) -> bytes:
     async with _started(command, descriptors) as process:
-        watch = asyncio.create_task(_watch_memory(process.pid, limits.memory_bytes))
+        watch = asyncio.create_task(_watch_memory(process, limits.memory_bytes))
         try:
             async with asyncio.timeout(limits.wall_seconds):
                 output = await _read(process, program, limits.output_bytes)
@@ -155,9 +155,16 @@ async def _started(
     try:
         yield process
     finally:
+        _kill(process)
+        await asyncio.shield(_end_of(process))
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Once it was waited for its number may be another group's; nothing is left to kill then, since
+    its namespace ended with it."""
+    if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(_end_of(process))
 
 
 async def _end_of(process: asyncio.subprocess.Process) -> None:
@@ -178,18 +185,17 @@ async def _read(process: asyncio.subprocess.Process, program: Program, limit: in
     return bytes(output)
 
 
-async def _watch_memory(process_id: int, limit: int) -> bool:
+async def _watch_memory(process: asyncio.subprocess.Process, limit: int) -> bool:
     """Kills the program once its processes hold more than that together; True when it did."""
     while True:
         await asyncio.sleep(_MEMORY_LOOK_SECONDS)
         held = 0
         with contextlib.suppress(psutil.Error):
-            for process in psutil.Process(process_id).children(recursive=True):
+            for child in psutil.Process(process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    held += process.memory_info().rss
+                    held += child.memory_info().rss
         if held > limit:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process_id, signal.SIGKILL)
+            _kill(process)
             return True
 
 

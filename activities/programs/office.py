@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,36 +32,63 @@ PROFILE = f"-env:UserInstallation=file://{WORK}/profile"
 LIMITS = ProgramLimits(wall_seconds=240, cpu_seconds=120, memory_bytes=4096 * MEBIBYTE)
 """A long document takes a few seconds; the program itself reserves 2 GB of addresses."""
 _VERSION_LIMITS = ProgramLimits(wall_seconds=60, cpu_seconds=30, memory_bytes=4096 * MEBIBYTE)
+_VERSION_ATTEMPTS = 3
+"""A machine whose services all start at once may be slower than that time-out for a while."""
+_EXECUTABLES = frozenset({"soffice", "soffice.bin"})
+_SYSTEM = Path("/usr")
 
 
 class OfficeConverter:
     """Absent (`version` is None) until `start` found LibreOffice and a way to confine it.
 
-    `soffice` is its path, `auto` for the one on PATH, or `off`.
+    `soffice` is its path, `auto` for the one on PATH, or `off`. It reads the whole folder that it
+    is installed in: one that holds any of the `private` folders is not taken for such.
     """
 
-    def __init__(self, programs: ConfinedPrograms, soffice: str) -> None:
+    def __init__(
+        self, programs: ConfinedPrograms, soffice: str, private: Sequence[Path] = ()
+    ) -> None:
         self._programs = programs
         self._wanted = soffice
+        self._private = private
         self._program: Program | None = None
         self.version: str | None = None
 
     async def start(self) -> None:
         """Raises ConfigurationError where a path was set and what is there does not run confined."""
-        found = _find(self._wanted)
-        if found is None:
-            return
         try:
-            printed = await self._programs.run(found, ("--version",), limits=_VERSION_LIMITS)
+            found = _find(self._wanted, self._private)
+            if found is None:
+                return
+            self.version = await self._version_of(found)
         except (ConfigurationError, EngineError) as error:
             if self._wanted != AUTO:
                 raise ConfigurationError(
                     f"MUNIMENT_PROGRAMS__SOFFICE cannot be used: {error.detail}",
-                    remedy="Install `bubblewrap` and allow user namespaces, or set `off`.",
+                    remedy=error.remedy
+                    if isinstance(error, ConfigurationError)
+                    else "Install `bubblewrap` and allow user namespaces, or set `off`.",
                 ) from error
-            logger.warning("LibreOffice is not used", extra={"reason": error.problem})
+            logger.warning("LibreOffice is not used", extra={"reason": error.detail})
             return
-        self._program, self.version = found, " ".join(printed.decode("utf-8", "replace").split())
+        self._program = found
+        logger.info("LibreOffice is used", extra={"version": self.version})
+
+    async def _version_of(self, program: Program) -> str:
+        """What it says of itself, at the last of a few attempts."""
+        for attempt in range(1, _VERSION_ATTEMPTS):
+            try:
+                return await self._printed_version(program)
+            except EngineError as error:
+                logger.warning(
+                    "LibreOffice did not tell its version; it is asked again",
+                    extra={"attempt": attempt, "reason": error.detail},
+                )
+        return await self._printed_version(program)
+
+    async def _printed_version(self, program: Program) -> str:
+        printed = await self._programs.run(program, ("--version",), limits=_VERSION_LIMITS)
+        return " ".join(printed.decode("utf-8", "replace").split())
 
     def takes(self, media_type: str) -> bool:
         """Whether documents of this type can be converted here."""
@@ -87,13 +114,35 @@ class OfficeConverter:
         return converted, MEDIA_TYPES[new]
 
 
-def _find(wanted: str) -> Program | None:
+def _find(wanted: str, private: Sequence[Path]) -> Program | None:
+    """None where there is none or none is wanted; ConfigurationError where more than LibreOffice
+    would have to be shown to it."""
     if wanted == OFF:
         return None
     found = shutil.which("soffice") if wanted == AUTO else wanted
     if found is None:
         return None
-    executable = Path(found).resolve()
     # The link on PATH leads to a folder that holds all of LibreOffice.
-    outside = () if executable.is_relative_to("/usr") else (executable.parents[1],)
-    return Program("LibreOffice", executable, outside)
+    executable = Path(found).resolve()
+    if executable.is_relative_to(_SYSTEM):
+        return Program("LibreOffice", executable)
+    return Program("LibreOffice", executable, (_installation_of(executable, private),))
+
+
+def _installation_of(executable: Path, private: Sequence[Path]) -> Path:
+    """The folder that a program outside the system's own is installed in. All of it is shown to a
+    program that reads documents of strangers: it must be LibreOffice's alone."""
+    folder = executable.parent.parent
+    is_installed = executable.parent.name == "program" and executable.name in _EXECUTABLES
+    is_deep = folder.parent != Path(folder.anchor)
+    if not is_installed or not is_deep or _holds_any(folder, private):
+        raise ConfigurationError(
+            f"{executable} does not lie in an installation folder of LibreOffice's own.",
+            remedy="Install LibreOffice by the system's packages, or name its `program/soffice` in a"
+            " folder of its own, such as /opt/libreoffice/program/soffice; or set `off`.",
+        )
+    return folder
+
+
+def _holds_any(folder: Path, private: Sequence[Path]) -> bool:
+    return any(each.resolve().is_relative_to(folder) for each in private)

@@ -182,6 +182,15 @@ def test_what_it_leaves_running_ends_with_it(programs: ConfinedPrograms) -> None
     assert none_is_left(mark)
 
 
+def test_no_group_is_signalled_once_a_program_was_waited_for(
+    programs: ConfinedPrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _: signalled.append(group))
+    assert sh(programs, "echo done") == "done\n"
+    assert signalled == []
+
+
 def test_a_cancelled_caller_leaves_nothing(programs: ConfinedPrograms) -> None:
     mark = f"cancelled-{uuid4().hex}"
 
