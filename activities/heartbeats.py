@@ -39,7 +39,7 @@ class Heartbeats:
 async def heartbeats(limit_seconds: float | None = None) -> AsyncIterator[Heartbeats]:
     """Beats every second while within, for `limit_seconds` at most (the attempt's own time limit
     by default)."""
-    limit = limit_seconds or _attempt_seconds()
+    limit = limit_seconds or attempt_seconds()
     beating = Heartbeats()
     task = asyncio.create_task(_beat(beating, limit))
     try:
@@ -58,6 +58,7 @@ async def _beat(beating: Heartbeats, limit_seconds: float) -> None:
         beating.beat()
 
 
-def _attempt_seconds() -> float:
+def attempt_seconds() -> float:
+    """How long this attempt may take from its start on."""
     timeout = activity.info().start_to_close_timeout
     return timeout.total_seconds() if timeout else 600.0

@@ -43,6 +43,8 @@ CLASSIFY_BESIDE_INDEXING = "classify-beside-indexing"
 """Patch of 2026-11: before it, `chunk` waited for `classify`."""
 PICTURES_OF_ENCRYPTED = "pictures-of-encrypted"
 """Patch of 2026-11: before it, encrypted documents had none."""
+ANNOUNCE_BEFORE_PICTURES = "announce-before-pictures"
+"""Patch of 2026-11: before it, who waited for an encrypted document waited for its pictures too."""
 
 
 @workflow.defn(name=WORKFLOW)
@@ -97,11 +99,14 @@ class IngestFile:
             chunks, vectors = await self._stages.chunk_and_embed(document)
         await self._stages.publish(plan, document, findings, chunks, vectors)
         self._published()
-        if plan.has_password and workflow.patched(PICTURES_OF_ENCRYPTED):
+        pictures_last = plan.has_password and workflow.patched(ANNOUNCE_BEFORE_PICTURES)
+        if plan.has_password and not pictures_last and workflow.patched(PICTURES_OF_ENCRYPTED):
             await self._stages.draw_pictures(plan)
         if plan.member_count:
             await self._ingest_members()
         await self._stages.announce()
+        if pictures_last:
+            await self._stages.draw_pictures(plan)
         return await self._complete(plan, chunks)
 
     def _published(self) -> None:
@@ -254,6 +259,7 @@ class IngestFile:
     def erasure_requested(self) -> None:
         """The file is being erased: the ingestion stops, as if it had been cancelled."""
         self._is_erased = True
+        self._stages.stop_drawing()
         if self._main is not None and (not self._is_published or self._is_expanding):
             self._steering.stop()
             self._main.cancel()

@@ -53,7 +53,7 @@ INSPECT = _stage(queues.PARSE, timedelta(minutes=15))
 """Opens the whole file, which may be gigabytes; the engine itself is ended after a minute."""
 READ_TEXT = _stage(queues.PARSE, timedelta(minutes=30))
 """Sixteen pages take seconds; a structured format is read whole. The sandbox ends engines at five
-minutes, and pages set apart are read anew alone."""
+minutes, and pages set apart are read anew alone; docling's pipeline has what time is left."""
 READ_OCR = _stage(queues.OCR_CPU, timedelta(hours=2))
 """Eight dense pages take a minute; at the engine's own limit of 90 s a page, with pages set apart
 and waiting for a sandbox slot, an hour."""

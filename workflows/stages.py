@@ -15,7 +15,11 @@ from muniment.contracts.inspect import InspectActivities, InspectResult
 from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.lifecycle import LifecycleActivities
 from muniment.contracts.publish import PublishActivities, PublishInput
-from muniment.contracts.render_view import RenderPicturesInput, RenderViewActivities
+from muniment.contracts.render_view import (
+    RenderPicturesInput,
+    RenderPicturesResult,
+    RenderViewActivities,
+)
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
 from muniment.errors import DamagedDocument
 from workflows import policies
@@ -49,6 +53,7 @@ class Stages:
         self._visibility = visibility
         self._failed_stage: StageName | None = None
         self._reading: DocumentReading | None = None
+        self._drawing: workflow.ActivityHandle[RenderPicturesResult] | None = None
 
     async def pause_reading(self) -> None:
         """Pages that children read are not begun until `resume_reading`."""
@@ -173,16 +178,25 @@ class Stages:
         """Of a published document that only the job's password opens, which dies with the job. What
         cannot be drawn is missed by those who look for it; the document was read all the same."""
         request = RenderPicturesInput(version=self._version, page_count=plan.page_count)
+        self._drawing = workflow.start_activity_method(
+            RenderViewActivities.render_pictures,
+            request,
+            **self._steering.configured(policies.PICTURES, "pictures"),
+        )
         try:
-            await workflow.execute_activity_method(
-                RenderViewActivities.render_pictures,
-                request,
-                **self._steering.configured(policies.PICTURES, "pictures"),
-            )
+            await self._drawing
         except FailureError as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) and self._drawing is not None:
                 raise
             workflow.logger.warning("an encrypted document has not all of its pictures")
+        finally:
+            self._drawing = None
+
+    def stop_drawing(self) -> None:
+        """Pictures of a file that is being erased keep nobody waiting."""
+        if self._drawing is not None:
+            drawing, self._drawing = self._drawing, None
+            drawing.cancel()
 
     async def announce(self) -> None:
         await self._stage(

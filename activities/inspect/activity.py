@@ -72,8 +72,8 @@ class Inspect(InspectActivities):
 
     def _fingerprint(self, opening: Opening) -> str:
         """Of the name only the extension counts: it decides between text formats."""
-        # Summaries of encrypted documents did not always say so.
-        encrypted = {"has_password": True} if opening.password_blob_id is not None else {}
+        # Summaries did not always say of documents with a password whether they need it.
+        locked = {"needs_password": True} if opening.password_blob_id is not None else {}
         return fingerprint(
             StageName.INSPECT,
             self._engines.version("inspect"),
@@ -82,7 +82,7 @@ class Inspect(InspectActivities):
                 "extension": PurePath(opening.name).suffix.lower(),
                 "declared_media_type": opening.declared_media_type,
                 "max_pages": self._max_pages,
-                **encrypted,
+                **locked,
             },
         )
 
@@ -112,9 +112,7 @@ class Inspect(InspectActivities):
                 f"The document has {plan.page_count} pages; the limit is {self._max_pages}"
                 " (MUNIMENT_LIMITS__MAX_PAGES)."
             )
-        has_password = opening.password_blob_id is not None
-        summary = _summary(plan, has_password=has_password)
-        return Product(plan.model_dump_json().encode(), summary, is_complete)
+        return Product(plan.model_dump_json().encode(), _summary(plan), is_complete)
 
     async def _plan_converted(
         self, version: VersionReference, content: Path, plan: DocumentPlan, name: str
@@ -130,13 +128,13 @@ class Inspect(InspectActivities):
             return plan, False
 
 
-def _summary(plan: DocumentPlan, *, has_password: bool) -> InspectSummary:
+def _summary(plan: DocumentPlan) -> InspectSummary:
     return InspectSummary(
         media_type=plan.media_type,
         family=plan.family,
         page_count=plan.page_count,
         member_count=plan.member_count,
-        has_password=has_password and plan.family is DocumentFamily.PDF,
+        has_password=plan.needs_password,
         ocr_pages=write_ranges(page.page for page in plan.pages if page.source is PageSource.OCR),
     )
 

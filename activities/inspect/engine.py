@@ -37,9 +37,10 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
     if kind.family is DocumentFamily.PDF:
         pages, account = inspect_pdf(content, request)
         metadata, language, outline = account.metadata, account.language, account.outline
+        needs_password = account.needs_password
     else:
         pages, metadata = _plan(content, kind, request)
-        language, outline = None, ()
+        language, outline, needs_password = None, (), False
     members = _count_members(content, kind, request)
     return DocumentPlan(
         media_type=kind.media_type,
@@ -52,6 +53,7 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
         created=metadata.created,
         language=language,
         outline=outline,
+        needs_password=needs_password,
     )
 
 

@@ -13,7 +13,7 @@ from activities.inspect.calls import InspectRequest
 from activities.inspect.metadata import Metadata, describe
 from activities.inspect.outline import language_of, outline_of
 from activities.inspect.text_quality import fault_of
-from activities.read.pdf_file import open_pdf
+from activities.read.pdf_file import needs_password, open_pdf
 from activities.sandbox.content import Content
 from muniment.contracts.documents import OutlineEntry, PagePlan, PageSource
 from muniment.errors import DamagedDocument, LimitExceeded, NoPages
@@ -50,6 +50,7 @@ class PdfAccount:
     metadata: Metadata
     language: str | None
     outline: tuple[OutlineEntry, ...]
+    needs_password: bool
 
 
 def inspect_pdf(
@@ -57,6 +58,8 @@ def inspect_pdf(
 ) -> tuple[tuple[PagePlan, ...], PdfAccount]:
     """A plan for every page, and what the document says of itself."""
     _refuse_cut_short(content)
+    with content.open() as file:
+        is_locked = request.password is not None and needs_password(file)
     with content.open() as file, open_pdf(file, request.password) as document:
         count = len(document)
         if count == 0:
@@ -66,7 +69,9 @@ def inspect_pdf(
                 f"The PDF has {count:,} pages; the limit is {request.maximum_pages:,}."
             )
         plans = tuple(_plan(document, number) for number in range(1, count + 1))
-        about = PdfAccount(_metadata(document), language_of(document), outline_of(document))
+        about = PdfAccount(
+            _metadata(document), language_of(document), outline_of(document), is_locked
+        )
         return plans, about
 
 

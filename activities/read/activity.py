@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
-from activities.heartbeats import Heartbeats
+from activities.heartbeats import Heartbeats, attempt_seconds
 from activities.read.record import PageNote, ReadRecord
 from activities.read.structures import DoclingPipeline
 from activities.read.summary import ENGINES, ReadSummary, Timing, readers_of, summarise
@@ -35,6 +35,9 @@ from muniment.contracts.read import (
     ReadHeartbeat,
 )
 from muniment.errors import EngineError, KeyDestroyed
+
+KEEPING_SECONDS = 120.0
+"""So much of an attempt's time is left for keeping what was read: it takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class Read(ReadActivities):
 
     async def _read(self, batch: _Batch, beating: Heartbeats) -> ReadBatchResult:
         version = batch.request.version
+        ends_at = time.monotonic() + attempt_seconds() - KEEPING_SECONDS
         known = await self._load_known(batch)
         unread = [page for page in batch.page_fingerprints if page not in known]
         unchanged = await self._unchanged.find(
@@ -166,7 +170,7 @@ class Read(ReadActivities):
                 reader = self._ocr if batch.engines is self._engines else batch.engines
                 reading = reader.read_ocr(content, batch.plan, pages, password, on_ocr)
                 await read.absorb(PageSource.OCR, reading)
-            await self._structure(batch, content, password, read, beating)
+            await self._structure(batch, content, password, read, beating, ends_at)
         return await self._keep(batch, record, read)
 
     async def _structure(
@@ -176,9 +180,11 @@ class Read(ReadActivities):
         password: str | None,
         read: "_Read",
         beating: Heartbeats,
+        ends_at: float,
     ) -> None:
         """All pages of the batch through the pipeline, where one was chosen: those that were found
-        too, since pages are kept as they were read."""
+        too, since pages are kept as they were read. What it has not done at `ends_at` (monotonic)
+        fails: an attempt that ran out of its time would begin anew, for days."""
         if self._pipeline is None or batch.plan.family not in READ_BY_PAGE or not read.pages:
             return
         pages_done = len(read.pages)
@@ -187,7 +193,12 @@ class Read(ReadActivities):
             beating.advance(ReadHeartbeat(pages_done=pages_done, page=structure.page))
 
         structured = await self._pipeline.structure(
-            content, batch.plan, read.pages, password, on_structure
+            content,
+            batch.plan,
+            read.pages,
+            password,
+            on_structure,
+            seconds=ends_at - time.monotonic(),
         )
         read.absorb_structures(*structured)
 
@@ -207,7 +218,9 @@ class Read(ReadActivities):
         request = batch.request
         read.fail_unread(batch)
         known = batch.known_pages()
-        taken_over = {page for page, result in known.items() if not result.is_own} | read.unchanged
+        taken_over = read.remaining(
+            {page for page, result in known.items() if not result.is_own} | read.unchanged
+        )
         if read.failed:
             await self._keep_text_pages(batch, record, read)
         summary = summarise(
@@ -277,6 +290,10 @@ class _Read:
         self.failed.extend(failed)
         lost = {failure.page for failure in failed}
         self.pages = [page for page in self.pages if page.page not in lost]
+
+    def remaining(self, pages: set[int]) -> set[int]:
+        """Those of `pages` that did not fail after they were found."""
+        return pages.intersection(page.page for page in self.pages)
 
     def fail_unread(self, batch: _Batch) -> None:
         """Pages of which an engine said nothing at all are not passed over in silence."""

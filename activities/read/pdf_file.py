@@ -32,3 +32,12 @@ def open_pdf(file: BinaryIO, password: str | None) -> Iterator[pypdfium2.PdfDocu
         yield document
     finally:
         document.close()
+
+
+def needs_password(file: BinaryIO) -> bool:
+    """Whether the PDF does not open without one; a DocumentError when it won't open anyway."""
+    try:
+        with open_pdf(file, None):
+            return False
+    except EncryptedDocument:
+        return True

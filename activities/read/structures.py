@@ -1,7 +1,8 @@
 """Docling's pipeline as stage `read` uses it: a sandbox of its own, and what it makes of pages."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from activities.read.structure_calls import (
@@ -13,11 +14,13 @@ from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentPlan, Page, PageStructure
 from muniment.contracts.read import FailedPage
+from muniment.errors import EngineError, LimitExceeded
 
 ENGINE_MODULE = "activities.read.docling_pipeline"
-CPU_SECONDS_PER_PAGE = 120
+PAGE_LIMITS = Limits(wall_seconds=240, cpu_seconds=120, memory_bytes=4096 * MEBIBYTE)
 """On one core; a page full of tables takes longest, each of which is a run of TableFormer."""
 SILENT = "docling's pipeline said nothing about this page."
+NO_TIME = "The time for these pages ended before docling's pipeline was done with this one."
 
 OnStructure = Callable[[PageStructure], Awaitable[None]]
 
@@ -29,6 +32,7 @@ class DoclingPipeline:
 
     sandbox: Sandbox
     version: str
+    page_limits: Limits = PAGE_LIMITS
 
     async def structure(
         self,
@@ -37,30 +41,67 @@ class DoclingPipeline:
         pages: Sequence[Page],
         password: str | None,
         on_structure: OnStructure,
+        seconds: float,
     ) -> tuple[tuple[PageStructure, ...], tuple[FailedPage, ...]]:
-        """The structure of every page, or why it has none. EngineError when the engine fails."""
-        made: dict[int, PageStructure] = {}
-        failed: dict[int, FailedPage] = {}
+        """The structure of every page, or why it has none, within `seconds` for all of them. Each
+        page has a process of its own, so that one which kills it costs no other; it is tried once
+        more at last, since it may have died of what else the machine did. EngineError when the
+        engine cannot even start."""
+        await self.sandbox.ready()
+        made = _Structures(on_structure)
+        ends_at = asyncio.get_running_loop().time() + seconds
 
-        async def take(frame: bytes) -> None:
-            progress = StructureProgress.model_validate_json(frame)
-            if progress.failed is not None:
-                failed[progress.failed.page] = progress.failed
-            if progress.structure is not None:
-                made[progress.structure.page] = progress.structure
-                await on_structure(progress.structure)
+        async def attempt(page: Page) -> bool:
+            """Whether another attempt may help."""
+            request = StructureRequest(family=plan.family, pages=(page,), password=password)
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    await self.sandbox.run(
+                        EngineCall("structure_pages", request, StructureOutcome),
+                        content=content,
+                        limits=self.page_limits,
+                        on_progress=made.take,
+                    )
+            except TimeoutError:
+                made.fail(page, NO_TIME)
+                return False
+            except (EngineError, LimitExceeded) as error:
+                made.fail(page, error.detail)
+                return error.retryable and page.page not in made.made
+            made.fail(page, SILENT)
+            return False
 
-        request = StructureRequest(family=plan.family, pages=tuple(pages), password=password)
-        cpu_seconds = 60 + CPU_SECONDS_PER_PAGE * len(pages)
-        await self.sandbox.run(
-            EngineCall("structure_pages", request, StructureOutcome),
-            content=content,
-            limits=Limits(
-                wall_seconds=4 * cpu_seconds, cpu_seconds=cpu_seconds, memory_bytes=4096 * MEBIBYTE
-            ),
-            on_progress=take,
+        for page in [page for page in pages if await attempt(page)]:
+            await attempt(page)
+        return made.result()
+
+
+@dataclass(slots=True)
+class _Structures:
+    """What the engine made and could not make, by page."""
+
+    on_structure: OnStructure
+    made: dict[int, PageStructure] = field(default_factory=dict)
+    failed: dict[int, FailedPage] = field(default_factory=dict)
+
+    async def take(self, frame: bytes) -> None:
+        """One StructureProgress as JSON."""
+        progress = StructureProgress.model_validate_json(frame)
+        if progress.failed is not None:
+            self.failed[progress.failed.page] = progress.failed
+        if progress.structure is not None:
+            self.failed.pop(progress.structure.page, None)
+            self.made[progress.structure.page] = progress.structure
+            await self.on_structure(progress.structure)
+
+    def fail(self, page: Page, problem: str) -> None:
+        """Unless something was said of the page."""
+        if page.page not in self.made:
+            self.failed.setdefault(page.page, FailedPage(page=page.page, problem=problem))
+
+    def result(self) -> tuple[tuple[PageStructure, ...], tuple[FailedPage, ...]]:
+        """Everything, in the pages' order."""
+        return (
+            tuple(self.made[page] for page in sorted(self.made)),
+            tuple(self.failed[page] for page in sorted(self.failed)),
         )
-        for page in pages:
-            if page.page not in made and page.page not in failed:
-                failed[page.page] = FailedPage(page=page.page, problem=SILENT)
-        return tuple(made.values()), tuple(failed.values())

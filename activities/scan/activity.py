@@ -35,8 +35,10 @@ CLEAN_ANSWER = "stream: OK"
 _FOUND = re.compile(r"stream: (?P<signature>.+) FOUND")
 _NOT_LOOKED_INTO = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted.")
 """Alerts that name no malware but a part that was left out: a limit was reached, or it is encrypted."""
+FAILS_OPEN = "Muniment.FailsOpen."
+"""Stands in the signature's place before the setting of clamd.conf(5) that the scanner lacks."""
 TRIAL_GOOD_FOR_SECONDS = 600.0
-"""How long a scanner's configuration is taken for what it was."""
+"""How long a scanner that passed is believed."""
 UNAVAILABLE_ATTEMPTS = 8
 """A scanner that stayed away for so many attempts (some four minutes: longer than loading a
 database takes) leaves the file unscannable, so that a person can decide."""
@@ -124,20 +126,28 @@ class Scan(ScanActivities):
             if opening.content_size > self._policy.max_bytes or not self._is_fresh(identity):
                 return _verdict_of(ScanState.UNSCANNABLE, identity), False
             known = await self._known_verdict(version, opening, identity)
-            if known is not None:
-                return known, True
-            pieces = self._blobs.read(
-                version.tenant_id, opening.content_blob_id, opening.content_size
-            )
-            async with aclosing(pieces):
-                verdict = verdict_of_answer(await scanner.scan(pieces), identity)
-            if verdict.state is ScanState.CLEAN and await self._trial.is_failed_by(scanner):
-                verdict = _verdict_of(ScanState.UNSCANNABLE, identity)
-            return verdict, False
+            verdict = known or await self._scanned(version, opening, scanner, identity)
+            if verdict.state is ScanState.CLEAN:
+                # A verdict that is known came of this scanner too, and is worth no more than it.
+                failed = await self._trial.failed_setting(scanner)
+                if failed is not None:
+                    return _verdict_of(ScanState.UNSCANNABLE, identity, FAILS_OPEN + failed), False
+            return verdict, known is not None
         except ScannerUnavailable:
             if activity.info().attempt < UNAVAILABLE_ATTEMPTS:
                 raise
             return Verdict(ScanState.UNSCANNABLE, now()), False
+
+    async def _scanned(
+        self,
+        version: VersionReference,
+        opening: Opening,
+        scanner: Clamd,
+        identity: ScannerVersion,
+    ) -> Verdict:
+        pieces = self._blobs.read(version.tenant_id, opening.content_blob_id, opening.content_size)
+        async with aclosing(pieces):
+            return verdict_of_answer(await scanner.scan(pieces), identity)
 
     async def _known_verdict(
         self, version: VersionReference, opening: Opening, identity: ScannerVersion
@@ -158,26 +168,27 @@ class Scan(ScanActivities):
 
 class _Trial:
     """Whether a scanner says so when it did not look at everything; asked anew after a while, since
-    nothing tells of a changed configuration."""
+    nothing tells of a changed configuration, and at once after it failed: it may be mended."""
 
     def __init__(self) -> None:
-        self._failed = False
         self._good_until = 0.0
 
-    async def is_failed_by(self, scanner: Clamd) -> bool:
-        """Raises ScannerUnavailable as every question to it."""
-        if time.monotonic() >= self._good_until:
-            self._failed = await self._ask(scanner)
+    async def failed_setting(self, scanner: Clamd) -> str | None:
+        """What its configuration lacks; ScannerUnavailable as every question to it."""
+        if time.monotonic() < self._good_until:
+            return None
+        failed = await self._ask(scanner)
+        if failed is None:
             self._good_until = time.monotonic() + TRIAL_GOOD_FOR_SECONDS
-        return self._failed
+        return failed
 
     @staticmethod
-    async def _ask(scanner: Clamd) -> bool:
+    async def _ask(scanner: Clamd) -> str | None:
         for setting, content in trials().items():
             if await scanner.scan(_once(content)) == CLEAN_ANSWER:
                 logger.error("the virus scanner fails open", extra={"setting": setting})
-                return True
-        return False
+                return setting
+        return None
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

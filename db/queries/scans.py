@@ -12,7 +12,8 @@ from muniment.contracts.scan import ScanState
 
 @dataclass(frozen=True)
 class Verdict:
-    """`engine` and `database` say who judged, `signature` what was found."""
+    """`engine` and `database` say who judged, `signature` what was found, or why a scanner was not
+    believed."""
 
     state: ScanState
     scanned_at: datetime

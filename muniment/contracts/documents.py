@@ -52,7 +52,8 @@ class DocumentPlan(Contract):
 
     `language` is the IETF tag that the document gives itself, `outline` its bookmarks;
     `member_count` counts the files in an archive and the attachments of a message. `read_as` is the
-    format that the document is converted to before it is read.
+    format that the document is converted to before it is read; `needs_password` that it is a PDF
+    which opens with the given password only.
     """
 
     media_type: str
@@ -66,6 +67,7 @@ class DocumentPlan(Contract):
     created: str | None = None
     language: str | None = None
     outline: tuple[OutlineEntry, ...] = ()
+    needs_password: bool = False
 
 
 class WordBox(Contract):

@@ -57,16 +57,15 @@ class PageImageView(Contract):
 
     kind: Literal["page_image"] = "page_image"
     page: int = Field(ge=1)
-    dpi: int
+    dpi: int = Field(ge=MINIMUM_DPI, le=MAXIMUM_DPI)
     format: ImageFormat
     longest_side: int | None = None
 
     @field_validator("dpi")
     @classmethod
-    def _is_a_step(cls, dpi: int) -> int:
-        if dpi not in DPI_STEPS:
-            raise ValueError("not a resolution that pictures are kept at")
-        return dpi
+    def _at_a_step(cls, dpi: int) -> int:
+        """Workflows that began before there were steps ask for what lies between them."""
+        return dpi_step(dpi)
 
 
 View = Annotated[MarkdownView | PageImageView, Field(discriminator="kind")]
@@ -115,7 +114,7 @@ def pictured_family(media_type: str) -> DocumentFamily | None:
 
 def page_image(page: int, image_format: ImageFormat, dpi: int = DEFAULT_DPI) -> PageImageView:
     """The page at the least resolution kept that shows all of `dpi`."""
-    return PageImageView(page=page, dpi=dpi_step(dpi), format=image_format)
+    return PageImageView(page=page, dpi=dpi, format=image_format)
 
 
 def thumbnail(image_format: ImageFormat) -> PageImageView:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.scan.activity import verdict_of_answer
+from activities.scan.activity import _Trial, verdict_of_answer
 from activities.scan.clamd import Clamd, ScannerVersion, parse_version
 from api.health.scanner import ScannerCheck
 from deploy.embedded.scanner import says_what_it_left_out
@@ -151,6 +151,13 @@ async def test_a_scanner_that_fails_open_is_known_by_its_answers(setting: str) -
         assert found is not None
         assert setting in found.remedy
         assert not says_what_it_left_out(process.address)
+
+
+async def test_a_scanner_is_believed_as_soon_as_it_is_mended() -> None:
+    trial = _Trial()
+    with clamd(LAX) as lax, clamd() as mended:
+        assert await trial.failed_setting(Clamd(lax.address, 20)) in trials()
+        assert await trial.failed_setting(Clamd(mended.address, 20)) is None
 
 
 async def test_a_scanner_configured_as_ours_is_believed() -> None:

@@ -280,12 +280,13 @@ async def test_resolutions_between_two_steps_are_one_picture(
 
 def test_every_resolution_is_answered_by_one_of_a_few_pictures_that_shows_as_much() -> None:
     asked = range(MINIMUM_DPI, MAXIMUM_DPI + 1)
-    drawn = {dpi: PageImageView(page=1, dpi=dpi_step(dpi), format=ImageFormat.PNG) for dpi in asked}
+    drawn = {dpi: PageImageView(page=1, dpi=dpi, format=ImageFormat.PNG) for dpi in asked}
     assert all(view.dpi >= dpi for dpi, view in drawn.items())
     assert len({view.dpi for view in drawn.values()}) == len(DPI_STEPS) <= 12
     assert all(dpi_step(step) == step for step in DPI_STEPS)
-    with pytest.raises(ValidationError):
-        PageImageView(page=1, dpi=151, format=ImageFormat.PNG)
+    for dpi in (MINIMUM_DPI - 1, MAXIMUM_DPI + 1):
+        with pytest.raises(ValidationError):
+            PageImageView(page=1, dpi=dpi, format=ImageFormat.PNG)
 
 
 async def test_chunks_have_pages_and_boxes(client: httpx.AsyncClient, path: str) -> None:

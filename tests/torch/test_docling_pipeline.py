@@ -62,7 +62,9 @@ async def structured(
         read = engines.read_ocr if scanned else engines.read_text
         batch, failed = await read(content, plan, numbers)
         assert not failed
-        made, failed = await models.structure(path, plan, batch.pages, None, on_structure)
+        made, failed = await models.structure(
+            path, plan, batch.pages, None, on_structure, seconds=600
+        )
         assert not failed
         assert told == list(numbers)
     documents = [DoclingDocument.model_validate_json(each.document) for each in made]

@@ -1,12 +1,17 @@
 """What the scan decides about an ingestion."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 
 from activities.scan.activity import Scan, ScanPolicy
 from activities.scan.clamd import Clamd, ScannerVersion
-from db.models import now
+from db.models import FileVersion, now
+from db.session import Access
+from muniment.contracts.base import VersionReference
+from muniment.contracts.scan import ScanResult
+from muniment.scanner_trial import trials
 from tests.activities.test_scan import LAX, clamd_socket  # noqa: F401 - a fixture
 from tests.clamd_process import EICAR, clamd
 from tests.workflows.documents import TEXT
@@ -19,6 +24,11 @@ def _policy(*, required: bool = False) -> ScanPolicy:
     return ScanPolicy(
         max_bytes=2_000_000_000, max_database_age=timedelta(hours=48), required=required
     )
+
+
+def _scan(workshop: Workshop, address: str) -> Callable[[VersionReference], Awaitable[ScanResult]]:
+    runner, blobs = workshop.parts.runner, workshop.stores.blobs
+    return Scan(runner, blobs, Clamd(address, 20), _policy()).scan_for_malware
 
 
 class Dated(Clamd):
@@ -79,13 +89,20 @@ async def test_clean_content_goes_on_and_a_virus_waits(
 async def test_a_scanner_that_fails_open_makes_content_unscannable(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    job = await workshop.upload(owner, b"A harmless letter for a lax scanner.")
-    with clamd(LAX) as process:
-        process.date(now())
-        scanner = Clamd(process.address, 20)
-        scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())
-        async with workshop.working(replacing=[scan.scan_for_malware]):
+    content = b"A harmless letter for a lax scanner."
+    called_clean = await workshop.upload(owner, content)
+    job = await workshop.upload(owner, content, "same.txt")
+    with clamd() as strict, clamd(LAX) as lax:
+        strict.date(now())
+        lax.date(now())
+        async with workshop.working(replacing=[_scan(workshop, strict.address)]):
+            await (await workshop.start(called_clean)).result()
+        async with workshop.working(replacing=[_scan(workshop, lax.address)]):
             handle = await workshop.start(job)
             await workshop.until(job, "waiting")
             await handle.terminate()
     assert (await workshop.file(job)).state == "quarantined"
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        version = await session.get(FileVersion, job.version_id)
+    assert version is not None
+    assert version.scan_signature in {f"Muniment.FailsOpen.{setting}" for setting in trials()}

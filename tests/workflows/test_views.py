@@ -10,6 +10,7 @@ from PIL import Image
 from sqlalchemy import text
 from temporalio import activity
 
+from activities.heartbeats import heartbeats
 from activities.views.activity import RenderView
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
@@ -23,6 +24,8 @@ from muniment.contracts.render_view import (
     ImageFormat,
     MarkdownView,
     PageImageView,
+    RenderPicturesInput,
+    RenderPicturesResult,
     RenderViewInput,
     RenderViewResult,
     pictures_of_encrypted,
@@ -194,6 +197,31 @@ async def test_an_encrypted_pdf_has_the_pictures_that_were_drawn_while_its_passw
                 await views.get(access, version, view)
         assert (await views.get(access, version, MarkdownView())).size > 0
     assert runs.count(version.id) == 2, "one more picture, and the Markdown"
+
+
+async def test_a_document_is_announced_before_its_pictures_and_an_erasure_ends_their_drawing(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    began = asyncio.Event()
+
+    @activity.defn(name="render_pictures")
+    async def never_done(request: RenderPicturesInput) -> RenderPicturesResult:
+        async with heartbeats():
+            began.set()
+            await asyncio.sleep(600)
+        return RenderPicturesResult(drawn=0)
+
+    job = await workshop.upload(owner, ENCRYPTED.read_bytes(), "locked.pdf", PDF)
+    await give_password(workshop, job)
+    async with workshop.working(replacing=[never_done]), asyncio.timeout(60):
+        handle = await workshop.start(job)
+        await began.wait()
+        stages = {stage["name"]: stage["state"] for stage in (await workshop.job(job)).stages}
+        assert stages["announce"] == "completed"
+        erasure = await order_erasure(workshop, job)
+        await handle.result()
+        await workshop.client.get_workflow_handle(erasure.workflow_id).result()
+    assert (await workshop.file(job)).state == "erased"
 
 
 async def test_a_page_that_is_not_there_says_so_and_is_not_stored(

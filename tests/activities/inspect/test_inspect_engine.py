@@ -105,7 +105,13 @@ def test_an_encrypted_pdf_needs_its_password() -> None:
         inspected(data, "a.pdf")
     with pytest.raises(EncryptedDocument, match="does not open"):
         inspected(data, "a.pdf", password="wrong")
-    assert inspected(data, "a.pdf", password="openpassword").page_count == 1
+    plan = inspected(data, "a.pdf", password="openpassword")
+    assert plan.page_count == 1
+    assert plan.needs_password
+
+
+def test_a_password_that_nothing_needs_is_not_said_to_be_needed() -> None:
+    assert not inspected(TEXT_PDF, "a.pdf", password="openpassword").needs_password
 
 
 def _package(entries: dict[str, bytes]) -> bytes:
