@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from muniment.contracts.ocr import CandidateEngineName
 from muniment.errors import ConfigurationError
 
 _PREFIX = "MUNIMENT_"
@@ -272,7 +273,7 @@ class ShadowSettings(_Group):
     """A candidate that reads a share of what is ingested beside what the workers read with."""
 
     ocr_engine: Annotated[
-        Literal["rapidocr", "rapidocr-openvino", "tesseract"] | None,
+        CandidateEngineName | None,
         Field(
             description="Engine to try: when a version with scanned pages is published, it reads them"
             " too, and `muniment shadow` reports what it would change; unset: none."

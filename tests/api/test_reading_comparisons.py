@@ -129,8 +129,9 @@ async def test_a_file_that_is_not_ready_is_not_compared(
     file = await published(client, postgres_dsn, "c.txt")
     await client.delete(f"/v1/files/{file.file_id}")
     assert (await client.post(f"/v1/files/{file.file_id}/compare")).status_code == 409
-    wrong = await client.post(f"/v1/files/{file.file_id}/compare", json={"ocr_engine": "magic"})
-    assert wrong.status_code == 422
+    for engine in ("magic", "surya"):
+        wrong = await client.post(f"/v1/files/{file.file_id}/compare", json={"ocr_engine": engine})
+        assert wrong.status_code == 422, engine
     assert (await stranger.post(f"/v1/files/{file.file_id}/compare")).status_code == 404
     assert (await client.post(f"/v1/files/{uuid4()}/compare")).status_code == 404
 
@@ -236,6 +237,8 @@ async def test_the_client_and_the_command_line_have_files_compared(
     assert [each["id"] for each in json.loads(shown.stdout)] == [str(job.id)]
     refused = await command_line(api, tenant, "shadow", "run", str(uuid4()))
     assert refused.returncode == 1
+    wrong = await command_line(api, tenant, "shadow", "run", file.file_id, "--engine", "surya")
+    assert wrong.returncode == 2, wrong.stderr
     figures(postgres_dsn, str(job.id), [0.5])
     (listed,) = (await client.get(f"/v1/reading-comparisons?file={file.file_id}")).json()["data"]
     assert (listed["candidate"], listed["state"]) == (TESSERACT, "completed")
