@@ -170,6 +170,21 @@ async def test_a_candidate_that_a_worker_lacks_fails_its_comparison_alone(
     assert (file.state, file.degraded) == ("ready", False)
 
 
+async def test_readings_that_are_too_large_are_refused_unopened(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.compare.activity.MAXIMUM_BYTES", 100)
+    async with workshop.working():
+        job = await ingested(workshop, owner)
+        comparison = await committed(workshop, job)
+        with pytest.raises(WorkflowFailureError):
+            await (await started(workshop, comparison)).result()
+    row = await workshop.job(comparison)
+    assert row.error is not None
+    assert row.error["type"] == "urn:muniment:problem:limit-exceeded"
+    assert "fewer pages" in str(row.error["remedy"])
+
+
 @pytest.mark.parametrize("state", ["trashed", "restricted"])
 async def test_a_file_that_is_taken_away_before_leaves_no_comparison(
     workshop: Workshop, owner: TenantIds, state: str
