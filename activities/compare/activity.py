@@ -45,9 +45,14 @@ holds their documents as objects, several times as large."""
 
 
 class Compare(CompareActivities):
-    def __init__(self, runner: StageRunner, sandbox: Sandbox) -> None:
+    """`on_gpu_alone`: the workers' OCR engine reads on the GPU queue, which no comparison uses."""
+
+    def __init__(
+        self, runner: StageRunner, sandbox: Sandbox, *, on_gpu_alone: bool = False
+    ) -> None:
         self._runner = runner
         self._sandbox = sandbox
+        self._on_gpu_alone = on_gpu_alone
 
     @activity.defn(name="plan_comparison")
     async def plan_comparison(self, version: VersionReference) -> ComparisonPlan:
@@ -66,6 +71,13 @@ class Compare(CompareActivities):
                 raise LimitExceeded(
                     f"The document has {inspected.page_count} pages; {MAXIMUM_PAGES} are compared.",
                     remedy="Compare shorter documents.",
+                )
+            if self._on_gpu_alone and inspected.ocr_pages and _is_of_workers(opening):
+                raise Conflict(
+                    "The workers read scanned pages with Surya on the GPU queue, which comparisons"
+                    " leave to real work.",
+                    remedy="Name an OCR engine to compare with, or reprocess the file to have Surya"
+                    " read it.",
                 )
             job = _planned(opening, inspected.page_count)
             await write_job(session, job, [], activity.info().workflow_run_id)
@@ -188,6 +200,11 @@ def _inspected(found: Output) -> InspectResult:
     summary = InspectSummary.model_validate(found.summary)
     plan = Artifact(fingerprint=found.fingerprint, blob_id=found.blob_id)
     return InspectResult(plan=plan, reused=True, **summary.model_dump())
+
+
+def _is_of_workers(opening: Opening) -> bool:
+    """Whether scanned pages are to be read with whatever the workers were set to."""
+    return opening.job.settings.ocr_engine is None
 
 
 def _planned(opening: Opening, page_count: int) -> JobRow:
