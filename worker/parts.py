@@ -229,7 +229,7 @@ class Parts:
 
     @cached_property
     def compare(self) -> Compare:
-        return Compare(self.runner, self.sandbox)
+        return Compare(self.runner, self.sandbox, on_gpu_alone=self._uses_surya)
 
     @property
     def shadow(self) -> Shadow | None:

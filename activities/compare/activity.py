@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from temporalio import activity
 
-from activities.compare.calls import CompareRequest, ReadingFigures
+from activities.compare.calls import CompareRequest, ReadingFigures, StructureFigures
 from activities.inspect.activity import InspectSummary
 from activities.read.summary import ReadSummary, Timing
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from activities.stage import StageRunner
+from db.queries.blobs import total_bytes
 from db.queries.comparisons import (
     ComparisonFigures,
     condemn_outputs,
@@ -37,12 +39,20 @@ from muniment.errors import Conflict, LimitExceeded
 ENGINE_MODULE = "activities.compare.engine"
 LIMITS = Limits(wall_seconds=480, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
 """Two readings of 500 pages take seconds; what takes longer is not worth it."""
+MAXIMUM_BYTES = 128 * MEBIBYTE
+"""Of both readings together: the worker holds them twice while it hands them to the sandbox, which
+holds their documents as objects, several times as large."""
 
 
 class Compare(CompareActivities):
-    def __init__(self, runner: StageRunner, sandbox: Sandbox) -> None:
+    """`on_gpu_alone`: the workers' OCR engine reads on the GPU queue, which no comparison uses."""
+
+    def __init__(
+        self, runner: StageRunner, sandbox: Sandbox, *, on_gpu_alone: bool = False
+    ) -> None:
         self._runner = runner
         self._sandbox = sandbox
+        self._on_gpu_alone = on_gpu_alone
 
     @activity.defn(name="plan_comparison")
     async def plan_comparison(self, version: VersionReference) -> ComparisonPlan:
@@ -62,6 +72,13 @@ class Compare(CompareActivities):
                     f"The document has {inspected.page_count} pages; {MAXIMUM_PAGES} are compared.",
                     remedy="Compare shorter documents.",
                 )
+            if self._on_gpu_alone and inspected.ocr_pages and _is_of_workers(opening):
+                raise Conflict(
+                    "The workers read scanned pages with Surya on the GPU queue, which comparisons"
+                    " leave to real work.",
+                    remedy="Name an OCR engine to compare with, or reprocess the file to have Surya"
+                    " read it.",
+                )
             job = _planned(opening, inspected.page_count)
             await write_job(session, job, [], activity.info().workflow_run_id)
         return ComparisonPlan(present_job_id=present, inspected=inspected)
@@ -72,7 +89,9 @@ class Compare(CompareActivities):
         async with self._runner.attempt(version, StageName.ASSEMBLE):
             present, candidate = await self._readings(request)
             differing = sorted(_differing(present, candidate))
-            figures = await self._figures(request, present, candidate, differing)
+            figures = _NO_FIGURES
+            if differing:
+                figures = await self._figures(request, present, candidate, differing)
             async with self._runner.transaction(version) as session:
                 await self._runner.open(session, version)
                 await write_figures(session, version, _row(figures, present, candidate, differing))
@@ -107,18 +126,30 @@ class Compare(CompareActivities):
         candidate: "_Reading",
         pages: Sequence[int],
     ) -> ReadingFigures:
-        artifacts, tenant_id = self._runner.artifacts, request.version.tenant_id
-        blobs = [output.blob_id for output in (*present.outputs, *candidate.outputs)]
-        blobs += [present.document.blob_id, candidate.document.blob_id]
-        lines = [await artifacts.load_bytes(tenant_id, blob_id) for blob_id in blobs]
+        had, has = present.batches_of(pages), candidate.batches_of(pages)
+        documents = [present.document.blob_id, candidate.document.blob_id]
+        content = await self._content(request.version, [*had, *has, *documents])
         asked = CompareRequest(
-            pages=tuple(pages),
-            present_batches=len(present.outputs),
-            candidate_batches=len(candidate.outputs),
+            pages=tuple(pages), present_batches=len(had), candidate_batches=len(has)
         )
-        content = await asyncio.to_thread(b"\n".join, lines)
         call = EngineCall("compare", asked, ReadingFigures)
         return await self._sandbox.run(call, content=content, limits=LIMITS)
+
+    async def _content(self, version: VersionReference, blob_ids: Sequence[UUID]) -> bytes:
+        """The artifacts, a line each; LimitExceeded, before any is opened, where they are too large."""
+        async with self._runner.transaction(version) as session:
+            size_bytes = await total_bytes(session, blob_ids)
+        if size_bytes > MAXIMUM_BYTES:
+            raise LimitExceeded(
+                f"The two readings have {size_bytes} bytes; {MAXIMUM_BYTES} are compared.",
+                remedy="Compare documents with fewer pages, or with less on each.",
+            )
+        artifacts = self._runner.artifacts
+        lines = [await artifacts.load_bytes(version.tenant_id, blob_id) for blob_id in blob_ids]
+        return await asyncio.to_thread(b"\n".join, lines)
+
+
+_NO_FIGURES = ReadingFigures(pages=(), structure=StructureFigures())
 
 
 @dataclass(frozen=True)
@@ -130,6 +161,15 @@ class _Reading:
 
     def summaries(self) -> list[ReadSummary]:
         return [ReadSummary.model_validate(output.summary) for output in self.outputs]
+
+    def batches_of(self, pages: Iterable[int]) -> list[UUID]:
+        """The blobs of the batches that hold any of these pages."""
+        wanted = frozenset(pages)
+        return [
+            output.blob_id
+            for output, summary in zip(self.outputs, self.summaries(), strict=True)
+            if wanted & {facts.page for facts in summary.pages}
+        ]
 
     def readers(self) -> dict[int, tuple[PageSource, str]]:
         """Each page's source and the version of the engine that read it, or failed of it."""
@@ -160,6 +200,11 @@ def _inspected(found: Output) -> InspectResult:
     summary = InspectSummary.model_validate(found.summary)
     plan = Artifact(fingerprint=found.fingerprint, blob_id=found.blob_id)
     return InspectResult(plan=plan, reused=True, **summary.model_dump())
+
+
+def _is_of_workers(opening: Opening) -> bool:
+    """Whether scanned pages are to be read with whatever the workers were set to."""
+    return opening.job.settings.ocr_engine is None
 
 
 def _planned(opening: Opening, page_count: int) -> JobRow:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.times import UtcTime
 from muniment.contracts.jobs import JobState, Problem
-from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.ocr import CandidateEngineName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -18,10 +18,10 @@ class CompareBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ocr_engine: OcrEngineName | None = Field(
+    ocr_engine: CandidateEngineName | None = Field(
         default=None,
-        description="Reads the pages that need OCR; the comparison fails where a worker has it not"
-        " installed.",
+        description="Reads the pages that need OCR, on the CPU queue; the comparison fails where a"
+        " worker has it not installed.",
     )
 
 

@@ -21,8 +21,8 @@ from muniment.telemetry import context
 async def add_comparison(
     session: AsyncSession, caller: Caller, file_id: UUID, body: CompareBody
 ) -> Job:
-    """The job that compares the version which readers see. Conflict unless the file is ready and
-    short enough."""
+    """The job that compares the version which readers see. Conflict unless the file is ready,
+    short enough and opens without a password."""
     detail = await require_file(session, file_id, "write", for_update=True)
     version = detail.version
     run = await comparisons.published_run(session, version.id) if version else None
@@ -30,6 +30,12 @@ async def add_comparison(
         raise Conflict("nothing of the file is published that could be compared")
     if (version.page_count or 0) > MAXIMUM_PAGES:
         raise Conflict(f"the file has {version.page_count} pages; {MAXIMUM_PAGES} are compared")
+    if await comparisons.was_opened_with_password(session, run):
+        raise Conflict(
+            "the document opens with a password only, which is not kept",
+            remedy="Upload the document without its password to have it compared, or reprocess it"
+            " with another engine and its password.",
+        )
     reference = VersionReference(
         tenant_id=caller.tenant_id, file_id=file_id, version_id=version.id, job_id=run
     )

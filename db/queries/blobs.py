@@ -1,5 +1,6 @@
 """Blobs as the database knows them."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
@@ -12,6 +13,18 @@ async def is_known(session: AsyncSession, blob_id: UUID) -> bool:
         text("SELECT EXISTS (SELECT 1 FROM blob WHERE id = :blob_id)"), {"blob_id": blob_id}
     )
     return bool(found.scalar_one())
+
+
+async def total_bytes(session: AsyncSession, blob_ids: Sequence[UUID]) -> int:
+    """What the blobs hold together, each counted as often as it is named."""
+    found = await session.execute(
+        text(
+            "SELECT coalesce(sum(blob.size), 0) FROM unnest(CAST(:blob_ids AS uuid[])) AS wanted(id)"
+            " JOIN blob ON blob.id = wanted.id"
+        ),
+        {"blob_ids": list(blob_ids)},
+    )
+    return int(found.scalar_one())
 
 
 async def orphans_among(session: AsyncSession, blob_ids: list[UUID]) -> list[UUID]:

@@ -49,9 +49,9 @@ _LIST = text(
     LEFT JOIN LATERAL (
         SELECT avg(similarity) AS similarity,
                count(*) FILTER (WHERE similarity = 1) AS pages_identical,
-               sum(present_words)::int AS present_words,
-               sum(candidate_words)::int AS candidate_words,
-               sum(words_lost)::int AS words_lost, sum(words_gained)::int AS words_gained,
+               sum(present_words)::bigint AS present_words,
+               sum(candidate_words)::bigint AS candidate_words,
+               sum(words_lost)::bigint AS words_lost, sum(words_gained)::bigint AS words_gained,
                avg(present_confidence) AS present_confidence,
                avg(candidate_confidence) AS candidate_confidence
         FROM compared_page AS page
@@ -97,9 +97,9 @@ _TOTALS = text(
            count(*) FILTER (WHERE pages = 0) AS files_without_difference,
            count(*) FILTER (WHERE state IN ('queued', 'running')) AS files_open,
            count(*) FILTER (WHERE state = 'failed') AS files_failed,
-           coalesce(sum(pages), 0)::int AS pages,
-           coalesce(sum(present_failed), 0)::int AS present_failed,
-           coalesce(sum(candidate_failed), 0)::int AS candidate_failed,
+           coalesce(sum(pages), 0)::bigint AS pages,
+           coalesce(sum(present_failed), 0)::bigint AS present_failed,
+           coalesce(sum(candidate_failed), 0)::bigint AS candidate_failed,
            sum(present_seconds * pages) FILTER (WHERE candidate_seconds IS NOT NULL)
                / nullif(sum(pages) FILTER (WHERE present_seconds + candidate_seconds IS NOT NULL), 0)
                AS present_seconds,
@@ -121,8 +121,9 @@ _PAGES = text(
                AS pages_more_confident,
            count(*) FILTER (WHERE candidate_confidence < present_confidence)
                AS pages_less_confident,
-           sum(present_words)::int AS present_words, sum(candidate_words)::int AS candidate_words,
-           sum(words_lost)::int AS words_lost, sum(words_gained)::int AS words_gained
+           sum(present_words)::bigint AS present_words,
+           sum(candidate_words)::bigint AS candidate_words,
+           sum(words_lost)::bigint AS words_lost, sum(words_gained)::bigint AS words_gained
     FROM ({_SHOWN}) AS shown
     JOIN (SELECT version_id, candidate, similarity, present_words, candidate_words, words_lost,
                  words_gained, present_confidence, candidate_confidence FROM compared_page) AS page
@@ -132,9 +133,9 @@ _PAGES = text(
 )
 _STRUCTURE = text(
     f"""
-    SELECT candidate, kind.key AS kind, sum((kind.value ->> 'present')::int)::int AS present,
-           sum((kind.value ->> 'candidate')::int)::int AS candidate_count,
-           sum((kind.value ->> 'shared')::int)::int AS shared
+    SELECT candidate, kind.key AS kind, sum((kind.value ->> 'present')::int)::bigint AS present,
+           sum((kind.value ->> 'candidate')::int)::bigint AS candidate_count,
+           sum((kind.value ->> 'shared')::int)::bigint AS shared
     FROM ({_SHOWN}) AS shown, jsonb_each(structure) AS kind
     WHERE pages > 0 GROUP BY candidate, kind.key
     """  # noqa: S608 - a constant
@@ -153,7 +154,7 @@ _WORST = text(
     SELECT * FROM (
         SELECT candidate, file_id, version, pages, avg(similarity) AS similarity,
                min(similarity) AS lowest_similarity,
-               sum(words_lost)::int AS words_lost, sum(words_gained)::int AS words_gained,
+               sum(words_lost)::bigint AS words_lost, sum(words_gained)::bigint AS words_gained,
                row_number() OVER (PARTITION BY candidate
                                   ORDER BY avg(similarity), version_id) AS place
         FROM ({_SHOWN}) AS shown

@@ -114,16 +114,30 @@ async def _lock_ready_file(session: AsyncSession, file_id: UUID) -> bool:
 
 
 async def published_run(session: AsyncSession, version_id: UUID) -> UUID | None:
-    """The id of the newest ingestion that published the version."""
+    """The id of the ingestion that published the version last, however it ended afterwards."""
     found = await session.execute(
         text(
-            "SELECT id FROM job WHERE version_id = :version_id AND kind = 'ingest_file'"
-            " AND state = 'completed' ORDER BY finished_at DESC LIMIT 1"
+            "SELECT job.id FROM job, jsonb_array_elements(job.stages) AS entry"
+            " WHERE job.version_id = :version_id AND job.kind = 'ingest_file'"
+            " AND entry ->> 'name' = 'publish' AND entry ->> 'state' = 'completed'"
+            " ORDER BY (entry ->> 'finished_at')::timestamptz DESC LIMIT 1"
         ),
         {"version_id": version_id},
     )
     value: UUID | None = found.scalar_one_or_none()
     return value
+
+
+async def was_opened_with_password(session: AsyncSession, run: UUID) -> bool:
+    """Whether the ingestion needed one for the document, which was destroyed when it ended."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT 1 FROM stage_output WHERE job_id = :job_id"
+            " AND stage = 'inspect' AND (summary ->> 'has_password')::boolean)"
+        ),
+        {"job_id": run},
+    )
+    return bool(found.scalar_one())
 
 
 @dataclass(frozen=True)

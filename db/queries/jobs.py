@@ -95,12 +95,6 @@ async def list_jobs(
     return list((await session.execute(query)).scalars())
 
 
-async def latest_job_of_file(session: AsyncSession, file_id: UUID) -> Job | None:
-    """The newest job of a file that the caller may read."""
-    jobs = await list_jobs(session, limit=1, file_id=file_id)
-    return jobs[0] if jobs else None
-
-
 async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) -> dict[UUID, Job]:
     """The newest job of each file that the caller may read, comparisons apart: they are at work
     beside the file, not on it."""

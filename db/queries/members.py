@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from db.models import File, FileVersion, Job
 from db.queries.files import visible
+from muniment.contracts.jobs import JobKind
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ async def lock_file(session: AsyncSession, file_id: UUID) -> File:
 
 @dataclass(frozen=True)
 class Member:
-    """A member with its newest version and the newest job of that."""
+    """A member with its newest version and its newest ingestion."""
 
     file: File
     version: FileVersion
@@ -105,7 +106,7 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
     )
     jobs = await session.scalars(
         select(Job)
-        .where(col(Job.file_id) == file.id)
+        .where(col(Job.file_id) == file.id, col(Job.kind) == JobKind.INGEST_FILE.value)
         .order_by(col(Job.created_at).desc(), col(Job.id).desc())
         .limit(1)
     )
@@ -113,7 +114,7 @@ async def find_member(session: AsyncSession, version_id: UUID, ordinal: int) -> 
 
 
 async def awaits_its_container(session: AsyncSession, job_id: UUID) -> bool:
-    """Whether Temporal has yet to begin the job, which is a member's, while an ingestion of its
+    """Whether Temporal has yet to begin the job, which is a member's ingestion, while one of its
     container is not over: that one starts it, however long it has to wait for a worker."""
     container_job = aliased(Job)
     found = await session.scalar(
@@ -122,7 +123,9 @@ async def awaits_its_container(session: AsyncSession, job_id: UUID) -> bool:
         .join(container_job, col(container_job.version_id) == col(File.parent_version_id))
         .where(
             col(Job.id) == job_id,
+            col(Job.kind) == JobKind.INGEST_FILE.value,
             col(Job.run_id).is_(None),
+            col(container_job.kind) == JobKind.INGEST_FILE.value,
             col(container_job.finished_at).is_(None),
         )
         .limit(1)

@@ -11,6 +11,7 @@ import typer
 from muniment.cli.failures import reported
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
+from muniment.contracts.ocr import CandidateEngineName
 
 app = typer.Typer(
     name="muniment",
@@ -367,7 +368,8 @@ def shadow_report(
 def shadow_run(
     file_ids: Annotated[list[str], typer.Argument(metavar="FILE…", help="Ids of ready files.")],
     engine: Annotated[
-        str | None, typer.Option(help="OCR engine to try; else what the workers read with now.")
+        CandidateEngineName | None,
+        typer.Option(help="OCR engine to try; else what the workers read with now."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow until all are compared.")

@@ -81,7 +81,9 @@ class CompareActivities(ABC):
     @activity.defn(name="plan_comparison")
     @abstractmethod
     async def plan_comparison(self, version: VersionReference) -> ComparisonPlan:
-        """Raises Conflict when nothing of the version is published."""
+        """Raises Conflict when nothing of the version is published, or the candidate is the workers as
+        they are and these read scanned pages on the GPU queue alone; LimitExceeded when it is too
+        long."""
 
     @activity.defn(name="compare_readings")
     @abstractmethod

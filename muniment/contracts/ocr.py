@@ -1,6 +1,7 @@
 """The OCR engines, as settings, jobs and clients name them."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class OcrEngineName(StrEnum):
@@ -11,3 +12,7 @@ class OcrEngineName(StrEnum):
     RAPIDOCR_OPENVINO = "rapidocr-openvino"
     TESSERACT = "tesseract"
     SURYA = "surya"
+
+
+CandidateEngineName = Literal["rapidocr", "rapidocr-openvino", "tesseract"]
+"""Those that a comparison can try. Surya reads on the GPU queue, which is left to real work."""

@@ -77,7 +77,7 @@ class ShadowSettings(Group):
     """A candidate that reads a share of what is ingested beside what the workers read with."""
 
     ocr_engine: Annotated[
-        Literal["rapidocr", "rapidocr-openvino", "tesseract"] | None,
+        CandidateEngineName | None,
         Field(
             description="Engine to try: when a version with scanned pages is published, it reads them"
             " too, and `muniment shadow` reports what it would change; unset: none."

@@ -28,13 +28,16 @@ class Published:
     job_id: str
 
 
-async def published(client: httpx.AsyncClient, dsn: str, name: str) -> Published:
+async def published(
+    client: httpx.AsyncClient, dsn: str, name: str, state: str = "completed"
+) -> Published:
     file = (await client.post(f"/v1/files?name={name}", content=name.encode())).json()
     with psycopg.connect(dsn) as connection:
         connection.execute(
-            "UPDATE job SET state = 'completed', finished_at = now(), started_at = now()"
-            " WHERE id = %s",
-            (file["job"]["id"],),
+            "UPDATE job SET state = %s, finished_at = now(), started_at = now(),"
+            " stages = jsonb_build_array(jsonb_build_object('name', 'publish', 'state',"
+            " 'completed', 'finished_at', now())) WHERE id = %s",
+            (state, file["job"]["id"]),
         )
         connection.execute(
             "UPDATE file SET state = 'ready', current_version = 1 WHERE id = %s", (file["id"],)
@@ -129,10 +132,40 @@ async def test_a_file_that_is_not_ready_is_not_compared(
     file = await published(client, postgres_dsn, "c.txt")
     await client.delete(f"/v1/files/{file.file_id}")
     assert (await client.post(f"/v1/files/{file.file_id}/compare")).status_code == 409
-    wrong = await client.post(f"/v1/files/{file.file_id}/compare", json={"ocr_engine": "magic"})
-    assert wrong.status_code == 422
+    for engine in ("magic", "surya"):
+        wrong = await client.post(f"/v1/files/{file.file_id}/compare", json={"ocr_engine": engine})
+        assert wrong.status_code == 422, engine
     assert (await stranger.post(f"/v1/files/{file.file_id}/compare")).status_code == 404
     assert (await client.post(f"/v1/files/{uuid4()}/compare")).status_code == 404
+
+
+async def test_what_was_published_is_compared_however_its_job_ended(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    file = await published(client, postgres_dsn, "a.txt", "cancelled")
+    await compare(client, file.file_id)
+    unpublished = await published(client, postgres_dsn, "b.txt")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE job SET stages = '[]' WHERE id = %s", (unpublished.job_id,))
+    answer = await client.post(f"/v1/files/{unpublished.file_id}/compare")
+    assert answer.status_code == 409
+
+
+async def test_a_document_that_needs_a_password_is_not_compared(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    file = await published(client, postgres_dsn, "a.txt")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO stage_output (tenant_id, job_id, stage, part, fingerprint, blob_id, summary)"
+            " SELECT tenant_id, %s, 'inspect', 0, 'f', blob_id, '{\"has_password\": true}'"
+            " FROM file_version WHERE file_id = %s",
+            (file.job_id, file.file_id),
+        )
+    answer = await client.post(f"/v1/files/{file.file_id}/compare")
+    assert answer.status_code == 409
+    assert "password" in answer.json()["detail"]
+    assert "Upload" in answer.json()["remedy"]
 
 
 async def test_the_summary_says_what_a_candidate_would_change(
@@ -236,6 +269,8 @@ async def test_the_client_and_the_command_line_have_files_compared(
     assert [each["id"] for each in json.loads(shown.stdout)] == [str(job.id)]
     refused = await command_line(api, tenant, "shadow", "run", str(uuid4()))
     assert refused.returncode == 1
+    wrong = await command_line(api, tenant, "shadow", "run", file.file_id, "--engine", "surya")
+    assert wrong.returncode == 2, wrong.stderr
     figures(postgres_dsn, str(job.id), [0.5])
     (listed,) = (await client.get(f"/v1/reading-comparisons?file={file.file_id}")).json()["data"]
     assert (listed["candidate"], listed["state"]) == (TESSERACT, "completed")

@@ -6,9 +6,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.models import new_id
-from db.queries.members import lock_descendants, lock_file
+from db.ingestions import Origin, new_comparison, new_ingestion
+from db.models import FileVersion, Job, new_id
+from db.queries.members import find_member, lock_descendants, lock_file
 from db.session import Database
+from muniment.contracts.base import VersionReference
+from muniment.contracts.compare_reading import ReadingCandidate
 from tests.conftest import TenantFixture
 
 _FILE = (
@@ -59,3 +62,50 @@ async def test_members_added_while_their_container_is_waited_for_are_found(
         await until_waiting(postgres_dsn)
         late = add_file(unpacking, tenant, parent, root)
     assert await locking == sorted([*above, late])
+
+
+def add_version(connection: psycopg.Connection, tenant: TenantFixture, file_id: UUID) -> UUID:
+    version_id, blob_id = new_id(), new_id()
+    connection.execute(
+        "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
+        " VALUES (%s, %s, 'content', 1, '', now())",
+        (blob_id, tenant.tenant_id),
+    )
+    connection.execute(
+        "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
+        " declared_media_type, created_at) VALUES (%s, %s, %s, 1, %s, 'a', 1, '', 'text/plain', now())",
+        (version_id, tenant.tenant_id, file_id, blob_id),
+    )
+    return version_id
+
+
+async def test_a_comparison_of_a_member_is_not_taken_for_its_ingestion(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        container = add_file(connection, tenant, None, None)
+        container_version = add_version(connection, tenant, container)
+        member = add_file(connection, tenant, container, container)
+        member_version = add_version(connection, tenant, member)
+        connection.execute(
+            "UPDATE file SET parent_version_id = %s, member_ordinal = 0 WHERE id = %s",
+            (container_version, member),
+        )
+    origin = Origin(tenant.tenant_id, None)
+    async with database.transaction(tenant.access) as session:
+        ingestion = new_ingestion(origin, await session.get_one(FileVersion, member_version))
+        session.add(ingestion)
+        await session.flush()
+        session.add(new_comparison(origin, _reference(ingestion), ReadingCandidate(), first=True))
+        await session.flush()
+        found = await find_member(session, container_version, 0)
+        assert found is not None
+        assert found.job is not None
+        assert found.job.id == ingestion.id
+
+
+def _reference(job: Job) -> VersionReference:
+    assert job.version_id is not None
+    return VersionReference(
+        tenant_id=job.tenant_id, file_id=job.file_id, version_id=job.version_id, job_id=job.id
+    )

@@ -19,7 +19,7 @@ from muniment.contracts.base import VersionReference
 from muniment.contracts.compare_reading import CompareReadingResult, ReadingCandidate
 from muniment.contracts.jobs import JobKind, JobSettings
 from muniment.contracts.ocr import OcrEngineName
-from muniment.settings import ShadowSettings
+from muniment.settings import Settings, ShadowSettings
 from tests.conftest import make_tenant
 from tests.workflows.documents import long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.test_erase_file import EMPTY_AFTERWARDS, order_erasure
@@ -168,6 +168,42 @@ async def test_a_candidate_that_a_worker_lacks_fails_its_comparison_alone(
     assert len(await comparisons(workshop, job)) == 1
     file = await workshop.file(job)
     assert (file.state, file.degraded) == ("ready", False)
+
+
+async def test_readings_that_are_too_large_are_refused_unopened(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.compare.activity.MAXIMUM_BYTES", 100)
+    async with workshop.working():
+        job = await ingested(workshop, owner)
+        comparison = await committed(workshop, job)
+        with pytest.raises(WorkflowFailureError):
+            await (await started(workshop, comparison)).result()
+    row = await workshop.job(comparison)
+    assert row.error is not None
+    assert row.error["type"] == "urn:muniment:problem:limit-exceeded"
+    assert "fewer pages" in str(row.error["remedy"])
+
+
+async def test_workers_that_read_with_surya_are_no_candidate_for_scans(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    async with workshop.working():
+        job = await ingested(workshop, owner)
+    async with workshop.working(parts=reading_with_surya(workshop)):
+        comparison = await committed(workshop, job, ReadingCandidate())
+        with pytest.raises(WorkflowFailureError):
+            await (await started(workshop, comparison)).result()
+    row = await workshop.job(comparison)
+    assert row.error is not None
+    assert row.error["type"] == "urn:muniment:problem:conflict"
+    assert "Name an OCR engine" in str(row.error["remedy"])
+
+
+def reading_with_surya(workshop: Workshop) -> Parts:
+    """The workshop's parts where Surya is the workers' engine."""
+    ocr = workshop.settings.ocr.model_copy(update={"engine": "surya"})
+    return with_settings(workshop, workshop.settings.model_copy(update={"ocr": ocr}))
 
 
 @pytest.mark.parametrize("state", ["trashed", "restricted"])
@@ -321,7 +357,12 @@ async def test_real_work_overtakes_a_comparison_that_waits(
 def shadowing(workshop: Workshop, **changed: Any) -> Parts:
     """The workshop's parts with a shadow."""
     wanted = {"ocr_engine": "rapidocr-openvino", "share": 1.0, **changed}
-    settings = workshop.settings.model_copy(update={"shadow": ShadowSettings(**wanted)})
+    shadow = ShadowSettings(**wanted)
+    return with_settings(workshop, workshop.settings.model_copy(update={"shadow": shadow}))
+
+
+def with_settings(workshop: Workshop, settings: Settings) -> Parts:
+    """The workshop's parts under other settings."""
     parts = workshop.parts
     made = Parts(settings, workshop.database, workshop.stores, parts._resources)
     # The engines are warm already.
