@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from muniment.contracts.ocr import CandidateEngineName
 from muniment.settings.group import Group
 
 
