@@ -92,14 +92,19 @@ class BlobStore:
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            await self._objects.put(_key(tenant_id, blob_id), sealing.sealed(chunks))
-            await self._wrapped_keys.put(_key(tenant_id, blob_id), _once(data_key.wrapped))
+            key = _key(tenant_id, blob_id)
+            async with task_group() as writes:
+                writes.create_task(self._objects.put(key, sealing.sealed(chunks)))
+                writes.create_task(self._wrapped_keys.put(key, _once(data_key.wrapped)))
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
             # Shielded: a second cancellation must not keep the half-made blob alive.
             await asyncio.shield(self._discard_half_made(tenant_id, blob_id))
             raise
+        # Whoever makes an artifact is often the next to read it.
+        opener = Opener(data_key.plaintext, context, sealing.header)
+        self._readable.put((tenant_id, blob_id), _Readable(opener, sealing.size))
         return SealedBlob(blob_id, sealing.size, sha256, tag)
 
     async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
@@ -249,6 +254,7 @@ class _Sealing:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self.header = sealer.header
         self.digest = hashlib.sha256()
         self.size = 0
 

@@ -1,10 +1,12 @@
 """One installation for all workflow tests: its engines load once."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio.service import RPCError
 
 from tests.conftest import make_tenant
 from tests.workflows.workshop import TenantIds, Workshop, open_workshop
@@ -17,6 +19,18 @@ async def workshop(
     folder: Path = tmp_path_factory.mktemp("workshop")
     async with open_workshop(folder, application_dsn, temporal_address) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def nothing_left_running(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Ends what a test, perhaps a failed one, left running: the next test has the same queues."""
+    yield
+    if "workshop" not in request.fixturenames:
+        return
+    client = request.getfixturevalue("workshop").client
+    async for left in client.list_workflows("ExecutionStatus = 'Running'"):
+        with suppress(RPCError):  # it ended meanwhile
+            await client.get_workflow_handle(left.id, run_id=left.run_id).terminate()
 
 
 @pytest.fixture

@@ -213,14 +213,6 @@ class Turns:
         return await self._real(version)  # type: ignore[no-any-return] # an activity's function
 
 
-async def call_off(workshop: Workshop, jobs: list[Job]) -> None:
-    """Ends what nobody waits for any more."""
-    for job in jobs:
-        if (await workshop.job(job)).finished_at is None:
-            await workshop.client.get_workflow_handle(job.workflow_id).terminate()
-            await workshop.end_as_cancelled(job)
-
-
 async def test_an_urgent_file_overtakes_fifty_that_came_before(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -233,7 +225,6 @@ async def test_an_urgent_file_overtakes_fifty_that_came_before(
         async with asyncio.timeout(90):
             await handles[-1].result()
     assert turns.order.index(urgent.file_id) < 20
-    await call_off(workshop, jobs)
 
 
 async def test_a_small_tenant_is_not_starved_by_a_big_one(
@@ -250,8 +241,5 @@ async def test_a_small_tenant_is_not_starved_by_a_big_one(
             for handle in handles[-5:]:
                 await handle.result()
         places = [place for place, tenant in enumerate(turns.tenants) if tenant == small.tenant_id]
-    # Without fairness they come last, at 100 to 104. With it they spread: a queue has four
-    # partitions, and each is fair by itself.
-    assert max(places) < 95, places
-    assert sorted(places)[2] < 60, places
-    await call_off(workshop, big)
+    # Without fairness they come last, at 100 to 104.
+    assert max(places) < 30, places
