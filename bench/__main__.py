@@ -46,7 +46,7 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
 def main() -> bool:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=_BENCHMARKS, help="one benchmark instead of all")
-    parser.add_argument("--runs", type=int, default=15, help="repetitions of the latency")
+    parser.add_argument("--runs", type=int, default=45, help="repetitions of the latency")
     parser.add_argument("--pages", type=int, help="pages read: 500 born-digital, 100 scanned ones")
     parser.add_argument("--files", type=int, default=1000, help="files of the soak")
     options = parser.parse_args()

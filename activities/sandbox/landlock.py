@@ -9,6 +9,8 @@ import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -16,7 +18,7 @@ _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
 _WRITE_FILE, _READ_FILE, _READ_DIRECTORY, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 14
-_NOWHERE = Path(os.devnull)
+_NOWHERE = os.devnull
 """What is written there is gone: libraries that are to be quiet write there."""
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """All rights over files that a version knows: what is handled and not granted is forbidden."""
@@ -39,6 +41,22 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What may be read: a file, or a folder with all below it."""
+
+    path: str
+    rights: int
+
+
+def place_of(path: Path) -> Place:
+    return Place(str(path), _READ_FILE | _READ_DIRECTORY if path.is_dir() else _READ_FILE)
+
+
+@cache
 def version() -> int:
     """The kernel's version of Landlock; 0 where there is none."""
     try:
@@ -47,8 +65,8 @@ def version() -> int:
         return 0
 
 
-def allow_only_reading(paths: Sequence[Path], descriptors: Sequence[int]) -> bool:
-    """Forbids this process, for good, all of the file system but to read below `paths` and the
+def allow_only_reading(places: Sequence[Place], descriptors: Sequence[int]) -> bool:
+    """Forbids this process, for good, all of the file system but to read `places` and the
     files behind `descriptors`; TCP and signals to others too, where the kernel can. False where
     there is no Landlock. Needs no_new_privs.
     """
@@ -63,10 +81,9 @@ def allow_only_reading(paths: Sequence[Path], descriptors: Sequence[int]) -> boo
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     try:
         known = attributes.handled_access_fs
-        for path in paths:
-            rights = _READ_FILE | _READ_DIRECTORY if path.is_dir() else _READ_FILE
+        for place in places:
             with suppress(FileNotFoundError):
-                _allow_path(ruleset, path, rights)
+                _allow_path(ruleset, place.path, place.rights)
         _allow_path(ruleset, _NOWHERE, (_READ_FILE | _WRITE_FILE | _TRUNCATE) & known)
         for descriptor in descriptors:
             _allow_descriptor(ruleset, descriptor, _READ_FILE)
@@ -76,7 +93,7 @@ def allow_only_reading(paths: Sequence[Path], descriptors: Sequence[int]) -> boo
     return True
 
 
-def _allow_path(ruleset: int, path: Path, rights: int) -> None:
+def _allow_path(ruleset: int, path: str, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         _allow_descriptor(ruleset, descriptor, rights)
@@ -95,7 +112,7 @@ def _allow_descriptor(ruleset: int, descriptor: int, rights: int) -> None:
 
 
 def _call(number: int, *arguments: object) -> int:
-    result: int = ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *arguments)
+    result: int = _LIBC.syscall(ctypes.c_long(number), *arguments)
     if result < 0:
         raise OSError(ctypes.get_errno(), "landlock")
     return result

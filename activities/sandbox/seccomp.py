@@ -11,6 +11,7 @@ import platform
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
@@ -144,21 +145,46 @@ class _FilterProgram(ctypes.Structure):
     )
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class _Filter:
+    """The filter with a gap: the number of the process that it is for."""
+
+    def __init__(self, architecture: _Architecture) -> None:
+        instructions = list(_instructions(architecture, 1))
+        others = _instructions(architecture, 2)
+        self._gaps = [
+            place
+            for place, (one, other) in enumerate(zip(instructions, others, strict=True))
+            if one != other
+        ]
+        self._array = (_FilterInstruction * len(instructions))(
+            *(_FilterInstruction(*instruction) for instruction in instructions)
+        )
+        self._program = _FilterProgram(len(instructions), self._array)
+
+    def install(self, process_id: int) -> bool:
+        for place in self._gaps:
+            self._array[place].operand = process_id
+        program = ctypes.byref(self._program)
+        return bool(_LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, program, 0, 0) == 0)
+
+
+@cache
+def prepared_filter() -> _Filter | None:
+    """None where the architecture is unknown."""
+    architecture = _ARCHITECTURES.get(platform.machine())
+    return None if architecture is None else _Filter(architecture)
+
+
 def forbid_system_calls() -> bool:
     """Forbids this process, for good, sockets, other processes and the kernel's more dangerous
     calls: what no parser ever needs ends the process with SIGSYS, the rest fails with EPERM. False
     where the architecture is unknown or the kernel has no filters. Needs no_new_privs.
     """
-    architecture = _ARCHITECTURES.get(platform.machine())
-    if architecture is None:
-        return False
-    instructions = list(_instructions(architecture, os.getpid()))
-    array = (_FilterInstruction * len(instructions))(
-        *(_FilterInstruction(*instruction) for instruction in instructions)
-    )
-    program = _FilterProgram(len(instructions), array)
-    libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) == 0)
+    prepared = prepared_filter()
+    return prepared is not None and prepared.install(os.getpid())
 
 
 def program_filter() -> bytes | None:

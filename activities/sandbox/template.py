@@ -20,10 +20,9 @@ from typing import NoReturn
 
 from pydantic import BaseModel, TypeAdapter
 
-from activities.sandbox import registry
+from activities.sandbox import confinement, registry
 from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
-from activities.sandbox.confinement import readable_paths
 
 TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
 """In the environment of a template whose engines need what others are better without."""
@@ -169,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
     for module in modules:
         importlib.import_module(module)
     registry.warm_all()
-    readable_paths()
+    confinement.prepare()
     _settle()
     threads = _thread_count()
     if threads != 1:

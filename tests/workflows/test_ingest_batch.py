@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from temporalio import activity
 
-from db.models import Batch, File, Job, Principal, new_id
+from db.models import Batch, File, Principal, new_id
 from db.queries import batches
 from db.queries.batches import BatchCounts
 from db.session import Access
