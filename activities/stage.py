@@ -156,8 +156,11 @@ class StageRunner:
         """A transaction of the version's tenant, as the system."""
         return self._database.transaction(Access(version.tenant_id))
 
-    async def open(self, session: AsyncSession, version: VersionReference) -> Opening:
-        """Locks the job's row and checks that the stage may still work."""
+    async def open(
+        self, session: AsyncSession, version: VersionReference, *, is_published: bool = False
+    ) -> Opening:
+        """Locks the job's row and checks that the stage may still work. What is published goes on,
+        whatever the row says of a pause: it came too late to hold anything back."""
         opening = await open_stage(session, version)
         if opening is None:
             raise Gone("The version or its job is no longer there.")
@@ -167,7 +170,7 @@ class StageRunner:
         is_comparison = opening.job.kind is JobKind.COMPARE_READING
         if is_comparison and opening.file_state is not FileState.READY:
             raise withdrawn()
-        if opening.job.state is JobState.PAUSED:
+        if opening.job.state is JobState.PAUSED and not is_published:
             raise paused()
         return opening
 

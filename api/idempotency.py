@@ -121,11 +121,14 @@ async def idempotent(
         yield attempt
         return
     renewal = asyncio.create_task(_keep(database, caller.access, owner, state))
+    committed = False
     try:
         yield attempt
+        # An answer that was kept in a transaction which then failed was not kept.
+        committed = attempt.completed
     finally:
         renewal.cancel()
-        if not attempt.completed:
+        if not committed:
             await asyncio.shield(_release(database, caller.access, owner, state))
 
 

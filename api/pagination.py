@@ -8,8 +8,9 @@ from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from api.storable_text import LARGEST_INTEGER, StorableText
 from muniment.errors import InvalidRequest
 
 DEFAULT_LIMIT = 50
@@ -44,16 +45,16 @@ class TimeCursor(BaseModel):
 
 
 class NumberCursor(BaseModel):
-    """A place in a list that is ordered by a number."""
+    """A place in a list that is ordered by a number, which is an `integer` in PostgreSQL."""
 
-    number: int
+    number: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 
 
 class SortCursor(BaseModel):
     """A place in a list whose order the caller chose: the order, the value there, the id."""
 
     order: str
-    value: str
+    value: StorableText
     id: UUID
 
 

@@ -25,6 +25,7 @@ from muniment.errors import (
     TooManyRequests,
     Unauthenticated,
     Unprocessable,
+    WrongField,
 )
 from muniment.telemetry import context
 
@@ -90,10 +91,7 @@ def problem_response(error: MunimentError, headers: Mapping[str, str] | None = N
         detail=error.detail,
         remedy=error.remedy,
         request_id=context.request_id() or "",
-        errors=[
-            FieldError(field=item.get("field", ""), detail=item.get("detail", ""))
-            for item in error.errors
-        ],
+        errors=[FieldError(**item) for item in error.errors],
     )
     return JSONResponse(
         details.model_dump(exclude={"errors"} if not details.errors else None),
@@ -134,9 +132,9 @@ async def _validation(_: Request, error: Exception) -> Response:
     )
 
 
-def field_errors(found: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+def field_errors(found: Sequence[Mapping[str, object]]) -> list[WrongField]:
     """pydantic's errors as ours: the path of the field and what is wrong with it."""
-    shown = []
+    shown: list[WrongField] = []
     for item in found[:_MOST_FIELD_ERRORS]:
         location = item["loc"]
         parts = location if isinstance(location, tuple) else (location,)

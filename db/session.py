@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
+    DataError,
     DBAPIError,
     DisconnectionError,
     InterfaceError,
@@ -23,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from muniment.errors import DatabaseUnavailable
+from muniment.errors import DatabaseUnavailable, InvalidRequest
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Database:
     processes whose statements all find their rows by keys, where planning costs more than the rest.
 
     Raises DatabaseUnavailable when PostgreSQL does not answer; connections lost to a restart of the
-    server are replaced.
+    server are replaced. Raises InvalidRequest for a value that PostgreSQL cannot hold, such as a
+    number that is too large for its column.
     """
 
     def __init__(
@@ -126,6 +128,11 @@ class Database:
             ):
                 await _check_out(session)
                 yield session
+        except DataError as error:
+            # Without its cause, which quotes the values: names and texts of documents.
+            raise InvalidRequest(
+                f"PostgreSQL cannot hold a value that was given ({type(error.orig).__name__})"
+            ) from None
         except SQLAlchemyError as error:
             if not _is_lost(error):
                 raise

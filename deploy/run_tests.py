@@ -4,6 +4,8 @@ Exit code: pytest's own; finding no test at all (5) is a failure like any other.
 """
 
 import os
+import shutil
+import subprocess
 import sys
 import time
 from importlib.util import find_spec
@@ -15,6 +17,9 @@ from deploy.embedded.scanner import signature_folder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _DATA_VARIABLE = "MUNIMENT_TEST_DATA"
+_VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+_VERSITYGW_PATH = REPOSITORY / ".cache" / "bin" / "versitygw"
+_BUILD_SECONDS = 900
 
 
 class SummaryOfAbsences:
@@ -30,6 +35,7 @@ class SummaryOfAbsences:
 
 
 def main(arguments: list[str]) -> int:
+    _build_versitygw()
     summary = SummaryOfAbsences()
     began = time.monotonic()
     code = int(pytest.main(["--rootdir", str(REPOSITORY), *arguments], plugins=[summary]))
@@ -41,6 +47,34 @@ def main(arguments: list[str]) -> int:
         lines.append("nothing was left out")
     sys.stdout.write("\n".join(lines) + "\n")
     return code
+
+
+def versitygw_program() -> Path | None:
+    """The S3 server of the tests, from PATH or as it was built for them."""
+    on_path = shutil.which("versitygw")
+    if on_path:
+        return Path(on_path)
+    return _VERSITYGW_PATH if _VERSITYGW_PATH.exists() else None
+
+
+def _build_versitygw() -> None:
+    """Where it is absent and Go is not; before the tests, since a slow machine takes longer for it
+    than any test may. Where that fails the tests of the S3 store say what they miss."""
+    go = shutil.which("go")
+    if go is None or versitygw_program() is not None:
+        return
+    sys.stdout.write(f"building the S3 server for the tests: {_VERSITYGW}\n")
+    sys.stdout.flush()
+    _VERSITYGW_PATH.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(
+            [go, "install", _VERSITYGW],
+            env={**os.environ, "GOBIN": str(_VERSITYGW_PATH.parent)},
+            check=True,
+            timeout=_BUILD_SECONDS,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        sys.stdout.write(f"it was not built: {error}\n")
 
 
 _TORCH_NOTICE = (

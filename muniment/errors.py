@@ -54,8 +54,15 @@ what the reader can do about it. `api/problems.py` maps them to HTTP and `activi
 Temporal; nothing else does.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, TypedDict
+
+
+class WrongField(TypedDict):
+    """A field that is wrong, by its path, and what is wrong with it."""
+
+    field: str
+    detail: str
 
 
 class MunimentError(Exception):
@@ -78,12 +85,12 @@ class MunimentError(Exception):
         detail: str,
         *,
         remedy: str | None = None,
-        errors: Sequence[Mapping[str, str]] = (),
+        errors: Sequence[WrongField] = (),
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.remedy = remedy or self.default_remedy
-        self.errors = tuple(dict(error) for error in errors)
+        self.errors = tuple(errors)
 
     @property
     def problem_type(self) -> str:

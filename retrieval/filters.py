@@ -145,10 +145,10 @@ def _like_pattern(media_type: str) -> str:
     return escaped[:-1] + "%" if escaped.endswith("/*") else escaped
 
 
-def _wrong(field: str, problem: str) -> InvalidRequest:
+def _wrong(field: str, detail: str) -> InvalidRequest:
     """Field names of metadata are the tenant's data: only ours are repeated."""
     place = field if field in _RESERVED or field == "collection" else "metadata field"
     return InvalidRequest(
-        f"The filter on {place} cannot be used: {problem}.",
-        errors=[{"field": f"filter.{place}", "problem": problem}],
+        f"The filter on {place} cannot be used: {detail}.",
+        errors=[{"field": f"filter.{place}", "detail": detail}],
     )

@@ -49,13 +49,13 @@ class ClamdProcess:
             self._process = subprocess.Popen(
                 [str(binary), "-c", str(self.folder / "clamd.conf")], stdout=log, stderr=log
             )
-        for _ in range(200):
+        for _ in range(1200):
             assert self._process.poll() is None, "clamd ended at once"
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(self.address) == 0:
                     return
             time.sleep(0.1)
-        raise AssertionError("clamd did not listen within 20 s")
+        raise AssertionError("clamd did not listen within two minutes")
 
     def date(self, built_at: datetime, number: int = 27_800) -> None:
         """Has it load a database of that number and date; at once where it runs."""
@@ -63,11 +63,11 @@ class ClamdProcess:
         if self._process is not None:
             self._ask(b"zRELOAD\0")
             expected = f"/{number}/{built_at:%a %b}".encode()
-            for _ in range(100):
+            for _ in range(600):
                 if expected in self._ask(b"zVERSION\0"):
                     return
                 time.sleep(0.1)
-            raise AssertionError("clamd did not load its database within 10 s")
+            raise AssertionError("clamd did not load its database within a minute")
 
     def _ask(self, command: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -83,7 +83,7 @@ class ClamdProcess:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
 
     def hold(self) -> None:
         """It takes connections, and says nothing."""
@@ -92,7 +92,7 @@ class ClamdProcess:
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
 
 
 def unsigned_database(built_at: datetime, number: int) -> bytes:

@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from db.bootstrap import bootstrap
 from db.migrate import migrate
@@ -26,6 +30,17 @@ from muniment.contracts import search_attributes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# A machine that is busy makes examples slow and nothing wrong, and a run is told by its commit alone
+# whether it passes. With MUNIMENT_TEST_SEEK in the environment examples differ from run to run.
+settings.register_profile(
+    "muniment",
+    deadline=None,
+    derandomize="MUNIMENT_TEST_SEEK" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("muniment")
+BELOW_EPHEMERAL_PORTS = range(20_000, 32_000)
+"""Ports that Linux gives to no outgoing connection."""
 
 
 @pytest.fixture(scope="session")
@@ -143,10 +158,12 @@ def other_tenant(postgres_dsn: str) -> TenantFixture:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that no outgoing connection takes meanwhile."""
+    while True:
+        port = random.SystemRandom().choice(BELOW_EPHEMERAL_PORTS)
+        with closing(socket.socket()) as probe, suppress(OSError):  # a server has it: another one
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def temporal_binary() -> str:
@@ -180,14 +197,16 @@ def temporal_address() -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _until_serving(address: str, process: subprocess.Popen[bytes]) -> None:
-    from temporalio.client import Client
-
-    for _ in range(150):
+    for _ in range(600):
         assert process.poll() is None, "the Temporal dev server ended at once"
         try:
             await Client.connect(address)
@@ -195,4 +214,23 @@ async def _until_serving(address: str, process: subprocess.Popen[bytes]) -> None
             await asyncio.sleep(0.2)
         else:
             return
-    raise AssertionError("the Temporal dev server did not serve within 30 s")
+    raise AssertionError("the Temporal dev server did not serve within two minutes")
+
+
+async def end_what_runs(client: Client) -> None:
+    """Ends every workflow, until Temporal lists none: its index follows what happens."""
+    async with asyncio.timeout(60):
+        while not await _ended_all(client):  # noqa: ASYNC110 - a server's answer
+            await asyncio.sleep(0.1)
+
+
+async def _ended_all(client: Client) -> bool:
+    """Whether nothing was there to be ended."""
+    try:
+        left = [each async for each in client.list_workflows("ExecutionStatus = 'Running'")]
+    except RPCError:  # a server that is busy: it is asked again
+        return False
+    for each in left:
+        with suppress(RPCError):  # it ended meanwhile
+            await client.get_workflow_handle(each.id, run_id=each.run_id).terminate()
+    return not left

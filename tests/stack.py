@@ -90,6 +90,23 @@ class Stack:
         document: dict[str, object] = response.json()
         return document
 
+    def get_made(
+        self,
+        client: httpx.Client,
+        path: str,
+        *,
+        timeout_seconds: float = 120,
+        **parameters: str | int,
+    ) -> httpx.Response:
+        """What is made when it is asked for, such as a page's picture: 503 while no worker is free
+        to make it, and asked for again until then."""
+
+        def made() -> httpx.Response | None:
+            response = client.get(path, params=parameters or None)
+            return None if response.status_code == 503 else response
+
+        return wait_for(made, timeout_seconds=timeout_seconds, what=path)
+
     def finished_job(
         self, client: httpx.Client, job_id: object, *, timeout_seconds: float = 120
     ) -> dict[str, object]:

@@ -18,6 +18,7 @@ from muniment.settings import load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import configure_tracing, temporal_tracing
+from worker.metrics import serve_metrics
 from worker.running import run_worker
 
 logger = logging.getLogger("worker")
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load_settings()
         configure_logging("worker", settings.telemetry.level)
+        if settings.worker.metrics_port is not None:
+            serve_metrics(settings.worker.metrics_host, settings.worker.metrics_port)
         provider = configure_tracing("worker", settings.telemetry.otlp_endpoint)
         interceptors = [temporal_tracing(provider), RequestContextInterceptor()]
         try:

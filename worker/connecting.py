@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from sqlalchemy.exc import ProgrammingError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -19,7 +20,12 @@ from temporalio.service import RPCError
 from db.queries.jobs import unstarted_jobs
 from db.session import Database
 from muniment.contracts import search_attributes
-from muniment.errors import ConfigurationError, MunimentError, OrchestratorUnavailable
+from muniment.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    MunimentError,
+    OrchestratorUnavailable,
+)
 from muniment.settings import TemporalSettings
 
 logger = logging.getLogger(__name__)
@@ -30,6 +36,9 @@ LONGEST_WAIT_SECONDS = 10.0
 PROBE_TIMEOUT = timedelta(seconds=10)
 VISIBLE_ATTEMPTS = 50
 """A registered attribute is visible to a cluster's frontends after seconds."""
+_NOT_MIGRATED = frozenset({"3F000", "42703", "42883", "42P01"})
+"""What PostgreSQL says of a schema that lacks a part until it is migrated: no schema, column,
+function or table (PostgreSQL, Error Codes)."""
 
 _TYPES = {
     SearchAttributeIndexedValueType.KEYWORD: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -47,7 +56,9 @@ async def patiently(what: str, attempt: Callable[[], Awaitable[ResultT]]) -> Res
             # RuntimeError is what the SDK raises when it cannot connect.
             if isinstance(error, MunimentError) and not error.retryable:
                 raise
-            logger.warning("waiting for %s", what, extra={"reason": type(error).__name__})
+            remedy = error.remedy if isinstance(error, MunimentError) else None
+            reason = {"reason": type(error).__name__, **({"remedy": remedy} if remedy else {})}
+            logger.warning("waiting for %s", what, extra=reason)
         await asyncio.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
@@ -111,7 +122,14 @@ async def await_database(database: Database) -> None:
     """Returns once the database answers and its schema is there."""
 
     async def attempt() -> None:
-        async with database.across_tenants() as session:
-            await unstarted_jobs(session, timedelta(0), max_rows=1)
+        try:
+            async with database.across_tenants() as session:
+                await unstarted_jobs(session, timedelta(0), max_rows=1)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
+                raise
+            raise DatabaseUnavailable(
+                "The schema is not there yet.", remedy="Run `muniment db migrate`."
+            ) from error
 
     await patiently("the database", attempt)

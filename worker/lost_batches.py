@@ -1,59 +1,28 @@
 """Ends batches whose workflows are over and did not say so: an operator terminated one in Temporal,
 or Temporal lost it. Its files' jobs go on by themselves."""
 
-import logging
 from datetime import timedelta
+from uuid import UUID
 
-from temporalio.client import Client
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.queries.batches import open_batches, record_state
-from db.session import Access, Database
+from db.queries.batches import OpenBatch, open_batches, record_state
+from db.session import Access
 from muniment.contracts.ingest_batch import BatchState
-from worker.rounds import go_round
-from worker.workflow_ends import is_over, require_namespace
-
-logger = logging.getLogger(__name__)
-
-INTERVAL_SECONDS = 300.0
-MIN_AGE = timedelta(minutes=1)
+from worker.workflow_ends import LostWork
 
 
-class LostBatches:
-    """Ending a batch twice changes nothing, so any number of workers may run one."""
+class LostBatches(LostWork[OpenBatch]):
+    failed = "search for lost batches failed"
 
-    def __init__(
-        self,
-        database: Database,
-        client: Client,
-        interval_seconds: float = INTERVAL_SECONDS,
-        min_age: timedelta = MIN_AGE,
-    ) -> None:
-        self._database = database
-        self._client = client
-        self._interval_seconds = interval_seconds
-        self._min_age = min_age
+    async def _open(
+        self, session: AsyncSession, min_age: timedelta, after: UUID | None
+    ) -> list[OpenBatch]:
+        return await open_batches(session, min_age, after)
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        await go_round(
-            self.round,
-            self._interval_seconds,
-            "search for lost batches failed",
-            first_after_seconds=self._interval_seconds,
-        )
+    def _id(self, open_one: OpenBatch) -> UUID:
+        return open_one.batch_id
 
-    async def round(self) -> int:
-        """Asks Temporal about every batch that was started and has not ended, a hundred at a time;
-        how many were lost."""
-        await require_namespace(self._client)
-        lost, after = 0, None
-        while True:
-            async with self._database.across_tenants() as session:
-                batches = await open_batches(session, self._min_age, after)
-            if not batches:
-                return lost
-            for batch in batches:
-                if await is_over(self._client, batch.workflow_id):
-                    async with self._database.transaction(Access(batch.tenant_id)) as session:
-                        lost += await record_state(session, batch.batch_id, BatchState.FAILED)
-            after = batches[-1].batch_id
+    async def _end(self, open_one: OpenBatch) -> bool:
+        async with self._database.transaction(Access(open_one.tenant_id)) as session:
+            return await record_state(session, open_one.batch_id, BatchState.FAILED)

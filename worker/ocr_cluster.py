@@ -1,6 +1,7 @@
 """The Ray behind the GPU queue: joined by address, or started here and ended with the worker."""
 
 import asyncio
+import contextvars
 import importlib.util
 import logging
 import math
@@ -9,11 +10,13 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from activities.read.page_image import PageImage
 from muniment.contracts.documents import Page
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from activities.ocr_service.service import RayOcrService, ServiceOptions
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -104,9 +108,8 @@ class OcrCluster:
         from activities.ocr_service.service import deploy
 
         try:
-            return await asyncio.to_thread(
-                deploy, self._options(), self._settings.request_timeout_seconds
-            )
+            seconds = self._settings.request_timeout_seconds
+            return await _from_ray(lambda: deploy(self._options(), seconds))
         except RuntimeError as error:
             raise OcrServiceUnavailable(
                 "The replicas of the OCR service did not start.",
@@ -118,7 +121,7 @@ class OcrCluster:
 
         try:
             async with asyncio.timeout(WATCH_SECONDS):
-                return await asyncio.to_thread(is_serving, self._options())
+                return await _from_ray(lambda: is_serving(self._options()))
         except TimeoutError:
             return False
 
@@ -142,8 +145,10 @@ async def _joined(address: str) -> AsyncIterator[None]:
     import ray  # an extra: loaded by workers that need it
 
     try:
-        await asyncio.to_thread(
-            ray.init, address, configure_logging=False, log_to_driver=False, namespace="muniment"
+        await _from_ray(
+            lambda: ray.init(
+                address, configure_logging=False, log_to_driver=False, namespace="muniment"
+            )
         )
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise OcrServiceUnavailable(
@@ -152,7 +157,37 @@ async def _joined(address: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.to_thread(ray.shutdown)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await _from_ray(ray.shutdown)
+        except TimeoutError:
+            logger.warning("Ray did not let go of this process in time")
+
+
+async def _from_ray(ask: Callable[[], T]) -> T:
+    """What the call returns or raises, made in a thread of its own.
+
+    A Ray that is lost may never answer. The threads of the event loop's pool are waited for when
+    the loop closes, without limit; a daemon thread keeps no process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def tell(result: Callable[[], None]) -> None:
+        if not answer.done():  # nobody waits for it any more
+            result()
+
+    def run() -> None:
+        try:
+            result = partial(answer.set_result, context.run(ask))
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is awaited
+            result = partial(answer.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed by now
+            loop.call_soon_threadsafe(tell, result)
+
+    threading.Thread(target=run, name="ray-call", daemon=True).start()
+    return await answer
 
 
 @asynccontextmanager

@@ -49,7 +49,6 @@ from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan, ScanPolicy
-from activities.scan.clamd import Clamd
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
@@ -59,6 +58,7 @@ from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.embedding import Embedder, default_model_directory
+from muniment.scanner import Clamd
 from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
@@ -89,11 +89,14 @@ class Parts:
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
         batches = Batches(self._database)
+        sources = open_import_sources(self._settings)
+        for source in sources.values():
+            self._resources.push_async_callback(source.close)
         imports = Imports(
             self._database,
             self.artifacts,
             self._stores.blobs,
-            open_import_sources(self._settings),
+            sources,
             ImportLimits(self._settings.imports.max_objects, self._settings.api.max_upload_bytes),
         )
         return [

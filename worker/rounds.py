@@ -23,4 +23,7 @@ async def go_round(
             await work()
         except MunimentError as error:
             logger.warning(failed, extra={"reason": error.problem})
+        except Exception:
+            # Nobody foresaw it, and what else the worker does must not end with it.
+            logger.exception(failed)
         await asyncio.sleep(interval_seconds)

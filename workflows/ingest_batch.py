@@ -5,7 +5,11 @@ from collections.abc import Coroutine
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 from muniment.contracts.ingest_batch import (
     CANCEL_UPDATE,
@@ -32,6 +36,9 @@ from workflows.failures import failure, problem
 from workflows.ingestion_child import start_ingestion_child
 from workflows.steering import Steering
 
+CANCELLED_ACTIVITY = "cancelled-activity"
+"""Patch of 2026-11: before it, a batch that was cancelled while an activity ran ended as failed."""
+
 
 @workflow.defn(name=WORKFLOW)
 class IngestBatch:
@@ -56,12 +63,15 @@ class IngestBatch:
     async def run(self, request: IngestBatchInput) -> BatchState:
         try:
             state = await self._work()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, FailureError) as error:
+            # An activity that was cancelled fails with its cancellation as the cause.
+            if isinstance(error, FailureError) and not (
+                is_cancelled_exception(error) and workflow.patched(CANCELLED_ACTIVITY)
+            ):
+                await to_the_end(self._end(BatchState.FAILED))
+                raise
             await to_the_end(self._stop_running())
             await to_the_end(self._end(BatchState.CANCELLED))
-            raise
-        except FailureError:
-            await to_the_end(self._end(BatchState.FAILED))
             raise
         await to_the_end(self._end(state))
         return state

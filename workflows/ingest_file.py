@@ -45,6 +45,8 @@ PICTURES_OF_ENCRYPTED = "pictures-of-encrypted"
 """Patch of 2026-11: before it, encrypted documents had none."""
 ANNOUNCE_BEFORE_PICTURES = "announce-before-pictures"
 """Patch of 2026-11: before it, who waited for an encrypted document waited for its pictures too."""
+ROW_AFTER_PUBLISH = "row-after-publish"
+"""Patch of 2026-11: before it, a pause that came during `publish` stayed in the row."""
 
 
 @workflow.defn(name=WORKFLOW)
@@ -98,7 +100,7 @@ class IngestFile:
             findings = await self._stages.classify(document)
             chunks, vectors = await self._stages.chunk_and_embed(document)
         await self._stages.publish(plan, document, findings, chunks, vectors)
-        self._published()
+        await self._published()
         pictures_last = plan.has_password and workflow.patched(ANNOUNCE_BEFORE_PICTURES)
         if plan.has_password and not pictures_last and workflow.patched(PICTURES_OF_ENCRYPTED):
             await self._stages.draw_pictures(plan)
@@ -109,11 +111,13 @@ class IngestFile:
             await self._stages.draw_pictures(plan)
         return await self._complete(plan, chunks)
 
-    def _published(self) -> None:
+    async def _published(self) -> None:
         self._is_published = True
         # Nothing is left to hold back: a pause or cancellation that came meanwhile is over.
         self._steering.paused = self._steering.stopped = False
         self._tracker.state = JobState.RUNNING
+        if self._row.is_behind and workflow.patched(ROW_AFTER_PUBLISH):
+            await self._row.catch_up()
 
     async def _ingest_members(self) -> None:
         """Files come out of this one, which is searched already: it waits for them to end as a

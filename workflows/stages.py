@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
-from muniment.contracts.base import StageOutcome, VersionReference
+from muniment.contracts.base import Contract, StageOutcome, VersionReference
 from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
 from muniment.contracts.classify import ClassifyActivities, ClassifyInput, ClassifyResult
 from muniment.contracts.embed import EmbedActivities, EmbedInput, EmbedResult
@@ -29,6 +29,8 @@ from workflows.steering import Steering
 from workflows.tracking import Tracker
 from workflows.visibility import Visibility
 
+ActivitiesT = TypeVar("ActivitiesT")
+RequestT = TypeVar("RequestT", bound=Contract)
 OutcomeT = TypeVar("OutcomeT", bound=StageOutcome)
 
 
@@ -70,11 +72,7 @@ class Stages:
 
     async def scan(self) -> ScanResult:
         result = await self._stage(
-            StageName.SCAN,
-            policies.SCAN,
-            lambda config: workflow.execute_activity_method(
-                ScanActivities.scan_for_malware, self._version, **config
-            ),
+            StageName.SCAN, policies.SCAN, ScanActivities.scan_for_malware, self._version
         )
         if result.state is ScanState.UNSCANNED:
             self._tracker.finish(StageName.SCAN, StageState.SKIPPED)
@@ -82,11 +80,7 @@ class Stages:
 
     async def inspect(self) -> InspectResult:
         result = await self._stage(
-            StageName.INSPECT,
-            policies.INSPECT,
-            lambda config: workflow.execute_activity_method(
-                InspectActivities.inspect_document, self._version, **config
-            ),
+            StageName.INSPECT, policies.INSPECT, InspectActivities.inspect_document, self._version
         )
         self._tracker.plan_pages(result.page_count)
         self._visibility.planned(result)
@@ -108,31 +102,22 @@ class Stages:
     async def assemble(self, plan: InspectResult) -> AssembleResult:
         request = AssembleInput(version=self._version, plan=plan.plan)
         return await self._stage(
-            StageName.ASSEMBLE,
-            policies.ASSEMBLE,
-            lambda config: workflow.execute_activity_method(
-                AssembleActivities.assemble_document, request, **config
-            ),
+            StageName.ASSEMBLE, policies.ASSEMBLE, AssembleActivities.assemble_document, request
         )
 
     async def classify(self, document: AssembleResult) -> ClassifyResult:
         request = ClassifyInput(version=self._version, document=document.document)
-        return await self._stage(
-            StageName.CLASSIFY,
-            policies.CLASSIFY,
-            lambda config: workflow.execute_activity_method(
-                ClassifyActivities.classify_content, request, **config
-            ),
+        result = await self._stage(
+            StageName.CLASSIFY, policies.CLASSIFY, ClassifyActivities.classify_content, request
         )
+        # That nothing was found says little of pages that were not examined.
+        self._tracker.degraded = self._tracker.degraded or not result.is_complete
+        return result
 
     async def _chunk(self, document: AssembleResult) -> ChunkResult:
         request = ChunkInput(version=self._version, document=document.document)
         return await self._stage(
-            StageName.CHUNK,
-            policies.CHUNK,
-            lambda config: workflow.execute_activity_method(
-                ChunkActivities.chunk_document, request, **config
-            ),
+            StageName.CHUNK, policies.CHUNK, ChunkActivities.chunk_document, request
         )
 
     async def chunk_and_embed(self, document: AssembleResult) -> tuple[ChunkResult, EmbedResult]:
@@ -142,11 +127,7 @@ class Stages:
     async def _embed(self, chunks: ChunkResult) -> EmbedResult:
         request = EmbedInput(version=self._version, chunks=chunks.chunks)
         return await self._stage(
-            StageName.EMBED,
-            policies.EMBED,
-            lambda config: workflow.execute_activity_method(
-                EmbedActivities.embed_chunks, request, **config
-            ),
+            StageName.EMBED, policies.EMBED, EmbedActivities.embed_chunks, request
         )
 
     async def publish(
@@ -167,11 +148,7 @@ class Stages:
             degraded=self._tracker.degraded,
         )
         await self._stage(
-            StageName.PUBLISH,
-            policies.PUBLISH,
-            lambda config: workflow.execute_activity_method(
-                PublishActivities.publish_version, request, **config
-            ),
+            StageName.PUBLISH, policies.PUBLISH, PublishActivities.publish_version, request
         )
 
     async def draw_pictures(self, plan: InspectResult) -> None:
@@ -200,18 +177,15 @@ class Stages:
 
     async def announce(self) -> None:
         await self._stage(
-            StageName.ANNOUNCE,
-            policies.RECORD,
-            lambda config: workflow.execute_activity_method(
-                LifecycleActivities.announce_version, self._version, **config
-            ),
+            StageName.ANNOUNCE, policies.RECORD, LifecycleActivities.announce_version, self._version
         )
 
     async def _stage(
         self,
         stage: StageName,
         policy: workflow.ActivityConfig,
-        schedule: Callable[[workflow.ActivityConfig], Awaitable[OutcomeT]],
+        activity: Callable[[ActivitiesT, RequestT], Awaitable[OutcomeT]],
+        request: RequestT,
     ) -> OutcomeT:
         """One activity, not begun while paused, with the priority of its moment."""
         await self._steering.unpaused()
@@ -219,7 +193,9 @@ class Stages:
         self._visibility.began(stage)
         try:
             outcome = await self._steering.when_unpaused(
-                lambda: schedule(self._steering.configured(policy, stage.value))
+                lambda: workflow.execute_activity_method(
+                    activity, request, **self._steering.configured(policy, stage.value)
+                )
             )
         except FailureError as error:
             if not is_cancelled_exception(error):

@@ -21,7 +21,7 @@ from db.queries.stages import NewBlob
 from db.session import Access, Database
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
 from muniment.contracts.jobs import FileState
-from muniment.contracts.media_types import claimed_media_type
+from muniment.contracts.media_types import media_type_of_name
 from muniment.errors import (
     ContentTooLarge,
     Forbidden,
@@ -43,7 +43,6 @@ LONGEST_PICKING_SECONDS = 10.0
 """Then no further object is begun: what became a file is to be read, not to wait for its window."""
 OBJECT_ATTEMPTS = 4
 """So often an object is tried that a source does not hand out, although it answers."""
-_UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ def _file(batch: Batch, collection: Collection, found: UntakenObject) -> File:
         owner_id=batch.requested_by,
         name=found.key,
         state=FileState.RECEIVED,
-        media_type=claimed_media_type(found.key) or _UNKNOWN_MEDIA_TYPE,
+        media_type=media_type_of_name(found.key),
     )
 
 

@@ -26,6 +26,7 @@ LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
 
 class ClassifySummary(Contract):
     finding_count: int
+    is_complete: bool = True
 
 
 class Classify(ClassifyActivities):
@@ -52,6 +53,7 @@ class Classify(ClassifyActivities):
             findings=answer.artifact,
             reused=answer.reused,
             finding_count=answer.summary.finding_count,
+            is_complete=answer.summary.is_complete,
         )
 
     async def _classify(self, request: ClassifyInput) -> Product[ClassifySummary]:
@@ -65,5 +67,6 @@ class Classify(ClassifyActivities):
         findings = await self._sandbox.run(
             EngineCall("classify", ClassifyRequest(pages=pages), FindingList), limits=LIMITS
         )
-        summary = ClassifySummary(finding_count=len(findings.findings))
-        return Product(findings.model_dump_json().encode(), summary)
+        is_complete = not findings.incomplete
+        summary = ClassifySummary(finding_count=len(findings.findings), is_complete=is_complete)
+        return Product(findings.model_dump_json().encode(), summary, is_complete)

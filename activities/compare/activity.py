@@ -18,7 +18,7 @@ from db.queries.comparisons import (
     ComparisonFigures,
     condemn_outputs,
     forget_outputs,
-    published_run,
+    publishing_job_id,
     write_figures,
 )
 from db.queries.jobs import JobRow, write_job
@@ -62,7 +62,7 @@ class Compare(CompareActivities):
             runner.transaction(version) as session,
         ):
             opening = await runner.open(session, version)
-            present = await published_run(session, version.version_id)
+            present = await publishing_job_id(session, version.version_id)
             found = await outputs_of(session, present, StageName.INSPECT) if present else []
             if present is None or not found:
                 raise Conflict("Nothing of the version is published that could be compared.")

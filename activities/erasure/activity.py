@@ -12,6 +12,7 @@ from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES, store_named
 from activities.failures import owed
 from activities.heartbeats import heartbeats
+from activities.job_ends import count_end
 from activities.stage import stage_event
 from db.audit import Act, record
 from db.models import now
@@ -123,6 +124,7 @@ async def _end_ingestions(
             events = [stage_event(stage) for stage in abandoned]
             events += [ended.event(JobEventKind.STATE), ended.event(JobEventKind.END)]
             await write_job(session, ended, events)
+            count_end(session, ended)
 
 
 async def _write_state(session: AsyncSession, request: EraseFileInput, state: JobState) -> None:
@@ -140,3 +142,5 @@ async def _write_state(session: AsyncSession, request: EraseFileInput, state: Jo
     if is_over:
         events.append(job.event(JobEventKind.END))
     await write_job(session, job, events, activity.info().workflow_run_id)
+    if is_over:
+        count_end(session, job)

@@ -72,6 +72,8 @@ COVERED_BY_KEY_DESTRUCTION = frozenset({"blob", "blob_reference", "stage_result"
 
 EXEMPT: Mapping[str, str] = MappingProxyType(
     {
+        "batch": "what was asked for, and counts; the object that a listing has come to is forgotten"
+        " when it ends",
         "audit_event": "append-only evidence; holds ids and counts, never content or names",
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",

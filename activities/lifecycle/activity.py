@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.compare.intent import Shadow
 from activities.failures import application_error
+from activities.job_ends import count_end
 from activities.stage import StageRunner, stage_event
 from db.models import Activity, now
 from db.queries.decisions import find_decision
@@ -121,6 +122,8 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     if progress.state.is_terminal:
         events.append(changed.event(JobEventKind.END))
     await write_job(session, changed, events, activity.info().workflow_run_id)
+    if progress.state.is_terminal:
+        count_end(session, changed)
     if job.kind is JobKind.COMPARE_READING:
         return  # which is nothing to its file
     if progress.state is JobState.COMPLETED and changed.degraded:

@@ -27,7 +27,7 @@ from db.queries.stages import UNTOUCHED_STATES, NewBlob, Opening, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentPlan
 from muniment.contracts.jobs import FileState, JobState, StageName
-from muniment.contracts.media_types import claimed_media_type
+from muniment.contracts.media_types import media_type_of_name
 from muniment.contracts.members import (
     AdmitMemberInput,
     AdmittedMember,
@@ -42,7 +42,6 @@ logger = logging.getLogger(__name__)
 ENGINE_MODULE = "activities.members.engine"
 MAXIMUM_DEPTH = 3
 """Archives within archives; what is in the third is taken out, an archive in it is not opened."""
-_UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 _LIMITS = Limits(
     wall_seconds=1500,
     cpu_seconds=600,
@@ -85,7 +84,7 @@ class Members(MembersActivities):
 
     async def _unpack(self, version: VersionReference) -> UnpackResult:
         async with self._runner.transaction(version) as session:
-            opening = await self._runner.open(session, version)
+            opening = await self._runner.open(session, version, is_published=True)
             container = await members.container_of(session, version.file_id)
             known = await members.known_members(session, version.version_id)
             plan_output = (await outputs_of(session, version.job_id, StageName.INSPECT))[0]
@@ -235,7 +234,7 @@ def _file(
         trashed_from=FileState.RECEIVED if is_trashed else None,
         # Restoring the container brings back what left with it, which the moment tells.
         trashed_at=parent.trashed_at if is_trashed else None,
-        media_type=claimed_media_type(name) or _UNKNOWN_MEDIA_TYPE,
+        media_type=media_type_of_name(name),
         parent_id=parent.id,
         parent_version_id=version.version_id,
         root_id=container.root_id,

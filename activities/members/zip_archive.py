@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 from activities.inspect.archive import ENCRYPTED_FLAG, open_package
 from activities.members.member import Member
 from activities.members.paths import clean_path, is_clutter, refusal_of
-from activities.read.text_encoding import decode_text
+from activities.read.text_encoding import LAST_RESORT, encoding_of
 from activities.sandbox.content import Content
 from muniment.errors import EncryptedDocument
 
@@ -35,14 +35,14 @@ def _names(entries: list[zipfile.ZipInfo]) -> list[str]:
     """As they are where they say so, else in the encoding that all of them look like: programs
     write their system's own, and zipfile takes it for code page 437."""
     raw = [
-        entry.filename.encode("cp437", "replace")
+        None if entry.flag_bits & _UTF8_FLAG else entry.filename.encode("cp437", "replace")
         for entry in entries
-        if not entry.flag_bits & _UTF8_FLAG
     ]
-    decoded = iter(decode_text(b"\n".join(raw)).split("\n"))
+    encoding = encoding_of(b"\n".join(name for name in raw if name is not None)) or LAST_RESORT
+    # Each alone: a name may hold what separates them, and must not become two.
     return [
-        entry.filename if entry.flag_bits & _UTF8_FLAG else next(decoded, entry.filename)
-        for entry in entries
+        entry.filename if name is None else name.decode(encoding, "replace")
+        for entry, name in zip(entries, raw, strict=True)
     ]
 
 

@@ -114,12 +114,17 @@ def _publication(request: PublishInput, material: _Material) -> Publication:
         media_type=material.plan.media_type,
         page_count=material.plan.page_count,
         degraded=request.degraded,
-        extracted=_extracted(material.plan, [new.chunk for new in material.chunks]),
+        extracted=_extracted(
+            material.plan, [new.chunk for new in material.chunks], material.findings
+        ),
     )
 
 
-def _extracted(plan: DocumentPlan, chunks: list[Chunk]) -> dict[str, JsonValue]:
-    """What the document says of itself, and how many words it has."""
+def _extracted(
+    plan: DocumentPlan, chunks: list[Chunk], findings: FindingList
+) -> dict[str, JsonValue]:
+    """What the document says of itself, how many words it has, and which recognisers of personal
+    data and secrets did not examine which pages."""
     words = sum(len(chunk.text.split()) for chunk in chunks)
     extracted: dict[str, JsonValue] = {"words": words}
     if plan.title:
@@ -130,6 +135,8 @@ def _extracted(plan: DocumentPlan, chunks: list[Chunk]) -> dict[str, JsonValue]:
         extracted["created"] = plan.created
     if plan.language:
         extracted["language"] = plan.language
+    if findings.incomplete:
+        extracted["classification_gaps"] = list(findings.incomplete)
     return extracted
 
 

@@ -1,7 +1,6 @@
 """Lines of a page's image by RapidOCR, with the models that its wheel carries."""
 
 from collections.abc import Callable, Sequence
-from statistics import mean
 
 import cv2
 import numpy
@@ -9,6 +8,7 @@ import onnxruntime
 
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
+from activities.read.ocr_engine import page_of_lines
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
 from activities.read.recogniser import (
@@ -19,7 +19,7 @@ from activities.read.recogniser import (
     Recogniser,
 )
 from activities.read.vertical import is_ideographic
-from muniment.contracts.documents import Line, Page, PageSource
+from muniment.contracts.documents import Line, Page
 from muniment.contracts.ocr import OcrEngineName
 from muniment.errors import ConfigurationError
 
@@ -75,18 +75,7 @@ class RapidOcr:
             lines = self._read(image)
         except LiesOnItsSide as lying:
             lines = self._read_turned(image, Turn.UP if lying.upside_down else Turn.DOWN)
-        scores = [line.confidence for line in lines if line.confidence is not None]
-        return Page(
-            page=number,
-            width=round(image.width, 2),
-            height=round(image.height, 2),
-            rotation=image.rotation,
-            source=PageSource.OCR,
-            engine=self.name,
-            confidence=round(mean(scores), 4) if scores else None,
-            text="\n".join(line.text for line in lines),
-            lines=tuple(lines),
-        )
+        return page_of_lines(number, image, self.name, lines)
 
     def _read(self, image: PageImage, *, takes_any_side: bool = False) -> list[Line]:
         """The page's lines in reading order; LiesOnItsSide unless `takes_any_side`."""

@@ -1,11 +1,12 @@
 """What an OCR engine promises, wherever it runs, and how one is chosen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import mean
 from typing import Protocol
 
 from activities.read.page_image import PageImage
 from muniment.contracts.base import Contract
-from muniment.contracts.documents import Page
+from muniment.contracts.documents import Line, Page, PageSource
 from muniment.contracts.ocr import OcrEngineName
 
 
@@ -35,3 +36,19 @@ class StoppableOcrEngine(OcrEngine, Protocol):
 
     def stop_when(self, is_unwanted: Callable[[], bool]) -> None:
         """From now on `read` raises Unwanted soon after the page in work has become unwanted."""
+
+
+def page_of_lines(number: int, image: PageImage, engine: str, lines: Sequence[Line]) -> Page:
+    """The page that an engine read those lines on, which are in reading order."""
+    scores = [line.confidence for line in lines if line.confidence is not None]
+    return Page(
+        page=number,
+        width=round(image.width, 2),
+        height=round(image.height, 2),
+        rotation=image.rotation,
+        source=PageSource.OCR,
+        engine=engine,
+        confidence=round(mean(scores), 4) if scores else None,
+        text="\n".join(line.text for line in lines),
+        lines=tuple(lines),
+    )

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from activities.read.geometry import Box
-from activities.read.ocr_engine import OcrChoice
+from activities.read.ocr_engine import OcrChoice, page_of_lines
 from activities.read.page_image import POINTS_PER_INCH, PageImage
 from activities.read.skew import Straightened, straightened
-from muniment.contracts.documents import BoundingBox, Line, Page, PageSource
+from muniment.contracts.documents import BoundingBox, Line, Page
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.word_boxes import pack_boxes
 from muniment.errors import ConfigurationError
@@ -49,18 +48,7 @@ class Tesseract:
         self._api.Recognize()
         lines = tuple(self._lines(straight))
         self._api.Clear()
-        scores = [line.confidence for line in lines if line.confidence is not None]
-        return Page(
-            page=number,
-            width=round(image.width, 2),
-            height=round(image.height, 2),
-            rotation=image.rotation,
-            source=PageSource.OCR,
-            engine=self.name,
-            confidence=round(mean(scores), 4) if scores else None,
-            text="\n".join(line.text for line in lines),
-            lines=lines,
-        )
+        return page_of_lines(number, image, self.name, lines)
 
     def _lines(self, straight: Straightened) -> Iterator[Line]:
         from tesserocr import RIL, iterate_level

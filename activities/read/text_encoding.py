@@ -12,7 +12,7 @@ _BYTE_ORDER_MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LAST_RESORT = "cp1252"
+LAST_RESORT = "cp1252"
 _MAXIMUM_CONTROL_SHARE = 0.02
 _ALWAYS_ALLOWED_CONTROLS = 2
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b\x08\x85")
@@ -30,7 +30,7 @@ def encoding_of(data: bytes) -> str | None:
     if _control_share(data[:_SAMPLE_BYTES]) > _MAXIMUM_CONTROL_SHARE:
         return None
     best = from_bytes(data[:_SAMPLE_BYTES]).best()
-    return _LAST_RESORT if best is None else best.encoding
+    return LAST_RESORT if best is None else best.encoding
 
 
 def looks_like_text(data: bytes) -> bool:
@@ -40,7 +40,7 @@ def looks_like_text(data: bytes) -> bool:
 
 def decode_text(data: bytes) -> str:
     """The text, with U+FFFD for what its encoding cannot hold and line ends as they are."""
-    return data.decode(encoding_of(data) or _LAST_RESORT, "replace")
+    return data.decode(encoding_of(data) or LAST_RESORT, "replace")
 
 
 def _wide_encoding(data: bytes) -> str | None:

@@ -8,7 +8,6 @@ else it says is infected or unscannable, and waits for a person.
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,6 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.scan.clamd import Clamd, ScannerVersion
 from activities.stage import StageRunner
 from db.models import now
 from db.queries.file_states import WITHHELD, settle_file
@@ -27,11 +25,10 @@ from muniment.contracts.jobs import FileState, StageName, StageState
 from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
 from muniment.errors import ScannerUnavailable
 from muniment.objects import BlobStore
-from muniment.scanner_trial import trials
+from muniment.scanner import Clamd, ScannerVersion, failed_setting, is_clean
 
 logger = logging.getLogger(__name__)
 
-CLEAN_ANSWER = "stream: OK"
 _FOUND = re.compile(r"stream: (?P<signature>.+) FOUND")
 _NOT_LOOKED_INTO = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted.")
 """Alerts that name no malware but a part that was left out: a limit was reached, or it is encrypted."""
@@ -177,27 +174,17 @@ class _Trial:
         """What its configuration lacks; ScannerUnavailable as every question to it."""
         if time.monotonic() < self._good_until:
             return None
-        failed = await self._ask(scanner)
+        failed = await failed_setting(scanner)
         if failed is None:
             self._good_until = time.monotonic() + TRIAL_GOOD_FOR_SECONDS
+        else:
+            logger.error("the virus scanner fails open", extra={"setting": failed})
         return failed
-
-    @staticmethod
-    async def _ask(scanner: Clamd) -> str | None:
-        for setting, content in trials().items():
-            if await scanner.scan(_once(content)) == CLEAN_ANSWER:
-                logger.error("the virus scanner fails open", extra={"setting": setting})
-                return setting
-        return None
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 def verdict_of_answer(answer: str, identity: ScannerVersion) -> Verdict:
     """Exactly `stream: OK` is clean; `… FOUND` infected, but what was not looked into unscannable."""
-    if answer == CLEAN_ANSWER:
+    if is_clean(answer):
         return _verdict_of(ScanState.CLEAN, identity)
     found = _FOUND.fullmatch(answer)
     if found is None or found["signature"].startswith(_NOT_LOOKED_INTO):

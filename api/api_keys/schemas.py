@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from api.storable_text import StorableText
 from api.times import UtcTime
 from muniment.api_keys import ALL_SCOPES
 
@@ -33,11 +34,12 @@ class ApiKey(BaseModel):
 
 
 class NewApiKey(BaseModel):
-    """A key of the caller's own principal. It can have no scope that the caller's key lacks."""
+    """A key of the caller's own principal. It can have no scope that the caller's key lacks, and
+    expires with that key at the latest."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[StorableText, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=50)]
     expires_at: AwareDatetime | None = None
 

@@ -26,7 +26,8 @@ def whose(caller: Caller) -> UUID | None:
 async def create(
     session: AsyncSession, caller: Caller, body: NewApiKey
 ) -> tuple[ApiKeyRecord, str]:
-    """The key and its secret. Raises Forbidden for a scope that the caller's own key lacks."""
+    """The key and its secret; it ends with the caller's own key at the latest. Raises Forbidden for
+    a scope that the caller's own key lacks."""
     if lacking := sorted(set(body.scopes) - caller.scopes):
         raise Forbidden(f"a key cannot give the scope {lacking[0]}, which it lacks itself")
     if body.expires_at is not None and body.expires_at <= now():
@@ -34,6 +35,8 @@ async def create(
         raise Unprocessable(
             f"expires_at {detail}", errors=[{"field": "expires_at", "detail": detail}]
         )
+    own = await session.get_one(ApiKeyRecord, caller.key_id)
+    ends = [time for time in (body.expires_at, own.expires_at) if time is not None]
     made = new_api_key()
     key = ApiKeyRecord(
         tenant_id=caller.tenant_id,
@@ -42,7 +45,7 @@ async def create(
         prefix=made.prefix,
         key_hash=made.hash,
         scopes=sorted(set(body.scopes)),
-        expires_at=body.expires_at,
+        expires_at=min(ends, default=None),
     )
     session.add(key)
     await session.flush()

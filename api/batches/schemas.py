@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from api.storable_text import StorableText
 from api.times import UtcTime
 from muniment.contracts.ingest_batch import BatchState
 from muniment.objects.importing.interface import MAX_KEY_CHARACTERS, is_usable_key
@@ -25,10 +26,11 @@ class SourcePrefix(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[StorableText, Field(min_length=1, max_length=64)]
     prefix: Annotated[str, Field(max_length=MAX_KEY_CHARACTERS), AfterValidator(_stays_inside)] = ""
     collection: Annotated[
-        str, Field(min_length=1, description="Name or id of the collection the files come into.")
+        StorableText,
+        Field(min_length=1, description="Name or id of the collection the files come into."),
     ] = "default"
 
 

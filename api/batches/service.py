@@ -29,7 +29,14 @@ from db.queries.batches import BatchCounts
 from db.queries.collections import find_collection
 from db.session import Access
 from muniment.contracts.ingest_batch import BatchState, IngestBatchInput, workflow_id
-from muniment.errors import Conflict, Forbidden, MunimentError, NotFound, Unprocessable
+from muniment.errors import (
+    Conflict,
+    Forbidden,
+    MunimentError,
+    NotFound,
+    OrchestratorUnavailable,
+    Unprocessable,
+)
 from muniment.telemetry import context
 from workflows.starting import start_batch
 
@@ -98,8 +105,9 @@ def _wrong(field: str, detail: str) -> Unprocessable:
     return Unprocessable(detail, errors=[{"field": field, "detail": detail}])
 
 
-async def start(services: Services, batch: BatchRecord) -> None:
-    """Never raises: the batch is committed, and what is not started here the reconciler starts."""
+async def start(services: Services, batch: BatchRecord) -> bool:
+    """Whether Temporal has the batch now. Never raises: the batch is committed, and what is not
+    started here the reconciler starts."""
     request = IngestBatchInput(
         tenant_id=batch.tenant_id,
         batch_id=batch.id,
@@ -115,16 +123,21 @@ async def start(services: Services, batch: BatchRecord) -> None:
         # RuntimeError: what the SDK raises when its first connection fails.
         ids = {"batch_id": str(batch.id), "reason": type(error).__name__}
         logger.warning("a batch waits for the reconciler", extra=ids)
+        return False
+    return True
 
 
 async def tell(services: Services, caller: Caller, batch_id: UUID, update: str) -> Batch:
-    """Sends the update and answers with the batch as it then is. Conflict when it is over."""
+    """Sends the update and answers with the batch as it then is. A batch that was committed but never
+    started is started first. Conflict when it is over."""
     async with services.database.transaction(caller.access) as session:
         batch = await require(session, batch_id)
     if BatchState(batch.state).is_terminal:
         raise Conflict(f"the batch is {batch.state} already")
     async with services.database.transaction(caller.access) as session:
         record(session, caller.act(f"batch.{update}", "batch", batch_id))
+    if batch.started_at is None and not await start(services, batch):
+        raise OrchestratorUnavailable("Temporal does not take the batch now")
     await tell_workflow(services, batch.workflow_id, update)
     async with services.database.transaction(caller.access) as session:
         return (await views(session, services.links, [await require(session, batch_id)]))[0]

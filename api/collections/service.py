@@ -72,15 +72,25 @@ async def change(
 
 
 async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> None:
-    """Only an empty one: files in the trash, and what remains of erased ones, count."""
+    """Only an empty one: files in the trash, and what remains of erased ones, count. An import into
+    it that is under way takes in no more."""
     found = await require_collection(session, collection_id, "manage", for_update=True)
     if await collections.holds_files(session, collection_id):
-        raise Conflict(
-            "the collection holds files",
-            remedy="Move its files to another collection, or erase them; look in the trash too.",
-        )
+        raise _holds_files()
     await session.delete(found)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        # A file came into it since it was looked for.
+        raise _holds_files() from error
     record(session, caller.act("collection.deleted", "collection", collection_id))
+
+
+def _holds_files() -> Conflict:
+    return Conflict(
+        "the collection holds files",
+        remedy="Move its files to another collection, or erase them; look in the trash too.",
+    )
 
 
 async def _flush_unique(session: AsyncSession) -> None:

@@ -79,7 +79,9 @@ class JobStream:
         watcher, subscription = self._watchers.join(facts.record.id, lambda: self._watcher(facts))
         try:
             yield RECONNECT
-            async for piece in self._follow(facts, subscription, last_id):
+            # What the viewer was shown before may be of the workflow, too, not of the row alone.
+            least_percent = (await self._snapshots.take(facts)).job.percent
+            async for piece in self._follow(facts, subscription, last_id, least_percent):
                 yield piece
         finally:
             watcher.unsubscribe(subscription)

@@ -1,6 +1,5 @@
 """`/v1/files`."""
 
-import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -10,14 +9,13 @@ from starlette.responses import JSONResponse, Response
 from api.authentication import Caller, require
 from api.files import listing, service
 from api.files.content import download
-from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.schemas import File, FileChange, FileVersion, ReprocessBody
 from api.files.upload_description import UPLOAD
 from api.files.uploading import upload
 from api.files.view import entity_tag, version_view
-from api.idempotency import Answer, hash_of, idempotent, json_answer
+from api.idempotency import json_answer
+from api.jobs.answering import answer_with_job, recorded_answer
 from api.jobs.schemas import Job
-from api.jobs.service import recorded_jobs
 from api.jobs.starting import start_job
 from api.pagination import (
     DEFAULT_LIMIT,
@@ -30,7 +28,6 @@ from api.pagination import (
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries.files import FileFilter
-from db.queries.job_passwords import keep_password
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -151,9 +148,9 @@ async def delete_file(
 async def _erase(file_id: UUID, services: Provided, caller: Caller) -> Response:
     async with services.database.transaction(caller.access) as session:
         job = await service.add_erasure(session, caller, file_id)
-        view = (await recorded_jobs(session, services.links, [job]))[0]
+        answer = await recorded_answer(session, services, job)
     await start_job(services, job)
-    return json_answer(Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}"))
+    return json_answer(answer)
 
 
 @router.post(
@@ -267,24 +264,14 @@ async def reprocess_file(
     """A new job; only what the settings changed is computed, all else is found. A retry of it keeps
     its settings; a later run without them goes by the workers' own again."""
     wanted = body or ReprocessBody()
-    async with idempotent(request, caller, services.database) as attempt:
-        password = await seal_password(services, caller.tenant_id, wanted.password)
-        try:
-            if replayed := attempt.replay(hash_of(wanted.model_dump_json(), tag_of(password))):
-                await discard_password(services, caller.access, password)
-                return replayed
-            async with services.database.transaction(caller.access) as session:
-                job = await service.add_reprocessing(session, caller, file_id, wanted)
-                if password is not None:
-                    await keep_password(session, job, password)
-                view = (await recorded_jobs(session, services.links, [job]))[0]
-                answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
-                await attempt.complete(session, answer)
-        except BaseException:
-            await asyncio.shield(discard_password(services, caller.access, password))
-            raise
-    await start_job(services, job)
-    return json_answer(answer)
+    return await answer_with_job(
+        request,
+        caller,
+        services,
+        wanted,
+        lambda session: service.add_reprocessing(session, caller, file_id, wanted),
+        password=wanted.password,
+    )
 
 
 def _tagged(view: File, tag: str) -> Response:

@@ -1,18 +1,14 @@
 """Passwords that come with encrypted documents: sealed before the commit, destroyed by the worker
 once their job has ended."""
 
-import logging
 from uuid import UUID
 
 from pydantic import SecretStr
 
+from api.files.discarding import discard_blob
 from api.services import Services
-from db.queries import blobs
 from db.session import Access
-from muniment.errors import MunimentError
 from muniment.objects import SealedBlob
-
-logger = logging.getLogger(__name__)
 
 PASSWORD_HEADER = "x-document-password"  # noqa: S105 - the header's name
 """Carries the password of a raw body: a query parameter would stand in every proxy's log."""
@@ -34,12 +30,4 @@ def tag_of(sealed: SealedBlob | None) -> bytes:
 
 async def discard_password(services: Services, access: Access, sealed: SealedBlob | None) -> None:
     """Destroys a password that no committed job needs."""
-    if sealed is None:
-        return
-    try:
-        async with services.database.transaction(access) as session:
-            if await blobs.is_known(session, sealed.blob_id):
-                return
-        await services.blobs.destroy(access.tenant_id, sealed.blob_id)
-    except MunimentError as error:
-        logger.warning("an unused password was left behind, sealed", exc_info=error)
+    await discard_blob(services, access, sealed, "an unused password was left behind, sealed")

@@ -19,11 +19,13 @@ from api.files.passwords import PASSWORD_HEADER
 from api.files.schemas import UploadFields
 from api.idempotency import hash_of
 from api.problems import field_errors
+from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE
 from muniment.errors import (
     ContentTooLarge,
     InvalidRequest,
     Unprocessable,
     UnsupportedMediaType,
+    WrongField,
 )
 from muniment.objects import BlobStore, SealedBlob
 
@@ -31,7 +33,6 @@ FILE_PART = "file"
 MAX_FIELD_BYTES = 64 * 1024
 MULTIPART_OVERHEAD_BYTES = 1024 * 1024
 """How much longer than its file a multipart body may be: its fields and its boundaries."""
-UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 
 PASSWORD_IN_ADDRESS = (
     "addresses are logged on their way: send the password as the field of a multipart body, or in"
@@ -222,7 +223,7 @@ def _json_object(field: str, value: str) -> object:
         ) from None
 
 
-def _wrong(field: str, detail: str) -> dict[str, str]:
+def _wrong(field: str, detail: str) -> WrongField:
     return {"field": field, "detail": detail}
 
 

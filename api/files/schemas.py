@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from api.jobs.schemas import Job
+from api.storable_text import StorableText, require_storable
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
 from muniment.contracts.ocr import OcrEngineName
@@ -21,23 +22,17 @@ MAX_PASSWORD_CHARACTERS = 1_024
 MINIMUM_CHUNK_TOKENS = 32
 
 
-def _storable_text(text: str) -> str:
-    """PostgreSQL's text holds neither NUL nor lone surrogates."""
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("text holds neither NUL nor lone surrogates")
-    return text
-
-
-def _storable_name(name: str) -> str:
+def _visible_name(name: str) -> str:
     """All that can be stored and seen is a name, however odd."""
-    _storable_text(name)
     if not name.strip():
         raise ValueError("a name is not empty")
     return name
 
 
 Name = Annotated[
-    str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_storable_name)
+    StorableText,
+    Field(min_length=1, max_length=MAX_NAME_CHARACTERS),
+    AfterValidator(_visible_name),
 ]
 
 
@@ -51,7 +46,7 @@ def _storable_json(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
         elif isinstance(value, list):
             pending += value
         elif isinstance(value, str):
-            _storable_text(value)
+            require_storable(value)
         elif isinstance(value, float) and not math.isfinite(value):
             raise ValueError("numbers are finite")
     return metadata
@@ -141,14 +136,15 @@ class FileVersion(BaseModel):
 
 
 class FileChange(BaseModel):
-    """What to change; what is absent stays. `metadata` is merged (RFC 7396): a null removes."""
+    """What to change; what is absent stays. `metadata` is merged (RFC 7396): a null removes. What
+    comes of it has at most 200 fields and 1 MiB."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
-    collection: str | None = Field(default=None, min_length=1, max_length=200)
+    collection: StorableText | None = Field(default=None, min_length=1, max_length=200)
     metadata: Metadata | None = None
-    labels: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = Field(
+    labels: list[Annotated[StorableText, Field(min_length=1, max_length=200)]] | None = Field(
         default=None, max_length=100
     )
 
@@ -193,7 +189,7 @@ class UploadFields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
-    collection: str = Field(default="default", min_length=1, max_length=200)
+    collection: StorableText = Field(default="default", min_length=1, max_length=200)
     metadata: Metadata = {}
     priority: int = Field(default=3, ge=1, le=5)
     on_conflict: OnConflict = OnConflict.FILE

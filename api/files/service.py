@@ -1,5 +1,6 @@
 """Files: showing, changing, trashing, restoring, erasing, reprocessing."""
 
+import json
 from datetime import datetime
 from uuid import UUID
 
@@ -8,8 +9,9 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
+from api.body_limit import MAX_BODY_BYTES
 from api.files.listing import file_views
-from api.files.schemas import File, FileChange, FileVersion, ReprocessBody
+from api.files.schemas import MAX_METADATA_FIELDS, File, FileChange, FileVersion, ReprocessBody
 from api.files.view import entity_tag, version_view
 from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.view import WorkflowLinks
@@ -103,7 +105,7 @@ async def change(
     if body.labels is not None:
         file.labels = list(dict.fromkeys(body.labels))
     if body.metadata is not None:
-        file.attributes = merged(file.attributes, body.metadata)
+        file.attributes = _bounded(merged(file.attributes, body.metadata))
     if body.collection is not None:
         file.collection_id = await _collection_id(session, body.collection)
     _touch(file)
@@ -124,6 +126,21 @@ def merged(present: dict[str, JsonValue], patch: dict[str, JsonValue]) -> dict[s
         else:
             result[name] = value
     return result
+
+
+def _bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Many small changes come to no more than one may bring."""
+    detail = None
+    if len(metadata) > MAX_METADATA_FIELDS:
+        detail = f"a file has at most {MAX_METADATA_FIELDS} metadata fields"
+    elif (
+        len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+        > MAX_BODY_BYTES
+    ):
+        detail = f"a file's metadata are at most {MAX_BODY_BYTES} bytes of JSON"
+    if detail is not None:
+        raise Unprocessable(detail, errors=[{"field": "metadata", "detail": detail}])
+    return metadata
 
 
 async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:

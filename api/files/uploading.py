@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller
+from api.files.discarding import discard_blob
 from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.reception import (
-    UNKNOWN_MEDIA_TYPE,
     Received,
     Reception,
     Sink,
@@ -28,11 +28,11 @@ from api.jobs.starting import start_job
 from api.services import Services
 from db.audit import record
 from db.models import Collection, File, FileVersion, Job, new_id, now
-from db.queries import blobs, collections, files, uploads
+from db.queries import collections, files, uploads
 from db.queries.job_passwords import keep_password
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
-from muniment.contracts.media_types import claimed_media_type
+from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE, media_type_of_name
 from muniment.errors import Conflict, MunimentError, NotFound, Unprocessable
 from muniment.objects import SealedBlob
 
@@ -276,7 +276,7 @@ def _declared_type(received: Received) -> str:
     """What the client says, else what the name suggests; `inspect` finds out the truth."""
     if received.media_type != UNKNOWN_MEDIA_TYPE:
         return received.media_type
-    return claimed_media_type(received.fields.name) or UNKNOWN_MEDIA_TYPE
+    return media_type_of_name(received.fields.name)
 
 
 async def _drop_duplicate(
@@ -293,16 +293,5 @@ async def _drop_duplicate(
 
 
 async def _discard(services: Services, access: Access, reception: Reception) -> None:
-    """Destroys what was stored, unless the database knows it: a commit whose acknowledgement was
-    lost is a commit."""
-    sealed: SealedBlob | None = reception.content.sealed if reception.content else None
-    if sealed is None:
-        return
-    try:
-        async with services.database.transaction(access) as session:
-            if await blobs.is_known(session, sealed.blob_id):
-                return
-        await services.blobs.destroy(access.tenant_id, sealed.blob_id)
-    except MunimentError as error:
-        # The error that ended the upload is the one to report.
-        logger.warning("a refused upload's blob was left behind", exc_info=error)
+    stored = reception.content.sealed if reception.content else None
+    await discard_blob(services, access, stored, "a refused upload's blob was left behind")

@@ -1,8 +1,10 @@
 """What the process depends on: the state of each, and why."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import BaseModel
@@ -10,7 +12,11 @@ from pydantic import BaseModel
 from muniment.errors import MunimentError
 from muniment.task_group import task_group
 
+logger = logging.getLogger(__name__)
+
 CHECK_TIMEOUT_SECONDS = 3.0
+KEPT_SECONDS = 2.0
+"""Anyone may ask: however often they do, the dependencies are asked no more often than this."""
 
 
 class DependencyState(StrEnum):
@@ -63,16 +69,30 @@ class Check:
     probe: Callable[[], Awaitable[Finding | Fine | None]]
 
 
+@dataclass
 class Readiness:
-    """Asks all dependencies at once, each for a bounded time."""
+    """Asks all dependencies at once, each for a bounded time. Who asks while they are being asked, or
+    soon after, shares the report."""
 
-    def __init__(self, checks: tuple[Check, ...]) -> None:
-        self._checks = checks
+    checks: tuple[Check, ...]
+    kept_seconds: float = KEPT_SECONDS
+    _asking: asyncio.Task[ReadinessReport] | None = field(default=None, init=False)
+    _fresh_until: float = field(default=0.0, init=False)
 
     async def report(self) -> ReadinessReport:
+        """How things are now, or were at most `kept_seconds` ago. Never raises."""
+        asking = self._asking
+        is_old = asking is not None and asking.done() and time.monotonic() >= self._fresh_until
+        if asking is None or asking.cancelled() or is_old:
+            self._asking = asking = asyncio.create_task(self._ask_all())
+        # Shielded: who hangs up does not take the others' report along.
+        return await asyncio.shield(asking)
+
+    async def _ask_all(self) -> ReadinessReport:
         async with task_group() as asked:
-            answers = [asked.create_task(_ask(check)) for check in self._checks]
+            answers = [asked.create_task(_ask(check)) for check in self.checks]
         found = [answer.result() for answer in answers]
+        self._fresh_until = time.monotonic() + self.kept_seconds
         return ReadinessReport(
             ready=not any(each.required and each.state is DependencyState.DOWN for each in found),
             degraded=any(each.state is not DependencyState.OK for each in found),
@@ -91,6 +111,11 @@ async def _ask(check: Check) -> Dependency:
             f"no answer within {CHECK_TIMEOUT_SECONDS:g} s", "See `muniment doctor`, and its log."
         )
         return _dependency(check, DependencyState.DOWN, late)
+    except Exception as error:
+        # Nothing foresaw it, so its text, which could hold anything, is for the log alone.
+        logger.exception("a readiness check failed", extra={"check": check.name})
+        unforeseen = Finding(type(error).__name__, "See the log of the API.")
+        return _dependency(check, DependencyState.DOWN, unforeseen)
     if finding is None or isinstance(finding, Fine):
         return _dependency(check, DependencyState.OK, finding)
     return _dependency(check, DependencyState.DEGRADED, finding)

@@ -27,8 +27,7 @@ async def cancel(services: Services, job: Job) -> None:
 
     A job that was committed but never started is started first, so that it ends as every other.
     """
-    if job.started_at is None and not await start_job(services, job):
-        raise OrchestratorUnavailable("Temporal does not take the job's cancellation now")
+    await _require_started(services, job)
     timeout = timedelta(seconds=services.temporal.update_timeout_seconds)
     try:
         await _handle(services, job).cancel(rpc_timeout=timeout)
@@ -37,7 +36,9 @@ async def cancel(services: Services, job: Job) -> None:
 
 
 async def tell(services: Services, job: Job, update: str, argument: Contract | None = None) -> None:
-    """As `tell_workflow`, for the job's."""
+    """As `tell_workflow`, for the job's. A job that was committed but never started is started first:
+    its workflow is not over, it has not begun."""
+    await _require_started(services, job)
     await tell_workflow(services, job.workflow_id, update, argument)
 
 
@@ -66,6 +67,11 @@ async def tell_workflow(
         raise OrchestratorUnavailable(NO_WORKER) from error
     except RPCError as error:
         raise _ours(error) from error
+
+
+async def _require_started(services: Services, job: Job) -> None:
+    if job.started_at is None and not await start_job(services, job):
+        raise OrchestratorUnavailable("Temporal does not take the job now")
 
 
 def _handle(services: Services, job: Job) -> WorkflowHandle[object, object]:

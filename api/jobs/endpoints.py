@@ -1,6 +1,5 @@
 """`/v1/jobs`."""
 
-import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -8,15 +7,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, require
-from api.files.passwords import discard_password, seal_password, tag_of
-from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.jobs import service
+from api.jobs.answering import answer_with_job
 from api.jobs.schemas import DecisionBody, Job, ReprioritiseBody, RetryBody
-from api.jobs.starting import start_job
 from api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, TimeCursor, decode_cursor
 from api.problem_responses import problems
 from api.services import Provided
-from db.queries.job_passwords import keep_password
 from muniment.contracts.ingest_file import (
     PAUSE_UPDATE,
     REPRIORITISE_UPDATE,
@@ -121,22 +117,11 @@ async def retry_job(
 ) -> Response:
     """What was read is found by its fingerprints and not read again."""
     wanted = body or RetryBody()
-    async with idempotent(request, caller, services.database) as attempt:
-        password = await seal_password(services, caller.tenant_id, wanted.password)
-        try:
-            asked = hash_of(wanted.model_dump_json(), tag_of(password))
-            if replayed := attempt.replay(asked):
-                await discard_password(services, caller.access, password)
-                return replayed
-            async with services.database.transaction(caller.access) as session:
-                job = await service.add_retry(session, caller, job_id, wanted)
-                if password is not None:
-                    await keep_password(session, job, password)
-                view = (await service.recorded_jobs(session, services.links, [job]))[0]
-                answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
-                await attempt.complete(session, answer)
-        except BaseException:
-            await asyncio.shield(discard_password(services, caller.access, password))
-            raise
-    await start_job(services, job)
-    return json_answer(answer)
+    return await answer_with_job(
+        request,
+        caller,
+        services,
+        wanted,
+        lambda session: service.add_retry(session, caller, job_id, wanted),
+        password=wanted.password,
+    )

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
 
+from api.storable_text import LARGEST_INTEGER, StorableText
 from api.times import UtcTime
 from muniment.contracts.jobs import (
     JobKind,
@@ -69,13 +70,15 @@ class ReprioritiseBody(BaseModel):
 class DecisionBody(BaseModel):
     """Why a file was released or rejected; kept with the decision."""
 
-    reason: Annotated[str | None, Field(max_length=2000)] = None
+    reason: Annotated[StorableText | None, Field(max_length=2000)] = None
 
 
 class RetryBody(BaseModel):
     """`pages` names the pages that should be read again. Pages that were read are found by their
     fingerprints and not read twice, so naming them checks that they exist and failed."""
 
-    pages: Annotated[list[Annotated[int, Field(ge=1)]] | None, Field(max_length=10_000)] = None
+    pages: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]] | None, Field(max_length=10_000)
+    ] = None
     password: Annotated[SecretStr | None, Field(max_length=1_024, exclude=True)] = None
     """Opens an encrypted document; a job's own was destroyed when the job ended."""

@@ -8,10 +8,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, require
-from api.idempotency import Answer, hash_of, idempotent, json_answer
+from api.jobs.answering import answer_with_job
 from api.jobs.schemas import Job
-from api.jobs.service import recorded_jobs
-from api.jobs.starting import start_job
 from api.pagination import (
     DEFAULT_LIMIT,
     Cursor,
@@ -113,14 +111,10 @@ async def compare_file(
     """A job that reads beside the file and changes nothing of it, or the one that is at it already.
     What it reads is found again when the candidate takes over."""
     wanted = body or CompareBody()
-    async with idempotent(request, caller, services.database) as attempt:
-        if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
-            return replayed
-        async with services.database.transaction(caller.access) as session:
-            job = await add_comparison(session, caller, file_id, wanted)
-            view = (await recorded_jobs(session, services.links, [job]))[0]
-            answer = Answer(202, view.model_dump(mode="json"), f"/v1/jobs/{job.id}")
-            await attempt.complete(session, answer)
-    if job.started_at is None:
-        await start_job(services, job)
-    return json_answer(answer)
+    return await answer_with_job(
+        request,
+        caller,
+        services,
+        wanted,
+        lambda session: add_comparison(session, caller, file_id, wanted),
+    )

@@ -25,7 +25,7 @@ async def add_comparison(
     short enough and opens without a password."""
     detail = await require_file(session, file_id, "write", for_update=True)
     version = detail.version
-    run = await comparisons.published_run(session, version.id) if version else None
+    run = await comparisons.publishing_job_id(session, version.id) if version else None
     if version is None or run is None:
         raise Conflict("nothing of the file is published that could be compared")
     if (version.page_count or 0) > MAXIMUM_PAGES:

@@ -32,9 +32,12 @@ class Batch(SQLModel, table=True):
     source: str | None = None
     """The place whose objects are taken in, as the operator calls it; null where files were named."""
     prefix: str = ""
-    collection_id: UUID | None = Field(default=None, foreign_key="collection.id", index=True)
+    collection_id: UUID | None = Field(
+        default=None, foreign_key="collection.id", ondelete="SET NULL", index=True
+    )
     listed_to: str | None = None
-    """The last object that was listed, in the source's order."""
+    """The last object that was listed, in the source's order; null once the listing has ended, since
+    it may name a person whose file is erased."""
     listed_at: datetime | None = optional_time_field()
     """When the listing came to its end; null while it goes on."""
     truncated: bool = False

@@ -180,12 +180,15 @@ async def mark_batch_started(session: AsyncSession, batch_id: UUID, run_id: str)
 
 
 async def record_state(session: AsyncSession, batch_id: UUID, state: BatchState) -> bool:
-    """Whether the batch had not ended before: an end is final."""
-    finished_at = now() if state.is_terminal else None
+    """Whether the batch had not ended before: an end is final. With it goes the name of the object
+    that an unfinished listing came to."""
+    values: dict[str, object] = {"state": state}
+    if state.is_terminal:
+        values |= {"finished_at": now(), "listed_to": None}
     written = await session.execute(
         update(Batch)
         .where(col(Batch.id) == batch_id, col(Batch.finished_at).is_(None))
-        .values(state=state, finished_at=finished_at)
+        .values(**values)
         .returning(col(Batch.id))
     )
     return written.scalar_one_or_none() is not None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -63,7 +63,9 @@ async def list_collections(
 async def get_collection(
     session: AsyncSession, collection_id: UUID, *, level: str = "read", for_update: bool = False
 ) -> Collection | None:
-    statement = select(Collection).where(col(Collection.id) == collection_id, _allowed(level))
+    """With the level `write` it is not deleted before the end of the transaction, so that a file can
+    be put into it."""
+    statement = _of_level(col(Collection.id) == collection_id, level)
     if for_update:
         statement = statement.with_for_update(of=Collection)
     return (await session.scalars(statement)).one_or_none()
@@ -72,8 +74,8 @@ async def get_collection(
 async def find_collection(
     session: AsyncSession, name_or_id: str, *, level: str = "read"
 ) -> Collection | None:
-    """By name or, when no name fits, by id."""
-    by_name = select(Collection).where(col(Collection.name) == name_or_id, _allowed(level))
+    """By name or, when no name fits, by id; kept from being deleted as by `get_collection`."""
+    by_name = _of_level(col(Collection.name) == name_or_id, level)
     found = (await session.scalars(by_name)).one_or_none()
     if found is not None:
         return found
@@ -82,6 +84,13 @@ async def find_collection(
     except ValueError:
         return None
     return await get_collection(session, collection_id, level=level)
+
+
+def _of_level(wanted: ColumnElement[bool], level: str) -> Select[Collection]:
+    statement = select(Collection).where(wanted, _allowed(level))
+    if level == "write":
+        return statement.with_for_update(read=True, key_share=True, of=Collection)
+    return statement
 
 
 async def collection_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:

@@ -113,7 +113,7 @@ async def _lock_ready_file(session: AsyncSession, file_id: UUID) -> bool:
     return found.first() is not None
 
 
-async def published_run(session: AsyncSession, version_id: UUID) -> UUID | None:
+async def publishing_job_id(session: AsyncSession, version_id: UUID) -> UUID | None:
     """The id of the ingestion that published the version last, however it ended afterwards."""
     found = await session.execute(
         text(
@@ -128,14 +128,14 @@ async def published_run(session: AsyncSession, version_id: UUID) -> UUID | None:
     return value
 
 
-async def was_opened_with_password(session: AsyncSession, run: UUID) -> bool:
+async def was_opened_with_password(session: AsyncSession, job_id: UUID) -> bool:
     """Whether the ingestion needed one for the document, which was destroyed when it ended."""
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT 1 FROM stage_output WHERE job_id = :job_id"
             " AND stage = 'inspect' AND (summary ->> 'has_password')::boolean)"
         ),
-        {"job_id": run},
+        {"job_id": job_id},
     )
     return bool(found.scalar_one())
 

@@ -39,14 +39,16 @@ async def note_page(
     session: AsyncSession, batch_id: UUID, after: str | None, page: Sequence[ListedObject]
 ) -> bool:
     """Appends the page that comes after that object. False, and nothing is noted, where another
-    attempt has listed on from there already."""
+    attempt has listed on from there already, or the batch has ended."""
     batch = await session.scalar(
         select(Batch)
         .where(col(Batch.id) == batch_id)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    if batch is None or batch.listed_at is not None or batch.listed_to != after:
+    if batch is None or batch.listed_at is not None or batch.finished_at is not None:
+        return False
+    if batch.listed_to != after:
         return False
     await session.execute(
         text(
@@ -75,10 +77,11 @@ async def note_page(
 async def finish_listing(
     session: AsyncSession, batch_id: UUID, *, truncated: bool = False, problem: str | None = None
 ) -> None:
+    """All objects are known; the name of the last one is kept no longer than the others."""
     await session.execute(
         update(Batch)
         .where(col(Batch.id) == batch_id, col(Batch.listed_at).is_(None))
-        .values(listed_at=now(), truncated=truncated, problem=problem)
+        .values(listed_at=now(), listed_to=None, truncated=truncated, problem=problem)
     )
 
 

@@ -62,13 +62,17 @@ class Publication:
 
 async def lock_target(session: AsyncSession, version: VersionReference) -> PublishTarget | None:
     """Locks the file's row; None when it is gone."""
+    await session.execute(
+        text("SELECT 1 FROM file WHERE id = :file_id FOR UPDATE"), {"file_id": version.file_id}
+    )
+    # A statement of its own: it sees what was published while the lock was waited for.
     rows = await session.execute(
         text(
             "SELECT file.state, file_version.number, NOT EXISTS ("
             " SELECT 1 FROM file_version later WHERE later.file_id = file.id"
             " AND later.number > file_version.number AND later.published_at IS NOT NULL)"
             " FROM file JOIN file_version ON file_version.file_id = file.id"
-            " WHERE file.id = :file_id AND file_version.id = :version_id FOR UPDATE OF file"
+            " WHERE file.id = :file_id AND file_version.id = :version_id"
         ),
         {"file_id": version.file_id, "version_id": version.version_id},
     )

@@ -21,7 +21,7 @@ from deploy.embedded.stack import WORKER_QUEUES
 from deploy.embedded.temporal import TemporalServer, find_temporal
 from muniment.contracts import queues
 from muniment.errors import DependencyUnavailable
-from muniment.scanner_trial import remedy, trials
+from muniment.scanner import remedy, trials
 from muniment.settings import Settings, load_settings
 
 _LOW_DISK_BYTES = 5 * 1024**3

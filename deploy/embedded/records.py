@@ -14,13 +14,20 @@ class _Record(BaseModel):
 
 
 class Endpoints(_Record):
-    """`run/endpoints.json`: where a ready stack listens. The file is there only after `ready`."""
+    """`run/endpoints.json`: where a ready stack listens. The file is there only after `ready`.
+
+    The rest is for whoever joins the stack with a process of its own: clamd's address, null where
+    nothing is scanned, and the folders of content, of keys and of the embedding model."""
 
     api: str
     temporal: str
     temporal_ui: str
     database: str
     namespace: str
+    scanner: str | None = None
+    objects: str | None = None
+    keys: str | None = None
+    models: str | None = None
 
 
 class ProcessState(StrEnum):

@@ -1,13 +1,12 @@
 """The virus scanner of an embedded stack: the machine's clamd, one of our own, or none, loudly."""
 
+import asyncio
 import contextlib
 import os
 import shutil
 import signal
-import socket
-import stat
-import struct
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +14,8 @@ from types import MappingProxyType
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import Home, write_privately
 from deploy.embedded.places import LONGEST_SOCKET_PATH_BYTES, Places
-from muniment.scanner_trial import trials
+from muniment.errors import ScannerUnavailable
+from muniment.scanner import Clamd, failed_setting
 
 SOCKET_VARIABLE = "MUNIMENT_SCAN__SOCKET"
 SYSTEM_SOCKETS = (
@@ -24,6 +24,9 @@ SYSTEM_SOCKETS = (
     Path("/run/clamd.scan/clamd.sock"),
     Path("/var/run/clamav/clamd.ctl"),
 )
+_CONNECT_TIMEOUT_SECONDS = 2.0
+_SCAN_TIMEOUT_SECONDS = 20.0
+"""For one scan of what it must not call clean: one that is at other scans too takes its time."""
 _SIGNATURE_FOLDERS = (Path("/var/lib/clamav"), Path("/usr/local/share/clamav"))
 _SIGNATURE_SUFFIXES = {".cvd", ".cld", ".ndb", ".hdb", ".hsb"}
 SCANNING: Mapping[str, str] = MappingProxyType(
@@ -95,36 +98,37 @@ def signature_folder() -> Path | None:
 
 def answers_ping(address: str) -> bool:
     """Whether a clamd answers PING there; an address is a socket path or `host:port`."""
-    return _answer(address, b"zPING\0").startswith(b"PONG")
+    return _awaited(_answers_ping(address))
 
 
 def says_what_it_left_out(address: str) -> bool:
     """Whether it calls nothing clean that it did not look into, as clamd does by default."""
-    for content in trials().values():
-        stream = struct.pack(">I", len(content)) + content + struct.pack(">I", 0)
-        answer = _answer(address, b"zINSTREAM\0" + stream)
-        if not answer or answer.startswith(b"stream: OK"):
-            return False
-    return True
+    return _awaited(_says_what_it_left_out(address))
 
 
-def _answer(address: str, command: bytes) -> bytes:
-    """What clamd says; nothing where there is none."""
-    host, _, port = address.rpartition(":")
+async def _answers_ping(address: str) -> bool:
     try:
-        if port.isdecimal() and not address.startswith("/"):
-            connection = socket.create_connection((host, int(port)), timeout=2)
-        else:
-            if not stat.S_ISSOCK(Path(address).stat().st_mode):
-                return b""
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(2)
-            connection.connect(address)
-        with connection:
-            connection.sendall(command)
-            return connection.recv(256)
-    except OSError:
-        return b""
+        return await _clamd(address).ping()
+    except ScannerUnavailable:
+        return False
+
+
+async def _says_what_it_left_out(address: str) -> bool:
+    try:
+        return await failed_setting(_clamd(address)) is None
+    except ScannerUnavailable:
+        return False
+
+
+def _clamd(address: str) -> Clamd:
+    return Clamd(address, _SCAN_TIMEOUT_SECONDS, _CONNECT_TIMEOUT_SECONDS)
+
+
+def _awaited(answer: Coroutine[None, None, bool]) -> bool:
+    """In a thread of its own: `asyncio.run` refuses to start where an event loop runs already, and
+    the doctor and the supervisor ask from within theirs."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, answer).result()
 
 
 def configuration(own: Path, signatures: Path) -> str:
@@ -147,7 +151,7 @@ def _own_clamd(home: Home, program: Path, signatures: Path, own: Path) -> Proces
     write_privately(file, configuration(own, signatures))
 
     async def ready(_: float) -> bool:
-        return answers_ping(str(own))
+        return await _answers_ping(str(own))
 
     return ProcessSpec(
         name="clamd",

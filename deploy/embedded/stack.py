@@ -23,6 +23,9 @@ WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
     "worker-io": (queues.WORKFLOWS, queues.SCAN),
     "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED),
 }
+OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"
+KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
+MODELS_VARIABLE = "MUNIMENT_EMBEDDING__MODEL_DIRECTORY"
 _COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
 _LIBRARY_SETTINGS = {
     # The engines run one per core already; their libraries phone nobody.
@@ -53,12 +56,17 @@ class EmbeddedStack:
 
     def endpoints(self) -> Endpoints:
         """What `run/endpoints.json` says."""
+        settings = self.service_environment()
         return Endpoints(
             api=self.api_url,
             temporal=self.temporal.address,
             temporal_ui=self.temporal.ui_url,
             database=self.postgres.url(OWNER_ROLE),
             namespace=NAMESPACE,
+            scanner=settings.get(SOCKET_VARIABLE),
+            objects=settings[OBJECTS_VARIABLE],
+            keys=settings[KEYS_VARIABLE],
+            models=settings[MODELS_VARIABLE],
         )
 
     def foundation(self) -> list[ProcessSpec]:
@@ -94,9 +102,9 @@ class EmbeddedStack:
         }
         defaults = {
             "MUNIMENT_API__HOST": LOOPBACK,
-            "MUNIMENT_OBJECTS__ROOT": str(home.objects),
-            "MUNIMENT_KEYS__ROOT": str(home.keys),
-            "MUNIMENT_EMBEDDING__MODEL_DIRECTORY": str(model_directory()),
+            OBJECTS_VARIABLE: str(home.objects),
+            KEYS_VARIABLE: str(home.keys),
+            MODELS_VARIABLE: str(model_directory()),
         }
         if self.scanner.address:
             defaults[SOCKET_VARIABLE] = self.scanner.address

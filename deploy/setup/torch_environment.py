@@ -44,7 +44,8 @@ def main() -> int:
 def _install(version: str) -> str:
     uv, environment = uv_in_venv(), package_environment()
     # The interpreter under .venv, not .venv itself, which may be made anew under this one's feet.
-    base = Path(sys._base_executable)  # type: ignore[attr-defined]
+    # Only this attribute names it: sys.executable and sys.prefix are those of .venv.
+    base = Path(sys._base_executable)  # type: ignore[attr-defined] # CPython's, and in no stub
     make = [uv, "venv", "--clear", "--python", base, TORCH_VENV]
     run(make, timeout_seconds=120, environment=environment, failure="No environment was made.")
     say("setup: installing torch and what needs it (about 6 GB the first time) …")

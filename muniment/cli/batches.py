@@ -1,17 +1,30 @@
 """`muniment batch` and `muniment batches`."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from muniment.cli.connection import connect
 from muniment.cli.failures import ExitCode
-from muniment.cli.output import age_text, err, out, print_json, printable, state_text
+from muniment.cli.output import (
+    WIDE,
+    age_text,
+    cut_text,
+    err,
+    out,
+    percent_progress,
+    print_facts,
+    print_json,
+    print_more_hint,
+    printable,
+    state_text,
+    table_of,
+)
 from muniment.client.models import Batch
 from muniment.client.sync_client import Muniment
 
@@ -63,21 +76,10 @@ def list_batches(limit: int, home: Path | None, *, as_json: bool) -> None:
     if not listing.data:
         out().print("no batches")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("id", "state", "done", "files", "source", "created"):
-        table.add_column(heading, no_wrap=True, min_width=36 if heading == "id" else None)
-    for batch in listing.data:
-        table.add_row(
-            str(batch.id),
-            state_text(batch.state),
-            f"{batch.percent:.0f}%",
-            _counts_text(batch),
-            Text(_source_text(batch)),
-            age_text(batch.created_at),
-        )
-    out().print(table)
+    console = out()
+    console.print(_batch_table(console, listing.data))
     if listing.next_cursor is not None:
-        err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+        print_more_hint(len(listing.data))
 
 
 def show_batch(batch_id: str, home: Path | None, *, as_json: bool) -> None:
@@ -104,18 +106,28 @@ def tell_batch(message: str, batch_id: str, home: Path | None, *, as_json: bool)
 
 
 def _followed(muniment: Muniment, batch: Batch) -> Batch:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
+    with percent_progress() as progress:
         bar = progress.add_task(_counts_text(batch), total=100)
         while not batch.is_over:
             time.sleep(LOOK_SECONDS)
             batch = muniment.batches.get(batch.id)
             progress.update(bar, completed=batch.percent, description=_counts_text(batch))
     return batch
+
+
+def _batch_table(console: Console, batches: Sequence[Batch]) -> Table:
+    wide = console.width >= WIDE
+    table = table_of("id", "state", "done", "files", *(("source", "created") if wide else ()))
+    for batch in batches:
+        more = (cut_text(_source_text(batch)), age_text(batch.created_at)) if wide else ()
+        table.add_row(
+            str(batch.id),
+            state_text(batch.state),
+            f"{batch.percent:.0f}%",
+            cut_text(_counts_text(batch)),
+            *more,
+        )
+    return table
 
 
 def _print_batch(console: Console, batch: Batch) -> None:
@@ -127,9 +139,7 @@ def _print_batch(console: Console, batch: Batch) -> None:
         "note": _note(batch),
         "Temporal": batch.temporal_url or "",
     }
-    for name, value in facts.items():
-        if value:
-            console.print(Text(f"  {name:<9} {value}"))
+    print_facts(console, facts)
     left_out = (batch.source.left_out or ()) if batch.source else ()
     for each in left_out[:_SHOWN_LEFT_OUT]:
         console.print(Text(f"  not taken in: {printable(each.name)} ({each.problem})"))

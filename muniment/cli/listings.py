@@ -5,31 +5,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from muniment.cli.connection import connect
 from muniment.cli.failures import ExitCode
 from muniment.cli.output import (
+    WIDE,
     age_text,
-    err,
+    cut_text,
     out,
+    percent_progress,
+    print_facts,
     print_json,
+    print_more_hint,
     print_problem,
     printable,
     size_text,
     state_text,
+    table_of,
 )
 from muniment.client.models import File, Job
 from muniment.client.sync_client import Muniment
 from muniment.contracts.jobs import JobState
 
 _FILES_NAMED = 200
-_LEAST_WIDTHS = {"id": 36, "state": 9, "pages": 5, "done": 4, "size": 8}
-_MOST_WIDTHS = {"name": 60, "file": 60}
-_WIDE = 110
-"""Columns from which on a table shows everything."""
 
 
 def list_files(
@@ -50,7 +50,7 @@ def list_files(
     console = out()
     console.print(_file_table(console, listing.data) if listing.data else "no files")
     if listing.next_cursor is not None:
-        err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+        print_more_hint(len(listing.data))
 
 
 def print_document(file_id: str, home: Path | None, *, as_markdown: bool) -> None:
@@ -85,7 +85,7 @@ def list_jobs(limit: int, home: Path | None, *, as_json: bool) -> None:
     console = out()
     console.print(_job_table(console, listing.data, names) if listing.data else "no jobs")
     if listing.next_cursor is not None:
-        err().print(f"the newest {len(listing.data)}; --limit shows more", style="dim")
+        print_more_hint(len(listing.data))
 
 
 def show_job(job_id: str, home: Path | None, *, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def follow_job(job_id: str, home: Path | None, *, as_json: bool) -> ExitCode:
             for job in changes:
                 print_json(job, indent=None)
         else:
-            with _job_progress() as progress:
+            with percent_progress() as progress:
                 bar = progress.add_task("", total=100)
                 for job in changes:
                     stage = str(job.stage or job.state)
@@ -152,9 +152,7 @@ def print_job(console: Console, job: Job) -> None:
         "degraded": "yes" if job.degraded else "",
         "Temporal": job.temporal_url or "",
     }
-    for name, value in facts.items():
-        if value.strip():
-            console.print(Text(f"  {name:<9} {value}"))
+    print_facts(console, facts)
     if job.stages:
         console.print(_stage_table(job))
     if job.error is not None:
@@ -171,35 +169,33 @@ def _names(muniment: Muniment) -> dict[str, str]:
 
 
 def _file_table(console: Console, files: Sequence[File]) -> Table:
-    wide = console.width >= _WIDE
-    table = _table("id", "name", "state", "pages", "size", *(("type", "created") if wide else ()))
+    wide = console.width >= WIDE
+    table = table_of("id", "name", "state", "pages", "size", *(("type", "created") if wide else ()))
     for file in files:
         state = state_text(str(file.state))
         if file.degraded:
             state.append(" (degraded)", style="yellow")
         pages = str(file.pages) if file.pages is not None else ""
         more = (file.media_type or "", age_text(file.created_at)) if wide else ()
-        table.add_row(
-            str(file.id), Text(printable(file.name)), state, pages, size_text(file.size), *more
-        )
+        table.add_row(str(file.id), cut_text(file.name), state, pages, size_text(file.size), *more)
     return table
 
 
 def _job_table(console: Console, jobs: Sequence[Job], names: dict[str, str]) -> Table:
-    wide = console.width >= _WIDE
+    wide = console.width >= WIDE
     headings = ("kind", "stage", "pages", "created") if wide else ()
-    table = _table("id", "file", "state", "done", *headings)
+    table = table_of("id", "file", "state", "done", *headings)
     for job in jobs:
         file = names.get(str(job.file_id), str(job.file_id or ""))
         stage = "" if job.is_terminal else str(job.stage or "")
         more = (job.kind, stage, _pages(job), age_text(job.created_at)) if wide else ()
         state = state_text(str(job.state))
-        table.add_row(str(job.id), Text(printable(file)), state, f"{job.percent:.0f}%", *more)
+        table.add_row(str(job.id), cut_text(file), state, f"{job.percent:.0f}%", *more)
     return table
 
 
 def _stage_table(job: Job) -> Table:
-    table = _table("  stage", "state", "done", "attempts", "seconds")
+    table = table_of("  stage", "state", "done", "attempts", "seconds")
     for stage in job.stages:
         seconds = ""
         if stage.started_at is not None and stage.finished_at is not None:
@@ -208,26 +204,3 @@ def _stage_table(job: Job) -> Table:
         attempts = str(stage.attempts) if stage.attempts > 1 else ""
         table.add_row(f"  {stage.name}", state_text(str(stage.state)), done, attempts, seconds)
     return table
-
-
-def _table(*headings: str) -> Table:
-    """Names give way when the terminal is narrow, ids and figures do not."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in headings:
-        table.add_column(
-            heading,
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=_LEAST_WIDTHS.get(heading),
-            max_width=_MOST_WIDTHS.get(heading),
-        )
-    return table
-
-
-def _job_progress() -> Progress:
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-    )
-    return Progress(*columns, console=err(), transient=True)

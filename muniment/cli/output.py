@@ -3,10 +3,13 @@
 import json
 import sys
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, JsonValue
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from muniment.client.models import Problem
@@ -24,11 +27,15 @@ STATE_STYLES = {
     "processing": "cyan",
 }
 
-
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 _UNBOUNDED_WIDTH = 10_000
 """Nothing is wrapped or cut where no terminal sets a width: programs read those lines."""
+_LEAST_WIDTHS = {"id": 36, "state": 9, "pages": 5, "done": 4, "size": 8}
+_GIVING_WAY = ("name", "file", "files", "source")
+_MOST_WIDTHS = {"name": 60, "file": 60, "source": 60}
+WIDE = 110
+"""Columns from which on a table shows everything."""
 
 
 def out() -> Console:
@@ -58,6 +65,49 @@ def printable(text: str) -> str:
 
 def state_text(state: str) -> Text:
     return Text(str(state), style=STATE_STYLES.get(str(state), ""))
+
+
+def table_of(*headings: str) -> Table:
+    """Names give way when the terminal is narrow, ids and figures do not. Cells under the headings
+    that give way are `cut_text`."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        table.add_column(
+            heading,
+            # rich narrows columns that may wrap before it touches any other.
+            no_wrap=heading not in _GIVING_WAY,
+            overflow="ellipsis",
+            min_width=_LEAST_WIDTHS.get(heading),
+            max_width=_MOST_WIDTHS.get(heading),
+        )
+    return table
+
+
+def cut_text(text: str) -> Text:
+    """On one line, with an ellipsis where it does not fit."""
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
+
+
+def print_facts(console: Console, facts: Mapping[str, str]) -> None:
+    """A line for each that says something."""
+    for name, value in facts.items():
+        if value.strip():
+            console.print(Text(f"  {name:<9} {value}"))
+
+
+def print_more_hint(shown: int) -> None:
+    """What is said beside a listing that goes on after the first page."""
+    err().print(f"the newest {shown}; --limit shows more", style="dim")
+
+
+def percent_progress() -> Progress:
+    """A bar to 100 % with its description, gone when it ends."""
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    return Progress(*columns, console=err(), transient=True)
 
 
 def print_problem(problem: Problem) -> None:

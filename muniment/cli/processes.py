@@ -29,27 +29,36 @@ def become(
 
 
 def home_environment(home: Path) -> dict[str, str]:
-    """The settings with which a process of ours joins the embedded stack of a home.
+    """The settings with which a process of ours joins the embedded stack of a home: those of the
+    stack's own processes. The user's own variables win where they do not name the stack's data.
 
     Raises ConfigurationError when no stack runs there.
     """
     try:
         endpoints = json.loads((home / "run" / "endpoints.json").read_bytes())
         owner = str(endpoints["database"])
-        return {
+        defaults = {
+            "MUNIMENT_API__HOST": "127.0.0.1",
+            # Without it files would be taken in unscanned beside a scanner that runs.
+            "MUNIMENT_SCAN__SOCKET": endpoints.get("scanner"),
+            "MUNIMENT_EMBEDDING__MODEL_DIRECTORY": endpoints.get("models"),
+        }
+        own = {name: str(value) for name, value in defaults.items() if value}
+        return {name: os.environ.get(name, value) for name, value in own.items()} | {
             "MUNIMENT_HOME": str(home),
             "MUNIMENT_DATABASE__URL": _as_role(owner, _APPLICATION_ROLE),
             "MUNIMENT_DATABASE__OWNER_URL": owner,
             "MUNIMENT_TEMPORAL__ADDRESS": str(endpoints["temporal"]),
             "MUNIMENT_TEMPORAL__NAMESPACE": str(endpoints["namespace"]),
             "MUNIMENT_TEMPORAL__UI_URL": str(endpoints["temporal_ui"]),
-            "MUNIMENT_OBJECTS__ROOT": str(home / "objects"),
-            "MUNIMENT_KEYS__ROOT": str(home / "keys"),
+            # A stack that an older version started names no folders.
+            "MUNIMENT_OBJECTS__ROOT": str(endpoints.get("objects") or home / "objects"),
+            "MUNIMENT_KEYS__ROOT": str(endpoints.get("keys") or home / "keys"),
             # Without these the inference runtime phones its maker and takes every core.
             "ORT_DISABLE_TELEMETRY": "1",
             "OMP_NUM_THREADS": "1",
         }
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"no stack runs in {home} ({type(error).__name__})",
             remedy="Start it with `muniment up`, or leave --home out and set the environment.",

@@ -18,7 +18,7 @@ from muniment.client.actions import Flow
 from muniment.client.calls import parse_model
 from muniment.client.models import File
 from muniment.client.protocol import Protocol
-from muniment.contracts.media_types import claimed_media_type
+from muniment.contracts.media_types import media_type_of_name
 from muniment.errors import InvalidRequest
 
 OnConflict = Literal["version"]
@@ -89,9 +89,9 @@ def send(protocol: Protocol, upload: Upload) -> Flow[File]:
 def _request(
     protocol: Protocol, upload: Upload, content: BinaryIO, headers: Mapping[str, str]
 ) -> httpx.Request:
-    media_type = upload.media_type or claimed_media_type(upload.file_name)
+    media_type = upload.media_type or media_type_of_name(upload.file_name)
     counted = _Counted(content, upload.progress)
-    part = (upload.file_name, counted, media_type or "application/octet-stream")
+    part = (upload.file_name, counted, media_type)
     return protocol.request(
         "POST",
         "/v1/files",

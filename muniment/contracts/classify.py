@@ -13,10 +13,11 @@ class ClassifyInput(Contract):
 
 
 class ClassifyResult(StageOutcome):
-    """`findings` is a FindingList."""
+    """`findings` is a FindingList; `is_complete` says that it names nothing as not examined."""
 
     findings: Artifact
     finding_count: int
+    is_complete: bool = True
 
 
 class ClassifyActivities(ABC):

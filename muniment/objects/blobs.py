@@ -10,7 +10,7 @@ without it nobody can read the ciphertext, so destroying goes key first.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,15 +87,24 @@ class BlobStore:
         Memory use does not grow with the content. When anything fails or the caller is cancelled,
         nothing stays behind.
         """
+        return await self._put(tenant_id, chunks, self._ciphertext_first)
+
+    async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
+        """`put` for content that is already in memory."""
+        return await self._put(tenant_id, _once(content), self._both_at_once)
+
+    async def _put(
+        self,
+        tenant_id: UUID,
+        chunks: AsyncIterable[bytes],
+        store: Callable[[str, AsyncIterable[bytes], bytes], Awaitable[None]],
+    ) -> SealedBlob:
         blob_id = uuid_utils.compat.uuid7()
         context = _associated_data(tenant_id, blob_id)
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            key = _key(tenant_id, blob_id)
-            async with task_group() as writes:
-                writes.create_task(self._objects.put(key, sealing.sealed(chunks)))
-                writes.create_task(self._wrapped_keys.put(key, _once(data_key.wrapped)))
+            await store(_key(tenant_id, blob_id), sealing.sealed(chunks), data_key.wrapped)
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
@@ -107,9 +116,18 @@ class BlobStore:
         self._readable.put((tenant_id, blob_id), _Readable(opener, sealing.size))
         return SealedBlob(blob_id, sealing.size, sha256, tag)
 
-    async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
-        """`put` for content that is already in memory."""
-        return await self.put(tenant_id, _once(content))
+    async def _ciphertext_first(
+        self, key: str, sealed: AsyncIterable[bytes], wrapped: bytes
+    ) -> None:
+        """An upload may take hours: a process that dies meanwhile leaves no key behind."""
+        await self._objects.put(key, sealed)
+        await self._wrapped_keys.put(key, _once(wrapped))
+
+    async def _both_at_once(self, key: str, sealed: AsyncIterable[bytes], wrapped: bytes) -> None:
+        """A key that is left behind within the moment that this takes is found by the sweep."""
+        async with task_group() as writes:
+            writes.create_task(self._objects.put(key, sealed))
+            writes.create_task(self._wrapped_keys.put(key, _once(wrapped)))
 
     async def read(
         self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0, length: int | None = None

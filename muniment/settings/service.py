@@ -167,6 +167,18 @@ class WorkerSettings(Group):
     scratch: Annotated[
         Path | None, Field(description="Folder for opened content; unset: memory-backed.")
     ] = None
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            description="Port of a worker's `/metrics`, another one for each worker process of a"
+            " machine; unset: none.",
+            ge=1,
+            le=65535,
+        ),
+    ] = None
+    metrics_host: Annotated[
+        str, Field(description="Address that a worker's `/metrics` listens on.")
+    ] = "127.0.0.1"
     reconcile_seconds: Annotated[
         float, Field(description="How often committed but unstarted jobs are looked for.")
     ] = 5.0
@@ -182,13 +194,6 @@ class WorkerSettings(Group):
 class LimitSettings(Group):
     """What one document may cost."""
 
-    engine_memory_bytes: Annotated[
-        int, Field(description="Memory one engine call may take beyond its start.")
-    ] = 2 * 1024**3
-    page_timeout_seconds: Annotated[float, Field(description="Longest reading of one page.")] = 120
-    document_timeout_seconds: Annotated[
-        float, Field(description="Longest engine call over a whole document.")
-    ] = 600.0
     max_pages: Annotated[int, Field(description="Most pages of a document.", ge=1)] = 10_000
 
 

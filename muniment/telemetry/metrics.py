@@ -1,9 +1,5 @@
 """Prometheus metrics. Labels are names of routes, stages and states: never ids, never people's."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -35,7 +31,7 @@ http_request_seconds = Histogram(
 )
 jobs_total = Counter(
     "muniment_jobs_total",
-    "Jobs that reached a state, by kind and state.",
+    "Jobs that ended, by kind and state (completed, failed, cancelled).",
     ("kind", "state"),
     registry=REGISTRY,
 )
@@ -50,23 +46,3 @@ def observe_request(route: str, method: str, status: int, seconds: float) -> Non
     """Counts one answered request. `route` is the template (`/v1/files/{file_id}`), not the path."""
     http_requests_total.labels(route, method, str(status)).inc()
     http_request_seconds.labels(route, method).observe(seconds)
-
-
-@contextmanager
-def timed_stage(stage: str) -> Iterator[None]:
-    """Observes the block as one run of the stage: `completed`, or `failed` when it raises.
-
-    An `asyncio` cancellation counts as `cancelled`.
-    """
-    started = time.perf_counter()
-    outcome = "completed"
-    try:
-        yield
-    except Exception:
-        outcome = "failed"
-        raise
-    except BaseException:
-        outcome = "cancelled"
-        raise
-    finally:
-        stage_seconds.labels(stage, outcome).observe(time.perf_counter() - started)

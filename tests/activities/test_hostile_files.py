@@ -30,7 +30,8 @@ from tests.activities.made_documents import word_document
 
 MEBIBYTE = 1024 * 1024
 SECRET = "what-the-host-keeps"
-SECONDS_EACH = 60
+SECONDS_EACH = 1_200
+"""The engines' own limits of computing end what hangs; this is for what they would miss."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ LARGE = {"image-that-swells.png", "content-that-swells.pdf", "form-in-a-ring.pdf
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in BOMBS],
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_500)
 def test_a_bomb_is_contained(runner: asyncio.Runner, warm: Warm, name: str) -> None:
     """It is read within its limits, or refused with a reason and a remedy; a neighbour that is read
     meanwhile is read well, and the process that children are forked from lives on."""
@@ -287,7 +288,7 @@ def test_a_bomb_is_contained(runner: asyncio.Runner, warm: Warm, name: str) -> N
 
     async def attack() -> None:
         try:
-            async with asyncio.timeout(SECONDS_EACH * 4):
+            async with asyncio.timeout(SECONDS_EACH):
                 await read_whole(warm.engines, content, name)
         except (DocumentError, EngineError) as error:
             troubles.append(error)

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from activities.scan.activity import _Trial, verdict_of_answer
-from activities.scan.clamd import Clamd, ScannerVersion, parse_version
 from api.health.scanner import ScannerCheck
-from deploy.embedded.scanner import says_what_it_left_out
+from deploy.embedded.scanner import answers_ping, says_what_it_left_out
 from muniment.contracts.scan import ScanState
 from muniment.errors import ScannerUnavailable
-from muniment.scanner_trial import trials
+from muniment.scanner import Clamd, ScannerVersion, parse_version, trials
 from tests.clamd_process import EICAR, clamd
 
 FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
@@ -118,6 +117,14 @@ async def test_a_scanner_that_is_away_or_silent_is_unavailable(tmp_path: Path) -
             await Clamd(str(tmp_path / "silent"), 0.2).scan(_pieces(b"x"))
 
 
+async def test_only_a_clamd_answers_ping(clamd_socket: str, tmp_path: Path) -> None:
+    assert answers_ping(clamd_socket)
+    assert not answers_ping(str(tmp_path / "nothing"))
+    (tmp_path / "file").touch()
+    assert not answers_ping(str(tmp_path / "file"))
+    assert not answers_ping("127.0.0.1:1")
+
+
 @asynccontextmanager
 async def _silent(path: str) -> AsyncIterator[None]:
     hung_up = asyncio.Event()
@@ -131,7 +138,7 @@ async def _silent(path: str) -> AsyncIterator[None]:
     server = await asyncio.start_unix_server(say_nothing, path)
     async with server:
         yield
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await hung_up.wait()
 
 
@@ -175,4 +182,4 @@ async def test_a_scanner_that_hangs_up_in_the_middle_is_unavailable(tmp_path: Pa
     server = await asyncio.start_unix_server(hang_up, str(tmp_path / "dying"))
     async with server:
         with pytest.raises(ScannerUnavailable, match="without an answer"):
-            await Clamd(str(tmp_path / "dying"), 5).scan(_pieces(bytes(4_000_000)))
+            await Clamd(str(tmp_path / "dying"), 30).scan(_pieces(bytes(4_000_000)))

@@ -82,7 +82,11 @@ def stop_api(api: ApiProcess) -> int:
     """Its exit code after SIGTERM."""
     if api.process.poll() is None:
         api.process.send_signal(signal.SIGTERM)
-    return api.process.wait(timeout=20)
+    try:
+        return api.process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        api.process.kill()
+        return api.process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -103,11 +107,11 @@ def api_environment(application_dsn: str, temporal_address: str) -> dict[str, st
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(
     api_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiProcess]:
-    """One for all tests of the session."""
+    """One for all tests of this folder; what comes after them needs its memory."""
     api = start_api(tmp_path_factory.mktemp("api"), api_environment)
     yield api
     assert stop_api(api) == 0

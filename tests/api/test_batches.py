@@ -14,7 +14,7 @@ from muniment.contracts import queues
 from muniment.payloads import data_converter, load_payload_keys
 from tests.api.answering_workflow import AnsweringWorkflow
 from tests.api.conftest import ApiProcess, audit_actions, client_of
-from tests.conftest import TenantFixture, make_tenant
+from tests.conftest import TenantFixture, end_what_runs, make_tenant
 from workflows.ingest_batch import IngestBatch
 
 
@@ -23,6 +23,7 @@ async def worker(api: ApiProcess, temporal_address: str, database: Database) -> 
     converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
     client = await Client.connect(temporal_address, data_converter=converter)
     activities = Batches(database)
+    await end_what_runs(client)  # else this worker first gets the tasks of all earlier tests
     async with Worker(
         client,
         task_queue=queues.WORKFLOWS,
@@ -52,7 +53,7 @@ async def test_a_batch_is_paused_resumed_cancelled_and_audited(
     )
     assert again.json()["id"] == made.json()["id"]
     place = made.headers["Location"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while (await client.get(place)).json()["files"]["running"] < 3:  # noqa: ASYNC110 - over HTTP
             await asyncio.sleep(0.1)
     assert (await client.post(f"{place}/pause")).json()["state"] == "paused"

@@ -2,12 +2,17 @@
 
 from datetime import timedelta
 
+import pytest
+from fastapi import Request
 from sqlalchemy import update
 
-from db.models import IdempotencyKey, now
+from api.authentication import Caller
+from api.idempotency import HEADER, Answer, idempotent
+from db.models import IdempotencyKey, new_id, now
 from db.queries import idempotency
 from db.queries.idempotency import Answered, InFlight, KeyOwner, Leased
 from db.session import Database
+from muniment.errors import DatabaseUnavailable
 from tests.conftest import TenantFixture
 
 ANSWER = Answered(b"hash", 202, {"id": "1"}, "/v1/files/1")
@@ -53,3 +58,47 @@ async def test_an_answer_is_forgotten_after_a_day(
     await age(database, tenant, created_at=timedelta(hours=25))
     async with database.transaction(tenant.access) as session:
         assert isinstance(await idempotency.claim(session, owner), Leased)
+
+
+def request_of(key: str) -> Request:
+    headers = [(HEADER.lower().encode(), key.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/v1/files", "headers": headers}
+    return Request({**scope, "query_string": b"", "server": ("muniment.test", 80)})
+
+
+def caller_of(tenant: TenantFixture) -> Caller:
+    return Caller(tenant.tenant_id, tenant.principal_id, new_id(), frozenset(), is_admin=True)
+
+
+async def test_an_answer_whose_transaction_failed_leaves_the_key_free(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def answer(failure: Exception | None) -> None:
+        async with idempotent(request_of("key"), caller_of(tenant), database) as attempt:
+            assert attempt.replay(b"hash") is None
+            async with database.transaction(tenant.access) as session:
+                await attempt.complete(session, Answer(202, {"id": "1"}))
+                if failure is not None:
+                    raise failure
+
+    with pytest.raises(DatabaseUnavailable):
+        await answer(DatabaseUnavailable("lost while it committed"))
+    await answer(None)
+    async with idempotent(request_of("key"), caller_of(tenant), database) as attempt:
+        assert attempt.replay(b"hash") is not None
+
+
+async def test_an_answer_that_was_kept_stays_whatever_happens_afterwards(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def answer_and_fail() -> None:
+        async with idempotent(request_of("key"), caller_of(tenant), database) as attempt:
+            attempt.replay(b"hash")
+            async with database.transaction(tenant.access) as session:
+                await attempt.complete(session, Answer(202, {"id": "1"}))
+            raise DatabaseUnavailable("lost after it committed")
+
+    with pytest.raises(DatabaseUnavailable):
+        await answer_and_fail()
+    async with idempotent(request_of("key"), caller_of(tenant), database) as attempt:
+        assert attempt.replay(b"hash") is not None

@@ -31,7 +31,7 @@ async def test_without_temporal_uploads_are_taken_in_and_health_is_503(
             cancel = await client.post(f"/v1/jobs/{job['id']}/cancel")
             assert cancel.status_code == 503
             assert (await client.get("/metrics")).status_code == 404
-        async with httpx.AsyncClient(trust_env=False) as scraper:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as scraper:
             own = await scraper.get(f"http://127.0.0.1:{metrics_port}/metrics")
             assert "muniment_http_requests_total" in own.text
     finally:

@@ -1,5 +1,8 @@
 """Errors, request ids, logs, health: what every response has in common."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -48,12 +51,12 @@ async def test_a_long_body_is_refused_announced_or_not(client: httpx.AsyncClient
     announced = await client.post("/v1/search", json={"query": "x" * 2_000_000})
     assert announced.status_code == 413
 
-    async def streamed() -> object:
+    async def streamed() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b" " * 65536
 
     headers = {"Content-Type": "application/json"}
-    answer = await client.post("/v1/search", content=streamed(), headers=headers)  # type: ignore[arg-type]
+    answer = await client.post("/v1/search", content=streamed(), headers=headers)
     assert answer.status_code == 413
 
 
@@ -73,8 +76,9 @@ async def test_the_log_has_routes_and_ids_but_no_query_strings(
     await client.get(
         "/v1/files", params={"name~": "privatename"}, headers={"X-Request-Id": "log-1"}
     )
-    lines = [line for line in api.log_lines if line.get("request_id") == "log-1"]
-    access = [line for line in lines if line["event"] == "request"]
+    async with asyncio.timeout(30):
+        while not (access := _access_lines(api, "log-1")):  # noqa: ASYNC110 - another process's log
+            await asyncio.sleep(0.05)  # it is written after the answer went out
     assert len(access) == 1
     assert access[0]["route"] == "/v1/files"
     assert access[0]["status"] == 200
@@ -83,6 +87,11 @@ async def test_the_log_has_routes_and_ids_but_no_query_strings(
     text = (api.home / "api.jsonl").read_text(encoding="utf-8")
     assert "privatename" not in text
     assert "mun_" not in text
+
+
+def _access_lines(api: ApiProcess, request_id: str) -> list[dict[str, object]]:
+    lines = [line for line in api.log_lines if line.get("request_id") == request_id]
+    return [line for line in lines if line["event"] == "request"]
 
 
 async def test_health_needs_no_key(api: ApiProcess) -> None:

@@ -66,7 +66,9 @@ def test_the_stored_description_has_not_drifted() -> None:
 
 async def test_without_a_valid_key_every_route_is_401(api: ApiProcess) -> None:
     for header in ({}, {"Authorization": "Bearer mun_wrong"}, {"Authorization": "Basic eDp5"}):
-        async with httpx.AsyncClient(base_url=api.url, headers=header, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=api.url, headers=header, trust_env=False, timeout=60
+        ) as client:
             for method, route in routes():
                 if route.path in PUBLIC_PATHS:
                     continue

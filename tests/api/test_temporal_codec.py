@@ -30,7 +30,7 @@ async def test_only_the_web_ui_may_ask_from_a_browser(api: ApiProcess) -> None:
         "Access-Control-Request-Headers": "authorization,x-namespace",
     }
     path = "/v1/temporal/codec/decode"
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as browser:
+    async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=60) as browser:
         allowed = await browser.options(path, headers={**preflight, "Origin": UI})
         assert allowed.headers["Access-Control-Allow-Origin"] == UI
         other = await browser.options(path, headers={**preflight, "Origin": "http://evil.test"})

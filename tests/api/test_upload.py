@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
@@ -202,11 +203,11 @@ async def test_a_killed_api_leaves_no_unfinished_upload_to_the_next(
             doomed.process.kill()
     finally:
         doomed.process.kill()
-        doomed.process.wait(timeout=10)
+        doomed.process.wait(timeout=60)
     assert doomed.stored_objects(tenant.tenant_id)
     successor = start_api(tmp_path / "home", api_environment)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while successor.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
     finally:
@@ -223,7 +224,7 @@ async def _half_an_upload(api: ApiProcess, tenant: TenantFixture) -> AsyncIterat
         b"Authorization: Bearer " + tenant.api_key.encode() + b"\r\n\r\n" + bytes(4_000_000)
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not api.stored_objects(tenant.tenant_id):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         assert not reader.at_eof(), "the upload is in progress"
@@ -321,7 +322,7 @@ async def test_an_idempotency_key_gives_the_first_answer_again(client: httpx.Asy
 
 
 async def test_a_key_in_flight_is_a_conflict_and_a_failure_frees_it(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
     headers = {"Idempotency-Key": "k-2", "Content-Type": "text/plain"}
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -336,7 +337,7 @@ async def test_a_key_in_flight_is_a_conflict_and_a_failure_frees_it(
         client.post("/v1/files?name=s.txt&priority=1", content=slow(), headers=headers)
     )
     await begun.wait()
-    await asyncio.sleep(0.3)
+    await _until(lambda: _key_is_taken(postgres_dsn, tenant, "k-2"))
     meanwhile = await upload(client, b"partrest", name="s.txt", headers=headers)
     assert meanwhile.status_code == 409
     go_on.set()
@@ -380,7 +381,16 @@ async def test_memory_stays_flat_while_256_mebibytes_come_and_go(
     print(json.dumps({"upload_peak_mebibytes": round((highest - idle) / MEBIBYTE, 1)}))
 
 
-async def _until(condition: object, seconds: float = 10.0) -> None:
+def _key_is_taken(postgres_dsn: str, tenant: TenantFixture, key: str) -> bool:
+    with psycopg.connect(postgres_dsn) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM idempotency_key WHERE tenant_id = %s AND key = %s",
+            (tenant.tenant_id, key),
+        )
+        return found.fetchone() is not None
+
+
+async def _until(condition: object, seconds: float = 60.0) -> None:
     assert callable(condition)
     for _ in range(int(seconds * 10)):
         if condition():

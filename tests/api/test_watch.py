@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.api.conftest import ApiProcess
@@ -31,7 +32,7 @@ class Watched:
         """`--once`: the exit code, what was told, and standard error."""
         ended = subprocess.run(
             self.command("--once", *arguments),
-            env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            env=self.environment, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         return (
             ended.returncode,
@@ -82,7 +83,7 @@ def watched(api: ApiProcess, tenant: TenantFixture, tmp_path: Path) -> Iterator[
 
 
 def until(probe: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not probe():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.1)
@@ -117,19 +118,19 @@ def test_partial_hidden_and_linked_files_are_left_alone(watched: Watched, tmp_pa
 
 
 def test_a_file_that_is_still_written_to_is_taken_when_it_is_whole(watched: Watched) -> None:
-    process = watched.start()
+    process = watched.start("--settle-seconds", "2")
     try:
         with (watched.folder / "slow.txt").open("w") as file:
-            for number in range(12):
+            for number in range(30):
                 file.write(f"line {number}\n")
                 file.flush()
                 time.sleep(0.1)
         until(lambda: watched.files() == {"slow.txt": 1}, "slow.txt")
-        time.sleep(0.5)
+        time.sleep(2.5)
         assert watched.uploads() == 1
     finally:
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=30)
+        told, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert [json.loads(line)["name"] for line in told.splitlines()] == ["slow.txt"]
 
@@ -150,7 +151,7 @@ def test_what_appears_changes_and_goes_while_it_watches(
         until(lambda: watched.files() == {"new/b.txt": 2, "c.txt": 1}, "the third")
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -186,3 +187,46 @@ def test_what_the_api_refuses_is_told_once(watched: Watched) -> None:
     assert (code, told[0]["state"]) == (1, "refused")
     assert watched.run("--collection", "absent") == (0, [], "")
     assert watched.run()[0] == 0
+
+
+def publish_the_first_version(postgres_dsn: str, tenant: TenantFixture) -> None:
+    """As the ingestion of the only version of the tenant's only file ends."""
+    with psycopg.connect(postgres_dsn) as connection:
+        for statement in (
+            "UPDATE file_version SET published_at = now() WHERE tenant_id = %s AND number = 1",
+            "UPDATE job SET state = 'completed', finished_at = now() WHERE tenant_id = %s",
+            "UPDATE file SET state = 'ready' WHERE tenant_id = %s",
+        ):
+            assert connection.execute(statement, (tenant.tenant_id,)).rowcount == 1
+
+
+def test_a_change_of_a_published_file_is_uploaded_once(
+    watched: Watched, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    (watched.folder / "a.txt").write_text("one")
+    assert watched.run()[0] == 0
+    publish_the_first_version(postgres_dsn, tenant)
+    (watched.folder / "a.txt").write_text("one, corrected")
+    code, told, errors = watched.run()
+    assert (code, [(each["name"], each["version"]) for each in told]) == (0, [("a.txt", 2)]), errors
+    assert watched.run() == (0, [], "")
+    assert (watched.files(), watched.uploads()) == ({"a.txt": 2}, 2)
+
+
+def test_a_change_that_could_not_be_read_is_not_uploaded_again(
+    watched: Watched, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    (watched.folder / "a.txt").write_text("one")
+    assert watched.run()[0] == 0
+    publish_the_first_version(postgres_dsn, tenant)
+    (watched.folder / "a.txt").write_text("one, corrected")
+    assert watched.run()[0] == 0
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', finished_at = now()"
+            " WHERE tenant_id = %s AND state <> 'completed'",
+            (tenant.tenant_id,),
+        )
+    assert watched.run() == (0, [], "")
+    assert (watched.files(), watched.uploads()) == ({"a.txt": 2}, 2)
+    assert len(watched.http.get("/v1/jobs").json()["data"]) == 2

@@ -26,7 +26,7 @@ Kept in [the north tower](https://example.org/tower), by `two` keepers.
 
 def result(name: str, **scores: object) -> FileResult:
     whole = {"format": Path(name).suffix[1:], "category": "c", "outcome": Outcome.READ}
-    return FileResult(name=name, seconds=1.0, **{**whole, **scores})  # type: ignore[arg-type]
+    return FileResult(name=name, seconds=1.0, **{**whole, **scores})  # type: ignore[arg-type] # fields of several types
 
 
 def reading(markdown: str, pages: dict[int, str] | None = None) -> Reading:

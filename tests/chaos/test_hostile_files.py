@@ -62,7 +62,7 @@ class Watch:
             assert self._stack.pid(name) == process.pid, f"{name} was started anew"
         assert set(templates(self._stack)) == self.templates, "a template died"
         wait_for(
-            lambda: not engines(self._stack), timeout_seconds=10, what="the engines to be gone"
+            lambda: not engines(self._stack), timeout_seconds=60, what="the engines to be gone"
         )
         grown = {
             name: (self.held[name] // 1_000_000, held // 1_000_000)

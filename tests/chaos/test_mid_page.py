@@ -14,17 +14,20 @@ import pytest
 from tests.chaos.accounts import Account, account, event_sequence, stored
 from tests.chaos.processes import an_engine_at_work, engines, templates
 from tests.chaos.viewer import Viewer
+from tests.patience import on_a_busy_machine
 from tests.stack import Stack, wait_for
-from tests.workflows.documents import scanned_pdf
+from tests.workflows.documents import dense_scan, scanned_pdf
 
 PAGES = 6
 CANCEL_SECONDS = 3
+PAGES_OF_A_MINUTE = 30
+"""Pages of A4 that take two engines far longer than a cancellation, however busy the machine is."""
 PAUSE_SECONDS = 4
 OUTAGE_SECONDS = 20
 LEFT_BY_A_KILL = 6
 """Blobs that a killed process may have sealed without coming to their rows; the sweep takes them."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 def scan(mark: str) -> bytes:
@@ -39,9 +42,16 @@ def scan(mark: str) -> bytes:
 class Run:
     """One scan on its way, watched by somebody."""
 
-    def __init__(self, stack: Stack, client: httpx.Client, mark: str, folder: Path) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        client: httpx.Client,
+        mark: str,
+        folder: Path,
+        content: bytes | None = None,
+    ) -> None:
         path = folder / f"{mark}.pdf"
-        path.write_bytes(scan(mark))
+        path.write_bytes(content or scan(mark))
         self.stack, self.client = stack, client
         file = stack.upload(client, path)
         self.file_id = file["id"]
@@ -50,10 +60,20 @@ class Run:
 
     def until_in_the_middle_of_a_page(self, viewer: Viewer) -> psutil.Process:
         """An engine that is at work on a page after the first one was read."""
-        wait_for(lambda: viewer.pages, timeout_seconds=90, what="a page", pause_seconds=0.02)
+        wait_for(lambda: viewer.pages, timeout_seconds=180, what="a page", pause_seconds=0.02)
         engine = an_engine_at_work(self.stack)
         self.seen_engines |= {*engines(self.stack), *templates(self.stack)}
         return engine
+
+    def until_it_stands_still(self, viewer: Viewer) -> None:
+        """It is paused, and every event of what ended before has arrived."""
+
+        def still() -> bool:
+            told = list(viewer.ids)
+            time.sleep(3)
+            return viewer.ids == told and self.job()["state"] == "paused"
+
+        wait_for(still, timeout_seconds=120, what="the events to cease")
 
     def job(self) -> dict[str, object]:
         job: dict[str, object] = self.client.get(f"/v1/jobs/{self.job_id}").json()
@@ -73,7 +93,7 @@ def calm(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Account:
         run = Run(stack, client, "calm", tmp_path_factory.mktemp("calm"))
         with Viewer(stack, run.job_id) as viewer:
             assert run.finished()["state"] == "completed"
-            assert viewer.ended.wait(10)
+            assert viewer.ended.wait(60)
         found = run.account()
     assert len(found.pages) == PAGES
     assert set(found.page_events.values()) == {1}
@@ -137,7 +157,7 @@ def test_a_blow_in_the_middle_of_a_page_loses_and_doubles_nothing(
             engine = run.until_in_the_middle_of_a_page(viewer)
             BLOWS[name](stack, engine)
             job = run.finished()
-            assert viewer.ended.wait(30)
+            assert viewer.ended.wait(60)
         assert job["state"] == "completed", job["error"]
         assert not job["degraded"]
         assert run.account() == calm
@@ -157,7 +177,7 @@ def check_the_viewer(stack: Stack, run: Run, viewer: Viewer) -> None:
 
 def check_what_is_left(stack: Stack, run: Run) -> None:
     """No engine outlives its call, and every row's content is there."""
-    wait_for(lambda: not engines(stack), timeout_seconds=5, what="the engines to be gone")
+    wait_for(lambda: not engines(stack), timeout_seconds=60, what="the engines to be gone")
     for process in run.seen_engines - set(templates(stack)):
         with suppress(psutil.NoSuchProcess):
             assert process.status() == psutil.STATUS_ZOMBIE, f"{process} lives on"
@@ -176,14 +196,15 @@ def test_a_pause_lets_the_page_end_and_begins_no_other(
             run.until_in_the_middle_of_a_page(viewer)
             assert client.post(f"/v1/jobs/{run.job_id}/pause").status_code == 200
             wait_for(lambda: not engines(stack), timeout_seconds=60, what="what runs to end")
-            told = list(viewer.ids)
+            run.until_it_stands_still(viewer)
+            told = list(viewer.pages)
             time.sleep(PAUSE_SECONDS)
             assert not engines(stack), "something began in the pause"
             assert run.job()["state"] == "paused"
-            assert len(viewer.ids) - len(told) <= 2
+            assert viewer.pages == told
             assert client.post(f"/v1/jobs/{run.job_id}/resume").status_code == 200
             assert run.finished()["state"] == "completed"
-            assert viewer.ended.wait(30)
+            assert viewer.ended.wait(60)
         found = run.account()
     assert (found.pages, found.chunks) == (calm.pages, calm.chunks)
     assert (found.results, found.outputs) == (calm.results, calm.outputs)
@@ -196,16 +217,18 @@ def test_a_pause_lets_the_page_end_and_begins_no_other(
 def test_a_cancellation_ends_the_engine_within_three_seconds(stack: Stack, tmp_path: Path) -> None:
     orphans = stored(stack).without_row
     with stack.client() as client:
-        run = Run(stack, client, "cancelled", tmp_path)
+        content = dense_scan(PAGES_OF_A_MINUTE) + b"\n% cancelled\n"
+        run = Run(stack, client, "cancelled", tmp_path, content)
         with Viewer(stack, run.job_id) as viewer:
             engine = run.until_in_the_middle_of_a_page(viewer)
+            seconds = on_a_busy_machine(CANCEL_SECONDS)
             began = time.monotonic()
             assert client.post(f"/v1/jobs/{run.job_id}/cancel").status_code == 200
-            wait_for(lambda: not engines(stack), timeout_seconds=CANCEL_SECONDS, what="free slots")
+            wait_for(lambda: not engines(stack), timeout_seconds=seconds, what="free slots")
             assert not engine.is_running()
-            left = CANCEL_SECONDS - (time.monotonic() - began)
+            left = seconds - (time.monotonic() - began)
             assert run.finished(left)["state"] == "cancelled"
-            assert viewer.ended.wait(10)
+            assert viewer.ended.wait(60)
     check_the_viewer(stack, run, viewer)
     check_what_is_left(stack, run)
     assert stored(stack).without_row == orphans

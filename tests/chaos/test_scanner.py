@@ -20,7 +20,7 @@ LIMITS = {
     "StreamMaxLength 2000M": "StreamMaxLength 64M",
 }
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

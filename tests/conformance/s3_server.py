@@ -1,7 +1,5 @@
 """A real S3 server for tests: the Versity gateway over a folder of its own."""
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,10 +8,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-VERSION = "v1.8.0"
-BUILD_TIMEOUT_SECONDS = 280
-START_TIMEOUT_SECONDS = 20
+from deploy.run_tests import versitygw_program
+
+START_TIMEOUT_SECONDS = 60
 ACCESS_KEY = "muniment"
 SECRET_KEY = "muniment-test"
 
@@ -29,22 +26,10 @@ class S3Server:
 
 
 def versitygw_binary() -> Path:
-    """The gateway from PATH or `.cache/bin`; else built there with Go (about two minutes)."""
-    on_path = shutil.which("versitygw")
-    if on_path:
-        return Path(on_path)
-    cached = REPOSITORY / ".cache" / "bin" / "versitygw"
-    if not cached.exists():
-        go = shutil.which("go")
-        assert go, "the S3 tests need `versitygw` on PATH, or Go to build it"
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [go, "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
-            env={**os.environ, "GOBIN": str(cached.parent)},
-            check=True,
-            timeout=BUILD_TIMEOUT_SECONDS,
-        )
-    return cached
+    """The gateway from PATH or `.cache/bin`, where `deploy.run_tests` builds it."""
+    binary = versitygw_program()
+    assert binary, "the S3 tests need `versitygw`: on PATH, or built by `make test`, which needs Go"
+    return binary
 
 
 @contextmanager
@@ -69,7 +54,11 @@ def serving_s3(folder: Path) -> Iterator[S3Server]:
         yield S3Server(f"127.0.0.1:{port}", buckets)
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -6,7 +6,7 @@ import db.models  # noqa: F401 - registers the tables
 from activities.erasure.stores import COVERED_BY_KEY_DESTRUCTION, EXEMPT, STORES
 
 REFERRING_COLUMNS = {"file_id", "version_id", "job_id", "blob_id", "chunk_id"}
-ALWAYS_CHECKED = {"file", "file_version", "blob", "idempotency_key", "audit_event", "job"}
+ALWAYS_CHECKED = {"file", "file_version", "blob", "idempotency_key", "audit_event", "job", "batch"}
 """They hold something of a file without a column of that name."""
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from db.migrate import migrate
 from db.models import (
@@ -30,25 +29,8 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 9
+REVISIONS = 10
 """Migrations that there were when this was written: a later one adds its data below."""
-
-
-@pytest.fixture
-def owner_dsn(postgres_server: str, postgres_dsn: str) -> str:
-    """The DSN of an owner without any privilege but its own database, which is migrated; the
-    application's role is there since `postgres_dsn` was."""
-    name = f"owned_{new_id().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
-    superuser = postgres_server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(superuser, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION vector")
-        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(name)))
-    dsn = superuser.replace("//postgres:@", f"//{name}@")
-    migrate(dsn)
-    return dsn
 
 
 @pytest.fixture
@@ -90,6 +72,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> S
                 requested_by=tenant.principal_id,
                 source=source,
                 prefix="private/" if source else "",
+                collection_id=tenant.collection_id if source else None,
             )
             for source in (None, "inbox")
         ]
@@ -186,3 +169,23 @@ async def test_down_to_nothing_and_up_again_with_data_in_the_tables(
     database = Database(dsn_of("muniment_app", owner_dsn))
     await fill(database, make_tenant(dsn_of("postgres", owner_dsn)), blobs)
     await database.close()
+
+
+async def test_listings_that_ended_before_the_upgrade_forget_the_object_they_came_to(
+    owner_dsn: str, blobs: BlobStore
+) -> None:
+    tenant = make_tenant(dsn_of("postgres", owner_dsn))
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await fill(database, tenant, blobs)
+    await database.close()
+    while revision_of(owner_dsn) != "0009":
+        migrate(owner_dsn, "-1")
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        connection.execute("UPDATE batch SET listed_to = 'name of a person.pdf'")
+        connection.execute("UPDATE batch SET listed_at = now() WHERE source IS NOT NULL")
+    migrate(owner_dsn)
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        named = connection.execute(
+            "SELECT listed_at IS NULL, count(*) FROM batch WHERE listed_to IS NOT NULL GROUP BY 1"
+        ).fetchall()
+    assert named == [(True, 1)], "one that goes on needs it"

@@ -64,7 +64,9 @@ async def test_members_added_while_their_container_is_waited_for_are_found(
     assert await locking == sorted([*above, late])
 
 
-def add_version(connection: psycopg.Connection, tenant: TenantFixture, file_id: UUID) -> UUID:
+def add_version(
+    connection: psycopg.Connection, tenant: TenantFixture, file_id: UUID, number: int = 1
+) -> UUID:
     version_id, blob_id = new_id(), new_id()
     connection.execute(
         "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
@@ -73,8 +75,8 @@ def add_version(connection: psycopg.Connection, tenant: TenantFixture, file_id: 
     )
     connection.execute(
         "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
-        " declared_media_type, created_at) VALUES (%s, %s, %s, 1, %s, 'a', 1, '', 'text/plain', now())",
-        (version_id, tenant.tenant_id, file_id, blob_id),
+        " declared_media_type, created_at) VALUES (%s, %s, %s, %s, %s, 'a', 1, '', 'text/plain', now())",
+        (version_id, tenant.tenant_id, file_id, number, blob_id),
     )
     return version_id
 

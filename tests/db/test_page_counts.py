@@ -14,9 +14,13 @@ from tests.conftest import TenantFixture
 
 @pytest.fixture
 def job_id(postgres_dsn: str, tenant: TenantFixture) -> UUID:
+    return _job(postgres_dsn, tenant)
+
+
+def _job(dsn: str, tenant: TenantFixture) -> UUID:
     """A job of a file of the tenant, without outputs."""
     file_id, job_id = new_id(), new_id()
-    with psycopg.connect(postgres_dsn) as connection:
+    with psycopg.connect(dsn) as connection:
         connection.execute(
             "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
             " media_type, degraded, revision, created_at, updated_at)"
@@ -77,22 +81,36 @@ async def test_a_job_without_outputs_has_read_nothing(
     assert (pages.done, pages.failed, pages.reused) == (0, 0, 0)
 
 
-async def test_ten_thousand_pages_are_counted_in_a_fraction_of_the_time_of_one(
+async def test_ten_times_the_pages_are_counted_in_nothing_like_a_hundred_times_the_time(
     database: Database, tenant: TenantFixture, job_id: UUID, postgres_dsn: str
 ) -> None:
-    _put_out(
-        postgres_dsn,
-        tenant,
-        job_id,
-        """
-        SELECT 'read', part, format('{"last_page": %%s, "done": 8, "failed": 0, "reused": 0}',
+    smaller = _job(postgres_dsn, tenant)
+    _put_out(postgres_dsn, tenant, smaller, _every_page_twice(1_000))
+    _put_out(postgres_dsn, tenant, job_id, _every_page_twice(10_000))
+    few = await _shortest_count(database, tenant, smaller, 1_000)
+    many = await _shortest_count(database, tenant, job_id, 10_000)
+    assert many < 40 * few
+
+
+def _every_page_twice(pages: int) -> str:
+    """By itself, and by its batch of eight."""
+    return f"""
+        SELECT 'read', part, format('{{"last_page": %%s, "done": 8, "failed": 0, "reused": 0}}',
                                     part + 7)
-        FROM generate_series(1, 9993, 8) AS part
-        UNION ALL SELECT 'read_page', part, '{}' FROM generate_series(1, 10000) AS part
-        """,
-    )
+        FROM generate_series(1, {pages - 7}, 8) AS part
+        UNION ALL SELECT 'read_page', part, '{{}}' FROM generate_series(1, {pages}) AS part
+        """  # noqa: S608 - rows of this test's own
+
+
+async def _shortest_count(
+    database: Database, tenant: TenantFixture, job_id: UUID, pages: int
+) -> float:
+    """The seconds of the quickest of five: what others do to the machine is in none of it."""
+    seconds = []
     async with database.transaction(tenant.system) as session:
-        began = time.perf_counter()
-        pages = await count_pages(session, job_id, total=10_000)
-        assert time.perf_counter() - began < 0.5
-    assert pages.done == 10_000
+        for _ in range(5):
+            began = time.perf_counter()
+            counted = await count_pages(session, job_id, total=pages)
+            seconds.append(time.perf_counter() - began)
+            assert counted.done == pages
+    return min(seconds)

@@ -120,6 +120,25 @@ async def test_a_private_collection_is_for_its_owner_and_its_grants(
     assert await visible(database, reader.access, "manage") == set()
 
 
+async def test_who_owns_a_private_collection_reads_what_others_put_there(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    owner = make_tenant(postgres_dsn, tenant.name, principal="owner", is_admin=False)
+    other = make_tenant(postgres_dsn, tenant.name, principal="other", is_admin=False)
+    async with database.transaction(tenant.system) as session:
+        own = Collection(
+            tenant_id=tenant.tenant_id,
+            name="own",
+            visibility="private",
+            owner_id=owner.principal_id,
+        )
+        session.add(own)
+    file_id = await make_file(database, tenant, owner_id=tenant.principal_id, collection_id=own.id)
+    assert await visible(database, owner.access) == {file_id}
+    assert await visible(database, owner.access, "write") == set()
+    assert await visible(database, other.access) == set()
+
+
 async def test_the_audit_trail_can_only_grow(database: Database, tenant: TenantFixture) -> None:
     async with database.transaction(tenant.access) as session:
         record(session, Act("file.read", "file", new_id(), tenant.tenant_id))

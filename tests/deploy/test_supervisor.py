@@ -40,8 +40,9 @@ def test_endpoints_lead_to_what_runs(stack: StackProcess) -> None:
     endpoints = stack.endpoints
     write_row(endpoints, "first")
     assert "first" in read_rows(endpoints)
-    assert httpx.get(f"{endpoints.api}/healthz", trust_env=False).status_code == 200
-    assert "html" in httpx.get(endpoints.temporal_ui, trust_env=False, follow_redirects=True).text
+    with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as browser:
+        assert browser.get(f"{endpoints.api}/healthz").status_code == 200
+        assert "html" in browser.get(endpoints.temporal_ui).text
     asyncio.run(_expect_search_attributes(endpoints.temporal, endpoints.namespace))
 
 

@@ -40,7 +40,7 @@ def test_a_sample_becomes_ready_with_pages_document_and_chunks(
     page = client.get(f"/v1/files/{file['id']}/pages/1").json()
     assert page["text"].strip()
     assert client.get(f"/v1/files/{file['id']}/document").json()["schema_name"]
-    assert client.get(f"/v1/files/{file['id']}/markdown").text.strip()
+    assert stack.get_made(client, f"/v1/files/{file['id']}/markdown").text.strip()
     chunks = client.get(f"/v1/files/{file['id']}/chunks").json()["data"]
     assert chunks
     if path.suffix != ".docx":
@@ -50,7 +50,7 @@ def test_a_sample_becomes_ready_with_pages_document_and_chunks(
                 x0, y0, x1, y1 = box["bbox"]
                 assert 0 <= x0 <= x1 <= pages[box["page"] - 1]["width"] + 1
                 assert 0 <= y0 <= y1 <= pages[box["page"] - 1]["height"] + 1
-    _has_pictures(client, str(file["id"]), pages[0], none=path.suffix == ".docx")
+    _has_pictures(stack, client, str(file["id"]), pages[0], none=path.suffix == ".docx")
     content = client.get(f"/v1/files/{file['id']}/content")
     assert content.content == path.read_bytes()
     part = client.get(f"/v1/files/{file['id']}/content", headers={"Range": "bytes=100-299"})
@@ -59,11 +59,12 @@ def test_a_sample_becomes_ready_with_pages_document_and_chunks(
 
 
 def _has_pictures(
-    client: httpx.Client, file_id: str, page: dict[str, float], *, none: bool
+    stack: Stack, client: httpx.Client, file_id: str, page: dict[str, float], *, none: bool
 ) -> None:
     """In the shape of the page that its boxes lie on."""
-    image = client.get(f"/v1/files/{file_id}/pages/1/image", params={"dpi": 72, "format": "png"})
-    thumbnail = client.get(f"/v1/files/{file_id}/thumbnail")
+    path = f"/v1/files/{file_id}/pages/1/image"
+    image = stack.get_made(client, path, dpi=72, format="png")
+    thumbnail = stack.get_made(client, f"/v1/files/{file_id}/thumbnail")
     if none:
         assert (image.status_code, thumbnail.status_code) == (404, 404)
         return

@@ -1,14 +1,15 @@
 """Progress over server-sent events: complete, resumable, never invented."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
 from tests.conftest import REPOSITORY
+from tests.patience import on_a_busy_machine
 from tests.stack import Stack, wait_for
+from tests.workflows.documents import dense_scan
 
 SAMPLES = REPOSITORY / "deploy" / "samples"
 
@@ -41,11 +42,15 @@ def events(
 
 
 def upload_fresh_scan(stack: Stack, client: httpx.Client, folder: Path) -> dict[str, object]:
+    return upload_fresh(stack, client, folder, scanned_sample().read_bytes())
+
+
+def upload_fresh(
+    stack: Stack, client: httpx.Client, folder: Path, scan: bytes
+) -> dict[str, object]:
     """A scan that was never read before: a comment behind its end gives it a digest of its own."""
     path = folder / f"{folder.name}-scan.pdf"
-    shutil.copy(scanned_sample(), path)
-    with path.open("ab") as file:
-        file.write(f"\n% {folder.name}\n".encode())
+    path.write_bytes(scan + f"\n% {folder.name}\n".encode())
     return stack.upload(client, path)
 
 
@@ -93,7 +98,7 @@ def test_a_restart_of_the_api_in_mid_stream_loses_no_event(
     stream.close()  # type: ignore[attr-defined] # a generator
     old = stack.kill("api")
     wait_for(
-        lambda: _answers(client) and stack.pid("api") != old, timeout_seconds=40, what="the API"
+        lambda: _answers(client) and stack.pid("api") != old, timeout_seconds=120, what="the API"
     )
     last = str(received[-1])
     for id_, event, _ in events(client, job_id, last):
@@ -114,7 +119,7 @@ def test_the_snapshot_is_stale_while_no_worker_runs_and_true_again_after(
     os.kill(worker, signal.SIGSTOP)
     try:
         shown = wait_for(
-            lambda: client.get(f"/v1/jobs/{job_id}").json(), timeout_seconds=10, what="the job"
+            lambda: client.get(f"/v1/jobs/{job_id}").json(), timeout_seconds=60, what="the job"
         )
         assert shown["stale"] is True
     finally:
@@ -126,21 +131,19 @@ def test_the_snapshot_is_stale_while_no_worker_runs_and_true_again_after(
 def test_cancelling_during_ocr_frees_the_worker_within_three_seconds(
     stack: Stack, client: httpx.Client, tmp_path: Path
 ) -> None:
-    import time
-
-    file = upload_fresh_scan(stack, client, tmp_path)
+    # Without the cancellation, so many pages are read for more than a minute.
+    file = upload_fresh(stack, client, tmp_path, dense_scan(30))
     job_id = file["job"]["id"]  # type: ignore[index] # JSON
     wait_for(
         lambda: client.get(f"/v1/jobs/{job_id}").json()["stage"] == "read",
-        timeout_seconds=30,
+        timeout_seconds=120,
         what="the read stage",
         pause_seconds=0.05,
     )
-    started = time.monotonic()
+    seconds = on_a_busy_machine(3)
     assert client.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
-    job = stack.finished_job(client, job_id, timeout_seconds=3)
+    job = stack.finished_job(client, job_id, timeout_seconds=seconds)
     assert job["state"] == "cancelled"
-    assert time.monotonic() - started <= 3
     assert client.get(f"/v1/files/{file['id']}").json()["state"] == "cancelled"
     assert client.post(f"/v1/jobs/{job_id}/cancel").status_code == 409
 

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
-from tests.workflows.conftest import owner, workshop
+from tests.workflows.conftest import nothing_left_running, owner, workshop
 
-__all__ = ["owner", "workshop"]
+__all__ = ["nothing_left_running", "owner", "workshop"]
 
 # Without torch these modules cannot even be loaded; `make test` says that they were left out.
 collect_ignore_glob = [] if find_spec("torch") else ["test_*.py"]

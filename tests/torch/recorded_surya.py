@@ -79,7 +79,7 @@ class Recorded:
     url: str = ""
 
     def answer(self, prompt: str, **how: object) -> None:
-        self.answers[prompt] = Answer(**how)  # type: ignore[arg-type]
+        self.answers[prompt] = Answer(**how)  # type: ignore[arg-type] # fields of an Answer
 
 
 def application(recorded: Recorded) -> FastAPI:
@@ -130,8 +130,8 @@ async def _waited_for(request: Request, seconds: float) -> bool:
 
 
 def _asked(body: dict[str, object]) -> Asked:
-    (message,) = body["messages"]  # type: ignore[misc]
-    picture, prompt = message["content"]  # type: ignore[index]
+    (message,) = body["messages"]  # type: ignore[misc] # one message, as the API has it
+    picture, prompt = message["content"]  # type: ignore[index] # the same
     data = base64.b64decode(picture["image_url"]["url"].partition(",")[2])
     size = Image.open(io.BytesIO(data)).size
     return Asked(prompt["text"], str(body["model"]), size, float(str(body["temperature"])))

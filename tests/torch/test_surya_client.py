@@ -58,7 +58,7 @@ async def client(
 
 async def until(condition: bool | object, seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():  # type: ignore[operator] # any call, whatever it returns
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
 

@@ -167,6 +167,6 @@ async def test_a_worker_whose_server_is_lost_ends(monkeypatch: pytest.MonkeyPatc
 
 async def _until(condition: object, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():  # type: ignore[operator] # any call, whatever it returns
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)

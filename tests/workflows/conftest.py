@@ -1,14 +1,12 @@
 """One installation for all workflow tests: its engines load once."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from temporalio.service import RPCError
 
-from tests.conftest import make_tenant
+from tests.conftest import end_what_runs, make_tenant
 from tests.workflows.workshop import TenantIds, Workshop, open_workshop
 
 
@@ -18,6 +16,7 @@ async def workshop(
 ) -> AsyncIterator[Workshop]:
     folder: Path = tmp_path_factory.mktemp("workshop")
     async with open_workshop(folder, application_dsn, temporal_address) as opened:
+        await end_what_runs(opened.client)  # tests of other folders had the same server
         yield opened
 
 
@@ -27,10 +26,7 @@ async def nothing_left_running(request: pytest.FixtureRequest) -> AsyncIterator[
     yield
     if "workshop" not in request.fixturenames:
         return
-    client = request.getfixturevalue("workshop").client
-    async for left in client.list_workflows("ExecutionStatus = 'Running'"):
-        with suppress(RPCError):  # it ended meanwhile
-            await client.get_workflow_handle(left.id, run_id=left.run_id).terminate()
+    await end_what_runs(request.getfixturevalue("workshop").client)
 
 
 @pytest.fixture

@@ -226,16 +226,6 @@ async def set_state(workshop: Workshop, job: Job, state: str) -> None:
         await session.execute(update(File).where(File.id == job.file_id).values(state=state))
 
 
-async def all_read(workshop: Workshop, comparison: Job) -> None:
-    """Returns once every page was read for the comparison."""
-    async with asyncio.timeout(60):
-        while True:
-            row = await workshop.job(comparison)
-            if 0 < row.pages_total == row.pages_done:
-                return
-            await asyncio.sleep(0.05)
-
-
 SCAN = scanned_pdf([f"Charter {page} of the town" for page in range(3)])
 READING_ONLY = (queues.WORKFLOWS, queues.OCR_CPU)
 """Without the queue that assembles, a comparison stays where its pages are read."""
@@ -251,7 +241,7 @@ async def test_what_was_read_for_a_comparison_goes_with_it(
     comparison = await committed(workshop, job)
     async with workshop.working(names=READING_ONLY):
         handle = await started(workshop, comparison)
-        await all_read(workshop, comparison)
+        await workshop.until_pages(comparison, 3)
         assert await kept(workshop, job) > before
         if by == "cancel":
             await handle.cancel()
@@ -317,9 +307,19 @@ async def test_comparing_twice_is_comparing_once_until_it_is_over(
 
 async def planned(workshop: Workshop, job: Job) -> None:
     """Returns once the job's pages wait to be read."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             if (await workshop.job(job)).pages_total:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def until_scheduled(handle: WorkflowHandle[Any, Any], activities: int) -> None:
+    """Returns once so many of its activities wait for a worker."""
+    async with asyncio.timeout(60):
+        while True:
+            pending = (await handle.describe()).raw_description.pending_activities
+            if len(pending) >= activities:
                 return
             await asyncio.sleep(0.05)
 
@@ -338,7 +338,9 @@ async def test_real_work_overtakes_a_comparison_that_waits(
         real = await workshop.upload(owner, scan, "b.pdf", PDF)
         handle = await workshop.start(real)
         await planned(workshop, real)
-        await asyncio.sleep(1)  # for its batches to be in the queue
+        await until_scheduled(slow, 1)
+        await until_scheduled(handle, 4)
+        await asyncio.sleep(1)  # for what is scheduled to be in the queue
         async with workshop.working(names=(queues.OCR_CPU,)):
             await asyncio.gather(handle.result(), slow.result())
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
@@ -432,5 +434,5 @@ async def test_what_another_tenant_compares_is_not_seen(
     stranger = Access(make_tenant(postgres_dsn).tenant_id)
     for table in ("reading_comparison", "compared_page"):
         async with workshop.database.transaction(stranger) as session:
-            found = await session.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+            found = await session.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - two constants
             assert found.scalar_one() == 0

@@ -221,7 +221,7 @@ async def test_an_activity_that_outlives_the_erasure_keeps_nothing(
             await steps.run(parts.erase_from_store, ErasureStep(request=request, store=store.name))
         await steps.run(parts.destroy_unreferenced_keys, request)
         go_on.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await outcome == "conflict"
         await workshop.client.get_workflow_handle(erasure.workflow_id).terminate()
     assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)

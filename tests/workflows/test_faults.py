@@ -253,7 +253,7 @@ async def test_a_cancellation_holds_though_the_running_activity_completes(
 async def test_nothing_further_begins_beside_a_stage_that_failed(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    chunking, embedded = asyncio.Event(), []
+    chunking, cancelled, embedded = asyncio.Event(), asyncio.Event(), []
     real = workshop.parts.chunker
 
     @activity.defn(name="classify_content")
@@ -263,9 +263,13 @@ async def test_nothing_further_begins_beside_a_stage_that_failed(
             raise DamagedDocument("It cannot be classified.")
 
     @activity.defn(name="chunk_document")
-    async def takes_its_time(request: ChunkInput) -> ChunkResult:
+    async def ends_once_the_failure_was_heard_of(request: ChunkInput) -> ChunkResult:
         chunking.set()
-        await asyncio.sleep(0.6)
+        async with heartbeats():
+            try:
+                await asyncio.sleep(120)
+            except asyncio.CancelledError:
+                cancelled.set()
         return await real.chunk_document(request)
 
     @activity.defn(name="embed_chunks")
@@ -274,9 +278,10 @@ async def test_nothing_further_begins_beside_a_stage_that_failed(
         raise AssertionError("nobody is there to use it")
 
     job = await workshop.upload(owner, TEXT)
-    async with workshop.working(replacing=[fails, takes_its_time, notes]):
+    async with workshop.working(replacing=[fails, ends_once_the_failure_was_heard_of, notes]):
         with pytest.raises(WorkflowFailureError):
             await (await workshop.start(job)).result()
+    assert cancelled.is_set()
     assert embedded == []
     row = await workshop.job(job)
     states = {stage["name"]: stage["state"] for stage in row.stages if stage.get("state")}

@@ -65,7 +65,7 @@ class Importing:
 
     async def result(self, batch: Batch) -> BatchState:
         handle = self.workshop.client.get_workflow_handle(batch.workflow_id, result_type=BatchState)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             return await handle.result()
 
     async def run(self, prefix: str = "", source: str = "place") -> Batch:
@@ -242,7 +242,7 @@ async def test_cancelling_ends_a_transfer_and_what_it_has_begun(
     activities = [importing.activities.list_objects, importing.activities.take_in_objects]
     async with workshop.working(replacing=activities):
         batch = await importing.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not files_of(postgres_dsn, owner):  # noqa: ASYNC110 - another process's rows
                 await asyncio.sleep(0.05)
         handle = workshop.client.get_workflow_handle(batch.workflow_id, result_type=BatchState)

@@ -92,7 +92,7 @@ class Gate:
 
 
 async def until(batch: Batch, ingesting: Ingesting, **least: int) -> BatchCounts:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while True:
             counts = await ingesting.counts(batch)
             if all(getattr(counts, name) >= count for name, count in least.items()):
@@ -120,7 +120,7 @@ async def test_a_batch_keeps_its_window_and_pauses_and_cancels(
         await handle.execute_update(IngestBatch.resume)
         await until(batch, ingesting, running=3)
         await handle.execute_update(IngestBatch.cancel)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert await handle.result() is BatchState.CANCELLED
     assert gate.most <= 3
     assert await ingesting.counts(batch) == BatchCounts(queued=6, done=3, cancelled=3)
@@ -141,7 +141,7 @@ async def test_a_long_batch_continues_as_new_and_takes_each_file_once(
         reconciler = Reconciler(workshop.database, workshop.client, 1, min_age=timedelta(0))
         assert await reconciler.start_batches() >= 1
         handle = workshop.client.get_workflow_handle(batch.workflow_id, result_type=BatchState)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             assert await handle.result() is BatchState.COMPLETED
     assert await ingesting.counts(batch) == BatchCounts(done=24)
     last = await handle.describe()
@@ -222,7 +222,7 @@ async def test_an_urgent_file_overtakes_fifty_that_came_before(
     urgent.priority = 1
     handles = [await workshop.start(job) for job in [*jobs, urgent]]
     async with workshop.working(replacing=[turns.scan]):
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             await handles[-1].result()
     assert turns.order.index(urgent.file_id) < 20
 
@@ -237,7 +237,7 @@ async def test_a_small_tenant_is_not_starved_by_a_big_one(
     few = [await workshop.upload(small, f"{new_id()}".encode()) for _ in range(5)]
     handles = [await workshop.start(job) for job in [*big, *few]]
     async with workshop.working(replacing=[turns.scan]):
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             for handle in handles[-5:]:
                 await handle.result()
         places = [place for place, tenant in enumerate(turns.tenants) if tenant == small.tenant_id]

@@ -12,12 +12,15 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 
-from db.models import Job, now
+from activities.heartbeats import heartbeats
+from db.models import now
+from muniment.contracts.assemble import AssembleInput, AssembleResult
 from muniment.contracts.base import VersionReference
 from muniment.contracts.erase_file import ERASURE_SIGNAL
 from muniment.contracts.ingest_file import DecisionRequest, ReprioritiseRequest
 from muniment.contracts.jobs import JobProgress, JobState
 from muniment.contracts.scan import ScanResult, ScanState
+from tests.patience import on_a_busy_machine
 from tests.workflows.documents import TEXT, dense_scan, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import Handle, TenantIds, Workshop
 from workflows.ingest_file import IngestFile
@@ -33,7 +36,7 @@ async def find_malware(version: VersionReference) -> ScanResult:
 
 
 async def _until_reading(workshop: Workshop, handle: Handle) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while True:
             progress: JobProgress = await handle.query(IngestFile.progress)
             if progress.stage == "read":
@@ -42,18 +45,11 @@ async def _until_reading(workshop: Workshop, handle: Handle) -> None:
     await asyncio.sleep(1.0)
 
 
-async def _until_a_page_is_read(workshop: Workshop, job: Job) -> None:
-    for _ in range(1200):
-        if (await workshop.job(job)).pages_done > 0:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("no page was read within a minute")
-
-
 async def test_cancel_during_ocr_frees_the_worker_within_three_seconds(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    job = await workshop.upload(owner, dense_scan(4), "scan.pdf", "application/pdf")
+    # Over a minute's work: an end within seconds is the cancellation's.
+    job = await workshop.upload(owner, dense_scan(60), "scan.pdf", "application/pdf")
     async with workshop.working():
         handle = await workshop.start(job)
         await _until_reading(workshop, handle)
@@ -61,7 +57,7 @@ async def test_cancel_during_ocr_frees_the_worker_within_three_seconds(
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < on_a_busy_machine(3)
     assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
     row = await workshop.job(job)
     assert row.state == "cancelled"
@@ -74,15 +70,22 @@ async def test_cancel_during_ocr_frees_the_worker_within_three_seconds(
 async def test_a_cancelled_job_retried_keeps_the_pages_that_were_read(
     workshop: Workshop, owner: TenantIds
 ) -> None:
+    @activity.defn(name="assemble_document")
+    async def never_done(request: AssembleInput) -> AssembleResult:
+        async with heartbeats():
+            await asyncio.sleep(600)
+        raise AssertionError("it is cancelled before")
+
     content = scanned_pdf([f"Charter {page}" for page in range(1, 9)])
     job = await workshop.upload(owner, content, "scan.pdf", "application/pdf")
-    async with workshop.working():
+    async with workshop.working(replacing=[never_done]):
         handle = await workshop.start(job)
-        await _until_a_page_is_read(workshop, job)
+        await workshop.until_pages(job, 1)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-        done = (await workshop.job(job)).pages_done
+    done = (await workshop.job(job)).pages_done
+    async with workshop.working():
         again = await workshop.upload(owner, content, "again.pdf", "application/pdf")
         await (await workshop.start(again)).result()
     row = await workshop.job(again)

@@ -8,15 +8,14 @@ from temporalio import activity
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from activities.scan.activity import Scan, ScanPolicy
-from activities.scan.clamd import Clamd
-from db.models import Job, new_id, now
+from db.models import Job, now
 from db.queries.scans import Verdict
-from db.session import Access
 from muniment.contracts.base import VersionReference
-from muniment.contracts.ingest_file import DecisionRequest, retry_workflow_id
-from muniment.contracts.jobs import JobKind, StageName
+from muniment.contracts.ingest_file import DecisionRequest
+from muniment.contracts.jobs import StageName
 from muniment.contracts.scan import ScanResult, ScanState
 from muniment.errors import DamagedDocument
+from muniment.scanner import Clamd
 from tests.workflows.documents import TEXT
 from tests.workflows.test_messages import find_malware
 from tests.workflows.workshop import TenantIds, Workshop
@@ -37,25 +36,6 @@ async def _quarantined_and_cancelled(workshop: Workshop, owner: TenantIds) -> Jo
     return job
 
 
-async def _retry(workshop: Workshop, failed: Job) -> Job:
-    """The job that heals another, as the API makes it."""
-    job_id = new_id()
-    assert failed.version_id is not None
-    job = Job(
-        id=job_id,
-        tenant_id=failed.tenant_id,
-        kind=JobKind.INGEST_FILE,
-        file_id=failed.file_id,
-        version_id=failed.version_id,
-        workflow_id=retry_workflow_id(failed.version_id, job_id),
-        state="queued",
-        retry_of=failed.id,
-    )
-    async with workshop.database.transaction(Access(failed.tenant_id)) as session:
-        session.add(job)
-    return job
-
-
 async def test_cancelling_the_job_leaves_the_file_in_quarantine(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -66,7 +46,7 @@ async def test_cancelling_the_job_leaves_the_file_in_quarantine(
 async def test_a_retry_that_is_paused_resumed_or_fails_frees_nothing(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    retry = await _retry(workshop, await _quarantined_and_cancelled(workshop, owner))
+    retry = await workshop.retry(await _quarantined_and_cancelled(workshop, owner))
     scanning, go_on = asyncio.Event(), asyncio.Event()
     runner = workshop.parts.runner
 
@@ -97,7 +77,7 @@ async def test_a_retry_that_is_paused_resumed_or_fails_frees_nothing(
 async def test_a_retry_whose_scan_is_clean_frees_the_file(
     workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retry = await _retry(workshop, await _quarantined_and_cancelled(workshop, owner))
+    retry = await workshop.retry(await _quarantined_and_cancelled(workshop, owner))
     policy = ScanPolicy(max_bytes=1, max_database_age=timedelta(hours=1), required=True)
     scan = Scan(workshop.parts.runner, workshop.stores.blobs, Clamd("/absent", 1), policy)
 
@@ -109,10 +89,12 @@ async def test_a_retry_whose_scan_is_clean_frees_the_file(
         replacing=[scan.scan_for_malware], names=["muniment", "muniment-scan"]
     ):
         handle = await workshop.start(retry)
-        for _ in range(400):
+        for _ in range(1200):
             if (await workshop.file(retry)).state == "processing":
                 break
             await asyncio.sleep(0.05)
+        else:
+            raise AssertionError("the file was not freed")
         await handle.terminate()
     assert (await workshop.file(retry)).state == "processing"
 

@@ -6,12 +6,11 @@ from datetime import timedelta
 import pytest
 
 from activities.scan.activity import Scan, ScanPolicy
-from activities.scan.clamd import Clamd, ScannerVersion
-from db.models import FileVersion, now
+from db.models import FileVersion, Job, now
 from db.session import Access
 from muniment.contracts.base import VersionReference
-from muniment.contracts.scan import ScanResult
-from muniment.scanner_trial import trials
+from muniment.contracts.scan import ScanResult, ScanState
+from muniment.scanner import Clamd, ScannerVersion, trials
 from tests.activities.test_scan import LAX, clamd_socket  # noqa: F401 - a fixture
 from tests.clamd_process import EICAR, clamd
 from tests.workflows.documents import TEXT
@@ -29,6 +28,13 @@ def _policy(*, required: bool = False) -> ScanPolicy:
 def _scan(workshop: Workshop, address: str) -> Callable[[VersionReference], Awaitable[ScanResult]]:
     runner, blobs = workshop.parts.runner, workshop.stores.blobs
     return Scan(runner, blobs, Clamd(address, 20), _policy()).scan_for_malware
+
+
+async def _version(workshop: Workshop, job: Job) -> FileVersion:
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        version = await session.get(FileVersion, job.version_id)
+    assert version is not None
+    return version
 
 
 class Dated(Clamd):
@@ -63,6 +69,8 @@ async def test_a_database_without_a_date_makes_content_unscannable(
         handle = await workshop.start(job)
         await workshop.until(job, "waiting")
         await handle.terminate()
+    assert (await workshop.file(job)).state == "quarantined"
+    assert (await _version(workshop, job)).scan_state == ScanState.UNSCANNABLE
 
 
 async def test_clean_content_goes_on_and_a_virus_waits(
@@ -102,7 +110,5 @@ async def test_a_scanner_that_fails_open_makes_content_unscannable(
             await workshop.until(job, "waiting")
             await handle.terminate()
     assert (await workshop.file(job)).state == "quarantined"
-    async with workshop.database.transaction(Access(job.tenant_id)) as session:
-        version = await session.get(FileVersion, job.version_id)
-    assert version is not None
+    version = await _version(workshop, job)
     assert version.scan_signature in {f"Muniment.FailsOpen.{setting}" for setting in trials()}

@@ -243,11 +243,19 @@ class Workshop:
             ended = replace(locked, state=JobState.CANCELLED, finished_at=now())
             await write_job(session, ended, [ended.event(JobEventKind.END)])
 
-    async def until(self, job: Job, state: str, seconds: float = 60) -> Job:
+    async def until(self, job: Job, state: str, seconds: float = 300) -> Job:
         """The job once it is in that state."""
         async with asyncio.timeout(seconds):
             while (found := await self.job(job)).state != state:
-                assert found.finished_at is None, f"the job ended as {found.state}"
+                assert found.finished_at is None, f"the job ended as {found.state}: {found.error}"
+                await asyncio.sleep(0.05)
+        return found
+
+    async def until_pages(self, job: Job, count: int, seconds: float = 300) -> Job:
+        """The job once so many of its pages are done."""
+        async with asyncio.timeout(seconds):
+            while (found := await self.job(job)).pages_done < count:
+                assert found.finished_at is None, f"the job ended as {found.state}: {found.error}"
                 await asyncio.sleep(0.05)
         return found
 

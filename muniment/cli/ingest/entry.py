@@ -37,6 +37,7 @@ class Outcome(BaseModel):
     error: Problem | None = None
 
 
+UNKNOWN = "unknown"
 _STATES: dict[str, FileState] = {
     JobState.COMPLETED: FileState.READY,
     JobState.FAILED: FileState.FAILED,
@@ -67,6 +68,7 @@ class Entry:
     job: Job | None = None
     problem: Problem | None = None
     waits: bool = True
+    is_unknown: bool = False
     _started: float = field(default_factory=time.monotonic)
     _seconds: float | None = None
 
@@ -109,6 +111,11 @@ class Entry:
         self.problem = problem
         self._end()
 
+    def lost(self, problem: Problem) -> None:
+        """Nothing is heard of the job any more: it may go on in the stack."""
+        self.is_unknown = True
+        self.failed(problem)
+
     def outcome(self) -> Outcome:
         pages = self.job.pages if self.job is not None else None
         state = self._state()
@@ -140,6 +147,8 @@ class Entry:
         return str(self.job.stage or StageName.SCAN)
 
     def _state(self) -> str:
+        if self.is_unknown:
+            return UNKNOWN
         if self.problem is not None:
             return FileState.FAILED
         if self.job is not None and self.phase is Phase.OVER and self.waits:

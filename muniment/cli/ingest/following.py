@@ -6,7 +6,7 @@ that is down, a server that has none.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from itertools import islice
 
@@ -16,13 +16,16 @@ from muniment.client.async_client import AsyncMuniment
 from muniment.client.events import Event
 from muniment.client.following import fold
 from muniment.client.models import Job
-from muniment.errors import MunimentError, NotFound
+from muniment.client.problems import ApiUnreachable
+from muniment.errors import Forbidden, MunimentError, NotFound, Unauthenticated
 from muniment.task_group import task_group
 
 _POLLED_AT_ONCE = 8
 _POLL_SECONDS = 0.5
 _POLL_BESIDE_STREAM_SECONDS = 3.0
 _MOST_EARLY_JOBS = 4096
+MOST_FAILURES = 10
+"""So often in a row a job may not be shown before its end counts as unknown."""
 
 
 class JobFollower:
@@ -33,6 +36,7 @@ class JobFollower:
         self._changed = changed
         self._entries: OrderedDict[str, list[Entry]] = OrderedDict()
         self._early: OrderedDict[str, Job] = OrderedDict()
+        self._failures: Counter[str] = Counter()
         self._streams = False
 
     def add(self, entry: Entry) -> None:
@@ -46,7 +50,9 @@ class JobFollower:
             self._heard(job_id, early)
 
     async def run(self) -> None:
-        """Never returns; the caller cancels it when all is over."""
+        """Never returns; the caller cancels it when all is over. Raises ApiUnreachable when the API is
+        away for longer than the client's retries, Unauthenticated or Forbidden for the key: no other
+        job would fare better. What the API answers of one job alone is that job's matter."""
         async with task_group() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._poll())
@@ -92,10 +98,24 @@ class JobFollower:
             # Erased while it was followed, or the key may no longer see it.
             for entry in self._entries.pop(job_id, []):
                 self._gone(entry)
+        except (ApiUnreachable, Unauthenticated, Forbidden):
+            raise
+        except MunimentError as error:
+            self._failed(job_id, error)
         else:
             self._heard(job_id, job)
 
+    def _failed(self, job_id: str, error: MunimentError) -> None:
+        """It is asked again in its next turn, a bounded number of times."""
+        self._failures[job_id] += 1
+        if self._failures[job_id] < MOST_FAILURES:
+            return
+        for entry in self._entries.pop(job_id, []):
+            entry.lost(problem_of_error(error))
+            self._changed(entry)
+
     def _heard(self, job_id: str, job: Job) -> None:
+        self._failures.pop(job_id, None)
         for entry in self._entries.get(job_id, []):
             before = (entry.phase, entry.job)
             entry.heard(job)

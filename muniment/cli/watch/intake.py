@@ -129,11 +129,12 @@ class Intake:
             state=str(sent.state),
             file_id=sent.id,
             job_id=sent.job.id if sent.job else None,
-            version=sent.version,
+            version=sent.version if sent.job is None else sent.job.version,
             deduplicated=bool(sent.deduplicated),
         )
-        if sent.sha256 is not None and sent.sha256 != digest:
-            # Written to between the two readings: it is taken again when it has settled.
+        # The answer's digest is that of the version that is read now, which may be an older one.
+        if not await asyncio.to_thread(_is_unchanged, path, file):
+            # Written to meanwhile: it is taken again when it has settled.
             return None
         self._note(file, digest, sent.id)
         self._tell(told)
@@ -158,6 +159,15 @@ class Intake:
                 file_id=file_id,
             )
         )
+
+
+def _is_unchanged(path: Path, seen: Seen) -> bool:
+    """Whether the file lies there as it was seen; what was read of it since is then that content."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (seen.size, seen.modified_ns)
 
 
 def _sha256(path: Path) -> str:

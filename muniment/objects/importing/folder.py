@@ -51,6 +51,9 @@ class FolderImportSource:
     async def probe(self) -> None:
         await asyncio.to_thread(lambda: os.close(self._open_root()))
 
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
     def _walk(self, prefix: str, after: str | None) -> Generator[FoundObject, None, None]:
         parent, _, start = prefix.rpartition("/")
         with ExitStack() as opened:

@@ -39,6 +39,10 @@ class ImportSource(Protocol):
         """Returns when the place answers."""
         ...
 
+    async def close(self) -> None:
+        """Ends what the source holds open."""
+        ...
+
 
 def is_usable_key(key: str) -> bool:
     """Names joined by `/`, none of them empty, `.` or `..`: HTTP clients and file systems resolve

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
@@ -24,6 +26,8 @@ _REFUSED = frozenset(
     }
 )  # fmt: skip
 """What a retry does not change (Amazon S3 API reference, error responses)."""
+CONCURRENT_REQUESTS = 8
+"""More batches than that import from one source at a time only by turns."""
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -31,10 +35,14 @@ ResultT = TypeVar("ResultT")
 
 class S3ImportSource:
     """The bucket and the prefix are the operator's; a key is only ever appended to them. `prefix` is
-    empty or ends with `/`."""
+    empty or ends with `/`.
+
+    The client blocks, so its calls run in threads of the source's own: one that is slow holds up
+    nothing else."""
 
     def __init__(self, client: Minio, bucket: str, prefix: str = "") -> None:
         self._client = client
+        self._threads = ThreadPoolExecutor(CONCURRENT_REQUESTS, "s3-import")
         self._bucket = bucket
         self._prefix = prefix
 
@@ -49,21 +57,45 @@ class S3ImportSource:
                 start_after=self._prefix + after if after else None,
             )
         )
-        while entries := await _call(_page, listed):
+        while entries := await self._call(_page, listed):
             yield tuple(self._found(entry) for entry in entries)
 
     async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         name = self._prefix + require_usable(key)
-        response: BaseHTTPResponse = await _call(self._client.get_object, self._bucket, name)
+        response: BaseHTTPResponse = await self._call(self._client.get_object, self._bucket, name)
         try:
-            while chunk := await _call(response.read, READ_CHUNK_BYTES):
+            while chunk := await self._call(response.read, READ_CHUNK_BYTES):
                 yield chunk
         finally:
             response.close()
             response.release_conn()
 
     async def probe(self) -> None:
-        await _call(self._client.bucket_exists, self._bucket)
+        await self._call(self._client.bucket_exists, self._bucket)
+
+    async def close(self) -> None:
+        """Ends the threads; requests that have not begun are dropped."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+    async def _call(
+        self,
+        request: Callable[ArgumentsT, ResultT],
+        *arguments: ArgumentsT.args,
+        **named: ArgumentsT.kwargs,
+    ) -> ResultT:
+        """In a thread; the client's errors become ours, without what they quote."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, partial(request, *arguments, **named)
+            )
+        except S3Error as error:
+            if error.code in _MISSING:
+                raise ObjectMissing("The object is no longer there.") from None
+            if error.code in _REFUSED:
+                raise Forbidden(f"The source refuses: {error.code}.") from None
+            raise SourceUnavailable(f"The source failed: {error.code}.") from None
+        except (MinioException, HTTPError, OSError) as error:
+            raise SourceUnavailable(f"The source failed: {type(error).__name__}.") from None
 
     def _found(self, entry: Object) -> FoundObject:
         name = entry.object_name or ""
@@ -74,21 +106,3 @@ def _page(listed: Iterator[Object]) -> tuple[Object, ...]:
     """Keys that end with `/` are how consoles draw folders: nothing is in them."""
     files = (entry for entry in listed if not (entry.object_name or "/").endswith("/"))
     return tuple(islice(files, PAGE_OBJECTS))
-
-
-async def _call(
-    request: Callable[ArgumentsT, ResultT],
-    *arguments: ArgumentsT.args,
-    **named: ArgumentsT.kwargs,
-) -> ResultT:
-    """In a thread; the client's errors become ours, without what they quote."""
-    try:
-        return await asyncio.to_thread(request, *arguments, **named)
-    except S3Error as error:
-        if error.code in _MISSING:
-            raise ObjectMissing("The object is no longer there.") from None
-        if error.code in _REFUSED:
-            raise Forbidden(f"The source refuses: {error.code}.") from None
-        raise SourceUnavailable(f"The source failed: {error.code}.") from None
-    except (MinioException, HTTPError, OSError) as error:
-        raise SourceUnavailable(f"The source failed: {type(error).__name__}.") from None

@@ -86,9 +86,9 @@ def test_headings_tables_and_cells_are_counted_on_the_pages_compared() -> None:
 def test_a_page_of_very_many_words_does_not_take_minutes() -> None:
     words = [f"word{number}" for number in range(300_000)]
     had, has = [page(1, " ".join(words))], [page(1, " ".join([*words[:0:-1], "new"]))]
-    began = time.monotonic()
+    began = time.process_time()
     (found,) = figures(had, has).pages
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     assert (found.words_lost, found.words_gained) == (1, 1)
     assert found.similarity == pytest.approx(299_999 / 300_000)
 

@@ -76,7 +76,7 @@ def test_what_is_no_table_or_an_absurd_one_is_text(html: str) -> None:
 
 
 def test_markup_that_is_made_to_take_long_does_not() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for html in (
         "<div>" * 40_000,
         "<table><tr><td rowspan=999 colspan=999>" * 5_000,
@@ -88,7 +88,7 @@ def test_markup_that_is_made_to_take_long_does_not() -> None:
     ):
         text_lines(html)
         table_of(html)
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_lines_share_their_blocks_room_and_keep_its_order() -> None:

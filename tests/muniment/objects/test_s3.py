@@ -108,7 +108,7 @@ async def test_a_server_that_does_not_answer_times_out() -> None:
         started = time.monotonic()
         with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
             await content_of(store, "key")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         await store.close()
 
 

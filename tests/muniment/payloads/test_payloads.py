@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
@@ -19,7 +19,6 @@ from muniment.payloads import EncryptionCodec, PayloadKeys, data_converter, load
 
 OLD, NEW = PayloadKeys("old", {"old": b"o" * 32}), PayloadKeys("new", {"new": b"n" * 32})
 BOTH = PayloadKeys("new", {**OLD.keys, **NEW.keys})
-unhurried = settings(deadline=None)
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"a secret"')
 
 
@@ -52,7 +51,6 @@ async def test_failures_show_nothing() -> None:
     assert (decoded.message, decoded.type) == ("a secret", "DamagedDocument")
 
 
-@unhurried
 @given(st.binary(max_size=3000))
 def test_any_payload_comes_back(data: bytes) -> None:
     codec = EncryptionCodec(NEW)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment.errors import SealBroken
@@ -15,8 +15,6 @@ SMALL = FloeParameters(segment_bytes=32 + 16, rotation_bits=2)
 """Segments of 16 bytes and a new key every four of them, so that short plaintexts cross borders."""
 
 plaintexts = st.binary(max_size=300)
-unhurried = settings(deadline=None)
-"""A busy machine is no reason to fail."""
 
 
 def seal(plaintext: bytes, cuts: list[int] | None = None) -> bytes:
@@ -35,7 +33,6 @@ def open_whole(sealed: bytes, size: int, key: bytes = KEY, data: bytes = ASSOCIA
     return bytes(opener.open_segments(sealed[HEADER_BYTES:], 0, SMALL.segment_count(size) - 1))
 
 
-@unhurried
 @given(plaintexts, st.lists(st.integers(0, 300), max_size=6))
 def test_what_was_sealed_in_any_pieces_opens_to_the_same(plaintext: bytes, cuts: list[int]) -> None:
     sealed = seal(plaintext, cuts)
@@ -44,7 +41,6 @@ def test_what_was_sealed_in_any_pieces_opens_to_the_same(plaintext: bytes, cuts:
     assert open_whole(sealed, len(plaintext)) == plaintext
 
 
-@unhurried
 @given(st.binary(min_size=1, max_size=300), st.data())
 def test_any_segment_opens_by_itself(plaintext: bytes, data: st.DataObject) -> None:
     sealed = seal(plaintext)
@@ -57,7 +53,6 @@ def test_any_segment_opens_by_itself(plaintext: bytes, data: st.DataObject) -> N
     assert opened == plaintext[position * 16 : (position + 1) * 16]
 
 
-@unhurried
 @given(plaintexts, st.data())
 def test_every_flipped_bit_is_noticed(plaintext: bytes, data: st.DataObject) -> None:
     sealed = bytearray(seal(plaintext))
@@ -67,7 +62,6 @@ def test_every_flipped_bit_is_noticed(plaintext: bytes, data: st.DataObject) -> 
         open_whole(bytes(sealed), len(plaintext))
 
 
-@unhurried
 @given(plaintexts, st.data())
 def test_every_truncation_is_noticed_even_by_a_reader_who_believes_the_length(
     plaintext: bytes, data: st.DataObject
@@ -78,7 +72,6 @@ def test_every_truncation_is_noticed_even_by_a_reader_who_believes_the_length(
         open_whole(cut, SMALL.plaintext_size(len(cut)))
 
 
-@unhurried
 @given(st.binary(min_size=64, max_size=300), st.data())
 def test_swapped_segments_are_noticed(plaintext: bytes, data: st.DataObject) -> None:
     sealed = seal(plaintext)

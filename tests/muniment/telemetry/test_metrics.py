@@ -1,9 +1,5 @@
 """What `/metrics` shows."""
 
-import asyncio
-from contextlib import nullcontext
-
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from muniment.telemetry import metrics
@@ -26,21 +22,7 @@ def test_requests_are_counted_by_route_method_and_status() -> None:
     assert sample("muniment_http_request_seconds_count", **labels) >= 1
 
 
-@pytest.mark.parametrize(
-    ("error", "outcome"),
-    [(None, "completed"), (ValueError, "failed"), (asyncio.CancelledError, "cancelled")],
-)
-def test_a_stage_is_timed_with_its_outcome(error: type[BaseException] | None, outcome: str) -> None:
-    labels = {"stage": "scan", "outcome": outcome}
-    before = sample("muniment_stage_seconds_count", **labels)
-    expected = nullcontext() if error is None else pytest.raises(error)
-    with expected, metrics.timed_stage("scan"):
-        if error is not None:
-            raise error
-    assert sample("muniment_stage_seconds_count", **labels) == before + 1
-
-
 def test_jobs_are_counted_by_kind_and_state() -> None:
-    before = sample("muniment_jobs_total", kind="ingest", state="completed")
-    metrics.jobs_total.labels("ingest", "completed").inc()
-    assert sample("muniment_jobs_total", kind="ingest", state="completed") == before + 1
+    before = sample("muniment_jobs_total", kind="ingest_file", state="completed")
+    metrics.jobs_total.labels("ingest_file", "completed").inc()
+    assert sample("muniment_jobs_total", kind="ingest_file", state="completed") == before + 1

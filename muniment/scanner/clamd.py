@@ -1,4 +1,4 @@
-"""clamd's protocol (clamd(8)): `zVERSION` and `zINSTREAM` over its Unix or TCP socket.
+"""clamd's protocol (clamd(8)): `zPING`, `zVERSION` and `zINSTREAM` over its Unix or TCP socket.
 
 Sockets are driven directly: when clamd refuses a stream it answers and closes, so that sending
 fails with EPIPE while the answer is already there. Higher layers throw that answer away.
@@ -18,6 +18,7 @@ from muniment.errors import ScannerUnavailable
 CHUNK_BYTES = 64 * 1024
 CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
+_CLEAN_ANSWER = "stream: OK"
 _VERSION = re.compile(r"(?P<engine>ClamAV [^/]+)(?:/(?P<database>\d+)/(?P<date>.+))?")
 _DATE_FORMAT = "%a %b %d %H:%M:%S %Y"
 
@@ -32,18 +33,31 @@ class ScannerVersion:
 
 
 class Clamd:
-    """One scanner at `address`: a socket's path, or host:port.
+    """One scanner at `address`: a socket's path, or host:port. A scan takes `timeout_seconds` at most;
+    a connection, and an answer that needs no scan, `connect_timeout_seconds`.
 
     Every method raises ScannerUnavailable when clamd cannot be reached or does not answer in time.
     """
 
-    def __init__(self, address: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout_seconds: float,
+        connect_timeout_seconds: float = CONNECT_SECONDS,
+    ) -> None:
         self._address = address
         self._timeout_seconds = timeout_seconds
+        self._connect_timeout_seconds = connect_timeout_seconds
+
+    async def ping(self) -> bool:
+        """Whether it is clamd that answers there."""
+        async with self._connected(self._connect_timeout_seconds) as connection:
+            await connection.send(b"zPING\0")
+            return await connection.answer() == "PONG"
 
     async def version(self) -> ScannerVersion:
         """What is scanning, with which signatures."""
-        async with self._connected(CONNECT_SECONDS) as connection:
+        async with self._connected(self._connect_timeout_seconds) as connection:
             await connection.send(b"zVERSION\0")
             return parse_version(await connection.answer())
 
@@ -70,7 +84,7 @@ class Clamd:
     async def _connected(self, timeout_seconds: float) -> AsyncIterator["_Connection"]:
         try:
             async with asyncio.timeout(timeout_seconds):
-                with await _connect(self._address) as opened:
+                with await _connect(self._address, self._connect_timeout_seconds) as opened:
                     yield _Connection(opened)
         except TimeoutError:
             raise ScannerUnavailable(
@@ -106,24 +120,36 @@ class _Connection:
         return answer.split(b"\0")[0].decode("utf-8", errors="replace").strip()
 
 
-async def _connect(address: str) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    if address.startswith("/"):
-        family, target = socket.AF_UNIX, address
-        opened = socket.socket(family, socket.SOCK_STREAM)
-        opened.setblocking(False)
-        try:
-            await loop.sock_connect(opened, target)
-        except BaseException:
-            opened.close()
-            raise
-        return opened
+async def _connect(address: str, timeout_seconds: float) -> socket.socket:
     host, _, port = address.rpartition(":")
-    opened = await asyncio.to_thread(
-        socket.create_connection, (host.strip("[]"), int(port)), CONNECT_SECONDS
-    )
+    try:
+        if port.isdecimal() and not address.startswith("/"):
+            target = (host.strip("[]"), int(port))
+            opened = await asyncio.to_thread(socket.create_connection, target, timeout_seconds)
+            opened.setblocking(False)
+            return opened
+        async with asyncio.timeout(timeout_seconds):
+            return await _connect_unix(address)
+    except TimeoutError:
+        raise ScannerUnavailable(
+            f"The virus scanner took no connection within {timeout_seconds:g} s."
+        ) from None
+
+
+async def _connect_unix(path: str) -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     opened.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(opened, path)
+    except BaseException:
+        opened.close()
+        raise
     return opened
+
+
+def is_clean(answer: str) -> bool:
+    """Whether the answer to a scan is exactly `stream: OK`: nothing else calls content clean."""
+    return answer == _CLEAN_ANSWER
 
 
 def parse_version(answer: str) -> ScannerVersion:

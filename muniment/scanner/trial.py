@@ -6,9 +6,11 @@ configuration says otherwise. No command tells its configuration; these contents
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from types import MappingProxyType
+
+from muniment.scanner.clamd import Clamd, is_clean
 
 DEEPER_THAN_ANY_LIMIT = 120
 """clamd's MaxRecursion is 17 by default and 100 at most."""
@@ -25,6 +27,19 @@ def trials() -> Mapping[str, bytes]:
             "AlertEncryptedArchive": _encrypted(_nested(1)),
         }
     )
+
+
+async def failed_setting(scanner: Clamd) -> str | None:
+    """What its configuration lacks; None when it called nothing clean that it did not look into.
+    ScannerUnavailable as every question to it."""
+    for setting, content in trials().items():
+        if is_clean(await scanner.scan(_once(content))):
+            return setting
+    return None
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def remedy(settings: str) -> str:

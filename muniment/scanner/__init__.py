@@ -1,0 +1,14 @@
+"""The virus scanner clamd: how it is spoken to, what it calls clean, and whether that can be believed."""
+
+from muniment.scanner.clamd import Clamd, ScannerVersion, is_clean, parse_version
+from muniment.scanner.trial import failed_setting, remedy, trials
+
+__all__ = [
+    "Clamd",
+    "ScannerVersion",
+    "failed_setting",
+    "is_clean",
+    "parse_version",
+    "remedy",
+    "trials",
+]

@@ -1,0 +1,84 @@
+"""Collections that are deleted while something else wants them."""
+
+import asyncio
+
+import httpx
+import psycopg
+
+from db.models import new_id
+from db.queries import collections
+from db.session import Database
+from tests.api.conftest import ApiProcess, client_of
+from tests.conftest import TenantFixture, make_tenant
+from tests.db.test_members import until_waiting
+
+
+async def make_collection(client: httpx.AsyncClient, **fields: str) -> str:
+    answer = await client.post("/v1/collections", json={"name": f"c-{new_id()}", **fields})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def add_file(client: httpx.AsyncClient, collection: str) -> httpx.Response:
+    return await client.post(
+        "/v1/files",
+        content=b"text",
+        params={"name": "a.txt", "collection": collection},
+        headers={"Content-Type": "text/plain"},
+    )
+
+
+async def test_an_import_does_not_keep_its_collection_from_being_deleted(
+    client: httpx.AsyncClient,
+) -> None:
+    collection = await make_collection(client)
+    source = {"name": "open", "prefix": "a/", "collection": collection}
+    batch = await client.post("/v1/batches", json={"source": source})
+    assert batch.status_code == 202, batch.text
+    assert (await client.delete(f"/v1/collections/{collection}")).status_code == 204
+    shown = (await client.get(f"/v1/batches/{batch.json()['id']}")).json()
+    assert shown["source"]["collection_id"] is None
+
+
+async def test_a_collection_is_not_deleted_under_a_file_that_is_put_into_it(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    collection = await make_collection(client)
+    async with database.transaction(tenant.access) as session:
+        assert await collections.find_collection(session, collection, level="write") is not None
+        deletion = asyncio.create_task(client.delete(f"/v1/collections/{collection}"))
+        await until_waiting(postgres_dsn)
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute(
+                "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
+                " media_type, degraded, revision, created_at, updated_at)"
+                " VALUES (%s, %s, %s, 'a', 'ready', 1, 'text/plain', false, 1, now(), now())",
+                (new_id(), tenant.tenant_id, collection),
+            )
+    assert (await deletion).status_code == 409
+
+
+async def test_a_file_for_a_collection_that_is_being_deleted_is_refused(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    collection = await make_collection(client)
+    with psycopg.connect(postgres_dsn) as deleting:
+        deleting.execute("DELETE FROM collection WHERE id = %s", (collection,))
+        upload = asyncio.create_task(add_file(client, collection))
+        await until_waiting(postgres_dsn)
+    answer = await upload
+    assert answer.status_code == 422, answer.text
+
+
+async def test_who_owns_a_private_collection_reads_what_an_administrator_put_there(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    owner = make_tenant(postgres_dsn, tenant.name, principal="owner", is_admin=False)
+    other = make_tenant(postgres_dsn, tenant.name, principal="other", is_admin=False)
+    async with client_of(api, owner.api_key) as owning, client_of(api, other.api_key) as foreign:
+        collection = await make_collection(owning, visibility="private")
+        file_id = (await add_file(client, collection)).json()["id"]
+        assert (await owning.get(f"/v1/files/{file_id}")).status_code == 200
+        assert (await foreign.get(f"/v1/files/{file_id}")).status_code == 404
+        listed = (await owning.get("/v1/files", params={"collection": collection})).json()
+        assert [each["id"] for each in listed["data"]] == [file_id]

@@ -1,0 +1,31 @@
+"""An upload into a collection that is deleted while it comes in."""
+
+import asyncio
+
+import httpx
+import psycopg
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+
+
+async def test_an_upload_into_a_collection_that_is_being_deleted_finds_none(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    collection_id = (await client.post("/v1/collections", json={"name": "law"})).json()["id"]
+    with (
+        psycopg.connect(postgres_dsn) as deleting,
+        psycopg.connect(postgres_dsn, autocommit=True) as looking,
+    ):
+        deleting.execute("DELETE FROM collection WHERE id = %s", (collection_id,))
+        upload = asyncio.create_task(
+            client.post("/v1/files?name=a.txt&collection=law", content=b"too late")
+        )
+        async with asyncio.timeout(30):
+            while looking.execute(_WAITING, (deleting.info.backend_pid,)).fetchone() == (0,):
+                assert not upload.done(), upload.result().text
+                await asyncio.sleep(0.05)
+        deleting.commit()
+        answer = await upload
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == ["collection"]
+    assert (await client.get("/v1/files")).json()["data"] == []
