@@ -1,5 +1,6 @@
 """Connections and transactions: one transaction per request or activity, always for one tenant."""
 
+import logging
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from muniment.errors import DatabaseUnavailable, InvalidRequest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,15 @@ class Database:
                 await _check_out(session)
                 yield session
         except DataError as error:
-            # Without its cause, which quotes the values: names and texts of documents.
+            # Without its cause, which quotes the values: names and texts of documents. A statement has
+            # placeholders; where the value was ours, the line is all that tells of the defect.
+            logger.error(
+                "PostgreSQL refused a value",
+                extra={
+                    "sqlstate": getattr(error.orig, "sqlstate", None),
+                    "statement": error.statement,
+                },
+            )
             raise InvalidRequest(
                 f"PostgreSQL cannot hold a value that was given ({type(error.orig).__name__})"
             ) from None

@@ -30,8 +30,8 @@ from muniment.contracts import search_attributes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# A machine that is busy makes examples slow and nothing wrong, and a run is told by its commit alone
-# whether it passes. With MUNIMENT_TEST_SEEK in the environment examples differ from run to run.
+# A busy machine makes examples slow, not wrong. The same commit is tried with the same examples, so
+# that whether it passes depends on it alone; MUNIMENT_TEST_SEEK in the environment draws new ones.
 settings.register_profile(
     "muniment",
     deadline=None,

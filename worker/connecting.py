@@ -129,7 +129,7 @@ async def await_database(database: Database) -> None:
             if getattr(error.orig, "sqlstate", None) not in _NOT_MIGRATED:
                 raise
             raise DatabaseUnavailable(
-                "The schema is not there yet.", remedy="Run `muniment db migrate`."
+                "The schema is not there yet.", remedy="Run `muniment schema upgrade`."
             ) from error
 
     await patiently("the database", attempt)

@@ -13,9 +13,9 @@ from worker.workflow_ends import LostWork
 
 
 class LostBatches(LostWork[OpenBatch]):
-    failed = "search for lost batches failed"
+    failure_message = "search for lost batches failed"
 
-    async def _open(
+    async def _list_open(
         self, session: AsyncSession, min_age: timedelta, after: UUID | None
     ) -> list[OpenBatch]:
         return await open_batches(session, min_age, after)

@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class LostJobs(LostWork[OpenJob]):
-    failed = "search for lost jobs failed"
+    failure_message = "search for lost jobs failed"
 
-    async def _open(
+    async def _list_open(
         self, session: AsyncSession, min_age: timedelta, after: UUID | None
     ) -> list[OpenJob]:
         return await open_jobs(session, min_age, after)

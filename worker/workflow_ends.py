@@ -27,10 +27,10 @@ class RunsAsWorkflow(Protocol):
     def workflow_id(self) -> str: ...
 
 
-Open = TypeVar("Open", bound=RunsAsWorkflow)
+OpenT = TypeVar("OpenT", bound=RunsAsWorkflow)
 
 
-class LostWork(ABC, Generic[Open]):
+class LostWork(ABC, Generic[OpenT]):
     """Ends what was started, has not ended, and has no workflow any more. Ending it twice must change
     nothing: any number of workers may run one.
 
@@ -38,7 +38,7 @@ class LostWork(ABC, Generic[Open]):
     never record it.
     """
 
-    failed: ClassVar[str]
+    failure_message: ClassVar[str]
     """What the log says of a round that failed."""
 
     def __init__(
@@ -58,7 +58,7 @@ class LostWork(ABC, Generic[Open]):
         await go_round(
             self.round,
             self._interval_seconds,
-            self.failed,
+            self.failure_message,
             first_after_seconds=self._interval_seconds,
         )
 
@@ -69,7 +69,7 @@ class LostWork(ABC, Generic[Open]):
         lost, after = 0, None
         while True:
             async with self._database.across_tenants() as session:
-                page = await self._open(session, self._min_age, after)
+                page = await self._list_open(session, self._min_age, after)
             if not page:
                 return lost
             for each in page:
@@ -78,16 +78,16 @@ class LostWork(ABC, Generic[Open]):
             after = self._id(page[-1])
 
     @abstractmethod
-    async def _open(
+    async def _list_open(
         self, session: AsyncSession, min_age: timedelta, after: UUID | None
-    ) -> Sequence[Open]:
+    ) -> Sequence[OpenT]:
         """Those started that long ago and not ended, in the order of their ids, after the given one."""
 
     @abstractmethod
-    def _id(self, open_one: Open) -> UUID: ...
+    def _id(self, open_one: OpenT) -> UUID: ...
 
     @abstractmethod
-    async def _end(self, open_one: Open) -> bool:
+    async def _end(self, open_one: OpenT) -> bool:
         """Whether it was lost: it had not ended after all."""
 
 

@@ -18,7 +18,7 @@ from muniment.contracts.jobs import StageName
 
 ENGINE_MODULE = "activities.classify.engine"
 VERSION = "/".join(
-    ["1", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
+    ["2", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
 )
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
 """The engine bounds itself to 60 s and names what it left out; this ends one that does not."""

@@ -105,7 +105,7 @@ async def change(
     if body.labels is not None:
         file.labels = list(dict.fromkeys(body.labels))
     if body.metadata is not None:
-        file.attributes = _bounded(merged(file.attributes, body.metadata))
+        file.attributes = _bounded(file.attributes, merged(file.attributes, body.metadata))
     if body.collection is not None:
         file.collection_id = await _collection_id(session, body.collection)
     _touch(file)
@@ -128,19 +128,20 @@ def merged(present: dict[str, JsonValue], patch: dict[str, JsonValue]) -> dict[s
     return result
 
 
-def _bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Many small changes come to no more than one may bring."""
+def _bounded(present: dict[str, JsonValue], changed: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Many small changes come to no more than one may bring; what is over it already may shrink."""
     detail = None
-    if len(metadata) > MAX_METADATA_FIELDS:
+    if len(changed) > max(MAX_METADATA_FIELDS, len(present)):
         detail = f"a file has at most {MAX_METADATA_FIELDS} metadata fields"
-    elif (
-        len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
-        > MAX_BODY_BYTES
-    ):
+    elif _json_bytes(changed) > max(MAX_BODY_BYTES, _json_bytes(present)):
         detail = f"a file's metadata are at most {MAX_BODY_BYTES} bytes of JSON"
     if detail is not None:
         raise Unprocessable(detail, errors=[{"field": "metadata", "detail": detail}])
-    return metadata
+    return changed
+
+
+def _json_bytes(metadata: dict[str, JsonValue]) -> int:
+    return len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:

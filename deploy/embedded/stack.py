@@ -25,6 +25,7 @@ WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
 }
 OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"
 KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
+WORKER_METRICS_VARIABLE = "MUNIMENT_WORKER__METRICS_PORT"
 MODELS_VARIABLE = "MUNIMENT_EMBEDDING__MODEL_DIRECTORY"
 _COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
 _LIBRARY_SETTINGS = {
@@ -129,10 +130,17 @@ class EmbeddedStack:
         return ProcessSpec(
             name=name,
             command=command,
-            environment=self.service_environment(),
+            environment=self.service_environment() | self._metrics_port(name),
             ready=ready,
             ready_seconds=ready_seconds,
         )
+
+    def _metrics_port(self, name: str) -> dict[str, str]:
+        """A worker's own: the port that the user named is the first worker's."""
+        first = self.environment.get(WORKER_METRICS_VARIABLE, "")
+        if name not in WORKER_QUEUES or not first.isdecimal():
+            return {}
+        return {WORKER_METRICS_VARIABLE: str(int(first) + [*WORKER_QUEUES].index(name))}
 
     def _marked(self, spec: ProcessSpec) -> ProcessSpec:
         return replace(spec, environment={**spec.environment, MARK: str(self.home.root)})

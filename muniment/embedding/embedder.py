@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +100,7 @@ def _load(model_directory: Path, threads: int | None) -> "CustomTextEmbedding":
     class SharedCores(CustomTextEmbedding):
         @classmethod
         def add_extra_session_options(
-            cls, session_options: "SessionOptions", extra_options: dict[str, Any]
+            cls, session_options: "SessionOptions", extra_options: dict[str, object]
         ) -> None:
             super().add_extra_session_options(session_options, extra_options)
             for option, value in _SHARING_CORES.items():

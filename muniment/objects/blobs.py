@@ -67,8 +67,8 @@ class _Readable:
 class BlobStore:
     """Seals and stores, reads and destroys blobs. For one event loop.
 
-    Unwrapped keys are remembered for at most five minutes: so long may a process that read a blob
-    go on reading it after the *tenant's* key was destroyed elsewhere.
+    Unwrapped keys are remembered for at most five minutes: so long may a process that read or
+    wrote a blob go on reading it after the *tenant's* key was destroyed elsewhere.
     """
 
     def __init__(

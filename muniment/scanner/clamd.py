@@ -20,6 +20,7 @@ CONNECT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
 _CLEAN_ANSWER = "stream: OK"
 _VERSION = re.compile(r"(?P<engine>ClamAV [^/]+)(?:/(?P<database>\d+)/(?P<date>.+))?")
+_LARGEST_PORT = 65535
 _DATE_FORMAT = "%a %b %d %H:%M:%S %Y"
 
 
@@ -124,6 +125,8 @@ async def _connect(address: str, timeout_seconds: float) -> socket.socket:
     host, _, port = address.rpartition(":")
     try:
         if port.isdecimal() and not address.startswith("/"):
+            if int(port) > _LARGEST_PORT:
+                raise ScannerUnavailable("The virus scanner's address names no port that there is.")
             target = (host.strip("[]"), int(port))
             opened = await asyncio.to_thread(socket.create_connection, target, timeout_seconds)
             opened.setblocking(False)

@@ -171,7 +171,7 @@ class WorkerSettings(Group):
         int | None,
         Field(
             description="Port of a worker's `/metrics`, another one for each worker process of a"
-            " machine; unset: none.",
+            " machine (`muniment up` counts upwards from it); unset: none.",
             ge=1,
             le=65535,
         ),

@@ -214,7 +214,9 @@ def test_a_pause_lets_the_page_end_and_begins_no_other(
     assert stored(stack).without_row == orphans
 
 
-def test_a_cancellation_ends_the_engine_within_three_seconds(stack: Stack, tmp_path: Path) -> None:
+def test_a_cancellation_ends_the_engine_long_before_its_work_is_done(
+    stack: Stack, tmp_path: Path
+) -> None:
     orphans = stored(stack).without_row
     with stack.client() as client:
         content = dense_scan(PAGES_OF_A_MINUTE) + b"\n% cancelled\n"

@@ -128,7 +128,7 @@ def test_the_snapshot_is_stale_while_no_worker_runs_and_true_again_after(
     assert client.get(f"/v1/jobs/{job_id}").json()["stale"] is False
 
 
-def test_cancelling_during_ocr_frees_the_worker_within_three_seconds(
+def test_cancelling_during_ocr_frees_the_worker_long_before_its_work_is_done(
     stack: Stack, client: httpx.Client, tmp_path: Path
 ) -> None:
     # Without the cancellation, so many pages are read for more than a minute.

@@ -8,6 +8,7 @@ import pytest
 from db.migrate import migrate
 from db.models import new_id
 from db.session import Database
+from muniment.cli.main import app
 from worker.connecting import await_database
 
 
@@ -32,5 +33,9 @@ async def test_a_database_without_a_schema_is_waited_for(
         await asyncio.to_thread(migrate, empty_dsn)
         await waiting
     assert caplog.records[0].message == "waiting for the database"
-    assert "muniment db migrate" in vars(caplog.records[0])["remedy"]
+    remedy = vars(caplog.records[0])["remedy"]
+    assert remedy == "Run `muniment schema upgrade`."
+    schema = next(group for group in app.registered_groups if group.name == "schema").typer_instance
+    assert schema is not None
+    assert "upgrade" in {command.name for command in schema.registered_commands}
     await database.close()

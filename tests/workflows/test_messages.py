@@ -45,7 +45,7 @@ async def _until_reading(workshop: Workshop, handle: Handle) -> None:
     await asyncio.sleep(1.0)
 
 
-async def test_cancel_during_ocr_frees_the_worker_within_three_seconds(
+async def test_cancel_during_ocr_frees_the_worker_long_before_its_work_is_done(
     workshop: Workshop, owner: TenantIds
 ) -> None:
     # Over a minute's work: an end within seconds is the cancellation's.
