@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from activities.sandbox import registry
 from activities.sandbox.answer import FAILURE, PROGRESS, RESULT
 from activities.sandbox.calls import Failure, Job
-from activities.sandbox.confinement import confine
+from activities.sandbox.confinement import allow_last_words, confine
 from activities.sandbox.content import Content
 from activities.sandbox.failures import failure_of_error
 from muniment.errors import EngineCrashed, EngineOutOfMemory, MunimentError
@@ -37,8 +37,10 @@ def serve_job(job: Job, descriptors: Sequence[int], template_process_id: int) ->
     except MunimentError as error:
         _write(output, FAILURE, failure_of_error(error))
     except MemoryError:
+        allow_last_words()
         _write(output, FAILURE, _out_of_memory())
     except Exception as error:  # noqa: BLE001 - the border: an engine may raise anything
+        allow_last_words()
         _write(output, FAILURE, _crash(error))
     os._exit(0)
 

@@ -16,11 +16,13 @@ from pathlib import Path
 
 from activities.sandbox import landlock, seccomp
 from activities.sandbox.calls import Job
+from activities.sandbox.limits import MEBIBYTE
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
+LAST_WORDS_BYTES = 32 * MEBIBYTE
 CPU_GRACE_SECONDS = 5
 """Between SIGXCPU, which says why, and SIGKILL, which cannot be caught."""
 
@@ -99,13 +101,19 @@ def _drop_capabilities() -> None:
 def _die_with_parent(template_process_id: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != template_process_id:  # it died before we asked to be told
-        os._exit(70)
+        os._exit(os.EX_SOFTWARE)
+
+
+def allow_last_words() -> None:
+    """A process that ran out of memory needs a little more to say so."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _limit(job: Job) -> None:
     address_space = _own_address_space() + job.memory_bytes
     for limit, soft, hard in (
-        (resource.RLIMIT_AS, address_space, address_space),
+        (resource.RLIMIT_AS, address_space, address_space + LAST_WORDS_BYTES),
         (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + CPU_GRACE_SECONDS),
         (resource.RLIMIT_NOFILE, job.open_files, job.open_files),
         (resource.RLIMIT_FSIZE, job.written_bytes, job.written_bytes),

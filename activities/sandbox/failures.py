@@ -1,5 +1,6 @@
 """Carries errors across the border: which classes may cross, and what a process's end means."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -64,7 +65,9 @@ def error_of_end(ended: Ended, limits: Limits) -> EngineError:
 
 
 def _gave_up_for_memory(ended: Ended, limits: Limits) -> bool:
-    """Libraries in C and C++ end their process when they get no memory. What they had in use stays
-    below the limit, which counts address space and the piece that was refused."""
+    """Libraries in C and C++ end their process when they get no memory; those in Rust raise what no
+    handler of exceptions sees, and the child ends as one that could not go on. What they had in use
+    stays below the limit, which counts address space and the piece that was refused."""
     gave_up = ended.signal in (signal.SIGABRT, signal.SIGTRAP, signal.SIGILL)
-    return gave_up and ended.peak_memory_bytes >= limits.memory_bytes // 2
+    could_not_go_on = ended.exit_code == os.EX_SOFTWARE
+    return (gave_up or could_not_go_on) and ended.peak_memory_bytes >= limits.memory_bytes // 2

@@ -96,7 +96,7 @@ class Template:
             serve_job(job, descriptors, template_process_id)
         finally:
             # Whatever happened: nothing of the template's may run on in a child.
-            os._exit(70)
+            os._exit(os.EX_SOFTWARE)
 
     def _reap(self) -> None:
         """Reports every child that ended, after its group's last process was killed."""

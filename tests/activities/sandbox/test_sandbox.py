@@ -329,6 +329,19 @@ def test_the_end_of_a_process_tells_its_reason(
     assert type(error_of_end(ended, limits)) is error
 
 
+@pytest.mark.parametrize(("mebibytes", "error"), [(900, EngineOutOfMemory), (90, EngineCrashed)])
+def test_a_child_that_could_not_go_on_says_by_its_memory_why(
+    mebibytes: int, error: type[EngineError]
+) -> None:
+    ended = Ended(
+        ended=1,
+        exit_code=os.EX_SOFTWARE,
+        peak_memory_bytes=mebibytes * MEBIBYTE,
+        cpu_seconds=1,
+    )
+    assert type(error_of_end(ended, Limits(memory_bytes=1024 * MEBIBYTE))) is error
+
+
 WORKER = """
 import asyncio
 from activities.sandbox import EngineCall, Sandbox
