@@ -14,8 +14,16 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from tests.conftest import REPOSITORY, TenantFixture, free_port
+from activities.batch.activity import Batches
+from db.session import Database
+from muniment.contracts import queues
+from muniment.payloads import data_converter, load_payload_keys
+from tests.api.answering_workflow import AnsweringWorkflow
+from tests.conftest import REPOSITORY, TenantFixture, end_what_runs, free_port
+from workflows.ingest_batch import IngestBatch
 
 START_SECONDS = 60
 
@@ -140,6 +148,23 @@ async def stranger(
     """Speaks as another tenant's administrator."""
     async with client_of(api, other_tenant.api_key) as client:
         yield client
+
+
+@pytest.fixture
+async def worker(api: ApiProcess, temporal_address: str, database: Database) -> AsyncIterator[None]:
+    """Batches in earnest; every ingestion answers for itself and does nothing."""
+    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
+    client = await Client.connect(temporal_address, data_converter=converter)
+    activities = Batches(database)
+    await end_what_runs(client)  # else this worker first gets the tasks of all earlier tests
+    async with Worker(
+        client,
+        task_queue=queues.WORKFLOWS,
+        workflows=[IngestBatch, AnsweringWorkflow],
+        activities=[activities.admit_files, activities.watch_jobs, activities.record_batch],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield
 
 
 def audit_actions(postgres_dsn: str, tenant_id: UUID) -> list[str]:

@@ -1,37 +1,12 @@
 """`/v1/batches` over a real workflow: made once, told, counted, audited, and its maker's alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.batch.activity import Batches
-from db.session import Database
-from muniment.contracts import queues
-from muniment.payloads import data_converter, load_payload_keys
-from tests.api.answering_workflow import AnsweringWorkflow
 from tests.api.conftest import ApiProcess, audit_actions, client_of
-from tests.conftest import TenantFixture, end_what_runs, make_tenant
-from workflows.ingest_batch import IngestBatch
-
-
-@pytest.fixture
-async def worker(api: ApiProcess, temporal_address: str, database: Database) -> AsyncIterator[None]:
-    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
-    client = await Client.connect(temporal_address, data_converter=converter)
-    activities = Batches(database)
-    await end_what_runs(client)  # else this worker first gets the tasks of all earlier tests
-    async with Worker(
-        client,
-        task_queue=queues.WORKFLOWS,
-        workflows=[IngestBatch, AnsweringWorkflow],
-        activities=[activities.admit_files, activities.watch_jobs, activities.record_batch],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-        yield
+from tests.conftest import TenantFixture, make_tenant
 
 
 async def upload(client: httpx.AsyncClient, name: str) -> str:

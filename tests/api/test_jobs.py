@@ -1,20 +1,15 @@
 """Jobs: what the workflow says, what the row says, commands, decisions, retries."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
 import psycopg
-import pytest
-from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.jobs.estimate import SECONDS_PER_PAGE_AFTER_READING, estimate_seconds
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import Job, new_id
-from muniment.contracts import queues
 from muniment.contracts.jobs import (
     JobProgress,
     JobSnapshot,
@@ -24,24 +19,8 @@ from muniment.contracts.jobs import (
     StageProgress,
     StageState,
 )
-from muniment.payloads import data_converter, load_payload_keys
-from tests.api.answering_workflow import AnsweringWorkflow
-from tests.api.conftest import ApiProcess, audit_actions
-from tests.conftest import TenantFixture, end_what_runs
-
-
-@pytest.fixture
-async def worker(api: ApiProcess, temporal_address: str) -> AsyncIterator[None]:
-    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
-    client = await Client.connect(temporal_address, data_converter=converter)
-    await end_what_runs(client)  # else this worker first gets the tasks of all earlier tests
-    async with Worker(
-        client,
-        task_queue=queues.WORKFLOWS,
-        workflows=[AnsweringWorkflow],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-        yield
+from tests.api.conftest import audit_actions
+from tests.conftest import TenantFixture
 
 
 async def ingest(client: httpx.AsyncClient, name: str = "a.txt", priority: int = 3) -> str:

@@ -1,36 +1,15 @@
 """A viewer that comes back is shown no less than before."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from db.session import Database
-from muniment.contracts import queues
 from muniment.contracts.jobs import JobState
-from muniment.payloads import data_converter, load_payload_keys
-from tests.api.answering_workflow import AnsweringWorkflow
-from tests.api.conftest import ApiProcess
 from tests.api.test_events import change_job, opened, take
 from tests.api.test_jobs import ingest
-from tests.conftest import TenantFixture, end_what_runs
-
-
-@pytest.fixture
-async def worker(api: ApiProcess, temporal_address: str) -> AsyncIterator[None]:
-    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
-    client = await Client.connect(temporal_address, data_converter=converter)
-    await end_what_runs(client)  # else this worker first gets the tasks of all earlier tests
-    async with Worker(
-        client,
-        task_queue=queues.WORKFLOWS,
-        workflows=[AnsweringWorkflow],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-        yield
+from tests.conftest import TenantFixture
 
 
 async def shown(client: httpx.AsyncClient, job_id: str) -> dict[str, object]:
