@@ -13,6 +13,7 @@ from muniment.contracts import queues
 from muniment.errors import ConfigurationError
 from muniment.settings import WorkerSettings
 from worker.parts import Parts
+from worker.slots import standing_aside
 from workflows.compare_reading import CompareReading
 from workflows.erase_file import EraseFile
 from workflows.ingest_batch import IngestBatch
@@ -37,12 +38,14 @@ ActivityFunction = Callable[..., Any]  # what Worker itself takes
 
 @dataclass(frozen=True)
 class Service:
-    """What a worker process does on one queue."""
+    """What a worker process does on one queue. `long_stand_aside`: activities that run long leave
+    their slots to others."""
 
     queue: str
     slots: int
     activities: Sequence[ActivityFunction]
     workflows: Sequence[type] = field(default=())
+    long_stand_aside: bool = False
 
 
 def services(
@@ -55,7 +58,9 @@ def services(
             queues.WORKFLOWS, settings.io_slots, parts.io_activities(), WORKFLOW_CLASSES
         ),
         queues.SCAN: lambda: Service(queues.SCAN, settings.scan_slots, parts.scan_activities()),
-        queues.PARSE: lambda: Service(queues.PARSE, cpu, parts.parse_activities()),
+        queues.PARSE: lambda: Service(
+            queues.PARSE, cpu, parts.parse_activities(), long_stand_aside=True
+        ),
         queues.OCR_CPU: lambda: Service(queues.OCR_CPU, cpu, parts.read_activities()),
         queues.OCR_GPU: lambda: Service(queues.OCR_GPU, parts.gpu_slots, parts.gpu_activities()),
         queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
@@ -80,7 +85,8 @@ def build_worker(
         activities=service.activities,
         workflows=service.workflows,
         workflow_runner=workflow_runner(sandboxed=settings.workflow_sandbox),
-        max_concurrent_activities=service.slots,
+        tuner=standing_aside(service.slots) if service.long_stand_aside else None,
+        max_concurrent_activities=None if service.long_stand_aside else service.slots,
         max_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
         default_heartbeat_throttle_interval=timedelta(seconds=HEARTBEAT_THROTTLE_SECONDS),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),

@@ -75,7 +75,7 @@ class Workshop:
                 activities = [
                     replaced.get(_name(activity), activity) for activity in service.activities
                 ]
-                changed = type(service)(service.queue, service.slots, activities, service.workflows)
+                changed = replace(service, activities=activities)
                 await running.enter_async_context(
                     build_worker(self.client, changed, self.settings.worker)
                 )
