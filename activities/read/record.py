@@ -6,6 +6,7 @@ Counts come from the outputs, never from adding up: an attempt that is repeated 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -24,6 +25,7 @@ from db.queries.stages import (
     write_output,
 )
 from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import DocumentPlan, Page, PageSource
 from muniment.contracts.jobs import JobEventKind, PageEvent, StageName, StageState
 
 
@@ -39,15 +41,21 @@ class PageNote:
 class ReadRecord:
     """Writes outputs, counts and events of the stage `read` of one version."""
 
-    def __init__(self, runner: StageRunner, version: VersionReference) -> None:
+    def __init__(self, runner: StageRunner, version: VersionReference, plan: DocumentPlan) -> None:
         self._runner = runner
         self._version = version
+        self._by_ocr = sum(page.source is PageSource.OCR for page in plan.pages)
 
-    async def keep_page(self, page: PageNote, fingerprint: str, content: bytes) -> None:
+    async def keep_page(self, note: PageNote, fingerprint: str, page: Page) -> None:
         """Keeps one page of a batch still at work, so that another attempt starts after it."""
+        content = page.model_dump_json().encode()
         blob = await self._runner.artifacts.seal(self._version.tenant_id, content)
         key = OutputKey(self._version, READ_PAGE, page.page)
-        await self._keep(key, StoredResult(fingerprint, blob.blob_id, {}), blob, [page], True)
+        summary: dict[str, JsonValue] = {
+            "source": page.source.value,
+            "characters": len(page.text),
+        }
+        await self._keep(key, StoredResult(fingerprint, blob.blob_id, summary), blob, [note], True)
 
     async def keep_quietly(self, page: int, fingerprint: str, content: bytes) -> None:
         """Keeps one page of which the batch itself will tell."""
@@ -109,9 +117,9 @@ class ReadRecord:
 
     async def _count(self, session: AsyncSession, job: JobRow, notes: Sequence[PageNote]) -> None:
         """Counts anew, and ends the stage with its last page."""
-        pages = await count_pages(session, job.id, job.pages.total)
-        over = pages.done + pages.failed
         stage = job.stage_progress(StageName.READ)
+        pages, counts = await count_pages(session, job.id, job.pages.total, self._by_ocr)
+        over = pages.done + pages.failed
         stage = stage.model_copy(
             update={
                 "done": over,
@@ -119,6 +127,7 @@ class ReadRecord:
                 "attempts": max(stage.attempts, 1),
                 "queue": activity.info().task_queue,
                 "started_at": stage.started_at or now(),
+                "counts": counts,
             }
         )
         is_over = over >= pages.total

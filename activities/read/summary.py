@@ -55,6 +55,9 @@ class ReadSummary(Contract):
     done: int
     failed: int = 0
     reused: int = 0
+    ocr_settled: int = 0
+    ocr_reused: int = 0
+    characters: int = 0
     pages: tuple[PageFacts, ...] = ()
     failures: tuple[FailedPageFacts, ...] = ()
     readers: dict[PageSource, str] = Field(default_factory=dict)
@@ -83,11 +86,12 @@ def summarise(
     last_page: int,
     pages: Sequence[Page],
     failed: Iterable[FailedPage],
-    reused: int,
+    reused: Collection[int],
     readers: Mapping[PageSource, str],
     timings: Mapping[PageSource, Timing],
 ) -> ReadSummary:
-    """The summary of what came out of a batch that was read by engines of these versions."""
+    """The summary of what came out of a batch that was read by engines of these versions, the pages
+    `reused` apart."""
     sources = {planned.page: planned.source for planned in plan.pages}
     failures = tuple(
         FailedPageFacts(
@@ -97,11 +101,16 @@ def summarise(
         )
         for failure in sorted(failed, key=lambda failure: failure.page)
     )
+    settled = {page.page for page in pages} | {failure.page for failure in failures}
+    by_ocr = {page for page in settled if sources.get(page) is PageSource.OCR}
     return ReadSummary(
         last_page=last_page,
         done=len(pages),
         failed=len(failures),
-        reused=reused,
+        reused=len(reused),
+        ocr_settled=len(by_ocr),
+        ocr_reused=len(by_ocr.intersection(reused)),
+        characters=sum(len(page.text) for page in pages),
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
         readers=dict(readers),

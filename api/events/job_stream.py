@@ -8,7 +8,7 @@ from api.events.snapshots import Snapshots
 from api.events.subscription import Subscription, Told
 from api.events.watcher import Describing, JobWatcher
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
-from api.jobs.asking import job_facts
+from api.jobs.facts import job_facts
 from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.queries import events

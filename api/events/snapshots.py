@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.jobs.asking import ask, job_facts
+from api.jobs.asking import ask
+from api.jobs.facts import job_facts
 from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
 from api.orchestrator import Orchestrator

@@ -8,9 +8,10 @@ from api.events.subscription import Subscription, Told
 from api.events.visibility import VisibleJobs
 from api.events.watcher import Describing, TenantWatcher, with_job_id
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, SNAPSHOT, server_sent_event
+from api.jobs.facts import facts_of
 from api.jobs.schemas import Job
-from api.jobs.view import JobFacts, WorkflowLinks
-from db.queries import events, files, jobs
+from api.jobs.view import WorkflowLinks
+from db.queries import events, jobs
 from db.queries.events import TenantCursor
 from db.session import Access, Database
 from muniment.contracts.jobs import JobState
@@ -95,15 +96,8 @@ class TenantStream:
                 if not state.is_terminal
                 for row in await jobs.list_jobs(session, limit=MAX_SNAPSHOTS, state=state)
             ]
-            numbers = await files.version_numbers(
-                session, {row.version_id for row in rows if row.version_id}
-            )
-        return tuple(
-            JobFacts(
-                row, numbers.get(row.version_id) if row.version_id else None, self._links
-            ).recorded()
-            for row in rows
-        )
+            shown = await facts_of(session, self._links, rows)
+        return tuple(facts.recorded() for facts in shown)
 
 
 def event_id(cursor: TenantCursor) -> str:

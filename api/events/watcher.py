@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from api.events.subscription import PositionT, Subscription, Told
-from api.jobs.asking import job_facts
+from api.jobs.facts import job_facts
 from api.jobs.schemas import StageView
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.queries import events

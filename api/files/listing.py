@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.files.schemas import File
 from api.files.view import file_view
+from api.jobs.facts import facts_of
 from api.jobs.view import WorkflowLinks
 from api.pagination import Page, SortCursor, cut, decode_cursor, encode_cursor
 from api.services import Services
@@ -117,19 +118,10 @@ async def list_files(
 async def file_views(
     session: AsyncSession, links: WorkflowLinks, details: Sequence[FileDetail]
 ) -> list[File]:
-    """The files as clients see them, each job with the number of its version."""
-    versions = {each.job.version_id for each in details if each.job and each.job.version_id}
-    numbers = await files.version_numbers(session, versions)
-    return [
-        file_view(
-            each,
-            links,
-            job_version=numbers.get(each.job.version_id)
-            if each.job and each.job.version_id
-            else None,
-        )
-        for each in details
-    ]
+    """The files as clients see them, with their newest jobs."""
+    facts = await facts_of(session, links, [each.job for each in details if each.job])
+    shown = {each.record.id: each.recorded() for each in facts}
+    return [file_view(each, shown[each.job.id] if each.job else None) for each in details]
 
 
 def _after(cursor: str | None, sort: str, order: FileOrder) -> tuple[datetime | str, UUID] | None:

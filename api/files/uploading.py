@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api.authentication import Caller
 from api.files.discarding import discard_blob
+from api.files.listing import file_views
 from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.reception import (
     Received,
@@ -21,7 +22,6 @@ from api.files.reception import (
     storing,
 )
 from api.files.schemas import OnConflict
-from api.files.view import file_view
 from api.idempotency import Answer, Attempt, idempotent, json_answer
 from api.jobs.making import new_ingestion
 from api.jobs.starting import start_job
@@ -113,13 +113,8 @@ async def _commit(
         detail = await files.get_file(session, outcome.file_id)
         if detail is None:
             raise NotFound("the file was taken out of the caller's sight meanwhile")
-        newest = await files.newest_version(session, outcome.file_id)
-        view = file_view(
-            detail,
-            services.links,
-            job_version=newest.number,
-            deduplicated=outcome.deduplicated or None,
-        )
+        shown = (await file_views(session, services.links, [detail]))[0]
+        view = shown.model_copy(update={"deduplicated": outcome.deduplicated or None})
         answer = Answer(
             202 if outcome.job is not None and not outcome.deduplicated else 200,
             view.model_dump(

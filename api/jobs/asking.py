@@ -2,35 +2,17 @@
 
 import logging
 from datetime import timedelta
-from uuid import UUID
 
 from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError
 
 from api.jobs.schemas import Job
-from api.jobs.view import JobFacts, WorkflowLinks
+from api.jobs.view import JobFacts
 from api.orchestrator import Orchestrator
-from db.queries import files, jobs
-from db.session import Access, Database
 from muniment.contracts.ingest_file import PROGRESS_QUERY
 from muniment.contracts.jobs import JobKind, JobProgress, JobState
-from muniment.errors import NotFound
 
 logger = logging.getLogger(__name__)
-
-
-async def job_facts(
-    database: Database, links: WorkflowLinks, access: Access, job_id: UUID, level: str = "read"
-) -> JobFacts:
-    """The job's row, if the caller has that level on its file; else NotFound."""
-    async with database.transaction(access) as session:
-        record = await jobs.get_job(session, job_id, level)
-        if record is None:
-            raise NotFound("there is no such job")
-        version_ids = {record.version_id} if record.version_id else set()
-        numbers = await files.version_numbers(session, version_ids)
-    version = numbers.get(record.version_id) if record.version_id else None
-    return JobFacts(record, version, links)
 
 
 async def ask(temporal: Orchestrator, facts: JobFacts) -> Job:

@@ -1,24 +1,38 @@
-"""How long a job still takes: reading by the pages a second of this job, embedding by its chunks a
-second, what lies between by an assumption; never by its percentage, whose stages differ too much (a
-text layer is read many times as fast as a scan).
+"""How long a job still takes: reading by the pages a second of this job, scans and text apart,
+embedding by its chunks a second, what lies between by the tenant's last jobs; never by its percentage,
+whose stages differ too much.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from muniment.contracts.jobs import JobSnapshot, JobState, StageName, StageProgress, StageState
+from muniment.contracts.jobs import (
+    JobSnapshot,
+    JobState,
+    ReadingCounts,
+    StageName,
+    StageProgress,
+    StageState,
+)
 
 LEAST_PAGES = 8
-"""Fewer pages than a batch of OCR say too little about the others."""
+"""Fewer pages of text say too little about the others."""
+LEAST_OCR_PAGES = 3
+"""The same of pages that OCR reads, each of which takes seconds."""
 LEAST_SECONDS = 1.0
 """Sooner, the rate is that of the first batch's start."""
-SECONDS_PER_PAGE_AFTER_READING = 0.02
-"""What follows the reading, mostly embedding: about a chunk a page, 40–70 chunks a second on two idle
-cores. An assumption, which holds until the embedding tells its own pace."""
+SECONDS_PER_OCR_PAGE = 3.0
+"""What OCR takes on two idle cores; assumed of the scans among pages of text until some were read."""
+SECONDS_PER_CHARACTER = 5e-5
+"""What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page and
+at 3,800. Assumed for a tenant's first long document."""
 
 
-def estimate_seconds(snapshot: JobSnapshot, at: datetime) -> float | None:
-    """Seconds until the end at the pace of this job's own pages; 0 when it is over, None while there
-    is nothing to go by: not running, or too few pages read."""
+def estimate_seconds(
+    snapshot: JobSnapshot, at: datetime, seconds_per_character: float | None = None
+) -> float | None:
+    """Seconds until the end at the pace of this job's own pages, and at that one for what follows
+    them; 0 when it is over, None while there is nothing to go by: not running, or too few pages read."""
     if snapshot.state.is_terminal:
         return 0.0
     if snapshot.state is not JobState.RUNNING:
@@ -26,7 +40,9 @@ def estimate_seconds(snapshot: JobSnapshot, at: datetime) -> float | None:
     reading = _reading(snapshot)
     if reading is None or reading.started_at is None:
         return None
-    after_reading = snapshot.pages.total * SECONDS_PER_PAGE_AFTER_READING
+    after_reading = _characters(snapshot, reading) * (
+        seconds_per_character or SECONDS_PER_CHARACTER
+    )
     if reading.state is StageState.RUNNING:
         left = _left_to_read(snapshot, reading, at)
         return None if left is None else round(left + after_reading, 1)
@@ -44,6 +60,15 @@ def _reading(snapshot: JobSnapshot) -> StageProgress | None:
     return next((stage for stage in snapshot.stages if stage.name is StageName.READ), None)
 
 
+def _characters(snapshot: JobSnapshot, reading: StageProgress) -> float:
+    """Of all pages that can be read, by those that are; 0 where nothing is made of them."""
+    pages = snapshot.pages
+    is_embedded = any(stage.name is StageName.EMBED for stage in snapshot.stages)
+    if reading.counts is None or pages.done == 0 or not is_embedded:
+        return 0.0
+    return reading.counts.characters * (pages.total - pages.failed) / pages.done
+
+
 def _left_to_embed(embedding: StageProgress, at: datetime) -> float | None:
     """Chunks left over chunks a second; what follows takes moments."""
     if embedding.started_at is None:
@@ -52,13 +77,33 @@ def _left_to_embed(embedding: StageProgress, at: datetime) -> float | None:
     return round(max(embedding.total - embedding.done, 0) * seconds / embedding.done, 1)
 
 
+@dataclass(frozen=True)
+class _Pages:
+    """Pages of one kind: how many are left, and how many this job has dealt with."""
+
+    left: int
+    measured: int
+
+    def pace(self, passed: float) -> float:
+        """Seconds a page."""
+        return passed / max(self.measured, 1)
+
+
 def _left_to_read(snapshot: JobSnapshot, reading: StageProgress, at: datetime) -> float | None:
-    """Pages left over pages a second. Reused pages cost nothing and say nothing."""
-    pages = snapshot.pages
-    over = pages.done + pages.failed
-    measured = over - pages.reused
+    """The longer of what is left for OCR and for the text layers: they are read beside one another,
+    at paces that differ by far. Reused pages cost nothing and say nothing."""
     assert reading.started_at is not None  # noqa: S101 - the caller looked
-    seconds = (at - reading.started_at).total_seconds() - reading.idle_seconds
-    if measured < min(LEAST_PAGES, max(pages.total // 2, 1)) or seconds < LEAST_SECONDS:
+    passed = (at - reading.started_at).total_seconds() - reading.idle_seconds
+    pages, counts = snapshot.pages, reading.counts or ReadingCounts()
+    settled = pages.done + pages.failed
+    every = _Pages(pages.total - settled, settled - pages.reused)
+    ocr = _Pages(counts.ocr_total - counts.ocr_settled, counts.ocr_settled - counts.ocr_reused)
+    text = _Pages(every.left - ocr.left, every.measured - ocr.measured)
+    tells_of_text = text.measured >= max(min(LEAST_PAGES, (text.left + text.measured) // 2), 1)
+    tells_of_ocr = ocr.measured >= max(min(LEAST_OCR_PAGES, (ocr.left + ocr.measured) // 2), 1)
+    if passed < LEAST_SECONDS or not (tells_of_text or tells_of_ocr):
         return None
-    return max(pages.total - over, 0) * seconds / measured
+    # Where too few pages of text were read, that of all pages stands in, which is slower.
+    text_pace = (text if tells_of_text else every).pace(passed)
+    ocr_pace = ocr.pace(passed) if tells_of_ocr else SECONDS_PER_OCR_PAGE
+    return max(text.left * text_pace, ocr.left * ocr_pace, 0.0)

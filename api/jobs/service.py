@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.jobs import commanding
-from api.jobs.asking import ask, job_facts
+from api.jobs.asking import ask
+from api.jobs.facts import facts_of, job_facts
 from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.schemas import Job, RetryBody
-from api.jobs.view import JobFacts, WorkflowLinks
+from api.jobs.view import WorkflowLinks
 from api.pagination import Page, TimeCursor, cut, encode_cursor
 from api.services import Services
 from db.audit import record
@@ -56,13 +57,7 @@ async def recorded_jobs(
     session: AsyncSession, links: WorkflowLinks, records: Sequence[JobRecord]
 ) -> list[Job]:
     """The rows as clients see them."""
-    numbers = await files.version_numbers(
-        session, {each.version_id for each in records if each.version_id}
-    )
-    return [
-        JobFacts(each, numbers.get(each.version_id) if each.version_id else None, links).recorded()
-        for each in records
-    ]
+    return [facts.recorded() for facts in await facts_of(session, links, records)]
 
 
 async def show(services: Services, caller: Caller, job_id: UUID) -> Job:

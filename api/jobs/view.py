@@ -39,11 +39,16 @@ class WorkflowLinks:
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What does not change while a job runs, and the row's last word on what does."""
+    """What does not change while a job runs, and the row's last word on what does.
+
+    `seconds_per_character` is what the tenant's last jobs took after their reading; None: nothing is
+    known.
+    """
 
     record: JobRecord
     version: int | None
     links: WorkflowLinks
+    seconds_per_character: float | None = None
 
     def recorded(self, *, stale: bool = False) -> Job:
         """The job as its row has it."""
@@ -65,7 +70,7 @@ class JobFacts:
             stages=[StageView(**dict(stage)) for stage in snapshot.stages],
             pages=snapshot.pages,
             percent=_shown_percent(snapshot),
-            eta_seconds=estimate_seconds(snapshot, now()),
+            eta_seconds=estimate_seconds(snapshot, now(), self.seconds_per_character),
             degraded=snapshot.degraded,
             stale=stale,
             priority=snapshot.priority,
@@ -127,9 +132,13 @@ def _furthest(
             (stage, told_by_name.get(stage.name, stage)),
             key=lambda account: (_ORDER[account.state], account.done),
         )
-        # Pauses are counted where they are recorded.
-        idle = {"idle_seconds": stage.idle_seconds, "idle_since": stage.idle_since}
-        furthest.append(account.model_copy(update=idle))
+        # These are counted where they are recorded.
+        counted = {
+            "idle_seconds": stage.idle_seconds,
+            "idle_since": stage.idle_since,
+            "counts": stage.counts,
+        }
+        furthest.append(account.model_copy(update=counted))
     return tuple(furthest)
 
 

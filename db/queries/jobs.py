@@ -141,6 +141,40 @@ def job_snapshot(job: Job) -> JobSnapshot:
     )
 
 
+async def seconds_per_character(session: AsyncSession) -> float | None:
+    """What the stages after the reading took for a character, the median of the tenant's last few
+    long documents; None when there is none among its last jobs."""
+    found = await session.execute(_AFTER_READING)
+    seconds: float | None = found.scalar_one()
+    return seconds
+
+
+_AFTER_READING = text(
+    """
+    WITH last_job AS (
+        SELECT kind, state, stages, created_at FROM job
+        WHERE tenant_id = (SELECT current_tenant()) ORDER BY created_at DESC, id DESC LIMIT 200
+    ), long_document AS (
+        -- By each stage's own time: a pause between two of them is in none.
+        SELECT (reading -> 'counts' ->> 'characters')::bigint AS characters, (
+            SELECT sum(extract(epoch FROM (stage ->> 'finished_at')::timestamptz
+                                          - (stage ->> 'started_at')::timestamptz))
+            FROM jsonb_array_elements(stages) AS stage
+            WHERE stage ->> 'name' IN ('assemble', 'chunk', 'embed', 'publish', 'announce')
+        ) AS seconds
+        FROM last_job, jsonb_array_elements(stages) AS reading
+        WHERE kind = 'ingest_file' AND last_job.state = 'completed'
+          AND reading ->> 'name' = 'read' AND reading ->> 'state' = 'completed'
+          AND (reading -> 'counts' ->> 'characters')::bigint >= 10000
+          AND stages @> '[{"name": "embed", "state": "completed", "attempts": 1}]'
+        ORDER BY created_at DESC LIMIT 5
+    )
+    SELECT CAST(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds / characters) AS double precision)
+    FROM long_document
+    """
+)
+
+
 # ── starting ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries.jobs import JOB_COLUMNS, JobRow, job_row
 from muniment.contracts.base import VersionReference
-from muniment.contracts.jobs import FileState, PageCounts, StageName
+from muniment.contracts.jobs import FileState, PageCounts, ReadingCounts, StageName
 
 READ_PAGE = "read_page"
 """The outputs of single pages of a batch still at work, so that a retry resumes: `part` is the
@@ -289,7 +289,9 @@ async def outputs_of(session: AsyncSession, job_id: UUID, stage: StageName) -> l
     return [_output(row) for row in rows.mappings()]
 
 
-async def count_pages(session: AsyncSession, job_id: UUID, total: int) -> PageCounts:
+async def count_pages(
+    session: AsyncSession, job_id: UUID, total: int, ocr_total: int
+) -> tuple[PageCounts, ReadingCounts]:
     """The job's pages, counted from its outputs: the same whatever was retried."""
     rows = await session.execute(
         text(
@@ -300,22 +302,37 @@ async def count_pages(session: AsyncSession, job_id: UUID, total: int) -> PageCo
                        max((summary ->> 'last_page')::int) FILTER (WHERE stage = 'read')
                            OVER (ORDER BY part) AS read_until
                 FROM stage_output WHERE job_id = :job_id AND stage IN ('read', 'read_page')
+            ), page AS (
+                -- Of batches still at work.
+                SELECT count(*) AS done, count(*) FILTER (WHERE summary ->> 'source' = 'ocr') AS ocr,
+                       coalesce(sum((summary ->> 'characters')::bigint), 0) AS characters
+                FROM output WHERE stage = 'read_page' AND part > coalesce(read_until, 0)
+            ), batch AS (
+                SELECT coalesce(sum((summary ->> 'done')::int), 0) AS done,
+                       coalesce(sum((summary ->> 'failed')::int), 0) AS failed,
+                       coalesce(sum((summary ->> 'reused')::int), 0) AS reused,
+                       coalesce(sum((summary ->> 'ocr_settled')::int), 0) AS ocr_settled,
+                       coalesce(sum((summary ->> 'ocr_reused')::int), 0) AS ocr_reused,
+                       coalesce(sum((summary ->> 'characters')::bigint), 0) AS characters
+                FROM output WHERE stage = 'read'
             )
-            SELECT coalesce(sum((summary ->> 'done')::int) FILTER (WHERE stage = 'read'), 0)
-                   + count(*) FILTER (WHERE stage = 'read_page'
-                                      AND part > coalesce(read_until, 0)) AS done,
-                   coalesce(sum((summary ->> 'failed')::int)
-                            FILTER (WHERE stage = 'read'), 0) AS failed,
-                   coalesce(sum((summary ->> 'reused')::int)
-                            FILTER (WHERE stage = 'read'), 0) AS reused
-            FROM output
+            SELECT batch.done + page.done AS done, failed, reused,
+                   ocr_settled + page.ocr AS ocr_settled, ocr_reused,
+                   batch.characters + page.characters AS characters
+            FROM page, batch
             """
         ),
         {"job_id": job_id},
     )
     row = rows.mappings().one()
-    return PageCounts(
+    pages = PageCounts(
         total=total, done=int(row["done"]), failed=int(row["failed"]), reused=int(row["reused"])
+    )
+    return pages, ReadingCounts(
+        ocr_total=ocr_total,
+        ocr_settled=int(row["ocr_settled"]),
+        ocr_reused=int(row["ocr_reused"]),
+        characters=int(row["characters"]),
     )
 
 

@@ -89,8 +89,20 @@ class Problem(Contract):
     retryable: bool = False
 
 
+class ReadingCounts(Contract):
+    """What tells how long reading takes, and what follows it: of the pages that OCR reads, how many
+    there are, are settled (read, reused or failed) and were reused; and the characters of all pages
+    read or reused."""
+
+    ocr_total: int = 0
+    ocr_settled: int = 0
+    ocr_reused: int = 0
+    characters: int = 0
+
+
 class StageProgress(Contract):
-    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`).
+    """One stage of a job. `done` and `total` count the stage's own units (pages for `read`, which has
+    `counts` beside them).
 
     `idle_seconds` is how long its job was paused while it ran, `idle_since` when the present pause
     began: what a rate is measured over leaves both out.
@@ -107,6 +119,7 @@ class StageProgress(Contract):
     error: Problem | None = None
     idle_seconds: float = 0.0
     idle_since: datetime | None = None
+    counts: ReadingCounts | None = None
 
 
 class JobSettings(Contract):

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import psycopg
 
-from api.jobs.estimate import SECONDS_PER_PAGE_AFTER_READING, estimate_seconds
+from api.jobs.estimate import SECONDS_PER_CHARACTER, SECONDS_PER_OCR_PAGE, estimate_seconds
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import Job, new_id
 from muniment.contracts.jobs import (
@@ -15,6 +15,7 @@ from muniment.contracts.jobs import (
     JobSnapshot,
     JobState,
     PageCounts,
+    ReadingCounts,
     StageName,
     StageProgress,
     StageState,
@@ -159,6 +160,9 @@ async def test_jobs_are_listed_newest_first_by_state(
     assert [each["id"] for each in done["data"]] == [first]
 
 
+EMBEDDING = StageProgress(name=StageName.EMBED)
+
+
 def reading(state: StageState, began: datetime, **more: object) -> StageProgress:
     return StageProgress.model_validate(
         {"name": StageName.READ, "state": state, "started_at": began, **more}
@@ -167,7 +171,7 @@ def reading(state: StageState, began: datetime, **more: object) -> StageProgress
 
 def running(stage: StageProgress, pages: PageCounts, state: JobState) -> JobSnapshot:
     return JobSnapshot(
-        state=state, stage=stage.name, stages=(stage,), pages=pages, percent=50.0,
+        state=state, stage=stage.name, stages=(stage, EMBEDDING), pages=pages, percent=50.0,
         degraded=False, priority=3, error=None, finished_at=None,
     )  # fmt: skip
 
@@ -176,17 +180,59 @@ def test_the_estimate_goes_by_the_pages_a_second_of_this_job() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
     began = present - timedelta(seconds=120)
     pages = PageCounts(total=100, done=39, failed=1, reused=10)
-    after = 100 * SECONDS_PER_PAGE_AFTER_READING
+    counts = ReadingCounts(characters=39 * 1_000)
+    after = 99 * 1_000 * SECONDS_PER_CHARACTER
 
     def estimate(state: JobState = JobState.RUNNING, **more: object) -> float | None:
-        stage = reading(StageState.RUNNING, began, **more)
+        stage = reading(StageState.RUNNING, began, counts=counts, **more)
         return estimate_seconds(running(stage, pages, state), present)
 
-    assert estimate() == 60 * 120 / 30 + after
-    assert estimate(idle_seconds=60.0) == 60 * 60 / 30 + after
+    assert estimate() == round(60 * 120 / 30 + after, 1)
+    assert estimate(idle_seconds=60.0) == round(60 * 60 / 30 + after, 1)
     assert estimate(JobState.PAUSED) is None
     assert estimate(JobState.WAITING) is None
     assert estimate(JobState.COMPLETED) == 0
+
+
+def test_scans_that_lag_behind_the_text_pages_decide() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    began = present - timedelta(seconds=100)
+    pages = PageCounts(total=1000, done=880)
+
+    def estimate(total: int, settled: int, reused: int = 0, failed: int = 0) -> float | None:
+        counts = ReadingCounts(ocr_total=total, ocr_settled=settled, ocr_reused=reused)
+        stage = reading(StageState.RUNNING, began, counts=counts)
+        over = pages.model_copy(update={"reused": reused, "done": 880 - failed, "failed": failed})
+        return estimate_seconds(running(stage, over, JobState.RUNNING), present)
+
+    assert estimate(100, 5) == 95 * 100 / 5
+    assert estimate(100, 5, failed=5) == 95 * 100 / 5
+    assert estimate(100, 40, reused=36) == 60 * 100 / 4
+    assert estimate(100, 2) == 98 * SECONDS_PER_OCR_PAGE
+    assert estimate(20, 20) == round(120 * 100 / 860, 1)
+
+
+def test_a_lone_page_of_text_among_scans_does_not_hide_the_estimate() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    stage = reading(
+        StageState.RUNNING,
+        present - timedelta(seconds=100),
+        counts=ReadingCounts(ocr_total=499, ocr_settled=100),
+    )
+    snapshot = running(stage, PageCounts(total=500, done=100), JobState.RUNNING)
+    assert estimate_seconds(snapshot, present) == 399
+
+
+def test_what_nothing_is_embedded_of_ends_with_its_reading() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    stage = reading(
+        StageState.RUNNING,
+        present - timedelta(seconds=100),
+        counts=ReadingCounts(characters=1_000_000),
+    )
+    snapshot = running(stage, PageCounts(total=100, done=50), JobState.RUNNING)
+    compared = snapshot.model_copy(update={"stages": (stage,)})
+    assert estimate_seconds(compared, present) == 100
 
 
 def test_once_embedding_is_under_way_its_own_pace_counts() -> None:
@@ -223,12 +269,18 @@ def test_nothing_is_estimated_before_pages_were_counted() -> None:
 
 def test_after_reading_the_estimate_falls_with_the_time_and_ends_in_null() -> None:
     read_at = datetime(2026, 1, 1, tzinfo=UTC)
-    stage = reading(StageState.COMPLETED, read_at - timedelta(seconds=60), finished_at=read_at)
+    stage = reading(
+        StageState.COMPLETED,
+        read_at - timedelta(seconds=60),
+        finished_at=read_at,
+        counts=ReadingCounts(characters=1_000_000),
+    )
     snapshot = running(stage, PageCounts(total=1000, done=1000), JobState.RUNNING)
-    whole = 1000 * SECONDS_PER_PAGE_AFTER_READING
+    whole = 1_000_000 * SECONDS_PER_CHARACTER
     assert estimate_seconds(snapshot, read_at) == whole
     assert estimate_seconds(snapshot, read_at + timedelta(seconds=5)) == whole - 5
     assert estimate_seconds(snapshot, read_at + timedelta(seconds=whole + 1)) is None
+    assert estimate_seconds(snapshot, read_at, 0.001) == 1_000
 
 
 def test_a_job_is_over_once_that_is_recorded_and_never_falls_back() -> None:

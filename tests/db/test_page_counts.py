@@ -9,6 +9,7 @@ import pytest
 from db.models import new_id
 from db.queries.stages import count_pages
 from db.session import Database
+from muniment.contracts.jobs import PageCounts, ReadingCounts
 from tests.conftest import TenantFixture
 
 
@@ -62,23 +63,26 @@ async def test_a_page_counts_until_its_batch_counts_for_it(
         tenant,
         job_id,
         """
-        VALUES ('read', 1, '{"last_page": 4, "done": 3, "failed": 1, "reused": 2}'),
+        VALUES ('read', 1, '{"last_page": 4, "done": 3, "failed": 1, "reused": 2,
+                             "ocr_settled": 2, "ocr_reused": 1, "characters": 300}'),
                ('read', 9, '{"last_page": 12, "done": 4, "failed": 0, "reused": 0}'),
-               ('read_page', 1, '{}'), ('read_page', 4, '{}'), ('read_page', 5, '{}'),
+               ('read_page', 1, '{"source": "ocr"}'), ('read_page', 4, '{}'),
+               ('read_page', 5, '{"source": "ocr", "characters": 20}'),
                ('read_page', 8, '{}'), ('read_page', 9, '{}'), ('read_page', 13, '{}')
         """,
     )
     async with database.transaction(tenant.system) as session:
-        pages = await count_pages(session, job_id, total=20)
-    assert (pages.total, pages.done, pages.failed, pages.reused) == (20, 10, 1, 2)
+        pages, counts = await count_pages(session, job_id, total=20, ocr_total=6)
+    assert pages == PageCounts(total=20, done=10, failed=1, reused=2)
+    assert counts == ReadingCounts(ocr_total=6, ocr_settled=3, ocr_reused=1, characters=320)
 
 
 async def test_a_job_without_outputs_has_read_nothing(
     database: Database, tenant: TenantFixture, job_id: UUID
 ) -> None:
     async with database.transaction(tenant.system) as session:
-        pages = await count_pages(session, job_id, total=3)
-    assert (pages.done, pages.failed, pages.reused) == (0, 0, 0)
+        counted = await count_pages(session, job_id, total=3, ocr_total=1)
+    assert counted == (PageCounts(total=3), ReadingCounts(ocr_total=1))
 
 
 async def test_ten_times_the_pages_are_counted_in_nothing_like_a_hundred_times_the_time(
@@ -110,7 +114,7 @@ async def _shortest_count(
     async with database.transaction(tenant.system) as session:
         for _ in range(5):
             began = time.perf_counter()
-            counted = await count_pages(session, job_id, total=pages)
+            counted, _ = await count_pages(session, job_id, total=pages, ocr_total=0)
             seconds.append(time.perf_counter() - began)
             assert counted.done == pages
     return min(seconds)

@@ -1,0 +1,40 @@
+"""Jobs' rows with what else is needed to show them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.jobs.view import JobFacts, WorkflowLinks
+from db.models import Job
+from db.queries import files, jobs
+from db.session import Access, Database
+from muniment.contracts.jobs import JobState
+from muniment.errors import NotFound
+
+
+async def job_facts(
+    database: Database, links: WorkflowLinks, access: Access, job_id: UUID, level: str = "read"
+) -> JobFacts:
+    """The job's row, if the caller has that level on its file; else NotFound."""
+    async with database.transaction(access) as session:
+        record = await jobs.get_job(session, job_id, level)
+        if record is None:
+            raise NotFound("there is no such job")
+        return (await facts_of(session, links, [record]))[0]
+
+
+async def facts_of(
+    session: AsyncSession, links: WorkflowLinks, records: Sequence[Job]
+) -> list[JobFacts]:
+    """The rows with their versions' numbers, in their order; with the tenant's pace where one of them is
+    at work, since no other is given an estimate."""
+    numbers = await files.version_numbers(
+        session, {each.version_id for each in records if each.version_id}
+    )
+    is_at_work = any(each.state == JobState.RUNNING for each in records)
+    pace = await jobs.seconds_per_character(session) if is_at_work else None
+    return [
+        JobFacts(each, numbers.get(each.version_id) if each.version_id else None, links, pace)
+        for each in records
+    ]

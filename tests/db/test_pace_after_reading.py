@@ -1,0 +1,105 @@
+"""What a tenant's last long documents took after they were read."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from db.models import new_id
+from db.queries.jobs import seconds_per_character
+from db.session import Database
+from tests.conftest import TenantFixture
+
+READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+AddJob = Callable[..., None]
+
+
+@pytest.fixture
+def add_job(postgres_dsn: str, tenant: TenantFixture) -> AddJob:
+    """Adds an ended ingestion of so many characters whose embedding and publishing took those seconds
+    together, with a pause between the two."""
+
+    def add(
+        characters: int,
+        seconds: float,
+        *,
+        state: str = "completed",
+        read: str = "completed",
+        embed: str = "completed",
+        attempts: int = 1,
+        paused_seconds: float = 0.0,
+        of: TenantFixture = tenant,
+    ) -> None:
+        file_id, job_id = new_id(), new_id()
+        stages = [
+            {
+                "name": "read",
+                "state": read,
+                "finished_at": READ_AT.isoformat(),
+                "counts": {"characters": characters},
+            },
+            {
+                "name": "embed",
+                "state": embed,
+                "attempts": attempts,
+                "started_at": READ_AT.isoformat(),
+                "finished_at": (READ_AT + timedelta(seconds=seconds - 1)).isoformat(),
+            },
+            {
+                "name": "publish",
+                "started_at": (published := READ_AT + timedelta(seconds=seconds + paused_seconds))
+                and published.isoformat(),
+                "finished_at": (published + timedelta(seconds=1)).isoformat(),
+            },
+            {"name": "classify", "started_at": READ_AT.isoformat(), "finished_at": None},
+        ]
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute(
+                "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
+                " media_type, degraded, revision, created_at, updated_at)"
+                " VALUES (%s, %s, %s, 'a', 'ready', 1, 'text/plain', false, 1, now(), now())",
+                (file_id, of.tenant_id, of.collection_id),
+            )
+            connection.execute(
+                "INSERT INTO job (id, tenant_id, kind, file_id, workflow_id, state, stages,"
+                " pages_total, pages_done, pages_failed, pages_reused, percent, degraded, priority,"
+                " event_seq, created_at, finished_at) VALUES (%s, %s, 'ingest_file', %s, %s, %s,"
+                " %s::jsonb, 9, 9, 0, 0, 100, false, 3, 0, now(), %s)",
+                (job_id, of.tenant_id, file_id, str(job_id), state, json.dumps(stages),
+                 READ_AT + timedelta(seconds=seconds)),
+            )  # fmt: skip
+
+    return add
+
+
+async def _pace(database: Database, tenant: TenantFixture) -> float | None:
+    async with database.transaction(tenant.access) as session:
+        return await seconds_per_character(session)
+
+
+async def test_it_is_that_of_the_last_long_documents(
+    database: Database, tenant: TenantFixture, add_job: AddJob
+) -> None:
+    assert await _pace(database, tenant) is None
+    add_job(100_000, 1_000)
+    assert await _pace(database, tenant) == pytest.approx(1_000 / 100_000)
+    for _ in range(3):
+        add_job(100_000, 20, paused_seconds=40_000)
+    add_job(100_000, 90)
+    add_job(200_000, 20)
+    assert await _pace(database, tenant) == pytest.approx(20 / 100_000)
+
+
+async def test_what_was_short_interrupted_or_not_computed_says_nothing(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, add_job: AddJob
+) -> None:
+    add_job(3_000, 9)
+    add_job(100_000, 90, state="failed")
+    add_job(100_000, 90, read="reused")
+    add_job(100_000, 90, embed="reused")
+    add_job(100_000, 90, attempts=2)
+    add_job(100_000, 90, of=other_tenant)
+    assert await _pace(database, tenant) is None
