@@ -9,6 +9,7 @@ import onnxruntime
 from activities.read.geometry import Box, Turn
 from activities.read.levelled import Corners, levelled
 from activities.read.ocr_engine import page_of_lines
+from activities.read.ocr_words import Quadrilateral
 from activities.read.page_image import PageImage
 from activities.read.reading_order import SCANNED_GUTTERS, reading_order
 from activities.read.recogniser import (
@@ -19,8 +20,9 @@ from activities.read.recogniser import (
     Recogniser,
 )
 from activities.read.vertical import is_ideographic
-from muniment.contracts.documents import Line, Page
+from muniment.contracts.documents import BoundingBox, Line, Page
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.word_boxes import pack_boxes
 from muniment.errors import ConfigurationError
 
 CUDA = "CUDAExecutionProvider"
@@ -84,14 +86,7 @@ class RapidOcr:
         boxes = [Box.around(list(corners)) for corners in lines]
         turn = Turn.DOWN if _is_vertical(found, boxes) else _turn(self._recogniser.upside_down)
         upright = [box.upright(turn, image.width, image.height) for box in levelled(lines)]
-        return [
-            Line(
-                text=found[index].text,
-                bbox=boxes[index].clipped(image.width, image.height),
-                confidence=round(found[index].confidence, 4),
-            )
-            for index in reading_order(upright, SCANNED_GUTTERS)
-        ]
+        return [_line(found[index], image) for index in reading_order(upright, SCANNED_GUTTERS)]
 
     def _read_turned(self, image: PageImage, turn: Turn) -> list[Line]:
         """The lines of the page turned upright, their boxes mapped back to the page as it lies."""
@@ -103,17 +98,12 @@ class RapidOcr:
             height=image.width,
         )
         lines = self._read(turned, takes_any_side=True)
-        return [
-            line.model_copy(
-                update={
-                    "bbox": Box(*line.bbox)
-                    .upright(back, turned.width, turned.height)
-                    .clipped(image.width, image.height)
-                }
-            )
-            for line in lines
-            if line.bbox is not None
-        ]
+
+        def put_back(box: BoundingBox) -> BoundingBox:
+            lying = Box(*box).upright(back, turned.width, turned.height)
+            return lying.clipped(image.width, image.height)
+
+        return [_moved(line, put_back) for line in lines]
 
 
 def _is_vertical(found: Sequence[FoundLine], boxes: Sequence[Box]) -> bool:
@@ -125,7 +115,29 @@ def _is_vertical(found: Sequence[FoundLine], boxes: Sequence[Box]) -> bool:
     )
 
 
-def _in_points(corners: Sequence[Sequence[float]], scale: float) -> Corners:
+def _line(found: FoundLine, image: PageImage) -> Line:
+    def place(corners: Quadrilateral) -> BoundingBox:
+        around = Box.around(list(_in_points(corners, image.scale)))
+        return around.clipped(image.width, image.height)
+
+    bbox = place(found.corners)
+    return Line(
+        text=found.text,
+        bbox=bbox,
+        confidence=round(found.confidence, 4),
+        word_boxes=pack_boxes([place(corners) for corners in found.words], bbox),
+    )
+
+
+def _moved(line: Line, move: Callable[[BoundingBox], BoundingBox]) -> Line:
+    if line.bbox is None:
+        return line
+    bbox = move(line.bbox)
+    words = pack_boxes([move(word.bbox) for word in line.words()], bbox)
+    return line.model_copy(update={"bbox": bbox, "word_boxes": words})
+
+
+def _in_points(corners: Quadrilateral, scale: float) -> Corners:
     first, second, third, fourth = ((x / scale, y / scale) for x, y in corners)
     return first, second, third, fourth
 

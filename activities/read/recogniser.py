@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from rapidocr import EngineType, RapidOCR
 from rapidocr.ch_ppocr_cls import TextClsOutput
 from rapidocr.ch_ppocr_rec import TextRecognizer
+from rapidocr.ch_ppocr_rec.typings import TextRecOutput, WordInfo
 from rapidocr.utils.output import RapidOCROutput
+
+from activities.read.ocr_words import Quadrilateral, Span, corners_of_word, spans_of_words
 
 LOWEST_CONFIDENCE = 0.5
 TALL = 1.5
@@ -29,6 +32,7 @@ SETTINGS: Mapping[str, object] = MappingProxyType(
     {
         "Global.log_level": "critical",
         "Global.text_score": LOWEST_CONFIDENCE,
+        "Global.return_word_box": True,
         "Det.limit_type": "max",
         "Det.limit_side_len": DETECTION_SIDE,
         "EngineConfig.onnxruntime.intra_op_num_threads": 1,
@@ -45,17 +49,38 @@ _ON_OPENVINO: Mapping[str, object] = MappingProxyType(
 )
 
 Pixels = NDArray[numpy.uint8]
-Corners = Sequence[Sequence[float]]
-"""Of a line's quadrilateral: upper left, upper right, lower right, lower left, each (x, y)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLine:
-    """`corners` in pixels, `confidence` from 0 to 1."""
+    """`corners` in pixels, `confidence` from 0 to 1; `words` are the corners of the words between white
+    space, none where they are not known."""
 
-    corners: Corners
+    corners: Quadrilateral
     text: str
     confidence: float
+    words: tuple[Quadrilateral, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a line as it was laid before the recogniser: a `tall` one's top to the left, and an
+    `upside_down` one turned."""
+
+    spans: tuple[Span, ...]
+    tall: bool
+    upside_down: bool
+
+    def places(self, line: Quadrilateral) -> tuple[Quadrilateral, ...]:
+        """Their corners on the page, in the order of the text."""
+        upper_left, upper_right, lower_right, lower_left = line
+        laid = (
+            (upper_right, lower_right, lower_left, upper_left)
+            if self.tall
+            else (upper_left, upper_right, lower_right, lower_left)
+        )
+        begins = (*laid[2:], *laid[:2]) if self.upside_down else laid
+        return tuple(corners_of_word(begins, span) for span in self.spans)
 
 
 class LiesOnItsSide(Exception):
@@ -123,7 +148,7 @@ class Recogniser(RapidOCR):
         )
         self.upside_down: list[bool] = []
         self._tall: list[bool] = []
-        self._lengths: list[float] = []
+        self._lengths: list[int] = []
         self._takes_any_side = False
 
     def find_lines(self, pixels: Pixels, *, takes_any_side: bool) -> list[FoundLine]:
@@ -137,10 +162,11 @@ class Recogniser(RapidOCR):
         found = self(pixels)
         if not isinstance(found, RapidOCROutput) or found.boxes is None:
             return []
+        lines = cast("Sequence[Words]", found.word_results)
         return [
-            FoundLine(corners.tolist(), str(text).strip(), float(score))
-            for corners, text, score in zip(
-                found.boxes, found.txts or (), found.scores or (), strict=True
+            FoundLine(corners, str(text).strip(), float(score), words.places(corners))
+            for corners, text, score, words in zip(
+                found.boxes.tolist(), found.txts or (), found.scores or (), lines, strict=True
             )
         ]
 
@@ -207,6 +233,27 @@ class Recogniser(RapidOCR):
             for image, wanted, done in zip(images, self.upside_down, turned, strict=True)
         ], classified
 
+    def recognize_txt(self, img: list[Pixels]) -> TextRecOutput:
+        """As the library does, with the place of each word in its line."""
+        read: TextRecOutput = super().recognize_txt(img)
+        # The library declares what comes of it in the end; here it still is of this type.
+        columns = cast("Sequence[WordInfo]", read.word_results)
+        words = tuple(
+            Words(spans_of_words(text, of_line), tall, upside_down)
+            for text, of_line, tall, upside_down in zip(
+                read.txts or (), columns, self._tall, self.upside_down, strict=True
+            )
+        )
+        read.word_results = cast("Any", words)
+        return read
+
+    def calc_word_boxes(
+        self, _img: list[Pixels], _boxes: NDArray[numpy.float32], read: TextRecOutput
+    ) -> tuple[Words, ...]:
+        """The words as they are: what the library makes of them are boxes of whole pixels, and of pieces
+        other than the words between white space."""
+        return cast("tuple[Words, ...]", tuple(read.word_results))
+
     def _lies_on_its_side(self) -> bool:
         """By the lines' lengths: specks and ornaments are many, but short."""
         tall = sum(compress(self._lengths, self._tall))
@@ -217,10 +264,10 @@ def _most_say_upside_down(judged: Sequence[tuple[str, float]]) -> bool:
     return sum(score if label == UPSIDE_DOWN else -score for label, score in judged) > 0
 
 
-def _size(corners: Corners) -> tuple[float, float]:
-    """Width and height, as the library measures them."""
+def _size(corners: Quadrilateral) -> tuple[int, int]:
+    """Width and height in whole pixels, as the library measures them."""
     upper_left, upper_right, lower_right, lower_left = corners
     return (
-        max(math.dist(upper_left, upper_right), math.dist(lower_left, lower_right)),
-        max(math.dist(upper_left, lower_left), math.dist(upper_right, lower_right)),
+        int(max(math.dist(upper_left, upper_right), math.dist(lower_left, lower_right))),
+        int(max(math.dist(upper_left, lower_left), math.dist(upper_right, lower_right))),
     )
