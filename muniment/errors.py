@@ -26,6 +26,7 @@
     │   ├── NoPages
     │   ├── LimitExceeded             larger, deeper or longer than the limits allow
     │   ├── MalwareFound
+    │   ├── ContentUnscannable        the virus scanner could not vouch for it
     │   └── ContentWithheld           a person rejected it
     ├── EngineError                   an engine failed on its own account: a retry may help
     │   ├── EngineCrashed
@@ -271,6 +272,12 @@ class MalwareFound(DocumentError):
     default_remedy = (
         "Remove the file at its source; an operator can release it if the finding is wrong."
     )
+
+
+class ContentUnscannable(DocumentError):
+    problem = "content-unscannable"
+    title = "The virus scan did not clear the file"
+    default_remedy = "An operator looks at it, and releases or rejects it."
 
 
 class ContentWithheld(DocumentError):

@@ -33,10 +33,13 @@ from muniment.contracts.lifecycle import (
     RecordProgressInput,
     Verdict,
 )
-from muniment.errors import ContentWithheld, MunimentError, NotFound
+from muniment.errors import ContentUnscannable, ContentWithheld, MunimentError, NotFound
 
 FILE_READY = "file.ready"
-_REJECTED = f"urn:muniment:problem:{ContentWithheld.problem}"
+_REJECTED = tuple(
+    f"urn:muniment:problem:{kind.problem}" for kind in (ContentWithheld, ContentUnscannable)
+)
+"""What jobs fail with whose file a person, or the scan's policy, keeps out."""
 
 
 class Lifecycle(LifecycleActivities):
@@ -153,7 +156,7 @@ async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress
     elif progress.state is JobState.CANCELLED:
         await settle_file(session, job.file_id, FileState.CANCELLED, among=IN_PROGRESS)
     elif progress.state is JobState.FAILED:
-        if progress.error is not None and progress.error.type == _REJECTED:
+        if progress.error is not None and progress.error.type in _REJECTED:
             among = (*IN_PROGRESS, *WITHHELD)
             await settle_file(session, job.file_id, FileState.REJECTED, among=among)
         else:

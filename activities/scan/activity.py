@@ -2,19 +2,18 @@
 
 Only clamd's exact `stream: OK`, from a fresh database, within the limits, and of a clamd that says so
 when it looked into less than everything, is clean. Whatever
-else it says is infected or unscannable, and waits for a person.
+else it says is infected or unscannable, and the policy says what becomes of the file.
 """
 
 import logging
-import re
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.scan.answers import unscannable, verdict_of_answer
+from activities.scan.policy import Course, ScanPolicy
 from activities.stage import StageRunner
 from db.models import now
 from db.queries.file_states import WITHHELD, settle_file
@@ -22,32 +21,25 @@ from db.queries.scans import Verdict, record_verdict, verdict_on_content
 from db.queries.stages import Opening
 from muniment.contracts.base import VersionReference
 from muniment.contracts.jobs import FileState, StageName, StageState
-from muniment.contracts.scan import ScanActivities, ScanResult, ScanState
-from muniment.errors import ScannerUnavailable
+from muniment.contracts.scan import (
+    ScanActivities,
+    ScanReason,
+    ScanResult,
+    ScanState,
+    explanation,
+)
+from muniment.errors import ContentUnscannable, ScannerUnavailable
 from muniment.objects import BlobStore
-from muniment.scanner import Clamd, ScannerVersion, failed_setting, is_clean
+from muniment.scanner import Clamd, ScannerVersion, failed_setting
 
 logger = logging.getLogger(__name__)
 
-_FOUND = re.compile(r"stream: (?P<signature>.+) FOUND")
-_NOT_LOOKED_INTO = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted.")
-"""Alerts that name no malware but a part that was left out: a limit was reached, or it is encrypted."""
-FAILS_OPEN = "Muniment.FailsOpen."
-"""Stands in the signature's place before the setting of clamd.conf(5) that the scanner lacks."""
+LIMIT_SETTING = "MUNIMENT_SCAN__MAX_BYTES"
 TRIAL_GOOD_FOR_SECONDS = 600.0
 """How long a scanner that passed is believed."""
 UNAVAILABLE_ATTEMPTS = 8
 """A scanner that stayed away for so many attempts (some four minutes: longer than loading a
 database takes) leaves the file unscannable, so that a person can decide."""
-
-
-@dataclass(frozen=True)
-class ScanPolicy:
-    """When an answer can be believed, and what happens without a scanner."""
-
-    max_bytes: int
-    max_database_age: timedelta
-    required: bool
 
 
 class Scan(ScanActivities):
@@ -67,45 +59,53 @@ class Scan(ScanActivities):
     async def scan_for_malware(self, version: VersionReference) -> ScanResult:
         async with self._runner.attempt(version, StageName.SCAN):
             if self._scanner is None:
-                verdict, reused = await self._record_unscanned(version), False
+                verdict, course = await self._record_unscanned(version)
+                reused = False
             else:
-                verdict, reused = await self._verdict(version, self._scanner)
+                verdict, course, reused = await self._verdict(version, self._scanner)
+            if course is Course.REFUSE:
+                raise ContentUnscannable(
+                    explanation(verdict.reason, verdict.signature),
+                    remedy="Upload it in a form that can be scanned: unlocked, unpacked, in parts."
+                    " MUNIMENT_SCAN__UNSCANNABLE says what becomes of such files.",
+                )
         return ScanResult(
             state=verdict.state,
             engine=verdict.engine,
             database=verdict.database,
             signature=verdict.signature,
+            reason=verdict.reason,
             scanned_at=verdict.scanned_at,
-            quarantine=self._is_quarantined(verdict.state),
+            quarantine=course is Course.HOLD,
             reused=reused,
         )
 
-    def _is_quarantined(self, state: ScanState) -> bool:
-        if state is ScanState.UNSCANNED:
-            return self._policy.required
-        return state is not ScanState.CLEAN
-
-    async def _record_unscanned(self, version: VersionReference) -> Verdict:
-        verdict = Verdict(ScanState.UNSCANNED, now())
+    async def _record_unscanned(self, version: VersionReference) -> tuple[Verdict, Course]:
+        verdict = Verdict(ScanState.UNSCANNED, now(), reason=ScanReason.NO_SCANNER)
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             job = await self._runner.begin(session, opening, StageName.SCAN)
             await self._record(session, version, verdict)
             await self._runner.finish(session, job, StageName.SCAN, StageState.SKIPPED)
-        return verdict
+        return verdict, self._policy.course(verdict, opening)
 
-    async def _verdict(self, version: VersionReference, scanner: Clamd) -> tuple[Verdict, bool]:
-        """The verdict, recorded, and whether it was known before."""
+    async def _verdict(
+        self, version: VersionReference, scanner: Clamd
+    ) -> tuple[Verdict, Course, bool]:
+        """The verdict, recorded, what becomes of the file, and whether the verdict was known before.
+        Of a file that is refused the stage is left to fail."""
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
             await self._runner.begin(session, opening, StageName.SCAN)
         verdict, reused = await self._judge(version, opening, scanner)
+        course = self._policy.course(verdict, opening)
         async with self._runner.transaction(version) as session:
             job = await self._runner.relock(session, version)
             await self._record(session, version, verdict)
-            state = StageState.REUSED if reused else StageState.COMPLETED
-            await self._runner.finish(session, job, StageName.SCAN, state)
-        return verdict, reused
+            if course is not Course.REFUSE:
+                state = StageState.REUSED if reused else StageState.COMPLETED
+                await self._runner.finish(session, job, StageName.SCAN, state)
+        return verdict, course, reused
 
     async def _record(
         self, session: AsyncSession, version: VersionReference, verdict: Verdict
@@ -120,20 +120,23 @@ class Scan(ScanActivities):
     ) -> tuple[Verdict, bool]:
         try:
             identity = await scanner.version()
-            if opening.content_size > self._policy.max_bytes or not self._is_fresh(identity):
-                return _verdict_of(ScanState.UNSCANNABLE, identity), False
+            if not self._is_fresh(identity):
+                return unscannable(identity, ScanReason.STALE_DATABASE), False
+            if opening.content_size > self._policy.max_bytes:
+                return unscannable(identity, ScanReason.TOO_LARGE, LIMIT_SETTING), False
             known = await self._known_verdict(version, opening, identity)
             verdict = known or await self._scanned(version, opening, scanner, identity)
             if verdict.state is ScanState.CLEAN:
                 # A verdict that is known came of this scanner too, and is worth no more than it.
                 failed = await self._trial.failed_setting(scanner)
                 if failed is not None:
-                    return _verdict_of(ScanState.UNSCANNABLE, identity, FAILS_OPEN + failed), False
+                    return unscannable(identity, ScanReason.FAILS_OPEN, failed), False
             return verdict, known is not None
         except ScannerUnavailable:
             if activity.info().attempt < UNAVAILABLE_ATTEMPTS:
                 raise
-            return Verdict(ScanState.UNSCANNABLE, now()), False
+            reason = ScanReason.SCANNER_UNAVAILABLE
+            return Verdict(ScanState.UNSCANNABLE, now(), reason=reason), False
 
     async def _scanned(
         self,
@@ -180,19 +183,3 @@ class _Trial:
         else:
             logger.error("the virus scanner fails open", extra={"setting": failed})
         return failed
-
-
-def verdict_of_answer(answer: str, identity: ScannerVersion) -> Verdict:
-    """Exactly `stream: OK` is clean; `… FOUND` infected, but what was not looked into unscannable."""
-    if is_clean(answer):
-        return _verdict_of(ScanState.CLEAN, identity)
-    found = _FOUND.fullmatch(answer)
-    if found is None or found["signature"].startswith(_NOT_LOOKED_INTO):
-        return _verdict_of(ScanState.UNSCANNABLE, identity)
-    return _verdict_of(ScanState.INFECTED, identity, found["signature"])
-
-
-def _verdict_of(
-    state: ScanState, identity: ScannerVersion, signature: str | None = None
-) -> Verdict:
-    return Verdict(state, now(), identity.engine, identity.database, signature)

@@ -13,7 +13,7 @@ from api.storable_text import StorableText, require_storable
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
 from muniment.contracts.ocr import OcrEngineName
-from muniment.contracts.scan import ScanState
+from muniment.contracts.scan import ScanReason, ScanState
 from muniment.embedding import WINDOW_TOKENS
 
 MAX_NAME_CHARACTERS = 1024
@@ -72,6 +72,14 @@ class Scan(BaseModel):
     state: ScanState
     engine: str | None = None
     database: str | None = None
+    signature: str | None = Field(
+        default=None,
+        description="Name of what was found, or the setting that was exceeded or is missing.",
+    )
+    reason: ScanReason | None = Field(
+        default=None,
+        description="Why it is not clean; null also for verdicts from before reasons were kept.",
+    )
     at: UtcTime | None = None
 
 

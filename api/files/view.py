@@ -2,23 +2,16 @@
 
 from api.files.schemas import File, FileVersion, Parent, Retention, Scan
 from api.jobs.schemas import Job
-from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import File as FileRecord
 from db.models import FileVersion as VersionRecord
-from db.models import Job as JobRecord
 from db.queries.files import FileDetail
+from db.queries.scans import reason_and_signature
 from muniment.contracts.jobs import FileState
 from muniment.contracts.scan import ScanState
 
 
-def file_view(
-    detail: FileDetail,
-    links: WorkflowLinks,
-    *,
-    job_version: int | None = None,
-    deduplicated: bool | None = None,
-) -> File:
-    """`job_version` is the number of the version that the newest job works on."""
+def file_view(detail: FileDetail, job: Job | None) -> File:
+    """`job` is the file's newest."""
     record, version = detail.file, detail.version
     return File(
         id=record.id,
@@ -38,11 +31,10 @@ def file_view(
         degraded=record.degraded,
         created_at=record.created_at,
         updated_at=record.updated_at,
-        job=_job_view(detail.job, links, job_version),
+        job=job,
         retention=Retention(),
         parent=_parent_view(record),
         holds=[],
-        deduplicated=deduplicated,
     )
 
 
@@ -70,16 +62,16 @@ def version_view(version: VersionRecord) -> FileVersion:
 def scan_view(version: VersionRecord | None) -> Scan:
     if version is None or version.scan_state is None:
         return Scan(state=ScanState.UNSCANNED)
+    state = ScanState(version.scan_state)
+    reason, signature = reason_and_signature(state, version.scan_signature)
     return Scan(
-        state=ScanState(version.scan_state),
+        state=state,
         engine=version.scan_engine,
         database=version.scan_database,
+        signature=signature,
+        reason=reason,
         at=version.scanned_at,
     )
-
-
-def _job_view(job: JobRecord | None, links: WorkflowLinks, version: int | None) -> Job | None:
-    return None if job is None else JobFacts(job, version, links).recorded()
 
 
 def entity_tag(record: FileRecord) -> str:

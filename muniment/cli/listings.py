@@ -25,7 +25,7 @@ from muniment.cli.output import (
     state_text,
     table_of,
 )
-from muniment.client.models import File, Job
+from muniment.client.models import File, Job, Scan
 from muniment.client.sync_client import Muniment
 from muniment.contracts.jobs import JobState
 
@@ -73,6 +73,7 @@ def show_file(file_id: str, home: Path | None, *, as_json: bool) -> None:
     else:
         console = out()
         console.print(_file_table(console, [file]))
+        print_facts(console, {"scan": _scan_line(file.scan) if file.scan is not None else ""})
 
 
 def list_jobs(limit: int, home: Path | None, *, as_json: bool) -> None:
@@ -179,6 +180,18 @@ def _file_table(console: Console, files: Sequence[File]) -> Table:
         more = (file.media_type or "", age_text(file.created_at)) if wide else ()
         table.add_row(str(file.id), cut_text(file.name), state, pages, size_text(file.size), *more)
     return table
+
+
+def _scan_line(scan: Scan) -> str:
+    """`infected: malware (Eicar-Test), by ClamAV 1.4.3 with signatures 27800`."""
+    line = f"{scan.state}: {scan.reason}" if scan.reason else scan.state
+    if scan.signature:
+        line += f" ({scan.signature})"
+    if scan.engine:
+        line += f", by {scan.engine}"
+    if scan.database:
+        line += f" with signatures {scan.database}"
+    return printable(line)
 
 
 def _job_table(console: Console, jobs: Sequence[Job], names: dict[str, str]) -> Table:

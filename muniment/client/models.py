@@ -154,11 +154,14 @@ class Batch(Record):
 
 
 class Scan(Record):
-    """The verdict of the virus scan."""
+    """The verdict of the virus scan. `reason` is a word such as `malware` or `encrypted`, `signature` what
+    was found, or the setting of the scanner in question; both None where it is clean."""
 
     state: str = "unscanned"
     engine: str | None = None
     database: str | None = None
+    signature: str | None = None
+    reason: str | None = None
     at: datetime | None = None
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.scan.activity import _Trial, verdict_of_answer
+from activities.scan.activity import _Trial
+from activities.scan.answers import verdict_of_answer
 from api.health.scanner import ScannerCheck
 from deploy.embedded.scanner import answers_ping, says_what_it_left_out
-from muniment.contracts.scan import ScanState
+from muniment.contracts.scan import ScanReason, ScanState
 from muniment.errors import ScannerUnavailable
 from muniment.scanner import Clamd, ScannerVersion, parse_version, trials
 from tests.clamd_process import EICAR, clamd
@@ -46,7 +47,9 @@ async def test_clean_content_is_clean_and_the_test_virus_is_found(clamd_socket: 
 async def test_over_the_stream_limit_the_answer_is_still_read(clamd_socket: str) -> None:
     answer = await Clamd(clamd_socket, 20).scan(_pieces(EICAR + bytes(8 * 1024 * 1024)))
     assert "size limit exceeded" in answer
-    assert verdict_of_answer(answer, FRESH).state is ScanState.UNSCANNABLE
+    verdict = verdict_of_answer(answer, FRESH)
+    assert verdict.state is ScanState.UNSCANNABLE
+    assert (verdict.reason, verdict.signature) == (ScanReason.TOO_LARGE, "StreamMaxLength")
 
 
 def zipped(data: bytes, levels: int = 1) -> bytes:
@@ -67,14 +70,27 @@ def encrypted(archive: bytes) -> bytes:
 
 
 async def test_archives_are_looked_into_and_what_cannot_be_is_not_clean(clamd_socket: str) -> None:
-    async def state(content: bytes) -> ScanState:
+    async def said(content: bytes) -> tuple[ScanState, ScanReason | None, str | None]:
         answer = await Clamd(clamd_socket, 20).scan(_pieces(content))
-        return verdict_of_answer(answer, FRESH).state
+        verdict = verdict_of_answer(answer, FRESH)
+        return verdict.state, verdict.reason, verdict.signature
 
-    assert await state(zipped(EICAR, levels=3)) is ScanState.INFECTED
-    assert await state(zipped(b"A harmless letter.", levels=3)) is ScanState.CLEAN
-    assert await state(encrypted(zipped(b"Who knows?"))) is ScanState.UNSCANNABLE
-    assert await state(zipped(EICAR, levels=30)) is ScanState.UNSCANNABLE
+    assert await said(zipped(EICAR, levels=3)) == (
+        ScanState.INFECTED,
+        ScanReason.MALWARE,
+        "Muniment.Test.Eicar.UNOFFICIAL",
+    )
+    assert await said(zipped(b"A harmless letter.", levels=3)) == (ScanState.CLEAN, None, None)
+    assert await said(encrypted(zipped(b"Who knows?"))) == (
+        ScanState.UNSCANNABLE,
+        ScanReason.ENCRYPTED,
+        "Heuristics.Encrypted.Zip",
+    )
+    assert await said(zipped(EICAR, levels=30)) == (
+        ScanState.UNSCANNABLE,
+        ScanReason.LIMIT,
+        "Heuristics.Limits.Exceeded.MaxRecursion",
+    )
 
 
 async def test_a_database_without_a_date_is_said_to_have_none(clamd_socket: str) -> None:
@@ -84,20 +100,40 @@ async def test_a_database_without_a_date_is_said_to_have_none(clamd_socket: str)
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"),
+    ("answer", "state", "reason"),
     [
-        ("stream: OK", ScanState.CLEAN),
-        ("stream: OK ", ScanState.UNSCANNABLE),
-        ("", ScanState.UNSCANNABLE),
-        ("stream: Eicar-Test FOUND", ScanState.INFECTED),
-        ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", ScanState.UNSCANNABLE),
-        ("stream: Heuristics.Encrypted.Zip FOUND", ScanState.UNSCANNABLE),
-        ("stream: Eicar-Test FOUND\nstream: OK", ScanState.UNSCANNABLE),
-        ("INSTREAM size limit exceeded. ERROR", ScanState.UNSCANNABLE),
+        ("stream: OK", ScanState.CLEAN, None),
+        ("stream: OK ", ScanState.UNSCANNABLE, ScanReason.SCANNER_ERROR),
+        ("", ScanState.UNSCANNABLE, ScanReason.SCANNER_ERROR),
+        ("stream: Eicar-Test FOUND", ScanState.INFECTED, ScanReason.MALWARE),
+        (
+            "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND",
+            ScanState.UNSCANNABLE,
+            ScanReason.LIMIT,
+        ),
+        (
+            "stream: Heuristics.Encrypted.Zip FOUND",
+            ScanState.UNSCANNABLE,
+            ScanReason.ENCRYPTED,
+        ),
+        (
+            "stream: Eicar-Test FOUND\nstream: OK",
+            ScanState.UNSCANNABLE,
+            ScanReason.SCANNER_ERROR,
+        ),
+        (
+            "INSTREAM size limit exceeded. ERROR",
+            ScanState.UNSCANNABLE,
+            ScanReason.TOO_LARGE,
+        ),
     ],
 )
-def test_only_the_exact_answer_is_clean(answer: str, state: ScanState) -> None:
-    assert verdict_of_answer(answer, FRESH).state is state
+def test_only_the_exact_answer_is_clean(
+    answer: str, state: ScanState, reason: ScanReason | None
+) -> None:
+    verdict = verdict_of_answer(answer, FRESH)
+    assert verdict.state is state
+    assert verdict.reason is reason
 
 
 def test_the_version_line_tells_database_and_date() -> None:

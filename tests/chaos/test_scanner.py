@@ -76,6 +76,15 @@ def scan_state(client: httpx.Client, file_id: str) -> tuple[str, str]:
     return file["state"], file["scan"]["state"]
 
 
+def finding(client: httpx.Client, file_id: str) -> tuple[str | None, str | None]:
+    """Why the scan did not clear it, and the name of what was found or of the setting; the same of
+    the file and of its version."""
+    scan = client.get(f"/v1/files/{file_id}").json()["scan"]
+    versions = client.get(f"/v1/files/{file_id}/versions").json()["data"]
+    assert [each["scan"] for each in versions] == [scan]
+    return scan["reason"], scan["signature"]
+
+
 def acts(stack: Stack, *object_ids: str) -> list[tuple[str, str, bool]]:
     """(action, kind of actor, with a request) of what concerns these, oldest first."""
     with stack.database() as connection:
@@ -97,7 +106,8 @@ def test_clean_content_passes_and_names_who_looked(
     file_id, job_id = upload(client, "clean.txt", b"A harmless letter.")
     assert stack.finished_job(client, job_id)["state"] == "completed"
     scan = client.get(f"/v1/files/{file_id}").json()["scan"]
-    assert scan["state"] == "clean"
+    assert (scan["state"], scan["reason"], scan["signature"]) == ("clean", None, None)
+    assert scan["engine"].startswith("ClamAV ")
     ready = {each["name"]: each for each in client.get("/readyz").json()["dependencies"]}
     assert ready["scanner"]["state"] == "ok", ready["scanner"]
 
@@ -108,6 +118,10 @@ def test_malware_in_an_archive_waits_and_a_rejection_ends_it(
     file_id, job_id = upload(client, "virus.zip", zipped(EICAR, levels=2))
     waiting(client, job_id)
     assert scan_state(client, file_id) == ("quarantined", "infected")
+    assert finding(client, file_id) == ("malware", "Muniment.Test.Eicar.UNOFFICIAL")
+    problem = client.get(f"/v1/jobs/{job_id}").json()["error"]
+    assert problem["type"] == "urn:muniment:problem:malware-found"
+    assert "Muniment.Test.Eicar.UNOFFICIAL" in problem["detail"]
     for view in ("content", "text", "pages/1/image"):
         assert undecided.get(f"/v1/files/{file_id}/{view}").status_code == 409, view
     assert undecided.post(f"/v1/jobs/{job_id}/release").status_code == 403
@@ -134,6 +148,7 @@ def test_an_encrypted_archive_is_unscannable_and_a_release_lets_it_pass(
     file_id, job_id = upload(client, "locked.zip", encrypted(zipped(b"Who knows?")))
     waiting(client, job_id)
     assert scan_state(client, file_id) == ("quarantined", "unscannable")
+    assert finding(client, file_id) == ("encrypted", "Heuristics.Encrypted.Zip")
     answer = client.post(f"/v1/jobs/{job_id}/release", json={"reason": "From our own safe."})
     assert answer.status_code == 200, answer.text
     stack.finished_job(client, job_id)
@@ -147,6 +162,7 @@ def test_content_beyond_a_limit_is_never_clean(stack: Stack, client: httpx.Clien
     file_id, job_id = upload(client, "big.txt", big(MAX_FILE_BYTES + 1_000_000))
     waiting(client, job_id)
     assert scan_state(client, file_id) == ("quarantined", "unscannable")
+    assert finding(client, file_id) == ("limit", "Heuristics.Limits.Exceeded.MaxFileSize")
     assert client.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
 
 
@@ -158,6 +174,7 @@ def test_stale_signatures_call_nothing_clean(
         file_id, job_id = upload(client, "stale.txt", b"A letter in the time of old signatures.")
         waiting(client, job_id)
         assert scan_state(client, file_id) == ("quarantined", "unscannable")
+        assert finding(client, file_id) == ("stale-database", None)
 
         def said() -> bool:
             """An answer holds for two seconds."""

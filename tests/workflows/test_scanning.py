@@ -5,11 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from activities.scan.activity import Scan, ScanPolicy
+from activities.scan.activity import Scan
+from activities.scan.policy import ScanPolicy
+from api.files.schemas import Scan as ScanView
+from api.files.view import scan_view
 from db.models import FileVersion, Job, now
+from db.queries.scans import Verdict, record_verdict
 from db.session import Access
 from muniment.contracts.base import VersionReference
-from muniment.contracts.scan import ScanResult, ScanState
+from muniment.contracts.scan import ScanReason, ScanResult, ScanState
 from muniment.scanner import Clamd, ScannerVersion, trials
 from tests.activities.test_scan import LAX, clamd_socket  # noqa: F401 - a fixture
 from tests.clamd_process import EICAR, clamd
@@ -55,6 +59,8 @@ async def test_without_a_scanner_a_required_scan_fails_closed(
         await workshop.until(job, "waiting")
         await handle.terminate()
     assert (await workshop.file(job)).state == "quarantined"
+    told = scan_view(await _version(workshop, job))
+    assert (told.state, told.reason) == (ScanState.UNSCANNED, ScanReason.NO_SCANNER)
 
 
 async def test_a_database_without_a_date_makes_content_unscannable(
@@ -70,7 +76,9 @@ async def test_a_database_without_a_date_makes_content_unscannable(
         await workshop.until(job, "waiting")
         await handle.terminate()
     assert (await workshop.file(job)).state == "quarantined"
-    assert (await _version(workshop, job)).scan_state == ScanState.UNSCANNABLE
+    told = scan_view(await _version(workshop, job))
+    assert (told.state, told.reason) == (ScanState.UNSCANNABLE, ScanReason.STALE_DATABASE)
+    assert told.signature is None
 
 
 async def test_clean_content_goes_on_and_a_virus_waits(
@@ -87,8 +95,16 @@ async def test_clean_content_goes_on_and_a_virus_waits(
         await (await workshop.start(clean)).result()
         await (await workshop.start(same)).result()
         handle = await workshop.start(virus)
-        await workshop.until(virus, "waiting")
+        waiting = await workshop.until(virus, "waiting")
         await handle.terminate()
+    assert waiting.error is not None
+    assert waiting.error["type"] == "urn:muniment:problem:malware-found"
+    assert "Muniment.Test.Eicar.UNOFFICIAL" in waiting.error["detail"]
+    told = scan_view(await _version(workshop, virus))
+    assert (told.state, told.reason) == (ScanState.INFECTED, ScanReason.MALWARE)
+    assert told.signature == "Muniment.Test.Eicar.UNOFFICIAL"
+    passed = scan_view(await _version(workshop, clean))
+    assert (passed.state, passed.reason, passed.signature) == (ScanState.CLEAN, None, None)
     row = await workshop.job(same)
     assert row.stages[0]["state"] == "reused"
     assert (await workshop.file(virus)).state == "quarantined"
@@ -112,3 +128,74 @@ async def test_a_scanner_that_fails_open_makes_content_unscannable(
     assert (await workshop.file(job)).state == "quarantined"
     version = await _version(workshop, job)
     assert version.scan_signature in {f"Muniment.FailsOpen.{setting}" for setting in trials()}
+    told = scan_view(version)
+    assert told.reason is ScanReason.FAILS_OPEN
+    assert told.signature in trials()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "signature", "kept"),
+    [
+        (ScanState.CLEAN, None, None, None),
+        (
+            ScanState.INFECTED,
+            ScanReason.MALWARE,
+            "Muniment.TooLarge.Evil",
+            "Muniment.TooLarge.Evil",
+        ),
+        (
+            ScanState.UNSCANNABLE,
+            ScanReason.ENCRYPTED,
+            "Heuristics.Encrypted.Zip",
+            "Heuristics.Encrypted.Zip",
+        ),
+        (
+            ScanState.UNSCANNABLE,
+            ScanReason.LIMIT,
+            "Heuristics.Limits.Exceeded.MaxFiles",
+            "Heuristics.Limits.Exceeded.MaxFiles",
+        ),
+        (
+            ScanState.UNSCANNABLE,
+            ScanReason.TOO_LARGE,
+            "StreamMaxLength",
+            "Muniment.TooLarge.StreamMaxLength",
+        ),
+        (ScanState.UNSCANNABLE, ScanReason.STALE_DATABASE, None, "Muniment.StaleDatabase"),
+        (
+            ScanState.UNSCANNABLE,
+            ScanReason.SCANNER_UNAVAILABLE,
+            None,
+            "Muniment.ScannerUnavailable",
+        ),
+        (ScanState.UNSCANNABLE, ScanReason.SCANNER_ERROR, None, "Muniment.ScannerError"),
+        # As it was written before reasons were kept.
+        (ScanState.UNSCANNABLE, None, None, None),
+        (ScanState.UNSCANNED, ScanReason.NO_SCANNER, None, None),
+    ],
+)
+async def test_a_verdict_is_told_as_it_was_recorded(
+    workshop: Workshop,
+    owner: TenantIds,
+    state: ScanState,
+    reason: ScanReason | None,
+    signature: str | None,
+    kept: str | None,
+) -> None:
+    job = await workshop.upload(owner, TEXT)
+    assert job.version_id is not None
+    before = scan_view(await _version(workshop, job))
+    assert (before.state, before.reason, before.signature) == (ScanState.UNSCANNED, None, None)
+    verdict = Verdict(state, now(), "ClamAV 1.4.3", "27800", signature, reason)
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        await record_verdict(session, job.version_id, verdict)
+    version = await _version(workshop, job)
+    assert version.scan_signature == kept
+    assert scan_view(version) == ScanView(
+        state=state,
+        engine="ClamAV 1.4.3",
+        database="27800",
+        signature=signature,
+        reason=reason,
+        at=verdict.scanned_at,
+    )

@@ -159,7 +159,7 @@ class Entry:
         if self.problem is not None or self.job is None or not self.waits:
             return self.problem
         if self.job.state == JobState.WAITING:
-            return _HELD
+            return _held(self.job.error)
         if self.job.state == JobState.CANCELLED:
             return self.job.error or _CANCELLED
         if self.job.state == JobState.FAILED:
@@ -169,6 +169,13 @@ class Entry:
     def _end(self) -> None:
         self._seconds = time.monotonic() - self._started
         self.phase = Phase.OVER
+
+
+def _held(found: Problem | None) -> Problem:
+    """What the scan found, and what to do about a file that waits for it."""
+    if found is None or not found.detail:
+        return _HELD
+    return _HELD.model_copy(update={"detail": found.detail})
 
 
 def _is_settled(job: Job) -> bool:

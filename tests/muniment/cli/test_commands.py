@@ -97,6 +97,19 @@ def test_a_file_is_shown_or_printed_as_it_was_read(api: ApiForTests, muniment: C
     assert muniment("files", file_id, "--text", "--markdown").returncode == 2
 
 
+def test_who_decides_about_a_file_is_shown_what_the_scan_found(
+    api: ApiForTests, muniment: Command
+) -> None:
+    held = api.add_file("held.zip", b"x")
+    held["scan"] = {
+        "state": "infected", "reason": "malware", "signature": "Eicar\x1b[2J-Test",
+        "engine": "ClamAV 1.4.3", "database": "27800",
+    }  # fmt: skip
+    shown = muniment("files", str(held["id"])).stdout
+    told = "infected: malware (Eicar\ufffd[2J-Test), by ClamAV 1.4.3 with signatures 27800"
+    assert f"scan      {told}" in shown
+
+
 def test_a_job_is_shown_with_its_stages(api: ApiForTests, muniment: Command) -> None:
     job = api.add_job()
     shown = muniment("jobs", str(job["id"])).stdout

@@ -85,6 +85,8 @@ def test_json_is_one_object_per_file(api: ApiForTests, muniment: Command, folder
         "c.md": "quarantined",
     }
     assert outcomes["a.txt"]["error"]["type"] == "urn:muniment:problem:damaged-document"
+    assert outcomes["c.md"]["error"]["detail"] == "detail of malware-found"
+    assert "release" in outcomes["c.md"]["error"]["remedy"]
     assert outcomes["b.txt"]["ok"]
     assert outcomes["b.txt"]["pages"] == 2
     assert result.stderr == ""

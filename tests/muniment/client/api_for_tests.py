@@ -124,7 +124,8 @@ class ApiForTests:
 
     def add_file(self, name: str, content: bytes) -> Record:
         end = self.ends.get(name, "completed")
-        error = new_problem("damaged-document", 422) if end == "failed" else None
+        found = {"failed": "damaged-document", "waiting": "malware-found"}.get(end)
+        error = new_problem(found, 422) if found else None
         job = self.add_job(state=end, error=error)
         file_id = str(uuid4())
         self.contents[file_id] = content
