@@ -59,9 +59,13 @@ def library_version(distribution: str) -> str:
 
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
-        "inspect": _engine_version(5, "magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
+        "inspect": _engine_version(
+            6,
+            *("magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
+            *("striprtf", "pillow", "lxml"),
+        ),
         "read_text": _engine_version(
-            7,
+            8,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
             *(
                 "kreuzberg",
@@ -72,8 +76,8 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
                 "msoffcrypto-tool",
             ),
         ),
-        "read_ocr": _engine_version(2, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
-        "assemble": _engine_version(2, "docling-core", "docling-slim"),
+        "read_ocr": _engine_version(3, "rapidocr", "onnxruntime", "pypdfium2", "pillow"),
+        "assemble": _engine_version(3, "docling-core", "docling-slim", "kreuzberg"),
     }
 )
 """Version of each engine by name; part of every fingerprint of what the engine made. `read_ocr` is
@@ -84,6 +88,8 @@ _OCR_LIBRARIES = {
     OcrEngineName.TESSERACT: ("tesserocr", "pypdfium2", "pillow"),
     OcrEngineName.SURYA: ("surya-ocr", "pypdfium2", "pillow"),
 }
+_OCR_NUMBERS = {OcrEngineName.RAPIDOCR_OPENVINO: 3}
+"""As `read_ocr`'s of the default; those of the others are 2."""
 NO_SURYA = "Surya was named, and none of its workers could read the pages."
 
 
@@ -91,8 +97,9 @@ def ocr_version(choice: OcrChoice) -> str:
     """The version of `read_ocr` by the chosen engine; ConfigurationError where it is absent."""
     if choice.engine is OcrEngineName.RAPIDOCR:
         return ENGINE_VERSIONS["read_ocr"]
+    number = _OCR_NUMBERS.get(choice.engine, 2)
     try:
-        found = f"{choice.engine}/" + _engine_version(2, *_OCR_LIBRARIES[choice.engine])
+        found = f"{choice.engine}/" + _engine_version(number, *_OCR_LIBRARIES[choice.engine])
     except PackageNotFoundError as error:
         raise ConfigurationError(
             f"The OCR engine {choice.engine} was chosen and {error.name} is not installed.",
@@ -205,7 +212,9 @@ class DocumentEngines:
             # What the libraries make of it is less, and something.
             logger.warning("a document was not converted", extra={"reason": error.problem})
             return plan
-        return found.model_copy(update={"media_type": plan.media_type, "read_as": read_as})
+        # What it says of itself is as the original has it, not as LibreOffice fills it in.
+        kept = ("media_type", "title", "authors", "created", "language")
+        return found.model_copy(update={**plan.model_dump(include=set(kept)), "read_as": read_as})
 
     async def _inspect(self, content: Path | bytes, request: InspectRequest) -> DocumentPlan:
         call = EngineCall("inspect", request, DocumentPlan)
@@ -243,20 +252,19 @@ class DocumentEngines:
 
     async def assemble(
         self, plan: DocumentPlan, batches: Sequence[PageBatch | bytes], *, name: str
-    ) -> str:
-        """One DoclingDocument, as JSON, of all pages. Batches may be given as the JSON that they are
+    ) -> AssembledDocument:
+        """One DoclingDocument of all pages. Batches may be given as the JSON that they are
         kept as, which spares this process reading thousands of pages."""
         content = b"\n".join(
             batch if isinstance(batch, bytes) else batch.model_dump_json().encode()
             for batch in batches
         )
         request = AssembleRequest(plan=plan, name=name)
-        assembled = await self._sandbox.run(
+        return await self._sandbox.run(
             EngineCall("assemble", request, AssembledDocument),
             content=content,
             limits=ASSEMBLE_LIMITS,
         )
-        return assembled.document
 
     async def _convert(self, content: Path | bytes, plan: DocumentPlan) -> tuple[bytes, str]:
         if self._converter is None or not self._converter.takes(plan.media_type):

@@ -62,7 +62,7 @@ class BareEngines:
                 reads.create_task(self._read(content, plan, batch)) for batch in batches_of(plan)
             ]
         batches = [task.result() for task in tasks]
-        document = await self._engines.assemble(plan, batches, name=name)
+        document = (await self._engines.assemble(plan, batches, name=name)).document
         texts = tuple(
             PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages
         )

@@ -4,6 +4,7 @@ import re
 
 from temporalio import activity
 
+from activities.assemble.calls import TextFacts
 from activities.engines import ENGINE_VERSIONS, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.pages import load_batch_contents
@@ -22,6 +23,7 @@ _ITEM = re.compile(rb'"self_ref":"#/(?:texts|tables|pictures|key_value_items|for
 
 class AssembleSummary(Contract):
     item_count: int
+    facts: TextFacts = TextFacts()
 
 
 class Assemble(AssembleActivities):
@@ -40,9 +42,10 @@ class Assemble(AssembleActivities):
             artifacts = self._runner.artifacts
             plan = await artifacts.load(version.tenant_id, request.plan.blob_id, DocumentPlan)
             batches = await load_batch_contents(artifacts, version, outputs)
-            document = await self._engines.assemble(plan, batches, name=DOCUMENT_NAME)
-            content = document.encode()
-            return Product(content, AssembleSummary(item_count=_item_count(content)))
+            assembled = await self._engines.assemble(plan, batches, name=DOCUMENT_NAME)
+            content = assembled.document.encode()
+            summary = AssembleSummary(item_count=_item_count(content), facts=assembled.facts)
+            return Product(content, summary)
 
         answer = await self._runner.run(
             StageTask(

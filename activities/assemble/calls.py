@@ -1,7 +1,7 @@
 """What the engine `assemble` is asked and answers."""
 
 from muniment.contracts.base import Contract
-from muniment.contracts.documents import DocumentPlan
+from muniment.contracts.documents import DocumentPlan, HiddenKind
 
 
 class AssembleRequest(Contract):
@@ -13,7 +13,17 @@ class AssembleRequest(Contract):
     name: str
 
 
+class TextFacts(Contract):
+    """What the text of all pages says about the document: its language (IETF tag), where it can be
+    told, on how many pages text was found that nobody sees, and of which kinds."""
+
+    language: str | None = None
+    hidden_page_count: int = 0
+    hidden_kinds: tuple[HiddenKind, ...] = ()
+
+
 class AssembledDocument(Contract):
     """`document` is DoclingDocument JSON."""
 
     document: str
+    facts: TextFacts = TextFacts()

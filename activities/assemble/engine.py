@@ -6,6 +6,7 @@ from docling_core.types.doc.document import DoclingDocument
 
 from activities.assemble.building import build
 from activities.assemble.calls import AssembledDocument, AssembleRequest
+from activities.assemble.facts import facts_of
 from activities.assemble.joining import vocabulary
 from activities.assemble.levels import settle_levels
 from activities.assemble.page_documents import joined
@@ -27,6 +28,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
             document = DoclingDocument.model_validate_json(batch.document)
         pages.update((page.page, page) for page in batch.pages)
         structures.update((made.page, made.document) for made in batch.structures)
+    facts = facts_of(pages, request.plan)
     if document is None and structures:
         document = joined(pages, structures, request.plan.outline)
     elif document is None:
@@ -35,7 +37,7 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
     document.origin = DocumentOrigin(
         filename=request.name, mimetype=_known_type(request.plan.media_type), binary_hash=0
     )
-    return AssembledDocument(document=document.model_dump_json(exclude_none=True))
+    return AssembledDocument(document=document.model_dump_json(exclude_none=True), facts=facts)
 
 
 def document_of_pages(pages: dict[int, Page], outline: tuple[OutlineEntry, ...]) -> DoclingDocument:

@@ -1,27 +1,22 @@
 """The engine `inspect`: what a document really is, and how each of its pages is to be read."""
 
-import re
-
 from activities.inspect import file_type
 from activities.inspect.calls import InspectRequest
+from activities.inspect.described import metadata_of
 from activities.inspect.detection import detect
 from activities.inspect.file_type import FileType, Nature
-from activities.inspect.images import count_image_pages
-from activities.inspect.metadata import Metadata, describe
+from activities.inspect.images import inspect_image
+from activities.inspect.metadata import Metadata
 from activities.inspect.office import inspect_package
 from activities.inspect.pdf import inspect_pdf
 from activities.members.walk import Budget, check_password, holds_members, members_of
 from activities.read.damage import damage
 from activities.read.encrypted_office import unlocked
 from activities.read.kreuzberg_formats import count_sheets
-from activities.read.text_encoding import decode_text
 from activities.sandbox.content import Content
 from activities.sandbox.registry import EngineContext, engine
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PagePlan, PageSource
 from muniment.errors import EmptyFile, LimitExceeded, NoPages, UnknownFormat
-
-_HTML_HEAD_BYTES = 64 * 1024
-_HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
 
 
 @engine("inspect")
@@ -36,11 +31,11 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
         raise UnknownFormat(f"The file is a {kind.title}, which no engine here reads.")
     if kind.family is DocumentFamily.PDF:
         pages, account = inspect_pdf(content, request)
-        metadata, language, outline = account.metadata, account.language, account.outline
+        metadata, outline = account.metadata, account.outline
         needs_password = account.needs_password
     else:
         pages, metadata = _plan(content, kind, request)
-        language, outline, needs_password = None, (), False
+        outline, needs_password = (), False
     members = _count_members(content, kind, request)
     return DocumentPlan(
         media_type=kind.media_type,
@@ -51,7 +46,7 @@ def inspect(request: InspectRequest, context: EngineContext) -> DocumentPlan:
         title=metadata.title,
         authors=metadata.authors,
         created=metadata.created,
-        language=language,
+        language=metadata.language,
         outline=outline,
         needs_password=needs_password,
     )
@@ -61,8 +56,8 @@ def _plan(
     content: Content, kind: FileType, request: InspectRequest
 ) -> tuple[tuple[PagePlan, ...], Metadata]:
     if kind.family is DocumentFamily.IMAGE:
-        count = count_image_pages(content, request)
-        return _uniform(count, PageSource.OCR, "image"), Metadata()
+        count, metadata = inspect_image(content, request)
+        return _uniform(count, PageSource.OCR, "image"), metadata
     if kind.nature is Nature.OPEN_PACKAGE:
         with content.open() as file:
             count, metadata = inspect_package(file, kind)
@@ -78,9 +73,8 @@ def _plan(
             sheets = count_sheets(content.read(), kind.media_type)
         if sheets == 0:
             raise NoPages("The workbook has no sheets.")
-        return _uniform(sheets, PageSource.TEXT, "structured format"), Metadata()
-    metadata = _html_metadata(content) if kind is file_type.HTML else Metadata()
-    return _uniform(1, PageSource.TEXT, "text"), metadata
+        return _uniform(sheets, PageSource.TEXT, "structured format"), metadata_of(content, kind)
+    return _uniform(1, PageSource.TEXT, "text"), metadata_of(content, kind)
 
 
 def _count_members(content: Content, kind: FileType, request: InspectRequest) -> int:
@@ -101,8 +95,3 @@ def _uniform(count: int, source: PageSource, reason: str) -> tuple[PagePlan, ...
     return tuple(
         PagePlan(page=number, source=source, reason=reason) for number in range(1, count + 1)
     )
-
-
-def _html_metadata(content: Content) -> Metadata:
-    found = _HTML_TITLE.search(decode_text(content.head(_HTML_HEAD_BYTES)))
-    return describe(found.group(1) if found else None, [], None)

@@ -1,8 +1,10 @@
-"""Page counts of images, after a look whether their first page decodes."""
+"""Page counts of images, after a look whether their first page decodes, and what they say of it."""
 
 from PIL import Image, ImageFile, ImageSequence, UnidentifiedImageError
 
 from activities.inspect.calls import InspectRequest
+from activities.inspect.exif import image_metadata
+from activities.inspect.metadata import Metadata
 from activities.sandbox.content import Content
 from muniment.errors import DamagedDocument, LimitExceeded, NoPages
 
@@ -12,14 +14,16 @@ Image.MAX_IMAGE_PIXELS = None  # the limit of the request counts, not Pillow's
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def count_image_pages(content: Content, request: InspectRequest) -> int:
-    """Frames of a TIFF, else 1; LimitExceeded before anything large is decoded."""
+def inspect_image(content: Content, request: InspectRequest) -> tuple[int, Metadata]:
+    """Frames of a TIFF, else 1: an animation is one page, its first picture; and metadata.
+    LimitExceeded before anything large is decoded."""
     try:
         with content.open() as file, Image.open(file, formats=IMAGE_FORMATS) as image:
             _check_size(image, request)
             image.load()
+            metadata = image_metadata(image)
             if image.format != "TIFF":
-                return 1
+                return 1, metadata
             count = 0
             for frame in ImageSequence.Iterator(image):
                 _check_size(frame, request)
@@ -32,7 +36,7 @@ def count_image_pages(content: Content, request: InspectRequest) -> int:
         raise DamagedDocument("The image is cut short or damaged.") from error
     if count == 0:
         raise NoPages("The image file holds no image.")
-    return count
+    return count, metadata
 
 
 def _check_size(image: Image.Image, request: InspectRequest) -> None:

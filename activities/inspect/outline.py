@@ -1,6 +1,5 @@
 """A PDF's bookmarks and language, as it says them itself."""
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -14,7 +13,6 @@ MOST_BOOKMARKS = 5_000
 DEEPEST = 8
 LONGEST_TITLE = 300
 _LONGEST_TAG_BYTES = 80
-_TAG = re.compile(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$")
 
 
 def outline_of(document: pypdfium2.PdfDocument) -> tuple[OutlineEntry, ...]:
@@ -34,10 +32,9 @@ def _entries(document: pypdfium2.PdfDocument) -> Iterator[OutlineEntry]:
 
 
 def language_of(document: pypdfium2.PdfDocument) -> str | None:
-    """The IETF tag in the document's catalogue; None where it is missing or is none."""
+    """What the document's catalogue says, be it an IETF tag or not."""
     tag = (pdfium.FPDF_WCHAR * (_LONGEST_TAG_BYTES // 2))()
     length = pdfium.FPDFCatalog_GetLanguage(document.raw, tag, _LONGEST_TAG_BYTES)
     if not 2 < length <= _LONGEST_TAG_BYTES:
         return None
-    text = bytes(tag)[: length - 2].decode("utf-16-le", "replace").strip()
-    return text if _TAG.match(text) else None
+    return bytes(tag)[: length - 2].decode("utf-16-le", "replace")

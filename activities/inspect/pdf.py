@@ -48,7 +48,6 @@ class PdfAccount:
     """What a PDF says of itself."""
 
     metadata: Metadata
-    language: str | None
     outline: tuple[OutlineEntry, ...]
     needs_password: bool
 
@@ -69,9 +68,7 @@ def inspect_pdf(
                 f"The PDF has {count:,} pages; the limit is {request.maximum_pages:,}."
             )
         plans = tuple(_plan(document, number) for number in range(1, count + 1))
-        about = PdfAccount(
-            _metadata(document), language_of(document), outline_of(document), is_locked
-        )
+        about = PdfAccount(_metadata(document), outline_of(document), is_locked)
         return plans, about
 
 
@@ -168,4 +165,9 @@ _HIDDEN_MODES = frozenset({pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEX
 def _metadata(document: pypdfium2.PdfDocument) -> Metadata:
     entries = document.get_metadata_dict(skip_empty=True)
     author = entries.get("Author")
-    return describe(entries.get("Title"), [author] if author else [], entries.get("CreationDate"))
+    return describe(
+        entries.get("Title"),
+        [author] if author else [],
+        entries.get("CreationDate"),
+        language_of(document),
+    )

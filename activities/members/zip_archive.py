@@ -8,7 +8,8 @@ from typing import BinaryIO, cast
 from activities.inspect.archive import ENCRYPTED_FLAG, open_package
 from activities.members.member import Member
 from activities.members.paths import clean_path, is_clutter, refusal_of
-from activities.read.text_encoding import LAST_RESORT, encoding_of
+from activities.read.code_pages import LAST_RESORT
+from activities.read.text_encoding import encoding_of
 from activities.sandbox.content import Content
 from muniment.errors import EncryptedDocument
 

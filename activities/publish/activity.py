@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.assemble.activity import AssembleSummary
+from activities.assemble.calls import TextFacts
 from activities.failures import erased
+from activities.publish.extracted import extracted
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
@@ -25,9 +27,9 @@ from db.queries.publish import (
     replace_findings,
     replace_pages,
 )
-from db.queries.stages import UNTOUCHED_STATES
+from db.queries.stages import UNTOUCHED_STATES, outputs_of
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import Chunk, ChunkList, DocumentPlan, FindingList
+from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList
 from muniment.contracts.jobs import StageName
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
 from muniment.errors import Gone, ObjectMissing
@@ -81,7 +83,8 @@ class Publish(PublishActivities):
         await replace_findings(session, version, material.findings.findings)
         await replace_pages(session, version)
         await add_layers(session, version)
-        await mark_published(session, version, target, _publication(request, material))
+        publication = _publication(request, material, await _text_facts(session, version))
+        await mark_published(session, version, target, publication)
         record(session, _act(version, len(material.chunks)))
 
     async def _load(self, request: PublishInput) -> _Material:
@@ -108,36 +111,24 @@ class Publish(PublishActivities):
         return _Material(plan.result(), new_chunks, vectors, findings.result())
 
 
-def _publication(request: PublishInput, material: _Material) -> Publication:
+async def _text_facts(session: AsyncSession, version: VersionReference) -> TextFacts:
+    (output,) = await outputs_of(session, version.job_id, StageName.ASSEMBLE)
+    return AssembleSummary.model_validate(output.summary).facts
+
+
+def _publication(request: PublishInput, material: _Material, facts: TextFacts) -> Publication:
     return Publication(
         document_blob_id=request.document.blob_id,
         media_type=material.plan.media_type,
         page_count=material.plan.page_count,
         degraded=request.degraded,
-        extracted=_extracted(
-            material.plan, [new.chunk for new in material.chunks], material.findings
+        extracted=extracted(
+            material.plan,
+            facts,
+            [new.chunk for new in material.chunks],
+            material.findings,
         ),
     )
-
-
-def _extracted(
-    plan: DocumentPlan, chunks: list[Chunk], findings: FindingList
-) -> dict[str, JsonValue]:
-    """What the document says of itself, how many words it has, and which recognisers of personal
-    data and secrets did not examine which pages."""
-    words = sum(len(chunk.text.split()) for chunk in chunks)
-    extracted: dict[str, JsonValue] = {"words": words}
-    if plan.title:
-        extracted["title"] = plan.title
-    if plan.authors:
-        extracted["authors"] = list(plan.authors)
-    if plan.created:
-        extracted["created"] = plan.created
-    if plan.language:
-        extracted["language"] = plan.language
-    if findings.incomplete:
-        extracted["classification_gaps"] = list(findings.incomplete)
-    return extracted
 
 
 def _act(version: VersionReference, chunk_count: int) -> Act:

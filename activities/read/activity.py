@@ -128,7 +128,7 @@ class Read(ReadActivities):
                 await self._runner.begin(session, opening, StageName.READ)
             elif not found[key].is_own:
                 found[key] = _as_reused(found[key])
-                await ReadRecord(self._runner, version).reuse_batch(
+                await ReadRecord(self._runner, version, plan).reuse_batch(
                     session,
                     opening.job,
                     request.first_page,
@@ -146,7 +146,7 @@ class Read(ReadActivities):
             version, batch.opening, batch.plan, unread, batch.engines
         )
         known |= unchanged
-        record = ReadRecord(self._runner, version)
+        record = ReadRecord(self._runner, version, batch.plan)
         progress = _Progress(beating, len(known))
 
         async def on_text(page: Page) -> None:
@@ -155,7 +155,7 @@ class Read(ReadActivities):
         async def on_ocr(page: Page) -> None:
             note = PageNote(page.page, StageState.COMPLETED, page.engine)
             key = batch.page_fingerprints[page.page]
-            await record.keep_page(note, key, _from_here(page).model_dump_json().encode())
+            await record.keep_page(note, key, _from_here(page))
             progress.advance(page)
 
         async with self._scratch.opened(
@@ -228,7 +228,7 @@ class Read(ReadActivities):
             request.last_page,
             read.pages,
             read.failed,
-            len(taken_over),
+            taken_over,
             readers_of(batch.engines, _sources(batch.plan, request)),
             read.timings,
         )
@@ -400,7 +400,11 @@ def _notes(summary: ReadSummary, taken_over: set[int], told: set[int]) -> list[P
 
 def _as_reused(result: StoredResult) -> StoredResult:
     summary = ReadSummary.model_validate(result.summary)
-    reused = summary.model_copy(update={"reused": summary.done})
+    # Counted anew: what was kept long ago does not say it.
+    sources = [page.source for page in summary.pages] + [each.source for each in summary.failures]
+    by_ocr = sources.count(PageSource.OCR)
+    counts = {"reused": summary.done, "ocr_settled": by_ocr, "ocr_reused": by_ocr}
+    reused = summary.model_copy(update=counts)
     return replace(result, summary=reused.model_dump(mode="json"))
 
 

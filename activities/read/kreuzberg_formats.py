@@ -1,6 +1,8 @@
 """Formats through kreuzberg: Office 97–2003, Outlook messages, EPUB, and what docling cannot read."""
 
 import re
+import secrets
+from collections.abc import Sequence
 from io import BytesIO
 
 from docling.backend.md_backend import MarkdownDocumentBackend
@@ -9,9 +11,16 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.base import Size
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel, GroupLabel
-from kreuzberg import ConcurrencyConfig, ExtractionConfig, ExtractionResult, extract_bytes_sync
+from kreuzberg import (
+    ConcurrencyConfig,
+    ExtractionConfig,
+    ExtractionResult,
+    PageConfig,
+    extract_bytes_sync,
+)
 
 from activities.read.plain_text import plain_document
+from activities.read.provenance import place_nowhere
 from activities.read.table_items import add_table
 from muniment.errors import DamagedDocument
 
@@ -66,13 +75,45 @@ def book_document(data: bytes, media_type: str) -> DoclingDocument:
     markdown = _extracted(data, media_type, "markdown").content
     if not markdown.strip():
         raise DamagedDocument("No text was found in the document.")
+    return _from_markdown(markdown)
+
+
+def slides_document(data: bytes, media_type: str, numbers: Sequence[int]) -> DoclingDocument:
+    """A presentation with its titles, lists and tables, each slide a page; the numbers are those of
+    the slides in the order of their parts' names. All on one page where that order is in doubt."""
+    mark = secrets.token_hex(16)  # nothing that a presentation could hold
+    pages = PageConfig(extract_pages=True, insert_page_markers=True)
+    pages.marker_format = f"\n\n{mark}{{page_num}}\n\n"
+    markdown = _extracted(data, media_type, "markdown", pages).content
+    before, *slides = re.split(rf"{mark}\d+\n", markdown)
+    if not "".join((before, *slides)).strip():
+        raise DamagedDocument("No text was found in the document.")
+    if before.strip() or sorted(numbers) != list(range(1, len(slides) + 1)):
+        return _from_markdown("\n\n".join((before, *slides)))
+    in_order = [slide for _, slide in sorted(zip(numbers, slides, strict=True))]
+    document: DoclingDocument = DoclingDocument.concatenate([_slide(slide) for slide in in_order])
+    return document
+
+
+def _slide(markdown: str) -> DoclingDocument:
+    slide = _from_markdown(markdown)
+    slide.add_page(page_no=1, size=Size(width=0, height=0))
+    for item in (*slide.texts, *slide.tables, *slide.pictures):
+        item.prov = [place_nowhere(1, len(getattr(item, "text", "")))]
+    return slide
+
+
+def _from_markdown(markdown: str) -> DoclingDocument:
     source = InputDocument(
         path_or_stream=BytesIO(markdown.encode()),
         format=InputFormat.MD,
         backend=MarkdownDocumentBackend,
         filename="document.md",
     )
-    return MarkdownDocumentBackend(source, BytesIO(markdown.encode())).convert()
+    document: DoclingDocument = MarkdownDocumentBackend(
+        source, BytesIO(markdown.encode())
+    ).convert()
+    return document
 
 
 def count_sheets(data: bytes, media_type: str) -> int:
@@ -85,13 +126,16 @@ def sheet_names(result: ExtractionResult) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _extracted(data: bytes, media_type: str, output_format: str) -> ExtractionResult:
+def _extracted(
+    data: bytes, media_type: str, output_format: str, pages: PageConfig | None = None
+) -> ExtractionResult:
     return extract_bytes_sync(
         data,
         media_type,
         ExtractionConfig(
             output_format=output_format,
             use_cache=False,
+            pages=pages,
             concurrency=ConcurrencyConfig(max_threads=1),
         ),
     )

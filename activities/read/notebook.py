@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 
-from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from activities.read.markdown_page import MarkdownPageBackend
 
 MAXIMUM_OUTPUT_CHARACTERS = 4_000
 """What a cell printed, for each of its outputs; pictures and pages of HTML are left out."""
@@ -80,10 +81,10 @@ def notebook_document(text: str) -> DoclingDocument:
     source = InputDocument(
         path_or_stream=BytesIO(markdown),
         format=InputFormat.MD,
-        backend=MarkdownDocumentBackend,
+        backend=MarkdownPageBackend,
         filename="document.md",
     )
-    return MarkdownDocumentBackend(source, BytesIO(markdown)).convert()
+    return MarkdownPageBackend(source, BytesIO(markdown)).convert()
 
 
 def _parsed(text: str) -> _Notebook | None:

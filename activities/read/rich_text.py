@@ -14,6 +14,8 @@ from activities.assemble.export import document_text
 from activities.inspect import file_type
 from activities.read.kreuzberg_formats import book_document
 from activities.read.table_items import add_table
+from activities.read.unseen_in_documents import add_unseen
+from activities.read.unseen_in_rich_text import take_out_unseen_rich_text
 
 _CELL_END = "|"
 """What the library writes after each cell; a row is a line of its own."""
@@ -25,7 +27,15 @@ _WORD = re.compile(r"[^\W_]+")
 
 def rich_text_document(data: bytes) -> DoclingDocument:
     """Characters as the document's own code pages and fonts have them; with what striprtf leaves out
-    (notes, tables in groups) where kreuzberg reads that and the same characters."""
+    (notes, tables in groups) where kreuzberg reads that and the same characters. Neither is given
+    what nobody sees."""
+    seen, unseen = take_out_unseen_rich_text(data)
+    document = _read(seen)
+    add_unseen(document, unseen)
+    return document
+
+
+def _read(data: bytes) -> DoclingDocument:
     with suppress(Exception):  # what either raises over a document is no more than that it failed
         fuller = book_document(data, file_type.RTF.media_type)
         try:

@@ -4,13 +4,7 @@ from collections.abc import Callable
 from io import BytesIO
 
 from docling.backend.abstract_backend import DeclarativeDocumentBackend
-from docling.backend.csv_backend import CsvDocumentBackend
-from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
-from docling.backend.opendocument_backend import (
-    OdsDocumentBackend,
-    OdtDocumentBackend,
-)
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
@@ -29,10 +23,14 @@ from activities.read.kreuzberg_formats import (
 )
 from activities.read.legacy_office import presentation, word_document
 from activities.read.mail_message import MailMessageBackend
+from activities.read.markdown_page import MarkdownPageBackend
+from activities.read.open_document import OpenSheetsBackend, OpenTextBackend
 from activities.read.open_presentation import OpenPresentationBackend
 from activities.read.parquet import parquet_document
 from activities.read.plain_text import plain_document
 from activities.read.rich_text import rich_text_document
+from activities.read.second_reader import READ_TWICE, read_again
+from activities.read.separated_values import SeparatedValuesBackend
 from activities.read.source_code import code_document
 from activities.read.text_encoding import decode_text, encoding_of
 from activities.read.web_page import WebPageBackend
@@ -83,12 +81,12 @@ _BACKENDS: dict[str, tuple[InputFormat, Backend, Callable[[bytes], bytes]]] = {
     file_type.DOCX.media_type: (InputFormat.DOCX, WordDocumentBackend, _as_is),
     file_type.PPTX.media_type: (InputFormat.PPTX, MsPowerpointDocumentBackend, _as_is),
     file_type.XLSX.media_type: (InputFormat.XLSX, WorkbookBackend, _as_is),
-    file_type.ODT.media_type: (InputFormat.ODT, OdtDocumentBackend, _as_is),
+    file_type.ODT.media_type: (InputFormat.ODT, OpenTextBackend, _as_is),
     file_type.ODP.media_type: (InputFormat.ODP, OpenPresentationBackend, _as_is),
-    file_type.ODS.media_type: (InputFormat.ODS, OdsDocumentBackend, _as_is),
+    file_type.ODS.media_type: (InputFormat.ODS, OpenSheetsBackend, _as_is),
     file_type.HTML.media_type: (InputFormat.HTML, WebPageBackend, _as_marked_utf8),
-    file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownDocumentBackend, _as_utf8),
-    file_type.CSV.media_type: (InputFormat.CSV, CsvDocumentBackend, _as_utf8),
+    file_type.MARKDOWN.media_type: (InputFormat.MD, MarkdownPageBackend, _as_utf8),
+    file_type.CSV.media_type: (InputFormat.CSV, SeparatedValuesBackend, _as_utf8),
     file_type.EMAIL.media_type: (InputFormat.EMAIL, MailMessageBackend, _as_narrow),
 }
 _TEXT_CONVERTERS: dict[str, Callable[[str], DoclingDocument]] = {
@@ -105,14 +103,7 @@ _LIBRARY_CONVERTERS: dict[str, Callable[[bytes, str], DoclingDocument]] = {
     file_type.XLS.media_type: workbook_document,
     file_type.MSG.media_type: message_document,
     file_type.EPUB.media_type: book_document,
-    file_type.DOCX.media_type: book_document,
-    file_type.ODT.media_type: book_document,
-    file_type.PPTX.media_type: book_document,
-    file_type.XLSX.media_type: workbook_document,
-    file_type.ODS.media_type: workbook_document,
 }
-_SECOND_READERS = frozenset(_BACKENDS).intersection(_LIBRARY_CONVERTERS)
-"""docling's backend comes first for its structure; another library reads what that one stumbles over."""
 
 
 def convert(content: Content, media_type: str, password: str | None = None) -> DoclingDocument:
@@ -131,9 +122,11 @@ def convert(content: Content, media_type: str, password: str | None = None) -> D
         try:
             return _convert_by_docling(data, media_type)
         except DamagedDocument:
-            if media_type not in _SECOND_READERS:
+            if media_type not in READ_TWICE:
                 raise
     with damage("The document is damaged beyond reading."):
+        if media_type in READ_TWICE:
+            return read_again(data, media_type)
         if media_type in _CONVERTERS:
             return _CONVERTERS[media_type](data)
         if media_type in _LIBRARY_CONVERTERS:

@@ -48,7 +48,7 @@ class OurReader:
             ]
         outcomes = [task.result() for task in tasks]
         batches = [batch for batch, _ in outcomes]
-        document = await self._engines.assemble(plan, batches, name=path.name)
+        document = (await self._engines.assemble(plan, batches, name=path.name)).document
         pages: list[Page] = [page for batch in batches for page in batch.pages]
         return Reading(
             markdown=await asyncio.to_thread(to_markdown, document),

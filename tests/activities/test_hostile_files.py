@@ -72,7 +72,7 @@ async def read_whole(engines: DocumentEngines, content: bytes | Path, name: str)
         if numbers:
             batch, _ = await read(content, plan, numbers[:2])
             batches.append(batch)
-    return await engines.assemble(plan, batches, name=name)
+    return (await engines.assemble(plan, batches, name=name)).document
 
 
 def package(entries: dict[str, bytes]) -> bytes:

@@ -51,6 +51,7 @@ def stores(api: ApiProcess, monkeypatch: pytest.MonkeyPatch) -> Stores:
 def read_page(number: int, text: str) -> Page:
     return Page(
         page=number,
+        label="i" * number,
         width=595,
         height=842,
         source=PageSource.OCR,
@@ -134,13 +135,13 @@ async def test_pages_come_in_order_with_lines_and_boxes(
     client: httpx.AsyncClient, path: str
 ) -> None:
     first = (await client.get(f"{path}/pages", params={"limit": 2})).json()
-    assert [each["page"] for each in first["data"]] == [1, 2]
+    assert [(each["page"], each["label"]) for each in first["data"]] == [(1, "i"), (2, "ii")]
     page = first["data"][0]
     assert (page["unit"], page["source"], page["text"]) == ("pt", "ocr", "first")
     (line,) = page["lines"]
     assert line == {"text": "first", "bbox": [10, 20, 30, 40], "confidence": 0.9, "words": []}
     rest = (await client.get(f"{path}/pages", params={"cursor": first["next_cursor"]})).json()
-    assert [(each["page"], each["text"]) for each in rest["data"]] == [(3, "")]
+    assert [(each["page"], each["label"], each["text"]) for each in rest["data"]] == [(3, None, "")]
     assert rest["data"][0]["problem"] == "urn:muniment:problem:engine-crashed"
     assert rest["next_cursor"] is None
 

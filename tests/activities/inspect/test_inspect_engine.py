@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import pytest
+from PIL import Image
 
 from activities.inspect.archive import open_package
 from activities.inspect.text_quality import fault_of
@@ -56,6 +57,18 @@ def test_family_and_page_count(data: bytes, name: str, family: DocumentFamily, p
 def test_the_content_decides_where_the_name_says_nothing() -> None:
     assert inspected(TEXT_PDF, "unnamed").media_type == "application/pdf"
     assert inspected(b"just some words\n" * 10, "unnamed").media_type == "text/plain"
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_one_page(form: str) -> None:
+    frames = [
+        Image.open(io.BytesIO(picture([word]))) for word in ("Charters", "Registers", "Seals")
+    ]
+    out = io.BytesIO()
+    frames[0].save(out, form, save_all=True, append_images=frames[1:], duration=100)
+    with Image.open(out) as animation:
+        assert getattr(animation, "n_frames", 1) == 3
+    assert inspected(out.getvalue(), f"a.{form.lower()}").page_count == 1
 
 
 def test_images_may_bear_one_anothers_names() -> None:

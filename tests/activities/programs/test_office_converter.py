@@ -181,7 +181,7 @@ def test_a_document_of_word_97_is_read_as_its_present_format() -> None:
             assert (plan.media_type, plan.family) == (WORD_97, DocumentFamily.WORD)
             assert (plan.read_as or "").endswith("wordprocessingml.document")
             batch, failed = await engines.read_text(old, plan, range(1, plan.page_count + 1))
-            document = await engines.assemble(plan, [batch], name="a.doc")
+            document = (await engines.assemble(plan, [batch], name="a.doc")).document
         assert not failed
         assert "section_header" in document or '"title"' in document
 

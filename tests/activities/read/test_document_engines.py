@@ -60,7 +60,7 @@ async def read_whole(engines: DocumentEngines, content: Path | bytes, name: str)
         if numbers:
             batch, _ = await read(content, plan, numbers[:8])
             batches.append(batch)
-    return await engines.assemble(plan, batches, name=name)
+    return (await engines.assemble(plan, batches, name=name)).document
 
 
 def test_documents_become_text(

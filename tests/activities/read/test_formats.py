@@ -110,6 +110,24 @@ def test_a_parquet_table_is_read_in_bounds(tmp_path: Path) -> None:
         read(file.read_bytes()[:300], "a.parquet")
 
 
+def test_a_wide_parquet_table_says_what_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    columns = ", ".join(f"i + {number} AS column_{number}" for number in range(205))
+    rows = duckdb.sql(f"SELECT {columns} FROM range(3) t(i)")  # noqa: S608 # made of numbers
+    rows.write_parquet(str(file))
+    document = read(file.read_bytes(), "a.parquet")
+    assert document.texts[0].text == "The first 3 of 3 rows and 200 of 205 columns."
+    assert document.tables[0].data.num_cols == 200
+
+
+def test_a_small_parquet_table_needs_no_such_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    duckdb.sql("SELECT i AS number FROM range(2000) t(i)").write_parquet(str(file))
+    document = read(file.read_bytes(), "a.parquet")
+    assert not document.texts
+    assert document.tables[0].data.num_rows == 2001
+
+
 @pytest.mark.parametrize("name", ["a.py", "unnamed"])
 def test_source_code_is_cut_between_definitions(name: str) -> None:
     document = read(PYTHON.encode(), name)

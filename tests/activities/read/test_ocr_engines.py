@@ -31,21 +31,49 @@ async def _read(choices: Sequence[OcrChoice], content: bytes) -> list[Page]:
         return pages
 
 
-def test_every_engine_reads_lines_with_boxes_and_confidence() -> None:
+def _assert_read_by(engine: OcrEngineName, page: Page) -> None:
+    """Asserts that the engine found the picture's lines, each with its box and a confidence."""
+    assert page.engine == engine
+    assert page.text.splitlines() == LINES
+    tops = [line.bbox[1] for line in page.lines if line.bbox]
+    assert tops == sorted(tops)
+    assert len(tops) == len(LINES)
+    assert all(0.5 < (line.confidence or 0) <= 1 for line in page.lines)
+
+
+def test_rapidocr_reads_lines_with_boxes_and_confidence_on_either_runtime() -> None:
     names = [OcrEngineName.RAPIDOCR, OcrEngineName.RAPIDOCR_OPENVINO]
-    if HAS_TESSERACT:
-        names.append(OcrEngineName.TESSERACT)
     pages = asyncio.run(_read([OcrChoice(engine=name) for name in names], picture(LINES)))
     for name, page in zip(names, pages, strict=True):
-        assert page.engine == name
-        assert page.text.splitlines() == LINES
-        tops = [line.bbox[1] for line in page.lines if line.bbox]
-        assert tops == sorted(tops)
-        assert len(tops) == len(LINES)
-        assert all(0.5 < (line.confidence or 0) <= 1 for line in page.lines)
-    first, second = pages[0], pages[1]
+        _assert_read_by(name, page)
+    first, second = pages
     for one, other in zip(first.lines, second.lines, strict=True):
         assert one.bbox == pytest.approx(other.bbox, abs=1.5), "one model on two runtimes"
+
+
+@pytest.mark.skipif(not HAS_TESSERACT, reason="Tesseract's models are not installed")
+def test_tesseract_reads_lines_with_boxes_and_confidence() -> None:
+    choice = OcrChoice(engine=OcrEngineName.TESSERACT)
+    (page,) = asyncio.run(_read([choice], picture(LINES)))
+    _assert_read_by(choice.engine, page)
+
+
+def test_pictures_of_every_format_are_read() -> None:
+    async def read_all() -> dict[str, str]:
+        texts = {}
+        async with Sandbox(concurrency=1, preload=PRELOAD) as sandbox:
+            engines = DocumentEngines(sandbox)
+            for form in ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"):
+                content = picture(LINES, form=form)
+                plan = await engines.inspect(content, declared_media_type="", name="unnamed")
+                assert plan.media_type == f"image/{form.lower()}"
+                batch, failed = await engines.read_ocr(content, plan, [1])
+                assert not failed
+                texts[form] = batch.pages[0].text
+        return texts
+
+    for form, text in asyncio.run(read_all()).items():
+        assert text.splitlines() == LINES, form
 
 
 def test_an_engine_has_a_version_of_its_own() -> None:

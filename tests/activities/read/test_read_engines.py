@@ -178,6 +178,27 @@ def test_html_markdown_and_tables_are_read() -> None:
     assert read(b"name;year\nCharter;1215\n", "a.csv")[0].text == "name\tyear\nCharter\t1215"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_tables_with_tabs_are_read(encoding: str) -> None:
+    table = "Ort, Kreis\tUrkunde\tGebühr\nKöln\tPacht; zwölf Jahre\t1,50\nFürth\t\t2,00\n"
+    (page,) = read(table.encode(encoding), "a.tsv")
+    assert page.text == table.strip()
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ('a\tb\n"two, words"\t1\n', "a\tb\ntwo, words\t1"),
+        ('a\tb\n"two\tcells"\t1\n', "a\tb\ntwo cells\t1"),
+        ('a\tb\n6" pipe\t1\n"half\t2\nlast\t3\n', 'a\tb\n6" pipe\t1\n"half\t2\nlast\t3'),
+        ("a,b\n1,with a\ttab\n", "a\tb\n1\twith a tab"),
+    ],
+)
+def test_quotation_marks_and_tabs_stand_for_what_they_do(table: str, text: str) -> None:
+    (page,) = read(table.encode(), "a.tsv")
+    assert page.text == text
+
+
 def test_html_nested_without_end_is_refused() -> None:
     with pytest.raises(LimitExceeded, match="nested"):
         read(b"<div>" * 20_000, "a.html")

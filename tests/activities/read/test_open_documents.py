@@ -1,0 +1,83 @@
+"""OpenDocument texts and spreadsheets: what stands in them, in its order and as what it is."""
+
+from io import BytesIO
+
+from odfdo import Cell, Document, Header, List, Paragraph, Row, Table
+
+from activities.inspect import file_type
+from activities.read.structured import convert
+from tests.activities.made_documents import in_memory, inspected
+from tests.activities.read.test_read_engines import read
+
+
+def saved(document: Document) -> bytes:
+    out = BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def table(name: str, rows: list[list[str | int]]) -> Table:
+    made = Table(name)
+    for values in rows:
+        row = Row()
+        for value in values:
+            row.append_cell(Cell(value, text=str(value)))
+        made.append_row(row)
+    return made
+
+
+def letter() -> bytes:
+    document = Document("text")
+    document.body.clear()
+    document.body.append(Header(1, "Rules of the archive"))
+    document.body.append(Paragraph("Every deed is kept in the muniment room."))
+    document.body.append(Header(2, "Schlüssel"))
+    document.body.append(List(["The door key", "The chest key"]))
+    document.body.append(table("Leases", [["Lease", "Rent"], ["Mill", 42]]))
+    document.body.append(Paragraph("Sealed for ever."))
+    return saved(document)
+
+
+def ledger() -> bytes:
+    document = Document("spreadsheet")
+    document.body.clear()
+    document.body.append(table("Rents", [["Lease", "Rent"], ["Mühle", 42], ["Weir", 7]]))
+    document.body.append(table("Seals", [["only here"]]))
+    return saved(document)
+
+
+def test_an_open_text_keeps_headings_lists_and_tables() -> None:
+    plan = inspected(letter(), "unnamed")
+    assert (plan.media_type, plan.page_count) == (file_type.ODT.media_type, 1)
+    document = convert(in_memory(letter()), plan.media_type)
+    labels = {item.text: item.label.value for item in document.texts}
+    assert labels["Rules of the archive"] in ("title", "section_header")
+    assert labels["Schlüssel"] == "section_header"
+    assert labels["The chest key"] == "list_item"
+    (found,) = document.tables
+    assert [[cell.text for cell in row] for row in found.data.grid] == [
+        ["Lease", "Rent"],
+        ["Mill", "42"],
+    ]
+
+
+def test_an_open_text_is_read_in_its_order() -> None:
+    (page,) = read(letter(), "a.odt")
+    assert page.text.splitlines() == [
+        "Rules of the archive",
+        "Every deed is kept in the muniment room.",
+        "Schlüssel",
+        "The door key",
+        "The chest key",
+        "Lease\tRent",
+        "Mill\t42",
+        "Sealed for ever.",
+    ]
+
+
+def test_sheets_of_an_open_spreadsheet_are_pages() -> None:
+    plan = inspected(ledger(), "unnamed")
+    assert (plan.media_type, plan.page_count) == (file_type.ODS.media_type, 2)
+    first, second = read(ledger(), "a.ods")
+    assert first.text.splitlines()[-3:] == ["Lease\tRent", "Mühle\t42", "Weir\t7"]
+    assert second.text.splitlines()[-1] == "only here"
