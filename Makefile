@@ -20,7 +20,7 @@ setup: ## installs everything into .venv and .cache; nothing to do takes under a
 demo: setup ## ingests the sample files, shows progress, asks one question, stops again
 	@$(VENV_BIN)/python -m deploy.demo
 
-test: setup ## runs every test
+test: setup ## runs the tests; names what it left out, and how to run that
 	@$(VENV_BIN)/python -m deploy.run_tests $(ARGUMENTS)
 
 test-torch: setup ## tests the engines that need torch, in an environment of their own (6 GB)

@@ -1,4 +1,4 @@
-"""`python -m deploy.run_tests [pytest arguments]`: every test, and what could not run, loudly.
+"""`python -m deploy.run_tests [pytest arguments]`: the tests, and loudly what was left out.
 
 Exit code: pytest's own; finding no test at all (5) is a failure like any other.
 """
@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,18 +22,39 @@ _DATA_VARIABLE = "MUNIMENT_TEST_DATA"
 _VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 _VERSITYGW_PATH = REPOSITORY / ".cache" / "bin" / "versitygw"
 _BUILD_SECONDS = 900
+_RUN_APART = {
+    "slow": '`make test ARGUMENTS="-m slow"` runs them',
+    "torch": "`make test-torch` runs them",
+    "recording": "they record histories anew; tests/histories/README.md says how",
+}
+"""Marks of tests that a plain run leaves out (`addopts` in pyproject.toml), and how to run them."""
 
 
 class SummaryOfAbsences:
-    """Collects what was skipped, and why, for the last lines of the run."""
+    """Collects what was skipped and what was deselected, and why, for the last lines of the run."""
 
     def __init__(self) -> None:
-        self.skipped: dict[str, int] = {}
+        self._skipped: Counter[str] = Counter()
+        self._deselected: Counter[str | None] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
-            reason = str(report.longrepr[2]).removeprefix("Skipped: ")
-            self.skipped[reason] = self.skipped.get(reason, 0) + 1
+            self._skipped[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        for item in items:
+            marks = (name for name in _RUN_APART if item.get_closest_marker(name))
+            self._deselected[next(marks, None)] += 1
+
+    def lines(self) -> list[str]:
+        deselected = [
+            f"{self._deselected[marker]} marked `{marker}` left out: {how}"
+            for marker, how in _RUN_APART.items()
+            if self._deselected[marker]
+        ]
+        if self._deselected[None]:
+            deselected.append(f"{self._deselected[None]} left out by the arguments of this run")
+        return [*deselected, *(f"{n} skipped: {why}" for why, n in self._skipped.items())]
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +62,7 @@ def main(arguments: list[str]) -> int:
     summary = SummaryOfAbsences()
     began = time.monotonic()
     code = int(pytest.main(["--rootdir", str(REPOSITORY), *arguments], plugins=[summary]))
-    absences = [*_absent_parts(), *(f"{n} skipped: {why}" for why, n in summary.skipped.items())]
+    absences = [*_absent_parts(), *summary.lines()]
     lines = [f"tests ended with {code} after {time.monotonic() - began:.0f} s"]
     if absences:
         lines += ["NOT EVERYTHING COULD BE TESTED:", *(f"  - {absence}" for absence in absences)]

@@ -48,7 +48,8 @@ from activities.read.structures import DoclingPipeline
 from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
-from activities.scan.activity import Scan, ScanPolicy
+from activities.scan.activity import Scan
+from activities.scan.policy import Course, ScanPolicy
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
@@ -269,7 +270,9 @@ class Parts:
 
     @cached_property
     def programs(self) -> ConfinedPrograms:
-        return ConfinedPrograms(concurrency=self._settings.worker.cpu_slots or os.cpu_count() or 1)
+        # Calls that have stood aside hold places here too.
+        slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
+        return ConfinedPrograms(concurrency=2 * slots)
 
     @cached_property
     def converter(self) -> OfficeConverter:
@@ -311,14 +314,14 @@ class Parts:
 
     @cached_property
     def sandbox(self) -> Sandbox:
-        """As many calls as the parse and OCR queues have slots together: text never waits behind
-        pages of OCR for a place, only for its share of the cores."""
+        """As many calls as the parse and OCR queues have at work together, parsing's that stand aside
+        among them: text never waits behind pages of OCR for a place, only for its share of the cores."""
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
         preload = [
             *(*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE),
             *(VIEWS_ENGINE, MEMBERS_ENGINE, COMPARE_ENGINE),
         ]
-        return Sandbox(concurrency=2 * slots, preload=preload)
+        return Sandbox(concurrency=3 * slots, preload=preload)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -334,4 +337,6 @@ def _scan_policy(settings: ScanSettings) -> ScanPolicy:
         max_bytes=settings.max_bytes,
         max_database_age=timedelta(hours=settings.max_database_age_hours),
         required=settings.required,
+        unscannable=Course(settings.unscannable),
+        archives_by_members=settings.archives_by_members,
     )

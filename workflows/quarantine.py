@@ -10,8 +10,14 @@ from muniment.contracts import members
 from muniment.contracts.base import VersionReference
 from muniment.contracts.jobs import JobState
 from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict
-from muniment.contracts.scan import ScanResult
-from muniment.errors import Conflict, ContentWithheld
+from muniment.contracts.scan import ScanReason, ScanResult, ScanState, explanation
+from muniment.errors import (
+    Conflict,
+    ContentUnscannable,
+    ContentWithheld,
+    MalwareFound,
+    MunimentError,
+)
 from workflows import policies
 from workflows.failures import failure, problem
 from workflows.job_row import JobRow
@@ -35,11 +41,15 @@ class Quarantine:
 
     async def hold(self, scan: ScanResult) -> None:
         """Waits, for days if need be, for a person; returns when released, raises ContentWithheld
-        (as a failure) when rejected."""
+        (as a failure) when rejected. Meanwhile the job tells what the scan said."""
         self._tracker.state = JobState.WAITING
-        await self._row.record()
-        await self._tell_parent()
-        await workflow.wait_condition(lambda: self._verdict is not None)
+        self._tracker.error = problem(_finding(scan))
+        try:
+            await self._row.record()
+            await self._tell_parent()
+            await workflow.wait_condition(lambda: self._verdict is not None)
+        finally:
+            self._tracker.error = None
         if self._verdict is Verdict.REJECT:
             raise failure(
                 problem(ContentWithheld(f"The file was rejected; the scan said {scan.state}."))
@@ -81,3 +91,10 @@ class Quarantine:
                 await workflow.get_external_workflow_handle(parent.workflow_id).signal(
                     members.MEMBER_WAITS_SIGNAL, str(self._version.version_id)
                 )
+
+
+def _finding(scan: ScanResult) -> MunimentError:
+    """What the person who decides should know."""
+    if scan.state is ScanState.INFECTED:
+        return MalwareFound(explanation(ScanReason.MALWARE, scan.signature))
+    return ContentUnscannable(explanation(scan.reason, scan.signature))

@@ -24,6 +24,22 @@ class ScanSettings(Group):
         bool,
         Field(description="Fail closed: without a scanner, files wait in quarantine."),
     ] = False
+    unscannable: Annotated[
+        Literal["hold", "refuse", "accept"],
+        Field(
+            description="What becomes of files that are encrypted, too large or over a limit of the"
+            " scanner: they wait for a person, are rejected at once, or go on, marked `unscannable`."
+            " While it is the scanner that cannot be believed, they wait."
+        ),
+    ] = "hold"
+    archives_by_members: Annotated[
+        bool,
+        Field(
+            description="ZIP and TAR archives (by their name) that are too large or over a limit of the"
+            " scanner go on, and each file that comes out of them is scanned by itself. What does not"
+            " come out of them is not, and who may read the archive downloads all of it."
+        ),
+    ] = False
 
 
 class ProgramSettings(Group):

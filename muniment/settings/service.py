@@ -151,7 +151,12 @@ class WorkerSettings(Group):
     """Workers."""
 
     cpu_slots: Annotated[
-        int | None, Field(description="Parallel CPU-heavy activities; unset: the cores.", ge=1)
+        int | None,
+        Field(
+            description="Parallel CPU-heavy activities of each queue; unset: the cores. Of parsing"
+            " as many again may run for longer than 15 s beside them.",
+            ge=1,
+        ),
     ] = None
     io_slots: Annotated[
         int, Field(description="Parallel database and object-store activities.", ge=1)

@@ -134,6 +134,27 @@ async def test_permanent_deletion_is_a_job(client: httpx.AsyncClient) -> None:
     assert (await client.delete(path)).status_code == 410
 
 
+async def test_a_failed_file_can_be_trashed_restored_and_deleted_for_good(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    file = await add(client, "broken.txt")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', finished_at = now() WHERE file_id = %s", (file["id"],)
+        )
+    _set_state(postgres_dsn, UUID(str(file["id"])), "failed")
+    path = f"/v1/files/{file['id']}"
+    trashed = await client.delete(path)
+    assert (trashed.status_code, trashed.json()["state"]) == (200, "trashed")
+    assert await names(client) == []
+    restored = await client.post(f"{path}/restore")
+    assert (restored.status_code, restored.json()["state"]) == (200, "failed")
+    assert (await client.delete(path)).status_code == 200
+    erasure = await client.delete(path, params={"permanent": "true"})
+    assert (erasure.status_code, erasure.json()["kind"]) == (202, "erase_file")
+    assert (await client.get(path)).json()["state"] == "erasing"
+
+
 async def test_what_was_not_read_yet_is_a_conflict(client: httpx.AsyncClient) -> None:
     file = await add(client, "a.txt")
     for part in (

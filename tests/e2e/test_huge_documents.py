@@ -1,23 +1,32 @@
 """A document of two thousand pages on a real stack: no process grows beyond its limit, it can be
-paused at any page, a killed worker costs a batch, and the time left is told honestly."""
+paused at any page, a killed worker costs the batches it was at, and the time left is told honestly."""
 
+import asyncio
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from temporalio.client import Client
 
+from muniment.contracts.read import ReadBatchInput
+from muniment.payloads import data_converter, load_payload_keys
+from muniment.stores import PAYLOAD_KEY_FILE
 from tests.stack import Stack, running_stack, wait_for
 from tests.workflows.documents import long_pdf
+from workflows import policies
 
 PAGES = 2_000
 SCANNED = frozenset(range(40, PAGES, 80))
 TORN = 777
 MAX_RESIDENT_BYTES = 1_000_000_000
-TEXT_BATCH_PAGES = 16
+MOST_AT_WORK = min(policies.WINDOW, 3 * (os.cpu_count() or 1))
+"""Batches of one document: the worker's slots for parsing, as many again for calls that run long, and
+those for OCR."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]
 
@@ -104,7 +113,9 @@ def test_two_thousand_pages(tmp_path: Path) -> None:
         assert job["state"] == "completed"
         assert job["pages"] == {"total": PAGES, "done": PAGES - 1, "failed": 1, "reused": 0}
         events = _page_events(stack, job_id)
+        batches = asyncio.run(_batches(stack, job_id))
     assert sorted(events) == list(range(1, PAGES + 1))  # nothing is told twice
+    _assert_read_once_but_for_the_worker_lost(batches)
     figures = {name: round(held / 1e6) for name, held in watching.resident.most_common(6)}
     print(f"{ended - began:.0f} s, killed after {killed_at - began:.0f} s, MB: {figures}")
     for moment, left in estimates[:: max(1, len(estimates) // 20)]:
@@ -126,6 +137,65 @@ def _followed_to_its_end(
         return job if job["state"] in ("completed", "failed", "cancelled") else None
 
     return wait_for(over, timeout_seconds=900, what="the end", pause_seconds=0.5)
+
+
+@dataclass(frozen=True)
+class BatchRead:
+    """A batch as Temporal's history tells it: how often it was begun, and whether it was read to its end
+    (one that came up in a pause was not, and was scheduled again)."""
+
+    pages: range
+    attempts: int
+    is_read: bool
+
+
+def _assert_read_once_but_for_the_worker_lost(batches: list[BatchRead]) -> None:
+    read = [page for batch in batches if batch.is_read for page in batch.pages]
+    assert sorted(read) == list(range(1, PAGES + 1))
+    repeated = [batch for batch in batches if batch.attempts > 1]
+    print(f"begun again after the kill: {[batch.pages for batch in repeated]}")
+    assert 1 <= len(repeated) <= MOST_AT_WORK
+    assert max(batch.attempts for batch in repeated) == 2
+    assert max(len(batch.pages) for batch in repeated) <= policies.TEXT_BATCH_PAGES
+
+
+async def _batches(stack: Stack, job_id: object) -> list[BatchRead]:
+    """All batches of the job, of whichever child workflow."""
+    keys = load_payload_keys(Path(stack.endpoints["keys"]) / PAYLOAD_KEY_FILE)
+    client = await Client.connect(stack.endpoints["temporal"], data_converter=data_converter(keys))
+    with stack.database() as connection:
+        row = connection.execute(
+            "SELECT version_id FROM job WHERE id = %s", (str(job_id),)
+        ).fetchone()
+    assert row is not None
+    found = []
+    for first_page in range(1, PAGES + 1, policies.CHILD_PAGES):
+        found += await _batches_of_child(client, f"read-{row[0]}-{job_id}-{first_page}")
+    return found
+
+
+async def _batches_of_child(client: Client, workflow_id: str) -> list[BatchRead]:
+    asked: dict[int, ReadBatchInput] = {}
+    attempts: dict[int, int] = {}
+    read: set[int] = set()
+    for event in (await client.get_workflow_handle(workflow_id).fetch_history()).events:
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            payloads = event.activity_task_scheduled_event_attributes.input.payloads
+            (request,) = await client.data_converter.decode(payloads, [ReadBatchInput])
+            asked[event.event_id] = request
+        elif event.HasField("activity_task_started_event_attributes"):
+            started = event.activity_task_started_event_attributes
+            attempts[started.scheduled_event_id] = started.attempt
+        elif event.HasField("activity_task_completed_event_attributes"):
+            read.add(event.activity_task_completed_event_attributes.scheduled_event_id)
+    return [
+        BatchRead(
+            range(request.first_page, request.last_page + 1),
+            attempts.get(scheduled, 0),
+            scheduled in read,
+        )
+        for scheduled, request in asked.items()
+    ]
 
 
 def _page_events(stack: Stack, job_id: object) -> list[int]:

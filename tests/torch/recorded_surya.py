@@ -1,7 +1,7 @@
-"""A server that speaks as vLLM does for Surya: recorded answers, not the model.
+"""A server that speaks as vLLM does for Surya: answers made by hand, none recorded from the model.
 
-The answers are hand-made after the formats that surya-ocr's prompts and parsers name: no weights of
-Surya can be had here. `python -m tests.torch.recorded_surya PORT` serves the good page, slowly.
+They follow the formats that surya-ocr's prompts and parsers name: no weights of Surya can be had here.
+`python -m tests.torch.recorded_surya PORT` serves the good page, slowly.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""surya-ocr's own client code against recorded answers, not the model (see recorded_surya.py)."""
+"""surya-ocr's own client code against hand-made answers, not the model (see recorded_surya.py)."""
 
 import asyncio
 import gzip
@@ -38,7 +38,7 @@ WIDTH, HEIGHT = 600.0, 800.0
 
 
 def page(*, blank: bool = False) -> PageImage:
-    """A page of 600 × 800 points with ink where the recorded answers place their blocks."""
+    """A page of 600 × 800 points with ink where the hand-made answers place their blocks."""
     picture = Image.new("RGB", (int(WIDTH * SCALE), int(HEIGHT * SCALE)), "white")
     if not blank:
         draw = ImageDraw.Draw(picture)

@@ -1,4 +1,4 @@
-"""Jobs whose pages Surya reads on the GPU queue: recorded answers, not the model (recorded_surya.py)."""
+"""Jobs whose pages Surya reads on the GPU queue: hand-made answers, not the model (recorded_surya.py)."""
 
 import asyncio
 import time

@@ -21,9 +21,10 @@ from db.models import Erasure, Job, new_id
 from db.queries.stages import NewBlob
 from db.session import Access
 from muniment.contracts.chunk import ChunkInput, ChunkResult
+from muniment.contracts.embed import EmbedInput, EmbedResult
 from muniment.contracts.erase_file import EraseFileInput, ErasureStep
-from muniment.contracts.jobs import JobKind
-from muniment.errors import KeyDestroyed
+from muniment.contracts.jobs import JobKind, StageName
+from muniment.errors import DamagedDocument, KeyDestroyed
 from tests.workflows.documents import TEXT, dense_scan
 from tests.workflows.workshop import TenantIds, Workshop
 from workflows.starting import start_job
@@ -108,6 +109,36 @@ async def test_an_erased_file_leaves_tombstones_and_no_keys(
     ledger = workshop.stores.erasure_ledger.read_text(encoding="utf-8").splitlines()
     lines = [json.loads(line) for line in ledger if str(job.file_id) in line]
     assert {line["blob_id"] for line in lines} == {*map(str, blobs), None}
+
+
+@pytest.mark.parametrize("in_the_trash", [False, True], ids=["failed", "failed and trashed"])
+async def test_a_file_whose_ingestion_failed_is_erased_as_any_other(
+    workshop: Workshop, owner: TenantIds, in_the_trash: bool
+) -> None:
+    @activity.defn(name="embed_chunks")
+    async def fails_for_good(request: EmbedInput) -> EmbedResult:
+        async with workshop.parts.runner.attempt(request.version, StageName.EMBED):
+            raise DamagedDocument("It cannot be embedded.")
+
+    job = await workshop.upload(owner, TEXT, "letter to the mayor.txt")
+    async with workshop.working(replacing=[fails_for_good]):
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(job)).result()
+        assert (await workshop.file(job)).state == "failed"
+        async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+            blobs = list((await session.execute(text("SELECT id FROM blob"))).scalars())
+            if in_the_trash:
+                await session.execute(
+                    text("UPDATE file SET state = 'trashed', trashed_from = 'failed'")
+                )
+        assert len(blobs) > 3
+        erasure = await _erase(workshop, job)
+    assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)
+    for blob_id in blobs:
+        with pytest.raises(KeyDestroyed):
+            await workshop.stores.blobs.read_all(owner.tenant_id, blob_id)
+    assert (await workshop.job(erasure)).state == "completed"
+    assert (await workshop.file(job)).state == "erased"
 
 
 async def test_content_that_another_file_holds_lives_on(

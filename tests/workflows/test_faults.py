@@ -28,7 +28,7 @@ from muniment.contracts.jobs import StageName
 from muniment.contracts.lifecycle import RecordProgressInput
 from muniment.contracts.read import FailedPage, ReadBatchInput, ReadBatchResult
 from muniment.errors import DamagedDocument, DatabaseUnavailable, EngineCrashed
-from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
+from tests.workflows.documents import TEXT, long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -162,6 +162,41 @@ async def test_an_engine_that_always_crashes_fails_the_job_after_three_attempts(
     assert embed["state"] == "failed"
 
 
+async def test_a_late_failure_does_not_cost_what_was_read(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    @activity.defn(name="embed_chunks")
+    async def fails_for_good(request: EmbedInput) -> EmbedResult:
+        async with workshop.parts.runner.attempt(request.version, StageName.EMBED):
+            raise DamagedDocument("It cannot be embedded.")
+
+    scanned = frozenset({2, 19})
+    content = long_pdf(20, scanned)
+    job = await workshop.upload(owner, content, "long.pdf", "application/pdf")
+    engines = OnePageFails(workshop)
+    engines.torn = set()
+    read = Read(workshop.parts.runner, engines, workshop.parts.scratch)  # type: ignore[arg-type] # a stand-in
+    async with workshop.working(replacing=[read.read_pages, fails_for_good]):
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(job)).result()
+    failed = await workshop.job(job)
+    assert (failed.state, failed.stage, failed.pages_done) == ("failed", "embed", 20)
+    assert sorted(engines.asked) == list(range(1, 21))
+    engines.asked = []
+    retry = await workshop.retry(job)
+    async with workshop.working(replacing=[read.read_pages]):
+        await (await workshop.start(retry)).result()
+    assert engines.asked == []
+    row = await workshop.job(retry)
+    assert (row.state, row.degraded) == ("completed", False)
+    assert (row.pages_done, row.pages_reused, row.pages_failed) == (20, 20, 0)
+    states = {stage["name"]: stage["state"] for stage in row.stages}
+    before = ("inspect", "read", "assemble", "chunk")
+    assert {states[stage] for stage in before} == {"reused"}
+    assert states["embed"] == "completed"
+    assert (await workshop.file(job)).state == "ready"
+
+
 async def test_attempts_that_an_outage_cost_leave_an_engine_its_own(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -221,7 +256,8 @@ async def test_a_cancellation_holds_though_the_running_activity_completes(
     workshop: Workshop, owner: TenantIds
 ) -> None:
     began, told = asyncio.Event(), asyncio.Event()
-    inspect, read = workshop.parts.parse_activities()[:2]
+    inspect = workshop.parts.parse_activities()[0]
+    (read,) = workshop.parts.read_activities()
     begun = []
 
     @activity.defn(name="inspect_document")

@@ -7,19 +7,23 @@ from uuid import UUID
 
 import pytest
 from temporalio import activity
+from temporalio.service import RPCError
 
 from db.models import Batch, File, Principal, new_id
 from db.queries import batches
 from db.queries.batches import BatchCounts
 from db.session import Access
+from muniment.contracts import queues
 from muniment.contracts.base import VersionReference
 from muniment.contracts.ingest_batch import BatchState, IngestBatchInput, workflow_id
+from muniment.contracts.jobs import JobProgress, StageName
 from muniment.contracts.scan import ScanResult
 from tests.conftest import make_tenant
-from tests.workflows.workshop import TenantIds, Workshop
+from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
 from worker.reconciler import Reconciler
 from workflows import policies
 from workflows.ingest_batch import IngestBatch
+from workflows.ingest_file import IngestFile
 from workflows.starting import start_batch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -41,11 +45,12 @@ class Ingesting:
             await self.workshop.end_as_cancelled(job)
         return [job.file_id for job in jobs]
 
-    async def batch(self, file_ids: list[UUID]) -> Batch:
+    async def batch(self, file_ids: list[UUID], priority: int = 3) -> Batch:
         batch_id = new_id()
         batch = Batch(
             id=batch_id, tenant_id=self.owner.tenant_id, workflow_id=workflow_id(batch_id),
             state="queued", total=len(file_ids), requested_by=self.owner.principal_id,
+            priority=priority,
         )  # fmt: skip
         async with self.workshop.database.transaction(Access(self.owner.tenant_id)) as session:
             session.add(batch)
@@ -54,7 +59,9 @@ class Ingesting:
         return batch
 
     async def start(self, batch: Batch) -> None:
-        request = IngestBatchInput(tenant_id=batch.tenant_id, batch_id=batch.id)
+        request = IngestBatchInput(
+            tenant_id=batch.tenant_id, batch_id=batch.id, priority=batch.priority
+        )
         await start_batch(self.workshop.client, batch.workflow_id, request)
 
     async def counts(self, batch: Batch) -> BatchCounts:
@@ -243,3 +250,60 @@ async def test_a_small_tenant_is_not_starved_by_a_big_one(
         places = [place for place, tenant in enumerate(turns.tenants) if tenant == small.tenant_id]
     # Without fairness they come last, at 100 to 104.
     assert max(places) < 30, places
+
+
+async def _all_wait_for_their_scan(workshop: Workshop, batch: Batch) -> None:
+    """Returns once every file of the batch has asked for its scan."""
+    async with workshop.database.transaction(Access(batch.tenant_id)) as session:
+        working = await batches.working_items(session, batch.id, [])
+    assert len(working) == batch.total
+    async with asyncio.timeout(300):
+        for item in working:
+            while await _stage_of(workshop, item.workflow_id) is not StageName.SCAN:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def _stage_of(workshop: Workshop, workflow_id: str) -> StageName | None:
+    handle = workshop.client.get_workflow_handle(workflow_id)
+    try:
+        progress: JobProgress = await handle.query(IngestFile.progress)
+    except RPCError:  # it was admitted, and is not started yet
+        return None
+    return progress.stage
+
+
+async def test_batches_of_two_tenants_take_turns_and_an_urgent_one_goes_first(
+    workshop: Workshop, owner: TenantIds, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "BATCH_WINDOW", 40)
+    made = make_tenant(postgres_dsn)
+    small = TenantIds(made.tenant_id, made.collection_id, made.principal_id)
+    of_big, of_small = Ingesting(workshop, owner), Ingesting(workshop, small)
+    turns = Turns(workshop)
+    big = await of_big.batch(await of_big.files(40))
+    few = await of_small.batch(await of_small.files(5))
+    urgent_files = await of_big.files(1)
+    urgent = await of_big.batch(urgent_files, priority=1)
+    # The workflows first, in the order in which they come; nobody scans until all wait for it.
+    async with workshop.working(names=[queues.WORKFLOWS]):
+        for ingesting, batch in ((of_big, big), (of_small, few), (of_big, urgent)):
+            await ingesting.start(batch)
+            await until(batch, ingesting, running=batch.total)
+            await _all_wait_for_their_scan(workshop, batch)
+        others = [name for name in ALL_QUEUES if name != queues.WORKFLOWS]
+        async with workshop.working(replacing=[turns.scan], names=others):
+            async with asyncio.timeout(300):
+                for batch in (urgent, few):
+                    handle = workshop.client.get_workflow_handle(
+                        batch.workflow_id, result_type=BatchState
+                    )
+                    assert await handle.result() is BatchState.COMPLETED
+            assert turns.order.index(urgent_files[0]) < 10
+            places = [
+                place for place, tenant in enumerate(turns.tenants) if tenant == small.tenant_id
+            ]
+    assert await of_big.counts(urgent) == BatchCounts(done=1)
+    assert await of_small.counts(few) == BatchCounts(done=5)
+    # Without fairness they come last, at 41 to 45.
+    assert len(places) == 5
+    assert max(places) < 25, places

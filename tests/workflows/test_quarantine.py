@@ -7,7 +7,8 @@ import pytest
 from temporalio import activity
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
-from activities.scan.activity import Scan, ScanPolicy
+from activities.scan.activity import Scan
+from activities.scan.policy import ScanPolicy
 from db.models import Job, now
 from db.queries.scans import Verdict
 from muniment.contracts.base import VersionReference
@@ -28,11 +29,14 @@ async def _quarantined_and_cancelled(workshop: Workshop, owner: TenantIds) -> Jo
     job = await workshop.upload(owner, TEXT)
     async with workshop.working(replacing=[find_malware]):
         handle = await workshop.start(job)
-        await workshop.until(job, "waiting")
+        waiting = await workshop.until(job, "waiting")
+        assert waiting.error is not None
+        assert waiting.error["type"] == "urn:muniment:problem:malware-found"
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-    assert (await workshop.job(job)).state == "cancelled"
+    cancelled = await workshop.job(job)
+    assert (cancelled.state, cancelled.error) == ("cancelled", None)
     return job
 
 
@@ -122,3 +126,9 @@ async def test_of_two_decisions_at_once_one_is_refused(
             with pytest.raises(WorkflowFailureError):
                 await handle.result()
     assert (await workshop.file(job)).state == ("ready" if was_released else "rejected")
+    error = (await workshop.job(job)).error
+    if was_released:
+        assert error is None
+    else:
+        assert error is not None
+        assert error["type"] == "urn:muniment:problem:content-withheld"

@@ -24,7 +24,8 @@ PAGES = 8
 """More than the replicas hold at once: when Ray is lost, some are still to be read."""
 
 
-def start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[bytes]":
+def start(workshop: Workshop, address: str, log: Path, **more: str) -> "subprocess.Popen[bytes]":
+    """The worker's process; `more` are variables of its environment besides."""
     settings = workshop.settings
     environment = {
         **os.environ,
@@ -35,6 +36,7 @@ def start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[byte
         "MUNIMENT_RAY__OBJECT_STORE_BYTES": str(100 * 1024**2),
         "MUNIMENT_RAY__BATCH_SIZE": "1",
         "MUNIMENT_RAY__MAX_ONGOING_REQUESTS": "2",
+        **more,
     }
     with log.open("ab") as output:
         return subprocess.Popen(

@@ -1,0 +1,71 @@
+"""The last lines of a test run name what was left out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+TESTS = """\
+import pytest
+
+def test_plain():
+    pass
+
+@pytest.mark.slow
+def test_long():
+    pass
+
+@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.torch
+def test_with_torch(which):
+    pass
+
+@pytest.mark.recording
+def test_record():
+    pass
+
+@pytest.mark.skipif(True, reason="the moon is up")
+def test_by_day():
+    pass
+"""
+# A run of its own: pytest is not made to run within itself.
+RUN = """\
+import sys
+import pytest
+from deploy.run_tests import SummaryOfAbsences
+
+summary = SummaryOfAbsences()
+code = pytest.main([*sys.argv[1:], "-q", "-p", "no:cacheprovider"], plugins=[summary])
+print("--", code.value, *summary.lines(), sep="\\n")
+"""
+
+
+def _lines(path: Path, *arguments: str) -> list[str]:
+    """The exit code, and the lines about what was left out."""
+    configuration = REPOSITORY / "pyproject.toml"
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN, str(path), "-c", str(configuration), *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return ended.stdout.rpartition("--\n")[2].splitlines()
+
+
+def test_what_is_left_out_is_counted_by_its_mark_and_told_how_to_run(tmp_path: Path) -> None:
+    path = tmp_path / "test_of_all_kinds.py"
+    path.write_text(TESTS, encoding="utf-8")
+    assert _lines(path) == [
+        "0",
+        '1 marked `slow` left out: `make test ARGUMENTS="-m slow"` runs them',
+        "2 marked `torch` left out: `make test-torch` runs them",
+        "1 marked `recording` left out: they record histories anew;"
+        " tests/histories/README.md says how",
+        "1 skipped: the moon is up",
+    ]
+    assert _lines(path, "-m", "slow")[1:] == [
+        "2 marked `torch` left out: `make test-torch` runs them",
+        "1 marked `recording` left out: they record histories anew;"
+        " tests/histories/README.md says how",
+        "2 left out by the arguments of this run",
+    ]
+    assert _lines(path, "-m", "") == ["0", "1 skipped: the moon is up"]
