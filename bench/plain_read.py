@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import cv2
 
 from activities.assemble.engine import document_of_pages
+from activities.assemble.facts import facts_of
 from activities.read.calls import ReadProgress, ReadRequest
 from activities.read.engine import read_text
 from activities.sandbox.content import Content
@@ -39,6 +40,7 @@ def _read(document: BornDigital) -> int:
     """How many bytes its DoclingDocument has as JSON."""
     pages = _pages(document)
     made = document_of_pages(pages, document.plan.outline)
+    facts_of(pages, document.plan)
     return len(made.model_dump_json(exclude_none=True))
 
 
