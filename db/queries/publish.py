@@ -375,18 +375,23 @@ async def known_vectors(
     rows = await session.execute(
         text(
             """
-            SELECT DISTINCT ON (chunk.text_hash) chunk.text_hash, embedding.vector::text
-            FROM chunk
-            JOIN embedding ON embedding.chunk_id = chunk.id
-            JOIN index_version ON index_version.id = embedding.index_version_id
-            WHERE chunk.tenant_id = (SELECT current_tenant())
-              AND chunk.text_hash = ANY(:hashes)
-              AND index_version.model_id = :model_id
-              AND index_version.model_version = :model_version
+            -- One of each: a text that stands ten thousand times in a file has as many vectors.
+            SELECT wanted.text_hash, known.vector::text
+            FROM unnest(CAST(:hashes AS bytea[])) AS wanted(text_hash)
+            CROSS JOIN LATERAL (
+                SELECT embedding.vector FROM chunk
+                JOIN embedding ON embedding.chunk_id = chunk.id
+                JOIN index_version ON index_version.id = embedding.index_version_id
+                WHERE chunk.tenant_id = (SELECT current_tenant())
+                  AND chunk.text_hash = wanted.text_hash
+                  AND index_version.model_id = :model_id
+                  AND index_version.model_version = :model_version
+                LIMIT 1
+            ) AS known
             """
         ),
         {
-            "hashes": list(text_hashes),
+            "hashes": sorted(set(text_hashes)),
             "model_id": model.model_id,
             "model_version": model.model_version,
         },
