@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from muniment.contracts.failures import ERASED, PAUSED, WITHDRAWN
 from muniment.contracts.jobs import Problem
 from muniment.errors import (
+    DatabaseTooSlow,
     EngineCrashed,
     EngineError,
     EngineOutOfMemory,
@@ -23,6 +24,9 @@ ENGINE_ATTEMPTS = 3
 """An engine that failed so often on the same input will not succeed: the failure is final."""
 UNEXPECTED_ATTEMPTS = 4
 """An error nobody foresaw may be a passing one; after so many attempts it is a defect."""
+SLOW_STATEMENT_ATTEMPTS = 30
+"""Half an hour: a database under load is faster by then; a statement that is too slow for this one
+document is as slow at any time."""
 ENGINE_REASONS = tuple(
     kind.problem for kind in (EngineError, EngineCrashed, EngineTimedOut, EngineOutOfMemory)
 )
@@ -45,6 +49,8 @@ def is_final(error: Exception, failures: int) -> bool:
     attempt's number is only the most that it can be."""
     if isinstance(error, EngineError) and error.retryable:
         return failures >= ENGINE_ATTEMPTS
+    if isinstance(error, DatabaseTooSlow):
+        return failures >= SLOW_STATEMENT_ATTEMPTS
     if isinstance(error, MunimentError):
         return not error.retryable
     return failures >= UNEXPECTED_ATTEMPTS
@@ -59,6 +65,8 @@ def counted_reasons(error: Exception) -> tuple[str, ...]:
     """The reasons that count together with this error's; none where the count does not matter."""
     if isinstance(error, EngineError):
         return ENGINE_REASONS
+    if isinstance(error, DatabaseTooSlow):
+        return (DatabaseTooSlow.problem,)
     return () if isinstance(error, MunimentError) else (MunimentError.problem,)
 
 

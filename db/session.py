@@ -9,6 +9,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import QueryCanceled
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -25,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from muniment.errors import DatabaseUnavailable, InvalidRequest
+from muniment.errors import DatabaseTooSlow, DatabaseUnavailable, InvalidRequest
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,8 @@ class Database:
         except SQLAlchemyError as error:
             if not _is_lost(error):
                 raise
-            raise DatabaseUnavailable(
+            kind = DatabaseTooSlow if _is_timed_out(error) else DatabaseUnavailable
+            raise kind(
                 f"PostgreSQL did not carry out a statement ({type(error).__name__})"
             ) from error
 
@@ -159,6 +161,10 @@ async def _check_out(session: AsyncSession) -> None:
         await session.connection()
     except InvalidRequestError as error:
         raise DatabaseUnavailable("PostgreSQL closes every connection that is opened") from error
+
+
+def _is_timed_out(error: SQLAlchemyError) -> bool:
+    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 
 
 def _is_lost(error: SQLAlchemyError) -> bool:

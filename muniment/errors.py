@@ -40,6 +40,7 @@
     │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
+    │   │   └── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
     │   ├── OcrServiceUnavailable
     │   │   └── OcrServiceBusy
     │   └── OrchestratorUnavailable
@@ -360,6 +361,11 @@ class KeyManagementUnavailable(DependencyUnavailable):
 class DatabaseUnavailable(DependencyUnavailable):
     problem = "database-unavailable"
     title = "The database does not answer"
+
+
+class DatabaseTooSlow(DatabaseUnavailable):
+    problem = "database-too-slow"
+    title = "The database took too long"
 
 
 class OcrServiceUnavailable(DependencyUnavailable):

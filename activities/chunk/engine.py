@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator
 
 from docling_core.transforms.chunker.doc_chunk import DocChunk
-from docling_core.transforms.chunker.hybrid_chunker import HybridChunker
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from activities.chunk.calls import ChunkRequest
 from activities.chunk.headings import bound_headings
 from activities.chunk.provenance import Places
+from activities.chunk.segments import SegmentingChunker
 from activities.chunk.serialisation import QuotableSerializerProvider
 from activities.chunk.tokens import WindowTokenizer, count_exactly
 from activities.sandbox.registry import EngineContext, engine, warm
@@ -62,7 +62,7 @@ def chunk_document(document: DoclingDocument, window_tokens: int = WINDOW_TOKENS
 
 
 def _passages(document: DoclingDocument, tokenizer: WindowTokenizer) -> Iterator[DocChunk]:
-    chunker = HybridChunker(
+    chunker = SegmentingChunker(
         tokenizer=tokenizer,
         serializer_provider=QuotableSerializerProvider(),
         merge_peers=True,

@@ -13,6 +13,9 @@ CHARACTERS_PER_TOKEN = 16
 would count as one token and make a chunk of any length. Ordinary text has 3 to 6 characters a
 token, so this lower bound on the count holds only there."""
 
+COUNTED_CHARACTERS = 16_384
+"""A text that is longer has too many tokens for any window; how many exactly, nobody has to know."""
+
 _KNOWN_WORDS = 65_536
 _LONGEST_KNOWN_WORD = 64
 
@@ -26,7 +29,8 @@ class WindowTokenizer(BaseTokenizer):
 
     def count_tokens(self, text: str) -> int:
         """Tokens that the text takes up in the window; never less than its length allows."""
-        return max(count_exactly(text), len(text) // CHARACTERS_PER_TOKEN)
+        least = len(text) // CHARACTERS_PER_TOKEN
+        return least if len(text) > COUNTED_CHARACTERS else max(count_exactly(text), least)
 
     def get_max_tokens(self) -> int:
         return self.window_tokens - SPECIAL_TOKENS
@@ -43,6 +47,11 @@ def count_exactly(text: str) -> int:
     text's; remembering them counts a passage 20 times as fast as encoding it anew.
     """
     return sum(_count_word(word) for line in text.split("\n") for word in line.split(" "))
+
+
+def token_starts(text: str) -> list[int]:
+    """Where each token of the text begins, in characters."""
+    return [start for start, _ in load_tokenizer().encode(text, add_special_tokens=False).offsets]
 
 
 def _count_word(word: str) -> int:

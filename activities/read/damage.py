@@ -3,14 +3,19 @@
 from types import TracebackType
 from typing import Literal
 
+from docling_core.types.doc.items.table.table_data import TableData
+from docling_core.utils.settings import settings
+from pydantic import ValidationError
+
 from muniment.errors import DamagedDocument, LimitExceeded, MunimentError
 
 
 class damage:  # noqa: N801 - reads as what it guards against: `with damage("…"):`
     """Inside the block, an exception of a parser becomes DamagedDocument with the given detail.
 
-    Our own errors, memory running out and the process's end pass through; endless nesting becomes
-    LimitExceeded. The parser's message is dropped: it may quote the document.
+    Our own errors, memory running out and the process's end pass through; endless nesting and tables
+    larger than docling's become LimitExceeded. The parser's message is dropped: it may quote the
+    document.
     """
 
     def __init__(self, detail: str) -> None:
@@ -27,6 +32,11 @@ class damage:  # noqa: N801 - reads as what it guards against: `with damage("…
     ) -> Literal[False]:
         if isinstance(exception, RecursionError):
             raise LimitExceeded("The document is nested too deeply to be read.") from exception
+        if isinstance(exception, ValidationError) and exception.title == TableData.__name__:
+            raise LimitExceeded(
+                f"A table has more than {settings.max_table_cells:,} cells.",
+                remedy="Split the table into several files.",
+            ) from exception
         passes = (MunimentError, MemoryError, AssertionError)
         if isinstance(exception, Exception) and not isinstance(exception, passes):
             raise DamagedDocument(f"{self._detail} ({type(exception).__name__})") from exception

@@ -2,9 +2,18 @@
 
 import pytest
 
-from activities.failures import ENGINE_ATTEMPTS, application_error, final, is_final
+from activities.failures import (
+    ENGINE_ATTEMPTS,
+    SLOW_STATEMENT_ATTEMPTS,
+    application_error,
+    counted_reasons,
+    final,
+    is_final,
+)
 from muniment.errors import (
     DamagedDocument,
+    DatabaseTooSlow,
+    DatabaseUnavailable,
     EngineOutOfMemory,
     EngineTimedOut,
     EngineTimeUsedUp,
@@ -29,6 +38,15 @@ def test_what_the_same_content_would_cause_again_is_not_tried_again(
     is the same each time."""
     assert attempts == 1 or not is_final(error, attempts - 1)
     assert is_final(error, attempts)
+
+
+def test_a_statement_too_slow_for_a_document_is_not_tried_for_ever() -> None:
+    """A database that does not answer is waited for."""
+    slow = DatabaseTooSlow("x")
+    assert not is_final(slow, SLOW_STATEMENT_ATTEMPTS - 1)
+    assert is_final(slow, SLOW_STATEMENT_ATTEMPTS)
+    assert not is_final(DatabaseUnavailable("x"), 1_000)
+    assert counted_reasons(slow) == ("database-too-slow",)
 
 
 def test_a_full_disk_is_waited_for_unless_somebody_waits_for_the_answer() -> None:

@@ -1,13 +1,24 @@
-"""Two versions of one file that are published at once: the later one is what readers see."""
+"""Publishing: the later of two versions is what readers see; equal texts are looked up once."""
 
 import asyncio
+import time
 
+import numpy as np
 import psycopg
 
 from db.models import new_id
-from db.queries.publish import PublishTarget, lock_target
+from db.queries.publish import (
+    IndexModel,
+    NewChunk,
+    PublishTarget,
+    active_index,
+    known_vectors,
+    lock_target,
+    replace_chunks,
+)
 from db.session import Database
 from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import Chunk
 from tests.conftest import TenantFixture
 from tests.db.test_members import add_file, add_version, until_waiting
 
@@ -37,3 +48,38 @@ async def test_a_version_that_waited_for_a_later_one_to_be_published_is_not_the_
     target = await locking
     assert target is not None
     assert not target.is_newest
+
+
+async def test_a_text_that_stands_ten_thousand_times_is_looked_up_once(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """As of a file of a million equal elements; all its vectors would outlast the statement's
+    time."""
+    with psycopg.connect(postgres_dsn) as connection:
+        file_id = add_file(connection, tenant, None, None)
+        version_id = add_version(connection, tenant, file_id)
+    reference = VersionReference(
+        tenant_id=tenant.tenant_id, file_id=file_id, version_id=version_id, job_id=new_id()
+    )
+    model = IndexModel(model_id="a", model_version="1", dimensions=384)
+    chunk = Chunk(ordinal=0, text="again", token_count=1, headings=(), pages=(1,), boxes=())
+    hashes = [*[b"again"] * 10_000, b"once"]
+    async with database.transaction(tenant.system) as session:
+        index = await active_index(session, tenant.tenant_id, model)
+        chunks = [
+            NewChunk(chunk.model_copy(update={"ordinal": number}), text_hash)
+            for number, text_hash in enumerate(hashes)
+        ]
+        vectors = np.ones((len(hashes), 384), np.float32)
+        await replace_chunks(session, reference, chunks, vectors, index)
+
+        async def seconds(wanted: list[bytes]) -> float:
+            began = time.perf_counter()
+            known = await known_vectors(session, [*wanted, b"new"], model)
+            assert known.keys() == set(wanted)
+            assert all(vector.tolist() == [1.0] * 384 for vector in known.values())
+            return time.perf_counter() - began
+
+        many = [await seconds(hashes) for _ in range(5)]
+        one = [await seconds([b"once"]) for _ in range(5)]
+    assert min(many) < 10 * min(one)

@@ -1,4 +1,4 @@
-"""A value that no column can hold is refused as such, and not repeated."""
+"""A value that no column can hold, a statement that takes too long: told as such."""
 
 import traceback
 
@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from db.models import Collection
 from db.session import Database
-from muniment.errors import InvalidRequest
+from muniment.errors import DatabaseTooSlow, InvalidRequest
 from tests.conftest import TenantFixture
 
 
@@ -26,3 +26,15 @@ async def test_a_number_that_cannot_be_held_is_refused(
     with pytest.raises(InvalidRequest, match="NumericValueOutOfRange"):
         async with database.transaction(tenant.access) as session:
             await session.execute(text("SELECT CAST(:number AS integer)"), {"number": 2**31})
+
+
+async def test_a_statement_that_outlasts_its_time_is_told_from_a_lost_database(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def sleep() -> None:
+        async with database.transaction(tenant.access) as session:
+            await session.execute(text("SET LOCAL statement_timeout = '50ms'"))
+            await session.execute(text("SELECT pg_sleep(30)"))
+
+    with pytest.raises(DatabaseTooSlow):
+        await sleep()

@@ -51,6 +51,12 @@ HARD_TEXTS = {
     "white space": ("a" + " " * 500) * 60,
     "separators": "1,2,3;4,5;" * 1500,
     "emoji": "😀" * 5000,
+    "brackets": "(" * 10_000 + "1" + ")" * 10_000,
+    "addresses": "a@" * 5000 + "1-" * 5000 + "." * 5000,
+    "brackets between words": ("(" * 300 + " and ") * 50,
+    "hangul": "한국어문서입니다" * 1000,
+    "marks": "a" + "\u0301" * 20_000,
+    "gaps of every length": "".join("word" + " " * length for length in range(1, 1_500)),
 }
 
 
@@ -61,6 +67,35 @@ def test_every_chunk_of_hard_text_fits_and_no_character_is_lost(text: str) -> No
     assert all(chunk.text.strip() for chunk in chunks)
     assert all(len(chunk.text) <= 256 * 16 for chunk in chunks), "an unsearchable monster"
     assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
+
+
+@pytest.mark.parametrize("name", ["brackets", "addresses", "ideographs", "gaps of every length"])
+def test_time_grows_with_hard_text_no_faster_than_the_text(name: str) -> None:
+    def seconds(times: int) -> float:
+        started = time.process_time()
+        chunk_document(plain_document(HARD_TEXTS[name] * times))
+        return time.process_time() - started
+
+    seconds(1)
+    in_proportion = any(seconds(12) < 8 * seconds(3) for _ in range(3))
+    assert in_proportion, "four times the text took eight times as long, three times over"
+
+
+def test_text_without_spaces_is_cut_between_its_sentences() -> None:
+    chunks = chunk_document(plain_document("文書は証拠である。" * 400)).chunks
+    assert all(chunk.text.endswith("。") for chunk in chunks)
+
+
+def test_a_cell_without_spaces_is_cut_as_fast_as_text() -> None:
+    document = DoclingDocument(name="sheet")
+    data = table(rows=3, columns=2)
+    data.table_cells[3].text = "(" * 100_000
+    document.add_table(data)
+    started = time.process_time()
+    chunks = chunk_document(document).chunks
+    assert time.process_time() - started < 30
+    assert all(tokens_as_embedded(chunk) <= 256 for chunk in chunks)
+    assert sum(chunk.text.count("(") for chunk in chunks) == 100_000
 
 
 def test_headings_count_against_the_window_and_lead_the_embedded_text() -> None:

@@ -145,6 +145,12 @@ def test_real_files_keep_their_words(shared_data: Path) -> None:
     assert "properties.mag" in rows(earthquakes)[0]
 
 
+def test_a_table_larger_than_a_document_may_hold_is_refused_as_such() -> None:
+    with pytest.raises(LimitExceeded, match="more than 1,000,000 cells") as refused:
+        read("1,2,3,4,5,6,7,8,9,10\n" * 100_001, "a.csv")
+    assert "Split" in str(refused.value.remedy)
+
+
 def test_what_is_no_xml_is_read_as_text() -> None:
     assert document_text(read("<a><b>fish</a> &x;", "a.xml")).split() == ["<a><b>fish</a>", "&x;"]
 

@@ -2,10 +2,12 @@
 
 from io import BytesIO
 
+import pytest
 from odfdo import Cell, Document, Header, List, Paragraph, Row, Table
 
 from activities.inspect import file_type
 from activities.read.structured import convert
+from muniment.errors import LimitExceeded
 from tests.activities.made_documents import in_memory, inspected
 from tests.activities.read.test_read_engines import read
 
@@ -81,3 +83,30 @@ def test_sheets_of_an_open_spreadsheet_are_pages() -> None:
     first, second = read(ledger(), "a.ods")
     assert first.text.splitlines()[-3:] == ["Lease\tRent", "Mühle\t42", "Weir\t7"]
     assert second.text.splitlines()[-1] == "only here"
+
+
+def sheet_of(rows: int, columns: int, repeated: int = 1) -> bytes:
+    document = Document("spreadsheet")
+    document.body.clear()
+    made = Table("Rolls")
+    for number in range(rows):
+        row = Row(repeated=repeated if repeated > 1 else None)
+        for column in range(columns):
+            row.append_cell(Cell(f"{number}.{column}", text=f"{number}.{column}"))
+        made.append_row(row)
+    document.body.append(made)
+    return saved(document)
+
+
+def test_a_sheet_too_long_for_docling_is_read_by_the_second_reader() -> None:
+    document = convert(in_memory(sheet_of(50, 20, repeated=110)), file_type.ODS.media_type)
+    (found,) = document.tables
+    assert (found.data.num_rows, found.data.num_cols) == (5_500, 20)
+    assert found.data.grid[5_499][19].text == "49.19"
+
+
+def test_a_sheet_that_repeats_its_cells_without_end_is_refused_at_once() -> None:
+    bomb = sheet_of(2, 2, repeated=1_048_576 * 16_384)
+    with pytest.raises(LimitExceeded, match="spans 68,719,476,736 cells") as refused:
+        convert(in_memory(bomb), file_type.ODS.media_type)
+    assert "split the sheet" in str(refused.value.remedy)
