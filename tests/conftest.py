@@ -27,6 +27,7 @@ from db.session import Access, Database
 from deploy.embedded.temporal import DYNAMIC_CONFIGURATION
 from muniment.api_keys import ALL_SCOPES
 from muniment.contracts import search_attributes
+from tests.clamd_process import clamd
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -234,3 +235,14 @@ async def _ended_all(client: Client) -> bool:
         with suppress(RPCError):  # it ended meanwhile
             await client.get_workflow_handle(each.id, run_id=each.run_id).terminate()
     return not left
+
+
+# ── the virus scanner ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def clamd_socket() -> Iterator[str]:
+    """clamd as the embedded stack configures it, with the EICAR signature alone and a stream limit of
+    1 MiB, so that a test can exceed it."""
+    with clamd({"StreamMaxLength 2000M": "StreamMaxLength 1M"}) as process:
+        yield process.address

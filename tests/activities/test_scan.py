@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,14 +20,6 @@ from muniment.scanner import Clamd, ScannerVersion, parse_version, trials
 from tests.clamd_process import EICAR, clamd
 
 FRESH = ScannerVersion("ClamAV 1.4.3", "27800", datetime.now(UTC))
-
-
-@pytest.fixture(scope="module")
-def clamd_socket() -> Iterator[str]:
-    """clamd as the embedded stack configures it, with the EICAR signature alone and a stream limit of
-    1 MiB, so that a test can exceed it."""
-    with clamd({"StreamMaxLength 2000M": "StreamMaxLength 1M"}) as process:
-        yield process.address
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

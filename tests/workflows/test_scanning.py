@@ -15,7 +15,7 @@ from db.session import Access
 from muniment.contracts.base import VersionReference
 from muniment.contracts.scan import ScanReason, ScanResult, ScanState
 from muniment.scanner import Clamd, ScannerVersion, trials
-from tests.activities.test_scan import LAX, clamd_socket  # noqa: F401 - a fixture
+from tests.activities.test_scan import LAX
 from tests.clamd_process import EICAR, clamd
 from tests.workflows.documents import TEXT
 from tests.workflows.workshop import TenantIds, Workshop
@@ -66,7 +66,7 @@ async def test_without_a_scanner_a_required_scan_fails_closed(
 async def test_a_database_without_a_date_makes_content_unscannable(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scanner = Clamd(clamd_socket, 20)
     scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())
@@ -84,7 +84,7 @@ async def test_a_database_without_a_date_makes_content_unscannable(
 async def test_clean_content_goes_on_and_a_virus_waits(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scanner = Dated(clamd_socket, 20)
     scan = Scan(workshop.parts.runner, workshop.stores.blobs, scanner, _policy())

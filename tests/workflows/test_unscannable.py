@@ -17,7 +17,7 @@ from db.session import Access
 from muniment.contracts.jobs import JobState, StageName
 from muniment.contracts.scan import ScanReason, ScanState
 from muniment.scanner import Clamd
-from tests.activities.test_scan import clamd_socket, encrypted, zipped  # noqa: F401 - a fixture
+from tests.activities.test_scan import encrypted, zipped
 from tests.clamd_process import EICAR
 from tests.workflows.documents import TEXT
 from tests.workflows.test_members import members
@@ -67,7 +67,7 @@ def _archive(entries: dict[str, bytes]) -> bytes:
 async def test_by_default_a_person_is_told_the_reason_and_decides(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20))
     job = await workshop.upload(owner, LOCKED, "locked.zip", "application/zip")
@@ -87,7 +87,7 @@ async def test_by_default_a_person_is_told_the_reason_and_decides(
 async def test_what_is_refused_is_rejected_without_anybody_waiting(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20), Course.REFUSE)
     job = await workshop.upload(owner, LOCKED, "locked.zip", "application/zip")
@@ -108,7 +108,7 @@ async def test_what_is_refused_is_rejected_without_anybody_waiting(
 async def test_what_is_accepted_goes_on_and_stays_marked(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20), Course.ACCEPT, max_bytes=5)
     job = await workshop.upload(owner, TEXT)
@@ -124,7 +124,7 @@ async def test_what_is_accepted_goes_on_and_stays_marked(
 async def test_while_the_scanner_is_not_to_be_believed_nothing_is_accepted_or_refused(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
     course: Course,
 ) -> None:
     undated = Clamd(clamd_socket, 20)
@@ -141,7 +141,7 @@ async def test_while_the_scanner_is_not_to_be_believed_nothing_is_accepted_or_re
 async def test_malware_waits_whatever_becomes_of_the_unscannable(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20), Course.ACCEPT, archives_by_members=True)
     job = await workshop.upload(owner, zipped(EICAR), "virus.zip", "application/zip")
@@ -155,7 +155,7 @@ async def test_malware_waits_whatever_becomes_of_the_unscannable(
 async def test_accepting_frees_no_file_that_waits_already(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scanner = Dated(clamd_socket, 20)
     job = await workshop.upload(owner, TEXT, "letter.zip")
@@ -178,7 +178,7 @@ async def test_accepting_frees_no_file_that_waits_already(
 async def test_an_archive_over_the_limit_goes_by_its_members(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20), max_bytes=FEW_BYTES, archives_by_members=True)
     content = _archive({"letter.txt": b"A harmless letter.", "virus.txt": EICAR})
@@ -204,7 +204,7 @@ async def test_an_archive_over_the_limit_goes_by_its_members(
 async def test_a_document_that_is_called_an_archive_does_not_pass_unscanned(
     workshop: Workshop,
     owner: TenantIds,
-    clamd_socket: str,  # noqa: F811 - the fixture
+    clamd_socket: str,
 ) -> None:
     scan = _scan(workshop, Dated(clamd_socket, 20), max_bytes=FEW_BYTES, archives_by_members=True)
     content = _archive({"[Content_Types].xml": b"<Types/>", "word/document.xml": EICAR})
