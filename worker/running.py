@@ -22,6 +22,7 @@ from muniment.task_group import task_group
 from worker.connecting import await_database, connect_temporal
 from worker.lost_batches import LostBatches
 from worker.lost_jobs import LostJobs
+from worker.memory import FreedMemory
 from worker.parts import Parts
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
@@ -56,9 +57,11 @@ async def run_worker(
         identity = write_identity(os.getpid(), socket.gethostname(), tier)
         workers = [build_worker(client, service, settings.worker, identity) for service in served]
         runs_workflows = any(service.workflows for service in served)
-        keeping = _housekeeping(settings.worker, database, stores, client) if runs_workflows else ()
+        keeping: list[Coroutine[None, None, None]] = [FreedMemory().run()]
+        if runs_workflows:
+            keeping += _housekeeping(settings.worker, database, stores, client)
         if parts.remote_ocr is not None:
-            keeping = (*keeping, parts.remote_ocr.watch())
+            keeping.append(parts.remote_ocr.watch())
         await _serve(workers, keeping, stopping)
 
 

@@ -11,8 +11,8 @@ from activities.assemble.joining import vocabulary
 from activities.assemble.levels import settle_levels
 from activities.assemble.page_documents import joined
 from activities.assemble.structure import make_blocks
-from activities.sandbox.registry import EngineContext, engine
-from muniment.contracts.documents import OutlineEntry, Page, PageBatch
+from activities.sandbox.registry import EngineContext, engine, warm
+from muniment.contracts.documents import Line, OutlineEntry, Page, PageBatch, PageSource
 
 
 @engine("assemble")
@@ -60,3 +60,16 @@ def _known_type(media_type: str) -> str:
     except ValueError:
         return "application/octet-stream"
     return media_type
+
+
+@warm
+def warm_assembling() -> None:
+    """Every child then finds what the libraries make at their first document."""
+    line = Line(text="A document to begin with.", bbox=(72, 72, 300, 84), font_size=12)
+    page = Page(
+        page=1, width=595, height=842, source=PageSource.TEXT, engine="warm", text=line.text,
+        lines=(line,),
+    )  # fmt: skip
+    batch = PageBatch.model_validate_json(PageBatch(pages=(page,)).model_dump_json())
+    pages = {page.page: page for page in batch.pages}
+    document_of_pages(pages, ()).model_dump_json(exclude_none=True)
