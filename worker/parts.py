@@ -44,7 +44,7 @@ from activities.read.docling_weights import (
 from activities.read.ocr_engine import OcrChoice
 from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.read.structures import ENGINE_MODULE as DOCLING_ENGINE
-from activities.read.structures import DoclingPipeline
+from activities.read.structures import DoclingPipeline, PdfPipelines
 from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
@@ -57,8 +57,10 @@ from activities.views.activity import RenderView
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.embedding import Embedder, default_model_directory
+from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
 from muniment.settings import ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources
@@ -146,7 +148,8 @@ class Parts:
 
     def read_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
-        return [Read(self.runner, self.engines, self.scratch, pipeline=self.pipeline).read_pages]
+        read = Read(self.runner, self.engines, self.scratch, pipelines=self.pipelines)
+        return [read.read_pages]
 
     @property
     def ocr_route(self) -> OcrRoute:
@@ -179,7 +182,7 @@ class Parts:
         engine that read them."""
         engines = DocumentEngines(self.sandbox, choice, self.converter)
         ocr = RemoteOcr(self.sandbox, service, slots)
-        return Read(self.runner, engines, self.scratch, ocr, self.pipeline)
+        return Read(self.runner, engines, self.scratch, ocr, self.pipelines)
 
     @property
     def surya_choice(self) -> OcrChoice:
@@ -203,9 +206,10 @@ class Parts:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
             await self.converter.start()
-            if self.pipeline is not None:
-                await self._resources.enter_async_context(self.pipeline.sandbox)
-                await self.pipeline.sandbox.ready()
+            if (docling := self.pipelines.docling) is not None:
+                await self._resources.enter_async_context(docling.sandbox)
+                if self.pipelines.own is PdfPipelineName.DOCLING:
+                    await docling.sandbox.ready()
         if self.remote_ocr is not None:
             entering = partial(self._open_remote_ocr, self.remote_ocr)
             await patiently("the OCR service", entering)
@@ -238,12 +242,12 @@ class Parts:
     @property
     def shadow(self) -> Shadow | None:
         """None where no candidate is set, or it is what the workers read with anyway."""
-        settings = self._settings.shadow
-        if settings.ocr_engine in (None, self._settings.ocr.engine):
+        settings, candidate = self._settings.shadow, _candidate(self._settings)
+        if candidate == ReadingCandidate():
             return None
         return Shadow(
             ShadowPolicy(
-                ReadingCandidate(ocr_engine=OcrEngineName(settings.ocr_engine)),
+                candidate,
                 settings.share,
                 tuple(name.strip() for name in settings.tenants.split(",")),
                 settings.max_open,
@@ -293,20 +297,26 @@ class Parts:
         )
 
     @cached_property
-    def pipeline(self) -> DoclingPipeline | None:
-        """docling's, in a sandbox of its own, where it was chosen; ConfigurationError where it or its
-        weights are not there."""
+    def pipelines(self) -> PdfPipelines:
+        """docling's has a sandbox of its own, which starts at the first call where these workers were
+        set to rules; ConfigurationError where it was chosen for all and is not there with its
+        weights."""
         settings = self._settings.read
-        if settings.pdf_pipeline != "docling":
-            return None
-        artifacts = require_docling_models(settings.docling_artifacts).resolve()
+        own = PdfPipelineName(settings.pdf_pipeline)
+        try:
+            artifacts = require_docling_models(settings.docling_artifacts).resolve()
+        except ConfigurationError as error:
+            if own is PdfPipelineName.DOCLING:
+                raise
+            return PdfPipelines(own, lacking=error.detail)
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
         sandbox = Sandbox(
             concurrency=slots,
             preload=[DOCLING_ENGINE],
             environment={ARTIFACTS_VARIABLE: str(artifacts), TORCH_VARIABLE: "1"},
+            at_need=own is not PdfPipelineName.DOCLING,
         )
-        return DoclingPipeline(sandbox, pipeline_version(artifacts))
+        return PdfPipelines(own, DoclingPipeline(sandbox, pipeline_version(artifacts)))
 
     @cached_property
     def scratch(self) -> Scratch:
@@ -330,6 +340,17 @@ class Parts:
             Path(platformdirs.user_cache_dir("muniment"))
         )
         return Embedder(directory, settings.threads)
+
+
+def _candidate(settings: Settings) -> ReadingCandidate:
+    """What is to be tried in shadow, without that which the workers were set to anyway."""
+    shadow = settings.shadow
+    engine = None if shadow.ocr_engine == settings.ocr.engine else shadow.ocr_engine
+    pipeline = None if shadow.pdf_pipeline == settings.read.pdf_pipeline else shadow.pdf_pipeline
+    return ReadingCandidate(
+        ocr_engine=OcrEngineName(engine) if engine else None,
+        pdf_pipeline=PdfPipelineName(pipeline) if pipeline else None,
+    )
 
 
 def _scan_policy(settings: ScanSettings) -> ScanPolicy:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from uuid import UUID
 
 from temporalio import activity
@@ -153,6 +154,19 @@ _NO_FIGURES = ReadingFigures(pages=(), structure=StructureFigures())
 
 
 @dataclass(frozen=True)
+class _Reader:
+    """Who read a page, or failed of it: versions of an engine, and of the pipeline that it went through
+    then (empty: none)."""
+
+    source: PageSource
+    engine: str
+    structured_by: str
+
+    def names(self) -> set[str]:
+        return {self.engine, self.structured_by} - {""}
+
+
+@dataclass(frozen=True)
 class _Reading:
     """One reading of all pages: its batches, and the document made of them."""
 
@@ -171,10 +185,10 @@ class _Reading:
             if wanted & {facts.page for facts in summary.pages}
         ]
 
-    def readers(self) -> dict[int, tuple[PageSource, str]]:
-        """Each page's source and the version of the engine that read it, or failed of it."""
+    def readers(self) -> dict[int, _Reader]:
+        """Each page's."""
         return {
-            page: (source, summary.readers.get(source, ""))
+            page: _Reader(source, summary.readers.get(source, ""), summary.structured_by)
             for summary in self.summaries()
             for page, source in (
                 *((facts.page, facts.source) for facts in summary.pages),
@@ -186,13 +200,17 @@ class _Reading:
         failures = (failure.page for summary in self.summaries() for failure in summary.failures)
         return sum(page in among for page in failures)
 
-    def seconds_per_page(self, sources: Iterable[PageSource]) -> float | None:
-        """By the clock; None where it is not known of any page."""
-        total = Timing()
+    def timings(self) -> dict[tuple[PageSource, str], Timing]:
+        """What engines took for the pages that they read, by source and version."""
+        total: dict[tuple[PageSource, str], Timing] = {}
         for summary in self.summaries():
-            for source in sources:
-                total = total.plus(summary.timings.get(source, Timing()))
-        return round(total.seconds / total.pages, 4) if total.pages else None
+            for source, timing in summary.timings.items():
+                key = source, summary.readers.get(source, "")
+                total[key] = total.get(key, Timing()).plus(timing)
+        return {key: timing for key, timing in total.items() if timing.pages}
+
+    def structuring(self) -> Timing:
+        return reduce(Timing.plus, (summary.structuring for summary in self.summaries()), Timing())
 
 
 def _inspected(found: Output) -> InspectResult:
@@ -215,8 +233,8 @@ def _planned(opening: Opening, page_count: int) -> JobRow:
 
 
 def _differing(present: _Reading, candidate: _Reading) -> set[int]:
-    """The pages that another engine, or another version of one, was to read: the others are the
-    same in both, and would flatter whatever is compared."""
+    """The pages that another engine or pipeline, or another version of one, was to read: the others
+    are the same in both, and would flatter whatever is compared."""
     before = present.readers()
     return {
         page
@@ -230,14 +248,32 @@ def _row(
 ) -> ComparisonFigures:
     among = frozenset(differing)
     had, has = present.readers(), candidate.readers()
-    sources = {has[page][0] for page in among}
     return ComparisonFigures(
-        present_readers=sorted({had[page][1] for page in among} - {""}),
-        candidate_readers=sorted({has[page][1] for page in among}),
+        present_readers=_names(had[page] for page in among),
+        candidate_readers=_names(has[page] for page in among),
         present_failed=present.failed(among),
         candidate_failed=candidate.failed(among),
-        present_seconds=present.seconds_per_page(sources),
-        candidate_seconds=candidate.seconds_per_page(sources),
+        present_seconds=_seconds_per_page(present, (had[page] for page in among)),
+        candidate_seconds=_seconds_per_page(candidate, (has[page] for page in among), present),
         structure=figures.structure.model_dump(mode="json"),
         pages=[page.model_dump(mode="json") for page in figures.pages],
     )
+
+
+def _names(readers: Iterable[_Reader]) -> list[str]:
+    return sorted({name for reader in readers for name in reader.names()})
+
+
+def _seconds_per_page(
+    reading: _Reading, readers: Iterable[_Reader], other: _Reading | None = None
+) -> float | None:
+    """What these readers took, by the clock; None where it is not known of any page. Of an engine whose
+    pages were all found, what it took when the `other` was read."""
+    known = (other.timings() if other else {}) | reading.timings()
+    keys = {(reader.source, reader.engine) for reader in readers}
+    read = reduce(Timing.plus, (known.get(key, Timing()) for key in keys), Timing())
+    if not read.pages:
+        return None
+    structured = reading.structuring()
+    structuring = structured.seconds / structured.pages if structured.pages else 0.0
+    return round(read.seconds / read.pages + structuring, 4)

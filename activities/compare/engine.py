@@ -43,12 +43,13 @@ class _Structure:
 
 @engine("compare")
 def compare(request: CompareRequest, context: EngineContext) -> ReadingFigures:
-    """A page that only one of them read is passed over."""
+    """A page that only one of them read is passed over, its structure too."""
     wanted = frozenset(request.pages)
     with context.content.open() as lines:
         present = _words_by_page(_pages(lines, request.present_batches), wanted)
         candidate = _words_by_page(_pages(lines, request.candidate_batches), wanted)
-        structures = [_structure(next(lines), wanted) for _ in range(2)]
+        alike = wanted - (present.keys() ^ candidate.keys())
+        structures = [_structure(next(lines), alike) for _ in range(2)]
     both = sorted(present.keys() & candidate.keys())
     return ReadingFigures(
         pages=tuple(_compared(page, present[page], candidate[page]) for page in both),

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from activities.engines import READ_BY_PAGE
 from db.queries.comparisons import ShadowRoom, add_comparison, has_room
 from muniment.contracts.base import VersionReference
 from muniment.contracts.compare_reading import ReadingCandidate
+from muniment.contracts.documents import DocumentFamily
 
 _WHOLE = 2**64
 EVERY_TENANT = "*"
@@ -45,11 +47,16 @@ class Shadow:
 
     async def consider(self, session: AsyncSession, version: VersionReference) -> None:
         """Adds a comparison within the transaction, where the version is one to compare."""
-        policy = self._policy
+        policy, candidate = self._policy, self._policy.candidate
         if not is_in_share(version.version_id, policy.share):
             return
         room = ShadowRoom(
-            tuple(policy.tenants), policy.max_open, policy.max_pages, policy.candidate.sources
+            tuple(policy.tenants),
+            policy.max_open,
+            policy.max_pages,
+            candidate.sources,
+            # A pipeline passes all others by.
+            families=READ_BY_PAGE if candidate.pdf_pipeline else frozenset(DocumentFamily),
         )
         if await has_room(session, version, room):
-            await add_comparison(session, version, policy.candidate)
+            await add_comparison(session, version, candidate)

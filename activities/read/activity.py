@@ -12,8 +12,15 @@ from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats, attempt_seconds
 from activities.read.record import PageNote, ReadRecord
-from activities.read.structures import DoclingPipeline
-from activities.read.summary import ENGINES, ReadSummary, Timing, readers_of, summarise
+from activities.read.structures import DoclingPipeline, PdfPipelines
+from activities.read.summary import (
+    ENGINES,
+    Making,
+    ReadSummary,
+    Timing,
+    readers_of,
+    summarise,
+)
 from activities.read.unchanged import UnchangedPages
 from activities.scratch import Scratch
 from activities.stage import StageRunner
@@ -42,13 +49,14 @@ KEEPING_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch with all that is known before reading: what is asked for, by which engines, and what
-    was found."""
+    """A batch with all that is known before reading: what is asked for, by which engines and which
+    pipeline, if any, and what was found."""
 
     request: ReadBatchInput
     plan: DocumentPlan
     opening: Opening
     engines: DocumentEngines
+    pipeline: DoclingPipeline | None
     fingerprint: str
     page_fingerprints: dict[int, str]
     found: dict[str, StoredResult]
@@ -85,8 +93,8 @@ class OcrReader(Protocol):
 
 
 class Read(ReadActivities):
-    """`ocr` recognises pages; without one the engines do. `pipeline` finds the structure of pages that
-    are read one by one; without one `assemble` does, by rules."""
+    """`ocr` recognises pages; without one the engines do. One of `pipelines` finds the structure of
+    pages that are read one by one; where none is chosen `assemble` does, by rules."""
 
     def __init__(
         self,
@@ -94,14 +102,14 @@ class Read(ReadActivities):
         engines: DocumentEngines,
         scratch: Scratch,
         ocr: OcrReader | None = None,
-        pipeline: DoclingPipeline | None = None,
+        pipelines: PdfPipelines | None = None,
     ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
         self._unchanged = UnchangedPages(runner, engines, scratch)
         self._ocr: OcrReader = ocr or engines
-        self._pipeline = pipeline
+        self._pipelines = pipelines or PdfPipelines()
 
     @activity.defn(name="read_pages")
     async def read_pages(self, batch: ReadBatchInput) -> ReadBatchResult:
@@ -119,11 +127,14 @@ class Read(ReadActivities):
         version = request.version
         async with self._runner.transaction(version) as session:
             opening = await self._runner.open(session, version)
-            engines = self._engines.with_ocr(opening.job.settings.ocr_engine)
-            key = _batch_fingerprint(engines, self._pipeline, opening, plan, request)
+            settings = opening.job.settings
+            engines = self._engines.with_ocr(settings.ocr_engine)
+            by_page = plan.family in READ_BY_PAGE
+            pipeline = self._pipelines.chosen(settings.pdf_pipeline) if by_page else None
+            key = _batch_fingerprint(engines, pipeline, opening, plan, request)
             page_keys = _page_fingerprints(engines, opening, plan, request)
             found = await find_results(session, version.job_id, [key, *page_keys.values()])
-            batch = _Batch(request, plan, opening, engines, key, page_keys, found)
+            batch = _Batch(request, plan, opening, engines, pipeline, key, page_keys, found)
             if key not in found:
                 await self._runner.begin(session, opening, StageName.READ)
             elif not found[key].is_own:
@@ -185,14 +196,17 @@ class Read(ReadActivities):
         """All pages of the batch through the pipeline, where one was chosen: those that were found
         too, since pages are kept as they were read. What it has not done at `ends_at` (monotonic)
         fails: an attempt that ran out of its time would begin anew, for days."""
-        if self._pipeline is None or batch.plan.family not in READ_BY_PAGE or not read.pages:
+        if batch.pipeline is None or not read.pages:
             return
+        # Loading is no page's time, and part of this attempt's.
+        await batch.pipeline.sandbox.ready()
+        began = time.perf_counter()
         pages_done = len(read.pages)
 
         async def on_structure(structure: PageStructure) -> None:
             beating.advance(ReadHeartbeat(pages_done=pages_done, page=structure.page))
 
-        structured = await self._pipeline.structure(
+        structures, failed = await batch.pipeline.structure(
             content,
             batch.plan,
             read.pages,
@@ -200,7 +214,9 @@ class Read(ReadActivities):
             on_structure,
             seconds=ends_at - time.monotonic(),
         )
-        read.absorb_structures(*structured)
+        seconds = round(time.perf_counter() - began, 3)
+        read.structuring = Timing(pages=len(structures), seconds=seconds)
+        read.absorb_structures(structures, failed)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:
         """Pages that were read before. One that another file's erasure has taken away since it was
@@ -229,8 +245,12 @@ class Read(ReadActivities):
             read.pages,
             read.failed,
             taken_over,
-            readers_of(batch.engines, _sources(batch.plan, request)),
-            read.timings,
+            Making(
+                readers_of(batch.engines, _sources(batch.plan, request)),
+                batch.pipeline.version if batch.pipeline else "",
+                read.timings,
+                read.structuring,
+            ),
         )
         content = PageBatch(
             pages=tuple(read.pages), document=read.document, structures=read.structures
@@ -268,6 +288,7 @@ class _Read:
         self.document: str | None = None
         self.timings: dict[PageSource, Timing] = {}
         self.structures: tuple[PageStructure, ...] = ()
+        self.structuring = Timing()
 
     async def absorb(
         self, source: PageSource, reading: Awaitable[tuple[PageBatch, Sequence[FailedPage]]]
@@ -336,7 +357,7 @@ def _batch_fingerprint(
     request: ReadBatchInput,
 ) -> str:
     versions = list(readers_of(engines, _sources(plan, request)).values())
-    if pipeline is not None and plan.family in READ_BY_PAGE:
+    if pipeline is not None:
         versions.append(pipeline.version)
     return fingerprint(
         StageName.READ,

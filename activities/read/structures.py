@@ -13,14 +13,16 @@ from activities.read.structure_calls import (
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentPlan, Page, PageStructure
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.read import FailedPage
-from muniment.errors import EngineError, LimitExceeded
+from muniment.errors import ConfigurationError, EngineError, LimitExceeded
 
 ENGINE_MODULE = "activities.read.docling_pipeline"
 PAGE_LIMITS = Limits(wall_seconds=240, cpu_seconds=120, memory_bytes=4096 * MEBIBYTE)
 """On one core; a page full of tables takes longest, each of which is a run of TableFormer."""
 SILENT = "docling's pipeline said nothing about this page."
 NO_TIME = "The time for these pages ended before docling's pipeline was done with this one."
+NOT_HERE = "docling's pipeline was chosen and is not here."
 
 OnStructure = Callable[[PageStructure], Awaitable[None]]
 
@@ -74,6 +76,30 @@ class DoclingPipeline:
         for page in [page for page in pages if await attempt(page)]:
             await attempt(page)
         return made.result()
+
+
+@dataclass(frozen=True, slots=True)
+class PdfPipelines:
+    """What can find the structure of pages here, and what does (`own`) where a job does not say:
+    docling's pipeline, or rules (None), which are always there. `lacking` says why the former is
+    not."""
+
+    own: PdfPipelineName = PdfPipelineName.RULES
+    docling: DoclingPipeline | None = None
+    lacking: str = NOT_HERE
+
+    def chosen(self, name: PdfPipelineName | None) -> DoclingPipeline | None:
+        """The one of that name, `own` unless there is one; ConfigurationError where it is not here."""
+        if (name or self.own) is PdfPipelineName.RULES:
+            return None
+        if self.docling is None:
+            raise ConfigurationError(
+                self.lacking,
+                remedy="Install muniment[docling] on every worker that reads, fetch the weights"
+                " (docs/operations.md says how) and name their folder in"
+                " MUNIMENT_READ__DOCLING_ARTIFACTS; or name the pipeline `rules`.",
+            )
+        return self.docling
 
 
 @dataclass(slots=True)

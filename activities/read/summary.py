@@ -1,6 +1,7 @@
 """What is known of a batch of pages without opening its artifact."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
@@ -27,6 +28,17 @@ class Timing(Contract):
         return Timing(pages=self.pages + other.pages, seconds=self.seconds + other.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Making:
+    """By which versions of engines a batch was made, and what they took; `structured_by` is empty
+    where the pages went through no pipeline."""
+
+    readers: Mapping[PageSource, str]
+    structured_by: str = ""
+    timings: Mapping[PageSource, Timing] = field(default_factory=dict)
+    structuring: Timing = field(default_factory=Timing)
+
+
 class PageFacts(Contract):
     """A page without its text; `db/queries/publish.py` makes the page's row of it."""
 
@@ -49,7 +61,8 @@ class FailedPageFacts(Contract):
 
 class ReadSummary(Contract):
     """Summary of a batch's output; the counts add up to the job's (`stages.count_pages`). `timings`
-    are of the pages that were read for it, and not found."""
+    are of the pages that were read for it, and not found; `structured_by` and `structuring` of the
+    pipeline that all of them went through, if any."""
 
     last_page: int
     done: int
@@ -62,6 +75,8 @@ class ReadSummary(Contract):
     failures: tuple[FailedPageFacts, ...] = ()
     readers: dict[PageSource, str] = Field(default_factory=dict)
     timings: dict[PageSource, Timing] = Field(default_factory=dict)
+    structured_by: str = ""
+    structuring: Timing = Timing()
     engines: str | None = None  # what was kept before `readers`, which says it by source
 
     def is_by(self, engines: DocumentEngines, source: PageSource) -> bool:
@@ -87,11 +102,9 @@ def summarise(
     pages: Sequence[Page],
     failed: Iterable[FailedPage],
     reused: Collection[int],
-    readers: Mapping[PageSource, str],
-    timings: Mapping[PageSource, Timing],
+    making: Making,
 ) -> ReadSummary:
-    """The summary of what came out of a batch that was read by engines of these versions, the pages
-    `reused` apart."""
+    """The summary of what came out of a batch that was made so, the pages `reused` apart."""
     sources = {planned.page: planned.source for planned in plan.pages}
     failures = tuple(
         FailedPageFacts(
@@ -113,6 +126,8 @@ def summarise(
         characters=sum(len(page.text) for page in pages),
         pages=tuple(facts_of(page) for page in pages),
         failures=failures,
-        readers=dict(readers),
-        timings=dict(timings),
+        readers=dict(making.readers),
+        timings=dict(making.timings),
+        structured_by=making.structured_by,
+        structuring=making.structuring,
     )

@@ -32,7 +32,8 @@ class Sandbox:
 
     An async context manager: entering starts the template process without waiting for it (it loads
     for several seconds; the first call waits), leaving ends every process. `preload` names the
-    modules that register engines; `environment` adds to what their process is given.
+    modules that register engines; `environment` adds to what their process is given. With `at_need`
+    the template process is started by the first call instead, for engines that few calls ask for.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Sandbox:
         concurrency: int,
         preload: Sequence[str],
         environment: Mapping[str, str] = MappingProxyType({}),
+        at_need: bool = False,
     ) -> None:
         self._slots = asyncio.Semaphore(concurrency)
-        self._supervisor = TemplateSupervisor(preload, environment)
+        self._supervisor = TemplateSupervisor(preload, environment, at_need=at_need)
 
     async def __aenter__(self) -> Self:
         self._supervisor.start()

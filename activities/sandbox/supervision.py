@@ -17,27 +17,40 @@ SETTLED_SECONDS = 60.0
 
 
 class TemplateSupervisor:
-    """Hands out the template that serves, and waits while one is loading."""
+    """Hands out the template that serves, and waits while one is loading. With `at_need` nothing is
+    loaded before a template is first asked for."""
 
-    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, preload: Sequence[str], environment: Mapping[str, str], *, at_need: bool = False
+    ) -> None:
         self._preload = tuple(preload)
         self._environment = dict(environment)
+        self._at_need = at_need
+        self._is_open = False
         self._serving: asyncio.Future[TemplateProcess] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Starts to load in the background."""
+        """Starts to load in the background, unless it is to wait for the first who asks."""
+        self._is_open = True
+        if not self._at_need:
+            self._load()
+
+    def _load(self) -> None:
         self._serving = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep_alive(), name="sandbox-template")
 
     async def template(self) -> TemplateProcess:
         """A template that is ready; EngineCrashed when the one being loaded fails to start."""
+        if self._serving is None and self._is_open:
+            self._load()
         if self._serving is None:
             raise EngineCrashed("The sandbox is not open.")
         return await asyncio.shield(self._serving)
 
     async def close(self) -> None:
         """Ends the template and every call in it."""
+        self._is_open = False
         if self._task is None:
             return
         self._task.cancel()

@@ -13,6 +13,7 @@ from api.storable_text import StorableText, require_storable
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.scan import ScanReason, ScanState
 from muniment.embedding import WINDOW_TOKENS
 
@@ -172,6 +173,11 @@ class ReprocessSettings(BaseModel):
         default=None,
         description="Reads the pages that need OCR; the job fails where a worker has it not installed."
         " What other engines read of them stays: see `layers` of a page.",
+    )
+    pdf_pipeline: PdfPipelineName | None = Field(
+        default=None,
+        description="Finds the structure of PDFs and images (headings, tables, order), and leaves other"
+        " files as they are; the job fails where a worker lacks docling's pipeline or its weights.",
     )
 
 

@@ -37,7 +37,12 @@ router = APIRouter(prefix="/v1", tags=["reading comparisons"])
 Reader = Annotated[Caller, Depends(require("jobs:read"))]
 Writer = Annotated[Caller, Depends(require("jobs:write"))]
 Candidate = Annotated[
-    str | None, Query(max_length=200, description="Of this candidate: `ocr_engine=tesseract`.")
+    str | None,
+    Query(
+        max_length=200,
+        description="Of this candidate: `ocr_engine=tesseract`, `pdf_pipeline=docling`, or both joined"
+        " by `+` (`%2B` in a URL).",
+    ),
 ]
 Since = Annotated[datetime | None, Query(description="Asked for at this time or later.")]
 

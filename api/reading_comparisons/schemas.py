@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.times import UtcTime
 from muniment.contracts.jobs import JobState, Problem
 from muniment.contracts.ocr import CandidateEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -22,6 +23,11 @@ class CompareBody(BaseModel):
         default=None,
         description="Reads the pages that need OCR, on the CPU queue; the comparison fails where a"
         " worker has it not installed.",
+    )
+    pdf_pipeline: PdfPipelineName | None = Field(
+        default=None,
+        description="Finds the structure of PDFs and images, alone or together with the engine; the"
+        " comparison fails where a worker lacks docling's pipeline or its weights.",
     )
 
 
@@ -55,6 +61,7 @@ class ReadingComparison(BaseModel):
     """A version's newest comparison with a candidate; its figures are null until it is completed.
 
     `pages` are those that the candidate reads otherwise and both could read: the rest is the same.
+    Readers are the versions of the engines, and of a pipeline that the pages went through.
     `similarity` is the mean over them of twice the longest common subsequence of words over the
     words of both. `seconds` are by the clock and page, a wait for a free core included.
     """

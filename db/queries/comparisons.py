@@ -15,18 +15,20 @@ from db.models import Job, ReadingComparison
 from muniment.contracts import compare_reading
 from muniment.contracts.base import VersionReference
 from muniment.contracts.compare_reading import ReadingCandidate
-from muniment.contracts.documents import PageSource
+from muniment.contracts.documents import DocumentFamily, PageSource
 
 
 @dataclass(frozen=True)
 class ShadowRoom:
     """What a published version must be for a comparison that nobody asked for: of one of the
-    tenants (by name, or `*`), not too long, with a page of these sources, and not one too many."""
+    tenants (by name, or `*`), not too long, with a page of these sources, of one of the families, and
+    not one too many."""
 
     tenants: Sequence[str]
     max_open: int
     max_pages: int
     sources: Collection[PageSource]
+    families: Collection[DocumentFamily]
 
 
 _HAS_ROOM = text(
@@ -35,6 +37,8 @@ _HAS_ROOM = text(
        AND (SELECT count(*) <= :max_pages
                    AND count(*) FILTER (WHERE source = ANY(:sources) AND problem IS NULL) > 0
             FROM page WHERE version_id = :version_id)
+       AND EXISTS (SELECT 1 FROM stage_output WHERE job_id = :job_id AND stage = 'inspect'
+                   AND summary ->> 'family' = ANY(:families))
        -- A password is destroyed with its job: nothing could open the document again.
        AND NOT EXISTS (SELECT 1 FROM job_password WHERE job_id = :job_id)
        AND (SELECT count(*) FROM job
@@ -52,6 +56,7 @@ async def has_room(session: AsyncSession, version: VersionReference, room: Shado
             "max_open": room.max_open,
             "max_pages": room.max_pages,
             "sources": [source.value for source in room.sources],
+            "families": [family.value for family in room.families],
             "version_id": version.version_id,
             "job_id": version.job_id,
         },

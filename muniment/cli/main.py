@@ -12,6 +12,7 @@ from muniment.cli.failures import reported
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
 from muniment.contracts.ocr import CandidateEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 
 app = typer.Typer(
     name="muniment",
@@ -349,7 +350,8 @@ def batches(
 def shadow_report(
     context: typer.Context,
     candidate: Annotated[
-        str | None, typer.Option(help="Only this one, e.g. ocr_engine=tesseract.")
+        str | None,
+        typer.Option(help="Only this one, e.g. ocr_engine=tesseract or pdf_pipeline=docling."),
     ] = None,
     worst: Annotated[int, typer.Option(min=0, max=100, help="How many of the worst files.")] = 5,
     home: Home = None,
@@ -369,7 +371,11 @@ def shadow_run(
     file_ids: Annotated[list[str], typer.Argument(metavar="FILE…", help="Ids of ready files.")],
     engine: Annotated[
         CandidateEngineName | None,
-        typer.Option(help="OCR engine to try; else what the workers read with now."),
+        typer.Option(help="OCR engine to try; without one and --pipeline, what the workers have."),
+    ] = None,
+    pipeline: Annotated[
+        PdfPipelineName | None,
+        typer.Option(help="What to try on the structure of PDFs and images."),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow until all are compared.")
@@ -379,9 +385,10 @@ def shadow_run(
 ) -> None:
     """Compare files now. Exit code 1 if a comparison failed."""
     with reported():
-        from muniment.cli.shadow import compare_files
+        from muniment.cli.shadow import Candidate, compare_files
 
-        sys.exit(compare_files(file_ids, engine, home, wait=wait, as_json=as_json))
+        candidate = Candidate(engine, pipeline)
+        sys.exit(compare_files(file_ids, candidate, home, wait=wait, as_json=as_json))
 
 
 # ── processes ───────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 """`muniment shadow`: what candidates would change, and comparing files by hand."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -23,18 +24,40 @@ def print_summary(candidate: str | None, worst: int, home: Path | None, *, as_js
         return
     if not summary.data:
         err().print(
-            "nothing was compared; MUNIMENT_SHADOW__OCR_ENGINE sets a candidate", style="dim"
+            "nothing was compared; MUNIMENT_SHADOW__OCR_ENGINE or MUNIMENT_SHADOW__PDF_PIPELINE sets"
+            " a candidate",
+            style="dim",
         )
     for found in summary.data:
         _print_candidate(out(), found)
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """What is to be tried, by the names that the API takes."""
+
+    ocr_engine: str | None
+    pdf_pipeline: str | None
+
+
 def compare_files(
-    file_ids: Sequence[str], engine: str | None, home: Path | None, *, wait: bool, as_json: bool
+    file_ids: Sequence[str],
+    candidate: Candidate,
+    home: Path | None,
+    *,
+    wait: bool,
+    as_json: bool,
 ) -> ExitCode:
     """Asks for all, then follows one after the other. What is interrupted goes on in the stack."""
     with connect(home) as muniment:
-        jobs = [muniment.files.compare(file_id, ocr_engine=engine) for file_id in file_ids]
+        jobs = [
+            muniment.files.compare(
+                file_id,
+                ocr_engine=candidate.ocr_engine,
+                pdf_pipeline=candidate.pdf_pipeline,
+            )
+            for file_id in file_ids
+        ]
         if wait:
             ended: list[Job] = []
             for job in jobs:

@@ -192,18 +192,24 @@ class AsyncFiles:
         *,
         chunk_tokens: int | None = None,
         ocr_engine: str | None = None,
+        pdf_pipeline: str | None = None,
         priority: int | None = None,
         password: str | None = None,
     ) -> Job:
         """Ingests the newest version anew; what the settings did not change is reused. A password
         of an encrypted document has to be given again."""
-        call = calls.reprocess_file(file_id, chunk_tokens, ocr_engine, priority, password)
+        call = calls.reprocess_file(
+            file_id, chunk_tokens, ocr_engine, pdf_pipeline, priority, password
+        )
         return await self._run.run(self._protocol.call(call))
 
-    async def compare(self, file_id: Id, *, ocr_engine: str | None = None) -> Job:
-        """Reads the published version by that engine beside what is published, and compares the
-        two; without one, by what the workers read with now."""
-        return await self._run.run(self._protocol.call(calls.compare_file(file_id, ocr_engine)))
+    async def compare(
+        self, file_id: Id, *, ocr_engine: str | None = None, pdf_pipeline: str | None = None
+    ) -> Job:
+        """Reads the published version by that engine and pipeline beside what is published, and
+        compares the two; without any, by what the workers read with now."""
+        call = calls.compare_file(file_id, ocr_engine, pdf_pipeline)
+        return await self._run.run(self._protocol.call(call))
 
     async def versions(self, file_id: Id) -> Listing[Version]:
         return await self._run.run(self._protocol.call(calls.list_versions(file_id)))

@@ -64,14 +64,12 @@ def reprocess_file(
     file_id: Id,
     chunk_tokens: int | None,
     ocr_engine: str | None,
+    pdf_pipeline: str | None,
     priority: int | None,
     password: str | None = None,
 ) -> Call[Job]:
     json: dict[str, JsonValue] = {}
-    chosen = {"chunk_tokens": chunk_tokens, "ocr_engine": ocr_engine}
-    settings: dict[str, JsonValue] = {
-        name: value for name, value in chosen.items() if value is not None
-    }
+    settings = _given(chunk_tokens=chunk_tokens, ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
     if settings:
         json["settings"] = settings
     if priority is not None:
@@ -81,8 +79,8 @@ def reprocess_file(
     return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
 
 
-def compare_file(file_id: Id, ocr_engine: str | None) -> Call[Job]:
-    json: dict[str, JsonValue] = {} if ocr_engine is None else {"ocr_engine": ocr_engine}
+def compare_file(file_id: Id, ocr_engine: str | None, pdf_pipeline: str | None) -> Call[Job]:
+    json = _given(ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
     return Call("POST", f"/v1/files/{file_id}/compare", _model(Job), json=json, creates=True)
 
 
@@ -247,6 +245,11 @@ def query_body(
     question: str, top_k: int, generate: Generate, *, stream: bool = False
 ) -> dict[str, JsonValue]:
     return {"query": question, "top_k": top_k, "generate": generate, "stream": stream}
+
+
+def _given(**fields: JsonValue) -> dict[str, JsonValue]:
+    """Those that are not None: the API's own defaults stand for the others."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 # ── parsing ─────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from muniment.contracts.documents import PageSource
 from muniment.contracts.inspect import InspectResult
 from muniment.contracts.jobs import JobSettings, JobState
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 
 WORKFLOW = "CompareReading"
 MAXIMUM_PAGES = 500
@@ -27,10 +28,12 @@ class ReadingCandidate(Contract):
     """
 
     ocr_engine: OcrEngineName | None = None
+    pdf_pipeline: PdfPipelineName | None = None
 
     @property
     def name(self) -> str:
-        """What reports, filters and workflow ids call it: `ocr_engine=tesseract`."""
+        """What reports, filters and workflow ids call it: `ocr_engine=tesseract`, or
+        `ocr_engine=tesseract+pdf_pipeline=docling`."""
         chosen = self.model_dump(mode="json", exclude_none=True)
         return "+".join(f"{name}={value}" for name, value in chosen.items()) or PRESENT_WORKERS
 
@@ -38,7 +41,8 @@ class ReadingCandidate(Contract):
     def sources(self) -> frozenset[PageSource]:
         """The pages that it could read otherwise; of a document without any there is nothing to
         compare."""
-        return frozenset(PageSource) if self.ocr_engine is None else frozenset({PageSource.OCR})
+        is_of_scans = self.ocr_engine is not None and self.pdf_pipeline is None
+        return frozenset({PageSource.OCR}) if is_of_scans else frozenset(PageSource)
 
     def settings(self) -> JobSettings:
         return JobSettings(**self.model_dump())

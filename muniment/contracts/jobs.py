@@ -6,6 +6,7 @@ from uuid import UUID
 
 from muniment.contracts.base import Contract
 from muniment.contracts.ocr import OcrEngineName
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 
 
 class JobKind(StrEnum):
@@ -130,6 +131,7 @@ class JobSettings(Contract):
 
     chunk_tokens: int | None = None
     ocr_engine: OcrEngineName | None = None
+    pdf_pipeline: PdfPipelineName | None = None
 
 
 class PageCounts(Contract):

@@ -100,6 +100,14 @@ class ShadowSettings(Group):
             " too, and `muniment shadow` reports what it would change; unset: none."
         ),
     ] = None
+    pdf_pipeline: Annotated[
+        Literal["rules", "docling"] | None,
+        Field(
+            description="What is to be tried on the structure of PDFs and images, alone or together with"
+            " the engine: when one is published, its pages go through this too; unset: none. `docling`"
+            " needs `MUNIMENT_READ__DOCLING_ARTIFACTS`."
+        ),
+    ] = None
     share: Annotated[
         float,
         Field(
@@ -141,7 +149,8 @@ class ReadSettings(Group):
         Path | None,
         Field(
             description="Folder of docling's weights, as `docling-tools models download layout"
-            " tableformer -o FOLDER` makes it."
+            " tableformer -o FOLDER` makes it. Where it is set, single jobs and comparisons can ask for"
+            " docling's pipeline, whatever the workers use; its process starts with the first that does."
         ),
     ] = None
 

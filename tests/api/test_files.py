@@ -9,6 +9,7 @@ import pytest
 
 from api.files.listing import created_range
 from api.files.service import merged
+from muniment.client import AsyncMuniment
 from muniment.errors import InvalidRequest
 from tests.api.conftest import ApiProcess, client_of
 from tests.conftest import TenantFixture, make_tenant
@@ -174,9 +175,26 @@ async def test_settings_of_a_reprocessing_are_checked(client: httpx.AsyncClient)
         {"chunk_tokens": "x"},
         {"no": 1},
         {"ocr_engine": "x"},
+        {"pdf_pipeline": "x"},
     ):
         assert (await client.post(path, json={"settings": wrong})).status_code == 422, wrong
     assert (await client.post(path, json={"settings": {"chunk_tokens": 64}})).status_code == 409
+
+
+async def test_settings_of_a_reprocessing_are_its_job_s(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    file = await add(client, "a.pdf")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', finished_at = now() WHERE file_id = %s", (file["id"],)
+        )
+    chosen = {"ocr_engine": "tesseract", "pdf_pipeline": "docling"}
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        job = await muniment.files.reprocess(str(file["id"]), **chosen)
+    with psycopg.connect(postgres_dsn) as connection:
+        kept = connection.execute("SELECT settings FROM job WHERE id = %s", (job.id,)).fetchone()
+    assert kept == (chosen,)
 
 
 async def test_a_reprocessing_takes_the_password_anew(

@@ -135,6 +135,8 @@ async def test_a_file_that_is_not_ready_is_not_compared(
     for engine in ("magic", "surya"):
         wrong = await client.post(f"/v1/files/{file.file_id}/compare", json={"ocr_engine": engine})
         assert wrong.status_code == 422, engine
+    unknown = await client.post(f"/v1/files/{file.file_id}/compare", json={"pdf_pipeline": "magic"})
+    assert unknown.status_code == 422
     assert (await stranger.post(f"/v1/files/{file.file_id}/compare")).status_code == 404
     assert (await client.post(f"/v1/files/{uuid4()}/compare")).status_code == 404
 
@@ -269,12 +271,35 @@ async def test_the_client_and_the_command_line_have_files_compared(
     assert [each["id"] for each in json.loads(shown.stdout)] == [str(job.id)]
     refused = await command_line(api, tenant, "shadow", "run", str(uuid4()))
     assert refused.returncode == 1
-    wrong = await command_line(api, tenant, "shadow", "run", file.file_id, "--engine", "surya")
-    assert wrong.returncode == 2, wrong.stderr
+    for option, unknown in (("--engine", "surya"), ("--pipeline", "magic")):
+        wrong = await command_line(api, tenant, "shadow", "run", file.file_id, option, unknown)
+        assert wrong.returncode == 2, wrong.stderr
     figures(postgres_dsn, str(job.id), [0.5])
     (listed,) = (await client.get(f"/v1/reading-comparisons?file={file.file_id}")).json()["data"]
     assert (listed["candidate"], listed["state"]) == (TESSERACT, "completed")
     assert listed["words"] == {"present": 100, "candidate": 101, "lost": 10, "gained": 12}
+
+
+async def test_an_engine_and_a_pipeline_are_one_candidate(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    file = await published(client, postgres_dsn, "a.pdf")
+    version = version_id(postgres_dsn, file)
+    both = {"ocr_engine": "tesseract", "pdf_pipeline": "docling"}
+    answer = await client.post(f"/v1/files/{file.file_id}/compare", json=both)
+    assert answer.status_code == 202, answer.text
+    candidate = f"{TESSERACT}+pdf_pipeline=docling"
+    assert answer.json()["workflow_id"] == f"compare-{version}-{candidate}"
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        again = await muniment.files.compare(file.file_id, **both)
+        alone = await muniment.files.compare(file.file_id, pdf_pipeline="docling")
+        (found,) = (await muniment.comparisons.list(filters={"candidate": candidate})).data
+    assert str(again.id) == answer.json()["id"]
+    assert (found.candidate, found.job_id) == (candidate, again.id)
+    asked = ("shadow", "run", file.file_id, "--pipeline", "docling", "--no-wait", "--json")
+    shown = await command_line(api, tenant, *asked)
+    assert shown.returncode == 0, shown.stderr
+    assert [each["id"] for each in json.loads(shown.stdout)] == [str(alone.id)]
 
 
 async def test_comparisons_are_listed_newest_first_page_by_page(

@@ -4,7 +4,9 @@ tested is that the whole way is gone, never what the models found."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
+import psutil
 import pytest
 from docling_core.types.doc.document import DoclingDocument
 
@@ -20,6 +22,8 @@ from activities.sandbox.template import TORCH_VARIABLE
 from db.models import Job
 from db.session import Access
 from muniment.contracts.documents import DocumentPlan, PageStructure
+from muniment.contracts.jobs import JobSettings
+from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.errors import ConfigurationError
 from muniment.settings import ReadSettings
 from tests.torch.random_weights import write_random_weights
@@ -101,9 +105,11 @@ async def test_scanned_pages_go_there_with_the_lines_that_ocr_read(
 
 
 @asynccontextmanager
-async def workers(workshop: Workshop, weights: Path | None) -> AsyncIterator[None]:
-    """Those of an administrator who chose docling's pipeline, with these weights; else rules."""
-    chosen = ReadSettings(pdf_pipeline="docling" if weights else "rules", docling_artifacts=weights)
+async def workers(
+    workshop: Workshop, weights: Path | None, own: Literal["docling", "rules"] = "docling"
+) -> AsyncIterator[None]:
+    """Those of an administrator who has these weights, and chose that; without any, rules."""
+    chosen = ReadSettings(pdf_pipeline=own if weights else "rules", docling_artifacts=weights)
     settings = workshop.settings.model_copy(update={"read": chosen})
     async with AsyncExitStack() as resources:
         parts = Parts(settings, workshop.database, workshop.stores, resources)
@@ -113,6 +119,12 @@ async def workers(workshop: Workshop, weights: Path | None) -> AsyncIterator[Non
             worker = build_worker(workshop.client, service, settings.worker)
             await resources.enter_async_context(worker)
         yield
+
+
+def templates_with_torch() -> list[int]:
+    return [
+        process.pid for process in psutil.Process().children() if ENGINE_MODULE in process.cmdline()
+    ]
 
 
 async def document_of(workshop: Workshop, job: Job) -> DoclingDocument:
@@ -149,6 +161,26 @@ async def test_a_job_is_structured_by_the_pipeline_and_by_rules_again(
     assert (await workshop.job(again)).state == "completed"
     by_rules = await document_of(workshop, again)
     assert not by_rules.tables, "what the pipeline made was taken for what rules make"
+
+
+async def test_a_job_that_names_the_pipeline_starts_it_and_workers_set_to_it_find_what_it_made(
+    workshop: Workshop, owner: TenantIds, weights: Path
+) -> None:
+    content = text_pdf([page_text(1), page_text(2)])
+    job = await workshop.upload(owner, content, "a.pdf", "application/pdf")
+    async with workers(workshop, weights, "rules"):
+        await (await workshop.start(job)).result()
+        assert not templates_with_torch(), "nobody asked for a gigabyte of torch"
+        named = await workshop.retry(job, JobSettings(pdf_pipeline=PdfPipelineName.DOCLING))
+        await (await workshop.start(named)).result()
+        assert templates_with_torch()
+    assert not (await document_of(workshop, job)).tables
+    assert (await document_of(workshop, named)).tables
+    taken_over = await workshop.retry(job)
+    async with workers(workshop, weights):
+        await (await workshop.start(taken_over)).result()
+    states = {stage["name"]: stage["state"] for stage in (await workshop.job(taken_over)).stages}
+    assert (states["read"], states["assemble"]) == ("reused", "reused")
 
 
 async def test_other_weights_are_another_version(weights: Path, tmp_path: Path) -> None:

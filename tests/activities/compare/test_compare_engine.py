@@ -93,6 +93,14 @@ def test_a_page_of_very_many_words_does_not_take_minutes() -> None:
     assert found.similarity == pytest.approx(299_999 / 300_000)
 
 
+def test_the_structure_of_a_page_that_one_of_them_failed_of_is_passed_over() -> None:
+    document = paged_document(2)
+    words = page(1, "the old deed")
+    found = figures([words, page(2, "the new deed")], [words], (1, 2), (document, document))
+    assert [each.page for each in found.pages] == [1]
+    assert found.structure.headings == Shared(present=1, candidate=1, shared=1)
+
+
 def test_a_document_without_pages_is_compared_as_its_only_page() -> None:
     document = DoclingDocument(name="sheet")
     document.add_heading("Ledger")

@@ -93,6 +93,26 @@ def test_an_engine_gets_its_request_and_its_content(tmp_path: Path) -> None:
     in_sandbox(scenario)
 
 
+def test_a_sandbox_at_need_starts_its_process_with_the_first_call() -> None:
+    async def scenario() -> None:
+        def processes() -> set[int]:
+            return {process.pid for process in psutil.Process().children()}
+
+        before = processes()
+        unused = Sandbox(concurrency=1, preload=PRELOAD, at_need=True)
+        async with unused, Sandbox(concurrency=1, preload=PRELOAD, at_need=True) as used:
+            assert processes() == before
+            both = await asyncio.gather(*(used.run(call("count", 1)) for _ in range(2)))
+            assert len(both) == 2
+            (template,) = processes() - before
+        assert await gone(template, 10)
+        for sandbox in (used, unused):
+            with pytest.raises(EngineCrashed, match="not open"):
+                await sandbox.run(call("count"))
+
+    asyncio.run(scenario())
+
+
 def test_progress_arrives_in_order_and_before_the_result() -> None:
     async def scenario(sandbox: Sandbox) -> None:
         progress = Progress()
