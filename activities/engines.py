@@ -60,7 +60,7 @@ def library_version(distribution: str) -> str:
 ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
     {
         "inspect": _engine_version(
-            6,
+            7,
             *("magika", "pypdfium2", "kreuzberg", "msoffcrypto-tool"),
             *("striprtf", "pillow", "lxml"),
         ),

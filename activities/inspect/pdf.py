@@ -14,6 +14,7 @@ from activities.inspect.metadata import Metadata, describe
 from activities.inspect.outline import language_of, outline_of
 from activities.inspect.text_quality import fault_of
 from activities.read.pdf_file import needs_password, open_pdf
+from activities.read.text_layer import printed_label
 from activities.sandbox.content import Content
 from muniment.contracts.documents import OutlineEntry, PagePlan, PageSource
 from muniment.errors import DamagedDocument, LimitExceeded, NoPages
@@ -89,7 +90,8 @@ def _plan(document: pypdfium2.PdfDocument, number: int) -> PagePlan:
             page.close()
     except pypdfium2.PdfiumError:
         return PagePlan(page=number, source=PageSource.TEXT, reason="the page does not load")
-    return PagePlan(page=number, source=source, reason=reason)
+    label = printed_label(document, number) if source is PageSource.OCR else None
+    return PagePlan(page=number, source=source, reason=reason, label=label)
 
 
 def _judge(page: pypdfium2.PdfPage) -> tuple[PageSource, str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +69,15 @@ class _Batch:
             for page, key in self.page_fingerprints.items()
             if key in self.found
         }
+
+    def labelled(self, page: Page) -> Page:
+        """The page with the number printed on it, which a picture's reader cannot know."""
+        label = self.labels.get(page.page)
+        return page if label is None else page.model_copy(update={"label": label})
+
+    @cached_property
+    def labels(self) -> dict[int, str]:
+        return {page.page: page.label for page in self.plan.pages if page.label is not None}
 
     def pages_of(self, source: PageSource, without: Container[int]) -> list[int]:
         first, last = self.request.first_page, self.request.last_page
@@ -166,7 +176,7 @@ class Read(ReadActivities):
         async def on_ocr(page: Page) -> None:
             note = PageNote(page.page, StageState.COMPLETED, page.engine)
             key = batch.page_fingerprints[page.page]
-            await record.keep_page(note, key, _from_here(page))
+            await record.keep_page(note, key, _from_here(batch.labelled(page)))
             progress.advance(page)
 
         async with self._scratch.opened(
@@ -253,7 +263,9 @@ class Read(ReadActivities):
             ),
         )
         content = PageBatch(
-            pages=tuple(read.pages), document=read.document, structures=read.structures
+            pages=tuple(map(batch.labelled, read.pages)),
+            document=read.document,
+            structures=read.structures,
         ).model_dump_json()
         blob = await self._runner.artifacts.seal(request.version.tenant_id, content.encode())
         key = _failed_fingerprint(batch.fingerprint, blob.sha256, read.failed)

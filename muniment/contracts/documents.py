@@ -30,11 +30,13 @@ class PageSource(StrEnum):
 
 
 class PagePlan(Contract):
-    """How one page will be read, and why."""
+    """How one page will be read, and why. `label` is the number printed on a page that its picture
+    alone will be read of, where the document says it."""
 
     page: int
     source: PageSource
     reason: str
+    label: str | None = None
 
 
 class OutlineEntry(Contract):
