@@ -65,7 +65,7 @@ ENGINE_VERSIONS: Mapping[str, str] = MappingProxyType(
             *("striprtf", "pillow", "lxml"),
         ),
         "read_text": _engine_version(
-            8,
+            9,
             *("docling-parse", "docling-slim", "lxml", "pdfplumber", "pypdfium2"),
             *(
                 "kreuzberg",
