@@ -2,8 +2,12 @@
 
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import BinaryIO, cast
+
+from pyzipper import AESZipFile
 
 from activities.inspect.archive import ENCRYPTED_FLAG, open_package
 from activities.members.member import Member
@@ -14,19 +18,34 @@ from activities.sandbox.content import Content
 from muniment.errors import EncryptedDocument
 
 _UTF8_FLAG = 0x800
+_AES = 99
+"""In place of how the entry is packed, which stands in an extra field then (APPNOTE, annex E)."""
 
 
 def zip_members(content: Content, password: str | None) -> Iterator[Member]:
     """Files only; folders and what operating systems leave behind are passed over."""
     secret = None if password is None else password.encode()
-    with content.open() as file, open_package(file, may_be_encrypted=True) as package:
+    with (
+        content.open() as file,
+        open_package(file, may_be_encrypted=True) as package,
+        ExitStack() as opened,
+    ):
+
+        @cache
+        def aes_package() -> zipfile.ZipFile:
+            return cast(zipfile.ZipFile, opened.enter_context(AESZipFile(file)))
+
         entries = package.infolist()
-        for entry, name in zip(entries, _names(entries), strict=True):
+        for place, (entry, name) in enumerate(zip(entries, _names(entries), strict=True)):
             if entry.is_dir() or is_clutter(clean_path(name)):
                 continue
+            if entry.compress_type == _AES:
+                open_entry = partial(_open_aes, aes_package, place, secret)
+            else:
+                open_entry = partial(_open, package, entry, secret)
             yield Member(
                 clean_path(name),
-                lambda entry=entry: _open(package, entry, secret),  # type: ignore[misc] # bound now
+                open_entry,
                 refusal_of(name) or _refusal(entry),
                 entry.file_size,
             )
@@ -50,6 +69,12 @@ def _names(entries: list[zipfile.ZipInfo]) -> list[str]:
 def _refusal(entry: zipfile.ZipInfo) -> str | None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     return "it is no ordinary file" if kind not in (0, stat.S_IFREG) else None
+
+
+def _open_aes(package: Callable[[], zipfile.ZipFile], place: int, secret: bytes | None) -> BinaryIO:
+    """Of the entry at that place, which both libraries list in the directory's order."""
+    opened = package()
+    return _open(opened, opened.infolist()[place], secret)
 
 
 def _open(package: zipfile.ZipFile, entry: zipfile.ZipInfo, secret: bytes | None) -> BinaryIO:

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+import pyzipper
 
 from activities.inspect import file_type
 from activities.members import walk
@@ -219,6 +220,37 @@ def test_an_encrypted_archive_opens_with_its_password() -> None:
     with pytest.raises(EncryptedDocument, match="does not open"):
         taken(data, ZIP, "wrong")
     assert taken(data, ZIP, "secret") == {"a.txt": b"the lease"}
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_an_archive_under_aes_opens_with_its_password(bits: int) -> None:
+    """As 7-Zip, WinZip and macOS's successors make them."""
+    out = io.BytesIO()
+    with pyzipper.AESZipFile(
+        out, "w", compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES
+    ) as archive:
+        archive.setpassword(b"secret")
+        archive.setencryption(pyzipper.WZ_AES, nbits=bits)
+        archive.writestr("a.txt", b"the lease " * 100)
+        archive.writestr("b/\u00fc.txt", b"")
+    data = with_entry(out.getvalue(), "open.txt", b"open")
+    with pytest.raises(EncryptedDocument, match="needs a password"):
+        taken(data, ZIP)
+    with pytest.raises(EncryptedDocument, match="does not open"):
+        taken(data, ZIP, "wrong")
+    found = taken(data, ZIP, "secret")
+    assert found == {"a.txt": b"the lease " * 100, "b/\u00fc.txt": b"", "open.txt": b"open"}
+
+
+def test_an_entry_under_aes_that_was_changed_is_not_taken() -> None:
+    out = io.BytesIO()
+    with pyzipper.AESZipFile(out, "w", encryption=pyzipper.WZ_AES) as archive:
+        archive.setpassword(b"secret")
+        archive.writestr("a.txt", b"the lease")
+    data = bytearray(out.getvalue())
+    data[data.index(b"PK\x01\x02") - 15] ^= 1  # in the sealed bytes, before their code of ten
+    with pytest.raises(DamagedDocument):
+        taken(bytes(data), ZIP, "secret")
 
 
 def test_a_message_gives_attachments_and_messages_but_no_pictures_of_its_text() -> None:
