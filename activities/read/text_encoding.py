@@ -1,6 +1,7 @@
 """Text of any common encoding, decoded; and whether bytes are text at all."""
 
 import codecs
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -14,6 +15,10 @@ _BYTE_ORDER_MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SWITCHING = re.compile(rb"\x1b(?:\$[@AB()*+-]|\([IJ])")
+"""How text of seven bits says that other characters begin (ISO/IEC 2022); terminals' colours begin
+otherwise."""
+_SWITCHED_ENCODINGS = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 _MAXIMUM_CONTROL_SHARE = 0.02
 _ALWAYS_ALLOWED_CONTROLS = 2
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b\x08")
@@ -33,6 +38,8 @@ _MAXIMUM_SHARE_OF_ONE = 0.3
 def encoding_of(data: bytes) -> str | None:
     """The Python codec that reads these bytes as text; None when they are not text. The whole is
     looked at for UTF-8; for what is neither that nor wide, samples from all over it."""
+    if (switched := _switched_encoding(data)) is not None:
+        return switched
     codec = _unicode_encoding(data)
     if codec is None and _is_narrow_text(data[:_SAMPLE_BYTES]):
         return code_page_of(data)
@@ -41,12 +48,28 @@ def encoding_of(data: bytes) -> str | None:
 
 def looks_like_text(data: bytes) -> bool:
     """Whether the beginning of a file, cut anywhere, is text in some encoding."""
-    return _is_narrow_text(data[:_SAMPLE_BYTES]) or _unicode_encoding(data) is not None
+    return _is_narrow_text(data[:_SAMPLE_BYTES]) or encoding_of(data) is not None
 
 
 def decode_text(data: bytes) -> str:
     """The text, with U+FFFD for what its encoding cannot hold and line ends as they are."""
     return data.decode(encoding_of(data) or LAST_RESORT, "replace")
+
+
+def _switched_encoding(data: bytes) -> str | None:
+    """Of old Japanese and Korean messages, which are ASCII to whoever does not know."""
+    if _SWITCHING.search(data) is None or not data.isascii():
+        return None
+    head = data[: data.rfind(b"\n") + 1] or data  # each line begins anew; the last may be cut
+    return next((codec for codec in _SWITCHED_ENCODINGS if _reads_all(head, codec)), None)
+
+
+def _reads_all(data: bytes, codec: str) -> bool:
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _unicode_encoding(data: bytes) -> str | None:

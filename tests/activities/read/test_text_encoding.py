@@ -100,6 +100,7 @@ EAST_ASIAN = [
     ("euc_jp", JAPANESE),
     ("euc_kr", KOREAN),
 ]
+SWITCHED = [("iso2022_jp", JAPANESE), ("iso2022_jp_ext", "ｶﾀｶﾅ 日本"), ("iso2022_kr", KOREAN)]
 WIDE = [
     (encoding, text)
     for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32")
@@ -128,17 +129,23 @@ def lines(text: str, count: int = 40) -> str:
     return f"{text}\n" * count
 
 
-@pytest.mark.parametrize(("encoding", "text"), [*NARROW, *EAST_ASIAN, *WIDE, *UTF8], ids=named)
+@pytest.mark.parametrize(
+    ("encoding", "text"), [*NARROW, *EAST_ASIAN, *SWITCHED, *WIDE, *UTF8], ids=named
+)
 def test_a_long_text_is_read_in_its_encoding(encoding: str, text: str) -> None:
     assert decode_text(lines(text, 2_000).encode(encoding)) == lines(text, 2_000)
 
 
-@pytest.mark.parametrize(("encoding", "text"), [*NARROW, *EAST_ASIAN, *WIDE, *UTF8], ids=named)
+@pytest.mark.parametrize(
+    ("encoding", "text"), [*NARROW, *EAST_ASIAN, *SWITCHED, *WIDE, *UTF8], ids=named
+)
 def test_a_short_text_is_read_in_its_encoding(encoding: str, text: str) -> None:
     assert decode_text(lines(text, 2).encode(encoding)) == lines(text, 2)
 
 
-@pytest.mark.parametrize(("encoding", "text"), [*NARROW, *EAST_ASIAN, *WIDE, *UTF8], ids=named)
+@pytest.mark.parametrize(
+    ("encoding", "text"), [*NARROW, *EAST_ASIAN, *SWITCHED, *WIDE, *UTF8], ids=named
+)
 def test_the_first_letter_outside_ascii_may_come_late(encoding: str, text: str) -> None:
     whole = AFTER_100_KIB + lines(text)
     assert decode_text(whole.encode(encoding)) == whole
@@ -166,6 +173,16 @@ def test_a_text_cut_within_a_character_loses_that_one_alone(
     decoded = decode_text(data)
     assert lines(text, 2_000).startswith(decoded[:-1])
     assert len(decoded) > cut / 3
+
+
+def test_switched_text_may_be_cut_and_colours_of_terminals_are_none() -> None:
+    text = lines(JAPANESE, 3)
+    cut = text.encode("iso2022_jp")[:-9]
+    assert decode_text(cut).startswith(lines(JAPANESE, 2))
+    assert looks_like_text(cut)
+    assert looks_like_text(lines(KOREAN, 3).encode("iso2022_kr"))
+    coloured = "\x1b[31mred\x1b[0m costs $(B) and $@\n"
+    assert decode_text(coloured.encode()) == coloured
 
 
 @pytest.mark.parametrize(("encoding", "text"), EAST_ASIAN, ids=named)
