@@ -25,8 +25,8 @@ ENGINE_ATTEMPTS = 3
 UNEXPECTED_ATTEMPTS = 4
 """An error nobody foresaw may be a passing one; after so many attempts it is a defect."""
 SLOW_STATEMENT_ATTEMPTS = 30
-"""Half an hour: a database under load is faster by then; a statement that is too slow for this one
-document is as slow at any time."""
+"""The better part of an hour: a database under load is faster by then; a statement that is too slow for
+this one document is as slow at any time."""
 ENGINE_REASONS = tuple(
     kind.problem for kind in (EngineError, EngineCrashed, EngineTimedOut, EngineOutOfMemory)
 )
@@ -49,11 +49,15 @@ def is_final(error: Exception, failures: int) -> bool:
     attempt's number is only the most that it can be."""
     if isinstance(error, EngineError) and error.retryable:
         return failures >= ENGINE_ATTEMPTS
-    if isinstance(error, DatabaseTooSlow):
-        return failures >= SLOW_STATEMENT_ATTEMPTS
     if isinstance(error, MunimentError):
         return not error.retryable
     return failures >= UNEXPECTED_ATTEMPTS
+
+
+def is_slow_for_good(error: Exception, failures: int) -> bool:
+    """Whether a statement outlasted its limit so often that it will the next time. Asked where such
+    failures are counted: an outage of hours says nothing about the first statement after it."""
+    return isinstance(error, DatabaseTooSlow) and failures >= SLOW_STATEMENT_ATTEMPTS
 
 
 def reason_of(error: Exception) -> str:

@@ -28,7 +28,9 @@ from activities.failures import (
     application_error,
     counted_reasons,
     erased,
+    final,
     is_final,
+    is_slow_for_good,
     paused,
     reason_of,
     retry_delay,
@@ -306,8 +308,10 @@ class StageRunner:
             return application_error(error, attempt)
         try:
             async with self.transaction(version) as session:
-                if is_final(error, attempt):
+                if is_final(error, attempt) or is_slow_for_good(error, attempt):
                     failures = await _count_failures(session, version, stage, error)
+                if isinstance(error, MunimentError) and is_slow_for_good(error, failures):
+                    return final(error)
                 if not is_final(error, failures):
                     next_at = _next_attempt_at(attempt, retry_delay(error))
                     retry = _retry(stage, attempt + 1, reason_of(error), next_at)

@@ -17,7 +17,7 @@ from muniment.contracts.jobs import StageName
 from muniment.embedding import MODEL_ID, MODEL_VERSION, WINDOW_TOKENS
 
 ENGINE_MODULE = "activities.chunk.engine"
-VERSION = f"2/docling-core-{library_version('docling-core')}"
+VERSION = f"3/docling-core-{library_version('docling-core')}"
 LIMITS = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=4096 * MEBIBYTE)
 
 

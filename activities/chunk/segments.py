@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
+from typing import cast
 
 from docling_core.transforms.chunker.doc_chunk import DocChunk
+from docling_core.transforms.chunker.hierarchical_chunker import ChunkingDocSerializer
 from docling_core.transforms.chunker.hybrid_chunker import HybridChunker
 from docling_core.transforms.chunker.tokenizer.base import BaseTokenizer
 from docling_core.transforms.serializer.base import BaseDocSerializer
 from docling_core.types.doc.items.table.table import TableItem
+from semchunk.semchunk import chunkerify
 
-from activities.chunk.tokens import CHARACTERS_PER_TOKEN, token_starts
+from activities.chunk.tokens import CHARACTERS_PER_TOKEN, LONGEST_KNOWN_WORD, token_starts
 
 _LONGEST_GAP = 64
-_LONGEST_WORD_OF_A_TABLE = 2_048
 _WORD_OR_GAP = re.compile(rf"\S+|\s{{{_LONGEST_GAP},}}")
 _MARKS = ("。！？.!?", "；，、;,:)]}>/&-_")
 """Where a word may be cut, the best places first. Chinese, Japanese and Thai put no space between
@@ -24,28 +27,58 @@ class SegmentingChunker(HybridChunker):
 
     docling's own splitter (semchunk) looks for the first cut of such a word one character after the
     other and counts the tokens of all that is left each time: 20,000 brackets take it minutes. It
-    also calls itself once more for every length that gaps between words have, and its splitter of
-    table rows counts the rest of a row for each piece.
+    also calls itself once more for every length that gaps between words have, and docling's splitter
+    of table rows counts the rest of a row for each piece.
     """
 
     def segment(
         self, doc_chunk: DocChunk, available_length: int, doc_serializer: BaseDocSerializer
     ) -> list[str]:
-        is_table = any(isinstance(item, TableItem) for item in doc_chunk.meta.doc_items)
-        if is_table and not _has_vast_word(doc_chunk.text):
-            return super().segment(doc_chunk, available_length, doc_serializer)
+        items = doc_chunk.meta.doc_items
+        if not (len(items) == 1 and isinstance(items[0], TableItem)):
+            segments = self._segments_of_text(doc_chunk.text, available_length)
+        elif not _has_vast_word(doc_chunk.text):
+            segments = super().segment(doc_chunk, available_length, doc_serializer)
+        else:
+            segments = self._segments_of_table(doc_chunk, available_length, doc_serializer)
+        return segments or [""]  # the caller looks for the longest
+
+    def _segments_of_text(self, text: str, limit: int) -> list[str]:
         segments: list[str] = []
-        for text, is_overlong in _parts(doc_chunk.text, available_length, self.tokenizer):
+        for part, is_overlong in _parts(text, limit, self.tokenizer):
             if is_overlong:
-                segments.extend(_pieces(text, available_length, self.tokenizer))
-            elif text.strip():
-                part = doc_chunk.model_copy(update={"text": text})
-                segments.extend(super().segment(part, available_length, doc_serializer))
+                segments.extend(_pieces(part, limit, self.tokenizer))
+            elif part.strip():
+                cut = chunkerify(self.tokenizer.get_tokenizer(), chunk_size=limit)
+                segments.extend(cast(list[str], cut(part)))
+        return segments
+
+    def _segments_of_table(
+        self, doc_chunk: DocChunk, limit: int, doc_serializer: BaseDocSerializer
+    ) -> list[str]:
+        """Rows as docling cuts them, below their header; a row with a vast word as text."""
+        assert isinstance(doc_serializer, ChunkingDocSerializer)  # noqa: S101 - the provider's
+        text = doc_chunk.text
+        header, rows = doc_serializer.table_serializer.get_header_and_body_lines(table_text=text)
+        above = text[: len(text) - sum(map(len, rows))]
+        if _has_vast_word(above):
+            return self._segments_of_text(text, limit)
+        segments: list[str] = []
+        for has_vast_word, group in groupby(rows, _has_vast_word):
+            if not has_vast_word:
+                part = doc_chunk.model_copy(update={"text": above + "".join(group)})
+                segments.extend(super().segment(part, limit, doc_serializer))
+            else:
+                # What stands above the first rows is said once, whatever these are.
+                led = above if not segments else ""
+                segments.extend(self._segments_of_text(led + "".join(group), limit))
+            above = "".join(header)
         return segments
 
 
 def _has_vast_word(text: str) -> bool:
-    return any(len(word) > _LONGEST_WORD_OF_A_TABLE for word in text.split())
+    """Shorter ones are counted once, however often docling asks."""
+    return any(len(word) > LONGEST_KNOWN_WORD for word in text.split())
 
 
 def _parts(text: str, limit: int, tokenizer: BaseTokenizer) -> Iterator[tuple[str, bool]]:

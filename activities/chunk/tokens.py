@@ -14,10 +14,10 @@ would count as one token and make a chunk of any length. Ordinary text has 3 to 
 token, so this lower bound on the count holds only there."""
 
 COUNTED_CHARACTERS = 16_384
-"""A text that is longer has too many tokens for any window; how many exactly, nobody has to know."""
+"""A text that is longer has too many tokens for any window: how many its beginning has is enough."""
 
-_KNOWN_WORDS = 65_536
-_LONGEST_KNOWN_WORD = 64
+_KNOWN_WORDS = 32_768
+LONGEST_KNOWN_WORD = 512
 
 
 class WindowTokenizer(BaseTokenizer):
@@ -29,8 +29,7 @@ class WindowTokenizer(BaseTokenizer):
 
     def count_tokens(self, text: str) -> int:
         """Tokens that the text takes up in the window; never less than its length allows."""
-        least = len(text) // CHARACTERS_PER_TOKEN
-        return least if len(text) > COUNTED_CHARACTERS else max(count_exactly(text), least)
+        return max(count_exactly(text[:COUNTED_CHARACTERS]), len(text) // CHARACTERS_PER_TOKEN)
 
     def get_max_tokens(self) -> int:
         return self.window_tokens - SPECIAL_TOKENS
@@ -55,7 +54,7 @@ def token_starts(text: str) -> list[int]:
 
 
 def _count_word(word: str) -> int:
-    return _count_known(word) if len(word) <= _LONGEST_KNOWN_WORD else _encode(word)
+    return _count_known(word) if len(word) <= LONGEST_KNOWN_WORD else _encode(word)
 
 
 @lru_cache(maxsize=_KNOWN_WORDS)

@@ -225,7 +225,7 @@ class Read(ReadActivities):
             seconds=ends_at - time.monotonic(),
         )
         seconds = round(time.perf_counter() - began, 3)
-        read.structuring = Timing(pages=len(structures), seconds=seconds)
+        read.structuring = Timing(pages=len(structures) + len(failed), seconds=seconds)
         read.absorb_structures(structures, failed)
 
     async def _load_known(self, batch: _Batch) -> dict[int, Page]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from docling.backend.opendocument_backend import OdsDocumentBackend, OdtDocumentBackend
 from docling_core.types.doc.document import DoclingDocument
+from docling_core.utils.settings import settings
 from lxml import etree
 from odfdo import Document, Table
 
@@ -13,7 +14,6 @@ from activities.read.unseen_in_open_sheets import take_out_unseen_open_sheets
 from activities.read.unseen_in_open_text import STYLES, take_out_unseen_open_text
 from muniment.errors import DamagedDocument, LimitExceeded
 
-MAXIMUM_CELLS = 4_000_000
 _CELLS_READ_BY_DOCLING = 100_000
 """docling takes a third of a millisecond for a cell, kreuzberg a microsecond; docling keeps merged
 cells, pictures and tables that stand apart on a sheet."""
@@ -44,9 +44,9 @@ class OpenSheetsBackend(OdsDocumentBackend):
         """The sheet's tables; what pads it at its end is gone by now. DamagedDocument, so that the
         second reader takes it, when it is too long for this one; LimitExceeded for both."""
         cells = _spanned_cells(table._xml_element)
-        if cells > MAXIMUM_CELLS:
+        if cells > settings.max_table_cells:
             raise LimitExceeded(
-                f"A sheet spans {cells:,} cells; the limit is {MAXIMUM_CELLS:,}.",
+                f"A sheet spans {cells:,} cells; the limit is {settings.max_table_cells:,}.",
                 remedy="Delete stray cells far from the table, or split the sheet.",
             )
         if cells > _CELLS_READ_BY_DOCLING:
@@ -58,7 +58,8 @@ class OpenSheetsBackend(OdsDocumentBackend):
 def _spanned_cells(table: etree._Element) -> int:
     return sum(
         _repeated(row, "number-rows-repeated")
-        * sum(_repeated(cell, "number-columns-repeated") for cell in row)
+        # A row that has no cells left is visited as often all the same.
+        * max(1, sum(_repeated(cell, "number-columns-repeated") for cell in row))
         for row in table.iter("{*}table-row")
     )
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.items.node import NodeItem
 from docling_core.types.doc.items.table.table_data import TableCell, TableData
+from docling_core.utils.settings import settings
 
+from activities.read.damage import too_large_table
 from activities.read.provenance import place_nowhere
 
 
@@ -18,12 +20,15 @@ def add_table(
 ) -> None:
     """A table whose first row is its header; nothing where no cell holds a word.
 
-    Rows may differ in length; `page` must exist in the document.
+    Rows may differ in length; `page` must exist in the document. Raises LimitExceeded.
     """
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         return
     width = max(len(row) for row in rows)
+    if len(rows) * width > settings.max_table_cells:
+        # Before its cells use up all memory.
+        raise too_large_table()
     cells = [
         TableCell(
             text=" ".join(text.split()),

@@ -15,7 +15,7 @@ from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, Output, earlier_run, earlier_version, outputs_of
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch, PageSource
+from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
 from muniment.contracts.jobs import StageName
 from muniment.errors import IntegrityError
 
@@ -137,6 +137,4 @@ class UnchangedPages:
 
 
 def _as_here(page: Page, number: int, label: str | None) -> Page:
-    """Labels are read with text layers only."""
-    is_labelled = page.source is PageSource.TEXT
-    return page.model_copy(update={"page": number, "label": label if is_labelled else None})
+    return page.model_copy(update={"page": number, "label": label})

@@ -9,6 +9,7 @@ from activities.failures import (
     counted_reasons,
     final,
     is_final,
+    is_slow_for_good,
 )
 from muniment.errors import (
     DamagedDocument,
@@ -41,11 +42,13 @@ def test_what_the_same_content_would_cause_again_is_not_tried_again(
 
 
 def test_a_statement_too_slow_for_a_document_is_not_tried_for_ever() -> None:
-    """A database that does not answer is waited for."""
-    slow = DatabaseTooSlow("x")
-    assert not is_final(slow, SLOW_STATEMENT_ATTEMPTS - 1)
-    assert is_final(slow, SLOW_STATEMENT_ATTEMPTS)
-    assert not is_final(DatabaseUnavailable("x"), 1_000)
+    """A database that does not answer is waited for, and so is a slow one where nobody counts how
+    often it was."""
+    slow, absent = DatabaseTooSlow("x"), DatabaseUnavailable("x")
+    assert not is_slow_for_good(slow, SLOW_STATEMENT_ATTEMPTS - 1)
+    assert is_slow_for_good(slow, SLOW_STATEMENT_ATTEMPTS)
+    assert not is_slow_for_good(absent, 1_000)
+    assert not any(application_error(error, 1_000).non_retryable for error in (slow, absent))
     assert counted_reasons(slow) == ("database-too-slow",)
 
 

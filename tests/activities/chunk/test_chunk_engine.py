@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from docling_core.types.doc.base import Size
 from docling_core.types.doc.document import DoclingDocument
-from docling_core.types.doc.labels import DocItemLabel
+from docling_core.types.doc.labels import DocItemLabel, GroupLabel
 
 from activities.chunk.engine import chunk_document
-from activities.chunk.tokens import count_exactly
+from activities.chunk.tokens import COUNTED_CHARACTERS, count_exactly
 from muniment.contracts.documents import Chunk
 from muniment.embedding.tokenizer import load_tokenizer
 from tests.activities.chunk.documents import (
@@ -86,16 +86,51 @@ def test_text_without_spaces_is_cut_between_its_sentences() -> None:
     assert all(chunk.text.endswith("。") for chunk in chunks)
 
 
-def test_a_cell_without_spaces_is_cut_as_fast_as_text() -> None:
+VAST_CELLS = {
+    "in the first row": (1, 1),
+    "in a middle row": (9, 1),
+    "in the last row": (20, 2),
+    "in the header": (0, 1),
+}
+
+
+@pytest.mark.parametrize("place", VAST_CELLS.values(), ids=VAST_CELLS.keys())
+@pytest.mark.parametrize("words_per_cell", [1, 40])
+@pytest.mark.parametrize("length", [700, 40_000])
+def test_a_table_with_an_endless_word_loses_none_of_its_others(
+    place: tuple[int, int], words_per_cell: int, length: int
+) -> None:
     document = DoclingDocument(name="sheet")
-    data = table(rows=3, columns=2)
-    data.table_cells[3].text = "(" * 100_000
-    document.add_table(data)
+    data = table(rows=21, columns=3, words_per_cell=words_per_cell)
+    row, column = place
+    data.table_cells[3 * row + column].text = "(" * length
+    item = document.add_table(data)
+    item.captions.append(document.add_text(DocItemLabel.CAPTION, "Rolls of the mill").get_ref())
+    expected = words_of(document)
     started = time.process_time()
     chunks = chunk_document(document).chunks
     assert time.process_time() - started < 30
     assert all(tokens_as_embedded(chunk) <= 256 for chunk in chunks)
-    assert sum(chunk.text.count("(") for chunk in chunks) == 100_000
+    assert sum(chunk.text.count("(") for chunk in chunks) == length
+    assert expected <= words_in(chunks)
+
+
+def test_an_item_just_below_the_longest_that_is_counted_whole_has_followers() -> None:
+    """What follows it is put together as quickly as after a short one."""
+    document = DoclingDocument(name="list")
+    document.add_heading(sentences(4), level=1)
+    group = document.add_group(label=GroupLabel.LIST)
+    document.add_list_item("(" * (COUNTED_CHARACTERS - 200), parent=group)
+    for number in range(800):
+        document.add_list_item(f"item {number}", parent=group)
+    started = time.process_time()
+    chunks = chunk_document(document).chunks
+    assert time.process_time() - started < 5
+    assert "item 799" in chunks[-1].text
+
+
+def test_nothing_but_white_space_is_no_passage() -> None:
+    assert chunk_document(plain_document(" " * 6_000, "\n" * 60_000)).chunks == ()
 
 
 def test_headings_count_against_the_window_and_lead_the_embedded_text() -> None:

@@ -105,6 +105,19 @@ def test_a_sheet_too_long_for_docling_is_read_by_the_second_reader() -> None:
     assert found.data.grid[5_499][19].text == "49.19"
 
 
+def test_a_stray_cell_below_a_million_empty_rows_is_not_waited_for() -> None:
+    document = Document("spreadsheet")
+    document.body.clear()
+    made = Table("Rolls")
+    for text, repeated in (("first", None), ("", 1_048_573), ("stray", None)):
+        row = Row(repeated=repeated)
+        row.append_cell(Cell(text or None, text=text))
+        made.append_row(row)
+    document.body.append(made)
+    with pytest.raises(LimitExceeded, match="spans 1,048,575 cells"):
+        convert(in_memory(saved(document)), file_type.ODS.media_type)
+
+
 def test_a_sheet_that_repeats_its_cells_without_end_is_refused_at_once() -> None:
     bomb = sheet_of(2, 2, repeated=1_048_576 * 16_384)
     with pytest.raises(LimitExceeded, match="spans 68,719,476,736 cells") as refused:
