@@ -57,6 +57,7 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
     TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
+    TableStore("uploads", frozenset({"upload"}), erasure.erase_uploads),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
         "idempotency_responses",
@@ -78,6 +79,8 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
+        "upload_part": "destroyed within seconds when its upload has become a file, expired or was"
+        " terminated",
         "job": "states, counts and times; problems never quote a document",
     }
 )

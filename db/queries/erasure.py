@@ -134,6 +134,14 @@ async def erase_import_names(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_uploads(session: AsyncSession, file_id: UUID) -> None:
+    """That the file came by an upload. Its metadata went when the upload ended; parts that are still
+    there are destroyed as those of every upload that has ended."""
+    await session.execute(
+        text("UPDATE upload SET file_id = NULL WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
 async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     await session.execute(
         text("DELETE FROM access_grant WHERE file_id = :file_id"), {"file_id": file_id}
