@@ -70,14 +70,15 @@ class SpentUploads:
         async with self._database.transaction(access) as session:
             parts = await resumable_uploads.parts_of_ended(session, upload.upload_id)
         for first in range(0, len(parts), AT_ONCE):
-            await self._destroy(access, parts[first : first + AT_ONCE])
+            await self._destroy(upload, parts[first : first + AT_ONCE])
         async with self._database.transaction(access) as session:
             await resumable_uploads.forget_ended(session, upload.upload_id)
 
-    async def _destroy(self, access: Access, parts: list[StoredPart]) -> None:
+    async def _destroy(self, upload: SpentUpload, parts: list[StoredPart]) -> None:
         """The keys first: a row without a key is tried again, a key without a row would stay."""
         async with task_group() as destroying:
             for part in parts:
-                destroying.create_task(self._blobs.destroy(access.tenant_id, part.blob_id))
-        async with self._database.transaction(access) as session:
-            await resumable_uploads.forget_parts(session, [part.blob_id for part in parts])
+                destroying.create_task(self._blobs.destroy(upload.tenant_id, part.blob_id))
+        async with self._database.transaction(Access(upload.tenant_id)) as session:
+            destroyed = [part.blob_id for part in parts]
+            await resumable_uploads.forget_parts(session, upload.upload_id, destroyed)

@@ -11,9 +11,9 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 
 class Upload(SQLModel, table=True):
     """What a client is sending piece by piece. `received` is the offset that was acknowledged; `size`
-    is null while the client has not said it. `metadata` (what is known of the file) is blanked when
-    the upload ends; `concatenation` is `Upload-Concat` as it came. A row that has ended is kept for
-    a while, so that it can be told from one that never was."""
+    is null while the client has not said it; `parts` counts those that are kept. `metadata` (what is
+    known of the file) is blanked when the upload ends; `concatenation` is `Upload-Concat` as it came. A
+    row that has ended is kept for a while, so that it can be told from one that never was."""
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -23,7 +23,13 @@ class Upload(SQLModel, table=True):
             "expires_at",
             postgresql_where=text("closed_at IS NULL"),
         ),
-        Index("ix_upload_expires_at", "expires_at"),
+        Index("ix_upload_expires_at", "expires_at", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_upload_closed_at", "closed_at", postgresql_where=text("closed_at IS NOT NULL")),
+        Index(
+            "ix_upload_with_parts",
+            "id",
+            postgresql_where=text("closed_at IS NOT NULL AND parts > 0"),
+        ),
     )
 
     id: UUID = id_field()

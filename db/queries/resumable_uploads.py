@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -155,9 +155,17 @@ async def expire(session: AsyncSession, upload_id: UUID) -> bool:
     return True
 
 
-async def forget_parts(session: AsyncSession, blob_ids: Sequence[UUID]) -> None:
+async def forget_parts(session: AsyncSession, upload_id: UUID, blob_ids: Sequence[UUID]) -> None:
     """Their keys were destroyed: drops what names them."""
-    await session.execute(delete(UploadPart).where(col(UploadPart.blob_id).in_(blob_ids)))
+    dropped = await session.execute(
+        delete(UploadPart)
+        .where(col(UploadPart.upload_id) == upload_id, col(UploadPart.blob_id).in_(blob_ids))
+        .returning(col(UploadPart.blob_id))
+    )
+    count = len(dropped.all())
+    await session.execute(
+        update(Upload).where(col(Upload.id) == upload_id).values(parts=col(Upload.parts) - count)
+    )
 
 
 async def forget_ended(session: AsyncSession, upload_id: UUID) -> None:

@@ -157,6 +157,40 @@ async def test_who_goes_on_elsewhere_overtakes_a_connection_that_hangs(
     assert await content_of(client, last.headers["Muniment-File"]) == content
 
 
+async def test_whoever_still_sends_learns_that_the_upload_was_terminated(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture
+) -> None:
+    path = await opened(client, 2 * PART)
+    terminated = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield bytes(PART + 1)
+        await terminated.wait()
+        yield bytes(PART - 1)
+
+    sending = asyncio.create_task(patch(client, path, 0, body()))
+    await _until_offset(client, path, PART)
+    assert (await client.delete(path, headers=VERSION)).status_code == 204
+    terminated.set()
+    assert (await sending).status_code == 410
+    assert len(api.stored_objects(tenant.tenant_id)) == 2, "the first part, which a worker clears"
+
+
+async def test_a_last_piece_that_makes_no_file_is_not_acknowledged(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture
+) -> None:
+    collection = (await client.post("/v1/collections", json={"name": "brief"})).json()
+    path = await opened(client, 6, collection="brief")
+    await patch(client, path, 0, b"abc")
+    await client.delete(f"/v1/collections/{collection['id']}")
+    assert (await patch(client, path, 3, b"def")).status_code == 422
+    assert await offset_of(client, path) == 3
+    assert len(api.stored_objects(tenant.tenant_id)) == 2, "the first part with its key"
+    await client.post("/v1/collections", json={"name": "brief"})
+    last = await patch(client, path, 3, b"def")
+    assert await content_of(client, last.headers["Muniment-File"]) == b"abcdef"
+
+
 async def test_parts_are_joined_that_were_sent_side_by_side(client: httpx.AsyncClient) -> None:
     pieces = [os.urandom(PART + number) for number in range(4)]
 

@@ -35,7 +35,9 @@ def upgrade() -> None:
         CREATE INDEX ix_upload_tenant_id ON upload (tenant_id);
         CREATE INDEX ix_upload_file_id ON upload (file_id);
         CREATE INDEX ix_upload_open ON upload (tenant_id, expires_at) WHERE closed_at IS NULL;
-        CREATE INDEX ix_upload_expires_at ON upload (expires_at);
+        CREATE INDEX ix_upload_expires_at ON upload (expires_at) WHERE closed_at IS NULL;
+        CREATE INDEX ix_upload_closed_at ON upload (closed_at) WHERE closed_at IS NOT NULL;
+        CREATE INDEX ix_upload_with_parts ON upload (id) WHERE closed_at IS NOT NULL AND parts > 0;
 
         CREATE TABLE upload_part (
             upload_id UUID NOT NULL,
@@ -74,10 +76,7 @@ def upgrade() -> None:
             WHERE (
                 (upload.closed_at IS NULL AND upload.expires_at < now())
                 OR upload.closed_at < now() - kept_for
-                OR (
-                    upload.closed_at IS NOT NULL
-                    AND EXISTS (SELECT 1 FROM upload_part WHERE upload_part.upload_id = upload.id)
-                )
+                OR (upload.closed_at IS NOT NULL AND upload.parts > 0)
               )
               AND (after_upload IS NULL OR upload.id > after_upload)
             ORDER BY upload.id
