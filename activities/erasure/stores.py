@@ -57,7 +57,6 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
     TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
-    TableStore("uploads", frozenset({"upload"}), erasure.erase_uploads),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
         "idempotency_responses",
@@ -67,9 +66,11 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("file_and_versions", frozenset({"file", "file_version"}), erasure.blank_file),
 )
 """In the order in which they are run. Blobs come after all of them: `destroy_unreferenced_keys`
-drops `blob_reference` and `stage_result` rows with the keys."""
+drops `blob_reference` and `stage_result` rows with the keys, and parts of the file's uploads."""
 
-COVERED_BY_KEY_DESTRUCTION = frozenset({"blob", "blob_reference", "stage_result"})
+COVERED_BY_KEY_DESTRUCTION = frozenset(
+    {"blob", "blob_reference", "stage_result", "upload", "upload_part"}
+)
 
 EXEMPT: Mapping[str, str] = MappingProxyType(
     {
@@ -79,8 +80,6 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
-        "upload_part": "destroyed within seconds when its upload has become a file, expired or was"
-        " terminated",
         "job": "states, counts and times; problems never quote a document",
     }
 )

@@ -134,14 +134,6 @@ async def erase_import_names(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
-async def erase_uploads(session: AsyncSession, file_id: UUID) -> None:
-    """That the file came by an upload. Its metadata went when the upload ended; parts that are still
-    there are destroyed as those of every upload that has ended."""
-    await session.execute(
-        text("UPDATE upload SET file_id = NULL WHERE file_id = :file_id"), {"file_id": file_id}
-    )
-
-
 async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     await session.execute(
         text("DELETE FROM access_grant WHERE file_id = :file_id"), {"file_id": file_id}
@@ -257,6 +249,33 @@ async def condemned_blobs(session: AsyncSession, file_id: UUID) -> list[UUID]:
         {"file_id": file_id},
     )
     return list(rows.scalars())
+
+
+async def upload_parts(session: AsyncSession, file_id: UUID) -> list[UUID]:
+    """Blobs of the parts that the file was joined from, where no worker has destroyed them yet."""
+    rows = await session.execute(
+        text(
+            "SELECT blob_id FROM upload_part WHERE upload_id IN"
+            " (SELECT id FROM upload WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+    return list(rows.scalars())
+
+
+async def forget_uploads(session: AsyncSession, file_id: UUID) -> None:
+    """The parts' keys are gone: drops what names them, and that the file came by an upload."""
+    await session.execute(
+        text(
+            "DELETE FROM upload_part WHERE upload_id IN"
+            " (SELECT id FROM upload WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+    await session.execute(
+        text("UPDATE upload SET file_id = NULL, parts = 0 WHERE file_id = :file_id"),
+        {"file_id": file_id},
+    )
 
 
 async def forget_condemned(
