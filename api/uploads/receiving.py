@@ -6,6 +6,7 @@ there. With one, none counts before all have come and the checksum fits.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from uuid import UUID
 
 from fastapi import Request
@@ -52,7 +53,8 @@ class PartReception:
         )
         limit = services.uploads.max_bytes if size is None else size
         _require_announced_fits(request, limit - upload.received)
-        self._body = _Body(self._watched(request), limit - upload.received)
+        self._chunks = self._watched(request)
+        self._body = _Body(self._chunks, limit - upload.received)
         self.acknowledged = upload.received
         self.pending: list[SealedBlob] = []
 
@@ -64,6 +66,18 @@ class PartReception:
     async def receive(self) -> None:
         """Raises ContentTooLarge, Conflict, Gone, ChecksumMismatch, DigestMismatch; ClientDisconnect
         or RequestTooSlow after what came before it was acknowledged; and what the store raises."""
+        async with aclosing(self._chunks):
+            await self._store_body()
+        # Whose last byte has come need not say that it was the last.
+        if self._body.interruption is not None and not self.makes_file:
+            raise self._body.interruption
+        if self._checksum is not None:
+            self._checksum.require_match()
+        require_match(self._digests)
+        if not self.makes_file:
+            await self.acknowledge()
+
+    async def _store_body(self) -> None:
         is_atomic = self._checksum is not None or bool(self._digests.announced)
         while await self._body.has_more():
             if self._parts >= MAX_PARTS:
@@ -75,14 +89,6 @@ class PartReception:
             self._parts += 1
             if not is_atomic and not self.makes_file:
                 await self.acknowledge()
-        # Whose last byte has come need not say that it was the last.
-        if self._body.interruption is not None and not self.makes_file:
-            raise self._body.interruption
-        if self._checksum is not None:
-            self._checksum.require_match()
-        require_match(self._digests)
-        if not self.makes_file:
-            await self.acknowledge()
 
     async def acknowledge(self) -> Upload:
         """Commits the parts that are pending; the upload as it is then."""
@@ -108,7 +114,7 @@ class PartReception:
     def _offset(self) -> int:
         return self.acknowledged + sum(part.size for part in self.pending)
 
-    def _watched(self, request: Request) -> AsyncIterator[bytes]:
+    def _watched(self, request: Request) -> AsyncGenerator[bytes, None]:
         chunks = self._digests.watch(request.stream())
         return chunks if self._checksum is None else self._checksum.watch(chunks)
 

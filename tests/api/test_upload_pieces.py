@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 import psycopg
+import pytest
 from psycopg import sql
 
 from db.session import Database
@@ -68,7 +69,7 @@ async def _cut_off(
 
 
 async def _until_offset(client: httpx.AsyncClient, path: str, least: int) -> int:
-    async with asyncio.timeout(on_a_busy_machine(60)):
+    async with asyncio.timeout(on_a_busy_machine(80)):
         while (offset := await offset_of(client, path)) < least:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     return offset
@@ -84,6 +85,15 @@ async def test_what_came_before_the_connection_broke_is_kept_to_the_byte(
     offset = await _until_offset(client, path, len(content) - 1000)
     last = await patch(client, path, offset, content[offset:])
     assert await content_of(client, last.headers["Muniment-File"]) == content
+
+
+@pytest.mark.slow
+async def test_what_came_from_a_client_that_fell_silent_is_kept(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture
+) -> None:
+    path = await opened(client, 5000)
+    async with _cut_off(api, tenant.api_key, path, bytes(1000)):
+        await _until_offset(client, path, 1000)
 
 
 async def test_of_a_piece_with_a_checksum_that_was_cut_off_nothing_is_kept(

@@ -1,5 +1,6 @@
 """/v1/uploads by the words of the tus specification, against a real server."""
 
+import base64
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -255,6 +256,17 @@ async def test_checksums_that_cannot_be_verified_are_400(
     path = await opened(client, 3)
     assert (await patch(client, path, 0, b"abc", {"Upload-Checksum": value})).status_code == 400
     assert await offset_of(client, path) == 0
+
+
+async def test_a_piece_that_does_not_fit_its_content_digest_is_discarded(
+    client: httpx.AsyncClient,
+) -> None:
+    path = await opened(client, 3)
+    digest = base64.b64encode(hashlib.sha256(b"abc").digest()).decode()
+    header = {"Content-Digest": f"sha-256=:{digest}:"}
+    assert (await patch(client, path, 0, b"abd", header)).status_code == 400
+    assert await offset_of(client, path) == 0
+    assert (await patch(client, path, 0, b"abc", header)).status_code == 204
 
 
 async def test_the_first_piece_may_come_with_the_creation(client: httpx.AsyncClient) -> None:
