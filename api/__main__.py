@@ -64,7 +64,10 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     scanner = ScannerCheck(settings.scan.socket, age)
     dependencies = Dependencies(database, blobs, temporal, events.listener, embedder, scanner)
     limits = UploadLimits(
-        settings.api.max_upload_bytes, Slots(settings.api.max_concurrent_uploads, "uploads")
+        settings.api.max_upload_bytes,
+        Slots(settings.api.max_concurrent_uploads, "uploads"),
+        settings.api.max_open_uploads,
+        timedelta(hours=settings.api.upload_expiry_hours),
     )
     return Services(
         database=database,

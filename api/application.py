@@ -20,6 +20,8 @@ from api.search.endpoints import router as search
 from api.services import Services
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
+from api.uploads.endpoints import router as uploads
+from api.uploads.tus_headers import TusHeaders
 
 TITLE = "Muniment"
 VERSION = "0.1.0"
@@ -32,6 +34,7 @@ DESCRIPTION = (
 
 ROUTERS: tuple[APIRouter, ...] = (
     files,
+    uploads,
     pages,
     collections,
     jobs,
@@ -62,6 +65,8 @@ def create_application(services: Services | None = None) -> FastAPI:
     problems.install(application, ROUTERS)
     # The last one added is the outermost.
     application.add_middleware(BodyLimit)
+    max_bytes = None if services is None else services.uploads.max_bytes
+    application.add_middleware(TusHeaders, max_bytes=max_bytes)
     if services is not None and services.links.ui_url is not None:
         ui_origin = services.links.ui_url.rstrip("/")
         application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)

@@ -24,6 +24,8 @@ from muniment.telemetry import context
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 """Served without a key; none of them tells anything of a tenant."""
+PUBLIC_METHODS = frozenset({"OPTIONS"})
+"""Of every path that has it: tells what a protocol can, which browsers ask for without a key."""
 
 BEARER = HTTPBearer(
     auto_error=False,

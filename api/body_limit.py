@@ -42,8 +42,11 @@ class BodyLimit:
 def _is_upload(scope: Scope) -> bool:
     """Uploads bound and stream their bodies themselves."""
     path = str(scope["path"])
+    if scope["method"] == "PATCH":
+        return path.startswith("/v1/uploads/")
     return scope["method"] == "POST" and (
-        path == "/v1/files" or (path.startswith("/v1/files/") and path.endswith("/versions"))
+        path in ("/v1/files", "/v1/uploads")
+        or (path.startswith("/v1/files/") and path.endswith("/versions"))
     )
 
 

@@ -17,6 +17,7 @@ _TITLES = {
     415: "A type or coding that is not taken here",
     416: "The range lies outside the content",
     422: "Well-formed, but wrong",
+    460: "The bytes do not have the announced checksum; they were discarded",
     429: "Too many at a time",
     503: "A service that is needed does not answer",
     507: "A disk is full",

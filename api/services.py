@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,8 +22,13 @@ from retrieval.search import Searcher
 
 @dataclass(frozen=True)
 class UploadLimits:
+    """`max_open` and `expiry` are those of resumable uploads: how many a tenant may have unfinished,
+    and how long one waits for its next bytes."""
+
     max_bytes: int
     slots: Slots
+    max_open: int
+    expiry: timedelta
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
     │   ├── Conflict                  409  the thing's state forbids it
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
+    │   │   └── ProtocolVersion       412  a version of tus that is not spoken here
     │   ├── ContentTooLarge           413
     │   ├── UnsupportedMediaType      415  the body's type or coding is not taken here
     │   ├── RangeNotSatisfiable       416
@@ -49,6 +50,7 @@
     │   ├── ObjectMissing
     │   ├── KeyDestroyed              the wrapped key is gone: the content was erased
     │   └── DigestMismatch            400: the bytes that came are not those that were announced
+    │       └── ChecksumMismatch      460: likewise, of a piece of an upload (tus)
     └── ConfigurationError            the operator's settings cannot work
 
 Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and
@@ -171,6 +173,12 @@ class PreconditionFailed(RequestError):
     title = "It changed since it was read"
     status = 412
     default_remedy = "Read it again and repeat the change with the new ETag."
+
+
+class ProtocolVersion(PreconditionFailed):
+    problem = "protocol-version"
+    title = "This version of the protocol is not spoken here"
+    default_remedy = "Send `Tus-Resumable` with a version that the Tus-Version header names."
 
 
 class ContentTooLarge(RequestError):
@@ -417,6 +425,12 @@ class DigestMismatch(IntegrityError):
     default_remedy = (
         "Send the content again; check the digest field's algorithm and encoding (RFC 9530)."
     )
+
+
+class ChecksumMismatch(DigestMismatch):
+    problem = "checksum-mismatch"
+    status = 460
+    default_remedy = "Ask for the offset, and send what follows it again."
 
 
 class ConfigurationError(MunimentError):

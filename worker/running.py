@@ -27,6 +27,7 @@ from worker.parts import Parts
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
+from worker.spent_uploads import SpentUploads
 from worker.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def _housekeeping(
         LostBatches(database, client).run(),
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
+        SpentUploads(database, stores.blobs).run(),
     )
 
 

@@ -65,8 +65,10 @@ class Erasure(ErasureActivities):
         async with self._attempt(request) as session:
             await erasure.condemn_unshared_blobs(session, request)
             condemned = await erasure.condemned_blobs(session, request.file_id)
-        await self._destroy(request, condemned)
+            parts = await erasure.upload_parts(session, request.file_id)
+        await self._destroy(request, [*condemned, *parts])
         async with self._attempt(request) as session:
+            await erasure.forget_uploads(session, request.file_id)
             counts = await erasure.forget_condemned(session, request, condemned)
         return EraseFileResult(keys_destroyed=counts.keys_destroyed, blobs_kept=counts.blobs_kept)
 

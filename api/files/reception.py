@@ -132,7 +132,7 @@ class Reception:
         async with aclosing(digests.watch(self._limited(self._request.stream()))) as chunks:
             self.content = await self._sink(chunks)
         require_match(digests)
-        return Received(fields, _media_type(content_type), self.content)
+        return Received(fields, plain_media_type(content_type), self.content)
 
     def _raw_fields(self) -> dict[str, str]:
         raw = dict(self._request.query_params)
@@ -161,12 +161,12 @@ class Reception:
                     announced_digests(self._request.headers) + announced_digests(part.headers)
                 )
                 self.content = await self._sink(file_digests.watch(self._limited(part.chunks)))
-                media_type, filename = _media_type(part.media_type), part.filename
+                media_type, filename = plain_media_type(part.media_type), part.filename
         if self.content is None or file_digests is None:
             raise InvalidRequest(f"the body has no part named {FILE_PART}")
         _require_digests(whole, file_digests)
         if filename and not raw.get("name"):
-            raw["name"] = _last_component(filename)
+            raw["name"] = last_component(filename)
         return Received(self._fields(raw), media_type, self.content)
 
     def _fields(self, raw: dict[str, str]) -> UploadFields:
@@ -227,7 +227,7 @@ def _wrong(field: str, detail: str) -> WrongField:
     return {"field": field, "detail": detail}
 
 
-def _media_type(content_type: str | None) -> str:
+def plain_media_type(content_type: str | None) -> str:
     """The type without its parameters; what is no media type at all counts as unknown."""
     declared = (content_type or "").partition(";")[0].strip().lower()
     kind, slash, name = declared.partition("/")
@@ -235,6 +235,6 @@ def _media_type(content_type: str | None) -> str:
     return declared if fits and " " not in declared and len(declared) <= 127 else UNKNOWN_MEDIA_TYPE
 
 
-def _last_component(filename: str) -> str:
+def last_component(filename: str) -> str:
     """A file's name without the folders that some browsers send along (RFC 7578, 4.2)."""
     return filename.replace("\\", "/").rstrip("/").rpartition("/")[2]

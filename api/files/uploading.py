@@ -82,7 +82,7 @@ async def upload(
                 await asyncio.shield(_discard(services, caller.access, reception))
                 await asyncio.shield(discard_password(services, caller.access, password))
                 raise
-            await _drop_duplicate(services, caller, received, outcome)
+            await drop_duplicate(services, caller, received, outcome)
             if outcome.job is None:
                 await discard_password(services, caller.access, password)
         if outcome.job is not None:
@@ -107,7 +107,7 @@ async def _commit(
     password: SealedBlob | None,
 ) -> tuple[Answer, Outcome]:
     async with services.database.transaction(caller.access) as session:
-        outcome = await _record(session, caller, received, file_id)
+        outcome = await record_upload(session, caller, received, file_id)
         if outcome.job is not None and password is not None:
             await keep_password(session, outcome.job, password)
         detail = await files.get_file(session, outcome.file_id)
@@ -126,8 +126,8 @@ async def _commit(
     return answer, outcome
 
 
-async def _record(
-    session: AsyncSession, caller: Caller, received: Received, file_id: UUID | None
+async def record_upload(
+    session: AsyncSession, caller: Caller, received: Received, file_id: UUID | None = None
 ) -> Outcome:
     """Finds what the upload makes: a version of a named file, nothing new, or a new file."""
     sealed = received.content.sealed
@@ -135,7 +135,7 @@ async def _record(
         raise Conflict("the request was repeated while its first answer was given")
     collection = None
     if file_id is None:
-        collection = await _collection(session, received.fields.collection)
+        collection = await writable_collection(session, received.fields.collection)
     # The blob's row first, then the file's: all uploads lock in this order.
     blob_id = await uploads.adopt_content(session, caller.tenant_id, sealed)
     if collection is not None:
@@ -150,7 +150,8 @@ async def _record(
     return await _add_file(session, caller, received, collection, blob_id)
 
 
-async def _collection(session: AsyncSession, name_or_id: str) -> Collection:
+async def writable_collection(session: AsyncSession, name_or_id: str) -> Collection:
+    """Raises Unprocessable where there is none that the caller may put files into."""
     collection = await collections.find_collection(session, name_or_id, level="write")
     if collection is None:
         detail = "there is no such collection, or you may not put files into it"
@@ -274,7 +275,7 @@ def _declared_type(received: Received) -> str:
     return media_type_of_name(received.fields.name)
 
 
-async def _drop_duplicate(
+async def drop_duplicate(
     services: Services, caller: Caller, received: Received, outcome: Outcome
 ) -> None:
     """The tenant had this content: the new blob is not referred to by anything."""

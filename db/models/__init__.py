@@ -25,6 +25,7 @@ from db.models.content import (
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
+from db.models.uploads import Upload, UploadPart
 
 __all__ = [
     "AccessGrant",
@@ -60,6 +61,8 @@ __all__ = [
     "StageResult",
     "StreamTicket",
     "Tenant",
+    "Upload",
+    "UploadPart",
     "new_id",
     "now",
 ]

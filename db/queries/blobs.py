@@ -8,9 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 async def is_known(session: AsyncSession, blob_id: UUID) -> bool:
-    """Whether a row for the blob was committed: one without may be destroyed by its writer."""
+    """Whether a row that names the blob was committed: one without may be destroyed by its writer."""
     found = await session.execute(
-        text("SELECT EXISTS (SELECT 1 FROM blob WHERE id = :blob_id)"), {"blob_id": blob_id}
+        text(
+            "SELECT EXISTS (SELECT 1 FROM blob WHERE id = :blob_id)"
+            " OR EXISTS (SELECT 1 FROM upload_part WHERE blob_id = :blob_id)"
+        ),
+        {"blob_id": blob_id},
     )
     return bool(found.scalar_one())
 
@@ -28,13 +32,14 @@ async def total_bytes(session: AsyncSession, blob_ids: Sequence[UUID]) -> int:
 
 
 async def orphans_among(session: AsyncSession, blob_ids: list[UUID]) -> list[UUID]:
-    """Those of the ids that no row names, not even that of a destroyed blob. None of them is an
-    orphan where the database does not have the tenant."""
+    """Those of the ids that no row names: no blob's, not even a destroyed one's, and no part's of an
+    upload. None of them is an orphan where the database does not have the tenant."""
     rows = await session.execute(
         text(
             "SELECT stored.id FROM unnest(CAST(:blob_ids AS uuid[])) AS stored(id)"
             " WHERE EXISTS (SELECT 1 FROM tenant WHERE tenant.id = (SELECT current_tenant()))"
             " AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = stored.id)"
+            " AND NOT EXISTS (SELECT 1 FROM upload_part WHERE upload_part.blob_id = stored.id)"
         ),
         {"blob_ids": blob_ids},
     )

@@ -251,6 +251,33 @@ async def condemned_blobs(session: AsyncSession, file_id: UUID) -> list[UUID]:
     return list(rows.scalars())
 
 
+async def upload_parts(session: AsyncSession, file_id: UUID) -> list[UUID]:
+    """Blobs of the parts that the file was joined from, where no worker has destroyed them yet."""
+    rows = await session.execute(
+        text(
+            "SELECT blob_id FROM upload_part WHERE upload_id IN"
+            " (SELECT id FROM upload WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+    return list(rows.scalars())
+
+
+async def forget_uploads(session: AsyncSession, file_id: UUID) -> None:
+    """The parts' keys are gone: drops what names them, and that the file came by an upload."""
+    await session.execute(
+        text(
+            "DELETE FROM upload_part WHERE upload_id IN"
+            " (SELECT id FROM upload WHERE file_id = :file_id)"
+        ),
+        {"file_id": file_id},
+    )
+    await session.execute(
+        text("UPDATE upload SET file_id = NULL, parts = 0 WHERE file_id = :file_id"),
+        {"file_id": file_id},
+    )
+
+
 async def forget_condemned(
     session: AsyncSession, request: EraseFileInput, blob_ids: Sequence[UUID]
 ) -> ErasureCounts:

@@ -27,6 +27,14 @@ class ApiSettings(Group):
     max_concurrent_uploads: Annotated[
         int, Field(description="Uploads one API process receives at a time; more get 429.", ge=1)
     ] = 64
+    max_open_uploads: Annotated[
+        int,
+        Field(description="Unfinished resumable uploads (tus) of a tenant; more get 429.", ge=1),
+    ] = 1_000
+    upload_expiry_hours: Annotated[
+        float,
+        Field(description="How long an unfinished upload waits for its next bytes.", gt=0),
+    ] = 24.0
     max_event_streams: Annotated[
         int, Field(description="Event streams one API process serves; more get 429.", ge=1)
     ] = 2000

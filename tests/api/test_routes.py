@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.application import ROUTERS, create_application
-from api.authentication import PUBLIC_PATHS, RequireScope
+from api.authentication import PUBLIC_METHODS, PUBLIC_PATHS, RequireScope
 from api.openapi import description
 from muniment.api_keys import ALL_SCOPES
 from tests.api.conftest import ApiProcess, audit_actions, client_of
@@ -28,6 +28,21 @@ def routes() -> Iterator[tuple[str, APIRoute]]:
                 yield method, route
 
 
+def is_public(method: str, route: APIRoute) -> bool:
+    return route.path in PUBLIC_PATHS or method in PUBLIC_METHODS
+
+
+def headers_of(route: APIRoute) -> dict[str, str]:
+    """Without which the route's protocol refuses every request."""
+    if not route.path.startswith("/v1/uploads"):
+        return {}
+    return {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Offset": "0",
+        "Content-Type": "application/offset+octet-stream",
+    }
+
+
 def scopes_of(route: APIRoute) -> set[str]:
     return {
         dependency.call.scope
@@ -40,7 +55,7 @@ def test_every_route_asks_for_a_scope_or_is_public() -> None:
     seen = set()
     for method, route in routes():
         seen.add(route.path)
-        if route.path in PUBLIC_PATHS:
+        if is_public(method, route):
             assert not scopes_of(route), route.path
         else:
             assert len(scopes_of(route)) == 1, (method, route.path)
@@ -54,7 +69,7 @@ def test_every_route_says_what_it_does_and_how_it_fails() -> None:
         operation = paths[route.path][method.lower()]
         assert operation["summary"], route.path
         assert operation["tags"], route.path
-        if route.path not in PUBLIC_PATHS:
+        if not is_public(method, route):
             assert {"401", "403"} <= set(operation["responses"]), route.path
             assert operation["security"], route.path
 
@@ -70,7 +85,7 @@ async def test_without_a_valid_key_every_route_is_401(api: ApiProcess) -> None:
             base_url=api.url, headers=header, trust_env=False, timeout=60
         ) as client:
             for method, route in routes():
-                if route.path in PUBLIC_PATHS:
+                if is_public(method, route):
                     continue
                 answer = await client.request(method, _filled(route.path, {}))
                 assert answer.status_code == 401, (method, route.path)
@@ -105,11 +120,20 @@ async def things(client: httpx.AsyncClient) -> Things:
     file = (await client.post("/v1/files?name=a.txt", content=b"mine")).json()
     collection = (await client.post("/v1/collections", json={"name": "c"})).json()
     key = (await client.post("/v1/api-keys", json={"name": "k", "scopes": ["search"]})).json()
+    upload = await client.post(
+        "/v1/uploads",
+        headers={
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": "4",
+            "Upload-Metadata": "filename YQ==",
+        },
+    )
     batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
     return Things(
         {
             "batch_id": batch["id"],
             "file_id": file["id"],
+            "upload_id": upload.json()["id"],
             "job_id": file["job"]["id"],
             "collection_id": collection["id"],
             "key_id": key["id"],
@@ -124,12 +148,14 @@ async def test_things_of_another_tenant_are_404_on_every_route(
 ) -> None:
     checked = 0
     for method, route in routes():
-        if "{" not in route.path:
+        if "{" not in route.path or is_public(method, route):
             continue
-        path = _filled(route.path, things.ids)
-        answer = await stranger.request(method, path, json=_body(route))
+        path, headers = _filled(route.path, things.ids), headers_of(route)
+        answer = await stranger.request(method, path, json=_body(route), headers=headers)
         assert answer.status_code == 404, (method, route.path, answer.text)
-        absent = await stranger.request(method, _filled(route.path, {}), json=_body(route))
+        absent = await stranger.request(
+            method, _filled(route.path, {}), json=_body(route), headers=headers
+        )
         assert absent.status_code == 404, (method, route.path)
         if method != "HEAD":
             assert _without_request(answer) == _without_request(absent), route.path
@@ -188,6 +214,10 @@ ELSEWHERE = {
     f"/v1/jobs/{{job_id}}/{verb}"
     for verb in ("pause", "resume", "reprioritise", "release", "reject")
 } | {f"/v1/batches/{{batch_id}}/{verb}" for verb in ("pause", "resume", "cancel")}
+# What is created, finished and terminated is audited: test_uploads.py.
+UPLOADS = {("POST", "/v1/uploads")} | {
+    (method, "/v1/uploads/{upload_id}") for method in ("PATCH", "DELETE")
+}
 # Only what is published is compared: test_reading_comparisons.py makes it so.
 ELSEWHERE |= {"/v1/files/{file_id}/compare"}
 
@@ -197,7 +227,7 @@ async def test_every_change_is_audited(
 ) -> None:
     changing = {(method, route.path) for method, route in routes() if method in MUTATING}
     listed = {(method, path.split("?")[0]) for method, path, _, _ in CHANGES}
-    assert changing - {("POST", path) for path in ELSEWHERE} <= listed
+    assert changing - UPLOADS - {("POST", path) for path in ELSEWHERE} <= listed
     for method, template, body, action in CHANGES:
         if action in ("job.retried", "file.reprocessed"):
             _fail_jobs(postgres_dsn, tenant.tenant_id)
@@ -233,7 +263,7 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
-_IDS = ("file_id", "job_id", "batch_id", "collection_id", "key_id")
+_IDS = ("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id")
 
 
 def _filled(path: str, ids: dict[str, str]) -> str:

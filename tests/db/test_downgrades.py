@@ -17,6 +17,8 @@ from db.models import (
     Job,
     PageLayer,
     ReadingComparison,
+    Upload,
+    UploadPart,
     new_id,
     now,
 )
@@ -29,7 +31,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 10
+REVISIONS = 11
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -53,10 +55,12 @@ def revision_of(dsn: str) -> str:
     return row[0] if row else "base"
 
 
-async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> SealedBlob:
-    """Rows in every table that a migration after the first made or changed; the password's blob."""
+async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> list[SealedBlob]:
+    """Rows in every table that a migration after the first made or changed; the blobs that only they
+    name: a password, and a piece of an upload."""
     job, member = [await commit_job(database, tenant, startable=True) for _ in range(2)]
     password = await blobs.put_bytes(tenant.tenant_id, b"open sesame")
+    piece = await blobs.put_bytes(tenant.tenant_id, b"as far as it came")
     async with database.transaction(tenant.system) as session:
         await keep_password(session, await session.get_one(Job, job.id), password)
         file = await session.get_one(File, member.file_id)
@@ -128,7 +132,25 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> S
                 words_gained=0,
             )
         )
-    return password
+        upload = Upload(
+            tenant_id=tenant.tenant_id,
+            principal_id=tenant.principal_id,
+            state="open",
+            received=piece.size,
+            parts=1,
+        )
+        session.add(upload)
+        await session.flush()
+        session.add(
+            UploadPart(
+                upload_id=upload.id,
+                start=0,
+                tenant_id=tenant.tenant_id,
+                size=piece.size,
+                blob_id=piece.blob_id,
+            )
+        )
+    return [password, piece]
 
 
 async def test_down_step_by_step_and_up_again_with_data_in_the_tables(
@@ -136,7 +158,7 @@ async def test_down_step_by_step_and_up_again_with_data_in_the_tables(
 ) -> None:
     tenant = make_tenant(dsn_of("postgres", owner_dsn))
     database = Database(dsn_of("muniment_app", owner_dsn))
-    password = await fill(database, tenant, blobs)
+    named_by_them = await fill(database, tenant, blobs)
     await database.close()
     for _ in range(REVISIONS - 1):
         migrate(owner_dsn, "-1")
@@ -147,8 +169,9 @@ async def test_down_step_by_step_and_up_again_with_data_in_the_tables(
     migrate(owner_dsn)
     database = Database(dsn_of("muniment_app", owner_dsn))
     await Sweep(database, blobs, timedelta(0), timedelta(0)).round()
-    with pytest.raises(KeyDestroyed):
-        await blobs.read_all(tenant.tenant_id, password.blob_id)
+    for blob in named_by_them:
+        with pytest.raises(KeyDestroyed):
+            await blobs.read_all(tenant.tenant_id, blob.blob_id)
     await fill(database, tenant, blobs)
     await database.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -17,7 +18,8 @@ from activities.erasure.activity import Erasure as ErasureActivities
 from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES
 from activities.stage import StageRunner
-from db.models import Erasure, Job, new_id
+from db.models import Erasure, Job, Upload, new_id, now
+from db.queries.resumable_uploads import UploadState, append_parts, close
 from db.queries.stages import NewBlob
 from db.session import Access
 from muniment.contracts.chunk import ChunkInput, ChunkResult
@@ -40,6 +42,8 @@ EMPTY_AFTERWARDS = (
     "SELECT count(*) FROM stage_output WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM stage_result WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM blob_reference WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM upload WHERE file_id = :file_id",
+    "SELECT count(*) FROM upload_part WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM activity WHERE file_id = :file_id",
     "SELECT count(*) FROM blob WHERE tenant_id = :tenant_id AND destroyed_at IS NULL",
 )
@@ -86,6 +90,23 @@ async def _counts(workshop: Workshop, job: Job) -> list[int]:
     return found
 
 
+async def _leave_a_part(workshop: Workshop, owner: TenantIds, job: Job) -> UUID:
+    """As if the file had come by an upload whose parts no worker has destroyed yet; a part's blob."""
+    part = await workshop.stores.blobs.put_bytes(owner.tenant_id, TEXT)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        upload = Upload(
+            tenant_id=owner.tenant_id,
+            principal_id=owner.principal_id,
+            state=UploadState.OPEN,
+            expires_at=now() + timedelta(hours=1),
+        )
+        session.add(upload)
+        await session.flush()
+        await append_parts(session, upload, [part], upload.expires_at)
+        await close(session, upload, UploadState.FINISHED, job.file_id)
+    return part.blob_id
+
+
 async def test_an_erased_file_leaves_tombstones_and_no_keys(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -95,6 +116,7 @@ async def test_an_erased_file_leaves_tombstones_and_no_keys(
         async with workshop.database.transaction(Access(owner.tenant_id)) as session:
             blobs = list((await session.execute(text("SELECT id FROM blob"))).scalars())
         assert len(blobs) > 5
+        blobs.append(await _leave_a_part(workshop, owner, job))
         erasure = await _erase(workshop, job)
     assert await _counts(workshop, job) == [0] * len(EMPTY_AFTERWARDS)
     for blob_id in blobs:

@@ -1,0 +1,177 @@
+"""Uploads that come piece by piece: their rows, and the parts that they consist of.
+
+Who appends, closes or expires an upload holds its row's lock and looks at its state: of two that
+append at one offset, one finds it gone on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import Upload, UploadPart, now
+from muniment.errors import TooManyRequests
+from muniment.objects import SealedBlob
+
+ENDED_KEPT = timedelta(hours=24)
+"""How long an upload that has ended answers as such."""
+
+
+class UploadState(StrEnum):
+    OPEN = "open"
+    FINISHED = "finished"
+    TERMINATED = "terminated"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """A sealed piece: `size` bytes of plaintext."""
+
+    blob_id: UUID
+    size: int
+
+
+@dataclass(frozen=True)
+class SpentUpload:
+    """An upload with something to be cleared away."""
+
+    tenant_id: UUID
+    upload_id: UUID
+
+
+async def add_open(session: AsyncSession, upload: Upload, max_open: int) -> None:
+    """Adds it, unless the tenant has as many open as it may: raises TooManyRequests. Those of a tenant
+    that begin at once take turns, so that together they do not exceed it either."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('upload:' || :tenant_id, 0))"),
+        {"tenant_id": str(upload.tenant_id)},
+    )
+    opened = await session.scalar(
+        select(func.count())
+        .select_from(Upload)
+        .where(col(Upload.closed_at).is_(None), col(Upload.expires_at) > now())
+    )
+    if (opened or 0) >= max_open:
+        raise TooManyRequests(
+            f"{max_open} uploads are unfinished",
+            remedy="Finish or terminate some, wait until they expire, or ask the operator to raise"
+            " MUNIMENT_API__MAX_OPEN_UPLOADS.",
+        )
+    session.add(upload)
+    await session.flush()
+
+
+async def get_upload(
+    session: AsyncSession, upload_id: UUID, principal_id: UUID, *, for_update: bool = False
+) -> Upload | None:
+    """The upload, if it is this principal's."""
+    statement = select(Upload).where(
+        col(Upload.id) == upload_id, col(Upload.principal_id) == principal_id
+    )
+    if for_update:
+        statement = statement.with_for_update()
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def parts_of(session: AsyncSession, upload_id: UUID) -> list[StoredPart]:
+    """In the order of the content."""
+    rows = await session.execute(
+        select(col(UploadPart.blob_id), col(UploadPart.size))
+        .where(col(UploadPart.upload_id) == upload_id)
+        .order_by(col(UploadPart.start))
+    )
+    return [StoredPart(blob_id, size) for blob_id, size in rows]
+
+
+async def append_parts(
+    session: AsyncSession, upload: Upload, parts: Sequence[SealedBlob], expires_at: datetime
+) -> None:
+    """Acknowledges the parts, which are durable. The caller holds the upload's lock."""
+    for part in parts:
+        session.add(
+            UploadPart(
+                upload_id=upload.id,
+                start=upload.received,
+                tenant_id=upload.tenant_id,
+                size=part.size,
+                blob_id=part.blob_id,
+            )
+        )
+        upload.received += part.size
+    upload.parts += len(parts)
+    upload.expires_at = expires_at
+    await session.flush()
+
+
+async def close(
+    session: AsyncSession, upload: Upload, state: UploadState, file_id: UUID | None = None
+) -> None:
+    """Ends it and forgets what it was to be called. Its parts are no longer read, and are destroyed by
+    a worker. The caller holds the upload's lock."""
+    upload.state = state
+    upload.file_id = file_id
+    upload.described = ""
+    upload.closed_at = now()
+    await session.flush()
+
+
+# ── clearing away ───────────────────────────────────────────────────────────────────────────────
+
+
+async def spent_uploads(
+    session: AsyncSession, after: UUID | None = None, max_rows: int = 100
+) -> list[SpentUpload]:
+    """Of all tenants, those after the given one; needs no tenant."""
+    rows = await session.execute(
+        text(
+            "SELECT tenant_id, upload_id"
+            " FROM spent_uploads(:kept_for, CAST(:after AS uuid), :max_rows)"
+        ),
+        {"kept_for": ENDED_KEPT, "after": after, "max_rows": max_rows},
+    )
+    return [SpentUpload(**row) for row in rows.mappings()]
+
+
+async def parts_of_ended(session: AsyncSession, upload_id: UUID) -> list[StoredPart]:
+    """Parts that nobody reads any more; none while the upload goes on."""
+    closed_at = await session.scalar(
+        select(col(Upload.closed_at)).where(col(Upload.id) == upload_id)
+    )
+    return [] if closed_at is None else await parts_of(session, upload_id)
+
+
+async def expire(session: AsyncSession, upload_id: UUID) -> bool:
+    """Closes the upload if its time has run out; whether it was closed by this."""
+    upload = await session.get(Upload, upload_id, with_for_update=True)
+    if upload is None or upload.closed_at is not None or upload.expires_at > now():
+        return False
+    await close(session, upload, UploadState.EXPIRED)
+    return True
+
+
+async def forget_parts(session: AsyncSession, upload_id: UUID, blob_ids: Sequence[UUID]) -> None:
+    """Their keys were destroyed: drops what names them."""
+    dropped = await session.execute(
+        delete(UploadPart)
+        .where(col(UploadPart.upload_id) == upload_id, col(UploadPart.blob_id).in_(blob_ids))
+        .returning(col(UploadPart.blob_id))
+    )
+    count = len(dropped.all())
+    await session.execute(
+        update(Upload).where(col(Upload.id) == upload_id).values(parts=col(Upload.parts) - count)
+    )
+
+
+async def forget_ended(session: AsyncSession, upload_id: UUID) -> None:
+    """Drops the row of an upload without parts that ended so long ago that nobody asks for it."""
+    await session.execute(
+        delete(Upload).where(
+            col(Upload.id) == upload_id, col(Upload.closed_at) < now() - ENDED_KEPT
+        )
+    )
