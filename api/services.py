@@ -26,6 +26,12 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
+class ArchiveLimits:
+    max_files: int
+    slots: Slots
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -37,6 +43,7 @@ class Services:
     answers: Answerer
     events: EventHub
     uploads: UploadLimits
+    archives: ArchiveLimits
     views: Views
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]

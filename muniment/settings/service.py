@@ -27,6 +27,12 @@ class ApiSettings(Group):
     max_concurrent_uploads: Annotated[
         int, Field(description="Uploads one API process receives at a time; more get 429.", ge=1)
     ] = 64
+    max_archive_files: Annotated[
+        int, Field(description="Most files that one ZIP download holds.", ge=1, le=10_000)
+    ] = 1_000
+    max_concurrent_archives: Annotated[
+        int, Field(description="ZIP downloads one API process makes at a time; more get 429.", ge=1)
+    ] = 16
     max_event_streams: Annotated[
         int, Field(description="Event streams one API process serves; more get 429.", ge=1)
     ] = 2000
