@@ -212,6 +212,31 @@ def files(
             listings.show_file(file_id, home, as_json=as_json)
 
 
+@app.command()
+def download(
+    file_ids: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="Ids of files; ID@2 is a version.")
+    ],
+    archive: Annotated[Path, typer.Option("--zip", help="Where the ZIP archive is written.")],
+    home: Home = None,
+) -> None:
+    """Download files as one ZIP archive."""
+    files = [_file_or_version(each) for each in file_ids]
+    with reported():
+        from muniment.cli.listings import download_archive
+
+        download_archive(files, archive, home)
+
+
+def _file_or_version(named: str) -> str | tuple[str, int]:
+    file_id, at, number = named.partition("@")
+    if not at:
+        return named
+    if not (number.isascii() and number.isdecimal()):
+        raise typer.BadParameter("a version is named by its number, as in ID@2")
+    return file_id, int(number)
+
+
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -84,6 +84,15 @@ def compare_file(file_id: Id, ocr_engine: str | None, pdf_pipeline: str | None) 
     return Call("POST", f"/v1/files/{file_id}/compare", _model(Job), json=json, creates=True)
 
 
+def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict[str, JsonValue]:
+    """Each file by its id, or by its id and the number of a version."""
+    named: list[JsonValue] = [
+        {"id": str(each[0]), "version": each[1]} if isinstance(each, tuple) else {"id": str(each)}
+        for each in files
+    ]
+    return {"files": named} | _given(name=name)
+
+
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
 

@@ -14,7 +14,7 @@ from muniment.client.answering import Part, streamed_answer
 from muniment.client.blocking import Blocking
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
-from muniment.client.download import download
+from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
 from muniment.client.location import locate
@@ -181,6 +181,10 @@ class Files:
     def content(self, file_id: Id, target: Path, *, version: int | None = None) -> Path:
         """Downloads the original to `target`, resuming where a connection broke."""
         return self._run.run(download(self._protocol, file_id, target, version))
+
+    def archive(self, files: Sequence[Id | tuple[Id, int]], target: Path) -> Path:
+        """Downloads the files, or versions of them by number, as one ZIP archive."""
+        return self._run.run(download_archive(self._protocol, files, target))
 
     def reprocess(
         self,

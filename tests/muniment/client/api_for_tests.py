@@ -4,9 +4,11 @@ It keeps files in memory, plays each job's events from a script, and can refuse,
 """
 
 import asyncio
+import io
 import json
 import threading
 import time
+import zipfile
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +74,7 @@ class ApiForTests:
     forgotten_ids: set[str] = field(default_factory=set)
     tenant_stream_works: bool = True
     jobs_end: bool = True
+    cuts_look_whole: bool = False
 
     # ── what tests set up ───────────────────────────────────────────────────────────────────────
 
@@ -180,6 +183,25 @@ class ApiForTests:
 
         headers = {"ETag": etag, "Content-Length": str(len(rest))}
         return StreamingResponse(body(), 206 if start else 200, headers)
+
+    async def archive(self, request: Request) -> Response:
+        """The contents in a ZIP archive, numbered; it may be cut off, or end early as if whole."""
+        body = await request.json()
+        self.forms.append(body)
+        gathered = io.BytesIO()
+        with zipfile.ZipFile(gathered, "w") as packed:
+            for number, each in enumerate(body["files"]):
+                packed.writestr(f"{number}.bin", self.contents[each["id"]])
+        whole = gathered.getvalue()
+        cuts = self.cuts[request.url.path]
+        sent = whole[: cuts.popleft()] if cuts else whole
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield sent
+            if len(sent) < len(whole) and not self.cuts_look_whole:
+                raise CutOff
+
+        return StreamingResponse(stream(), media_type="application/zip")
 
     async def list_jobs(self, request: Request) -> Response:
         return JSONResponse({"data": list(self.jobs.values())[::-1], "next_cursor": None})
@@ -298,6 +320,7 @@ class ApiForTests:
         routes = [
             Route("/v1/files", self.upload, methods=["POST"]),
             Route("/v1/files", self.list_files),
+            Route("/v1/files/archive", self.archive, methods=["POST"]),
             Route("/v1/files/{id}", self.file, methods=["GET"]),
             Route("/v1/files/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/files/{id}/content", self.content),
