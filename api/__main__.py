@@ -79,6 +79,9 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
             settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
         ),
         views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
+        version_comparisons=Slots(
+            settings.api.max_concurrent_comparisons, "comparisons of versions"
+        ),
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
         metrics_on_api=settings.api.metrics_port is None,

@@ -20,6 +20,7 @@ from api.search.endpoints import router as search
 from api.services import Services
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
+from api.version_comparisons.endpoints import router as version_comparisons
 
 TITLE = "Muniment"
 VERSION = "0.1.0"
@@ -33,6 +34,7 @@ DESCRIPTION = (
 ROUTERS: tuple[APIRouter, ...] = (
     files,
     pages,
+    version_comparisons,
     collections,
     jobs,
     batches,

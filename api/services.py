@@ -45,6 +45,7 @@ class Services:
     uploads: UploadLimits
     archives: ArchiveLimits
     views: Views
+    version_comparisons: Slots
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     metrics_on_api: bool = True

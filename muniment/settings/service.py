@@ -33,6 +33,12 @@ class ApiSettings(Group):
     max_concurrent_archives: Annotated[
         int, Field(description="ZIP downloads one API process makes at a time; more get 429.", ge=1)
     ] = 16
+    max_concurrent_comparisons: Annotated[
+        int,
+        Field(
+            description="Pairs of versions one API process compares at a time; more get 429.", ge=1
+        ),
+    ] = 4
     max_event_streams: Annotated[
         int, Field(description="Event streams one API process serves; more get 429.", ge=1)
     ] = 2000
