@@ -37,6 +37,7 @@ from muniment.client.protocol import (
 )
 from muniment.client.retry import Retry
 from muniment.client.upload import OnConflict, ProgressCallback, Upload, send
+from muniment.client.versions import VersionComparison
 
 
 class AsyncMuniment:
@@ -217,6 +218,21 @@ class AsyncFiles:
 
     async def versions(self, file_id: Id) -> Listing[Version]:
         return await self._run.run(self._protocol.call(calls.list_versions(file_id)))
+
+    async def compare_versions(
+        self,
+        file_id: Id,
+        number: int,
+        other: int | None = None,
+        *,
+        unchanged: bool = False,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> VersionComparison:
+        """What became of the pages of the other version (else the one before) in this one."""
+        parameters: Parameters = {"unchanged": unchanged, "limit": limit, "cursor": cursor}
+        call = calls.compare_versions(file_id, number, other, parameters)
+        return await self._run.run(self._protocol.call(call))
 
     async def pages(
         self, file_id: Id, *, limit: int = 50, cursor: str | None = None

@@ -22,6 +22,7 @@ from muniment.client.models import (
 )
 from muniment.client.problems import UnexpectedAnswer
 from muniment.client.protocol import Call, Parameters
+from muniment.client.versions import VersionComparison
 
 Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
@@ -95,6 +96,13 @@ def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict
 
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
+
+
+def compare_versions(
+    file_id: Id, number: int, other: int | None, parameters: Parameters
+) -> Call[VersionComparison]:
+    path = f"/v1/files/{file_id}/versions/{number}/comparison"
+    return _get(path, VersionComparison, {"with": other, **parameters})
 
 
 def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page]]:

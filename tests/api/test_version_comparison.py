@@ -8,6 +8,7 @@ import pytest
 from db.models import Blob, FileVersion, PageRow, now
 from db.queries import files
 from db.session import Database
+from muniment.client import AsyncMuniment
 from muniment.contracts.documents import HiddenKind, HiddenText, Page, PageBatch, PageSource
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
@@ -170,6 +171,19 @@ async def test_what_cannot_be_compared_is_told(client: httpx.AsyncClient, path: 
     unread = await client.get(f"{path}/3/comparison")
     assert unread.status_code == 409
     assert "version 3" in unread.json()["detail"]
+
+
+async def test_the_client_compares_too(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, path: str
+) -> None:
+    file_id = path.split("/")[3]
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        found = await muniment.files.compare_versions(file_id, 2, limit=2)
+        assert [page.state for page in found.data] == ["added", "changed"]
+        rest = await muniment.files.compare_versions(file_id, 2, 1, cursor=found.next_cursor)
+    assert [page.state for page in rest.data] == ["removed", "unchanged", "unread"]
+    assert (rest.pages.unchanged, rest.with_version, rest.next_cursor) == (4, 1, None)
+    assert found.data[0].differences[0].text.startswith("new0 new1")
 
 
 async def test_another_tenant_learns_nothing(
