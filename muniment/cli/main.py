@@ -237,6 +237,23 @@ def _file_or_version(named: str) -> str | tuple[str, int]:
     return file_id, int(number)
 
 
+@app.command()
+def compare(
+    file_id: Annotated[str, typer.Argument(metavar="FILE", help="Id of the file.")],
+    version: Annotated[int, typer.Argument(min=1, help="Number of the version.")],
+    other: Annotated[
+        int | None, typer.Option("--with", min=1, help="The version before it; else number - 1.")
+    ] = None,
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a page.")] = False,
+) -> None:
+    """Show what a version of a file changed, page by page."""
+    with reported():
+        from muniment.cli.versions import compare_versions
+
+        compare_versions(file_id, version, other, home, as_json=as_json)
+
+
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -21,7 +21,7 @@ def test_help_names_every_command() -> None:
     assert result.exit_code == 0
     for command in (
         "up", "down", "status", "doctor", "ingest", "search", "ask", "jobs", "cancel", "pause",
-        "resume", "retry", "batch", "batches", "files", "download", "worker", "api", "schema",
+        "resume", "retry", "batch", "batches", "files", "download", "compare", "worker", "api", "schema",
     ):  # fmt: skip
         assert f"\n  {command} " in result.output
 
@@ -242,3 +242,24 @@ def test_files_are_downloaded_as_an_archive(
         assert opened.namelist() == ["0.bin", "1.bin"]
     assert muniment("download", f"{file_id}@x", "--zip", target).returncode == 2
     assert muniment("download", file_id).returncode == 2
+
+
+def test_a_comparison_shows_pages_and_words(muniment: Command) -> None:
+    result = muniment("compare", ABSENT, "2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "version 1 to 2, pages: 4 unchanged, 1 changed, 1 moved",
+        "",
+        "page 2: changed, page 1 before, 1 words removed, 1 added",
+        "    … the [-lease-] {+de\ufffded+}",
+        "",
+        "page 5: unchanged, moved from 3",
+    ]
+
+
+def test_a_comparison_as_json_is_a_line_a_page(api: ApiForTests, muniment: Command) -> None:
+    result = muniment("compare", ABSENT, "3", "--with", "1", "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["state"], line["page"]) for line in lines] == [("changed", 2), ("unchanged", 5)]
+    asked = {"unchanged": "false", "limit": "100", "with": "1"}
+    assert api.forms == [asked, {**asked, "cursor": "more"}]

@@ -203,6 +203,27 @@ class ApiForTests:
 
         return StreamingResponse(stream(), media_type="application/zip")
 
+    async def compare_versions(self, request: Request) -> Response:
+        """Two answers: a page that changed, then one that moved."""
+        is_second = "cursor" in request.query_params
+        self.forms.append(dict(request.query_params))
+        changed: Record = {
+            "state": "changed", "page": 2, "with_page": 1, "words_removed": 1, "words_added": 1,
+            "differences": [
+                {"kind": "omitted", "words": 9, "text": ""}, {"kind": "equal", "words": 1, "text": "the"},
+                {"kind": "removed", "words": 1, "text": "lease"},
+                {"kind": "added", "words": 1, "text": "de\x1bed"},
+            ],
+        }  # fmt: skip
+        moved: Record = {"state": "unchanged", "page": 5, "with_page": 3, "moved": True}
+        body: Record = {
+            "version": int(request.path_params["number"]), "with_version": 1,
+            "pages": {"unchanged": 4, "changed": 1, "moved": 1},
+            "data": [moved if is_second else changed],
+            "next_cursor": None if is_second else "more",
+        }  # fmt: skip
+        return JSONResponse(body)
+
     async def list_jobs(self, request: Request) -> Response:
         return JSONResponse({"data": list(self.jobs.values())[::-1], "next_cursor": None})
 
@@ -324,6 +345,7 @@ class ApiForTests:
             Route("/v1/files/{id}", self.file, methods=["GET"]),
             Route("/v1/files/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/files/{id}/content", self.content),
+            Route("/v1/files/{id}/versions/{number}/comparison", self.compare_versions),
             Route("/v1/files/{id}/markdown", self.read_text),
             Route("/v1/files/{id}/text", self.read_text),
             Route("/v1/files/{id}/pages/{page}/image", self.picture),
