@@ -23,7 +23,7 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
-from api.services import Services, UploadLimits
+from api.services import ArchiveLimits, Services, UploadLimits
 from api.slots import Slots
 from db.models import now
 from db.session import Database
@@ -78,7 +78,13 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         answers=Answerer(database, searcher),
         events=events,
         uploads=limits,
+        archives=ArchiveLimits(
+            settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
+        ),
         views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
+        version_comparisons=Slots(
+            settings.api.max_concurrent_comparisons, "comparisons of versions"
+        ),
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
         metrics_on_api=settings.api.metrics_port is None,

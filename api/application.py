@@ -22,6 +22,7 @@ from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.uploads.endpoints import router as uploads
 from api.uploads.tus_headers import TusHeaders
+from api.version_comparisons.endpoints import router as version_comparisons
 
 TITLE = "Muniment"
 VERSION = "0.1.0"
@@ -36,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     files,
     uploads,
     pages,
+    version_comparisons,
     collections,
     jobs,
     batches,

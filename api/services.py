@@ -32,6 +32,12 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
+class ArchiveLimits:
+    max_files: int
+    slots: Slots
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -43,7 +49,9 @@ class Services:
     answers: Answerer
     events: EventHub
     uploads: UploadLimits
+    archives: ArchiveLimits
     views: Views
+    version_comparisons: Slots
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     metrics_on_api: bool = True

@@ -16,6 +16,8 @@ from api.files.service import require_content, require_file, require_harmless, r
 from api.problems import problem_response
 from api.services import Services
 from db.audit import record
+from db.models import FileVersion
+from db.queries.files import FileDetail
 from muniment.errors import PreconditionFailed, RangeNotSatisfiable
 from muniment.objects import BlobStore
 
@@ -56,14 +58,23 @@ async def download(
         detail = await require_file(session, file_id)
         require_content(detail, caller)
         version = await require_version(session, detail, number)
-        require_harmless(version, caller)
+        sealed = original(caller, detail, version, number)
         if request.method == "GET":
             payload: dict[str, JsonValue] = {
                 "version": version.number,
                 "ranged": "range" in request.headers,
             }
             record(session, caller.act("file.downloaded", "file", file_id, payload))
-    sealed = Sealed(
+    return await respond(request, services.blobs, sealed)
+
+
+def original(
+    caller: Caller, detail: FileDetail, version: FileVersion, number: int | None
+) -> Sealed:
+    """Where a version's bytes lie: under the file's name, unless it was asked for by its number.
+    Raises Conflict when they are withheld from the caller."""
+    require_harmless(version, caller)
+    return Sealed(
         caller.tenant_id,
         version.blob_id,
         version.size,
@@ -71,7 +82,6 @@ async def download(
         version.name if number is not None else detail.file.name,
         version.media_type or version.declared_media_type,
     )
-    return await respond(request, services.blobs, sealed)
 
 
 async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
@@ -185,10 +195,11 @@ async def _streamed(
     except BaseException:
         await body.aclose()
         raise
-    return StreamingResponse(_rest(first, body), status_code=status, headers=headers)
+    return StreamingResponse(continued(first, body), status_code=status, headers=headers)
 
 
-async def _rest(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def continued(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """What was read already, then the rest."""
     async with aclosing(body):
         yield first
         async for chunk in body:

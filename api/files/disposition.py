@@ -14,7 +14,10 @@ def attachment(name: str) -> str:
 
     Control characters, path separators and what turns the direction of text are replaced.
     """
-    safe = _shortened("".join(_safe(character) for character in name).strip(". ")) or _REPLACEMENT
+    safe = (
+        _shortened("".join(safe_character(character) for character in name).strip(". "))
+        or _REPLACEMENT
+    )
     plain = unicodedata.normalize("NFKD", safe).encode("ascii", "ignore").decode().strip(". ")
     plain = "".join(_REPLACEMENT if each in _RESERVED else each for each in plain)
     encoded = quote(safe, safe="!#$&+-.^_`|~")
@@ -29,7 +32,8 @@ def _shortened(name: str) -> str:
     return stem[: _LONGEST - len(suffix) - 1] + dot + suffix
 
 
-def _safe(character: str) -> str:
+def safe_character(character: str) -> str:
+    """The character, unless it separates paths, controls, or turns the direction of text."""
     if character in "/\\" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return _REPLACEMENT
     return character

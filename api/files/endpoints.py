@@ -8,8 +8,9 @@ from starlette.responses import JSONResponse, Response
 
 from api.authentication import Caller, require
 from api.files import listing, service
+from api.files.archive import MEDIA_TYPE, download_archive
 from api.files.content import download
-from api.files.schemas import File, FileChange, FileVersion, ReprocessBody
+from api.files.schemas import File, FileChange, FileVersion, NewArchive, ReprocessBody
 from api.files.upload_description import UPLOAD
 from api.files.uploading import upload
 from api.files.view import entity_tag, version_view
@@ -55,6 +56,25 @@ async def upload_file(request: Request, services: Provided, caller: Writer) -> R
     """The bytes are streamed into the sealed store, their digest verified on the way. Then the file
     is recorded together with its ingestion job, whose progress `job` and the event stream show."""
     return await upload(request, caller, services)
+
+
+@router.post(
+    "/archive",
+    summary="Download many files as one ZIP archive",
+    response_class=Response,
+    responses={
+        **problems(400, 404, 409, 410, 413, 422, 429, 503),
+        200: {
+            "description": "The archive, of a length that is not known before.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        },
+    },
+)
+async def download_many(body: NewArchive, services: Provided, caller: Reader) -> Response:
+    """Packed while it is sent; names are made safe and unique, without folders. One file that cannot
+    be downloaded refuses the whole, and `errors` names its place in the list. A connection that
+    breaks off means that a file could not be read to its end: what came is no whole archive."""
+    return await download_archive(caller, services, body)
 
 
 @router.get("", summary="List files", responses=problems(400))

@@ -21,6 +21,8 @@ MAX_NAME_CHARACTERS = 1024
 MAX_METADATA_FIELDS = 200
 MAX_PASSWORD_CHARACTERS = 1_024
 MINIMUM_CHUNK_TOKENS = 32
+MAX_ARCHIVE_FILES = 10_000
+"""Whatever the setting says: as many as a request's body holds."""
 
 
 def _visible_name(name: str) -> str:
@@ -142,6 +144,24 @@ class FileVersion(BaseModel):
     scan: Scan
     published_at: UtcTime | None
     created_at: UtcTime
+
+
+class ArchivedFile(BaseModel):
+    """A file, and which of its versions; without a number the one in use."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
+class NewArchive(BaseModel):
+    """The files to pack, in this order; one that is named twice is packed once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: list[ArchivedFile] = Field(min_length=1, max_length=MAX_ARCHIVE_FILES)
+    name: Name = Field(default="files.zip", description="What the archive is to be called.")
 
 
 class FileChange(BaseModel):

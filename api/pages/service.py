@@ -72,7 +72,7 @@ async def require_published(
         version = await require_version(session, detail, number)
         if version.published_at is None:
             raise Conflict(
-                "this version has not been read yet",
+                f"version {version.number} has not been read yet",
                 remedy="Follow its job; what failed can be retried.",
             )
         payload: dict[str, JsonValue] = {"version": version.number, "what": what}

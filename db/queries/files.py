@@ -1,5 +1,6 @@
 """Files and versions as a caller may see them; every look-up goes through `visible_files`."""
 
+from collections.abc import Collection as Container
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -117,6 +118,13 @@ async def get_file(
     return (await _with_details(session, [file]))[0]
 
 
+async def get_files(session: AsyncSession, file_ids: Container[UUID]) -> dict[UUID, FileDetail]:
+    """Those of the files that the caller may read, in four queries however many there are."""
+    statement = select(File).where(col(File.id).in_(file_ids), visible("read"))
+    found = (await session.scalars(statement)).all()
+    return {detail.file.id: detail for detail in await _with_details(session, found)}
+
+
 async def is_visible(session: AsyncSession, file_id: UUID, *, level: str = "read") -> bool:
     found = await session.scalars(
         select(col(File.id)).where(col(File.id) == file_id, visible(level))
@@ -130,6 +138,17 @@ async def get_version(session: AsyncSession, file_id: UUID, number: int) -> File
         col(FileVersion.file_id) == file_id, col(FileVersion.number) == number
     )
     return (await session.scalars(statement)).one_or_none()
+
+
+async def get_versions(
+    session: AsyncSession, wanted: Container[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], FileVersion]:
+    """Versions by file and number, of files that the caller was already found to see."""
+    statement = select(FileVersion).where(
+        tuple_(col(FileVersion.file_id), col(FileVersion.number)).in_(wanted)
+    )
+    found = (await session.scalars(statement)).all()
+    return {(version.file_id, version.number): version for version in found}
 
 
 async def list_versions(

@@ -14,6 +14,7 @@ from muniment.cli.output import (
     WIDE,
     age_text,
     cut_text,
+    err,
     out,
     percent_progress,
     print_facts,
@@ -63,6 +64,16 @@ def print_document(file_id: str, home: Path | None, *, as_markdown: bool) -> Non
             out().print(printable(line), markup=False, highlight=False, soft_wrap=True)
     else:
         sys.stdout.buffer.write(document.encode())
+
+
+def download_archive(
+    files: Sequence[str | tuple[str, int]], target: Path, home: Path | None
+) -> None:
+    """Files by their ids, or versions of them by id and number."""
+    with connect(home) as muniment:
+        muniment.files.archive(files, target)
+    size = size_text(target.stat().st_size)
+    err().print(Text(f"{printable(str(target))}: {size}"), soft_wrap=True)
 
 
 def show_file(file_id: str, home: Path | None, *, as_json: bool) -> None:

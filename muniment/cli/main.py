@@ -212,6 +212,48 @@ def files(
             listings.show_file(file_id, home, as_json=as_json)
 
 
+@app.command()
+def download(
+    file_ids: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="Ids of files; ID@2 is a version.")
+    ],
+    archive: Annotated[Path, typer.Option("--zip", help="Where the ZIP archive is written.")],
+    home: Home = None,
+) -> None:
+    """Download files as one ZIP archive."""
+    files = [_file_or_version(each) for each in file_ids]
+    with reported():
+        from muniment.cli.listings import download_archive
+
+        download_archive(files, archive, home)
+
+
+def _file_or_version(named: str) -> str | tuple[str, int]:
+    file_id, at, number = named.partition("@")
+    if not at:
+        return named
+    if not (number.isascii() and number.isdecimal()):
+        raise typer.BadParameter("a version is named by its number, as in ID@2")
+    return file_id, int(number)
+
+
+@app.command()
+def compare(
+    file_id: Annotated[str, typer.Argument(metavar="FILE", help="Id of the file.")],
+    version: Annotated[int, typer.Argument(min=1, help="Number of the version.")],
+    other: Annotated[
+        int | None, typer.Option("--with", min=1, help="The version before it; else number - 1.")
+    ] = None,
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a page.")] = False,
+) -> None:
+    """Show what a version of a file changed, page by page."""
+    with reported():
+        from muniment.cli.versions import compare_versions
+
+        compare_versions(file_id, version, other, home, as_json=as_json)
+
+
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────
 
 

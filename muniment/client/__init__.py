@@ -23,6 +23,7 @@ from muniment.client.models import (
 from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, UnexpectedAnswer
 from muniment.client.retry import Retry
 from muniment.client.sync_client import Muniment
+from muniment.client.versions import ComparedPage, VersionComparison, WordSpan
 
 __all__ = [
     "Answer",
@@ -33,6 +34,7 @@ __all__ = [
     "CandidateSummary",
     "Chunk",
     "Citation",
+    "ComparedPage",
     "ComparisonSummary",
     "Event",
     "EventKind",
@@ -53,4 +55,6 @@ __all__ = [
     "Token",
     "UnexpectedAnswer",
     "Version",
+    "VersionComparison",
+    "WordSpan",
 ]

@@ -14,7 +14,7 @@ from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
-from muniment.client.download import download
+from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
 from muniment.client.location import locate
@@ -37,6 +37,7 @@ from muniment.client.protocol import (
 )
 from muniment.client.retry import Retry
 from muniment.client.upload import OnConflict, ProgressCallback, Upload, send
+from muniment.client.versions import VersionComparison
 
 
 class AsyncMuniment:
@@ -186,6 +187,10 @@ class AsyncFiles:
         """Downloads the original to `target`, resuming where a connection broke."""
         return await self._run.run(download(self._protocol, file_id, target, version))
 
+    async def archive(self, files: Sequence[Id | tuple[Id, int]], target: Path) -> Path:
+        """Downloads the files, or versions of them by number, as one ZIP archive."""
+        return await self._run.run(download_archive(self._protocol, files, target))
+
     async def reprocess(
         self,
         file_id: Id,
@@ -213,6 +218,21 @@ class AsyncFiles:
 
     async def versions(self, file_id: Id) -> Listing[Version]:
         return await self._run.run(self._protocol.call(calls.list_versions(file_id)))
+
+    async def compare_versions(
+        self,
+        file_id: Id,
+        number: int,
+        other: int | None = None,
+        *,
+        unchanged: bool = False,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> VersionComparison:
+        """What became of the pages of the other version (else the one before) in this one."""
+        parameters: Parameters = {"unchanged": unchanged, "limit": limit, "cursor": cursor}
+        call = calls.compare_versions(file_id, number, other, parameters)
+        return await self._run.run(self._protocol.call(call))
 
     async def pages(
         self, file_id: Id, *, limit: int = 50, cursor: str | None = None

@@ -22,6 +22,7 @@ from muniment.client.models import (
 )
 from muniment.client.problems import UnexpectedAnswer
 from muniment.client.protocol import Call, Parameters
+from muniment.client.versions import VersionComparison
 
 Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
@@ -84,8 +85,24 @@ def compare_file(file_id: Id, ocr_engine: str | None, pdf_pipeline: str | None) 
     return Call("POST", f"/v1/files/{file_id}/compare", _model(Job), json=json, creates=True)
 
 
+def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict[str, JsonValue]:
+    """Each file by its id, or by its id and the number of a version."""
+    named: list[JsonValue] = [
+        {"id": str(each[0]), "version": each[1]} if isinstance(each, tuple) else {"id": str(each)}
+        for each in files
+    ]
+    return {"files": named} | _given(name=name)
+
+
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
     return _get(f"/v1/files/{file_id}/versions", Listing[Version])
+
+
+def compare_versions(
+    file_id: Id, number: int, other: int | None, parameters: Parameters
+) -> Call[VersionComparison]:
+    path = f"/v1/files/{file_id}/versions/{number}/comparison"
+    return _get(path, VersionComparison, {"with": other, **parameters})
 
 
 def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page]]:

@@ -1,13 +1,16 @@
 """Downloads to a path, resumed where they broke."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import is_zipfile
 
 import httpx
+from pydantic import JsonValue
 
 from muniment.client.actions import Flow, Pause, ReadChunk
-from muniment.client.calls import Id
+from muniment.client.calls import Id, archive_body
 from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.protocol import Protocol
 
@@ -21,15 +24,79 @@ def download(protocol: Protocol, file_id: Id, target: Path, version: int | None)
     target is always whole. A broken connection goes on by Range; If-Range with the ETag makes sure
     that the rest is of the same content. Raises StreamBroken when it breaks too often.
     """
+    with _whole_or_not_at_all(target) as part, part.open("wb") as output:
+        yield from _Download(protocol, file_id, version, output).run()
+    return target
+
+
+def download_archive(
+    protocol: Protocol, files: Sequence[Id | tuple[Id, int]], target: Path
+) -> Flow[Path]:
+    """Writes a ZIP archive of the files to `target`, which is always whole, and returns it.
+
+    Raises StreamBroken when it breaks off: an archive is made anew for each request, so that there
+    is nothing to resume.
+    """
+    with _whole_or_not_at_all(target) as part:
+        with part.open("wb") as output:
+            yield from _open_archive(protocol, archive_body(files, None))
+            while True:
+                read = ReadChunk()
+                try:
+                    yield read
+                except httpx.TransportError as error:
+                    raise _archive_broken() from error
+                if read.chunk is None:
+                    break
+                output.write(read.chunk)
+        # A proxy may have ended a broken answer as if it were whole.
+        if not is_zipfile(part):
+            raise _archive_broken()
+    return target
+
+
+def _open_archive(protocol: Protocol, body: dict[str, JsonValue]) -> Flow[None]:
+    """Asks for the archive until it begins, as often as a call is repeated."""
+    attempt = 0
+    while True:
+        attempt += 1
+        request = protocol.request(
+            "POST",
+            "/v1/files/archive",
+            json=body,
+            headers={"Accept": "application/zip, application/problem+json"},
+        )
+        try:
+            yield from protocol.open(request)
+        except httpx.TransportError as error:
+            if attempt >= protocol.retry.attempts:
+                raise protocol.unreachable(error) from error
+        except ApiProblem as problem:
+            if problem.status_code not in _PASSING_STATUSES or attempt >= protocol.retry.attempts:
+                raise
+        else:
+            return
+        yield Pause(protocol.retry.delay(attempt))
+
+
+def _archive_broken() -> StreamBroken:
+    return StreamBroken(
+        "the archive broke off",
+        remedy="Ask again; if it breaks off again, one of the files cannot be read: download them"
+        " one by one to find it.",
+    )
+
+
+@contextlib.contextmanager
+def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """A path beside the target that becomes it when the block ends, and is removed if it fails."""
     part = target.with_name(target.name + ".part")
     try:
-        with part.open("wb") as output:
-            yield from _Download(protocol, file_id, version, output).run()
+        yield part
         part.replace(target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
-    return target
 
 
 class _Download:

@@ -35,6 +35,18 @@ class ApiSettings(Group):
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", gt=0),
     ] = 24.0
+    max_archive_files: Annotated[
+        int, Field(description="Most files that one ZIP download holds.", ge=1, le=10_000)
+    ] = 1_000
+    max_concurrent_archives: Annotated[
+        int, Field(description="ZIP downloads one API process makes at a time; more get 429.", ge=1)
+    ] = 16
+    max_concurrent_comparisons: Annotated[
+        int,
+        Field(
+            description="Pairs of versions one API process compares at a time; more get 429.", ge=1
+        ),
+    ] = 4
     max_event_streams: Annotated[
         int, Field(description="Event streams one API process serves; more get 429.", ge=1)
     ] = 2000

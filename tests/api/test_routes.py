@@ -186,6 +186,7 @@ CHANGES = [
     ("DELETE", "/v1/files/{file_id}", None, "file.trashed"),
     ("POST", "/v1/files/{file_id}/restore", None, "file.restored"),
     ("GET", "/v1/files/{file_id}/content", None, "file.downloaded"),
+    ("POST", "/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "file.downloaded"),
     ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
     ("PATCH", "/v1/collections/{collection_id}", {"name": "renamed"}, "collection.changed"),
     ("DELETE", "/v1/collections/{collection_id}", None, "collection.deleted"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -20,7 +21,7 @@ def test_help_names_every_command() -> None:
     assert result.exit_code == 0
     for command in (
         "up", "down", "status", "doctor", "ingest", "search", "ask", "jobs", "cancel", "pause",
-        "resume", "retry", "batch", "batches", "files", "worker", "api", "schema",
+        "resume", "retry", "batch", "batches", "files", "download", "compare", "worker", "api", "schema",
     ):  # fmt: skip
         assert f"\n  {command} " in result.output
 
@@ -227,3 +228,38 @@ def test_a_reader_that_goes_away_is_no_error(api: ApiForTests) -> None:
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait(timeout=30)
+
+
+def test_files_are_downloaded_as_an_archive(
+    api: ApiForTests, muniment: Command, tmp_path: Path
+) -> None:
+    file_id = str(api.add_file("a.txt", b"words")["id"])
+    target = tmp_path / "out.zip"
+    result = muniment("download", file_id, f"{file_id}@2", "--zip", target)
+    assert result.returncode == 0, result.stderr
+    assert api.forms == [{"files": [{"id": file_id}, {"id": file_id, "version": 2}]}]
+    with zipfile.ZipFile(target) as opened:
+        assert opened.namelist() == ["0.bin", "1.bin"]
+    assert muniment("download", f"{file_id}@x", "--zip", target).returncode == 2
+    assert muniment("download", file_id).returncode == 2
+
+
+def test_a_comparison_shows_pages_and_words(muniment: Command) -> None:
+    result = muniment("compare", ABSENT, "2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "version 1 to 2, pages: 4 unchanged, 1 changed, 1 moved",
+        "",
+        "page 2: changed, page 1 before, 1 words removed, 1 added",
+        "    … the [-lease-] {+de\ufffded+}",
+        "",
+        "page 5: unchanged, moved from 3",
+    ]
+
+
+def test_a_comparison_as_json_is_a_line_a_page(api: ApiForTests, muniment: Command) -> None:
+    result = muniment("compare", ABSENT, "3", "--with", "1", "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["state"], line["page"]) for line in lines] == [("changed", 2), ("unchanged", 5)]
+    asked = {"unchanged": "false", "limit": "100", "with": "1"}
+    assert api.forms == [asked, {**asked, "cursor": "more"}]

@@ -4,9 +4,11 @@ It keeps files in memory, plays each job's events from a script, and can refuse,
 """
 
 import asyncio
+import io
 import json
 import threading
 import time
+import zipfile
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +74,7 @@ class ApiForTests:
     forgotten_ids: set[str] = field(default_factory=set)
     tenant_stream_works: bool = True
     jobs_end: bool = True
+    cuts_look_whole: bool = False
 
     # ── what tests set up ───────────────────────────────────────────────────────────────────────
 
@@ -180,6 +183,46 @@ class ApiForTests:
 
         headers = {"ETag": etag, "Content-Length": str(len(rest))}
         return StreamingResponse(body(), 206 if start else 200, headers)
+
+    async def archive(self, request: Request) -> Response:
+        """The contents in a ZIP archive, numbered; it may be cut off, or end early as if whole."""
+        body = await request.json()
+        self.forms.append(body)
+        gathered = io.BytesIO()
+        with zipfile.ZipFile(gathered, "w") as packed:
+            for number, each in enumerate(body["files"]):
+                packed.writestr(f"{number}.bin", self.contents[each["id"]])
+        whole = gathered.getvalue()
+        cuts = self.cuts[request.url.path]
+        sent = whole[: cuts.popleft()] if cuts else whole
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield sent
+            if len(sent) < len(whole) and not self.cuts_look_whole:
+                raise CutOff
+
+        return StreamingResponse(stream(), media_type="application/zip")
+
+    async def compare_versions(self, request: Request) -> Response:
+        """Two answers: a page that changed, then one that moved."""
+        is_second = "cursor" in request.query_params
+        self.forms.append(dict(request.query_params))
+        changed: Record = {
+            "state": "changed", "page": 2, "with_page": 1, "words_removed": 1, "words_added": 1,
+            "differences": [
+                {"kind": "omitted", "words": 9, "text": ""}, {"kind": "equal", "words": 1, "text": "the"},
+                {"kind": "removed", "words": 1, "text": "lease"},
+                {"kind": "added", "words": 1, "text": "de\x1bed"},
+            ],
+        }  # fmt: skip
+        moved: Record = {"state": "unchanged", "page": 5, "with_page": 3, "moved": True}
+        body: Record = {
+            "version": int(request.path_params["number"]), "with_version": 1,
+            "pages": {"unchanged": 4, "changed": 1, "moved": 1},
+            "data": [moved if is_second else changed],
+            "next_cursor": None if is_second else "more",
+        }  # fmt: skip
+        return JSONResponse(body)
 
     async def list_jobs(self, request: Request) -> Response:
         return JSONResponse({"data": list(self.jobs.values())[::-1], "next_cursor": None})
@@ -298,9 +341,11 @@ class ApiForTests:
         routes = [
             Route("/v1/files", self.upload, methods=["POST"]),
             Route("/v1/files", self.list_files),
+            Route("/v1/files/archive", self.archive, methods=["POST"]),
             Route("/v1/files/{id}", self.file, methods=["GET"]),
             Route("/v1/files/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/files/{id}/content", self.content),
+            Route("/v1/files/{id}/versions/{number}/comparison", self.compare_versions),
             Route("/v1/files/{id}/markdown", self.read_text),
             Route("/v1/files/{id}/text", self.read_text),
             Route("/v1/files/{id}/pages/{page}/image", self.picture),

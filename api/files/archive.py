@@ -1,0 +1,165 @@
+"""`POST /v1/files/archive`: many files as one ZIP archive."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.authentication import Caller
+from api.files.content import continued, original
+from api.files.disposition import attachment
+from api.files.schemas import ArchivedFile, NewArchive
+from api.files.service import require_content
+from api.files.zipping import Entry, zipped
+from api.services import Services
+from db.audit import record
+from db.models import FileVersion
+from db.queries import files
+from db.queries.files import FileDetail
+from muniment.errors import NotFound, RequestError, Unprocessable, WrongField
+
+MEDIA_TYPE = "application/zip"
+SEND_SECONDS = 60.0
+"""Longest wait for a client to take the next piece: whoever stops reading gives its place to others."""
+_SUFFIX = ".zip"
+_MOST_NAMED = 50
+"""Files that a refusal names; whoever asked for more strangers than these asks again."""
+
+
+async def download_archive(caller: Caller, services: Services, wanted: NewArchive) -> Response:
+    """The response, once all files were found readable and the first piece is there.
+
+    Raises NotFound, Conflict, Gone and Unprocessable, naming the places in the list;
+    TooManyRequests; and what reading the store raises.
+    """
+    body = _archived(caller, services, wanted.files)
+    try:
+        first = await anext(body)
+    except BaseException:
+        await body.aclose()
+        raise
+    name = wanted.name if wanted.name.lower().endswith(_SUFFIX) else wanted.name + _SUFFIX
+    headers = {
+        "Content-Disposition": attachment(name),
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "private, no-store",
+    }
+    return ArchiveResponse(continued(first, body), headers)
+
+
+async def _archived(
+    caller: Caller, services: Services, wanted: Sequence[ArchivedFile]
+) -> AsyncGenerator[bytes, None]:
+    """The archive, one of a bounded number at a time from the first look-up to the last byte."""
+    limits = services.archives
+    with limits.slots.take():
+        if len(wanted) > limits.max_files:
+            raise Unprocessable(
+                f"an archive holds at most {limits.max_files} files",
+                remedy="Ask for several archives.",
+                errors=[{"field": "files", "detail": f"at most {limits.max_files}"}],
+            )
+        async with services.database.transaction(caller.access) as session:
+            entries = await _entries(session, caller, wanted)
+        async with aclosing(zipped(services.blobs, entries)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+async def _entries(
+    session: AsyncSession, caller: Caller, wanted: Sequence[ArchivedFile]
+) -> list[Entry]:
+    """Where each file lies, if the caller may download every one of them; that is audited as as many
+    single downloads are."""
+    places = {(each.id, each.version): place for place, each in reversed([*enumerate(wanted)])}
+    asked = sorted(places.items(), key=lambda item: item[1])
+    details = await files.get_files(session, {file_id for (file_id, _), _ in asked})
+    unseen = [place for (file_id, _), place in asked if file_id not in details]
+    if unseen:
+        raise NotFound(
+            "there is no such file", errors=_named(unseen, "id", "there is no such file")
+        )
+    versions = await files.get_versions(
+        session, {(file_id, _number(details[file_id], number)) for (file_id, number), _ in asked}
+    )
+    entries = []
+    for (file_id, number), place in asked:
+        detail = details[file_id]
+        with _telling(place):
+            entries.append(_entry(session, caller, detail, versions, number))
+    return entries
+
+
+def _entry(
+    session: AsyncSession,
+    caller: Caller,
+    detail: FileDetail,
+    versions: dict[tuple[UUID, int], FileVersion],
+    number: int | None,
+) -> Entry:
+    require_content(detail, caller)
+    version = versions.get((detail.file.id, _number(detail, number)))
+    if version is None:
+        raise NotFound("the file has no such version")
+    sealed = original(caller, detail, version, number)
+    payload: dict[str, JsonValue] = {"version": version.number, "archived": True}
+    record(session, caller.act("file.downloaded", "file", detail.file.id, payload))
+    return Entry(sealed, version.created_at)
+
+
+def _number(detail: FileDetail, number: int | None) -> int:
+    return detail.file.current_version if number is None else number
+
+
+@contextmanager
+def _telling(place: int) -> Iterator[None]:
+    """Adds to a refusal which file of the list it is about."""
+    try:
+        yield
+    except RequestError as error:
+        named = _named([place], "id", error.detail)
+        raise type(error)(error.detail, remedy=error.remedy, errors=named) from None
+
+
+def _named(places: Sequence[int], field: str, detail: str) -> list[WrongField]:
+    return [{"field": f"files.{place}.{field}", "detail": detail} for place in places[:_MOST_NAMED]]
+
+
+class ArchiveResponse(StreamingResponse):
+    """Watches the connection besides writing to it, and closes the archive when its client leaves or
+    stops reading, so that nothing is read and packed for nobody."""
+
+    def __init__(self, body: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
+        super().__init__(body, media_type=MEDIA_TYPE, headers=headers)
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        writing = asyncio.create_task(self.stream_response(_in_time(send)))
+        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                raise ClientDisconnect
+            writing.result()
+        finally:
+            for task in (writing, leaving):
+                task.cancel()
+            await asyncio.gather(writing, leaving, return_exceptions=True)
+            await self._body.aclose()
+
+
+def _in_time(send: Send) -> Send:
+    async def send_in_time(message: Message) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    return send_in_time

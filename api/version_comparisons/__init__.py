@@ -1,0 +1,1 @@
+"""Two versions of a file, compared by what was read of them."""
