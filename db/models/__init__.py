@@ -24,6 +24,7 @@ from db.models.content import (
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
+from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "GroupMember",
     "IdempotencyKey",
     "IndexVersion",
+    "IntegrityFault",
+    "IntegrityRun",
     "Job",
     "JobEvent",
     "JobPassword",
