@@ -218,7 +218,7 @@ class IntegritySettings(Group):
     ] = 512 * 1024**3
     bytes_per_second: Annotated[
         int,
-        Field(description="Most bytes a second that a worker process reads again.", ge=1024),
+        Field(description="Most bytes a second that a worker process reads again.", ge=1024**2),
     ] = 20 * 1024**2
 
 

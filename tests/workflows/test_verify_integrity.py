@@ -21,12 +21,14 @@ from db.models import Job, new_id
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.verify_integrity import VerifyIntegrityInput, schedule_id, workflow_id
+from muniment.errors import ObjectStoreUnavailable
 from muniment.objects import BlobStore, S3ObjectStore, connect_s3
 from muniment.settings import ObjectSettings
 from muniment.stores import open_stores
 from tests.conformance.s3_server import S3Server, serving_s3
 from tests.conftest import make_tenant
 from tests.patience import on_a_busy_machine
+from tests.workflows.documents import page_text, text_pdf
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.integrity_schedules import IntegritySchedules
@@ -223,6 +225,7 @@ class Watched(BlobStore):
         super().__init__(real._objects, real._keys, real._wrapped_keys)
         self.read_again: list[UUID] = []
         self.waits_after = 1 << 30
+        self.unreadable: UUID | None = None
         self.waiting, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def reread(
@@ -232,8 +235,32 @@ class Watched(BlobStore):
         if len(self.read_again) > self.waits_after:
             self.waiting.set()
             await self.go_on.wait()
+        if blob_id == self.unreadable:
+            raise ObjectStoreUnavailable("the disk cannot read a sector")
         async for piece in super().reread(tenant_id, blob_id, size):
             yield piece
+
+
+async def test_all_that_an_ingestion_makes_is_sound(workshop: Workshop, owner: TenantIds) -> None:
+    pdf = text_pdf([page_text(1), page_text(2)])
+    job = await workshop.upload(owner, pdf, "a.pdf", "application/pdf")
+    async with workshop.working(replacing=looking(workshop)):
+        await (await workshop.start(job)).result()
+        run = await verify(workshop, owner)
+    assert run["blobs"] > 5
+    assert run["faults_found"] == 0
+    assert await rows(workshop, owner, "blob WHERE verified_at IS NULL") == []
+
+
+async def test_an_object_that_the_store_fails_on_holds_up_no_other(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    made = [blob_id for _, blob_id in await store(workshop, owner, 3)]
+    blobs = Watched(workshop)
+    blobs.unreadable = made[1]
+    async with workshop.working(replacing=looking(workshop, blobs=blobs), names=ONLY):
+        assert (await verify(workshop, owner))["blobs"] == 3
+    assert await faults(workshop, owner) == {made[1]: "unreadable"}
 
 
 async def test_what_is_erased_in_mid_run_is_no_fault_and_leaves_none(

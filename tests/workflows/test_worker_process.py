@@ -26,6 +26,8 @@ def _start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[byt
         "MUNIMENT_KEYS__ROOT": str(settings.keys.root),
         "MUNIMENT_WORKER__CPU_SLOTS": "2",
         "MUNIMENT_WORKER__RECONCILE_SECONDS": "1",
+        # Schedules would outlive the test, and start their workflows among those of others.
+        "MUNIMENT_INTEGRITY__INTERVAL_HOURS": "0",
     }
     with log.open("ab") as output:
         return subprocess.Popen(
