@@ -25,6 +25,7 @@ from muniment.errors import ObjectStoreUnavailable
 from muniment.objects import BlobStore, S3ObjectStore, connect_s3
 from muniment.settings import ObjectSettings
 from muniment.stores import open_stores
+from muniment.telemetry.metrics import REGISTRY
 from tests.conformance.s3_server import S3Server, serving_s3
 from tests.conftest import make_tenant
 from tests.patience import on_a_busy_machine
@@ -148,6 +149,13 @@ async def place(request: pytest.FixtureRequest, workshop: Workshop) -> AsyncIter
     await opened.close()
 
 
+def counted() -> list[float]:
+    """What Prometheus is told of blobs looked at: sound ones, broken seals, missing objects."""
+    outcomes = ("sound", "seal-broken", "object-missing")
+    name = "muniment_integrity_blobs_total"
+    return [REGISTRY.get_sample_value(name, {"outcome": each}) or 0.0 for each in outcomes]
+
+
 def flip(path: Path, offset: int) -> None:
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
@@ -174,9 +182,11 @@ async def test_every_kind_of_damage_is_told_until_it_is_mended(
         **dict.fromkeys((*ids[:4], ids[5], ids[6]), "seal-broken"),
         ids[4]: "object-missing",
     }
+    before = counted()
     async with workshop.working(replacing=looking(workshop), names=ONLY):
         run = await verify(workshop, owner)
         assert await faults(workshop, owner) == expected
+        assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 6, 1]
         assert (run["state"], run["blobs"], run["faults_found"]) == ("completed", 8, 7)
         assert run["bytes"] == 8 * 3 * 65_536
         assert {path: path.read_bytes() for path in damaged} == damaged, "nothing is repaired"
