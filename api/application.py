@@ -12,6 +12,7 @@ from api.collections.endpoints import router as collections
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.health.endpoints import router as health
+from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
 from api.reading_comparisons.endpoints import router as reading_comparisons
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search,
     api_keys,
     audit,
+    integrity,
     temporal_codec,
     health,
 )

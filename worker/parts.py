@@ -28,6 +28,7 @@ from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
+from activities.integrity.activity import Integrity, IntegrityPolicy
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
 from activities.members.activity import Members
@@ -62,7 +63,7 @@ from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
-from muniment.settings import ScanSettings, Settings
+from muniment.settings import IntegritySettings, ScanSettings, Settings
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
 from worker.ocr_cluster import OcrCluster, require_ray
@@ -90,6 +91,9 @@ class Parts:
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
         erasure = Erasure(
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
+        )
+        integrity = Integrity(
+            self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
         )
         batches = Batches(self._database)
         sources = open_import_sources(self._settings)
@@ -119,6 +123,9 @@ class Parts:
             erasure.erase_from_store,
             erasure.destroy_unreferenced_keys,
             erasure.finish_erasure,
+            integrity.begin_verification,
+            integrity.verify_batch,
+            integrity.end_verification,
         ]
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
@@ -360,4 +367,13 @@ def _scan_policy(settings: ScanSettings) -> ScanPolicy:
         required=settings.required,
         unscannable=Course(settings.unscannable),
         archives_by_members=settings.archives_by_members,
+    )
+
+
+def _integrity_policy(settings: IntegritySettings) -> IntegrityPolicy:
+    hours = settings.interval_hours or 24.0  # without a schedule a run that is asked for is a day's
+    return IntegrityPolicy(
+        share=min(1.0, hours / 24 / settings.rotation_days),
+        max_bytes_per_run=settings.max_bytes_per_run,
+        bytes_per_second=settings.bytes_per_second,
     )

@@ -21,10 +21,11 @@ from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
+from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView, CompareReading),
+    *(EraseFile, RenderView, CompareReading, VerifyIntegrity),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -16,10 +16,11 @@ from temporalio.worker import Worker
 
 from db.session import Database
 from muniment.contracts.worker_identity import write_identity
-from muniment.settings import Settings, WorkerSettings
+from muniment.settings import Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
 from worker.connecting import await_database, connect_temporal
+from worker.integrity_schedules import IntegritySchedules
 from worker.lost_batches import LostBatches
 from worker.lost_jobs import LostJobs
 from worker.memory import FreedMemory
@@ -60,7 +61,7 @@ async def run_worker(
         runs_workflows = any(service.workflows for service in served)
         keeping: list[Coroutine[None, None, None]] = [FreedMemory().run()]
         if runs_workflows:
-            keeping += _housekeeping(settings.worker, database, stores, client)
+            keeping += _housekeeping(settings, database, stores, client)
         if parts.remote_ocr is not None:
             keeping.append(parts.remote_ocr.watch())
         await _serve(workers, keeping, stopping)
@@ -97,22 +98,25 @@ async def _unless_stopped(
 
 
 def _housekeeping(
-    settings: WorkerSettings, database: Database, stores: Stores, client: Client
+    settings: Settings, database: Database, stores: Stores, client: Client
 ) -> tuple[Coroutine[None, None, None], ...]:
     """What goes on beside the polling, for as long as it does."""
     sweep = Sweep(
         database,
         stores.blobs,
-        interval=timedelta(hours=settings.sweep_hours),
-        min_age=timedelta(hours=settings.sweep_min_age_hours),
+        interval=timedelta(hours=settings.worker.sweep_hours),
+        min_age=timedelta(hours=settings.worker.sweep_min_age_hours),
     )
     return (
-        Reconciler(database, client, settings.reconcile_seconds).run(),
+        Reconciler(database, client, settings.worker.reconcile_seconds).run(),
         LostJobs(database, client).run(),
         LostBatches(database, client).run(),
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
         SpentUploads(database, stores.blobs).run(),
+        IntegritySchedules(
+            database, client, timedelta(hours=settings.integrity.interval_hours)
+        ).run(),
     )
 
 

@@ -33,8 +33,10 @@ from muniment.contracts.jobs import JobKind, StageName
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RenderViewInput, RenderViewResult
 from muniment.contracts.search_attributes import FILE, STAGE, TENANT
+from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
+from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
-from workflows.policies import priority
+from workflows.policies import VERIFY_PRIORITY, priority
 
 START_TIMEOUT = timedelta(seconds=10)
 ERASURE_PRIORITY = 1
@@ -173,6 +175,22 @@ async def start_batch(client: Client, workflow_id: str, request: IngestBatchInpu
     return await start.carry_out(client, INGEST_BATCH, request)
 
 
+async def start_verification(
+    client: Client, workflow_id: str, request: VerifyIntegrityInput
+) -> str:
+    """Starts `VerifyIntegrity`; returns and raises as `start_ingestion` does. One whose workflow is
+    gone while its run is open is started again under the same id."""
+    start = _Start(
+        workflow_id,
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Verification of stored content",
+        level=VERIFY_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    return await start.carry_out(client, VERIFY_INTEGRITY, request)
+
+
 @dataclass(frozen=True)
 class _Start:
     """How a workflow is started: ids only, since none of it is encrypted but the summary."""
@@ -183,6 +201,7 @@ class _Start:
     summary: str
     level: int
     stage: StageName | None = None
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE
 
     async def carry_out(self, client: Client, workflow: str, request: Contract) -> str:
         try:
@@ -192,7 +211,7 @@ class _Start:
                 id=self.workflow_id,
                 task_queue=queues.WORKFLOWS,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=self.reuse,
                 search_attributes=self._search_attributes(),
                 static_summary=self.summary,
                 priority=priority(self.level, self.tenant),

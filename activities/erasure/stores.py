@@ -66,10 +66,11 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("file_and_versions", frozenset({"file", "file_version"}), erasure.blank_file),
 )
 """In the order in which they are run. Blobs come after all of them: `destroy_unreferenced_keys`
-drops `blob_reference` and `stage_result` rows with the keys, and parts of the file's uploads."""
+drops `blob_reference`, `stage_result` and `integrity_fault` rows with the keys, and parts of the file's
+uploads."""
 
 COVERED_BY_KEY_DESTRUCTION = frozenset(
-    {"blob", "blob_reference", "stage_result", "upload", "upload_part"}
+    {"blob", "blob_reference", "stage_result", "integrity_fault", "upload", "upload_part"}
 )
 
 EXEMPT: Mapping[str, str] = MappingProxyType(

@@ -24,6 +24,7 @@ from db.models.content import (
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
+from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.uploads import Upload, UploadPart
 
@@ -48,6 +49,8 @@ __all__ = [
     "GroupMember",
     "IdempotencyKey",
     "IndexVersion",
+    "IntegrityFault",
+    "IntegrityRun",
     "Job",
     "JobEvent",
     "JobPassword",

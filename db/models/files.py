@@ -96,10 +96,18 @@ class FileVersion(SQLModel, table=True):
 
 class Blob(SQLModel, table=True):
     """Sealed bytes, stored once. Content is found by `dedup_tag` within the tenant; an artifact by
-    its stage_result. `destroyed_at` is set before the key dies, so that nobody refers to it anew."""
+    its stage_result. `destroyed_at` is set before the key dies, so that nobody refers to it anew.
+    `verified_at`: when it was last read again and compared, whatever came of it."""
 
     __tablename__ = "blob"
     __table_args__ = (
+        Index(
+            "ix_blob_rotation",
+            "tenant_id",
+            text("coalesce(verified_at, created_at)"),
+            "id",
+            postgresql_where=text("destroyed_at IS NULL AND kind <> 'password'"),
+        ),
         Index(
             "ux_blob_dedup_tag",
             "tenant_id",
@@ -111,12 +119,13 @@ class Blob(SQLModel, table=True):
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
-    kind: str  # content | artifact
+    kind: str  # content | artifact | password
     dedup_tag: bytes | None = None
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
     sha256: bytes
     created_at: datetime = time_field()
     destroyed_at: datetime | None = optional_time_field()
+    verified_at: datetime | None = optional_time_field()
 
 
 class BlobReference(SQLModel, table=True):

@@ -213,6 +213,10 @@ async def condemn_unshared_blobs(session: AsyncSession, request: EraseFileInput)
     await session.execute(
         text("DELETE FROM stage_result WHERE blob_id = ANY(:ids)"), {"ids": condemned}
     )
+    # What was found at them is nobody's any more; under the locks nothing is found anew.
+    await session.execute(
+        text("DELETE FROM integrity_fault WHERE blob_id = ANY(:ids)"), {"ids": condemned}
+    )
     await _drop_references(session, request.file_id, shared)
     await session.execute(
         text(

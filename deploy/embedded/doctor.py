@@ -184,6 +184,7 @@ async def _running_stack(home: Home) -> list[Check]:
         *checks,
         await _database(found.endpoints),
         await _ready(found.endpoints),
+        *await _stored_content(home, found.endpoints),
         *await _pollers(home),
     ]
 
@@ -228,6 +229,28 @@ async def _ready(endpoints: Endpoints) -> Check:
     if troubled:
         return _bad("API", Health.DEGRADED, f"serves, but {told}", remedies)
     return _ok("API", f"serves, with all of {len(report.dependencies)} dependencies")
+
+
+class _Integrity(BaseModel):
+    """What `/v1/integrity` says."""
+
+    open_faults: int
+
+
+async def _stored_content(home: Home, endpoints: Endpoints) -> list[Check]:
+    """What verification found wrong and has not seen mended; nothing where the API does not say."""
+    try:
+        headers = {"Authorization": f"Bearer {home.admin_key.read_text(encoding='utf-8').strip()}"}
+        async with httpx.AsyncClient(timeout=10.0, trust_env=False, headers=headers) as client:
+            answer = await client.get(f"{endpoints.api}/v1/integrity?limit=1")
+        count = _Integrity.model_validate_json(answer.raise_for_status().content).open_faults
+    except (OSError, httpx.HTTPError, ValidationError):
+        return []
+    if not count:
+        return [_ok("stored content", "no fault is known")]
+    remedy = "`GET /v1/integrity` names them; docs/operations.md says how to bring them back."
+    detail = f"{count} objects are damaged or missing"
+    return [_bad("stored content", Health.DEGRADED, detail, remedy)]
 
 
 async def _pollers(home: Home) -> list[Check]:

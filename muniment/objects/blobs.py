@@ -142,14 +142,28 @@ class BlobStore:
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length are not negative")
         readable = await self._open(tenant_id, blob_id)
-        if readable.size != size:
-            raise SealBroken("a sealed object is not as long as it was when it was stored")
+        _require_size(readable, size)
         end = size if length is None else min(size, offset + length)
         if offset < end or size == 0:
             plaintext = self._read_segments(tenant_id, blob_id, readable, offset, end)
             async with aclosing(plaintext):
                 async for piece in plaintext:
                     yield piece
+
+    async def reread(
+        self, tenant_id: UUID, blob_id: UUID, size: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The whole plaintext out of what now lies in both stores; raises as `read` does.
+
+        Nothing that is remembered of the blob is believed, nor is it remembered: whoever verifies
+        all blobs in turn must neither miss a lost key nor push out the blobs that are in use.
+        """
+        readable = await self._open_afresh(tenant_id, blob_id)
+        _require_size(readable, size)
+        plaintext = self._read_segments(tenant_id, blob_id, readable, 0, size)
+        async with aclosing(plaintext):
+            async for piece in plaintext:
+                yield piece
 
     async def read_all(self, tenant_id: UUID, blob_id: UUID, size: int | None = None) -> bytes:
         """The whole plaintext at once, for content known to be small; raises as `read` does.
@@ -207,6 +221,11 @@ class BlobStore:
         remembered = self._readable.get((tenant_id, blob_id))
         if remembered is not None:
             return remembered
+        readable = await self._open_afresh(tenant_id, blob_id)
+        self._readable.put((tenant_id, blob_id), readable)
+        return readable
+
+    async def _open_afresh(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
         context = _associated_data(tenant_id, blob_id)
         key = _key(tenant_id, blob_id)
         try:
@@ -220,9 +239,7 @@ class BlobStore:
             raise
         data_key = await self._keys.unwrap(tenant_id, wrapped.result(), context)
         opener = Opener(data_key, context, header.result())
-        readable = _Readable(opener, PRODUCTION.plaintext_size(stored.result().size_bytes))
-        self._readable.put((tenant_id, blob_id), readable)
-        return readable
+        return _Readable(opener, PRODUCTION.plaintext_size(stored.result().size_bytes))
 
     async def _header(self, key: str) -> bytes:
         return b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
@@ -265,6 +282,11 @@ class BlobStore:
             raise
         if position != stop:
             raise SealBroken("a sealed object ended before its last segment")
+
+
+def _require_size(readable: _Readable, size: int) -> None:
+    if readable.size != size:
+        raise SealBroken("a sealed object is not as long as it was when it was stored")
 
 
 class _Sealing:

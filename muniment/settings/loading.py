@@ -21,6 +21,7 @@ from muniment.settings.service import (
     ApiSettings,
     DatabaseSettings,
     ImportSettings,
+    IntegritySettings,
     KeySettings,
     LimitSettings,
     ObjectSettings,
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     ray: RaySettings = RaySettings()
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    integrity: IntegritySettings = IntegritySettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

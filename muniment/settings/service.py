@@ -216,6 +216,32 @@ class WorkerSettings(Group):
     ] = 24.0
 
 
+class IntegritySettings(Group):
+    """Stored content is read again and compared with what was stored."""
+
+    interval_hours: Annotated[
+        float,
+        Field(
+            description="How often some of each tenant's content is read again and compared; 0:"
+            " only when asked for.",
+            ge=0,
+            le=24 * 366,
+        ),
+    ] = 24.0
+    rotation_days: Annotated[
+        float,
+        Field(description="Within so many days everything is read again once.", gt=0, le=3660),
+    ] = 30.0
+    max_bytes_per_run: Annotated[
+        int,
+        Field(description="A run ends after so many bytes; the next one goes on.", ge=1024**2),
+    ] = 512 * 1024**3
+    bytes_per_second: Annotated[
+        int,
+        Field(description="Most bytes a second that a worker process reads again.", ge=1024**2),
+    ] = 20 * 1024**2
+
+
 class LimitSettings(Group):
     """What one document may cost."""
 

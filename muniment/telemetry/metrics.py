@@ -35,6 +35,17 @@ jobs_total = Counter(
     ("kind", "state"),
     registry=REGISTRY,
 )
+integrity_blobs_total = Counter(
+    "muniment_integrity_blobs_total",
+    "Blobs read again from the store, by outcome (sound, or the kind of fault).",
+    ("outcome",),
+    registry=REGISTRY,
+)
+integrity_bytes_total = Counter(
+    "muniment_integrity_bytes_total",
+    "Bytes of content in the blobs that were read again from the store.",
+    registry=REGISTRY,
+)
 
 
 def metrics_text() -> bytes:

@@ -170,7 +170,14 @@ def _without_request(answer: httpx.Response) -> dict[str, object]:
 async def test_lists_and_searches_hold_nothing_of_another_tenant(
     things: Things, stranger: httpx.AsyncClient
 ) -> None:
-    for path in ("/v1/files", "/v1/jobs", "/v1/batches", "/v1/api-keys", "/v1/audit"):
+    for path in (
+        "/v1/files",
+        "/v1/jobs",
+        "/v1/batches",
+        "/v1/api-keys",
+        "/v1/audit",
+        "/v1/integrity",
+    ):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
     collections = (await stranger.get("/v1/collections")).json()["data"]
@@ -198,6 +205,7 @@ CHANGES = [
     ("POST", "/v1/temporal/codec/encode", {"payloads": []}, "payloads.encoded"),
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
     ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
+    ("POST", "/v1/integrity/verify", None, "integrity.verification_requested"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
     (

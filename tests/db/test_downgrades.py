@@ -14,6 +14,8 @@ from db.models import (
     ComparedPage,
     File,
     FileVersion,
+    IntegrityFault,
+    IntegrityRun,
     Job,
     PageLayer,
     ReadingComparison,
@@ -31,7 +33,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 11
+REVISIONS = 12
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -117,7 +119,20 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             job_id=job.id,
             created_at=now(),
         )
-        session.add(compared)
+        session.add_all(
+            [
+                compared,
+                IntegrityRun(
+                    tenant_id=tenant.tenant_id,
+                    workflow_id=f"verify-{new_id()}",
+                    state="completed",
+                    finished_at=now(),
+                ),
+                IntegrityFault(
+                    tenant_id=tenant.tenant_id, blob_id=version.blob_id, kind="seal-broken"
+                ),
+            ]
+        )
         await session.flush()
         session.add(
             ComparedPage(

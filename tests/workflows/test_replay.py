@@ -21,6 +21,7 @@ from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
 from tests.workflows.test_messages import find_malware
+from tests.workflows.test_verify_integrity import verification
 from tests.workflows.test_views import ENCRYPTED, PDF, give_password
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
@@ -37,7 +38,7 @@ _READABLE = (
 RECORDED = frozenset(
     (
         "cancelled", "compared", "completed", "encrypted", "erased", "expanded", "failed",
-        "fallen-back-from-gpu", "members", "released", "scanned", "withdrawn",
+        "fallen-back-from-gpu", "members", "released", "scanned", "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -93,6 +94,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
         await _record("completed", await workshop.start(completed))
         await _record_comparisons(workshop, owner)
+        await _record("verified", await verification(workshop, owner))
         erasure = await order_erasure(workshop, completed)
         await _record("erased", workshop.client.get_workflow_handle(erasure.workflow_id))
         scan = scanned_pdf([f"Charter {page}" for page in range(1, 6)])

@@ -10,13 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.patience import on_a_busy_machine
 from tests.workflows.documents import TEXT, dense_scan
+from tests.workflows.test_verify_integrity import rows, store, verification
 from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+LOOKED_AT = "blob WHERE verified_at IS NOT NULL"
 
-def _start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[bytes]":
+
+def _start(
+    workshop: Workshop, address: str, log: Path, **settings_of_test: str
+) -> "subprocess.Popen[bytes]":
     settings = workshop.settings
     environment = {
         **os.environ,
@@ -26,6 +32,9 @@ def _start(workshop: Workshop, address: str, log: Path) -> "subprocess.Popen[byt
         "MUNIMENT_KEYS__ROOT": str(settings.keys.root),
         "MUNIMENT_WORKER__CPU_SLOTS": "2",
         "MUNIMENT_WORKER__RECONCILE_SECONDS": "1",
+        # Schedules would outlive the test, and start their workflows among those of others.
+        "MUNIMENT_INTEGRITY__INTERVAL_HOURS": "0",
+        **settings_of_test,
     }
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -74,3 +83,37 @@ async def test_a_killed_worker_loses_nothing_and_a_told_one_ends_in_order(
         process.kill()
         process.wait()
     assert "Charter" not in log.read_text(encoding="utf-8")
+
+
+async def test_a_verification_goes_on_where_its_killed_worker_ended(
+    workshop: Workshop, owner: TenantIds, temporal_address: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.jsonl"
+    await store(workshop, owner, 130, size=64 * 1024)  # a batch of a hundred and one of thirty
+    everything = {
+        "MUNIMENT_INTEGRITY__ROTATION_DAYS": "1",
+        "MUNIMENT_INTEGRITY__BYTES_PER_SECOND": str(1024 * 1024),
+    }
+    process = _start(workshop, temporal_address, log, **everything)
+    try:
+        running = await verification(workshop, owner)
+        async with asyncio.timeout(on_a_busy_machine(60)):
+            while len(await rows(workshop, owner, LOOKED_AT)) < 100:  # noqa: ASYNC110 - rows tell nobody
+                await asyncio.sleep(0.1)
+        process.kill()
+        process.wait()
+        first = await rows(workshop, owner, LOOKED_AT)
+        assert len(first) == 100
+        process = _start(workshop, temporal_address, log, **everything)
+        async with asyncio.timeout(on_a_busy_machine(100)):
+            await running.result()
+        kept = {row["id"]: row["verified_at"] for row in await rows(workshop, owner, LOOKED_AT)}
+        assert len(kept) == 130
+        assert {row["id"]: kept[row["id"]] for row in first} == {
+            row["id"]: row["verified_at"] for row in first
+        }
+        [run] = await rows(workshop, owner, "integrity_run")
+        assert (run["state"], run["blobs"], run["faults_found"]) == ("completed", 130, 0)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,216 @@
+"""Temporal's face of the verification of what is stored."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from activities.integrity.examine import Examiner, Pace
+from db.audit import Act, record
+from db.models import IntegrityRun, new_id
+from db.queries import integrity
+from db.queries.integrity import DueBlob, Findings, Recorded
+from db.session import Access, Database
+from muniment.contracts.verify_integrity import (
+    EndVerificationInput,
+    FaultKind,
+    IntegrityActivities,
+    VerificationBegun,
+    VerifyBatchInput,
+    VerifyBatchResult,
+    VerifyIntegrityInput,
+)
+from muniment.errors import MunimentError, OrchestratorUnavailable
+from muniment.objects import BlobStore
+from muniment.task_group import task_group
+from muniment.telemetry.metrics import integrity_blobs_total, integrity_bytes_total
+
+logger = logging.getLogger(__name__)
+
+BATCH_BLOBS = 100
+BATCH_BYTES = 256 * 1024**2
+"""A dead worker's batch is read again: a quarter of a minute at the pace that is set by default."""
+IN_FLIGHT = 4
+"""Blobs of a batch that are read at once: small ones wait for the store, not for the pace."""
+DESCRIBE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class IntegrityPolicy:
+    """`share`: how much of a tenant's blobs a run is to look at."""
+
+    share: float
+    max_bytes_per_run: int
+    bytes_per_second: int
+
+
+class Integrity(IntegrityActivities):
+    def __init__(self, database: Database, blobs: BlobStore, policy: IntegrityPolicy) -> None:
+        self._database = database
+        self._policy = policy
+        self._examiner = Examiner(blobs, Pace(policy.bytes_per_second))
+
+    @activity.defn(name="begin_verification")
+    async def begin_verification(self, request: VerifyIntegrityInput) -> VerificationBegun:
+        async with _attempt():
+            mine = activity.info().workflow_id or ""
+            async with self._transaction(request.tenant_id) as session:
+                run = await integrity.open_run(session, request.tenant_id, new_id(), mine)
+                if run.workflow_id == mine:
+                    await self._plan(session, run)
+                    return VerificationBegun(run_id=run.id)
+            if await _is_running(run.workflow_id):
+                return VerificationBegun()
+            async with self._transaction(request.tenant_id) as session:
+                still = await integrity.run_at_work(
+                    session, run.id, run.workflow_id, for_update=True
+                )
+                if still is None:
+                    return VerificationBegun()
+                await self._plan(session, still)
+            return VerificationBegun(run_id=run.id)
+
+    @activity.defn(name="verify_batch")
+    async def verify_batch(self, request: VerifyBatchInput) -> VerifyBatchResult:
+        async with _attempt(), heartbeats():
+            mine = activity.info().workflow_id or ""
+            async with self._transaction(request.tenant_id) as session:
+                run = await integrity.run_at_work(session, request.run_id, mine)
+                if run is None:
+                    return VerifyBatchResult(is_last=True)
+                due = _batch(await integrity.due_blobs(session, run, BATCH_BLOBS))
+                if not due:
+                    return VerifyBatchResult(is_last=True)
+                if run.bytes >= self._policy.max_bytes_per_run:
+                    run.is_cut_short = True
+                    return VerifyBatchResult(is_last=True)
+            faults = await self._examine(request.tenant_id, due)
+            async with self._transaction(request.tenant_id) as session:
+                current = await integrity.run_at_work(
+                    session, request.run_id, mine, for_update=True
+                )
+                if current is None:
+                    return VerifyBatchResult(is_last=True)
+                findings = Findings(due, faults)
+                recorded = await integrity.record_findings(session, current, findings)
+                _audit(session, current, recorded, faults)
+            _tell(current, recorded, faults)
+            return VerifyBatchResult(is_last=False, blobs=len(due), faults=len(recorded.kinds))
+
+    @activity.defn(name="end_verification")
+    async def end_verification(self, request: EndVerificationInput) -> None:
+        async with _attempt(), self._transaction(request.tenant_id) as session:
+            mine = activity.info().workflow_id or ""
+            state = request.state.value
+            if not await integrity.end_run(session, request.run_id, mine, state):
+                return
+            run = await session.get_one(IntegrityRun, request.run_id, populate_existing=True)
+            level = logging.WARNING if run.faults_found or run.is_cut_short else logging.INFO
+            figures = {
+                "run_id": str(run.id),
+                "state": state,
+                "blobs": run.blobs,
+                "bytes": run.bytes,
+                "faults": run.faults_found,
+                "is_cut_short": run.is_cut_short,
+            }
+            logger.log(level, "stored content was verified", extra=figures)
+
+    async def _plan(self, session: AsyncSession, run: IntegrityRun) -> None:
+        mine = activity.info().workflow_id or ""
+        await integrity.plan_run(session, run, mine, self._policy.share)
+
+    async def _examine(self, tenant_id: UUID, due: Sequence[DueBlob]) -> dict[UUID, FaultKind]:
+        """The blobs that have a fault, by kind."""
+        places = asyncio.Semaphore(IN_FLIGHT)
+        faults: dict[UUID, FaultKind] = {}
+
+        async def examine(blob: DueBlob) -> None:
+            async with places:
+                kind = await self._examiner.examine(tenant_id, blob)
+            if kind is not None:
+                faults[blob.id] = kind
+
+        async with task_group() as tasks:
+            for blob in due:
+                tasks.create_task(examine(blob))
+        return faults
+
+    @asynccontextmanager
+    async def _transaction(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        async with self._database.transaction(Access(tenant_id)) as session:
+            yield session
+
+
+def _batch(due: Sequence[DueBlob]) -> list[DueBlob]:
+    """The first of them, up to the bytes of a batch; one at least."""
+    taken: list[DueBlob] = []
+    size = 0
+    for blob in due:
+        size += blob.size
+        if taken and size > BATCH_BYTES:
+            break
+        taken.append(blob)
+    return taken
+
+
+async def _is_running(workflow_id: str) -> bool:
+    """Whether Temporal still has the workflow at work: one that was terminated told nobody."""
+    handle = activity.client().get_workflow_handle(workflow_id)
+    try:
+        async with asyncio.timeout(DESCRIBE_SECONDS):
+            found = await handle.describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise OrchestratorUnavailable("Temporal did not say whether a workflow runs.") from error
+    except TimeoutError as error:
+        raise OrchestratorUnavailable("Temporal did not say whether a workflow runs.") from error
+    return found.status is WorkflowExecutionStatus.RUNNING
+
+
+@asynccontextmanager
+async def _attempt() -> AsyncIterator[None]:
+    try:
+        yield
+    except MunimentError as error:
+        raise application_error(error, activity.info().attempt) from error
+
+
+def _audit(
+    session: AsyncSession, run: IntegrityRun, recorded: Recorded, faults: dict[UUID, FaultKind]
+) -> None:
+    for action, changed in (
+        ("integrity.fault_found", recorded.opened),
+        ("integrity.fault_closed", recorded.closed),
+    ):
+        for fault_id, blob_id in changed:
+            payload = {"fault_id": str(fault_id), "run_id": str(run.id)}
+            if blob_id in faults:
+                payload["kind"] = faults[blob_id].value
+            record(session, Act(action, "blob", blob_id, run.tenant_id, payload={**payload}))
+
+
+def _tell(run: IntegrityRun, recorded: Recorded, faults: dict[UUID, FaultKind]) -> None:
+    """Counts and logs what was committed."""
+    integrity_bytes_total.inc(recorded.bytes)
+    integrity_blobs_total.labels("sound").inc(recorded.sound)
+    for kind in recorded.kinds:
+        integrity_blobs_total.labels(kind).inc()
+    for fault_id, blob_id in recorded.opened:
+        ids = {"fault_id": str(fault_id), "blob_id": str(blob_id), "run_id": str(run.id)}
+        logger.error(
+            "stored content is not what was stored", extra={**ids, "kind": faults[blob_id].value}
+        )
+    for fault_id, blob_id in recorded.closed:
+        ids = {"fault_id": str(fault_id), "blob_id": str(blob_id), "run_id": str(run.id)}
+        logger.info("stored content is sound again", extra=ids)

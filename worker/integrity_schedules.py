@@ -1,0 +1,146 @@
+"""A Temporal Schedule per tenant, which has some of its content read again and compared."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleHandle,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
+
+from db.queries.integrity import tenants_after
+from db.session import Database
+from muniment.contracts import queues
+from muniment.contracts.search_attributes import TENANT
+from muniment.contracts.verify_integrity import WORKFLOW, VerifyIntegrityInput, schedule_id
+from muniment.errors import OrchestratorUnavailable
+from worker.rounds import go_round
+from workflows.policies import VERIFY_PRIORITY, priority
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS = 60.0
+"""So soon does a new tenant have its schedule."""
+FIRST_ROUND_SECONDS = 5.0
+RPC_TIMEOUT = timedelta(seconds=10)
+CATCH_UP = timedelta(hours=1)
+"""What was missed while Temporal was away for longer is not made up for: the next run is enough."""
+PAGE_TENANTS = 500
+
+
+class IntegritySchedules:
+    """Creating one twice is harmless, so any number of workers may run this.
+
+    Each tenant is looked at once in the life of a process: settings do not change within it. With
+    an interval of nothing there are no schedules, and those that were are deleted. An operator's
+    pause of a schedule stays.
+    """
+
+    def __init__(self, database: Database, client: Client, interval: timedelta) -> None:
+        self._database = database
+        self._client = client
+        self._interval = interval
+        self._settled = set[UUID]()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await go_round(
+            self.round,
+            ROUND_SECONDS,
+            "schedules of verification were not made",
+            first_after_seconds=FIRST_ROUND_SECONDS,
+        )
+
+    async def round(self) -> int:
+        """Looks at tenants that this process has not seen; how many those were."""
+        seen = 0
+        after: UUID | None = None
+        while tenants := await self._tenants_after(after):
+            after = tenants[-1]
+            for tenant_id in tenants:
+                if tenant_id not in self._settled:
+                    await self._settle(tenant_id)
+                    self._settled.add(tenant_id)
+                    seen += 1
+        return seen
+
+    async def _tenants_after(self, after: UUID | None) -> list[UUID]:
+        async with self._database.across_tenants() as session:
+            return await tenants_after(session, after, PAGE_TENANTS)
+
+    async def _settle(self, tenant_id: UUID) -> None:
+        handle = self._client.get_schedule_handle(schedule_id(tenant_id))
+        try:
+            if not self._interval:
+                await _delete(handle)
+                return
+            wanted = _schedule(tenant_id, self._interval)
+            try:
+                await self._client.create_schedule(
+                    handle.id,
+                    wanted,
+                    search_attributes=TypedSearchAttributes(
+                        [SearchAttributePair(TENANT, str(tenant_id))]
+                    ),
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            except ScheduleAlreadyRunningError:
+                await _adjust(handle, wanted)
+        except (RPCError, TimeoutError) as error:
+            raise OrchestratorUnavailable("Temporal did not take a schedule.") from error
+
+
+async def _delete(handle: ScheduleHandle) -> None:
+    try:
+        await handle.delete(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _adjust(handle: ScheduleHandle, wanted: Schedule) -> None:
+    """Gives the schedule that interval, if it has another."""
+    description = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+    if description.schedule.spec.intervals == wanted.spec.intervals:
+        return
+
+    def changed(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = found.description.schedule
+        schedule.spec = wanted.spec
+        return ScheduleUpdate(schedule)
+
+    async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):
+        await handle.update(changed, rpc_timeout=RPC_TIMEOUT)
+    logger.info("the schedule of a verification was changed", extra={"schedule": handle.id})
+
+
+def _schedule(tenant_id: UUID, interval: timedelta) -> Schedule:
+    # Tenants take their turns through the interval, each always at the same place in it.
+    offset = timedelta(seconds=tenant_id.int % max(1, int(interval.total_seconds())))
+    tenant = str(tenant_id)
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            WORKFLOW,
+            VerifyIntegrityInput(tenant_id=tenant_id),
+            id=schedule_id(tenant_id),
+            task_queue=queues.WORKFLOWS,
+            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(TENANT, tenant)]),
+            static_summary="Verification of stored content",
+            priority=priority(VERIFY_PRIORITY, tenant),
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval, offset=offset)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+    )
