@@ -1,9 +1,10 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request
 
@@ -23,12 +24,13 @@ from retrieval.search import Searcher
 @dataclass(frozen=True)
 class UploadLimits:
     """`max_open` and `expiry` are those of resumable uploads: how many a tenant may have unfinished,
-    and how long one waits for its next bytes."""
+    and how long one waits for its next bytes. `joining` are those that become files right now."""
 
     max_bytes: int
     slots: Slots
     max_open: int
     expiry: timedelta
+    joining: set[UUID] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

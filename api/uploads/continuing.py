@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.passwords import PASSWORD_HEADER
+from api.files.uploading import writable_collection
 from api.services import Services
 from api.uploads.access import require_open, require_upload
-from api.uploads.finishing import make_file
+from api.uploads.finishing import joining, make_file
 from api.uploads.metadata import describe
 from api.uploads.protocol import FINAL, announced_size, require_piece, required_offset
 from api.uploads.receiving import PartReception
@@ -24,19 +25,23 @@ async def continue_upload(
     request: Request, caller: Caller, services: Services, upload_id: UUID
 ) -> Upload:
     """One PATCH; the upload as it is after it."""
-    async with services.database.transaction(caller.access) as session:
-        upload = await require_upload(session, caller, upload_id)
-    if upload.concatenation.startswith(FINAL):
-        raise Forbidden("a final upload has all that it consists of")
-    require_piece(request.headers)
-    if required_offset(request.headers) != upload.received:
-        raise Conflict(
-            f"the upload's offset is {upload.received}",
-            remedy="Ask for the offset with HEAD, and send what follows it.",
-        )
-    if upload.closed_at is not None:
-        raise Conflict("the upload is finished")
-    return await append_body(request, caller, services, upload, _size(request, services, upload))
+    with services.uploads.slots.take():
+        async with services.database.transaction(caller.access) as session:
+            upload = await require_upload(session, caller, upload_id, for_update=True)
+            if upload.concatenation.startswith(FINAL):
+                raise Forbidden("a final upload has all that it consists of")
+            require_piece(request.headers)
+            if required_offset(request.headers) != upload.received:
+                raise Conflict(
+                    f"the upload's offset is {upload.received}",
+                    remedy="Ask for the offset with HEAD, and send what follows it.",
+                )
+            if upload.closed_at is not None:
+                raise Conflict("the upload is finished")
+            size = _size(request, services, upload)
+            # What is on its way now does not run out of time.
+            upload.expires_at = now() + services.uploads.expiry
+        return await append_body(request, caller, services, upload, size)
 
 
 def _size(request: Request, services: Services, upload: Upload) -> int | None:
@@ -54,16 +59,16 @@ def _size(request: Request, services: Services, upload: Upload) -> int | None:
 async def append_body(
     request: Request, caller: Caller, services: Services, upload: Upload, size: int | None
 ) -> Upload:
-    """Appends the request's body; the upload as it is after it."""
-    with services.uploads.slots.take():
-        reception = PartReception(services, caller, upload, request, size)
-        try:
-            await reception.receive()
-            if reception.makes_file:
+    """Appends the request's body; the upload as it is after it. The caller has a slot."""
+    reception = PartReception(services, caller, upload, request, size)
+    try:
+        await reception.receive()
+        if reception.makes_file:
+            with joining(services, [upload.id]):
                 await _finish(request, caller, services, upload, reception)
-        except BaseException:
-            await asyncio.shield(reception.discard())
-            raise
+    except BaseException:
+        await asyncio.shield(reception.discard())
+        raise
     async with services.database.transaction(caller.access) as session:
         return await require_upload(session, caller, upload.id)
 
@@ -77,19 +82,21 @@ async def _finish(
 ) -> None:
     """The last piece is acknowledged in the transaction that makes the file: an upload that is whole
     and did not become a file does not exist, however the process ends."""
+    description = describe(upload.described, request.headers.get(PASSWORD_HEADER))
     async with services.database.transaction(caller.access) as session:
+        # Known before all is read and written once more.
+        reception.require_unchanged(await require_open(session, caller, upload.id))
+        await writable_collection(session, description.fields.collection)
         parts = await resumable_uploads.parts_of(session, upload.id)
     pending = reception.pending
     parts += [StoredPart(part.blob_id, part.size) for part in pending]
 
     async def commit(session: AsyncSession, file_id: UUID) -> None:
         present = await require_open(session, caller, upload.id, for_update=True)
-        if present.received != reception.acknowledged:
-            raise Conflict("another request went on with this upload meanwhile")
+        reception.require_unchanged(present)
         expires_at = now() + services.uploads.expiry
         await resumable_uploads.append_parts(session, present, pending, expires_at)
         present.size = present.received
         await resumable_uploads.close(session, present, UploadState.FINISHED, file_id)
 
-    description = describe(upload.described, request.headers.get(PASSWORD_HEADER))
     await make_file(services, caller, description, parts, commit)

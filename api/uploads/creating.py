@@ -1,6 +1,8 @@
 """POST: a new upload, with its first bytes or without; an empty one and a final one are files at once."""
 
+import asyncio
 import json
+import logging
 from uuid import UUID
 
 from fastapi import Request
@@ -14,7 +16,7 @@ from api.idempotency import REPLAYED_HEADER, Answer, Attempt, hash_of, idempoten
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.continuing import append_body
-from api.uploads.finishing import make_file
+from api.uploads.finishing import joining, make_file
 from api.uploads.metadata import Description, decode, describe
 from api.uploads.protocol import (
     Creation,
@@ -23,13 +25,16 @@ from api.uploads.protocol import (
     require_piece,
     too_large,
 )
+from api.uploads.receiving import MAX_PARTS, require_receivable
 from api.uploads.schemas import upload_view
 from api.uploads.tus_headers import BASE
 from db.audit import record
 from db.models import Upload, new_id, now
 from db.queries import resumable_uploads
 from db.queries.resumable_uploads import StoredPart, UploadState
-from muniment.errors import Conflict, InvalidRequest, MunimentError
+from muniment.errors import Conflict, ContentTooLarge, InvalidRequest, MunimentError
+
+logger = logging.getLogger(__name__)
 
 CREATED = 201
 
@@ -38,6 +43,17 @@ async def create_upload(request: Request, caller: Caller, services: Services) ->
     """201 with the upload's address; `Muniment-File` where it is a file already."""
     wanted = creation(request.headers, services.uploads.max_bytes)
     has_body = _has_body(request)
+    if has_body:
+        # What can be refused is refused before there is an upload that nobody would hear of.
+        limit = services.uploads.max_bytes if wanted.size is None else wanted.size
+        require_receivable(request, limit)
+    with services.uploads.slots.take():
+        return await _create(request, caller, services, wanted, has_body=has_body)
+
+
+async def _create(
+    request: Request, caller: Caller, services: Services, wanted: Creation, *, has_body: bool
+) -> Response:
     async with idempotent(request, caller, services.database) as attempt:
         replayed = attempt.replay(_request_hash(wanted))
         if replayed is not None:
@@ -49,9 +65,26 @@ async def create_upload(request: Request, caller: Caller, services: Services) ->
             upload = await _create_empty(caller, services, wanted, description, attempt)
         else:
             upload = await _open(caller, services, wanted, attempt)
+        is_repeatable = attempt.completed
     if has_body and upload.closed_at is None:
-        upload = await append_body(request, caller, services, upload, upload.size)
+        try:
+            upload = await append_body(request, caller, services, upload, upload.size)
+        except BaseException:
+            if not is_repeatable:
+                await asyncio.shield(_abandon(caller, services, upload.id))
+            raise
     return _created(request, upload)
+
+
+async def _abandon(caller: Caller, services: Services, upload_id: UUID) -> None:
+    """Whoever did not get the answer does not know the address; never raises."""
+    try:
+        async with services.database.transaction(caller.access) as session:
+            upload = await require_open(session, caller, upload_id, for_update=True)
+            await resumable_uploads.close(session, upload, UploadState.TERMINATED)
+            record(session, caller.act("upload.terminated", "upload", upload_id))
+    except MunimentError as error:
+        logger.warning("an upload without a reader was left open", exc_info=error)
 
 
 def _has_body(request: Request) -> bool:
@@ -117,8 +150,7 @@ async def _create_empty(
     async def commit(session: AsyncSession, file_id: UUID) -> None:
         await _add_finished(session, caller, upload, file_id, attempt)
 
-    with services.uploads.slots.take():
-        await make_file(services, caller, description, (), commit)
+    await make_file(services, caller, description, (), commit)
     return upload
 
 
@@ -132,11 +164,32 @@ async def _concatenate(
     """Joins partial uploads, which have ended thereby."""
     if description is None or len(set(wanted.partials)) != len(wanted.partials):
         raise InvalidRequest("a final upload is joined from different partial ones")
+    with joining(services, wanted.partials):
+        return await _joined(caller, services, wanted, description, attempt)
+
+
+async def _joined(
+    caller: Caller,
+    services: Services,
+    wanted: Creation,
+    description: Description,
+    attempt: Attempt,
+) -> Upload:
     async with services.database.transaction(caller.access) as session:
-        joined = [await _complete_partial(session, caller, each) for each in wanted.partials]
-        parts: list[StoredPart] = []
+        joined = [
+            await _complete_partial(session, caller, each, for_update=True)
+            for each in sorted(wanted.partials)
+        ]
+        if sum(partial.parts for partial in joined) > MAX_PARTS:
+            raise ContentTooLarge(
+                f"together the partial uploads have more than {MAX_PARTS} pieces",
+                remedy="Send larger pieces.",
+            )
         for partial in joined:
-            parts += await resumable_uploads.parts_of(session, partial.id)
+            partial.expires_at = now() + services.uploads.expiry
+        parts: list[StoredPart] = []
+        for partial_id in wanted.partials:
+            parts += await resumable_uploads.parts_of(session, partial_id)
     upload = _new(caller, services, wanted)
     upload.size = upload.received = sum(partial.received for partial in joined)
     if upload.received > services.uploads.max_bytes:
@@ -148,8 +201,7 @@ async def _concatenate(
             await resumable_uploads.close(session, partial, UploadState.FINISHED, file_id)
         await _add_finished(session, caller, upload, file_id, attempt)
 
-    with services.uploads.slots.take():
-        await make_file(services, caller, description, parts, commit)
+    await make_file(services, caller, description, parts, commit)
     return upload
 
 

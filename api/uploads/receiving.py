@@ -10,6 +10,7 @@ from contextlib import aclosing
 from uuid import UUID
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
 from api.authentication import Caller
@@ -39,11 +40,12 @@ class PartReception:
     def __init__(
         self, services: Services, caller: Caller, upload: Upload, request: Request, size: int | None
     ) -> None:
-        """`size` is the whole upload's, if it is known."""
+        """`size` is the whole upload's, if it is known with this request."""
         self._services = services
         self._caller = caller
         self._upload_id: UUID = upload.id
         self._is_partial = bool(upload.concatenation)
+        self.declared = upload.size
         self._parts = upload.parts
         self._size = size
         self._checksum = announced_checksum(request.headers)
@@ -94,21 +96,33 @@ class PartReception:
         """Commits the parts that are pending; the upload as it is then."""
         async with self._services.database.transaction(self._caller.access) as session:
             upload = await require_open(session, self._caller, self._upload_id, for_update=True)
-            if upload.received != self.acknowledged:
-                raise Conflict("another request went on with this upload meanwhile")
+            self.require_unchanged(upload)
             if self._size is not None:
                 upload.size = self._size
             expires_at = now() + self._services.uploads.expiry
             await resumable_uploads.append_parts(session, upload, self.pending, expires_at)
-        self.acknowledged, self.pending = upload.received, []
+        self.acknowledged, self.declared, self.pending = upload.received, upload.size, []
         return upload
+
+    def require_unchanged(self, upload: Upload) -> None:
+        """Raises Conflict where another request went on with the upload, or said how long it is."""
+        if (upload.received, upload.size) != (self.acknowledged, self.declared):
+            raise Conflict("another request went on with this upload meanwhile")
 
     async def discard(self) -> None:
         """Destroys what was stored and not acknowledged; never raises."""
         for part in self.pending:
             await discard_blob(
-                self._services, self._caller.access, part, "a piece of an upload was left behind"
+                self._services,
+                self._caller.access,
+                part,
+                "a piece of an upload was left behind",
+                self._await_writer,
             )
+
+    async def _await_writer(self, session: AsyncSession) -> None:
+        principal_id = self._caller.principal_id
+        await resumable_uploads.get_upload(session, self._upload_id, principal_id, for_update=True)
 
     @property
     def _offset(self) -> int:
@@ -158,6 +172,16 @@ class _Body:
 def _part_bytes(number: int) -> int:
     """The size of the part of that number: they grow, so that a long upload has not too many."""
     return PART_BYTES << min(number // PARTS_BEFORE_DOUBLING, MOST_DOUBLINGS)
+
+
+def require_receivable(request: Request, left: int) -> None:
+    """What can be said of a body before it comes; `left` bytes may. Raises ContentTooLarge and
+    InvalidRequest."""
+    announced_checksum(request.headers)
+    digest = request.headers.get("content-digest")
+    if digest is not None:
+        announced_digests({"content-digest": digest})
+    _require_announced_fits(request, left)
 
 
 def _require_announced_fits(request: Request, left: int) -> None:

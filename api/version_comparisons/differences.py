@@ -15,6 +15,8 @@ MOST_CHARACTERS = 20_000
 _ORDERED_WORDS = 4_000
 """Stretches of more words (a printed page has some hundreds) are cut at what stands once in both
 before they are compared word by word, 6 ms and 4 MB each."""
+_ANCHORED_WORDS = 200_000
+"""A stretch of more would take seconds and hundreds of megabytes to be looked through for them."""
 _GRAM = 4
 
 
@@ -68,10 +70,11 @@ def differences(
     """What has to be removed and added to make the present words of the former.
 
     `deadline` is a time of `time.monotonic`; what it leaves no time for is given as removed and added
-    whole.
+    whole, and the differences as cut.
     """
     found = Differences()
     all_runs = changed_runs(former, present, deadline)
+    is_late = time.monotonic() > deadline
     for place, run in enumerate(all_runs):
         if run.is_equal:
             is_last = place == len(all_runs) - 1
@@ -81,6 +84,7 @@ def differences(
             found.words_added += run.present_end - run.present_start
             found.show(SpanKind.REMOVED, former[run.former_start : run.former_end])
             found.show(SpanKind.ADDED, present[run.present_start : run.present_end])
+    found.is_cut = found.is_cut or is_late
     return found
 
 
@@ -111,7 +115,8 @@ def _in_segments(former: Sequence[str], present: Sequence[str], deadline: float)
     yield Run(True, 0, start, 0, start)
     i, j = start, start
     anchors: list[tuple[int, int]] = []
-    if max(former_end, present_end) - start > _ORDERED_WORDS:
+    longest = max(former_end, present_end) - start
+    if _ORDERED_WORDS < longest <= _ANCHORED_WORDS and time.monotonic() <= deadline:
         anchors = _anchors(former[start:former_end], present[start:present_end])
     for next_i, next_j in [(start + a, start + b) for a, b in anchors] + [
         (former_end, present_end)

@@ -30,6 +30,7 @@ MOST_PAGES = 10_000
 """Of either version, however little stands on them: they are aligned in 2 s at most."""
 DIFFERENCES_SECONDS = 5.0
 """What the pages of one answer may take; those that come too late say that they are cut."""
+LONGEST_COMPOSED_WORD = 100
 _PAGES_AT_ONCE = 500
 
 
@@ -106,7 +107,8 @@ async def _texts(
             characters += len(page.text)
             if characters > MOST_CHARACTERS:
                 raise _too_long(version, f"{MOST_CHARACTERS} characters of text")
-            texts.append(PageText(row.page, _words(page.text, vocabulary)))
+            words = await asyncio.to_thread(_words, page.text, vocabulary)
+            texts.append(PageText(row.page, words))
         if len(rows) < _PAGES_AT_ONCE:
             return texts
 
@@ -119,9 +121,14 @@ def _too_long(version: FileVersion, bound: str) -> Unprocessable:
 
 
 def _words(text: str, vocabulary: dict[str, str]) -> tuple[str, ...]:
-    """Composed (NFC), so that words are equal however their accents are written."""
+    """Composed (NFC), so that words are equal however their accents are written. Python composes a run
+    of marks in time that grows with its square: what no script writes is left as it is."""
     return tuple(
-        vocabulary.setdefault(word, word) for word in unicodedata.normalize("NFC", text).split()
+        vocabulary.setdefault(word, word)
+        for word in (
+            unicodedata.normalize("NFC", each) if len(each) <= LONGEST_COMPOSED_WORD else each
+            for each in text.split()
+        )
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import httpx
 from pydantic import JsonValue
@@ -50,9 +50,24 @@ def download_archive(
                     break
                 output.write(read.chunk)
         # A proxy may have ended a broken answer as if it were whole.
-        if not is_zipfile(part):
+        if not _is_whole(part, len({_key(file) for file in files})):
             raise _archive_broken()
     return target
+
+
+def _key(file: Id | tuple[Id, int]) -> tuple[str, int | None]:
+    return (str(file[0]), file[1]) if isinstance(file, tuple) else (str(file), None)
+
+
+def _is_whole(archive: Path, count: int) -> bool:
+    """Whether its directory is there: that of an archive among the files, which stands in what came as
+    it is, has other entries or begins later."""
+    try:
+        with ZipFile(archive) as opened:
+            places = [entry.header_offset for entry in opened.infolist()]
+    except BadZipFile:
+        return False
+    return len(places) == count and min(places, default=0) == 0
 
 
 def _open_archive(protocol: Protocol, body: dict[str, JsonValue]) -> Flow[None]:

@@ -33,7 +33,7 @@ class ApiSettings(Group):
     ] = 1_000
     upload_expiry_hours: Annotated[
         float,
-        Field(description="How long an unfinished upload waits for its next bytes.", gt=0),
+        Field(description="How long an unfinished upload waits for its next bytes.", ge=2),
     ] = 24.0
     max_archive_files: Annotated[
         int, Field(description="Most files that one ZIP download holds.", ge=1, le=10_000)
@@ -212,7 +212,7 @@ class WorkerSettings(Group):
     ] = 24.0
     sweep_min_age_hours: Annotated[
         float,
-        Field(description="Younger content is left alone: longer than any upload takes.", ge=1),
+        Field(description="Younger content is left alone: longer than any upload takes.", ge=3),
     ] = 24.0
 
 

@@ -186,6 +186,53 @@ async def test_whoever_still_sends_learns_that_the_upload_was_terminated(
     assert len(api.stored_objects(tenant.tenant_id)) == 2, "the first part, which a worker clears"
 
 
+async def test_a_length_that_another_request_says_ends_who_still_sends(
+    client: httpx.AsyncClient,
+) -> None:
+    """Else more would come than the length, or all of it without becoming a file."""
+    path = await opened(client, None, headers={"Upload-Defer-Length": "1"})
+    said = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield bytes(PART)
+        await said.wait()
+        yield b"ab"
+
+    sending = asyncio.create_task(patch(client, path, 0, body()))
+    await _until_offset(client, path, PART)
+    length = {"Upload-Length": str(PART + 1)}
+    assert (await patch(client, path, PART, b"", length)).status_code == 204
+    said.set()
+    assert (await sending).status_code == 409
+    last = await patch(client, path, PART, b"a")
+    assert await content_of(client, last.headers["Muniment-File"]) == bytes(PART) + b"a"
+
+
+async def test_a_creation_whose_first_piece_is_refused_leaves_no_upload_that_nobody_knows(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    def still_open() -> int:
+        with psycopg.connect(postgres_dsn) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM upload WHERE tenant_id = %s AND closed_at IS NULL",
+                (tenant.tenant_id,),
+            ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    another = {"Upload-Checksum": checksum(b"xyz")}
+    assert (await create(client, 6, another, content=b"abc")).status_code == 460
+    assert (
+        await create(client, 6, {"Upload-Checksum": "md5 x"}, content=b"abc")
+    ).status_code == 400
+    assert (await create(client, 2, content=b"abc")).status_code == 413
+    assert still_open() == 0
+    key = {"Idempotency-Key": "again"}
+    assert (await create(client, 6, {**another, **key}, content=b"abc")).status_code == 460
+    assert still_open() == 1
+    assert (await create(client, 6, key, content=b"abc")).headers["Location"]
+
+
 async def test_a_last_piece_that_makes_no_file_is_not_acknowledged(
     client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Many files as one archive: whole at its target, or not there."""
 
 import asyncio
+import io
 import zipfile
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def test_an_archive_that_breaks_off_leaves_nothing(
     with pytest.raises(StreamBroken) as broken:
         muniment.files.archive([file_id], tmp_path / "out.zip")
     assert "one by one" in broken.value.remedy
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_within_what_came_does_not_pass_for_the_whole(
+    api: ApiForTests, muniment: Muniment, tmp_path: Path
+) -> None:
+    """As a DOCX is, whose own directory then stands last."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as packed:
+        packed.writestr("a", b"a")
+        packed.writestr("b", b"b")
+    first = str(api.add_file("a.docx", inner.getvalue())["id"])
+    second = str(api.add_file("b.txt", b"two" * 1000)["id"])
+    api.cuts[PATH].append(len(inner.getvalue()) + 200)
+    api.cuts_look_whole = True
+    with pytest.raises(StreamBroken):
+        muniment.files.archive([first, second], tmp_path / "out.zip")
     assert not list(tmp_path.iterdir())
 
 
