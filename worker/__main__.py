@@ -23,7 +23,10 @@ from worker.running import run_worker
 
 logger = logging.getLogger("worker")
 
-DEFAULT_QUEUES = (queues.WORKFLOWS, queues.SCAN, queues.PARSE, queues.OCR_CPU, queues.EMBED)
+DEFAULT_QUEUES = (
+    *(queues.WORKFLOWS, queues.SCAN, queues.PARSE),
+    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY),
+)
 
 
 def main(arguments: list[str]) -> int:

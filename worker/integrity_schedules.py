@@ -36,8 +36,6 @@ ROUND_SECONDS = 60.0
 """So soon does a new tenant have its schedule."""
 FIRST_ROUND_SECONDS = 5.0
 RPC_TIMEOUT = timedelta(seconds=10)
-CATCH_UP = timedelta(hours=1)
-"""What was missed while Temporal was away for longer is not made up for: the next run is enough."""
 PAGE_TENANTS = 500
 
 
@@ -142,5 +140,7 @@ def _schedule(tenant_id: UUID, interval: timedelta) -> Schedule:
             priority=priority(VERIFY_PRIORITY, tenant),
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval, offset=offset)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+        # A machine that is off at the same hour of every day catches up; of what was missed one run
+        # is made, since the others would overlap with it.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=interval),
     )

@@ -92,9 +92,6 @@ class Parts:
         erasure = Erasure(
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
-        integrity = Integrity(
-            self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
-        )
         batches = Batches(self._database)
         sources = open_import_sources(self._settings)
         for source in sources.values():
@@ -123,10 +120,18 @@ class Parts:
             erasure.erase_from_store,
             erasure.destroy_unreferenced_keys,
             erasure.finish_erasure,
-            integrity.begin_verification,
-            integrity.verify_batch,
-            integrity.end_verification,
+            self.integrity.begin_verification,
+            self.integrity.end_verification,
         ]
+
+    def verify_activities(self) -> Sequence[ActivityFunction]:
+        return [self.integrity.verify_batch]
+
+    @cached_property
+    def integrity(self) -> Integrity:
+        return Integrity(
+            self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
+        )
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan

@@ -31,6 +31,9 @@ WORKFLOW_CLASSES: tuple[type, ...] = (
 HEARTBEAT_THROTTLE_SECONDS = 1.0
 """The SDK would pass on a beat every twelve seconds only, and a cancellation with it."""
 
+VERIFY_SLOTS = 2
+"""A batch has the process's pace to itself, or shares it with one other: more would all take longer."""
+
 PASSED_THROUGH = ("muniment", "workflows", "pydantic", "pydantic_core", "annotated_types")
 """Stateless modules: loading them anew for every workflow would cost each its first task."""
 
@@ -65,6 +68,7 @@ def services(
         queues.OCR_CPU: lambda: Service(queues.OCR_CPU, cpu, parts.read_activities()),
         queues.OCR_GPU: lambda: Service(queues.OCR_GPU, parts.gpu_slots, parts.gpu_activities()),
         queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
+        queues.VERIFY: lambda: Service(queues.VERIFY, VERIFY_SLOTS, parts.verify_activities()),
     }
     unknown = sorted(set(names) - set(known))
     if unknown:

@@ -226,9 +226,10 @@ and no longer, and gives up where an ingestion would go on trying."""
 
 COMPARE = _stage(queues.PARSE, timedelta(minutes=15))
 """The engine itself is ended after eight minutes, and may wait for a sandbox slot."""
-VERIFY = _stage(queues.WORKFLOWS, timedelta(hours=12))
-"""A batch is 256 MiB, or one blob: at a set pace of 20 MB/s one of 300 GB takes four hours. Without the
-store for a week the run fails, and the next one goes on where it ended."""
+VERIFY = _stage(queues.VERIFY, BUDGET)
+"""A batch is 256 MiB, or one blob: at a set pace of 20 MB/s one of 300 GB takes four hours, at the least
+that may be set three days. That it is still read its heartbeat says. Without the store for a week the
+run fails, and the next one begins with the same blob."""
 VERIFY_BATCHES = 300
 """Three events a batch and more where workers die: some 1,000, before the run continues as new."""
 VERIFY_PRIORITY = MAX_PRIORITY

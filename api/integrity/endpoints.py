@@ -29,6 +29,7 @@ from workflows.starting import start_verification
 router = APIRouter(prefix="/v1/integrity", tags=["integrity"])
 
 Auditor = Annotated[Caller, Depends(require("audit:read"))]
+Operator = Annotated[Caller, Depends(require("jobs:write"))]
 SHOWN_FAULTS = 100
 
 
@@ -83,7 +84,7 @@ async def list_integrity_faults(
     summary="Verify stored content now",
     responses=problems(503),
 )
-async def verify_integrity(services: Provided, caller: Auditor) -> IntegrityRun:
+async def verify_integrity(services: Provided, caller: Operator) -> IntegrityRun:
     """As much as a scheduled run; one that is at work answers with itself. What was found wrong
     before is looked at first."""
     run_id = new_id()

@@ -235,6 +235,10 @@ async def condemn_outputs(session: AsyncSession, version: VersionReference) -> l
         {"ids": alone},
     )
     await session.execute(
+        text("DELETE FROM integrity_fault WHERE blob_id = ANY(:ids)"),
+        {"ids": alone},
+    )
+    await session.execute(
         text(
             "UPDATE blob SET destroyed_at = coalesce(destroyed_at, now()), dedup_tag = NULL,"
             " sha256 = ''::bytea WHERE id = ANY(:ids)"

@@ -9,10 +9,12 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import IntegrityRun, new_id
+from muniment.contracts.verify_integrity import FaultKind
 
 MAX_LOOKED_AGAIN = 1_000
 """Faults that a run looks at first, so that one which is mended is soon closed; the rest of a store
 that has lost everything must not keep the rotation from going on."""
+_UNREAD = frozenset((FaultKind.OBJECT_MISSING.value, FaultKind.KEY_MISSING.value))
 MAX_REFERENCES = 20
 """Versions named with a fault."""
 
@@ -120,9 +122,6 @@ _NEXT = text(
     FROM blob
     WHERE destroyed_at IS NULL AND kind <> 'password'
       AND coalesce(verified_at, created_at) < :before
-      AND NOT EXISTS (SELECT 1 FROM integrity_fault
-                      WHERE integrity_fault.blob_id = blob.id
-                        AND integrity_fault.closed_at IS NULL)
     ORDER BY coalesce(verified_at, created_at), id
     LIMIT :max_rows
     """
@@ -175,7 +174,8 @@ async def record_findings(session: AsyncSession, run: IntegrityRun, findings: Fi
     )
     mended = [(fault_id, blob_id) for fault_id, blob_id in closed]
     counted = [blob for blob in findings.blobs if blob.id in live]
-    size = sum(blob.size for blob in counted)
+    # Of what is missing nothing was read, and it must not use up what a run may read.
+    size = sum(blob.size for blob in counted if faulty.get(blob.id) not in _UNREAD)
     run.blobs += len(counted)
     run.looked_again += sum(blob.had_fault for blob in counted)
     run.bytes += size
@@ -231,7 +231,10 @@ async def list_runs(
 
 async def count_open_faults(session: AsyncSession) -> int:
     found = await session.execute(
-        text("SELECT count(*) FROM integrity_fault WHERE closed_at IS NULL")
+        text(
+            "SELECT count(*) FROM integrity_fault JOIN blob ON blob.id = integrity_fault.blob_id"
+            " WHERE closed_at IS NULL AND blob.destroyed_at IS NULL"
+        )
     )
     return int(found.scalar_one())
 
@@ -254,6 +257,7 @@ async def list_open_faults(
                           ORDER BY version.id, blob_reference.role
                           LIMIT :max_references) AS needed) AS needed_by
             FROM integrity_fault fault
+            JOIN blob ON blob.id = fault.blob_id AND blob.destroyed_at IS NULL
             WHERE fault.closed_at IS NULL
               AND (CAST(:at AS timestamptz) IS NULL
                    OR (fault.first_seen_at, fault.id)

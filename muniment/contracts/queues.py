@@ -7,5 +7,7 @@ PARSE = "muniment-parse"
 OCR_CPU = "muniment-ocr-cpu"
 OCR_GPU = "muniment-ocr-gpu"
 EMBED = "muniment-embed"
+VERIFY = "muniment-verify"
+"""Stored content that is read again, slowly: nothing that somebody waits for shares its slots."""
 
-ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED)
+ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED, VERIFY)

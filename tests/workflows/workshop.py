@@ -38,7 +38,10 @@ from worker.queues import build_worker, services
 from workflows.starting import start_job
 
 HISTORIES = Path(__file__).parents[1] / "histories"
-ALL_QUEUES = (queues.WORKFLOWS, queues.SCAN, queues.PARSE, queues.OCR_CPU, queues.EMBED)
+ALL_QUEUES = (
+    *(queues.WORKFLOWS, queues.SCAN, queues.PARSE),
+    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY),
+)
 Handle = WorkflowHandle[Any, IngestFileResult]
 
 
