@@ -110,14 +110,14 @@ async def _delete(handle: ScheduleHandle) -> None:
 
 
 async def _adjust(handle: ScheduleHandle, wanted: Schedule) -> None:
-    """Gives the schedule that interval, if it has another."""
-    description = await handle.describe(rpc_timeout=RPC_TIMEOUT)
-    if description.schedule.spec.intervals == wanted.spec.intervals:
+    """Gives the schedule that interval and policy, if it has others."""
+    present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule
+    if (present.spec.intervals, present.policy) == (wanted.spec.intervals, wanted.policy):
         return
 
     def changed(found: ScheduleUpdateInput) -> ScheduleUpdate:
         schedule = found.description.schedule
-        schedule.spec = wanted.spec
+        schedule.spec, schedule.policy = wanted.spec, wanted.policy
         return ScheduleUpdate(schedule)
 
     async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):

@@ -12,7 +12,7 @@ from api.services import Provided, Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.continuing import continue_upload
 from api.uploads.creating import create_upload
-from api.uploads.description import CONTINUATION, CREATION, PLAIN, answer_headers
+from api.uploads.documented_headers import CONTINUATION, CREATION, PLAIN, answer_headers
 from api.uploads.protocol import (
     CHECKSUM_ALGORITHMS,
     EXTENSIONS,
