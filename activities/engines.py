@@ -152,15 +152,19 @@ class DocumentEngines:
         sandbox: Sandbox,
         ocr: OcrChoice | None = None,
         converter: OfficeConverter | None = None,
+        read_again_by: str = "",
     ) -> None:
+        """`read_again_by` is the version of what reads pages once more that these are unsure of
+        (`SecondOcr`): what is kept of a page depends on it as well."""
         self._sandbox = sandbox
         self._converter = converter
         self._ocr = ocr or OcrChoice()
-        self._ocr_version = ocr_version(self._ocr)
+        self._ocr_version = "+".join(filter(None, (ocr_version(self._ocr), read_again_by)))
 
     def with_ocr(self, name: OcrEngineName | None) -> "DocumentEngines":
-        """These engines, with another OCR engine unless it is None; ConfigurationError where it is
-        not installed, or is Surya, which only workers that were made for it ask."""
+        """These engines, with that OCR engine and no other, unless it is None or the one they have;
+        ConfigurationError where it is not installed, or is Surya, which only workers that were made
+        for it ask."""
         if name is None or name is self._ocr.engine:
             return self
         if name is OcrEngineName.SURYA:

@@ -26,6 +26,7 @@ from api.server import Server, server_configuration
 from api.services import ArchiveLimits, Services, UploadLimits
 from api.slots import Slots
 from db.models import now
+from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
@@ -66,7 +67,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     limits = UploadLimits(
         settings.api.max_upload_bytes,
         Slots(settings.api.max_concurrent_uploads, "uploads"),
-        settings.api.max_open_uploads,
+        OpenUploads(settings.api.max_open_uploads, settings.api.max_open_upload_bytes),
         timedelta(hours=settings.api.upload_expiry_hours),
     )
     return Services(

@@ -14,6 +14,7 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.slots import Slots
+from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.objects import BlobStore
 from muniment.settings import ImportSource
@@ -23,12 +24,12 @@ from retrieval.search import Searcher
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """`max_open` and `expiry` are those of resumable uploads: how many a tenant may have unfinished,
-    and how long one waits for its next bytes. `joining` are those that become files right now."""
+    """`open` and `expiry` are those of resumable uploads: how much a tenant may have unfinished, and
+    how long one waits for its next bytes. `joining` are those that become files right now."""
 
     max_bytes: int
     slots: Slots
-    max_open: int
+    open: OpenUploads
     expiry: timedelta
     joining: set[UUID] = field(default_factory=set)
 

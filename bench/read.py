@@ -18,11 +18,11 @@ from muniment.contracts.documents import DocumentPlan
 from muniment.task_group import task_group
 from workflows.batches import Batch
 
-_ROUNDS = 3
+_ROUNDS = 5
 
 
 async def measure_read(page_count: int) -> None:
-    """Prints the pages per second of both, each the best of three rounds that alternate, so that a
+    """Prints the pages per second of both, each the best of five rounds that alternate, so that a
     busy minute of the machine does not fall on one of them; then those of kreuzberg."""
     with tempfile.TemporaryDirectory(prefix="muniment-bench-read-") as folder:
         ours, plain = list[float](), list[float]()

@@ -23,7 +23,7 @@ from activities.compare.activity import ENGINE_MODULE as COMPARE_ENGINE
 from activities.compare.activity import Compare
 from activities.compare.intent import Shadow, ShadowPolicy
 from activities.embed.activity import Embed, index_model
-from activities.engines import PRELOAD, DocumentEngines
+from activities.engines import PRELOAD, DocumentEngines, ocr_version
 from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
@@ -46,6 +46,7 @@ from activities.read.ocr_engine import OcrChoice
 from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.read.structures import ENGINE_MODULE as DOCLING_ENGINE
 from activities.read.structures import DoclingPipeline, PdfPipelines
+from activities.read.unsure_pages import OcrReader, SecondOcr
 from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
@@ -160,7 +161,8 @@ class Parts:
 
     def read_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
-        read = Read(self.runner, self.engines, self.scratch, pipelines=self.pipelines)
+        ocr = self._with_second_ocr(self.engines)
+        read = Read(self.runner, self.engines, self.scratch, ocr, self.pipelines)
         return [read.read_pages]
 
     @property
@@ -192,8 +194,8 @@ class Parts:
         """Reads scanned pages by a service of so many slots, which is of that choice. Replicas run
         RapidOCR, whatever the CPU queue's engine is: pages must be kept under the version of the
         engine that read them."""
-        engines = DocumentEngines(self.sandbox, choice, self.converter)
-        ocr = RemoteOcr(self.sandbox, service, slots)
+        engines = DocumentEngines(self.sandbox, choice, self.converter, self._second_ocr_version)
+        ocr = self._with_second_ocr(RemoteOcr(self.sandbox, service, slots))
         return Read(self.runner, engines, self.scratch, ocr, self.pipelines)
 
     @property
@@ -274,15 +276,44 @@ class Parts:
     @cached_property
     def engines(self) -> DocumentEngines:
         """Those of the sandbox: where Surya was chosen, RapidOCR stands in for it there."""
+        choice = self._ocr_choice(self._engine_on_cpu)
+        return DocumentEngines(self.sandbox, choice, self.converter, self._second_ocr_version)
+
+    @property
+    def _engine_on_cpu(self) -> OcrEngineName:
+        return (
+            OcrEngineName.RAPIDOCR if self._uses_surya else OcrEngineName(self._settings.ocr.engine)
+        )
+
+    def _ocr_choice(self, name: OcrEngineName) -> OcrChoice:
         settings = self._settings.ocr
-        languages = tuple(settings.tesseract_languages.split("+"))
         data = settings.tesseract_data
-        choice = OcrChoice(
-            engine=OcrEngineName.RAPIDOCR if self._uses_surya else OcrEngineName(settings.engine),
-            languages=languages,
+        return OcrChoice(
+            engine=name,
+            languages=tuple(settings.tesseract_languages.split("+")),
             data=str(data) if data else None,
         )
-        return DocumentEngines(self.sandbox, choice, self.converter)
+
+    @property
+    def _second_choice(self) -> OcrChoice | None:
+        """None too where it is the first already: a page is not read twice by one engine."""
+        name = self._settings.ocr.second_engine
+        is_other = name is not None and OcrEngineName(name) is not self._engine_on_cpu
+        return self._ocr_choice(OcrEngineName(name)) if name is not None and is_other else None
+
+    @property
+    def _second_ocr_version(self) -> str:
+        choice = self._second_choice
+        below = self._settings.ocr.second_below
+        return "" if choice is None else f"{ocr_version(choice)}<{below}"
+
+    def _with_second_ocr(self, first: OcrReader) -> OcrReader:
+        """Pages that the first is unsure of are read again by the engine that is set for that."""
+        choice = self._second_choice
+        if choice is None:
+            return first
+        second = DocumentEngines(self.sandbox, choice, self.converter)
+        return SecondOcr(first, second, self._settings.ocr.second_below)
 
     @cached_property
     def programs(self) -> ConfinedPrograms:

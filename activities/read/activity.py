@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from temporalio import activity
 
-from activities.engines import READ_BY_PAGE, DocumentEngines, OnPage
+from activities.engines import READ_BY_PAGE, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats, attempt_seconds
 from activities.read.record import PageNote, ReadRecord
@@ -23,6 +22,7 @@ from activities.read.summary import (
     summarise,
 )
 from activities.read.unchanged import UnchangedPages
+from activities.read.unsure_pages import OcrReader
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, StoredResult, find_results
@@ -86,20 +86,6 @@ class _Batch:
             for page in self.plan.pages
             if first <= page.page <= last and page.source is source and page.page not in without
         ]
-
-
-class OcrReader(Protocol):
-    """What recognises pages for a worker: the engines in its sandbox, or a service."""
-
-    async def read_ocr(
-        self,
-        content: Path | bytes,
-        plan: DocumentPlan,
-        pages: Sequence[int],
-        password: str | None = None,
-        on_page: OnPage | None = None,
-    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
-        """As DocumentEngines.read_ocr."""
 
 
 class Read(ReadActivities):

@@ -1,20 +1,18 @@
 """`POST /v1/files/archive`: many files as one ZIP archive."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response
 
 from api.authentication import Caller
-from api.files.content import continued, original
+from api.files.content import original
 from api.files.disposition import attachment
 from api.files.schemas import ArchivedFile, NewArchive
+from api.files.sending import Download, continued
 from api.files.service import require_content
 from api.files.zipping import Entry, zipped
 from api.services import Services
@@ -25,8 +23,6 @@ from db.queries.files import FileDetail
 from muniment.errors import NotFound, RequestError, Unprocessable, WrongField
 
 MEDIA_TYPE = "application/zip"
-SEND_SECONDS = 60.0
-"""Longest wait for a client to take the next piece: whoever stops reading gives its place to others."""
 _SUFFIX = ".zip"
 _MOST_NAMED = 50
 """Files that a refusal names; whoever asked for more strangers than these asks again."""
@@ -46,11 +42,12 @@ async def download_archive(caller: Caller, services: Services, wanted: NewArchiv
         raise
     name = wanted.name if wanted.name.lower().endswith(_SUFFIX) else wanted.name + _SUFFIX
     headers = {
+        "Content-Type": MEDIA_TYPE,
         "Content-Disposition": attachment(name),
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": "private, no-store",
     }
-    return ArchiveResponse(continued(first, body), headers)
+    return Download(continued(first, body), 200, headers)
 
 
 async def _archived(
@@ -129,37 +126,3 @@ def _telling(place: int) -> Iterator[None]:
 
 def _named(places: Sequence[int], field: str, detail: str) -> list[WrongField]:
     return [{"field": f"files.{place}.{field}", "detail": detail} for place in places[:_MOST_NAMED]]
-
-
-class ArchiveResponse(StreamingResponse):
-    """Watches the connection besides writing to it, and closes the archive when its client leaves or
-    stops reading, so that nothing is read and packed for nobody."""
-
-    def __init__(self, body: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
-        super().__init__(body, media_type=MEDIA_TYPE, headers=headers)
-        self._body = body
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self.stream_response(_in_time(send)))
-        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
-        try:
-            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():
-                raise ClientDisconnect
-            writing.result()
-        finally:
-            for task in (writing, leaving):
-                task.cancel()
-            await asyncio.gather(writing, leaving, return_exceptions=True)
-            await self._body.aclose()
-
-
-def _in_time(send: Send) -> Send:
-    async def send_in_time(message: Message) -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await send(message)
-        except TimeoutError:
-            raise ClientDisconnect from None
-
-    return send_in_time

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 
 from fastapi import Request
 from pydantic import JsonValue
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.authentication import Caller
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
+from api.files.sending import Download, continued
 from api.files.service import require_content, require_file, require_harmless, require_version
 from api.problems import problem_response
 from api.services import Services
@@ -195,12 +196,4 @@ async def _streamed(
     except BaseException:
         await body.aclose()
         raise
-    return StreamingResponse(continued(first, body), status_code=status, headers=headers)
-
-
-async def continued(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """What was read already, then the rest."""
-    async with aclosing(body):
-        yield first
-        async for chunk in body:
-            yield chunk
+    return Download(continued(first, body), status, headers)

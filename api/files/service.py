@@ -105,13 +105,18 @@ async def change(
     if body.labels is not None:
         file.labels = list(dict.fromkeys(body.labels))
     if body.metadata is not None:
-        file.attributes = _bounded(file.attributes, merged(file.attributes, body.metadata))
+        add_metadata(file, body.metadata)
     if body.collection is not None:
         file.collection_id = await _collection_id(session, body.collection)
     _touch(file)
     record(session, caller.act("file.changed", "file", file_id, {"fields": [*changed]}))
     await session.flush()
     return await require_file(session, file_id)
+
+
+def add_metadata(file: FileRecord, patch: dict[str, JsonValue]) -> None:
+    """Merges (RFC 7396) into what the file has. Raises Unprocessable where that is too much."""
+    file.attributes = _bounded(file.attributes, merged(file.attributes, patch))
 
 
 def merged(present: dict[str, JsonValue], patch: dict[str, JsonValue]) -> dict[str, JsonValue]:

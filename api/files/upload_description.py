@@ -11,7 +11,10 @@ _FIELDS: dict[str, Any] = {
         "default": "default",
         "description": "Name or id of the collection.",
     },
-    "metadata": {"type": "string", "description": "A JSON object."},
+    "metadata": {
+        "type": "string",
+        "description": "A JSON object; with a new version it is merged into the file's (RFC 7396).",
+    },
     "priority": {"type": "integer", "minimum": 1, "maximum": 5, "default": 3},
     "on_conflict": {
         "type": "string",

@@ -22,6 +22,7 @@ from api.files.reception import (
     storing,
 )
 from api.files.schemas import OnConflict
+from api.files.service import add_metadata
 from api.idempotency import Answer, Attempt, idempotent, json_answer
 from api.jobs.making import new_ingestion
 from api.jobs.starting import start_job
@@ -207,6 +208,7 @@ async def _add_version(
         # Nobody reads the former version yet: the new one takes its place at once.
         file.current_version = version.number
         file.media_type = version.declared_media_type
+    add_metadata(file, received.fields.metadata)
     _receive_again(file)
     file.updated_at = now()
     file.revision += 1

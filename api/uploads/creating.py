@@ -132,7 +132,7 @@ def _new(caller: Caller, services: Services, wanted: Creation) -> Upload:
 async def _open(caller: Caller, services: Services, wanted: Creation, attempt: Attempt) -> Upload:
     upload = _new(caller, services, wanted)
     async with services.database.transaction(caller.access) as session:
-        await resumable_uploads.add_open(session, upload, services.uploads.max_open)
+        await resumable_uploads.add_open(session, upload, services.uploads.open)
         record(session, caller.act("upload.created", "upload", upload.id))
         await attempt.complete(session, _answer(upload))
     return upload

@@ -99,6 +99,11 @@ class PartReception:
             self.require_unchanged(upload)
             if self._size is not None:
                 upload.size = self._size
+            if self.declared is None:
+                # One that announced its length was counted with all of it.
+                size = self._offset if self._size is None else self._size
+                limits = self._services.uploads.open
+                await resumable_uploads.require_room(session, upload, size, limits)
             expires_at = now() + self._services.uploads.expiry
             await resumable_uploads.append_parts(session, upload, self.pending, expires_at)
         self.acknowledged, self.declared, self.pending = upload.received, upload.size, []

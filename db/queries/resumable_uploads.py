@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import Upload, UploadPart, now
-from muniment.errors import TooManyRequests
+from muniment.errors import ContentTooLarge, TooManyRequests
 from muniment.objects import SealedBlob
 
 ENDED_KEPT = timedelta(hours=24)
@@ -45,26 +45,67 @@ class SpentUpload:
     upload_id: UUID
 
 
-async def add_open(session: AsyncSession, upload: Upload, max_open: int) -> None:
-    """Adds it, unless the tenant has as many open as it may: raises TooManyRequests. Those of a tenant
+@dataclass(frozen=True)
+class OpenUploads:
+    """How many a tenant may have unfinished, and of how many bytes together."""
+
+    max_uploads: int
+    max_bytes: int
+
+
+async def add_open(session: AsyncSession, upload: Upload, limits: OpenUploads) -> None:
+    """Adds it, unless the tenant has as much open as it may: raises TooManyRequests. Those of a tenant
     that begin at once take turns, so that together they do not exceed it either."""
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('upload:' || :tenant_id, 0))"),
-        {"tenant_id": str(upload.tenant_id)},
-    )
+    await _take_turns(session, upload.tenant_id)
     opened = await session.scalar(
         select(func.count())
         .select_from(Upload)
         .where(col(Upload.closed_at).is_(None), col(Upload.expires_at) > now())
     )
-    if (opened or 0) >= max_open:
+    if (opened or 0) >= limits.max_uploads:
         raise TooManyRequests(
-            f"{max_open} uploads are unfinished",
+            f"{limits.max_uploads} uploads are unfinished",
             remedy="Finish or terminate some, wait until they expire, or ask the operator to raise"
             " MUNIMENT_API__MAX_OPEN_UPLOADS.",
         )
+    await require_room(session, upload, upload.size or 0, limits)
     session.add(upload)
     await session.flush()
+
+
+async def _take_turns(session: AsyncSession, tenant_id: UUID) -> None:
+    """Until the transaction's end nobody else looks at how much the tenant has open."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('upload:' || :tenant_id, 0))"),
+        {"tenant_id": str(tenant_id)},
+    )
+
+
+async def require_room(
+    session: AsyncSession, upload: Upload, size_bytes: int, limits: OpenUploads
+) -> None:
+    """Raises TooManyRequests when the upload, having that size, and the tenant's others that are open
+    come to more than they may; those of unknown length count with what has come of them. Raises
+    ContentTooLarge when it does so by itself."""
+    if size_bytes > limits.max_bytes:
+        raise ContentTooLarge(
+            f"the upload is larger than a tenant's unfinished uploads may be ({limits.max_bytes} bytes)",
+            remedy="Ask the operator to raise MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
+        )
+    await _take_turns(session, upload.tenant_id)
+    others = await session.scalar(
+        select(func.sum(func.coalesce(col(Upload.size), col(Upload.received)))).where(
+            col(Upload.closed_at).is_(None),
+            col(Upload.expires_at) > now(),
+            col(Upload.id) != upload.id,
+        )
+    )
+    if int(others or 0) + size_bytes > limits.max_bytes:
+        raise TooManyRequests(
+            f"the unfinished uploads come to more than {limits.max_bytes} bytes",
+            remedy="Finish or terminate some, wait until they expire, or ask the operator to raise"
+            " MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
+        )
 
 
 async def get_upload(

@@ -36,7 +36,8 @@ from muniment.client.protocol import (
     trusts_environment,
 )
 from muniment.client.retry import Retry
-from muniment.client.upload import OnConflict, ProgressCallback, Upload, send
+from muniment.client.sending import send
+from muniment.client.upload import OnConflict, ProgressCallback, Upload
 from muniment.client.versions import VersionComparison
 
 
@@ -101,11 +102,14 @@ class AsyncMuniment:
         on_conflict: OnConflict | None = None,
         verify: bool = False,
         progress: ProgressCallback | None = None,
+        resumable: bool | None = None,
     ) -> File:
         """Streams a file in; its `job` ingests it.
 
         `verify` sends the content's SHA-256, which the API then checks. `password` opens an
-        encrypted document and is not kept.
+        encrypted document and is not kept. From 64 MiB on, or as `resumable` says, a file whose
+        connection broke goes on where it stopped; it does not say then whether it was
+        `deduplicated`.
         """
         upload = Upload(
             source,
@@ -118,6 +122,7 @@ class AsyncMuniment:
             on_conflict=on_conflict,
             verify=verify,
             progress=progress,
+            resumable=resumable,
         )
         return await self._run.run(send(self._protocol, upload))
 

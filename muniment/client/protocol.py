@@ -56,9 +56,12 @@ class Protocol:
         json: object = None,
         fields: Mapping[str, str] | None = None,
         files: Sequence[tuple[str, tuple[str, object, str]]] | None = None,
+        stream: httpx.SyncByteStream | None = None,
         headers: Mapping[str, str] | None = None,
         read_timeout_seconds: float | None = None,
     ) -> httpx.Request:
+        """With a `stream` as its body a request has the headers that are given, and no others of its
+        own: `Host` and `Content-Length` too."""
         timeout = httpx.Timeout(self.timeout_seconds, connect=_CONNECT_SECONDS)
         timeout.read = read_timeout_seconds or self.timeout_seconds
         query = {
@@ -72,6 +75,7 @@ class Protocol:
             data=fields,
             # httpx needs no more than read, seek and tell, though its types ask for a whole IO
             files=files,  # type: ignore[arg-type]
+            stream=stream,
             headers={
                 "Authorization": f"Bearer {self.key}",
                 "User-Agent": "muniment-client",

@@ -18,12 +18,14 @@ _random = secrets.SystemRandom()
 class Retry:
     """`attempts` counts the first one too; waits double from `first_delay_seconds` to
     `longest_delay_seconds`, each shortened at random by up to half, so that many clients of a
-    restarted API do not come back as one."""
+    restarted API do not come back as one. An upload that is resumed counts no attempts: it is given up
+    when nothing of it arrives for `resumes_within_seconds` of waiting."""
 
     attempts: int = 4
     first_delay_seconds: float = 0.2
     longest_delay_seconds: float = 5.0
     longest_retry_after_seconds: float = 60.0
+    resumes_within_seconds: float = 120.0
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the attempt of this number (from 1)."""
@@ -39,7 +41,7 @@ class Retry:
         429 says that nothing was done, so that any call may follow it. A 409 to a repeated call
         that is `keyed` means that its first request, which seemed lost, is still in flight.
         """
-        retry_after = _retry_after_seconds(response)
+        retry_after = retry_after_seconds(response)
         in_flight = response.status_code == 409 and keyed and attempt > 1
         retried = response.status_code in _RETRIED_STATUSES or in_flight
         if attempt >= self.attempts or not retried:
@@ -59,7 +61,7 @@ class Retry:
         return self.delay(attempt) if repeatable or isinstance(error, _NEVER_SENT) else None
 
 
-def _retry_after_seconds(response: httpx.Response) -> float | None:
+def retry_after_seconds(response: httpx.Response) -> float | None:
     """Retry-After (RFC 9110 §10.2.3), as seconds or as a date; None when absent or malformed."""
     value = response.headers.get("retry-after", "").strip()
     if not value:

@@ -67,6 +67,23 @@ class OcrSettings(Group):
             " to the CPU queue. All workers have the same."
         ),
     ] = "rapidocr"
+    second_engine: Annotated[
+        CandidateEngineName | None,
+        Field(
+            description="Engine that reads the pages again which `engine` is unsure of, on the CPU; the"
+            " surer reading is kept, page by page. Such as `tesseract` with the languages whose scripts"
+            " RapidOCR's models do not know; unset: none. Jobs that name another engine are read by"
+            " that alone."
+        ),
+    ] = None
+    second_below: Annotated[
+        float,
+        Field(
+            description="A page is read again when the mean confidence of its lines is below this.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.8
     tesseract_languages: Annotated[
         str, Field(description="Languages Tesseract reads, as it calls them, joined by `+`.")
     ] = "eng"

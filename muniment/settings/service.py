@@ -31,6 +31,14 @@ class ApiSettings(Group):
         int,
         Field(description="Unfinished resumable uploads (tus) of a tenant; more get 429.", ge=1),
     ] = 1_000
+    max_open_upload_bytes: Annotated[
+        int,
+        Field(
+            description="Bytes of a tenant's unfinished resumable uploads together, each by the length"
+            " it announced; more get 429.",
+            ge=1,
+        ),
+    ] = 1024**4
     upload_expiry_hours: Annotated[
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", ge=2),

@@ -60,7 +60,7 @@ class ApiProcess:
 
 def start_api(home: Path, environment: dict[str, str]) -> ApiProcess:
     """Starts the process and returns once it serves."""
-    port = free_port()
+    port = int(environment.get("MUNIMENT_API__PORT") or free_port())
     home.mkdir(exist_ok=True)
     complete = {
         **os.environ,

@@ -6,18 +6,13 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
-from starlette.requests import ClientDisconnect
-from starlette.types import Message
 
-from api.files import archive
-from api.files.archive import ArchiveResponse
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, make_tenant
 
@@ -345,32 +340,6 @@ async def test_archives_are_bounded_and_a_client_that_leaves_makes_room(
         line for line in small.log_lines[logged:] if line["event"] == "an unexpected error"
     ]
     assert not unforeseen
-
-
-async def test_a_client_that_stops_reading_gives_its_place_to_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(archive, "SEND_SECONDS", 0.05)
-    closed = asyncio.Event()
-
-    async def body() -> AsyncGenerator[bytes, None]:
-        try:
-            while True:
-                yield b"piece"
-        finally:
-            closed.set()
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            await asyncio.Event().wait()
-
-    with pytest.raises(ClientDisconnect):
-        await ArchiveResponse(body(), {})({"type": "http"}, receive, send)
-    assert closed.is_set()
 
 
 def _update(postgres_dsn: str, statement: str, value: str, file_id: str) -> None:

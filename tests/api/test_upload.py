@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from api.files.schemas import MAX_METADATA_FIELDS
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, make_tenant
 
@@ -307,6 +308,28 @@ async def test_a_version_can_be_added_to_a_file(client: httpx.AsyncClient) -> No
     assert (again.status_code, again.json()["deduplicated"]) == (200, True)
     former = await client.get(f"/v1/files/{file['id']}/content", params={"version": 1})
     assert former.content == b"one"
+
+
+async def test_the_metadata_of_a_version_are_merged_into_the_files(
+    client: httpx.AsyncClient,
+) -> None:
+    file = (await upload(client, b"one", metadata='{"case": "A-1", "seen": true}')).json()
+    answer = await client.post(
+        f"/v1/files/{file['id']}/versions",
+        params={"metadata": '{"seen": null, "year": 1999}'},
+        content=b"two",
+    )
+    assert answer.json()["metadata"] == {"case": "A-1", "year": 1999}
+    by_name = await upload(client, b"three", on_conflict="version", metadata='{"year": 2000}')
+    assert by_name.json()["metadata"] == {"case": "A-1", "year": 2000}
+    silent = await client.post(f"/v1/files/{file['id']}/versions", content=b"four")
+    assert silent.json()["metadata"] == {"case": "A-1", "year": 2000}
+    # As many as one request may bring, and the two that are there: refused, and nothing is made.
+    more = json.dumps({f"field-{n}": n for n in range(MAX_METADATA_FIELDS)})
+    refused = await upload(client, b"five", on_conflict="version", metadata=more)
+    assert refused.status_code == 422
+    shown = (await client.get(f"/v1/files/{file['id']}")).json()
+    assert (shown["version"], shown["metadata"]) == (4, {"case": "A-1", "year": 2000})
 
 
 async def test_an_idempotency_key_gives_the_first_answer_again(client: httpx.AsyncClient) -> None:

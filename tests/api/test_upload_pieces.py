@@ -329,6 +329,31 @@ async def test_unfinished_uploads_are_bounded(
         assert await asyncio.to_thread(stop_api, bounded) == 0
 
 
+async def test_the_bytes_of_unfinished_uploads_are_bounded_together(
+    api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture
+) -> None:
+    environment = {**api_environment, "MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES": "1000"}
+    bounded = start_api(tmp_path / "home", environment)
+    deferred = {"Upload-Defer-Length": "1"}
+    try:
+        async with client_of(bounded, tenant.api_key) as client:
+            answers = await asyncio.gather(*(create(client, 400) for _ in range(3)))
+            assert sorted(answer.status_code for answer in answers) == [201, 201, 429]
+            first, second = (address(each) for each in answers if each.status_code == 201)
+            unknown = address(await create(client, None, deferred))
+            assert (await patch(client, unknown, 0, bytes(200))).status_code == 204
+            assert (await patch(client, unknown, 200, bytes(1))).status_code == 429
+            assert (await head(client, unknown)).headers["Upload-Offset"] == "200"
+            assert "Muniment-File" in (await patch(client, first, 0, bytes(400))).headers
+            too_long = await patch(client, unknown, 200, bytes(1), {"Upload-Length": "601"})
+            assert too_long.status_code == 429
+            await client.delete(second, headers=VERSION)
+            ended = await patch(client, unknown, 200, bytes(400), {"Upload-Length": "600"})
+            assert "Muniment-File" in ended.headers
+    finally:
+        assert await asyncio.to_thread(stop_api, bounded) == 0
+
+
 async def test_memory_stays_flat_while_384_mebibytes_come_and_are_joined(
     client: httpx.AsyncClient, api: ApiProcess
 ) -> None:

@@ -18,8 +18,10 @@ from db.session import Access
 from muniment.contracts.documents import Page
 from muniment.contracts.jobs import JobSettings
 from muniment.contracts.ocr import OcrEngineName
+from muniment.settings import OcrSettings
 from tests.workflows.documents import long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
+from worker.parts import Parts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -205,6 +207,38 @@ async def test_another_ocr_engine_reads_the_scans_anew_and_adds_a_layer(
     assert {name for name, each in now_current.items() if each.is_current} == {"rapidocr"}
     assert now_current[OTHER_OCR].read_at == added[2][OTHER_OCR].read_at
     assert await texts(workshop, job) == read_by_default
+
+
+async def test_a_second_engine_reads_the_pages_anew_that_the_first_is_unsure_of(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    content = long_pdf(3, scanned=frozenset({2}))
+    job = await workshop.upload(owner, content, "a.pdf", "application/pdf")
+    every_page = OcrSettings(gpu_queue="off", second_engine=OTHER_OCR.value, second_below=1)
+    settings = workshop.settings.model_copy(update={"ocr": every_page})
+    parts = Parts(settings, workshop.database, workshop.stores, workshop.parts._resources)
+    # The engines are warm already.
+    warm = ("sandbox", "scratch", "embedder")
+    vars(parts).update({name: getattr(workshop.parts, name) for name in warm})
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+    (alone,) = (await layers(workshop, job, 2)).values()
+    async with workshop.working(parts=parts):
+        doubted = await workshop.retry(job)
+        await (await workshop.start(doubted)).result()
+        again = await workshop.retry(job)
+        await (await workshop.start(again)).result()
+    assert (await workshop.job(doubted)).pages_reused == 2, "pages with a text layer"
+    assert (await workshop.job(again)).pages_reused == 3
+    assert job.version_id is not None
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        found = await list_layers(session, job.version_id, 2)
+    (current,) = (layer for layer in found if layer.is_current)
+    assert current.engine in ("rapidocr", OTHER_OCR)
+    assert current.engine_version == parts.engines.version("read_ocr")
+    assert alone.engine_version in {layer.engine_version for layer in found} - {
+        current.engine_version
+    }
 
 
 async def test_an_engine_that_a_worker_lacks_fails_the_job_and_keeps_what_was_published(
