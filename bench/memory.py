@@ -1,4 +1,4 @@
-"""Resident memory of an embedded stack's processes, and whether it stays where it was."""
+"""Memory of an embedded stack's processes, and whether it stays where it was."""
 
 import time
 from collections import defaultdict
@@ -14,10 +14,11 @@ _READINGS = 5
 _PAUSE_SECONDS = 0.5
 
 
-def resident_mebibytes(home: Path) -> dict[str, float]:
+def owned_mebibytes(home: Path) -> dict[str, float]:
     """By the names that the supervisor gives its processes, those that they started included. The
     sandbox's template and its children count apart, as `… template` and `… engines`. Of several
-    readings the least: engines come and go."""
+    readings the least: engines come and go. Pages of mapped files do not count: the kernel takes them
+    back and brings them again as other processes let it, and no leak is among them."""
     readings = [_reading(home)]
     for _ in range(_READINGS - 1):
         time.sleep(_PAUSE_SECONDS)
@@ -55,7 +56,7 @@ def _reading(home: Path) -> dict[str, float]:
 
 def _count(found: dict[str, float], name: str, process: psutil.Process) -> None:
     """The process and what it started, but for processes that are counted by a name of their own."""
-    found[name] += _resident(process)
+    found[name] += _owned(process)
     if name == "supervisor":
         return
     for child in process.children():
@@ -64,15 +65,16 @@ def _count(found: dict[str, float], name: str, process: psutil.Process) -> None:
         except psutil.NoSuchProcess:
             continue
         if is_template:
-            found[f"{name} template"] += _resident(child)
-            found[f"{name} engines"] += sum(map(_resident, child.children(recursive=True)))
+            found[f"{name} template"] += _owned(child)
+            found[f"{name} engines"] += sum(map(_owned, child.children(recursive=True)))
         else:
             _count(found, name, child)
 
 
-def _resident(process: psutil.Process) -> float:
+def _owned(process: psutil.Process) -> float:
     """0 for a process that is gone."""
     try:
-        return float(process.memory_info().rss) / _MEBIBYTE
+        memory = process.memory_info()
+        return float(memory.rss - memory.shared) / _MEBIBYTE
     except psutil.NoSuchProcess:
         return 0.0

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from bench.memory import growth, not_flat, resident_mebibytes
+from bench.memory import growth, not_flat, owned_mebibytes
 from bench.results import Result, note
 from bench.small_files import SmallFile, small_file
 from bench.stack import Stack
@@ -34,7 +34,7 @@ async def measure_soak(stack: Stack, file_count: int) -> bool:
             files = [small_file(number) for number in range(first, min(first + _GROUP, file_count))]
             wrong += await _ingest(muniment, files)
             await asyncio.sleep(_SETTLE_SECONDS)
-            samples.append(await asyncio.to_thread(resident_mebibytes, stack.home))
+            samples.append(await asyncio.to_thread(owned_mebibytes, stack.home))
             note(f"soak: {first + len(files)} files, {time.perf_counter() - started:.0f} s")
     seconds = time.perf_counter() - started
     _print_table(samples)

@@ -1,8 +1,14 @@
 """When a process's memory counts as flat."""
 
+import mmap
+import os
+from pathlib import Path
+
 import pytest
 
-from bench.memory import growth, not_flat
+from bench.memory import growth, not_flat, owned_mebibytes
+
+MEBIBYTE = 1024 * 1024
 
 
 def test_growth_is_the_last_sample_over_the_first() -> None:
@@ -25,3 +31,17 @@ def test_other_processes_may_grow() -> None:
     assert (
         not_flat([{"worker": 100.0, "api": 1.0}, {"worker": 100.0, "api": 2.0}], ["worker"]) == {}
     )
+
+
+def test_pages_of_mapped_files_do_not_count(tmp_path: Path) -> None:
+    mapped = tmp_path / "mapped"
+    mapped.write_bytes(bytes(64 * MEBIBYTE))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "reader.pid").write_text(str(os.getpid()), encoding="utf-8")
+    before = owned_mebibytes(tmp_path)["reader"]
+    with mapped.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        assert sum(pages[offset] for offset in range(0, len(pages), 4096)) == 0
+        assert owned_mebibytes(tmp_path)["reader"] - before < 16
+    kept = bytearray(os.urandom(64 * MEBIBYTE))
+    assert owned_mebibytes(tmp_path)["reader"] - before > 48
+    assert len(kept) == 64 * MEBIBYTE
