@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.api_keys.endpoints import router as api_keys
@@ -34,6 +35,14 @@ DESCRIPTION = (
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
 )
 
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 ROUTERS: tuple[APIRouter, ...] = (
     files,
     uploads,
@@ -62,6 +71,9 @@ def create_application(services: Services | None = None) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=False,
+        # Its own spans hold paths and query strings: names of files, and tokens of links. Ours hold
+        # route templates: api.request_context.
+        telemetry=NO_TELEMETRY,
     )
     application.state.services = services
     for router in ROUTERS:
