@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.authentication import Caller
 from api.files.content import continued, original
@@ -17,6 +17,7 @@ from api.files.disposition import attachment
 from api.files.schemas import ArchivedFile, NewArchive
 from api.files.service import require_content
 from api.files.zipping import Entry, zipped
+from api.sending import in_time
 from api.services import Services
 from db.audit import record
 from db.models import FileVersion
@@ -25,8 +26,6 @@ from db.queries.files import FileDetail
 from muniment.errors import NotFound, RequestError, Unprocessable, WrongField
 
 MEDIA_TYPE = "application/zip"
-SEND_SECONDS = 60.0
-"""Longest wait for a client to take the next piece: whoever stops reading gives its place to others."""
 _SUFFIX = ".zip"
 _MOST_NAMED = 50
 """Files that a refusal names; whoever asked for more strangers than these asks again."""
@@ -140,7 +139,7 @@ class ArchiveResponse(StreamingResponse):
         self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self.stream_response(_in_time(send)))
+        writing = asyncio.create_task(self.stream_response(in_time(send)))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -152,14 +151,3 @@ class ArchiveResponse(StreamingResponse):
                 task.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
             await self._body.aclose()
-
-
-def _in_time(send: Send) -> Send:
-    async def send_in_time(message: Message) -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await send(message)
-        except TimeoutError:
-            raise ClientDisconnect from None
-
-    return send_in_time

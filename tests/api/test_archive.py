@@ -16,7 +16,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from api.files import archive
+from api import sending
 from api.files.archive import ArchiveResponse
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, make_tenant
@@ -350,7 +350,7 @@ async def test_archives_are_bounded_and_a_client_that_leaves_makes_room(
 async def test_a_client_that_stops_reading_gives_its_place_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(archive, "SEND_SECONDS", 0.05)
+    monkeypatch.setattr(sending, "SEND_SECONDS", 0.05)
     closed = asyncio.Event()
 
     async def body() -> AsyncGenerator[bytes, None]:
