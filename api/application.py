@@ -20,6 +20,8 @@ from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
+from api.shared_files.endpoints import router as shared_files
+from api.shares.endpoints import router as shares
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.uploads.endpoints import router as uploads
@@ -54,6 +56,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    shares,
+    shared_files,
     api_keys,
     audit,
     integrity,

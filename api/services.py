@@ -13,6 +13,7 @@ from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
+from api.shares.policy import SharingPolicy
 from api.slots import Slots
 from db.session import Database
 from muniment.objects import BlobStore
@@ -54,6 +55,7 @@ class Services:
     archives: ArchiveLimits
     views: Views
     version_comparisons: Slots
+    sharing: SharingPolicy
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     metrics_on_api: bool = True
