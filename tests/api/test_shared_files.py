@@ -1,8 +1,10 @@
 """What whoever has a link sees and takes, and how it is counted."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from html import unescape
 from ipaddress import ip_address
 from types import SimpleNamespace
@@ -22,7 +24,7 @@ from api.shared_files.visiting import Visit
 from db.models import ShareLink
 from db.session import Database
 from muniment.share_tokens import new_share_token
-from tests.api.conftest import ApiProcess, audit_actions, client_of
+from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.api.sharing import (
     CONTENT,
     Link,
@@ -419,3 +421,44 @@ async def test_sessions_that_expired_are_forgotten(
             "SELECT count(*) FROM share_session WHERE share_id = %s", (link.id,)
         ).fetchone()
     assert left == (1,)
+
+
+async def test_processes_count_together_and_one_that_is_killed_costs_no_second_download(
+    api: ApiProcess,
+    api_environment: dict[str, str],
+    client: httpx.AsyncClient,
+    postgres_dsn: str,
+) -> None:
+    large = os.urandom(32 * 1024 * 1024)
+    file_id = await clean_file(client, postgres_dsn, "large.bin", large)
+    link = await share(client, file_id, max_downloads=2)
+    other = start_api(api.home, api_environment)
+    try:
+        async with visitor(other) as first:
+            await first.get(link.path)
+            async with first.stream("GET", link.content) as reading:
+                pieces = reading.aiter_raw()
+                got = await anext(pieces)
+                other.process.kill()
+                with suppress(httpx.TransportError):
+                    async for piece in pieces:
+                        got += piece
+            assert 0 < len(got) < len(large)
+            rest = await first.get(
+                f"{api.url}{link.content}", headers={"Range": f"bytes={len(got)}-"}
+            )
+            assert rest.status_code == 206
+            assert got + rest.content == large
+        assert await downloads_of(client, link) == 1
+        other.process.wait()
+        other = start_api(api.home, api_environment)
+        visitors = [visitor(each) for each in (api, other, api, other)]
+        ranged = {"Range": "bytes=0-9"}
+        answers = await asyncio.gather(
+            *(each.get(link.content, headers=ranged) for each in visitors)
+        )
+        assert sorted(answer.status_code for answer in answers) == [206, 410, 410, 410]
+        for each in visitors:
+            await each.aclose()
+    finally:
+        assert stop_api(other) == 0
