@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import HTMLResponse, Response
 
+from api.problem_responses import Responses, documented
 from api.problems import RETRY_AFTER_SECONDS
 from api.services import Provided
 from api.shared_files import downloading, opening, pages, refusals
@@ -18,19 +19,19 @@ Token = Annotated[str, Path(description="As the link has it: `mus_…`.", exampl
 _LONGEST_FORM_FIELD = 10_000
 
 _PAGE: dict[str, Any] = {"content": {"text/html": {"schema": {"type": "string"}}}}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_REFUSALS: Responses = {
+    **documented(400, 503),
     403: {"description": "Not from this network, or the password is missing or wrong.", **_PAGE},
     404: {"description": "No such link, revoked, or nothing to be had by it now.", **_PAGE},
     410: {"description": "Expired, or used as often as it may be.", **_PAGE},
     429: {"description": "Too many at a time, or too many passwords tried.", **_PAGE},
 }
-_CONTENT: dict[int | str, dict[str, Any]] = {
+_CONTENT: Responses = {
     **_REFUSALS,
+    **documented(412, 416),
     200: {"description": "The content.", "content": {"*/*": {}}},
     206: {"description": "A range, or several as multipart/byteranges.", "content": {"*/*": {}}},
     304: {"description": "The content is what If-None-Match names."},
-    412: {"description": "The content is another than If-Match names."},
-    416: {"description": "The range lies outside the content."},
 }
 
 
