@@ -11,7 +11,6 @@ from api.shared_files import pages, refusals, sessions
 from api.shared_files.visiting import Visit, begin_visit
 from db.audit import record
 from db.queries import shares
-from muniment.errors import TooManyRequests
 
 
 async def show(request: Request, services: Services, token: str) -> Response:
@@ -28,16 +27,15 @@ async def show(request: Request, services: Services, token: str) -> Response:
 
 
 async def unlock(request: Request, services: Services, token: str, password: str) -> Response:
-    """Takes the password, and shows the page to whoever knew it. Raises Refused."""
+    """Takes the password, and shows the page to whoever knew it. Raises Refused, and TooManyRequests
+    when too many wait."""
     visit = await begin_visit(request, services, token)
     stored = visit.share.password_hash
     if stored is None or visit.session is not None:
         return _back_to_the_page(visit)
-    async with services.database.transaction(visit.access) as session:
-        begun = await shares.begin_try(session, visit.share, visit.site, services.sharing.tries)
-    if isinstance(begun, timedelta):
-        raise refusals.too_many_tries(begun)
-    is_right = await _is_right(services, visit, stored, password, begun)
+    async with services.sharing.passwords.turn():
+        begun = await _begin_try(services, visit)
+        is_right = await services.sharing.passwords.is_right(stored, password)
     async with services.database.transaction(visit.access) as session:
         if is_right:
             await shares.forgive_try(session, begun)
@@ -50,16 +48,13 @@ async def unlock(request: Request, services: Services, token: str, password: str
     return response
 
 
-async def _is_right(
-    services: Services, visit: Visit, stored: str, password: str, try_id: UUID
-) -> bool:
-    """Raises TooManyRequests when too many wait: then it was no try."""
-    try:
-        return await services.sharing.passwords.is_right(stored, password)
-    except TooManyRequests:
-        async with services.database.transaction(visit.access) as session:
-            await shares.forgive_try(session, try_id)
-        raise
+async def _begin_try(services: Services, visit: Visit) -> UUID:
+    """Counts it before the password is looked at. Raises Refused when it is one too many."""
+    async with services.database.transaction(visit.access) as session:
+        begun = await shares.begin_try(session, visit.share, visit.site, services.sharing.tries)
+    if isinstance(begun, timedelta):
+        raise refusals.too_many_tries(begun)
+    return begun
 
 
 def _back_to_the_page(visit: Visit) -> Response:

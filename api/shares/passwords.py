@@ -2,6 +2,8 @@
 
 import asyncio
 import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
@@ -25,17 +27,22 @@ class Passwords:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._places = Slots(AT_ONCE + MAX_WAITING, "passwords")
 
-    async def hash(self, password: str) -> str:
-        """What is stored. Raises TooManyRequests when too many wait."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Held around `is_right`, and what has to be asked before it: so that those who guess hold no
+        more connections than there are turns. Raises TooManyRequests when too many wait."""
         with self._places.take():
             async with self._turns:
-                return await asyncio.to_thread(self._hasher.hash, _normalised(password))
+                yield
+
+    async def hash(self, password: str) -> str:
+        """What is stored; takes a turn of its own."""
+        async with self.turn():
+            return await asyncio.to_thread(self._hasher.hash, _normalised(password))
 
     async def is_right(self, stored: str, password: str) -> bool:
-        """Whether it is the password that was stored so. Raises as `hash` does."""
-        with self._places.take():
-            async with self._turns:
-                return await asyncio.to_thread(self._matches, stored, _normalised(password))
+        """Whether it is the password that was stored so. The caller has a turn."""
+        return await asyncio.to_thread(self._matches, stored, _normalised(password))
 
     def _matches(self, stored: str, password: str) -> bool:
         try:

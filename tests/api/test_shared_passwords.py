@@ -7,6 +7,8 @@ import httpx
 import psycopg
 import pytest
 
+from api.shares.passwords import AT_ONCE, MAX_WAITING, Passwords
+from muniment.errors import TooManyRequests
 from tests.api.conftest import ApiProcess, audit_actions
 from tests.api.sharing import CONTENT, Link, change, clean_file, downloads_of, share, visitor
 from tests.conftest import TenantFixture
@@ -179,3 +181,25 @@ async def test_where_guesses_came_from_is_not_readable_in_the_database(
     assert row is not None
     assert len(row[0]) == 32
     assert bytes([127, 0, 0, 1]) not in row[0]
+
+
+async def test_two_are_looked_at_at_a_time_and_those_behind_the_queues_end_refused() -> None:
+    passwords = Passwords()
+    within = 0
+    go_on = asyncio.Event()
+
+    async def look() -> None:
+        nonlocal within
+        async with passwords.turn():
+            within += 1
+            await go_on.wait()
+
+    looking = [asyncio.create_task(look()) for _ in range(AT_ONCE + MAX_WAITING)]
+    await asyncio.sleep(0)  # each has begun, and waits
+    with pytest.raises(TooManyRequests):
+        await look()
+    assert within == AT_ONCE
+    go_on.set()
+    await asyncio.gather(*looking)
+    assert within == AT_ONCE + MAX_WAITING
+    await look()
