@@ -15,6 +15,7 @@ from prometheus_client import start_http_server
 from temporalio.client import Client
 
 from api.application import create_application
+from api.client_address import Proxies
 from api.events.hub import EventHub
 from api.health.checks import Readiness
 from api.health.dependencies import Dependencies
@@ -24,9 +25,12 @@ from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
 from api.services import ArchiveLimits, Services, UploadLimits
+from api.shares.passwords import Passwords
+from api.shares.policy import SharingPolicy
 from api.slots import Slots
 from db.models import now
 from db.queries.resumable_uploads import OpenUploads
+from db.queries.shares import TryLimits
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
@@ -86,9 +90,26 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         version_comparisons=Slots(
             settings.api.max_concurrent_comparisons, "comparisons of versions"
         ),
+        sharing=_sharing(settings),
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
         metrics_on_api=settings.api.metrics_port is None,
+    )
+
+
+def _sharing(settings: Settings) -> SharingPolicy:
+    sharing = settings.sharing
+    return SharingPolicy(
+        enabled=sharing.enabled,
+        public_url=sharing.public_url,
+        proxies=Proxies(settings.api.proxy_networks),
+        default_life=timedelta(days=sharing.default_days),
+        longest_life=timedelta(days=sharing.max_days),
+        session_life=timedelta(hours=sharing.session_hours),
+        requires_clean=sharing.require_clean,
+        tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
+        passwords=Passwords(),
+        downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.api_keys.endpoints import router as api_keys
@@ -19,6 +20,8 @@ from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
+from api.shared_files.endpoints import router as shared_files
+from api.shares.endpoints import router as shares
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.uploads.endpoints import router as uploads
@@ -34,6 +37,14 @@ DESCRIPTION = (
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
 )
 
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 ROUTERS: tuple[APIRouter, ...] = (
     files,
     uploads,
@@ -45,6 +56,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    shares,
+    shared_files,
     api_keys,
     audit,
     integrity,
@@ -62,6 +75,9 @@ def create_application(services: Services | None = None) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=False,
+        # Its own spans hold paths and query strings: names of files, and tokens of links. Ours hold
+        # route templates: api.request_context.
+        telemetry=NO_TELEMETRY,
     )
     application.state.services = services
     for router in ROUTERS:

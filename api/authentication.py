@@ -1,7 +1,7 @@
 """Who calls, and whether the key's scope allows the route.
 
-Every route depends on one `require(scope)`, or is listed in `PUBLIC_PATHS`; a test walks them all.
-What the caller may see of what the route serves is decided by the database, file by file.
+Every route depends on one `require(scope)`, or is listed in `PUBLIC_PATHS` or `SHARE_PATHS`; a test walks
+them all. What the caller may see of what the route serves is decided by the database, file by file.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,9 @@ from muniment.telemetry import context
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 """Served without a key; none of them tells anything of a tenant."""
+SHARE_PATHS = frozenset({"/s/{token}", "/s/{token}/content"})
+"""Served without a key to whoever has a link: its token is the proof, as a key would be, and leads to one
+file, on the conditions of whoever made it."""
 PUBLIC_METHODS = frozenset({"OPTIONS"})
 """Of every path that has it: tells what a protocol can, which browsers ask for without a key."""
 

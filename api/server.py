@@ -28,6 +28,8 @@ def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.
         access_log=False,
         log_config=None,
         server_header=False,
+        # Whose X-Forwarded-For counts is MUNIMENT_API__TRUSTED_PROXIES: api.client_address.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=BACKLOG,

@@ -13,6 +13,7 @@ from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
+from api.shares.policy import SharingPolicy
 from api.slots import Slots
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
@@ -55,6 +56,7 @@ class Services:
     archives: ArchiveLimits
     views: Views
     version_comparisons: Slots
+    sharing: SharingPolicy
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     metrics_on_api: bool = True

@@ -14,15 +14,23 @@ _SALT_BYTES = 16
 
 @dataclass(frozen=True)
 class Act:
-    """What is done to what, by whom. The payload holds ids, counts and settings, never content."""
+    """What is done to what, by whom. The payload holds ids, counts and settings, never content.
+    `is_visitor`: by somebody without a key, who has a share link."""
 
     action: str
     object_type: str
     object_id: UUID | None
     tenant_id: UUID
     actor_id: UUID | None = None
+    is_visitor: bool = False
     request_id: str | None = None
     payload: dict[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def actor_kind(self) -> str:
+        if self.is_visitor:
+            return "visitor"
+        return "system" if self.actor_id is None else "principal"
 
 
 def record(session: AsyncSession, act: Act) -> None:
@@ -31,7 +39,7 @@ def record(session: AsyncSession, act: Act) -> None:
         AuditEvent(
             tenant_id=act.tenant_id,
             actor_id=act.actor_id,
-            actor_kind="system" if act.actor_id is None else "principal",
+            actor_kind=act.actor_kind,
             action=act.action,
             object_type=act.object_type,
             object_id=act.object_id,

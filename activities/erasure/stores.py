@@ -59,6 +59,9 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
+        "shares", frozenset({"share_link", "share_session", "share_try"}), erasure.erase_shares
+    ),
+    TableStore(
         "idempotency_responses",
         frozenset({"idempotency_key"}),
         erasure.erase_idempotency_responses,

@@ -12,9 +12,9 @@ from api.authentication import Caller
 from api.files.content import original
 from api.files.disposition import attachment
 from api.files.schemas import ArchivedFile, NewArchive
-from api.files.sending import Download, continued
 from api.files.service import require_content
 from api.files.zipping import Entry, zipped
+from api.sending import Download, continued
 from api.services import Services
 from db.audit import record
 from db.models import FileVersion

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from api.authentication import Caller
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
-from api.files.sending import Download, continued
 from api.files.service import require_content, require_file, require_harmless, require_version
 from api.problems import problem_response
+from api.sending import Download, continued
 from api.services import Services
 from db.audit import record
 from db.models import FileVersion

@@ -26,6 +26,7 @@ from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
+from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.uploads import Upload, UploadPart
 
 __all__ = [
@@ -60,6 +61,9 @@ __all__ = [
     "Principal",
     "PrincipalGroup",
     "ReadingComparison",
+    "ShareLink",
+    "ShareSession",
+    "ShareTry",
     "StageOutput",
     "StageResult",
     "StreamTicket",

@@ -28,7 +28,7 @@ class AuditEvent(SQLModel, table=True):
     )
     at: datetime = time_field()
     actor_id: UUID | None = None
-    actor_kind: str  # principal | system
+    actor_kind: str  # principal | system | visitor
     action: str
     object_type: str
     object_id: UUID | None = None

@@ -140,6 +140,13 @@ async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_shares(session: AsyncSession, file_id: UUID) -> None:
+    """Links to the file; their sessions and tries go with them."""
+    await session.execute(
+        text("DELETE FROM share_link WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
 async def erase_idempotency_responses(session: AsyncSession, file_id: UUID) -> None:
     """First answers that name the file: they repeat its name and metadata for 24 hours."""
     await session.execute(

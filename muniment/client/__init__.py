@@ -22,6 +22,7 @@ from muniment.client.models import (
 )
 from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, UnexpectedAnswer
 from muniment.client.retry import Retry
+from muniment.client.shares import Share
 from muniment.client.sync_client import Muniment
 from muniment.client.versions import ComparedPage, VersionComparison, WordSpan
 
@@ -50,6 +51,7 @@ __all__ = [
     "ReadingComparison",
     "Retry",
     "SearchResult",
+    "Share",
     "Stage",
     "StreamBroken",
     "Token",

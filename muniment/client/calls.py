@@ -22,6 +22,7 @@ from muniment.client.models import (
 )
 from muniment.client.problems import UnexpectedAnswer
 from muniment.client.protocol import Call, Parameters
+from muniment.client.shares import Share
 from muniment.client.versions import VersionComparison
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -234,6 +235,39 @@ def get_batch(batch_id: Id) -> Call[Batch]:
 def tell_batch(batch_id: Id, message: JobMessage) -> Call[Batch]:
     """Not repeated, as `tell_job`."""
     return Call("POST", f"/v1/batches/{batch_id}/{message}", _model(Batch), repeatable=False)
+
+
+# ── shares ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_shares(limit: int, cursor: str | None, file_id: Id | None) -> Call[Listing[Share]]:
+    file = None if file_id is None else str(file_id)
+    return _get("/v1/shares", Listing[Share], {"limit": limit, "cursor": cursor, "file_id": file})
+
+
+def get_share(share_id: Id) -> Call[Share]:
+    return _get(f"/v1/shares/{share_id}", Share)
+
+
+def create_share(
+    file_id: Id,
+    version: int | None,
+    expires_at: datetime | None,
+    password: str | None,
+    networks: Sequence[str],
+    max_downloads: int | None,
+) -> Call[Share]:
+    json = {"file_id": str(file_id), "networks": [*networks]} | _given(
+        version=version,
+        expires_at=expires_at.isoformat() if expires_at else None,
+        password=password,
+        max_downloads=max_downloads,
+    )
+    return Call("POST", "/v1/shares", _model(Share), json=json, creates=True)
+
+
+def revoke_share(share_id: Id) -> Call[Share]:
+    return Call("DELETE", f"/v1/shares/{share_id}", _model(Share))
 
 
 # ── search and answers ──────────────────────────────────────────────────────────────────────────

@@ -37,6 +37,7 @@ from muniment.client.protocol import (
 )
 from muniment.client.retry import Retry
 from muniment.client.sending import send
+from muniment.client.shares import Share
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
 from muniment.client.versions import VersionComparison
 
@@ -74,6 +75,7 @@ class Muniment:
         self.jobs = Jobs(self._protocol, self._run)
         self.batches = Batches(self._protocol, self._run)
         self.comparisons = Comparisons(self._protocol, self._run)
+        self.shares = Shares(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -393,3 +395,40 @@ class Comparisons:
         """By candidate, each with so many of its worst files."""
         call = calls.summarise_comparisons(candidate, since, worst)
         return self._run.run(self._protocol.call(call))
+
+
+class Shares:
+    """`/v1/shares`: links by which files are downloaded without a key."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def list(
+        self, *, file_id: Id | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Listing[Share]:
+        """One's own, for an administrator all of the tenant's; newest first."""
+        call = calls.list_shares(limit, cursor, file_id)
+        return self._run.run(self._protocol.call(call))
+
+    def get(self, share_id: Id) -> Share:
+        return self._run.run(self._protocol.call(calls.get_share(share_id)))
+
+    def create(
+        self,
+        file_id: Id,
+        *,
+        version: int | None = None,
+        expires_at: datetime | None = None,
+        password: str | None = None,
+        networks: Sequence[str] = (),
+        max_downloads: int | None = None,
+    ) -> Share:
+        """Its `url` is told this once. None, if the answer to a first attempt was lost: then revoke it,
+        and make another."""
+        call = calls.create_share(file_id, version, expires_at, password, networks, max_downloads)
+        return self._run.run(self._protocol.call(call))
+
+    def revoke(self, share_id: Id) -> Share:
+        """At once and for good."""
+        return self._run.run(self._protocol.call(calls.revoke_share(share_id)))

@@ -25,6 +25,7 @@ from muniment.settings.service import (
     KeySettings,
     LimitSettings,
     ObjectSettings,
+    SharingSettings,
     TelemetrySettings,
     TemporalSettings,
     WorkerSettings,
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     integrity: IntegritySettings = IntegritySettings()
+    sharing: SharingSettings = SharingSettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

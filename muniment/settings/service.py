@@ -1,11 +1,15 @@
 """Settings of what the service stands on: API, database, Temporal, stores, workers, limits."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from muniment.settings.group import Group
+
+Network = IPv4Network | IPv6Network
 
 
 class ApiSettings(Group):
@@ -66,6 +70,28 @@ class ApiSettings(Group):
         float,
         Field(description="How long a page's picture or Markdown is waited for before 503.", gt=0),
     ] = 15.0
+    trusted_proxies: Annotated[
+        str | None,
+        Field(
+            description="Networks of the proxies before the API, joined by `,`: only what these say in"
+            " `X-Forwarded-For` and `X-Forwarded-Proto` counts. Unset: nobody's word."
+        ),
+    ] = None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _names_networks(cls, trusted_proxies: str | None) -> str | None:
+        _networks(trusted_proxies)
+        return trusted_proxies
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        return _networks(self.trusted_proxies)
+
+
+def _networks(joined: str | None) -> tuple[Network, ...]:
+    """Raises ValueError for what is no network."""
+    return tuple(ip_network(each.strip()) for each in (joined or "").split(",") if each.strip())
 
 
 class DatabaseSettings(Group):
@@ -248,6 +274,81 @@ class IntegritySettings(Group):
         int,
         Field(description="Most bytes a second that a worker process reads again.", ge=1024**2),
     ] = 20 * 1024**2
+
+
+class SharingSettings(Group):
+    """Links by which files are downloaded without a key."""
+
+    enabled: Annotated[
+        bool,
+        Field(description="Links can be made and are served; off: neither, until it is on again."),
+    ] = True
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="Where the world finds this API, such as `https://documents.example.org`, a"
+            " proxy's prefix included: links begin with it. Unset: with the address that the request"
+            " which makes a link was sent to."
+        ),
+    ] = None
+    default_days: Annotated[
+        float, Field(description="How long a link lives that names no end.", gt=0)
+    ] = 30.0
+    max_days: Annotated[
+        float, Field(description="How far ahead a link's end may lie.", gt=0, le=36_600)
+    ] = 365.0
+    session_hours: Annotated[
+        float,
+        Field(
+            description="How long a visitor may go on with a download, or repeat it, without being"
+            " counted again or asked for the password again.",
+            gt=0,
+            le=24 * 30,
+        ),
+    ] = 12.0
+    require_clean: Annotated[
+        bool,
+        Field(
+            description="Serve only what the virus scanner found clean; off: also what no scanner was"
+            " there to look at, and what a person or `MUNIMENT_SCAN__UNSCANNABLE` let pass."
+        ),
+    ] = True
+    password_tries: Annotated[
+        int,
+        Field(
+            description="Wrong passwords in 15 minutes from one address (of IPv6 its /64) at one link;"
+            " more get 429.",
+            ge=1,
+            le=1_000,
+        ),
+    ] = 5
+    password_tries_of_all: Annotated[
+        int,
+        Field(description="Likewise, from all addresses together.", ge=1, le=100_000),
+    ] = 50
+    max_concurrent_downloads: Annotated[
+        int,
+        Field(
+            description="Downloads by links that one API process serves at a time; more get 429.",
+            ge=1,
+        ),
+    ] = 64
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, public_url: str | None) -> str | None:
+        if public_url is None:
+            return None
+        parts = urlsplit(public_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+            raise ValueError("an address begins with https:// or http:// and has no query")
+        return public_url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _has_room_for_its_default(self) -> Self:
+        if self.default_days > self.max_days:
+            raise ValueError("a link without an end would live longer than any may")
+        return self
 
 
 class LimitSettings(Group):

@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.application import ROUTERS, create_application
-from api.authentication import PUBLIC_METHODS, PUBLIC_PATHS, RequireScope
+from api.authentication import PUBLIC_METHODS, PUBLIC_PATHS, SHARE_PATHS, RequireScope
 from api.openapi import description
 from muniment.api_keys import ALL_SCOPES
 from tests.api.conftest import ApiProcess, audit_actions, client_of
@@ -29,7 +29,7 @@ def routes() -> Iterator[tuple[str, APIRoute]]:
 
 
 def is_public(method: str, route: APIRoute) -> bool:
-    return route.path in PUBLIC_PATHS or method in PUBLIC_METHODS
+    return route.path in PUBLIC_PATHS | SHARE_PATHS or method in PUBLIC_METHODS
 
 
 def headers_of(route: APIRoute) -> dict[str, str]:
@@ -129,6 +129,7 @@ async def things(client: httpx.AsyncClient) -> Things:
         },
     )
     batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
+    share = (await client.post("/v1/shares", json={"file_id": file["id"]})).json()
     return Things(
         {
             "batch_id": batch["id"],
@@ -137,6 +138,7 @@ async def things(client: httpx.AsyncClient) -> Things:
             "job_id": file["job"]["id"],
             "collection_id": collection["id"],
             "key_id": key["id"],
+            "share_id": share["id"],
             "number": "1",
             "page": "1",
         }
@@ -177,6 +179,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/api-keys",
         "/v1/audit",
         "/v1/integrity",
+        "/v1/shares",
     ):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
@@ -192,6 +195,9 @@ CHANGES = [
     ("PATCH", "/v1/files/{file_id}", {"name": "b.txt"}, "file.changed"),
     ("DELETE", "/v1/files/{file_id}", None, "file.trashed"),
     ("POST", "/v1/files/{file_id}/restore", None, "file.restored"),
+    ("POST", "/v1/shares", {"file_id": "{file_id}"}, "share.created"),
+    ("PATCH", "/v1/shares/{share_id}", {"max_downloads": 3}, "share.changed"),
+    ("DELETE", "/v1/shares/{share_id}", None, "share.revoked"),
     ("GET", "/v1/files/{file_id}/content", None, "file.downloaded"),
     ("POST", "/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "file.downloaded"),
     ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
@@ -229,6 +235,8 @@ UPLOADS = {("POST", "/v1/uploads")} | {
 }
 # Only what is published is compared: test_reading_comparisons.py makes it so.
 ELSEWHERE |= {"/v1/files/{file_id}/compare"}
+# Whoever gives the password is no caller: test_shared_passwords.py.
+ELSEWHERE |= {"/s/{token}"}
 
 
 async def test_every_change_is_audited(
@@ -272,7 +280,7 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
-_IDS = ("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id")
+_IDS = ("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id", "share_id")
 
 
 def _filled(path: str, ids: dict[str, str]) -> str:
@@ -292,6 +300,8 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/collections/{collection_id}": {"name": "x"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
+        "/v1/shares": {"file_id": "00000000-0000-7000-8000-000000000000"},
+        "/v1/shares/{share_id}": {"max_downloads": 1},
         "/v1/batches": {"files": ["00000000-0000-7000-8000-000000000000"]},
         "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
     }

@@ -7,8 +7,8 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from api.files import sending
-from api.files.sending import Download
+from api import sending
+from api.sending import Download
 
 
 async def test_a_client_that_stops_reading_gives_its_place_to_others(

@@ -19,6 +19,9 @@ from db.models import (
     Job,
     PageLayer,
     ReadingComparison,
+    ShareLink,
+    ShareSession,
+    ShareTry,
     Upload,
     UploadPart,
     new_id,
@@ -33,7 +36,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 12
+REVISIONS = 13
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -155,6 +158,16 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             parts=1,
         )
         session.add(upload)
+        share = ShareLink(
+            tenant_id=tenant.tenant_id,
+            file_id=job.file_id,
+            created_by=tenant.principal_id,
+            token_hash=new_id().bytes,
+            session_key=b"key",
+            networks=["192.0.2.0/24"],
+            expires_at=now(),
+        )
+        session.add(share)
         await session.flush()
         session.add(
             UploadPart(
@@ -164,6 +177,17 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
                 size=piece.size,
                 blob_id=piece.blob_id,
             )
+        )
+        session.add(
+            ShareSession(
+                share_id=share.id,
+                session_id=new_id(),
+                tenant_id=tenant.tenant_id,
+                expires_at=now(),
+            )
+        )
+        session.add(
+            ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
         )
     return [password, piece]
 
@@ -227,3 +251,23 @@ async def test_listings_that_ended_before_the_upgrade_forget_the_object_they_cam
             "SELECT listed_at IS NULL, count(*) FROM batch WHERE listed_to IS NOT NULL GROUP BY 1"
         ).fetchall()
     assert named == [(True, 1)], "one that goes on needs it"
+
+
+async def test_a_key_of_every_scope_has_the_later_scopes_too(owner_dsn: str) -> None:
+    everything = make_tenant(dsn_of("postgres", owner_dsn))
+    some = make_tenant(dsn_of("postgres", owner_dsn), scopes=("files:read", "keys:manage"))
+    while revision_of(owner_dsn) != "0012":
+        migrate(owner_dsn, "-1")
+    assert "shares:manage" not in scopes_of(owner_dsn, everything)
+    migrate(owner_dsn)
+    assert "shares:manage" in scopes_of(owner_dsn, everything)
+    assert scopes_of(owner_dsn, some) == {"files:read", "keys:manage"}
+
+
+def scopes_of(owner_dsn: str, tenant: TenantFixture) -> set[str]:
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        row = connection.execute(
+            "SELECT scopes FROM api_key WHERE tenant_id = %s", (tenant.tenant_id,)
+        ).fetchone()
+    assert row is not None
+    return set(row[0])

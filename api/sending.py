@@ -1,4 +1,4 @@
-"""How a download leaves: piece by piece, for as long as somebody takes it."""
+"""How content leaves: piece by piece, for as long as somebody takes it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ class Download(StreamingResponse):
         self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self.stream_response(_in_time(send)))
+        writing = asyncio.create_task(self.stream_response(in_time(send)))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -38,8 +38,10 @@ class Download(StreamingResponse):
             await self._body.aclose()
 
 
-def _in_time(send: Send) -> Send:
-    async def send_in_time(message: Message) -> None:
+def in_time(send: Send) -> Send:
+    """`send`, which takes a client that lets it wait too long for one that has left."""
+
+    async def sendin_time(message: Message) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await send(message)

@@ -1,0 +1,1 @@
+"""Shared files, as those see them who have a link and no key."""

@@ -1,0 +1,146 @@
+"""`GET, HEAD /s/{token}/content`: the bytes, for as long as the link lives."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from urllib.parse import quote
+
+from fastapi import Request
+from pydantic import JsonValue
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.files.content import respond
+from api.sending import in_time
+from api.services import Services
+from api.shared_files import pages, refusals, sessions
+from api.shared_files.visiting import Visit, begin_visit
+from api.slots import Slots
+from db.audit import record
+from db.queries import shares
+from db.queries.shares import Taking
+from muniment.errors import MunimentError
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How long a download may go on before it is looked whether its link was revoked."""
+SHARED_BY_HEADER = "Muniment-Shared-By"
+Piece = str | bytes | memoryview
+"""What a streamed response of the framework consists of; here always bytes."""
+
+
+async def head(request: Request, services: Services, token: str) -> Response:
+    """What a download would say; counts as none. Raises Refused."""
+    visit = await begin_visit(request, services, token)
+    if visit.is_locked:
+        raise refusals.locked(token)
+    return _marked(await respond(request, services.blobs, visit.sealed), visit)
+
+
+async def download(request: Request, services: Services, token: str) -> Response:
+    """The content or ranges of it, counted once for each session. Raises Refused, TooManyRequests, and
+    what reading the store raises."""
+    visit = await begin_visit(request, services, token)
+    if visit.is_locked:
+        raise refusals.locked(token)
+    slots = services.sharing.downloads
+    slots.acquire()
+    try:
+        response = await _content(request, services, visit)
+    except BaseException:
+        slots.release()
+        raise
+    if not isinstance(response, SharedContent):
+        slots.release()
+    return response
+
+
+async def _content(request: Request, services: Services, visit: Visit) -> Response:
+    """What was opened, and counted if anything is taken by it: not what is unchanged, nor a range that
+    there is not."""
+    response = _marked(await respond(request, services.blobs, visit.sealed), visit)
+    if not isinstance(response, StreamingResponse):
+        return response
+    session = visit.session or sessions.begin(services.sharing.session_life)
+    await _take(request, services, visit, session)
+    opened = response.body_iterator
+    assert isinstance(opened, AsyncGenerator)  # noqa: S101 - as api.files.content makes it
+    body = _while_live(services, visit, opened)
+    content = SharedContent(response, body, services.sharing.downloads)
+    if visit.session is None:
+        sessions.hand_out(content, session, visit.share, visit.token, visit.cookie_scope)
+    return content
+
+
+def _marked(response: Response, visit: Visit) -> Response:
+    """Says who shared it, and keeps it out of caches: a link that is taken back leaves none."""
+    response.headers.update(pages.PRIVACY_HEADERS)
+    response.headers[SHARED_BY_HEADER] = quote(visit.shared_by, safe="")
+    return response
+
+
+async def _take(
+    request: Request, services: Services, visit: Visit, session: sessions.VisitorSession
+) -> None:
+    """Counts and audits the download, unless its session was counted before."""
+    async with services.database.transaction(visit.access) as transaction:
+        taking = await shares.take(transaction, visit.share, session.id, session.until)
+        if taking is Taking.REFUSED:
+            raise refusals.ended()
+        if taking is Taking.COUNTED:
+            payload: dict[str, JsonValue] = {
+                "file_id": str(visit.share.file_id),
+                "version": visit.version,
+                "ranged": "range" in request.headers,
+            }
+            record(transaction, visit.act("share.downloaded", "share", visit.share.id, payload))
+            by_link: dict[str, JsonValue] = {
+                "share_id": str(visit.share.id),
+                "version": visit.version,
+            }
+            record(transaction, visit.act("file.downloaded", "file", visit.share.file_id, by_link))
+
+
+async def _while_live(
+    services: Services, visit: Visit, body: AsyncGenerator[Piece, None]
+) -> AsyncGenerator[Piece, None]:
+    """The body, until the link is revoked or ends."""
+    looked_at = time.monotonic()
+    async with aclosing(body) as chunks:
+        async for chunk in chunks:
+            if time.monotonic() - looked_at >= LOOK_SECONDS:
+                await _require_live(services, visit)
+                looked_at = time.monotonic()
+            yield chunk
+
+
+async def _require_live(services: Services, visit: Visit) -> None:
+    """Breaks the transfer off, which is all that can be said once it has begun: the client sees that
+    it is not whole, and what it asks for next is refused in words."""
+    try:
+        async with services.database.transaction(visit.access) as session:
+            if await shares.is_live(session, visit.share.id):
+                return
+    except MunimentError as error:
+        logger.warning("a shared download breaks off", extra={"reason": error.problem})
+    raise ClientDisconnect
+
+
+class SharedContent(StreamingResponse):
+    """Holds its place among the downloads until it is sent, or its client stops reading."""
+
+    def __init__(self, response: Response, body: AsyncGenerator[Piece, None], slots: Slots) -> None:
+        super().__init__(body, status_code=response.status_code)
+        self.raw_headers = response.raw_headers
+        self._body = body
+        self._slots = slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, in_time(send))
+        finally:
+            self._slots.release()
+            await self._body.aclose()

@@ -1,0 +1,1 @@
+"""Share links, as those who make them manage them."""

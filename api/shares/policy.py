@@ -1,0 +1,26 @@
+"""What the operator allows of sharing, and the process's means for it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from api.client_address import Proxies
+from api.shares.passwords import Passwords
+from api.slots import Slots
+from db.queries.shares import TryLimits
+
+
+@dataclass(frozen=True)
+class SharingPolicy:
+    """`public_url`: where the world finds this API, if the operator says so. `requires_clean`: only
+    what a scanner found clean is served."""
+
+    enabled: bool
+    public_url: str | None
+    proxies: Proxies
+    default_life: timedelta
+    longest_life: timedelta
+    session_life: timedelta
+    requires_clean: bool
+    tries: TryLimits
+    passwords: Passwords
+    downloads: Slots

@@ -1,0 +1,103 @@
+"""Share links as those who make them see them: never the token or the password, except for the link in
+the answer that made it."""
+
+from ipaddress import ip_network
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+
+from api.storable_text import LARGEST_INTEGER
+from api.times import UtcTime
+
+MIN_PASSWORD_CHARACTERS = 8
+MAX_PASSWORD_CHARACTERS = 200
+MAX_NETWORKS = 50
+
+
+def _network(text: str) -> str:
+    """In CIDR notation; bits behind the prefix are cut off, an address is a network of one."""
+    try:
+        return str(ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValueError("a network is written as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+Password = Annotated[
+    SecretStr,
+    Field(min_length=MIN_PASSWORD_CHARACTERS, max_length=MAX_PASSWORD_CHARACTERS),
+]
+NetworkText = Annotated[str, Field(max_length=64), AfterValidator(_network)]
+Networks = Annotated[list[NetworkText], Field(max_length=MAX_NETWORKS)]
+VersionNumber = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+MaxDownloads = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+
+
+class Share(BaseModel):
+    """A link by which a file is downloaded without a key. `version` null: the version in use when it is
+    downloaded. `networks`: from where it may be; empty: from everywhere. `downloads` counts sessions of
+    visitors that took content, not requests."""
+
+    id: UUID
+    file_id: UUID
+    version: int | None
+    created_by: UUID
+    has_password: bool
+    networks: list[str]
+    max_downloads: int | None
+    downloads: int
+    created_at: UtcTime
+    expires_at: UtcTime
+    last_used_at: UtcTime | None
+    revoked_at: UtcTime | None
+
+
+class NewShare(BaseModel):
+    """`expires_at`: after `MUNIMENT_SHARING__DEFAULT_DAYS` where none is given."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"file_id": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c11"},
+                {
+                    "file_id": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c11",
+                    "version": 2,
+                    "expires_at": "2027-01-31T12:00:00Z",
+                    "password": "correct horse battery",
+                    "networks": ["192.0.2.0/24", "2001:db8::/32"],
+                    "max_downloads": 5,
+                },
+            ]
+        },
+    )
+
+    file_id: UUID
+    version: VersionNumber | None = None
+    expires_at: AwareDatetime | None = None
+    password: Password | None = None
+    networks: Networks = []
+    max_downloads: MaxDownloads | None = None
+
+
+class CreatedShare(Share):
+    """`url` is shown this once; a repetition with the same Idempotency-Key has null."""
+
+    url: str | None
+
+
+class ShareChange(BaseModel):
+    """What is absent stays; null takes the password or the limit of downloads away. Another password,
+    or none, ends the sessions of all visitors."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"max_downloads": 10}, {"password": None, "networks": ["192.0.2.0/24"]}]
+        },
+    )
+
+    expires_at: AwareDatetime | None = None
+    password: Password | None = None
+    networks: Networks | None = None
+    max_downloads: MaxDownloads | None = None

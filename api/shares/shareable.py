@@ -1,0 +1,44 @@
+"""Whether a file may leave by a link: asked when one is made, and at each use of it."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.files.service import require_file, require_version
+from db.models import FileVersion
+from db.queries.files import FileDetail
+from muniment.contracts.jobs import FileState
+from muniment.contracts.scan import ScanState
+from muniment.errors import Conflict, Gone
+
+WITHHELD = (
+    FileState.TRASHED,
+    FileState.QUARANTINED,
+    FileState.REJECTED,
+    FileState.RESTRICTED,
+)
+"""Nobody hands these out, whatever their key lets them do besides."""
+
+
+async def require_shareable(
+    session: AsyncSession, file_id: UUID, number: int | None, *, for_update: bool = False
+) -> tuple[FileDetail, FileVersion]:
+    """The file and the version of that number, or the one in use. Raises NotFound when whoever the
+    transaction is for may not read it, Gone and Conflict when its state forbids it."""
+    detail = await require_file(session, file_id, for_update=for_update)
+    state = FileState(detail.file.state)
+    if state in (FileState.ERASING, FileState.ERASED):
+        raise Gone("the file was erased")
+    if state in WITHHELD:
+        raise Conflict(f"the file is {state}")
+    return detail, await require_version(session, detail, number)
+
+
+def is_cleared(version: FileVersion, *, requires_clean: bool) -> bool:
+    """Whether a scanner found the version clean; where that is not required, whether at least none was
+    there to ask, or a person or the operator's policy let it pass."""
+    if version.scan_state == ScanState.CLEAN:
+        return True
+    if requires_clean or version.scan_state is None:
+        return False
+    return version.scan_state == ScanState.UNSCANNED or version.published_at is not None
