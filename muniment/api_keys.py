@@ -1,15 +1,19 @@
-"""API keys: `mun_` + 30 base62 characters of randomness + 6 of their CRC-32, so that a mistyped or
-leaked key is recognised without a look-up. Stored as SHA-256: the key has 178 bits, so no salt or
-slow hash is needed."""
+"""API keys and the tokens of people who signed in.
+
+All are a prefix + 30 base62 characters of randomness + 6 of their CRC-32, so that a mistyped or leaked
+one is recognised without a look-up, by scanners of source code too: `mun_` begins a key, `munat_` an
+access token, `munrt_` a refresh token. Stored as SHA-256: each has 178 bits, so no salt or slow hash
+is needed.
+"""
 
 import binascii
 import hashlib
 import secrets
 import string
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_PREFIX = "mun_"
 _RANDOM_CHARACTERS = 30
 _CHECK_CHARACTERS = 6
 _SHOWN_CHARACTERS = 12
@@ -26,9 +30,29 @@ ALL_SCOPES = (
     "keys:manage",
     "quarantine:decide",
     "payloads:read",
+    "files:share",
+    "principals:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""
+USER_SCOPES = (
+    "files:read",
+    "files:write",
+    "files:delete",
+    "files:share",
+    "jobs:read",
+    "jobs:write",
+    "search",
+)
+"""What people may who sign in and are no administrators: work with files, as far as they see them."""
+
+
+class Prefix(StrEnum):
+    """What a secret begins with says what it is."""
+
+    API_KEY = "mun_"
+    ACCESS_TOKEN = "munat_"  # noqa: S105 - how tokens begin
+    REFRESH_TOKEN = "munrt_"  # noqa: S105 - how tokens begin
 
 
 @dataclass(frozen=True)
@@ -40,21 +64,31 @@ class NewApiKey:
     hash: bytes
 
 
+def scopes_of_role(*, is_admin: bool) -> frozenset[str]:
+    """The scopes of whoever signed in: an administrator's, or anybody's."""
+    return frozenset(ALL_SCOPES if is_admin else USER_SCOPES)
+
+
 def new_api_key() -> NewApiKey:
-    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
-    secret = _PREFIX + body + _check(body)
+    secret = new_secret(Prefix.API_KEY)
     return NewApiKey(secret=secret, prefix=secret[:_SHOWN_CHARACTERS], hash=hash_api_key(secret))
 
 
+def new_secret(prefix: Prefix) -> str:
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return prefix + body + _check(body)
+
+
 def hash_api_key(secret: str) -> bytes:
+    """SHA-256 of a key or a token, as it is stored."""
     return hashlib.sha256(secret.encode()).digest()
 
 
-def is_well_formed(secret: str) -> bool:
-    """Whether the check characters fit: what does not is no key of ours, and is not looked up."""
-    body = secret[len(_PREFIX) : -_CHECK_CHARACTERS]
+def is_well_formed(secret: str, prefix: Prefix = Prefix.API_KEY) -> bool:
+    """Whether the check characters fit: what does not is none of ours, and is not looked up."""
+    body = secret[len(prefix) : -_CHECK_CHARACTERS]
     return (
-        secret.startswith(_PREFIX)
+        secret.startswith(prefix)
         and len(body) == _RANDOM_CHARACTERS
         and secret.isascii()
         and secrets.compare_digest(secret[-_CHECK_CHARACTERS:], _check(body))

@@ -26,6 +26,7 @@ from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
+from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
 from db.models.uploads import Upload, UploadPart
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "AuditEvent",
     "Batch",
     "BatchItem",
+    "BearerToken",
     "Blob",
     "BlobReference",
     "ChunkRow",
@@ -59,7 +61,10 @@ __all__ = [
     "Posting",
     "Principal",
     "PrincipalGroup",
+    "PrincipalPassword",
     "ReadingComparison",
+    "SignIn",
+    "SignInAttempt",
     "StageOutput",
     "StageResult",
     "StreamTicket",
