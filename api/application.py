@@ -11,10 +11,12 @@ from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
+from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
+from api.principals.endpoints import router as principals
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
@@ -32,6 +34,7 @@ DESCRIPTION = (
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
+    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -45,6 +48,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    principals,
+    groups,
     api_keys,
     audit,
     integrity,
