@@ -11,6 +11,7 @@ from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
+from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
@@ -50,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search,
     principals,
     groups,
+    grants,
     api_keys,
     audit,
     integrity,
