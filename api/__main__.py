@@ -23,14 +23,16 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
-from api.services import ArchiveLimits, Services, UploadLimits
+from api.services import ArchiveLimits, Services, SigningIn, UploadLimits
+from api.sign_ins.limits import AttemptLimits, TokenLifetimes
+from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.models import now
 from db.session import Database
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
 from muniment.objects import BlobStore
-from muniment.settings import Settings, load_settings
+from muniment.settings import Settings, SignInSettings, load_settings
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -87,7 +89,24 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         ),
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
+        people=_signing_in(settings.sign_in),
         metrics_on_api=settings.api.metrics_port is None,
+    )
+
+
+def _signing_in(settings: SignInSettings) -> SigningIn:
+    return SigningIn(
+        Passwords(settings.hashes_at_once),
+        AttemptLimits(
+            settings.attempts_per_name,
+            settings.attempts_per_address,
+            timedelta(minutes=settings.attempt_minutes),
+        ),
+        TokenLifetimes(
+            access=timedelta(minutes=settings.access_token_minutes),
+            refresh=timedelta(days=settings.refresh_token_days),
+            sign_in=timedelta(days=settings.longest_days),
+        ),
     )
 
 
@@ -127,7 +146,10 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
     gc.collect()
     gc.freeze()
     configuration = server_configuration(
-        create_application(services), settings.api.host, settings.api.port
+        create_application(services),
+        settings.api.host,
+        settings.api.port,
+        trusted_proxies=settings.api.trusted_proxies,
     )
     working = (
         asyncio.create_task(services.events.run()),

@@ -16,7 +16,11 @@ KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
 
 
-def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
+def server_configuration(
+    application: FastAPI, host: str, port: int, *, trusted_proxies: str = ""
+) -> uvicorn.Config:
+    """`X-Forwarded-For` and `X-Forwarded-Proto` are believed from these addresses and networks (joined
+    by `,`) alone: whoever else sends them could pass for any other address."""
     return uvicorn.Config(
         application,
         host=host,
@@ -28,6 +32,8 @@ def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=BACKLOG,

@@ -13,6 +13,8 @@ from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
+from api.sign_ins.limits import AttemptLimits, TokenLifetimes
+from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.session import Database
 from muniment.objects import BlobStore
@@ -40,6 +42,15 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True)
+class SigningIn:
+    """How people come in."""
+
+    passwords: Passwords
+    limits: AttemptLimits
+    lifetimes: TokenLifetimes
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -56,6 +67,7 @@ class Services:
     version_comparisons: Slots
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
+    people: SigningIn
     metrics_on_api: bool = True
 
 

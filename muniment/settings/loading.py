@@ -25,6 +25,7 @@ from muniment.settings.service import (
     KeySettings,
     LimitSettings,
     ObjectSettings,
+    SignInSettings,
     TelemetrySettings,
     TemporalSettings,
     WorkerSettings,
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     )
 
     api: ApiSettings = ApiSettings()
+    sign_in: SignInSettings = SignInSettings()
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     objects: ObjectSettings = ObjectSettings()
