@@ -24,9 +24,11 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
-from api.services import ArchiveLimits, Services, UploadLimits
-from api.shares.passwords import Passwords
+from api.services import ArchiveLimits, Services, SigningIn, UploadLimits
+from api.shares.passwords import SharePasswords
 from api.shares.policy import SharingPolicy
+from api.sign_ins.limits import AttemptLimits, TokenLifetimes
+from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.models import now
 from db.queries.resumable_uploads import OpenUploads
@@ -93,6 +95,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         sharing=_sharing(settings),
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
+        people=_signing_in(settings),
         metrics_on_api=settings.api.metrics_port is None,
     )
 
@@ -108,8 +111,26 @@ def _sharing(settings: Settings) -> SharingPolicy:
         session_life=timedelta(hours=sharing.session_hours),
         requires_clean=sharing.require_clean,
         tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
-        passwords=Passwords(),
+        passwords=SharePasswords(),
         downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),
+    )
+
+
+def _signing_in(settings: Settings) -> SigningIn:
+    people = settings.sign_in
+    return SigningIn(
+        Passwords(people.hashes_at_once),
+        AttemptLimits(
+            people.attempts_per_name,
+            people.attempts_per_address,
+            timedelta(minutes=people.attempt_minutes),
+            Proxies(settings.api.proxy_networks),
+        ),
+        TokenLifetimes(
+            access=timedelta(minutes=people.access_token_minutes),
+            refresh=timedelta(days=people.refresh_token_days),
+            sign_in=timedelta(days=people.longest_days),
+        ),
     )
 
 
@@ -149,7 +170,9 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
     gc.collect()
     gc.freeze()
     configuration = server_configuration(
-        create_application(services), settings.api.host, settings.api.port
+        create_application(services),
+        settings.api.host,
+        settings.api.port,
     )
     working = (
         asyncio.create_task(services.events.run()),

@@ -12,16 +12,20 @@ from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
+from api.grants.endpoints import router as grants
+from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
+from api.principals.endpoints import router as principals
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
+from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.uploads.endpoints import router as uploads
@@ -35,6 +39,7 @@ DESCRIPTION = (
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
+    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
 )
 
 NO_TELEMETRY: TelemetryConfig = {
@@ -58,6 +63,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     search,
     shares,
     shared_files,
+    sign_ins,
+    principals,
+    groups,
+    grants,
     api_keys,
     audit,
     integrity,

@@ -1,7 +1,8 @@
-"""Who calls, and whether the key's scope allows the route.
+"""Who calls, and whether the scope of what it came with allows the route.
 
-Every route depends on one `require(scope)`, or is listed in `PUBLIC_PATHS` or `SHARE_PATHS`; a test walks
-them all. What the caller may see of what the route serves is decided by the database, file by file.
+Every route depends on one `require(scope)`, or is listed in `PUBLIC_PATHS`, in `SHARE_PATHS`, or, where
+it is about the caller alone, in `OWN_PATHS`; a test walks them all.
+What the caller may see of what the route serves is decided by the database, file by file.
 """
 
 from collections.abc import Mapping
@@ -16,14 +17,18 @@ from pydantic import JsonValue
 from api.services import Provided
 from db.audit import Act
 from db.queries import access
-from db.queries.access import AuthenticatedKey
+from db.queries.access import Authenticated
 from db.session import Access
-from muniment.api_keys import ALL_SCOPES, hash_api_key, is_well_formed
+from muniment.api_keys import ALL_SCOPES, Prefix, hash_api_key, is_well_formed
 from muniment.errors import Forbidden, Unauthenticated
 from muniment.telemetry import context
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
-"""Served without a key; none of them tells anything of a tenant."""
+PUBLIC_PATHS = frozenset(
+    {"/healthz", "/readyz", "/openapi.json", "/docs", "/v1/auth/token", "/v1/auth/revoke"}
+)
+"""Served without a key: none of them tells anything of a tenant, but to whom its body proves itself."""
+OWN_PATHS = frozenset({"/v1/auth/me", "/v1/auth/password"})
+"""For every key and token: they are about whoever calls."""
 SHARE_PATHS = frozenset({"/s/{token}", "/s/{token}/content"})
 """Served without a key to whoever has a link: its token is the proof, as a key would be, and leads to one
 file, on the conditions of whoever made it."""
@@ -33,24 +38,31 @@ PUBLIC_METHODS = frozenset({"OPTIONS"})
 BEARER = HTTPBearer(
     auto_error=False,
     scheme_name="API key",
-    description="`Authorization: Bearer mun_…`",
+    description="`Authorization: Bearer mun_…` (an API key) or `munat_…` (an access token).",
 )
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The principal behind a request, and what its key allows."""
+    """The principal behind a request, what it came with (an API key, or the token of a sign-in), and
+    what that allows."""
 
     tenant_id: UUID
     principal_id: UUID
-    key_id: UUID
+    key_id: UUID | None
     scopes: frozenset[str]
     is_admin: bool
+    sign_in_id: UUID | None = None
 
     @property
     def access(self) -> Access:
         """For transactions: row-level security and visibility act on it."""
         return Access(self.tenant_id, self.principal_id)
+
+    @property
+    def came_with(self) -> tuple[str, UUID | None]:
+        """What it came with, as audit events name it."""
+        return ("sign_in", self.sign_in_id) if self.key_id is None else ("api_key", self.key_id)
 
     @property
     def may_decide_quarantine(self) -> bool:
@@ -78,8 +90,19 @@ class Caller:
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 
 
-class RequireScope:
-    """A dependency: the caller, if its key is valid and has the scope."""
+class RequireCaller:
+    """A dependency: the caller, whatever it came with allows."""
+
+    async def __call__(
+        self, request: Request, services: Provided, credentials: Credentials
+    ) -> Caller:
+        """Raises Unauthenticated. `credentials` is what makes the OpenAPI description ask for a
+        key."""
+        return await authenticate(request, services)
+
+
+class RequireScope(RequireCaller):
+    """A dependency: the caller, if its key or token is valid and has the scope."""
 
     def __init__(self, scope: str) -> None:
         if scope not in ALL_SCOPES:
@@ -89,11 +112,10 @@ class RequireScope:
     async def __call__(
         self, request: Request, services: Provided, credentials: Credentials
     ) -> Caller:
-        """Raises Unauthenticated, or Forbidden naming the scope that is missing. `credentials` is
-        what makes the OpenAPI description ask for a key."""
-        caller = await authenticate(request, services)
+        """Raises Unauthenticated, or Forbidden naming the scope that is missing."""
+        caller = await super().__call__(request, services, credentials)
         if self.scope not in caller.scopes:
-            raise Forbidden(f"the key lacks the scope {self.scope}")
+            raise lacks(self.scope, caller)
         return caller
 
 
@@ -101,12 +123,20 @@ def require(scope: str) -> RequireScope:
     return RequireScope(scope)
 
 
+def lacks(scope: str, caller: Caller) -> Forbidden:
+    """The error for a caller without the scope."""
+    held = "token" if caller.key_id is None else "key"
+    return Forbidden(f"the {held} lacks the scope {scope}")
+
+
 async def authenticate(request: Request, services: Provided) -> Caller:
-    """The caller behind the request's API key."""
+    """The caller behind the request's API key or access token."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret:
         raise Unauthenticated("the request carries no bearer key")
+    if secret.startswith(Prefix.ACCESS_TOKEN):
+        return await _by_token(services, secret)
     if not is_well_formed(secret):
         raise Unauthenticated("the bearer key is not a well-formed API key")
     async with services.database.across_tenants() as session:
@@ -116,7 +146,27 @@ async def authenticate(request: Request, services: Provided) -> Caller:
     return caller_of(found)
 
 
-def caller_of(found: AuthenticatedKey) -> Caller:
+async def _by_token(services: Provided, token: str) -> Caller:
+    if not is_well_formed(token, Prefix.ACCESS_TOKEN):
+        raise Unauthenticated("the bearer token is not a well-formed access token")
+    async with services.database.across_tenants() as session:
+        found = await access.authenticate_access_token(session, hash_api_key(token))
+    if found is None:
+        raise Unauthenticated(
+            "the access token is unknown or expired, or its sign-in has ended",
+            remedy="Get a new one at /v1/auth/token, with the refresh token or by signing in.",
+        )
+    return caller_of(found)
+
+
+def caller_of(found: Authenticated) -> Caller:
     """The caller that a proof was found to belong to; every log line carries its ids from here on."""
     context.bind({"tenant_id": str(found.tenant_id), "principal_id": str(found.principal_id)})
-    return Caller(found.tenant_id, found.principal_id, found.key_id, found.scopes, found.is_admin)
+    return Caller(
+        found.tenant_id,
+        found.principal_id,
+        found.key_id,
+        found.scopes,
+        found.is_admin,
+        found.sign_in_id,
+    )

@@ -6,8 +6,8 @@ from api.problems import MEDIA_TYPE, ProblemDetails
 
 _TITLES = {
     400: "The request is malformed",
-    401: "No valid API key",
-    403: "The key lacks the scope",
+    401: "No valid API key or token",
+    403: "The key lacks the scope, or the principal the right",
     404: "Absent, or not the caller's to see",
     408: "The request stopped arriving",
     409: "The present state forbids it",

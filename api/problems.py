@@ -5,6 +5,7 @@ What is not one of our errors is logged and answered without its internals.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
@@ -22,6 +23,7 @@ from muniment.errors import (
     MunimentError,
     NotFound,
     RequestTooSlow,
+    TooManyAttempts,
     TooManyRequests,
     Unauthenticated,
     Unprocessable,
@@ -105,7 +107,9 @@ def _headers(error: MunimentError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="muniment"'
-    if isinstance(error, TooManyRequests | DependencyUnavailable):
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(math.ceil(error.wait_seconds))
+    elif isinstance(error, TooManyRequests | DependencyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, RequestTooSlow):
         # The rest of the request may still come, and must not be taken for another one.

@@ -41,7 +41,7 @@ class Download(StreamingResponse):
 def in_time(send: Send) -> Send:
     """`send`, which takes a client that lets it wait too long for one that has left."""
 
-    async def sendin_time(message: Message) -> None:
+    async def send_in_time(message: Message) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await send(message)

@@ -14,6 +14,8 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.shares.policy import SharingPolicy
+from api.sign_ins.limits import AttemptLimits, TokenLifetimes
+from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
@@ -42,6 +44,15 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True)
+class SigningIn:
+    """How people come in."""
+
+    passwords: Passwords
+    limits: AttemptLimits
+    lifetimes: TokenLifetimes
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -59,6 +70,7 @@ class Services:
     sharing: SharingPolicy
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
+    people: SigningIn
     metrics_on_api: bool = True
 
 

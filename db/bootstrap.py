@@ -59,13 +59,14 @@ def _get_or_create_principal(
     connection: psycopg.Connection, tenant_id: UUID, name: str, is_admin: bool
 ) -> UUID:
     connection.execute(
-        "INSERT INTO principal (id, tenant_id, kind, name, is_admin, created_at)"
-        " VALUES (%s, %s, 'service', %s, %s, now()) ON CONFLICT DO NOTHING",
+        "INSERT INTO principal (id, tenant_id, kind, name, is_admin, revision, created_at)"
+        " VALUES (%s, %s, 'service', %s, %s, 1, now()) ON CONFLICT DO NOTHING",
         (new_id(), tenant_id, name, is_admin),
     )
     return _only(
         connection.execute(
-            "SELECT id FROM principal WHERE tenant_id = %s AND name = %s", (tenant_id, name)
+            "SELECT id FROM principal WHERE tenant_id = %s AND name = %s AND deleted_at IS NULL",
+            (tenant_id, name),
         )
     )
 

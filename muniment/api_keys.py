@@ -1,10 +1,12 @@
-"""API keys: `mun_` and a secret with its check. Stored as SHA-256, and shown once."""
+"""API keys and the tokens of people who signed in: secrets with a check (`checked_secrets`), which
+scanners of source code tell by their prefix: `mun_` begins a key, `munat_` an access token, `munrt_` a
+refresh token. Stored as SHA-256, and shown once."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from muniment.checked_secrets import has_form_of, hash_secret, new_secret
 
-_PREFIX = "mun_"
 _SHOWN_CHARACTERS = 12
 
 ALL_SCOPES = (
@@ -20,9 +22,30 @@ ALL_SCOPES = (
     "quarantine:decide",
     "payloads:read",
     "shares:manage",
+    "files:share",
+    "principals:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""
+USER_SCOPES = (
+    "files:read",
+    "files:write",
+    "files:delete",
+    "files:share",
+    "shares:manage",
+    "jobs:read",
+    "jobs:write",
+    "search",
+)
+"""What people may who sign in and are no administrators: work with files, as far as they see them."""
+
+
+class Prefix(StrEnum):
+    """What a secret begins with says what it is."""
+
+    API_KEY = "mun_"
+    ACCESS_TOKEN = "munat_"  # noqa: S105 - how tokens begin
+    REFRESH_TOKEN = "munrt_"  # noqa: S105 - how tokens begin
 
 
 @dataclass(frozen=True)
@@ -34,15 +57,21 @@ class NewApiKey:
     hash: bytes
 
 
+def scopes_of_role(*, is_admin: bool) -> frozenset[str]:
+    """The scopes of whoever signed in: an administrator's, or anybody's."""
+    return frozenset(ALL_SCOPES if is_admin else USER_SCOPES)
+
+
 def new_api_key() -> NewApiKey:
-    secret = new_secret(_PREFIX)
+    secret = new_secret(Prefix.API_KEY)
     return NewApiKey(secret=secret, prefix=secret[:_SHOWN_CHARACTERS], hash=hash_api_key(secret))
 
 
 def hash_api_key(secret: str) -> bytes:
+    """SHA-256 of a key or a token, as it is stored."""
     return hash_secret(secret)
 
 
-def is_well_formed(secret: str) -> bool:
-    """Whether it can be a key at all: what cannot is not looked up."""
-    return has_form_of(secret, _PREFIX)
+def is_well_formed(secret: str, prefix: Prefix = Prefix.API_KEY) -> bool:
+    """Whether it can be one at all: what cannot is not looked up."""
+    return has_form_of(secret, prefix)

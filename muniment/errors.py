@@ -3,7 +3,7 @@
     MunimentError
     ├── RequestError                  the caller asked for something it cannot have (4xx)
     │   ├── InvalidRequest            400  malformed or contradictory
-    │   ├── Unauthenticated           401  no key, or one that is unknown, expired or revoked
+    │   ├── Unauthenticated           401  no key or token, or one that is unknown, expired or revoked
     │   ├── Forbidden                 403  the key lacks a scope or the principal a right
     │   ├── NotFound                  404  absent, or another tenant's: the two look the same
     │   ├── MethodNotAllowed          405
@@ -17,6 +17,7 @@
     │   ├── RangeNotSatisfiable       416
     │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
     │   ├── TooManyRequests           429
+    │   │   └── TooManyAttempts       429  at signing in
     │   └── RequestHeadTooLarge       431
     ├── DocumentError                 the file itself is at fault: a retry with the same bytes cannot help
     │   ├── EmptyFile
@@ -119,18 +120,20 @@ class InvalidRequest(RequestError):
 
 class Unauthenticated(RequestError):
     problem = "unauthenticated"
-    title = "A valid API key is needed"
+    title = "A valid API key or token is needed"
     status = 401
     default_remedy = (
-        "Send `Authorization: Bearer mun_…` with a key that is neither expired nor revoked."
+        "Send `Authorization: Bearer …` with a key or token that is neither expired nor revoked."
     )
 
 
 class Forbidden(RequestError):
     problem = "forbidden"
-    title = "This key may not do that"
+    title = "This caller may not do that"
     status = 403
-    default_remedy = "Use a key with the scope that the detail names."
+    default_remedy = (
+        "Use a key with the scope that the detail names, or ask for the right to do it."
+    )
 
 
 class NotFound(RequestError):
@@ -211,6 +214,15 @@ class TooManyRequests(RequestError):
     status = 429
     retryable = True
     default_remedy = "Wait as long as Retry-After says."
+
+
+class TooManyAttempts(TooManyRequests):
+    problem = "too-many-attempts"
+    title = "Too many attempts to sign in failed"
+
+    def __init__(self, detail: str, *, wait_seconds: float) -> None:
+        super().__init__(detail)
+        self.wait_seconds = wait_seconds
 
 
 class RequestHeadTooLarge(RequestError):

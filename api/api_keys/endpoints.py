@@ -54,7 +54,7 @@ async def list_api_keys(
     status_code=201,
     summary="Create an API key",
     response_model=CreatedApiKey,
-    responses=problems(403, 409, 422),
+    responses=problems(404, 409, 422),
 )
 async def create_api_key(
     body: NewApiKey, request: Request, services: Provided, caller: Manager

@@ -34,14 +34,20 @@ class ApiKey(BaseModel):
 
 
 class NewApiKey(BaseModel):
-    """A key of the caller's own principal. It can have no scope that the caller's key lacks, and
-    expires with that key at the latest."""
+    """A key of the caller's own principal or, made by an administrator, of another. It can have no
+    scope that what the caller came with lacks; made with a key, it expires with that at the latest."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "scanner", "scopes": ["files:write"]}]},
+    )
 
     name: Annotated[StorableText, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=50)]
     expires_at: AwareDatetime | None = None
+    principal_id: Annotated[
+        UUID | None, Field(description="Whose; without it the caller's own.")
+    ] = None
 
 
 class CreatedApiKey(ApiKey):

@@ -1,11 +1,14 @@
 """API keys: making and revoking."""
 
+from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.api_keys.schemas import ApiKey, NewApiKey
 from api.authentication import Caller
+from api.principals.service import require_principal
 from db.audit import record
 from db.models import ApiKey as ApiKeyRecord
 from db.models import now
@@ -26,21 +29,21 @@ def whose(caller: Caller) -> UUID | None:
 async def create(
     session: AsyncSession, caller: Caller, body: NewApiKey
 ) -> tuple[ApiKeyRecord, str]:
-    """The key and its secret; it ends with the caller's own key at the latest. Raises Forbidden for
-    a scope that the caller's own key lacks."""
+    """The key and its secret; made with a key it ends with that one at the latest. Raises Forbidden
+    for a scope that the caller lacks, and for another's key unless the caller is an administrator."""
     if lacking := sorted(set(body.scopes) - caller.scopes):
         raise Forbidden(f"a key cannot give the scope {lacking[0]}, which it lacks itself")
+    owner_id = await _owner_id(session, caller, body)
     if body.expires_at is not None and body.expires_at <= now():
         detail = "must lie in the future"
         raise Unprocessable(
             f"expires_at {detail}", errors=[{"field": "expires_at", "detail": detail}]
         )
-    own = await session.get_one(ApiKeyRecord, caller.key_id)
-    ends = [time for time in (body.expires_at, own.expires_at) if time is not None]
+    ends = [time for time in (body.expires_at, await _own_end(session, caller)) if time is not None]
     made = new_api_key()
     key = ApiKeyRecord(
         tenant_id=caller.tenant_id,
-        principal_id=caller.principal_id,
+        principal_id=owner_id,
         name=body.name,
         prefix=made.prefix,
         key_hash=made.hash,
@@ -49,8 +52,25 @@ async def create(
     )
     session.add(key)
     await session.flush()
-    record(session, caller.act("api_key.created", "api_key", key.id, {"scopes": [*key.scopes]}))
+    payload: dict[str, JsonValue] = {"scopes": [*key.scopes], "principal_id": str(owner_id)}
+    record(session, caller.act("api_key.created", "api_key", key.id, payload))
     return key, made.secret
+
+
+async def _owner_id(session: AsyncSession, caller: Caller, body: NewApiKey) -> UUID:
+    """Whose the key is to be, who is not deleted before the end of the transaction."""
+    if body.principal_id is None or body.principal_id == caller.principal_id:
+        return caller.principal_id
+    if not caller.is_admin:
+        raise Forbidden("only an administrator makes keys of other principals")
+    return (await require_principal(session, body.principal_id, for_update=True)).id
+
+
+async def _own_end(session: AsyncSession, caller: Caller) -> datetime | None:
+    """When the key that the caller came with ends; a sign-in is no such bound."""
+    if caller.key_id is None:
+        return None
+    return (await session.get_one(ApiKeyRecord, caller.key_id)).expires_at
 
 
 async def revoke(session: AsyncSession, caller: Caller, key_id: UUID) -> ApiKeyRecord:

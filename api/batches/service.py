@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.service import RPCError
 
-from api.authentication import Caller
+from api.authentication import Caller, lacks
 from api.batches.schemas import (
     Batch,
     BatchCountsView,
@@ -31,7 +31,6 @@ from db.session import Access
 from muniment.contracts.ingest_batch import BatchState, IngestBatchInput, workflow_id
 from muniment.errors import (
     Conflict,
-    Forbidden,
     MunimentError,
     NotFound,
     OrchestratorUnavailable,
@@ -70,7 +69,7 @@ async def _create_import(
 ) -> BatchRecord:
     """It makes files, so that the key needs the scope of uploads, too."""
     if "files:write" not in caller.scopes:
-        raise Forbidden("the key lacks the scope files:write")
+        raise lacks("files:write", caller)
     tenant = await session.get(Tenant, caller.tenant_id)
     source = services.import_sources.get(place.name)
     if source is None or tenant is None or not source.allows(tenant.name):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.collections.schemas import Collection, CollectionChange, NewCollection
 from api.files.service import check_if_match
+from api.levels import lacks_level
 from db.audit import record
 from db.models import Collection as CollectionRecord
 from db.queries import collections
@@ -32,9 +33,11 @@ async def require_collection(
     found = await collections.get_collection(
         session, collection_id, level=level, for_update=for_update
     )
-    if found is None:
-        raise NotFound("there is no such collection")
-    return found
+    if found is not None:
+        return found
+    if level != "read" and await collections.get_collection(session, collection_id) is not None:
+        raise lacks_level(level, "collection")
+    raise NotFound("there is no such collection")
 
 
 async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> CollectionRecord:

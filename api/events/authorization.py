@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from api.authentication import Caller
-from db.queries import access, jobs
+from db.queries import access, jobs, sign_ins
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
 
@@ -19,12 +21,13 @@ StillAllowed = Callable[[], Awaitable[bool]]
 
 
 def still_allowed(database: Database, caller: Caller, job_id: UUID | None = None) -> StillAllowed:
-    """Asks whether the caller's key is valid and, of a job's stream, whether it may read the job."""
+    """Asks whether the caller's key or sign-in is valid and, of a job's stream, whether it may read
+    the job."""
 
     async def ask() -> bool:
         try:
             async with database.transaction(caller.access) as session:
-                if not await access.is_valid_key(session, caller.key_id):
+                if not await _is_still_known(session, caller):
                     return False
                 return job_id is None or await jobs.get_job(session, job_id) is not None
         except DatabaseUnavailable:
@@ -32,6 +35,12 @@ def still_allowed(database: Database, caller: Caller, job_id: UUID | None = None
             return True
 
     return ask
+
+
+async def _is_still_known(session: AsyncSession, caller: Caller) -> bool:
+    if caller.key_id is not None:
+        return await access.is_valid_key(session, caller.key_id)
+    return caller.sign_in_id is not None and await sign_ins.is_open(session, caller.sign_in_id)
 
 
 async def while_allowed(

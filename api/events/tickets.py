@@ -28,7 +28,8 @@ class StreamTicket(BaseModel):
 
 
 class RequireScopeOrTicket(RequireScope):
-    """The caller by its key, or by a ticket that the key's owner got. A ticket is used up by this."""
+    """The caller by its key or token, or by a ticket that was got with one. A ticket is used up by
+    this."""
 
     async def __call__(
         self, request: Request, services: Provided, credentials: Credentials
@@ -41,7 +42,7 @@ class RequireScopeOrTicket(RequireScope):
         if found is None:
             raise Unauthenticated("the ticket is unknown, used or past its minute")
         if self.scope not in found.scopes:
-            raise Forbidden(f"the ticket's key lacks the scope {self.scope}")
+            raise Forbidden(f"what the ticket was got with lacks the scope {self.scope}")
         return caller_of(found)
 
 
@@ -59,10 +60,11 @@ async def issue(services: Services, caller: Caller) -> StreamTicket:
                 ticket_hash=_hash(secret),
                 tenant_id=caller.tenant_id,
                 key_id=caller.key_id,
+                sign_in_id=caller.sign_in_id,
                 expires_at=expires_at,
             )
         )
-        record(session, caller.act("stream_ticket.issued", "api_key", caller.key_id))
+        record(session, caller.act("stream_ticket.issued", *caller.came_with))
     return StreamTicket(ticket=secret, expires_at=expires_at)
 
 

@@ -15,6 +15,7 @@ from api.files.schemas import MAX_METADATA_FIELDS, File, FileChange, FileVersion
 from api.files.view import entity_tag, version_view
 from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.view import WorkflowLinks
+from api.levels import lacks_level
 from api.pagination import NumberCursor, Page, cut, encode_cursor
 from api.services import Services
 from db.audit import record
@@ -28,16 +29,20 @@ from muniment.contracts.scan import ScanState
 from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 
 IF_MATCH = "if-match"
+READ = "read"
 
 
 async def require_file(
-    session: AsyncSession, file_id: UUID, level: str = "read", *, for_update: bool = False
+    session: AsyncSession, file_id: UUID, level: str = READ, *, for_update: bool = False
 ) -> FileDetail:
-    """The file, if the caller has the level on it; NotFound otherwise, whatever the reason."""
+    """The file, if the caller has the level on it. Raises Forbidden where it may read it and no more,
+    else NotFound, whatever the reason."""
     detail = await files.get_file(session, file_id, level=level, for_update=for_update)
-    if detail is None:
-        raise NotFound("there is no such file")
-    return detail
+    if detail is not None:
+        return detail
+    if level != READ and await files.is_visible(session, file_id):
+        raise lacks_level(level, "file")
+    raise NotFound("there is no such file")
 
 
 async def require_version(
@@ -107,7 +112,7 @@ async def change(
     if body.metadata is not None:
         add_metadata(file, body.metadata)
     if body.collection is not None:
-        file.collection_id = await _collection_id(session, body.collection)
+        await _move(session, file, body.collection)
     _touch(file)
     record(session, caller.act("file.changed", "file", file_id, {"fields": [*changed]}))
     await session.flush()
@@ -147,6 +152,14 @@ def _bounded(present: dict[str, JsonValue], changed: dict[str, JsonValue]) -> di
 
 def _json_bytes(metadata: dict[str, JsonValue]) -> int:
     return len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+async def _move(session: AsyncSession, file: FileRecord, name_or_id: str) -> None:
+    """Who else may read the file changes with its collection: that is for whoever manages it."""
+    collection_id = await _collection_id(session, name_or_id)
+    if collection_id != file.collection_id:
+        await require_file(session, file.id, "manage")
+        file.collection_id = collection_id
 
 
 async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:

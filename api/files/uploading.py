@@ -22,7 +22,7 @@ from api.files.reception import (
     storing,
 )
 from api.files.schemas import OnConflict
-from api.files.service import add_metadata
+from api.files.service import add_metadata, require_file
 from api.idempotency import Answer, Attempt, idempotent, json_answer
 from api.jobs.making import new_ingestion
 from api.jobs.starting import start_job
@@ -161,9 +161,7 @@ async def writable_collection(session: AsyncSession, name_or_id: str) -> Collect
 
 
 async def _require_writable(session: AsyncSession, file_id: UUID) -> File:
-    detail = await files.get_file(session, file_id, level="write", for_update=True)
-    if detail is None:
-        raise NotFound("there is no such file")
+    detail = await require_file(session, file_id, "write", for_update=True)
     if detail.file.state in files.OUT_OF_SIGHT:
         raise Conflict(f"the file is {detail.file.state}")
     return detail.file

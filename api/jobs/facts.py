@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.jobs.view import JobFacts, WorkflowLinks
+from api.levels import lacks_level
 from db.models import Job
 from db.queries import files, jobs
 from db.session import Access, Database
@@ -16,12 +17,21 @@ from muniment.errors import NotFound
 async def job_facts(
     database: Database, links: WorkflowLinks, access: Access, job_id: UUID, level: str = "read"
 ) -> JobFacts:
-    """The job's row, if the caller has that level on its file; else NotFound."""
+    """As `require_job`, with what else is needed to show it."""
     async with database.transaction(access) as session:
-        record = await jobs.get_job(session, job_id, level)
-        if record is None:
-            raise NotFound("there is no such job")
+        record = await require_job(session, job_id, level)
         return (await facts_of(session, links, [record]))[0]
+
+
+async def require_job(session: AsyncSession, job_id: UUID, level: str = "read") -> Job:
+    """The job's row, if the caller has that level on its file. Raises Forbidden where it may read it
+    and no more, else NotFound."""
+    record = await jobs.get_job(session, job_id, level)
+    if record is not None:
+        return record
+    if level != "read" and await jobs.get_job(session, job_id) is not None:
+        raise lacks_level(level, "job's file")
+    raise NotFound("there is no such job")
 
 
 async def facts_of(

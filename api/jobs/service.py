@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.jobs import commanding
 from api.jobs.asking import ask
-from api.jobs.facts import facts_of, job_facts
+from api.jobs.facts import facts_of, job_facts, require_job
 from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.schemas import Job, RetryBody
 from api.jobs.view import WorkflowLinks
@@ -123,9 +123,7 @@ async def add_retry(
 ) -> JobRecord:
     """A new job that heals the one given. Conflict unless that one failed, was cancelled or left
     pages unread, and nothing else is at work on its file."""
-    failed = await jobs.get_job(session, job_id, "write")
-    if failed is None:
-        raise NotFound("there is no such job")
+    failed = await require_job(session, job_id, "write")
     if failed.kind == JobKind.COMPARE_READING:
         raise Conflict("a comparison is not retried", remedy="Have the file compared again.")
     if not (failed.state in _RETRYABLE or (failed.state == JobState.COMPLETED and failed.degraded)):

@@ -1,4 +1,4 @@
-"""Passwords of share links: argon2id, so that whoever steals the database tries few a second."""
+"""SharePasswords of share links: argon2id, so that whoever steals the database tries few a second."""
 
 import asyncio
 import unicodedata
@@ -17,7 +17,7 @@ AT_ONCE = 2
 MAX_WAITING = 16
 
 
-class Passwords:
+class SharePasswords:
     """A few at a time, each with its 64 MiB, in threads; those beyond the queue's end are refused."""
 
     def __init__(self) -> None:

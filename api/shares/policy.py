@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from api.client_address import Proxies
-from api.shares.passwords import Passwords
+from api.shares.passwords import SharePasswords
 from api.slots import Slots
 from db.queries.shares import TryLimits
 
@@ -22,5 +22,5 @@ class SharingPolicy:
     session_life: timedelta
     requires_clean: bool
     tries: TryLimits
-    passwords: Passwords
+    passwords: SharePasswords
     downloads: Slots

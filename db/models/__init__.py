@@ -27,6 +27,7 @@ from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.shares import ShareLink, ShareSession, ShareTry
+from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
 from db.models.uploads import Upload, UploadPart
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "AuditEvent",
     "Batch",
     "BatchItem",
+    "BearerToken",
     "Blob",
     "BlobReference",
     "ChunkRow",
@@ -60,10 +62,13 @@ __all__ = [
     "Posting",
     "Principal",
     "PrincipalGroup",
+    "PrincipalPassword",
     "ReadingComparison",
     "ShareLink",
     "ShareSession",
     "ShareTry",
+    "SignIn",
+    "SignInAttempt",
     "StageOutput",
     "StageResult",
     "StreamTicket",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, Text, UniqueConstraint
+from sqlalchemy import Column, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -19,16 +19,28 @@ class Tenant(SQLModel, table=True):
 
 
 class Principal(SQLModel, table=True):
-    """A person or a program; an administrator sees and manages everything of the tenant."""
+    """A person or a program; an administrator sees and manages everything of the tenant. One that was
+    deleted stays as a row without its name, for what it once did; it is disabled, too."""
 
     __tablename__ = "principal"
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        Index(
+            "ux_principal_name",
+            "tenant_id",
+            "name",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
     kind: str  # user | service
     name: str
     is_admin: bool = False
+    revision: int = 1
+    disabled_at: datetime | None = optional_time_field()
+    deleted_at: datetime | None = optional_time_field()
     created_at: datetime = time_field()
 
 
@@ -39,6 +51,7 @@ class PrincipalGroup(SQLModel, table=True):
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
     name: str
+    revision: int = 1
     created_at: datetime = time_field()
 
 
@@ -47,7 +60,9 @@ class GroupMember(SQLModel, table=True):
 
     tenant_id: UUID = tenant_field()
     group_id: UUID = Field(foreign_key="principal_group.id", primary_key=True, ondelete="CASCADE")
-    principal_id: UUID = Field(foreign_key="principal.id", primary_key=True, ondelete="CASCADE")
+    principal_id: UUID = Field(
+        foreign_key="principal.id", primary_key=True, ondelete="CASCADE", index=True
+    )
 
 
 class ApiKey(SQLModel, table=True):
@@ -69,13 +84,15 @@ class ApiKey(SQLModel, table=True):
 
 
 class StreamTicket(SQLModel, table=True):
-    """Opens one event stream for a browser within its minute. Stored as SHA-256, as keys are."""
+    """Opens one event stream for a browser within its minute, for whoever came with the key or the
+    sign-in. Stored as SHA-256, as keys are."""
 
     __tablename__ = "stream_ticket"
 
     ticket_hash: bytes = Field(primary_key=True)
     tenant_id: UUID = tenant_field()
-    key_id: UUID = Field(foreign_key="api_key.id", ondelete="CASCADE")
+    key_id: UUID | None = Field(default=None, foreign_key="api_key.id", ondelete="CASCADE")
+    sign_in_id: UUID | None = Field(default=None, foreign_key="sign_in.id", ondelete="CASCADE")
     expires_at: datetime = time_field()
     used_at: datetime | None = optional_time_field()
 
@@ -96,9 +113,21 @@ class Collection(SQLModel, table=True):
 
 
 class AccessGrant(SQLModel, table=True):
-    """A principal or a group may read, write or manage a file or a collection."""
+    """A principal or a group may read, write or manage a file or a collection: one level for each
+    pair of who and what."""
 
     __tablename__ = "access_grant"
+    __table_args__ = (
+        UniqueConstraint(
+            "tenant_id",
+            "principal_id",
+            "group_id",
+            "file_id",
+            "collection_id",
+            name="ux_access_grant_pair",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()

@@ -3,36 +3,72 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import ApiKey, AuditEvent, StreamTicket, now
+from db.models import ApiKey, AuditEvent, Principal, StreamTicket, now
+from db.queries import sign_ins
+from muniment.api_keys import scopes_of_role
 
 
 @dataclass(frozen=True)
-class AuthenticatedKey:
-    """What a valid key proves."""
+class Authenticated:
+    """What a valid key, token or ticket proves: it is of a key, or else of a sign-in."""
 
-    key_id: UUID
+    key_id: UUID | None
     tenant_id: UUID
     principal_id: UUID
     scopes: frozenset[str]
     is_admin: bool
+    sign_in_id: UUID | None = None
 
 
-async def authenticate(session: AsyncSession, key_hash: bytes) -> AuthenticatedKey | None:
-    """The owner of a key that is neither expired nor revoked; needs no tenant to be set."""
-    return await _proven(session, "authenticate_api_key", key_hash)
+async def authenticate(session: AsyncSession, key_hash: bytes) -> Authenticated | None:
+    """The owner of a key that is neither expired nor revoked, unless it is disabled; needs no tenant
+    to be set."""
+    rows = await session.execute(
+        text(
+            "SELECT key_id, tenant_id, principal_id, scopes, is_admin"
+            " FROM authenticate_api_key(:proof)"
+        ),
+        {"proof": key_hash},
+    )
+    row = rows.one_or_none()
+    if row is None:
+        return None
+    return Authenticated(
+        row.key_id, row.tenant_id, row.principal_id, frozenset(row.scopes), row.is_admin
+    )
+
+
+async def authenticate_access_token(
+    session: AsyncSession, token_hash: bytes
+) -> Authenticated | None:
+    """Who signed in, unless the sign-in has ended or its principal is disabled; needs no tenant to be
+    set. What the principal is now says which scopes it has."""
+    found = await sign_ins.find_token(session, token_hash, sign_ins.ACCESS)
+    if found is None:
+        return None
+    return Authenticated(
+        None,
+        found.tenant_id,
+        found.principal_id,
+        scopes_of_role(is_admin=found.is_admin),
+        found.is_admin,
+        found.sign_in_id,
+    )
 
 
 async def is_valid_key(session: AsyncSession, key_id: UUID) -> bool:
-    """Whether a key of the tenant is neither expired nor revoked now."""
+    """Whether a key of the tenant is neither expired nor revoked now, and its principal not disabled."""
     found = await session.scalars(
-        select(col(ApiKey.id)).where(
+        select(col(ApiKey.id))
+        .join(Principal, col(Principal.id) == col(ApiKey.principal_id))
+        .where(
+            col(Principal.disabled_at).is_(None),
             col(ApiKey.id) == key_id,
             col(ApiKey.revoked_at).is_(None),
             or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now()),
@@ -41,28 +77,27 @@ async def is_valid_key(session: AsyncSession, key_id: UUID) -> bool:
     return found.one_or_none() is not None
 
 
-async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> AuthenticatedKey | None:
+async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> Authenticated | None:
     """The owner of a ticket, which is used up by this; needs no tenant to be set."""
-    return await _proven(session, "use_stream_ticket", ticket_hash)
+    rows = await session.execute(
+        text(
+            "SELECT key_id, sign_in_id, tenant_id, principal_id, scopes, is_admin"
+            " FROM use_stream_ticket(:proof)"
+        ),
+        {"proof": ticket_hash},
+    )
+    row = rows.one_or_none()
+    if row is None:
+        return None
+    scopes = scopes_of_role(is_admin=row.is_admin) if row.key_id is None else frozenset(row.scopes)
+    return Authenticated(
+        row.key_id, row.tenant_id, row.principal_id, scopes, row.is_admin, row.sign_in_id
+    )
 
 
 async def forget_stream_tickets(session: AsyncSession) -> None:
     """Removes the tenant's tickets whose minute is over."""
     await session.execute(delete(StreamTicket).where(col(StreamTicket.expires_at) < now()))
-
-
-async def _proven(
-    session: AsyncSession,
-    function: Literal["authenticate_api_key", "use_stream_ticket"],
-    proof: bytes,
-) -> AuthenticatedKey | None:
-    query = f"SELECT key_id, tenant_id, principal_id, scopes, is_admin FROM {function}(:proof)"  # noqa: S608 - constants
-    row = (await session.execute(text(query), {"proof": proof})).one_or_none()
-    if row is None:
-        return None
-    return AuthenticatedKey(
-        row.key_id, row.tenant_id, row.principal_id, frozenset(row.scopes), row.is_admin
-    )
 
 
 async def list_api_keys(

@@ -18,8 +18,8 @@ from db.models import AccessGrant, Collection, File, GroupMember, Principal
 _LEVELS = ("read", "write", "manage")
 
 
-def _allowed(level: str) -> ColumnElement[bool]:
-    """Whether the current principal has the level on a collection."""
+def allowed(level: str) -> ColumnElement[bool]:
+    """Whether the current principal has the level (`read`, `write`, `manage`) on a collection."""
     principal = func.current_principal()
     groups = select(col(GroupMember.group_id)).where(col(GroupMember.principal_id) == principal)
     administrator = select(col(Principal.id)).where(
@@ -50,7 +50,7 @@ async def list_collections(
     """Newest first."""
     statement = (
         select(Collection)
-        .where(_allowed("read"))
+        .where(allowed("read"))
         .order_by(col(Collection.created_at).desc(), col(Collection.id).desc())
         .limit(limit)
     )
@@ -87,7 +87,7 @@ async def find_collection(
 
 
 def _of_level(wanted: ColumnElement[bool], level: str) -> Select[Collection]:
-    statement = select(Collection).where(wanted, _allowed(level))
+    statement = select(Collection).where(wanted, allowed(level))
     if level == "write":
         return statement.with_for_update(read=True, key_share=True, of=Collection)
     return statement

@@ -26,6 +26,7 @@ from muniment.settings.service import (
     LimitSettings,
     ObjectSettings,
     SharingSettings,
+    SignInSettings,
     TelemetrySettings,
     TemporalSettings,
     WorkerSettings,
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     )
 
     api: ApiSettings = ApiSettings()
+    sign_in: SignInSettings = SignInSettings()
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     objects: ObjectSettings = ObjectSettings()

@@ -94,6 +94,39 @@ def _networks(joined: str | None) -> tuple[Network, ...]:
     return tuple(ip_network(each.strip()) for each in (joined or "").split(",") if each.strip())
 
 
+class SignInSettings(Group):
+    """How people sign in with a password."""
+
+    access_token_minutes: Annotated[
+        float, Field(description="How long an access token is good.", gt=0, le=24 * 60)
+    ] = 15.0
+    refresh_token_days: Annotated[
+        float,
+        Field(description="For so long unused, a sign-in is over.", gt=0, le=366),
+    ] = 14.0
+    longest_days: Annotated[
+        float, Field(description="So long after it began, a sign-in is over.", gt=0, le=3660)
+    ] = 90.0
+    attempts_per_name: Annotated[
+        int, Field(description="Failed attempts at a name before further ones get 429.", ge=1)
+    ] = 5
+    attempts_per_address: Annotated[
+        int,
+        Field(
+            description="Failed attempts from an address (IPv6: from its /64 network) before further"
+            " ones get 429.",
+            ge=1,
+        ),
+    ] = 5
+    attempt_minutes: Annotated[
+        float, Field(description="For so long a failed attempt counts.", gt=0, le=24 * 60)
+    ] = 15.0
+    hashes_at_once: Annotated[
+        int,
+        Field(description="Passwords one API process checks at a time, in 64 MiB each.", ge=1),
+    ] = 2
+
+
 class DatabaseSettings(Group):
     """PostgreSQL with pgvector."""
 

@@ -286,12 +286,12 @@ async def test_others_of_the_tenant_read_but_do_not_change(
     async with client_of(api, clerk.api_key) as other:
         path = f"/v1/files/{file['id']}"
         assert (await other.get(path)).status_code == 200
-        assert (await other.patch(path, json={"name": "b"})).status_code == 404
-        assert (await other.delete(path)).status_code == 404
-        assert (await other.post(f"{path}/versions", content=b"x")).status_code == 404
+        assert (await other.patch(path, json={"name": "b"})).status_code == 403
+        assert (await other.delete(path)).status_code == 403
+        assert (await other.post(f"{path}/versions", content=b"x")).status_code == 403
         job = f"/v1/jobs/{file['job']['id']}"  # type: ignore[index] # JSON
         assert (await other.get(job)).status_code == 200
-        assert (await other.post(f"{job}/cancel")).status_code == 404
+        assert (await other.post(f"{job}/cancel")).status_code == 403
 
 
 # ── collections ─────────────────────────────────────────────────────────────────────────────────

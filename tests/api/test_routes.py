@@ -11,7 +11,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.application import ROUTERS, create_application
-from api.authentication import PUBLIC_METHODS, PUBLIC_PATHS, SHARE_PATHS, RequireScope
+from api.authentication import (
+    OWN_PATHS,
+    PUBLIC_METHODS,
+    PUBLIC_PATHS,
+    SHARE_PATHS,
+    RequireCaller,
+    RequireScope,
+)
 from api.openapi import description
 from muniment.api_keys import ALL_SCOPES
 from tests.api.conftest import ApiProcess, audit_actions, client_of
@@ -51,11 +58,16 @@ def scopes_of(route: APIRoute) -> set[str]:
     }
 
 
-def test_every_route_asks_for_a_scope_or_is_public() -> None:
+def asks_who_calls(route: APIRoute) -> bool:
+    return any(isinstance(each.call, RequireCaller) for each in route.dependant.dependencies)
+
+
+def test_every_route_asks_for_a_scope_or_who_calls_or_is_public() -> None:
     seen = set()
     for method, route in routes():
         seen.add(route.path)
-        if is_public(method, route):
+        assert asks_who_calls(route) != is_public(method, route), route.path
+        if is_public(method, route) or route.path in OWN_PATHS:
             assert not scopes_of(route), route.path
         else:
             assert len(scopes_of(route)) == 1, (method, route.path)
@@ -130,6 +142,11 @@ async def things(client: httpx.AsyncClient) -> Things:
     )
     batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
     share = (await client.post("/v1/shares", json={"file_id": file["id"]})).json()
+    person = {"kind": "user", "name": "ada"}
+    principal = (await client.post("/v1/principals", json=person)).json()
+    group = (await client.post("/v1/groups", json={"name": "g"})).json()
+    given = {"group_id": group["id"], "file_id": file["id"], "level": "read"}
+    grant = (await client.post("/v1/grants", json=given)).json()
     return Things(
         {
             "batch_id": batch["id"],
@@ -139,6 +156,9 @@ async def things(client: httpx.AsyncClient) -> Things:
             "collection_id": collection["id"],
             "key_id": key["id"],
             "share_id": share["id"],
+            "principal_id": principal["id"],
+            "group_id": group["id"],
+            "grant_id": grant["id"],
             "number": "1",
             "page": "1",
         }
@@ -162,7 +182,7 @@ async def test_things_of_another_tenant_are_404_on_every_route(
         if method != "HEAD":
             assert _without_request(answer) == _without_request(absent), route.path
         checked += 1
-    assert checked > 25
+    assert checked > 40
 
 
 def _without_request(answer: httpx.Response) -> dict[str, object]:
@@ -177,6 +197,9 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/jobs",
         "/v1/batches",
         "/v1/api-keys",
+        "/v1/principals",
+        "/v1/groups",
+        "/v1/grants",
         "/v1/audit",
         "/v1/integrity",
         "/v1/shares",
@@ -187,6 +210,34 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
     assert [each["name"] for each in collections] == ["default"]
     found = await stranger.post("/v1/search", json={"query": "mine", "mode": "lexical"})
     assert found.json()["data"] == []
+
+
+async def test_what_a_body_names_is_not_found_in_another_tenant(
+    things: Things, stranger: httpx.AsyncClient
+) -> None:
+    own = (await stranger.post("/v1/files?name=own.txt", content=b"own")).json()
+    person = (await stranger.post("/v1/principals", json={"kind": "user", "name": "p"})).json()
+    named: list[tuple[str, str, dict[str, object], int]] = [
+        ("POST", "/v1/files/archive", {"files": [{"id": "{file_id}"}]}, 404),
+        ("POST", "/v1/batches", {"files": ["{file_id}"]}, 422),
+        ("POST", "/v1/batches", {"source": {"name": "open", "collection": "{collection_id}"}}, 422),
+        ("PATCH", f"/v1/files/{own['id']}", {"collection": "{collection_id}"}, 422),
+        ("POST", "/v1/api-keys", {"name": "k", "scopes": ["search"], "principal_id": "{principal_id}"}, 404),
+    ]  # fmt: skip
+    for who in ({"principal_id": "{principal_id}"}, {"group_id": "{group_id}"}):
+        given = {**who, "file_id": own["id"], "level": "read"}
+        named.append(("POST", "/v1/grants", dict(given), 404))
+    for what in ({"file_id": "{file_id}"}, {"collection_id": "{collection_id}"}):
+        given = {**what, "principal_id": person["id"], "level": "read"}
+        named.append(("POST", "/v1/grants", dict(given), 404))
+    for method, path, body, status in named:
+        for ids in (things.ids, {}):
+            sent = json.loads(_filled(json.dumps(body), ids))
+            answer = await stranger.request(method, path, json=sent)
+            assert answer.status_code == status, (path, body, answer.text)
+    for parameters in ({"file": "{file_id}"}, {"principal": "{principal_id}"}):
+        sent = json.loads(_filled(json.dumps(parameters), things.ids))
+        assert (await stranger.get("/v1/grants", params=sent)).json()["data"] == []
 
 
 CHANGES = [
@@ -212,6 +263,27 @@ CHANGES = [
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
     ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
     ("POST", "/v1/integrity/verify", None, "integrity.verification_requested"),
+    (
+        "PUT",
+        "/v1/principals/{principal_id}/password",
+        {"password": "correct horse"},
+        "password.set",
+    ),
+    ("POST", "/v1/principals", {"kind": "service", "name": "new"}, "principal.created"),
+    ("PATCH", "/v1/principals/{principal_id}", {"disabled": True}, "principal.changed"),
+    ("POST", "/v1/groups", {"name": "new"}, "group.created"),
+    ("PATCH", "/v1/groups/{group_id}", {"name": "renamed"}, "group.changed"),
+    ("PUT", "/v1/groups/{group_id}/members/{principal_id}", None, "group.member_added"),
+    ("DELETE", "/v1/groups/{group_id}/members/{principal_id}", None, "group.member_removed"),
+    (
+        "POST",
+        "/v1/grants",
+        {"principal_id": "{principal_id}", "file_id": "{file_id}", "level": "write"},
+        "grant.created",
+    ),
+    ("DELETE", "/v1/grants/{grant_id}", None, "grant.deleted"),
+    ("DELETE", "/v1/groups/{group_id}", None, "group.deleted"),
+    ("DELETE", "/v1/principals/{principal_id}", None, "principal.deleted"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
     (
@@ -233,6 +305,8 @@ ELSEWHERE = {
 UPLOADS = {("POST", "/v1/uploads")} | {
     (method, "/v1/uploads/{upload_id}") for method in ("PATCH", "DELETE")
 }
+# Whoever signs in, stays so and signs out: test_sign_ins.py.
+ELSEWHERE |= {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/password"}
 # Only what is published is compared: test_reading_comparisons.py makes it so.
 ELSEWHERE |= {"/v1/files/{file_id}/compare"}
 # Whoever gives the password is no caller: test_shared_passwords.py.
@@ -252,7 +326,7 @@ async def test_every_change_is_audited(
         path = _filled(template, things.ids)
         content = body if isinstance(body, bytes) else None
         if isinstance(body, dict):
-            body = json.loads(json.dumps(body).replace("{file_id}", things.ids["file_id"]))
+            body = json.loads(_filled(json.dumps(body), things.ids))
         answer = await client.request(
             method, path, content=content, json=body if isinstance(body, dict) else None
         )
@@ -280,7 +354,18 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
-_IDS = ("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id", "share_id")
+_IDS = (
+    "file_id",
+    "upload_id",
+    "job_id",
+    "batch_id",
+    "collection_id",
+    "key_id",
+    "share_id",
+    "principal_id",
+    "group_id",
+    "grant_id",
+)
 
 
 def _filled(path: str, ids: dict[str, str]) -> str:
@@ -304,5 +389,8 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/shares/{share_id}": {"max_downloads": 1},
         "/v1/batches": {"files": ["00000000-0000-7000-8000-000000000000"]},
         "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
+        "/v1/principals/{principal_id}": {"name": "x"},
+        "/v1/principals/{principal_id}/password": {"password": "correct horse"},
+        "/v1/groups/{group_id}": {"name": "x"},
     }
     return json.loads(json.dumps(bodies.get(route.path)))

@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.shares.passwords import AT_ONCE, MAX_WAITING, Passwords
+from api.shares.passwords import AT_ONCE, MAX_WAITING, SharePasswords
 from muniment.errors import TooManyRequests
 from tests.api.conftest import ApiProcess, audit_actions
 from tests.api.sharing import CONTENT, Link, change, clean_file, downloads_of, share, visitor
@@ -184,7 +184,7 @@ async def test_where_guesses_came_from_is_not_readable_in_the_database(
 
 
 async def test_two_are_looked_at_at_a_time_and_those_behind_the_queues_end_refused() -> None:
-    passwords = Passwords()
+    passwords = SharePasswords()
     within = 0
     go_on = asyncio.Event()
 

@@ -3,14 +3,18 @@ nothing behind that somebody could read and nobody would erase."""
 
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.migrate import migrate
 from db.models import (
+    AccessGrant,
     Batch,
     BatchItem,
+    BearerToken,
     ComparedPage,
     File,
     FileVersion,
@@ -18,10 +22,14 @@ from db.models import (
     IntegrityRun,
     Job,
     PageLayer,
+    Principal,
+    PrincipalPassword,
     ReadingComparison,
     ShareLink,
     ShareSession,
     ShareTry,
+    SignIn,
+    StreamTicket,
     Upload,
     UploadPart,
     new_id,
@@ -36,7 +44,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 13
+REVISIONS = 14
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -189,7 +197,49 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         session.add(
             ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
         )
+        await _add_people(session, tenant, job.file_id)
     return [password, piece]
+
+
+async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUID) -> None:
+    """One who signed in and was granted something, one who was disabled, and two who were deleted."""
+    person, disabled, *deleted = [
+        Principal(
+            tenant_id=tenant.tenant_id,
+            kind="user",
+            name=str(new_id()),
+            disabled_at=now() if number else None,
+            deleted_at=now() if number > 1 else None,
+        )
+        for number in range(4)
+    ]
+    session.add_all([person, disabled, *deleted])
+    await session.flush()
+    sign_in = SignIn(tenant_id=tenant.tenant_id, principal_id=person.id)
+    session.add(sign_in)
+    await session.flush()
+    hashed = new_id().bytes
+    session.add_all(
+        [
+            PrincipalPassword(
+                principal_id=person.id, tenant_id=tenant.tenant_id, password_hash="$argon2id$"
+            ),
+            BearerToken(
+                token_hash=hashed,
+                tenant_id=tenant.tenant_id,
+                sign_in_id=sign_in.id,
+                kind="access",
+            ),
+            StreamTicket(ticket_hash=hashed, tenant_id=tenant.tenant_id, sign_in_id=sign_in.id),
+            AccessGrant(
+                tenant_id=tenant.tenant_id,
+                principal_id=person.id,
+                file_id=file_id,
+                level="read",
+            ),
+        ]
+    )
+    await session.flush()
 
 
 async def test_down_step_by_step_and_up_again_with_data_in_the_tables(

@@ -1,0 +1,1 @@
+"""Who may read, write or manage what."""

@@ -1,0 +1,112 @@
+"""Grants, as far as the caller may see them: those on what it manages, and those to itself or a
+group of its."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import AccessGrant, Collection, GroupMember, new_id, now
+from db.queries.collections import allowed
+
+
+@dataclass(frozen=True)
+class GrantPair:
+    """To whom (a principal or a group), and on what (a file or a collection): of each two, one."""
+
+    principal_id: UUID | None = None
+    group_id: UUID | None = None
+    file_id: UUID | None = None
+    collection_id: UUID | None = None
+
+
+def _visible() -> ColumnElement[bool]:
+    principal = func.current_principal()
+    groups = select(col(GroupMember.group_id)).where(col(GroupMember.principal_id) == principal)
+    files = select(func.visible_files("manage").column_valued("managed_file"))
+    managed = select(col(Collection.id)).where(allowed("manage"))
+    return or_(
+        col(AccessGrant.principal_id) == principal,
+        col(AccessGrant.group_id).in_(groups),
+        col(AccessGrant.file_id).in_(files),
+        col(AccessGrant.collection_id).in_(managed),
+    )
+
+
+async def get_grant(session: AsyncSession, grant_id: UUID) -> AccessGrant | None:
+    found = await session.scalars(
+        select(AccessGrant).where(col(AccessGrant.id) == grant_id, _visible())
+    )
+    return found.one_or_none()
+
+
+async def list_grants(
+    session: AsyncSession,
+    wanted: GrantPair,
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None = None,
+) -> Sequence[AccessGrant]:
+    """Newest first; None means any."""
+    statement = (
+        select(AccessGrant)
+        .where(_visible(), *_matching(wanted))
+        .order_by(col(AccessGrant.created_at).desc(), col(AccessGrant.id).desc())
+        .limit(limit)
+    )
+    if after is not None:
+        key = tuple_(col(AccessGrant.created_at), col(AccessGrant.id))
+        statement = statement.where(key < after)
+    return (await session.scalars(statement)).all()
+
+
+def _matching(wanted: GrantPair) -> list[ColumnElement[bool]]:
+    columns = (
+        (col(AccessGrant.principal_id), wanted.principal_id),
+        (col(AccessGrant.group_id), wanted.group_id),
+        (col(AccessGrant.file_id), wanted.file_id),
+        (col(AccessGrant.collection_id), wanted.collection_id),
+    )
+    return [column == value for column, value in columns if value is not None]
+
+
+async def find_pair(session: AsyncSession, pair: GrantPair) -> AccessGrant | None:
+    """The grant of exactly this pair, locked; of what the caller was already found to manage."""
+    found = await session.scalars(
+        select(AccessGrant)
+        .where(
+            col(AccessGrant.principal_id).is_not_distinct_from(pair.principal_id),
+            col(AccessGrant.group_id).is_not_distinct_from(pair.group_id),
+            col(AccessGrant.file_id).is_not_distinct_from(pair.file_id),
+            col(AccessGrant.collection_id).is_not_distinct_from(pair.collection_id),
+        )
+        .with_for_update()
+    )
+    return found.one_or_none()
+
+
+async def add_grant(
+    session: AsyncSession, tenant_id: UUID, pair: GrantPair, level: str
+) -> AccessGrant:
+    """The grant; of two that are added at once for one pair the later level counts."""
+    statement = (
+        insert(AccessGrant)
+        .values(
+            id=new_id(),
+            tenant_id=tenant_id,
+            principal_id=pair.principal_id,
+            group_id=pair.group_id,
+            file_id=pair.file_id,
+            collection_id=pair.collection_id,
+            level=level,
+            created_at=now(),
+        )
+        .on_conflict_do_update(constraint="ux_access_grant_pair", set_={"level": level})
+        .returning(AccessGrant)
+    )
+    return (await session.scalars(statement)).one()
