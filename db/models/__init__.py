@@ -27,6 +27,13 @@ from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.uploads import Upload, UploadPart
+from db.models.webhooks import (
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookSecret,
+)
 
 __all__ = [
     "AccessGrant",
@@ -66,6 +73,11 @@ __all__ = [
     "Tenant",
     "Upload",
     "UploadPart",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "new_id",
     "now",
 ]
