@@ -26,6 +26,7 @@ from muniment.settings.service import (
     ObjectSettings,
     TelemetrySettings,
     TemporalSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "SuryaSettings",
     "TelemetrySettings",
     "TemporalSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]
