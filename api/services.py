@@ -15,6 +15,7 @@ from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.slots import Slots
 from db.session import Database
+from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
@@ -40,6 +41,17 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True)
+class WebhookLimits:
+    """`egress`: to which addresses a webhook may be made. `secret_overlap`: how long an exchanged
+    secret goes on signing."""
+
+    egress: EgressPolicy
+    secret_overlap: timedelta
+    max_endpoints: int
+    max_pending: int
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -52,6 +64,7 @@ class Services:
     events: EventHub
     uploads: UploadLimits
     archives: ArchiveLimits
+    webhooks: WebhookLimits
     views: Views
     version_comparisons: Slots
     readiness: Readiness

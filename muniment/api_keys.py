@@ -26,6 +26,7 @@ ALL_SCOPES = (
     "keys:manage",
     "quarantine:decide",
     "payloads:read",
+    "webhooks:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""
