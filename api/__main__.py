@@ -24,7 +24,7 @@ from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
-from api.services import ArchiveLimits, Services, SigningIn, UploadLimits
+from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
 from api.shares.passwords import SharePasswords
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
@@ -34,10 +34,11 @@ from db.models import now
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.session import Database
+from muniment.egress import EgressPolicy
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
 from muniment.objects import BlobStore
-from muniment.settings import Settings, load_settings
+from muniment.settings import Settings, WebhookSettings, load_settings
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -88,6 +89,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         archives=ArchiveLimits(
             settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
         ),
+        webhooks=_webhook_limits(settings.webhooks),
         views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
         version_comparisons=Slots(
             settings.api.max_concurrent_comparisons, "comparisons of versions"
@@ -139,6 +141,16 @@ def _database(settings: Settings) -> Database:
         settings.database.url.get_secret_value(),
         pool_size=settings.database.pool_size,
         statement_timeout_seconds=settings.database.statement_timeout_seconds,
+    )
+
+
+def _webhook_limits(settings: WebhookSettings) -> WebhookLimits:
+    policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
+    return WebhookLimits(
+        policy,
+        timedelta(hours=settings.secret_overlap_hours),
+        settings.max_endpoints,
+        settings.max_pending,
     )
 
 

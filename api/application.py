@@ -31,6 +31,8 @@ from api.temporal_codec.endpoints import router as temporal_codec
 from api.uploads.endpoints import router as uploads
 from api.uploads.tus_headers import TusHeaders
 from api.version_comparisons.endpoints import router as version_comparisons
+from api.webhooks.deliveries import router as webhook_deliveries
+from api.webhooks.endpoints import router as webhooks
 
 TITLE = "Muniment"
 VERSION = "0.1.0"
@@ -70,6 +72,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     integrity,
+    webhooks,
+    webhook_deliveries,
     temporal_codec,
     health,
 )

@@ -19,6 +19,7 @@ from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
+from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
@@ -53,6 +54,17 @@ class SigningIn:
 
 
 @dataclass(frozen=True)
+class WebhookLimits:
+    """`egress`: to which addresses a webhook may be made. `secret_overlap`: how long an exchanged
+    secret goes on signing."""
+
+    egress: EgressPolicy
+    secret_overlap: timedelta
+    max_endpoints: int
+    max_pending: int
+
+
+@dataclass(frozen=True)
 class Services:
     """One of each per process."""
 
@@ -65,6 +77,7 @@ class Services:
     events: EventHub
     uploads: UploadLimits
     archives: ArchiveLimits
+    webhooks: WebhookLimits
     views: Views
     version_comparisons: Slots
     sharing: SharingPolicy

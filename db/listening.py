@@ -1,4 +1,4 @@
-"""One LISTEN connection per process: says which job has new events, as soon as they are committed.
+"""One LISTEN connection per process and purpose: says that something was committed, as soon as it was.
 
 Notifications are a pointer and may be lost with a connection; rows are read under row-level security.
 Whoever relies on them polls too, and is told to look after every reconnection.
@@ -6,10 +6,12 @@ Whoever relies on them polls too, and is told to look after every reconnection.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from db.session import VANISHED_SERVER
@@ -24,19 +26,12 @@ _ANSWER_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-class JobEventListener:
-    """Calls `on_event(tenant_id, job_id, event)` for every notification and `on_gap()` whenever some
-    may have been missed. Both must be quick and must not raise."""
+class Listener(ABC):
+    """Hands on every notification of a channel, and says whenever some may have been missed."""
 
-    def __init__(
-        self,
-        dsn: str,
-        on_event: Callable[[UUID, UUID, str], None],
-        on_gap: Callable[[], None],
-    ) -> None:
+    def __init__(self, dsn: str, channel: str) -> None:
         self._dsn = dsn
-        self._on_event = on_event
-        self._on_gap = on_gap
+        self._channel = channel
         self.is_connected = False
 
     async def run(self) -> None:
@@ -57,18 +52,40 @@ class JobEventListener:
         async with await psycopg.AsyncConnection.connect(
             make_conninfo(self._dsn, **VANISHED_SERVER), autocommit=True
         ) as connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             self.is_connected = True
-            self._on_gap()
+            self._missed_some()
             while True:
                 async for notification in connection.notifies(timeout=_CHECK_SECONDS):
                     self._hand_on(notification.payload)
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await connection.execute("SELECT 1")
 
+    @abstractmethod
     def _hand_on(self, payload: str) -> None:
-        """The payload is `tenant:job:event`, see 0001_security.sql; whoever may connect can send
-        others, which are left out."""
+        """Quick, and never raises: whoever may connect can send payloads that are none of ours."""
+
+    @abstractmethod
+    def _missed_some(self) -> None:
+        """Likewise."""
+
+
+class JobEventListener(Listener):
+    """Calls `on_event(tenant_id, job_id, event)` for every notification and `on_gap()` whenever some
+    may have been missed. Both must be quick and must not raise."""
+
+    def __init__(
+        self,
+        dsn: str,
+        on_event: Callable[[UUID, UUID, str], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        super().__init__(dsn, CHANNEL)
+        self._on_event = on_event
+        self._on_gap = on_gap
+
+    def _hand_on(self, payload: str) -> None:
+        """The payload is `tenant:job:event`, see 0001_security.sql; others are left out."""
         try:
             tenant_id, job_id, event = payload.split(":")
             ids = UUID(tenant_id), UUID(job_id)
@@ -76,3 +93,20 @@ class JobEventListener:
             logger.warning("a notification is none of ours")
             return
         self._on_event(*ids, event)
+
+    def _missed_some(self) -> None:
+        self._on_gap()
+
+
+class WakingListener(Listener):
+    """Sets the event at every notification of the channel, and whenever some may have been missed."""
+
+    def __init__(self, dsn: str, channel: str, woken: asyncio.Event) -> None:
+        super().__init__(dsn, channel)
+        self._woken = woken
+
+    def _hand_on(self, payload: str) -> None:
+        self._woken.set()
+
+    def _missed_some(self) -> None:
+        self._woken.set()

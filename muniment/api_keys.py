@@ -21,6 +21,7 @@ ALL_SCOPES = (
     "keys:manage",
     "quarantine:decide",
     "payloads:read",
+    "webhooks:manage",
     "shares:manage",
     "files:share",
     "principals:manage",

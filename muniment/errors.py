@@ -16,6 +16,7 @@
     │   ├── UnsupportedMediaType      415  the body's type or coding is not taken here
     │   ├── RangeNotSatisfiable       416
     │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
+    │   │   └── AddressNotAllowed     422  a URL to which nothing is sent
     │   ├── TooManyRequests           429
     │   │   └── TooManyAttempts       429  at signing in
     │   └── RequestHeadTooLarge       431
@@ -206,6 +207,12 @@ class Unprocessable(RequestError):
     problem = "unprocessable"
     title = "The request is well-formed but cannot be followed"
     status = 422
+
+
+class AddressNotAllowed(Unprocessable):
+    problem = "address-not-allowed"
+    title = "Nothing is sent to this address"
+    default_remedy = "Give a public HTTPS address, or ask the operator to allow this one."
 
 
 class TooManyRequests(RequestError):

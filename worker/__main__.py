@@ -25,7 +25,7 @@ logger = logging.getLogger("worker")
 
 DEFAULT_QUEUES = (
     *(queues.WORKFLOWS, queues.SCAN, queues.PARSE),
-    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY),
+    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY, queues.DELIVER),
 )
 
 

@@ -56,15 +56,17 @@ from activities.scratch import Scratch
 from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
+from activities.webhooks.activity import Webhooks
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
+from muniment.egress import Egress, EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
-from muniment.settings import IntegritySettings, ScanSettings, Settings
+from muniment.settings import IntegritySettings, ScanSettings, Settings, WebhookSettings
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
 from worker.ocr_cluster import OcrCluster, require_ray
@@ -123,6 +125,7 @@ class Parts:
             erasure.finish_erasure,
             self.integrity.begin_verification,
             self.integrity.end_verification,
+            self.webhooks.record_attempt,
         ]
 
     def verify_activities(self) -> Sequence[ActivityFunction]:
@@ -132,6 +135,20 @@ class Parts:
     def integrity(self) -> Integrity:
         return Integrity(
             self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
+        )
+
+    def deliver_activities(self) -> Sequence[ActivityFunction]:
+        return [self.webhooks.send_webhook]
+
+    @property
+    def deliver_slots(self) -> int:
+        return self._settings.webhooks.slots
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        settings = self._settings.webhooks
+        return Webhooks(
+            self._database, self._stores.blobs, _egress(settings), settings.slots_per_endpoint
         )
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
@@ -393,6 +410,22 @@ def _candidate(settings: Settings) -> ReadingCandidate:
     return ReadingCandidate(
         ocr_engine=OcrEngineName(engine) if engine else None,
         pdf_pipeline=PdfPipelineName(pipeline) if pipeline else None,
+    )
+
+
+def _egress(settings: WebhookSettings) -> Egress:
+    policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
+    try:
+        tls = tls_context(settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            "MUNIMENT_WEBHOOKS__CA_FILE is no PEM file of certificates"
+        ) from error
+    return Egress(
+        policy,
+        tls,
+        connect_seconds=settings.connect_timeout_seconds,
+        total_seconds=settings.timeout_seconds,
     )
 
 

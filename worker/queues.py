@@ -15,6 +15,7 @@ from muniment.settings import WorkerSettings
 from worker.parts import Parts
 from worker.slots import standing_aside
 from workflows.compare_reading import CompareReading
+from workflows.deliver_webhook import DeliverWebhook
 from workflows.erase_file import EraseFile
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
@@ -25,7 +26,7 @@ from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView, CompareReading, VerifyIntegrity),
+    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, DeliverWebhook),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0
@@ -69,6 +70,9 @@ def services(
         queues.OCR_GPU: lambda: Service(queues.OCR_GPU, parts.gpu_slots, parts.gpu_activities()),
         queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
         queues.VERIFY: lambda: Service(queues.VERIFY, VERIFY_SLOTS, parts.verify_activities()),
+        queues.DELIVER: lambda: Service(
+            queues.DELIVER, parts.deliver_slots, parts.deliver_activities()
+        ),
     }
     unknown = sorted(set(names) - set(known))
     if unknown:

@@ -22,6 +22,8 @@ from muniment.task_group import task_group
 from worker.connecting import await_database, connect_temporal
 from worker.integrity_schedules import IntegritySchedules
 from worker.lost_batches import LostBatches
+from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
+from worker.lost_deliveries import LostDeliveries
 from worker.lost_jobs import LostJobs
 from worker.memory import FreedMemory
 from worker.parts import Parts
@@ -29,7 +31,9 @@ from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
 from worker.spent_uploads import SpentUploads
+from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
+from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +115,18 @@ def _housekeeping(
         Reconciler(database, client, settings.worker.reconcile_seconds).run(),
         LostJobs(database, client).run(),
         LostBatches(database, client).run(),
+        LostDeliveries(database, client, min_age=LOST_DELIVERY_AGE).run(),
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
         SpentUploads(database, stores.blobs).run(),
+        SpentSecrets(database, stores.blobs).run(),
+        OldEvents(database, stores.blobs, timedelta(days=settings.webhooks.keep_days)).run(),
+        WebhookDispatch(
+            database,
+            client,
+            DispatchPolicy(settings.webhooks.retry_delays_seconds, settings.webhooks.max_pending),
+            settings.database.url.get_secret_value(),
+        ).run(),
         IntegritySchedules(
             database, client, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

@@ -10,6 +10,7 @@ for those Temporal tries until the budget ends.
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from uuid import UUID
 
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
@@ -244,3 +245,15 @@ WITHDRAW = ActivityConfig(
 )
 """Five hundred pages' keys, milliseconds each on a disk and some tens in a far store. It is owed to
 a file that was taken away, so that it outlives the cancellation that brought it about."""
+
+DELIVERY_PRIORITY = 3
+DELIVERY_JITTER = (0.9, 1.1)
+"""Of each pause of the published schedule: who waits for an attempt still knows about when it comes."""
+
+
+def deliver(webhook_id: UUID) -> ActivityConfig:
+    """An attempt ends by itself within a minute (settings). Endpoints take turns within the queue, and
+    one that has all the places that it may have waits without a place."""
+    config = _stage(queues.DELIVER, timedelta(minutes=2))
+    config["priority"] = priority(DELIVERY_PRIORITY, str(webhook_id))
+    return config

@@ -23,6 +23,9 @@ from muniment.contracts import queues
 from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.compare_reading import WORKFLOW as COMPARE_READING
 from muniment.contracts.compare_reading import CompareReadingInput
+from muniment.contracts.deliver_webhook import WORKFLOW as DELIVER_WEBHOOK
+from muniment.contracts.deliver_webhook import DeliverWebhookInput
+from muniment.contracts.deliver_webhook import workflow_id as delivery_workflow_id
 from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
 from muniment.contracts.erase_file import EraseFileInput
 from muniment.contracts.ingest_batch import WORKFLOW as INGEST_BATCH
@@ -36,7 +39,7 @@ from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
-from workflows.policies import VERIFY_PRIORITY, priority
+from workflows.policies import DELIVERY_PRIORITY, VERIFY_PRIORITY, priority
 
 START_TIMEOUT = timedelta(seconds=10)
 ERASURE_PRIORITY = 1
@@ -189,6 +192,18 @@ async def start_verification(
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     return await start.carry_out(client, VERIFY_INTEGRITY, request)
+
+
+async def start_delivery(client: Client, request: DeliverWebhookInput) -> str:
+    """Starts `DeliverWebhook`; returns and raises as `start_ingestion` does."""
+    start = _Start(
+        delivery_workflow_id(request.delivery_id, request.round),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary=f"Delivery to endpoint {request.webhook_id}",
+        level=DELIVERY_PRIORITY,
+    )
+    return await start.carry_out(client, DELIVER_WEBHOOK, request)
 
 
 @dataclass(frozen=True)

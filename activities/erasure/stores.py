@@ -85,6 +85,9 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
         "job": "states, counts and times; problems never quote a document",
+        "webhook_event": "ids and states that are still to be sent, `file.erased` among them; forgotten"
+        " after the days that are set",
+        "webhook_secret": "a key that signs, of no file",
     }
 )
 """Tables that refer to files and are kept, each with its reason."""

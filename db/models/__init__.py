@@ -29,6 +29,13 @@ from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, St
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
 from db.models.uploads import Upload, UploadPart
+from db.models.webhooks import (
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookSecret,
+)
 
 __all__ = [
     "AccessGrant",
@@ -75,6 +82,11 @@ __all__ = [
     "Tenant",
     "Upload",
     "UploadPart",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "new_id",
     "now",
 ]

@@ -20,7 +20,7 @@ from deploy.embedded.temporal import NAMESPACE, TemporalServer
 from muniment.contracts import queues
 
 WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY),
+    "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY, queues.DELIVER),
     "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED),
 }
 OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"

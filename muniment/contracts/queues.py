@@ -9,5 +9,7 @@ OCR_GPU = "muniment-ocr-gpu"
 EMBED = "muniment-embed"
 VERIFY = "muniment-verify"
 """Stored content that is read again, slowly: nothing that somebody waits for shares its slots."""
+DELIVER = "muniment-deliver"
+"""Webhooks: whoever polls it reaches out of the house, and waits for receivers that may be slow."""
 
-ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED, VERIFY)
+ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED, VERIFY, DELIVER)

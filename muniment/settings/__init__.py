@@ -28,6 +28,7 @@ from muniment.settings.service import (
     SignInSettings,
     TelemetrySettings,
     TemporalSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "SuryaSettings",
     "TelemetrySettings",
     "TemporalSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]

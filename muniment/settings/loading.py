@@ -29,6 +29,7 @@ from muniment.settings.service import (
     SignInSettings,
     TelemetrySettings,
     TemporalSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
@@ -93,10 +95,11 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         )
         raise ConfigurationError(f"malformed setting {wrong}") from None
     except SettingsError:
-        # What it quotes could be a secret. Of all settings only this one is JSON.
+        # What it quotes could be a secret.
         raise ConfigurationError(
-            "MUNIMENT_IMPORTS__SOURCES is no JSON list",
-            remedy="docs/settings.md says what it holds.",
+            "a setting that is a JSON list is none: MUNIMENT_IMPORTS__SOURCES, or one of"
+            " MUNIMENT_WEBHOOKS__…",
+            remedy="docs/settings.md says which hold one.",
         ) from None
 
 
@@ -112,6 +115,8 @@ def variables() -> list[tuple[str, str]]:
             default = field.default
             if isinstance(default, SecretStr):
                 default = default.get_secret_value()
-            shown = "unset" if default in (None, ()) else f"`{default}`"
+            if isinstance(default, tuple):
+                default = list(default)
+            shown = "unset" if default in (None, []) else f"`{default}`"
             rows.append((variable, f"| `{variable}` | {shown} | {field.description} |"))
     return rows

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from muniment.settings.group import Group
 
@@ -382,6 +382,67 @@ class SharingSettings(Group):
         if self.default_days > self.max_days:
             raise ValueError("a link without an end would live longer than any may")
         return self
+
+
+class WebhookSettings(Group):
+    """Events that are sent out, and where requests may go."""
+
+    retry_delays_seconds: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=24 * 3600)], ...],
+        Field(
+            description="JSON list of the pauses before each attempt, a tenth more or less; after the"
+            " last a delivery is a dead letter.",
+            min_length=1,
+            max_length=20,
+        ),
+    ] = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    timeout_seconds: Annotated[
+        float, Field(description="Longest wait for an endpoint's answer.", gt=0, le=60)
+    ] = 15.0
+    connect_timeout_seconds: Annotated[
+        float, Field(description="Longest wait for a connection to it.", gt=0, le=60)
+    ] = 5.0
+    slots: Annotated[
+        int, Field(description="Deliveries in flight at a time, of a worker.", ge=1, le=1000)
+    ] = 32
+    slots_per_endpoint: Annotated[
+        int, Field(description="Of those, to one endpoint: a slow one holds up no other.", ge=1)
+    ] = 4
+    max_endpoints: Annotated[int, Field(description="Endpoints of a tenant.", ge=1)] = 100
+    max_pending: Annotated[
+        int,
+        Field(
+            description="Unfinished deliveries of an endpoint; what comes above is a dead letter at"
+            " once, to be replayed.",
+            ge=1,
+        ),
+    ] = 10_000
+    ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        Field(description="JSON list of ports that endpoints may have."),
+    ] = (443, 8443)
+    allow_http: Annotated[
+        bool, Field(description="Endpoints may be reached without TLS: anybody on the way reads.")
+    ] = False
+    allowed_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(
+            description="JSON list of networks that endpoints may lie in though they are not public,"
+            ' such as `["10.1.0.0/16"]`.'
+        ),
+    ] = ()
+    ca_file: Annotated[
+        Path | None,
+        Field(description="PEM file of authorities that are trusted besides the public ones."),
+    ] = None
+    secret_overlap_hours: Annotated[
+        float,
+        Field(description="So long does an exchanged secret go on signing.", ge=0, le=24 * 30),
+    ] = 24.0
+    keep_days: Annotated[
+        float,
+        Field(description="Events and their finished deliveries are kept so long.", gt=0, le=3660),
+    ] = 30.0
 
 
 class LimitSettings(Group):

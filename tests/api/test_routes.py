@@ -147,9 +147,15 @@ async def things(client: httpx.AsyncClient) -> Things:
     group = (await client.post("/v1/groups", json={"name": "g"})).json()
     given = {"group_id": group["id"], "file_id": file["id"], "level": "read"}
     grant = (await client.post("/v1/grants", json=given)).json()
+    webhook = await client.post(
+        "/v1/webhooks", json={"url": "https://example.com/", "events": ["file.trashed"]}
+    )
+    tested = await client.post(f"/v1/webhooks/{webhook.json()['id']}/test")
     return Things(
         {
             "batch_id": batch["id"],
+            "delivery_id": tested.json()["id"],
+            "webhook_id": webhook.json()["id"],
             "file_id": file["id"],
             "upload_id": upload.json()["id"],
             "job_id": file["job"]["id"],
@@ -203,6 +209,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/audit",
         "/v1/integrity",
         "/v1/shares",
+        "/v1/webhooks",
     ):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
@@ -240,6 +247,7 @@ async def test_what_a_body_names_is_not_found_in_another_tenant(
         assert (await stranger.get("/v1/grants", params=sent)).json()["data"] == []
 
 
+_LAST_CENTURY = {"from": "1999-01-01T00:00:00Z", "to": "2000-01-01T00:00:00Z"}
 CHANGES = [
     ("POST", "/v1/files?name=new.txt", b"new", "file.created"),
     ("POST", "/v1/files/{file_id}/versions", b"v2", "file.version_created"),
@@ -284,6 +292,23 @@ CHANGES = [
     ("DELETE", "/v1/grants/{grant_id}", None, "grant.deleted"),
     ("DELETE", "/v1/groups/{group_id}", None, "group.deleted"),
     ("DELETE", "/v1/principals/{principal_id}", None, "principal.deleted"),
+    (
+        "POST",
+        "/v1/webhooks",
+        {"url": "https://example.com/", "events": ["job.failed"]},
+        "webhook.created",
+    ),
+    ("PATCH", "/v1/webhooks/{webhook_id}", {"description": "x"}, "webhook.changed"),
+    ("POST", "/v1/webhooks/{webhook_id}/rotate-secret", None, "webhook.secret_rotated"),
+    ("POST", "/v1/webhooks/{webhook_id}/test", None, "webhook.tested"),
+    ("POST", "/v1/webhooks/{webhook_id}/replay", _LAST_CENTURY, "webhook.replayed"),
+    (
+        "POST",
+        "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay",
+        None,
+        "webhook.delivery_replayed",
+    ),
+    ("DELETE", "/v1/webhooks/{webhook_id}", None, "webhook.deleted"),
     ("POST", "/v1/jobs/{job_id}/cancel", None, "job.cancel"),
     ("POST", "/v1/jobs/{job_id}/retry", None, "job.retried"),
     (
@@ -322,6 +347,8 @@ async def test_every_change_is_audited(
     for method, template, body, action in CHANGES:
         if action in ("job.retried", "file.reprocessed"):
             _fail_jobs(postgres_dsn, tenant.tenant_id)
+        if action == "webhook.delivery_replayed":
+            _fail_deliveries(postgres_dsn, tenant.tenant_id)
         before = audit_actions(postgres_dsn, tenant.tenant_id).count(action)
         path = _filled(template, things.ids)
         content = body if isinstance(body, bytes) else None
@@ -354,17 +381,18 @@ def _fail_jobs(postgres_dsn: str, tenant_id: UUID) -> None:
         )
 
 
+def _fail_deliveries(postgres_dsn: str, tenant_id: UUID) -> None:
+    """As if every delivery of the tenant had failed."""
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE webhook_delivery SET state = 'failed' WHERE tenant_id = %s", (tenant_id,)
+        )
+
+
 _IDS = (
-    "file_id",
-    "upload_id",
-    "job_id",
-    "batch_id",
-    "collection_id",
-    "key_id",
-    "share_id",
-    "principal_id",
-    "group_id",
-    "grant_id",
+    *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
+    *("webhook_id", "delivery_id"),
+    *("share_id", "principal_id", "group_id", "grant_id"),
 )
 
 
@@ -387,6 +415,9 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/files/{file_id}": {"name": "x"},
         "/v1/shares": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/shares/{share_id}": {"max_downloads": 1},
+        "/v1/webhooks": {"url": "https://example.com/", "events": ["file.ready"]},
+        "/v1/webhooks/{webhook_id}": {"description": "x"},
+        "/v1/webhooks/{webhook_id}/replay": {**_LAST_CENTURY},
         "/v1/batches": {"files": ["00000000-0000-7000-8000-000000000000"]},
         "/v1/jobs/{job_id}/reprioritise": {"priority": 1},
         "/v1/principals/{principal_id}": {"name": "x"},

@@ -32,11 +32,17 @@ from db.models import (
     StreamTicket,
     Upload,
     UploadPart,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
     new_id,
     now,
 )
+from db.queries import webhooks
 from db.queries.job_passwords import keep_password
 from db.session import Database
+from muniment.api_keys import ALL_SCOPES
 from muniment.errors import KeyDestroyed
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
 from muniment.sealing import KeyFile
@@ -44,7 +50,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 14
+REVISIONS = 15
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -70,10 +76,11 @@ def revision_of(dsn: str) -> str:
 
 async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> list[SealedBlob]:
     """Rows in every table that a migration after the first made or changed; the blobs that only they
-    name: a password, and a piece of an upload."""
+    name: a password, a piece of an upload, and a secret of a webhook."""
     job, member = [await commit_job(database, tenant, startable=True) for _ in range(2)]
     password = await blobs.put_bytes(tenant.tenant_id, b"open sesame")
     piece = await blobs.put_bytes(tenant.tenant_id, b"as far as it came")
+    secret = await blobs.put_bytes(tenant.tenant_id, b"signs")
     async with database.transaction(tenant.system) as session:
         await keep_password(session, await session.get_one(Job, job.id), password)
         file = await session.get_one(File, member.file_id)
@@ -198,7 +205,38 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
         )
         await _add_people(session, tenant, job.file_id)
-    return [password, piece]
+        await add_webhook(session, tenant, secret)
+    return [password, piece, secret]
+
+
+async def add_webhook(session: AsyncSession, tenant: TenantFixture, secret: SealedBlob) -> None:
+    """With its secret, and an event that was sent to it."""
+    webhook = Webhook(
+        tenant_id=tenant.tenant_id,
+        principal_id=tenant.principal_id,
+        url="https://example.com/",
+        description="",
+        events=["file.ready"],
+    )
+    event = WebhookEvent(tenant_id=tenant.tenant_id, type="file.ready", data={})
+    session.add_all([webhook, event])
+    await session.flush()
+    await webhooks.add_secret(session, webhook, "hmac-sha256", None, secret)
+    delivery = WebhookDelivery(
+        tenant_id=tenant.tenant_id, webhook_id=webhook.id, event_id=event.id, state="delivered"
+    )
+    session.add(delivery)
+    await session.flush()
+    session.add(
+        WebhookAttempt(
+            delivery_id=delivery.id,
+            round=1,
+            number=1,
+            tenant_id=tenant.tenant_id,
+            outcome="delivered",
+            duration_ms=1,
+        )
+    )
 
 
 async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUID) -> None:
@@ -321,3 +359,23 @@ def scopes_of(owner_dsn: str, tenant: TenantFixture) -> set[str]:
         ).fetchone()
     assert row is not None
     return set(row[0])
+
+
+async def test_an_administrators_key_that_has_every_scope_gets_the_new_one(owner_dsn: str) -> None:
+    dsn = dsn_of("postgres", owner_dsn)
+    while revision_of(owner_dsn) != "0012":
+        migrate(owner_dsn, "-1")
+    earlier = ALL_SCOPES[: ALL_SCOPES.index("webhooks:manage")]
+    for name, is_admin, scopes in (
+        ("administrator", True, earlier),
+        ("narrow", True, earlier[:-1]),
+        ("program", False, earlier),
+    ):
+        make_tenant(dsn, "t", principal=name, is_admin=is_admin, scopes=scopes)
+    migrate(owner_dsn)
+    with psycopg.connect(dsn) as connection:
+        having = connection.execute(
+            "SELECT principal.name FROM api_key JOIN principal ON principal.id = principal_id"
+            " WHERE 'webhooks:manage' = ANY(scopes)"
+        ).fetchall()
+    assert having == [("administrator",)]

@@ -1,12 +1,13 @@
 """One installation for all workflow tests: its engines load once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.conftest import end_what_runs, make_tenant
+from tests.receiver import Receiver, receiving
 from tests.workflows.workshop import TenantIds, Workshop, open_workshop
 
 
@@ -34,3 +35,10 @@ def owner(postgres_dsn: str) -> TenantIds:
     """A tenant of the test's own."""
     made = make_tenant(postgres_dsn)
     return TenantIds(made.tenant_id, made.collection_id, made.principal_id)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Somebody outside who takes webhooks."""
+    with receiving() as receiver:
+        yield receiver

@@ -16,6 +16,7 @@ from muniment.contracts.members import workflow_id as members_workflow_id
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
+from tests.workflows.endpoints import delivered
 from tests.workflows.test_compare_reading import committed, set_state, started
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
@@ -37,7 +38,7 @@ _READABLE = (
 )
 RECORDED = frozenset(
     (
-        "cancelled", "compared", "completed", "encrypted", "erased", "expanded", "failed",
+        "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "failed",
         "fallen-back-from-gpu", "members", "released", "scanned", "verified", "withdrawn",
     )
 )  # fmt: skip
@@ -110,6 +111,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         await _record("encrypted", await workshop.start(encrypted))
         failed = await workshop.upload(owner, b"", "c.txt")
         await _record("failed", await workshop.start(failed))
+    await _record("delivered", await delivered(workshop, owner))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):
         scan = scanned_pdf([f"Charter {page}" for page in range(6, 11)])
         fallen_back = await workshop.upload(owner, scan, "f.pdf", "application/pdf")

@@ -1,0 +1,195 @@
+"""Temporal's face of webhooks: an attempt, and its record."""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from activities.webhooks.message import body_of, retry_after_seconds
+from db.audit import Act, record
+from db.models import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret, now
+from db.queries import webhook_deliveries, webhooks
+from db.session import Access, Database
+from muniment.contracts.deliver_webhook import (
+    TEST_EVENT,
+    Attempt,
+    AttemptInput,
+    DeliveryState,
+    Outcome,
+    RecordAttemptInput,
+    WebhookActivities,
+)
+from muniment.egress import Answer, Egress
+from muniment.errors import AddressNotAllowed, MunimentError
+from muniment.objects import BlobStore
+from muniment.webhook_signing import SignatureScheme, SigningKey, signed_headers
+
+logger = logging.getLogger(__name__)
+
+USER_AGENT = "Muniment-Webhooks/1.0"
+BUSY = "endpoint-busy"
+BUSY_SECONDS = (0.5, 1.5)
+LONGEST_BUSY_SECONDS = 60.0
+GONE_STATUS = 410
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What is to be sent where, signed with what."""
+
+    webhook: Webhook
+    event: WebhookEvent
+    secrets: list[WebhookSecret]
+
+
+class Webhooks(WebhookActivities):
+    """`slots_per_endpoint`: attempts at one endpoint that this process makes at a time."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, egress: Egress, slots_per_endpoint: int
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._egress = egress
+        self._slots_per_endpoint = slots_per_endpoint
+        self._in_flight = Counter[UUID]()
+
+    @activity.defn(name="send_webhook")
+    async def send_webhook(self, request: AttemptInput) -> Attempt:
+        async with _attempt(), heartbeats():
+            due = await self._due(request)
+            if isinstance(due, Outcome):
+                return Attempt(outcome=due)
+            with self._place(due.webhook.id):
+                return await self._send(due)
+
+    @activity.defn(name="record_attempt")
+    async def record_attempt(self, request: RecordAttemptInput) -> None:
+        async with (
+            _attempt(),
+            self._database.transaction(Access(request.tenant_id)) as session,
+        ):
+            delivery = await webhook_deliveries.delivery_at_work(
+                session, request.delivery_id, request.round, for_update=True
+            )
+            if delivery is None:
+                return
+            await webhook_deliveries.record_attempt(
+                session, delivery, request.number, request.attempt, request.next_attempt_at
+            )
+            if delivery.state != DeliveryState.PENDING:
+                record(session, webhook_deliveries.end_of(delivery))
+                _tell(delivery)
+            if request.attempt.outcome is Outcome.GONE and await webhooks.switch_off(
+                session, delivery.webhook_id, Outcome.GONE.value
+            ):
+                act = Act("webhook.disabled", "webhook", delivery.webhook_id, request.tenant_id)
+                record(session, act)
+
+    async def _due(self, request: AttemptInput) -> _Due | Outcome:
+        """What is to be sent, or why nothing is. Who made the endpoint may have lost the right to the
+        file since the last attempt."""
+        async with self._database.transaction(Access(request.tenant_id)) as session:
+            delivery = await webhook_deliveries.delivery_at_work(
+                session, request.delivery_id, request.round
+            )
+            if delivery is None:
+                return Outcome.ENDPOINT_OFF
+            event = await session.get_one(WebhookEvent, delivery.event_id)
+            webhook = await session.get_one(Webhook, delivery.webhook_id)
+            if webhook.deleted_at is not None or not webhook.enabled:
+                return Outcome.ENDPOINT_OFF
+            secrets = (await webhooks.signing_secrets(session, [webhook.id]))[webhook.id]
+            if not secrets:  # deleted since
+                return Outcome.ENDPOINT_OFF
+        if event.type != TEST_EVENT:
+            access = Access(request.tenant_id, webhook.principal_id)
+            async with self._database.transaction(access) as session:
+                if not await webhook_deliveries.is_visible(session, event.id):
+                    return Outcome.NOT_VISIBLE
+        return _Due(webhook, event, secrets)
+
+    @contextmanager
+    def _place(self, webhook_id: UUID) -> Iterator[None]:
+        """One of the endpoint's. Where all are taken the attempt waits in Temporal, longer each time,
+        and not in a slot that others need."""
+        if self._in_flight[webhook_id] >= self._slots_per_endpoint:
+            seconds = random.uniform(*BUSY_SECONDS) * 1.5 ** min(activity.info().attempt, 20)  # noqa: S311 - no secret
+            raise ApplicationError(
+                "The endpoint has as many deliveries in flight as it may have.",
+                type=BUSY,
+                next_retry_delay=timedelta(seconds=min(seconds, LONGEST_BUSY_SECONDS)),
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        self._in_flight[webhook_id] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[webhook_id] -= 1
+            if not self._in_flight[webhook_id]:
+                del self._in_flight[webhook_id]
+
+    async def _send(self, due: _Due) -> Attempt:
+        body = body_of(due.event)
+        keys = [await self._key(secret) for secret in due.secrets]
+        headers = {
+            **signed_headers(keys, str(due.event.id), int(time.time()), body),
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+        }
+        at, begun = now(), time.monotonic()
+        answer: Answer | None = None
+        try:
+            answer = await self._egress.post(due.webhook.url, headers, body)
+            outcome = _outcome_of(answer.status)
+        except AddressNotAllowed:
+            outcome = Outcome.ADDRESS_NOT_ALLOWED
+        except TimeoutError:
+            outcome = Outcome.TIMED_OUT
+        except ConnectionError:
+            outcome = Outcome.UNREACHABLE
+        return Attempt(
+            outcome=outcome,
+            at=at,
+            status=answer.status if answer else None,
+            duration_ms=round((time.monotonic() - begun) * 1000),
+            retry_after_seconds=retry_after_seconds(answer.retry_after, now()) if answer else None,
+        )
+
+    async def _key(self, secret: WebhookSecret) -> SigningKey:
+        content = await self._blobs.read_all(secret.tenant_id, secret.blob_id)
+        return SigningKey(SignatureScheme(secret.scheme), content)
+
+
+def _outcome_of(status: int) -> Outcome:
+    if 200 <= status < 300:
+        return Outcome.DELIVERED
+    if 300 <= status < 400:
+        return Outcome.REDIRECTED
+    return Outcome.GONE if status == GONE_STATUS else Outcome.REFUSED
+
+
+def _tell(delivery: WebhookDelivery) -> None:
+    if delivery.state != DeliveryState.FAILED:
+        return
+    ids = {"delivery_id": str(delivery.id), "webhook_id": str(delivery.webhook_id)}
+    logger.warning("a webhook was not delivered", extra={**ids, "outcome": delivery.reason})
+
+
+@asynccontextmanager
+async def _attempt() -> AsyncIterator[None]:
+    try:
+        yield
+    except MunimentError as error:
+        raise application_error(error, activity.info().attempt) from error

@@ -1,0 +1,1 @@
+"""`/v1/webhooks`: endpoints to which events are sent, and what became of each event."""

@@ -1,0 +1,21 @@
+"""The way out of the house: requests to addresses that somebody outside named.
+
+`addresses` judges where a request may go, `destination` what a URL may be, `sending` sends it there and
+nowhere else.
+"""
+
+from muniment.egress.addresses import IPNetwork, is_allowed
+from muniment.egress.destination import Destination, EgressPolicy, destination
+from muniment.egress.sending import Answer, Egress, Resolver, tls_context
+
+__all__ = [
+    "Answer",
+    "Destination",
+    "Egress",
+    "EgressPolicy",
+    "IPNetwork",
+    "Resolver",
+    "destination",
+    "is_allowed",
+    "tls_context",
+]
