@@ -363,8 +363,6 @@ def scopes_of(owner_dsn: str, tenant: TenantFixture) -> set[str]:
 
 async def test_an_administrators_key_that_has_every_scope_gets_the_new_one(owner_dsn: str) -> None:
     dsn = dsn_of("postgres", owner_dsn)
-    while revision_of(owner_dsn) != "0012":
-        migrate(owner_dsn, "-1")
     earlier = ALL_SCOPES[: ALL_SCOPES.index("webhooks:manage")]
     for name, is_admin, scopes in (
         ("administrator", True, earlier),
@@ -372,6 +370,8 @@ async def test_an_administrators_key_that_has_every_scope_gets_the_new_one(owner
         ("program", False, earlier),
     ):
         make_tenant(dsn, "t", principal=name, is_admin=is_admin, scopes=scopes)
+    while revision_of(owner_dsn) != "0012":
+        migrate(owner_dsn, "-1")
     migrate(owner_dsn)
     with psycopg.connect(dsn) as connection:
         having = connection.execute(

@@ -99,8 +99,10 @@ def upgrade() -> None:
     )
     # A key that had every scope, as a home's administrator has, goes on having every scope.
     op.execute(
-        f"UPDATE api_key SET scopes = array_append(scopes, 'shares:manage')"  # noqa: S608 - constant
-        f" WHERE scopes @> '{FORMER_SCOPES}'::text[] AND NOT 'shares:manage' = ANY(scopes)"
+        "UPDATE api_key SET scopes = array_append(api_key.scopes, 'shares:manage')"  # noqa: S608 - constant
+        " FROM principal WHERE principal.id = api_key.principal_id AND principal.is_admin"
+        f" AND api_key.scopes @> '{FORMER_SCOPES}'::text[]"
+        " AND NOT 'shares:manage' = ANY(api_key.scopes)"
     )
 
 
