@@ -201,6 +201,8 @@ async def test_wrong_unknown_and_revoked_links_look_alike(
             assert {page.status_code for page in pages} == {404}
             assert len({page.text for page in pages}) == 1
             assert "no-store" in pages[0].headers["Cache-Control"]
+        below = await anybody.get(f"/s/{never_was}/")
+        assert (below.status_code, below.headers.get("Location")) == (404, None)
         posted = await anybody.post(f"/s/{revoked.token}", data={"password": "x"})
         assert posted.status_code == 404
 
