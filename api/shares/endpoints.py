@@ -65,10 +65,11 @@ async def list_shares(
 async def create_share(
     body: NewShare, request: Request, services: Provided, caller: Sharer
 ) -> Response:
-    """The link is shown in this answer and never again. Whoever has it downloads the file for as long
+    """Needs `files:read` too. The link is shown in this answer and never again. Whoever has it downloads the file for as long
     as the caller may read it, the link lives, and its conditions are met."""
     policy = services.sharing
     service.require_sharing(policy)
+    service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
         # The password is no part of it: of what is kept, nothing can be tried quickly.
         if replayed := attempt.replay(hash_of(body.model_dump_json(exclude={"password"}))):

@@ -20,6 +20,7 @@ from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.share_tokens import new_share_token
 
 PATH = "/s"
+READING = "files:read"
 _KEY_BYTES = 32
 
 
@@ -63,6 +64,12 @@ def require_sharing(policy: SharingPolicy) -> None:
             "sharing by links is switched off",
             remedy="Ask the operator: MUNIMENT_SHARING__ENABLED.",
         )
+
+
+def require_reading(caller: Caller) -> None:
+    """Whoever makes a link has the content by it."""
+    if READING not in caller.scopes:
+        raise Forbidden(f"the key lacks the scope {READING}")
 
 
 async def hashed(policy: SharingPolicy, password: SecretStr | None) -> str | None:

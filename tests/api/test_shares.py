@@ -145,6 +145,19 @@ async def test_a_file_that_the_caller_cannot_read_is_not_shared(
         assert (await member.post("/v1/shares", json={"file_id": file_id})).status_code == 404
 
 
+async def test_a_key_that_reads_nothing_makes_itself_no_way_to_read(
+    api: ApiProcess, file_id: str, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    key = make_tenant(
+        postgres_dsn, tenant.name, principal="manager", is_admin=True, scopes=("shares:manage",)
+    ).api_key
+    async with client_of(api, key) as manager:
+        refused = await manager.post("/v1/shares", json={"file_id": file_id})
+        assert refused.status_code == 403
+        assert "files:read" in refused.json()["detail"]
+        assert (await manager.get("/v1/shares")).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
