@@ -47,8 +47,10 @@ class Visit:
 
     @property
     def site(self) -> bytes:
-        """Where the visitor comes from, unreadable for who has the database alone."""
-        return hmac.digest(self.share.session_key, b"site\0" + site_of(self.address), "sha256")
+        """Where the visitor comes from, unreadable for who has the database alone: addresses are few
+        enough to be tried one by one, and the token is not in it."""
+        key = hmac.digest(self.share.session_key, b"site\0" + self.token.encode(), "sha256")
+        return hmac.digest(key, site_of(self.address), "sha256")
 
     def act(
         self,
