@@ -71,8 +71,7 @@ async def create_share(
     service.require_sharing(policy)
     service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
-        # The password is no part of it: of what is kept, nothing can be tried quickly.
-        if replayed := attempt.replay(hash_of(body.model_dump_json(exclude={"password"}))):
+        if replayed := attempt.replay(_request_hash(body)):
             return replayed
         password_hash = await service.hashed(policy, body.password)
         async with services.database.transaction(caller.access) as session:
@@ -123,6 +122,12 @@ async def revoke_share(share_id: UUID, services: Provided, caller: Sharer) -> Sh
     link changes nothing."""
     async with services.database.transaction(caller.access) as session:
         return service.share_view(await service.revoke(session, caller, share_id))
+
+
+def _request_hash(body: NewShare) -> bytes:
+    """Of the password only whether there is one: of what is kept, nothing can be tried quickly."""
+    locked = "open" if body.password is None else "locked"
+    return hash_of(body.model_dump_json(exclude={"password"}), locked)
 
 
 def _tagged(found: ShareLink) -> Response:
