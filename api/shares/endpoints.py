@@ -73,6 +73,9 @@ async def create_share(
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(_request_hash(body)):
             return replayed
+        async with services.database.transaction(caller.access) as session:
+            # Before the password costs anything; and again, locked, when the link is made.
+            await service.require_may_be_shared(session, policy, body)
         password_hash = await service.hashed(policy, body.password)
         async with services.database.transaction(caller.access) as session:
             made, token = await service.create(session, caller, policy, body, password_hash)

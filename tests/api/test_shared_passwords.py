@@ -211,7 +211,11 @@ async def test_two_are_looked_at_at_a_time_and_those_behind_the_queues_end_refus
     with pytest.raises(TooManyRequests):
         await look()
     assert within == AT_ONCE
+    making = asyncio.create_task(passwords.hash(PASSWORD))
+    await asyncio.sleep(0)
+    assert not making.done(), "those who make links have room, and wait for a turn"
     go_on.set()
+    assert (await making).startswith("$argon2id$")
     await asyncio.gather(*looking)
     assert within == AT_ONCE + MAX_WAITING
     await look()

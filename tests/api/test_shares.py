@@ -2,14 +2,24 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+from fastapi import Request
+from pydantic import SecretStr
 
+from api.authentication import Caller
+from api.services import Services
+from api.shares.endpoints import create_share
+from api.shares.schemas import NewShare
 from db.queries.erasure import erase_shares
 from db.session import Database
 from muniment.client import AsyncMuniment, Muniment, Share
+from muniment.errors import NotFound
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.api.sharing import change, clean_file, scanned, share, visitor
 from tests.conftest import TenantFixture, make_tenant
@@ -178,6 +188,32 @@ async def test_what_is_wrong_is_named(
     assert answer.status_code == 422, answer.text
     assert [each["field"] for each in answer.json()["errors"]] == [named]
     assert "short" not in answer.text
+
+
+async def test_no_password_is_hashed_for_a_file_that_there_is_not(
+    database: Database, tenant: TenantFixture
+) -> None:
+    hashed: list[str] = []
+
+    async def hash_password(password: str) -> str:
+        hashed.append(password)
+        return password
+
+    sharing = SimpleNamespace(
+        enabled=True,
+        passwords=SimpleNamespace(hash=hash_password),
+        default_life=timedelta(days=1),
+        longest_life=timedelta(days=1),
+        requires_clean=True,
+    )
+    services = cast(Services, SimpleNamespace(database=database, sharing=sharing))
+    scopes = frozenset({"shares:manage", "files:read"})
+    caller = Caller(tenant.tenant_id, tenant.principal_id, uuid4(), scopes, is_admin=True)
+    body = NewShare(file_id=uuid4(), password=SecretStr("correct horse battery"))
+    request = Request({"type": "http", "headers": []})
+    with pytest.raises(NotFound):
+        await create_share(body, request, services, caller)
+    assert hashed == []
 
 
 async def test_a_version_that_there_is_not_is_404(client: httpx.AsyncClient, file_id: str) -> None:
