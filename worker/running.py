@@ -29,6 +29,7 @@ from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
 from worker.spent_uploads import SpentUploads
+from worker.spent_visits import SpentVisits
 from worker.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ def _housekeeping(
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
         SpentUploads(database, stores.blobs).run(),
+        SpentVisits(database, stores.blobs).run(),
         IntegritySchedules(
             database, client, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

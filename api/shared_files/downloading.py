@@ -88,6 +88,8 @@ async def _take(
     """Counts and audits the download, unless its session was counted before."""
     async with services.database.transaction(visit.access) as transaction:
         taking = await shares.take(transaction, visit.share, session.id, session.until)
+        if taking is Taking.GONE:
+            raise refusals.absent()
         if taking is Taking.REFUSED:
             raise refusals.ended()
         if taking is Taking.COUNTED:

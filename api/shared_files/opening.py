@@ -49,9 +49,12 @@ async def unlock(request: Request, services: Services, token: str, password: str
 
 
 async def _begin_try(services: Services, visit: Visit) -> UUID:
-    """Counts it before the password is looked at. Raises Refused when it is one too many."""
+    """Counts it before the password is looked at. Raises Refused when it is one too many, and
+    when the link is gone."""
     async with services.database.transaction(visit.access) as session:
         begun = await shares.begin_try(session, visit.share, visit.site, services.sharing.tries)
+    if begun is None:
+        raise refusals.absent()
     if isinstance(begun, timedelta):
         raise refusals.too_many_tries(begun)
     return begun

@@ -5,11 +5,12 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import timedelta
 from html import unescape
 from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -21,7 +22,9 @@ from api.services import Services
 from api.shared_files import downloading
 from api.shared_files.sessions import CookieScope
 from api.shared_files.visiting import Visit
-from db.models import ShareLink
+from db.models import ShareLink, now
+from db.queries import shares
+from db.queries.shares import Taking, TryLimits
 from db.session import Database
 from muniment.share_tokens import new_share_token
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
@@ -35,7 +38,9 @@ from tests.api.sharing import (
     share,
     visitor,
 )
+from tests.api.test_upload_pieces import blob_store
 from tests.conftest import TenantFixture, make_tenant
+from worker.spent_visits import SpentVisits
 
 
 @pytest.fixture
@@ -406,23 +411,47 @@ async def test_a_session_belongs_to_one_link(
         assert await downloads_of(client, link) == count, "as one who comes for the first time"
 
 
-async def test_sessions_that_expired_are_forgotten(
-    api: ApiProcess, link: Link, postgres_dsn: str
+async def test_what_visitors_leave_is_forgotten_when_its_time_is_over(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    file_id: str,
+    database: Database,
+    postgres_dsn: str,
 ) -> None:
-    async with visitor(api) as anybody:
-        await anybody.get(link.content)
-    change(
-        postgres_dsn,
-        "UPDATE share_session SET expires_at = now() - interval '1 second' WHERE share_id = %s",
-        link.id,
-    )
-    async with visitor(api) as another:
-        await another.get(link.content)
+    """Without another visit."""
+    link = await share(client, file_id, password="correct horse battery")
+    for _ in range(2):
+        async with visitor(api) as anybody:
+            await anybody.post(link.path, data={"password": "incorrect horse"})
+            await anybody.post(link.path, data={"password": "correct horse battery"})
+            await anybody.get(link.content)
+    for table, column in (("share_session", "expires_at"), ("share_try", "at")):
+        change(
+            postgres_dsn,
+            f"UPDATE {table} SET {column} = now() - interval '16 minutes' WHERE ctid ="  # noqa: S608
+            f" (SELECT ctid FROM {table} WHERE share_id = %s LIMIT 1)",
+            link.id,
+        )
+    await SpentVisits(database, blob_store(api.home)).round()
     with psycopg.connect(postgres_dsn) as connection:
         left = connection.execute(
-            "SELECT count(*) FROM share_session WHERE share_id = %s", (link.id,)
+            "SELECT (SELECT count(*) FROM share_session WHERE share_id = %(id)s),"
+            " (SELECT count(*) FROM share_try WHERE share_id = %(id)s)",
+            {"id": link.id},
         ).fetchone()
-    assert left == (1,)
+    assert left == (1, 1)
+
+
+async def test_a_link_that_is_erased_in_the_middle_of_a_visit_is_not_there(
+    link: Link, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    async with database.transaction(tenant.access) as session:
+        found = await session.get_one(ShareLink, UUID(link.id))
+    change(postgres_dsn, "DELETE FROM share_link WHERE id = %s", link.id)
+    async with database.transaction(tenant.access) as session:
+        taking = await shares.take(session, found, uuid4(), now() + timedelta(hours=1))
+        begun = await shares.begin_try(session, found, b"address", TryLimits(5, 50))
+    assert (taking, begun) == (Taking.GONE, None)
 
 
 async def test_processes_count_together_and_one_that_is_killed_costs_no_second_download(
