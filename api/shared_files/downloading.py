@@ -16,7 +16,7 @@ from api.files.content import respond
 from api.sending import in_time
 from api.services import Services
 from api.shared_files import pages, refusals, sessions
-from api.shared_files.visiting import Visit, begin_visit
+from api.shared_files.visiting import Visit, begin_visit, is_still_served
 from api.slots import Slots
 from db.audit import record
 from db.queries import shares
@@ -26,7 +26,7 @@ from muniment.errors import MunimentError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""How long a download may go on before it is looked whether its link was revoked."""
+"""How long a download may go on before it is looked whether it still may."""
 SHARED_BY_HEADER = "Muniment-Shared-By"
 Piece = str | bytes | memoryview
 """What a streamed response of the framework consists of; here always bytes."""
@@ -65,9 +65,13 @@ async def _content(request: Request, services: Services, visit: Visit) -> Respon
     if not isinstance(response, StreamingResponse):
         return response
     session = visit.session or sessions.begin(services.sharing.session_life)
-    await _take(request, services, visit, session)
     opened = response.body_iterator
     assert isinstance(opened, AsyncGenerator)  # noqa: S101 - as api.files.content makes it
+    try:
+        await _take(request, services, visit, session)
+    except BaseException:
+        await opened.aclose()
+        raise
     body = _while_live(services, visit, opened)
     content = SharedContent(response, body, services.sharing.downloads)
     if visit.session is None:
@@ -109,7 +113,7 @@ async def _take(
 async def _while_live(
     services: Services, visit: Visit, body: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[Piece, None]:
-    """The body, until the link is revoked or ends."""
+    """The body, until the link, its file, or the right to it is taken back."""
     looked_at = time.monotonic()
     async with aclosing(body) as chunks:
         async for chunk in chunks:
@@ -124,7 +128,7 @@ async def _require_live(services: Services, visit: Visit) -> None:
     it is not whole, and what it asks for next is refused in words."""
     try:
         async with services.database.transaction(visit.access) as session:
-            if await shares.is_live(session, visit.share.id):
+            if await is_still_served(session, services.sharing, visit):
                 return
     except MunimentError as error:
         logger.warning("a shared download breaks off", extra={"reason": error.problem})

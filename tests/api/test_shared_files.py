@@ -235,17 +235,10 @@ async def test_revoking_works_at_once_for_those_within_too(
         assert (await anybody.head(link.content)).status_code == 404
 
 
-async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
-    client: httpx.AsyncClient,
-    link: Link,
-    database: Database,
-    tenant: TenantFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(downloading, "LOOK_SECONDS", 0.0)
+async def visit_to(link: Link, database: Database, tenant: TenantFixture) -> Visit:
     async with database.transaction(tenant.access) as session:
         found = await session.get_one(ShareLink, UUID(link.id))
-    visit = Visit(
+    return Visit(
         token=link.token,
         share=found,
         access=tenant.access,
@@ -256,6 +249,37 @@ async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
         session=None,
         cookie_scope=CookieScope("/", secure=False),
     )
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        "UPDATE share_link SET revoked_at = now() WHERE id = %(link)s",
+        "UPDATE share_link SET expires_at = now() WHERE id = %(link)s",
+        "UPDATE share_link SET session_key = 'another' WHERE id = %(link)s",
+        "UPDATE share_link SET networks = '{198.51.100.0/24}' WHERE id = %(link)s",
+        "UPDATE file SET state = 'trashed' WHERE id = %(file)s",
+        "UPDATE file SET state = 'quarantined' WHERE id = %(file)s",
+        "UPDATE file_version SET scan_state = 'infected' WHERE file_id = %(file)s",
+        "WITH lost AS (UPDATE principal SET is_admin = false WHERE id = %(maker)s)"
+        " UPDATE file SET owner_id = NULL WHERE id = %(file)s",
+        "DELETE FROM share_link WHERE id = %(link)s",
+    ],
+)
+async def test_a_download_under_way_breaks_off_when_what_allowed_it_is_gone(
+    client: httpx.AsyncClient,
+    link: Link,
+    file_id: str,
+    database: Database,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: str,
+) -> None:
+    monkeypatch.setattr(downloading, "LOOK_SECONDS", 0.0)
+    visit = await visit_to(link, database, tenant)
+    private = f"/v1/collections/{tenant.collection_id}"
+    await client.patch(private, json={"visibility": "private"})
     is_closed = False
 
     async def content() -> AsyncGenerator[downloading.Piece, None]:
@@ -266,11 +290,14 @@ async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
         finally:
             is_closed = True
 
-    services = cast(Services, SimpleNamespace(database=database))
+    sharing = SimpleNamespace(requires_clean=True)
+    services = cast(Services, SimpleNamespace(database=database, sharing=sharing))
     body = downloading._while_live(services, visit, content())
     for _ in range(3):
         assert await anext(body) == b"piece"
-    await client.delete(f"/v1/shares/{link.id}")
+    ids = {"link": link.id, "file": file_id, "maker": tenant.principal_id}
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute(happens.encode(), ids).rowcount == 1
     with pytest.raises(ClientDisconnect):
         await anext(body)
     assert is_closed
