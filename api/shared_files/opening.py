@@ -26,6 +26,12 @@ async def show(request: Request, services: Services, token: str) -> Response:
     return response
 
 
+async def ask(request: Request, services: Services, token: str) -> Response:
+    """What `show` would say, without a session: nobody carries it on. Raises Refused."""
+    visit = await begin_visit(request, services, token)
+    return pages.password_page() if visit.is_locked else pages.download_page(visit)
+
+
 async def unlock(request: Request, services: Services, token: str, password: str) -> Response:
     """Takes the password, and shows the page to whoever knew it. Raises Refused, and TooManyRequests
     when too many wait."""

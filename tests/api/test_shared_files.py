@@ -161,6 +161,9 @@ async def test_looking_is_no_download(
     async with visitor(api) as program:
         for _ in range(3):
             assert (await program.get(link.path)).status_code == 200
+        page = await program.head(link.path)
+        assert (page.status_code, page.content) == (200, b"")
+        assert "set-cookie" not in page.headers
         asked = await program.head(link.content)
         assert (asked.status_code, asked.content) == (200, b"")
         assert asked.headers["Content-Length"] == str(len(CONTENT))
