@@ -33,11 +33,13 @@ Piece = str | bytes | memoryview
 
 
 async def head(request: Request, services: Services, token: str) -> Response:
-    """What a download would say; counts as none. Raises Refused."""
+    """What a download would say; counts as none. Raises Refused, TooManyRequests, and what
+    reading the store raises."""
     visit = await begin_visit(request, services, token)
     if visit.is_locked:
         raise refusals.locked(token)
-    return _marked(await respond(request, services.blobs, visit.sealed), visit)
+    with services.sharing.downloads.take():
+        return _marked(await respond(request, services.blobs, visit.sealed), visit)
 
 
 async def download(request: Request, services: Services, token: str) -> Response:

@@ -249,6 +249,7 @@ async def test_downloads_have_a_bounded_number_of_places(
         async with first.stream("GET", link.content) as reading:
             pieces = reading.aiter_raw()
             await anext(pieces)
+            assert (await second.head(link.content)).status_code == 429
             refused = await second.get(link.content)
             assert refused.status_code == 429
             assert int(refused.headers["Retry-After"]) > 0
