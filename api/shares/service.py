@@ -173,6 +173,8 @@ async def change(
     if share.revoked_at is not None:
         raise Conflict("the share is revoked", remedy="Make a new one.")
     given = body.model_fields_set
+    if not given:
+        return share
     if body.expires_at is not None:
         share.expires_at = _allowed_end(policy, body.expires_at)
     if body.networks is not None:

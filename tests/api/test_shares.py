@@ -268,6 +268,30 @@ async def test_a_change_asks_for_the_present_state(
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("share.changed") == 2
 
 
+async def test_a_change_of_nothing_is_none(
+    client: httpx.AsyncClient, file_id: str, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    link = await share(client, file_id)
+    path = f"/v1/shares/{link.id}"
+    before = await client.get(path)
+    for field in ("expires_at", "networks"):
+        refused = await client.patch(path, json={field: None})
+        assert refused.status_code == 422
+        assert [each["field"] for each in refused.json()["errors"]] == [f"body.{field}"]
+    same = await client.patch(path, json={})
+    assert (same.status_code, same.json()) == (200, before.json())
+    assert same.headers["ETag"] == before.headers["ETag"]
+    assert "share.changed" not in audit_actions(postgres_dsn, tenant.tenant_id)
+
+
+async def test_what_is_an_older_network_written_as_a_newer_one_is_understood(
+    client: httpx.AsyncClient, file_id: str
+) -> None:
+    link = await share(client, file_id, networks=["::ffff:192.0.2.0/120", "::ffff:192.0.2.7"])
+    shown = (await client.get(f"/v1/shares/{link.id}")).json()
+    assert shown["networks"] == ["192.0.2.0/24", "192.0.2.7/32"]
+
+
 async def test_what_is_revoked_stays_so(
     client: httpx.AsyncClient, file_id: str, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
