@@ -65,8 +65,8 @@ async def list_shares(
 async def create_share(
     body: NewShare, request: Request, services: Provided, caller: Sharer
 ) -> Response:
-    """Needs `files:read` too. The link is shown in this answer and never again. Whoever has it downloads the file for as long
-    as the caller may read it, the link lives, and its conditions are met."""
+    """Needs `files:read` too. The link is shown in this answer and never again. Whoever has it downloads
+    the file for as long as the caller may read it, the link lives, and its conditions are met."""
     policy = services.sharing
     service.require_sharing(policy)
     service.require_reading(caller)

@@ -83,9 +83,7 @@ async def require_may_be_shared(
     """Until when. Raises what `require_shareable` raises, Conflict for a version that was found not to
     be clean, Unprocessable for an end that is not allowed."""
     ends = _allowed_end(policy, body.expires_at or now() + policy.default_life)
-    _, version = await require_shareable(
-        session, body.file_id, body.version, for_update=for_update
-    )
+    _, version = await require_shareable(session, body.file_id, body.version, for_update=for_update)
     is_scanned = version.scan_state is not None
     if is_scanned and not is_cleared(version, requires_clean=policy.requires_clean):
         raise Conflict(

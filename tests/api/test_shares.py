@@ -61,9 +61,7 @@ async def test_a_repetition_makes_no_second_link_and_tells_no_token(
     assert second.json() == {**first.json(), "url": None}
     assert len((await client.get("/v1/shares")).json()["data"]) == 1
     for another in ({**body, "max_downloads": 1}, {"file_id": file_id}):
-        other = await client.post(
-            "/v1/shares", json=another, headers={"Idempotency-Key": "once"}
-        )
+        other = await client.post("/v1/shares", json=another, headers={"Idempotency-Key": "once"})
         assert other.status_code == 422
 
 
