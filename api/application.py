@@ -88,6 +88,8 @@ def create_application(services: Services | None = None) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         separate_input_output_schemas=False,
+        # Its own redirection would name http and no prefix: it knows nothing of proxies before it.
+        redirect_slashes=False,
         # Its own spans hold paths and query strings: names of files, and tokens of links. Ours hold
         # route templates: api.request_context.
         telemetry=NO_TELEMETRY,

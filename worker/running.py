@@ -31,6 +31,7 @@ from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
 from worker.spent_uploads import SpentUploads
+from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
@@ -127,6 +128,7 @@ def _housekeeping(
             DispatchPolicy(settings.webhooks.retry_delays_seconds, settings.webhooks.max_pending),
             settings.database.url.get_secret_value(),
         ).run(),
+        SpentVisits(database, stores.blobs).run(),
         IntegritySchedules(
             database, client, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

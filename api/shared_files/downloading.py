@@ -16,7 +16,7 @@ from api.files.content import respond
 from api.sending import in_time
 from api.services import Services
 from api.shared_files import pages, refusals, sessions
-from api.shared_files.visiting import Visit, begin_visit
+from api.shared_files.visiting import Visit, begin_visit, is_still_served
 from api.slots import Slots
 from db.audit import record
 from db.queries import shares
@@ -26,18 +26,20 @@ from muniment.errors import MunimentError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-"""How long a download may go on before it is looked whether its link was revoked."""
+"""How long a download may go on before it is looked whether it still may."""
 SHARED_BY_HEADER = "Muniment-Shared-By"
 Piece = str | bytes | memoryview
 """What a streamed response of the framework consists of; here always bytes."""
 
 
 async def head(request: Request, services: Services, token: str) -> Response:
-    """What a download would say; counts as none. Raises Refused."""
+    """What a download would say; counts as none. Raises Refused, TooManyRequests, and what
+    reading the store raises."""
     visit = await begin_visit(request, services, token)
     if visit.is_locked:
         raise refusals.locked(token)
-    return _marked(await respond(request, services.blobs, visit.sealed), visit)
+    with services.sharing.downloads.take():
+        return _marked(await respond(request, services.blobs, visit.sealed), visit)
 
 
 async def download(request: Request, services: Services, token: str) -> Response:
@@ -65,9 +67,13 @@ async def _content(request: Request, services: Services, visit: Visit) -> Respon
     if not isinstance(response, StreamingResponse):
         return response
     session = visit.session or sessions.begin(services.sharing.session_life)
-    await _take(request, services, visit, session)
     opened = response.body_iterator
     assert isinstance(opened, AsyncGenerator)  # noqa: S101 - as api.files.content makes it
+    try:
+        await _take(request, services, visit, session)
+    except BaseException:
+        await opened.aclose()
+        raise
     body = _while_live(services, visit, opened)
     content = SharedContent(response, body, services.sharing.downloads)
     if visit.session is None:
@@ -88,6 +94,8 @@ async def _take(
     """Counts and audits the download, unless its session was counted before."""
     async with services.database.transaction(visit.access) as transaction:
         taking = await shares.take(transaction, visit.share, session.id, session.until)
+        if taking is Taking.GONE:
+            raise refusals.absent()
         if taking is Taking.REFUSED:
             raise refusals.ended()
         if taking is Taking.COUNTED:
@@ -107,7 +115,7 @@ async def _take(
 async def _while_live(
     services: Services, visit: Visit, body: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[Piece, None]:
-    """The body, until the link is revoked or ends."""
+    """The body, until the link, its file, or the right to it is taken back."""
     looked_at = time.monotonic()
     async with aclosing(body) as chunks:
         async for chunk in chunks:
@@ -122,7 +130,7 @@ async def _require_live(services: Services, visit: Visit) -> None:
     it is not whole, and what it asks for next is refused in words."""
     try:
         async with services.database.transaction(visit.access) as session:
-            if await shares.is_live(session, visit.share.id):
+            if await is_still_served(session, services.sharing, visit):
                 return
     except MunimentError as error:
         logger.warning("a shared download breaks off", extra={"reason": error.problem})

@@ -47,6 +47,17 @@ async def show_shared_file(token: Token, request: Request, services: Provided) -
     return await _answered(opening.show(request, services, token))
 
 
+@router.head(
+    "/{token}",
+    summary="Ask about the page",
+    response_class=HTMLResponse,
+    responses=_REFUSALS,
+)
+async def head_shared_page(token: Token, request: Request, services: Provided) -> Response:
+    """Whether there is one, for programs that look before they show a link."""
+    return await _answered(opening.ask(request, services, token))
+
+
 @router.post(
     "/{token}",
     summary="Give the password of a link",

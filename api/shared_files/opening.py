@@ -26,6 +26,12 @@ async def show(request: Request, services: Services, token: str) -> Response:
     return response
 
 
+async def ask(request: Request, services: Services, token: str) -> Response:
+    """What `show` would say, without a session: nobody carries it on. Raises Refused."""
+    visit = await begin_visit(request, services, token)
+    return pages.password_page() if visit.is_locked else pages.download_page(visit)
+
+
 async def unlock(request: Request, services: Services, token: str, password: str) -> Response:
     """Takes the password, and shows the page to whoever knew it. Raises Refused, and TooManyRequests
     when too many wait."""
@@ -49,9 +55,12 @@ async def unlock(request: Request, services: Services, token: str, password: str
 
 
 async def _begin_try(services: Services, visit: Visit) -> UUID:
-    """Counts it before the password is looked at. Raises Refused when it is one too many."""
+    """Counts it before the password is looked at. Raises Refused when it is one too many, and
+    when the link is gone."""
     async with services.database.transaction(visit.access) as session:
         begun = await shares.begin_try(session, visit.share, visit.site, services.sharing.tries)
+    if begun is None:
+        raise refusals.absent()
     if isinstance(begun, timedelta):
         raise refusals.too_many_tries(begun)
     return begun

@@ -47,8 +47,10 @@ class Visit:
 
     @property
     def site(self) -> bytes:
-        """Where the visitor comes from, unreadable for who has the database alone."""
-        return hmac.digest(self.share.session_key, b"site\0" + site_of(self.address), "sha256")
+        """Where the visitor comes from, unreadable for who has the database alone: addresses are few
+        enough to be tried one by one, and the token is not in it."""
+        key = hmac.digest(self.share.session_key, b"site\0" + self.token.encode(), "sha256")
+        return hmac.digest(key, site_of(self.address), "sha256")
 
     def act(
         self,
@@ -87,7 +89,8 @@ async def begin_visit(request: Request, services: Services, token: str) -> Visit
         share = await shares.get_share(session, found.share_id)
         if share is None or share.revoked_at is not None:
             raise refusals.absent()
-        _require_network(share, address)
+        if not _is_allowed_from(share, address):
+            raise refusals.elsewhere()
         visitor = sessions.read(request.cookies.get(COOKIE), share, token)
         await _require_not_ended(session, share, visitor)
         sealed, version = await _shared_content(session, share, policy)
@@ -97,10 +100,9 @@ async def begin_visit(request: Request, services: Services, token: str) -> Visit
     return Visit(token, share, access, address, sealed, version, shared_by, visitor, scope)
 
 
-def _require_network(share: ShareLink, address: Address) -> None:
+def _is_allowed_from(share: ShareLink, address: Address) -> bool:
     allowed = [ip_network(each) for each in share.networks]
-    if allowed and not lies_within(address, allowed):
-        raise refusals.elsewhere()
+    return not allowed or lies_within(address, allowed)
 
 
 async def _require_not_ended(
@@ -133,3 +135,18 @@ async def _shared_content(
         share.tenant_id, version.blob_id, version.size, version.sha256, name, media_type
     )
     return sealed, version.number
+
+
+async def is_still_served(session: AsyncSession, policy: SharingPolicy, visit: Visit) -> bool:
+    """Whether what was begun by that visit may go on: neither its link nor its file was taken back,
+    nor the right to it. Raises what `require_shareable` raises."""
+    share = await shares.get_share(session, visit.share.id)
+    if share is None or share.revoked_at is not None or share.expires_at <= now():
+        return False
+    if not hmac.compare_digest(share.session_key, visit.share.session_key):
+        return False
+    if not _is_allowed_from(share, visit.address):
+        return False
+    # By its number: that the file has a newer one meanwhile is no reason to break off.
+    _, version = await require_shareable(session, share.file_id, visit.version)
+    return is_cleared(version, requires_clean=policy.requires_clean)

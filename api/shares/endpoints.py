@@ -65,14 +65,17 @@ async def list_shares(
 async def create_share(
     body: NewShare, request: Request, services: Provided, caller: Sharer
 ) -> Response:
-    """The link is shown in this answer and never again. Whoever has it downloads the file for as long
-    as the caller may read it, the link lives, and its conditions are met."""
+    """Needs `files:read` too. The link is shown in this answer and never again. Whoever has it downloads
+    the file for as long as the caller may read it, the link lives, and its conditions are met."""
     policy = services.sharing
     service.require_sharing(policy)
+    service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
-        # The password is no part of it: of what is kept, nothing can be tried quickly.
-        if replayed := attempt.replay(hash_of(body.model_dump_json(exclude={"password"}))):
+        if replayed := attempt.replay(_request_hash(body)):
             return replayed
+        async with services.database.transaction(caller.access) as session:
+            # Before the password costs anything; and again, locked, when the link is made.
+            await service.require_may_be_shared(session, policy, body)
         password_hash = await service.hashed(policy, body.password)
         async with services.database.transaction(caller.access) as session:
             made, token = await service.create(session, caller, policy, body, password_hash)
@@ -122,6 +125,12 @@ async def revoke_share(share_id: UUID, services: Provided, caller: Sharer) -> Sh
     link changes nothing."""
     async with services.database.transaction(caller.access) as session:
         return service.share_view(await service.revoke(session, caller, share_id))
+
+
+def _request_hash(body: NewShare) -> bytes:
+    """Of the password only whether there is one: of what is kept, nothing can be tried quickly."""
+    locked = "open" if body.password is None else "locked"
+    return hash_of(body.model_dump_json(exclude={"password"}), locked)
 
 
 def _tagged(found: ShareLink) -> Response:

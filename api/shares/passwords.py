@@ -26,6 +26,7 @@ class SharePasswords:
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._places = Slots(AT_ONCE + MAX_WAITING, "passwords")
+        self._makers = Slots(MAX_WAITING, "new passwords")
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -36,9 +37,11 @@ class SharePasswords:
                 yield
 
     async def hash(self, password: str) -> str:
-        """What is stored; takes a turn of its own."""
-        async with self.turn():
-            return await asyncio.to_thread(self._hasher.hash, _normalised(password))
+        """What is stored. In places of its own: visitors who guess leave room for those who make
+        links. Raises TooManyRequests when too many wait."""
+        with self._makers.take():
+            async with self._turns:
+                return await asyncio.to_thread(self._hasher.hash, _normalised(password))
 
     async def is_right(self, stored: str, password: str) -> bool:
         """Whether it is the password that was stored so. The caller has a turn."""

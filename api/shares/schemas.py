@@ -1,11 +1,20 @@
 """Share links as those who make them see them: never the token or the password, except for the link in
 the answer that made it."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from api.storable_text import LARGEST_INTEGER
 from api.times import UtcTime
@@ -13,14 +22,23 @@ from api.times import UtcTime
 MIN_PASSWORD_CHARACTERS = 8
 MAX_PASSWORD_CHARACTERS = 200
 MAX_NETWORKS = 50
+_MAPPED_BITS = 96
 
 
 def _network(text: str) -> str:
     """In CIDR notation; bits behind the prefix are cut off, an address is a network of one."""
     try:
-        return str(ip_network(text.strip(), strict=False))
+        return str(_unmapped(ip_network(text.strip(), strict=False)))
     except ValueError:
         raise ValueError("a network is written as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """IPv4 as it is, where it was written as IPv6: so visitors' addresses are compared."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 Password = Annotated[
@@ -97,7 +115,15 @@ class ShareChange(BaseModel):
         },
     )
 
-    expires_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | SkipJsonSchema[None] = None
     password: Password | None = None
-    networks: Networks | None = None
+    networks: Networks | SkipJsonSchema[None] = None
     max_downloads: MaxDownloads | None = None
+
+    @field_validator("expires_at", "networks")
+    @classmethod
+    def _has_a_value(cls, given: object) -> object:
+        """What is absent is not looked at."""
+        if given is None:
+            raise ValueError("cannot be taken away; no networks are written as []")
+        return given

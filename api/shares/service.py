@@ -20,6 +20,7 @@ from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.share_tokens import new_share_token
 
 PATH = "/s"
+READING = "files:read"
 _KEY_BYTES = 32
 
 
@@ -65,9 +66,31 @@ def require_sharing(policy: SharingPolicy) -> None:
         )
 
 
+def require_reading(caller: Caller) -> None:
+    """Whoever makes a link has the content by it."""
+    if READING not in caller.scopes:
+        raise Forbidden(f"the key lacks the scope {READING}")
+
+
 async def hashed(policy: SharingPolicy, password: SecretStr | None) -> str | None:
     """To be computed outside of transactions: it waits for its turn, and takes its time."""
     return None if password is None else await policy.passwords.hash(password.get_secret_value())
+
+
+async def require_may_be_shared(
+    session: AsyncSession, policy: SharingPolicy, body: NewShare, *, for_update: bool = False
+) -> datetime:
+    """Until when. Raises what `require_shareable` raises, Conflict for a version that was found not to
+    be clean, Unprocessable for an end that is not allowed."""
+    ends = _allowed_end(policy, body.expires_at or now() + policy.default_life)
+    _, version = await require_shareable(session, body.file_id, body.version, for_update=for_update)
+    is_scanned = version.scan_state is not None
+    if is_scanned and not is_cleared(version, requires_clean=policy.requires_clean):
+        raise Conflict(
+            f"this version is {version.scan_state}, and only clean ones are shared",
+            remedy="The operator decides it: MUNIMENT_SHARING__REQUIRE_CLEAN.",
+        )
+    return ends
 
 
 async def create(
@@ -77,17 +100,9 @@ async def create(
     body: NewShare,
     password_hash: str | None,
 ) -> tuple[ShareLink, str]:
-    """The link and its token. Raises what `require_shareable` raises, Conflict for a version that was
-    found not to be clean, Unprocessable for an end that is not allowed."""
-    ends = _allowed_end(policy, body.expires_at or now() + policy.default_life)
+    """The link and its token. Raises what `require_may_be_shared` raises."""
     # Locked, so that an erasure which begins meanwhile finds this link.
-    _, version = await require_shareable(session, body.file_id, body.version, for_update=True)
-    is_scanned = version.scan_state is not None
-    if is_scanned and not is_cleared(version, requires_clean=policy.requires_clean):
-        raise Conflict(
-            f"this version is {version.scan_state}, and only clean ones are shared",
-            remedy="The operator decides it: MUNIMENT_SHARING__REQUIRE_CLEAN.",
-        )
+    ends = await require_may_be_shared(session, policy, body, for_update=True)
     made = new_share_token()
     share = ShareLink(
         tenant_id=caller.tenant_id,
@@ -156,6 +171,8 @@ async def change(
     if share.revoked_at is not None:
         raise Conflict("the share is revoked", remedy="Make a new one.")
     given = body.model_fields_set
+    if not given:
+        return share
     if body.expires_at is not None:
         share.expires_at = _allowed_end(policy, body.expires_at)
     if body.networks is not None:

@@ -25,13 +25,17 @@ class ShareLink(SQLModel, table=True):
             text("created_at DESC"),
             text("id DESC"),
         ),
+        *(
+            Index(f"ix_share_link_{each}", each, text("created_at DESC"), text("id DESC"))
+            for each in ("file_id", "created_by")
+        ),
     )
 
     id: UUID = id_field()
     tenant_id: UUID = Field(foreign_key="tenant.id")
-    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE", index=True)
+    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE")
     version_number: int | None = None
-    created_by: UUID = Field(foreign_key="principal.id", ondelete="CASCADE", index=True)
+    created_by: UUID = Field(foreign_key="principal.id", ondelete="CASCADE")
     token_hash: bytes = Field(unique=True)
     session_key: bytes
     password_hash: str | None = None
@@ -51,7 +55,7 @@ class ShareSession(SQLModel, table=True):
     """A visitor's session that took content, and so was counted; it takes more until it expires."""
 
     __tablename__ = "share_session"
-    __table_args__ = (Index("ix_share_session_tenant_expires", "tenant_id", "expires_at"),)
+    __table_args__ = (Index("ix_share_session_expires", "expires_at"),)
 
     share_id: UUID = Field(foreign_key="share_link.id", primary_key=True, ondelete="CASCADE")
     session_id: UUID = Field(primary_key=True)
@@ -66,7 +70,7 @@ class ShareTry(SQLModel, table=True):
     __tablename__ = "share_try"
     __table_args__ = (
         Index("ix_share_try_share_at", "share_id", "at"),
-        Index("ix_share_try_tenant_at", "tenant_id", "at"),
+        Index("ix_share_try_at", "at"),
     )
 
     id: UUID = id_field()

@@ -52,6 +52,7 @@ class Taking(Enum):
     COUNTED = "counted"
     COUNTED_BEFORE = "counted before"
     REFUSED = "refused"
+    GONE = "gone"
 
 
 async def find_link(session: AsyncSession, token_hash: bytes) -> FoundLink | None:
@@ -136,7 +137,8 @@ async def take(
 ) -> Taking:
     """Counts a download, once for each session however many requests it makes at once. After REFUSED
     the transaction must not commit: the session would pass for one that was counted."""
-    await _forget_sessions(session)
+    if not await _is_there(session, share):
+        return Taking.GONE
     if not await _is_first(session, share, session_id, until):
         is_refused = not await is_live(session, share.id)
         return Taking.REFUSED if is_refused else Taking.COUNTED_BEFORE
@@ -149,6 +151,16 @@ async def take(
         {"share_id": share.id},
     )
     return Taking.REFUSED if counted.one_or_none() is None else Taking.COUNTED
+
+
+async def _is_there(session: AsyncSession, share: ShareLink) -> bool:
+    """Whether an erasure left the link. Locked from the start as it will be to count: two that count
+    and an erasure between them would wait for each other."""
+    found = await session.scalar(
+        text("SELECT true FROM share_link WHERE id = :share_id FOR NO KEY UPDATE"),
+        {"share_id": share.id},
+    )
+    return found is not None
 
 
 async def _is_first(
@@ -171,31 +183,21 @@ async def _is_first(
     return inserted.one_or_none() is not None
 
 
-async def _forget_sessions(session: AsyncSession) -> None:
-    """Drops the tenant's sessions that have expired: what they carry is worth nothing any more."""
-    await session.execute(
-        text(
-            "DELETE FROM share_session WHERE (share_id, session_id) IN"
-            " (SELECT share_id, session_id FROM share_session WHERE expires_at < now()"
-            " LIMIT :most FOR UPDATE SKIP LOCKED)"
-        ),
-        {"most": _MOST_FORGOTTEN},
-    )
-
-
 # ── passwords ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def begin_try(
     session: AsyncSession, share: ShareLink, address: bytes, limits: TryLimits
-) -> UUID | timedelta:
-    """Counts a password that is about to be looked at, and gives its id; or says how long to wait.
+) -> UUID | timedelta | None:
+    """Counts a password that is about to be looked at, and gives its id; or says how long to wait. None
+    for a link that an erasure took away meanwhile.
     Tries that come at once take turns, so that together they are no more than the limits."""
-    await session.execute(
+    locked = await session.scalars(
         select(col(ShareLink.id)).where(col(ShareLink.id) == share.id).with_for_update()
     )
+    if locked.one_or_none() is None:
+        return None
     moment = now()
-    await _forget_tries(session, moment - TRIES_WINDOW)
     rows = await session.execute(
         select(col(ShareTry.address), col(ShareTry.at))
         .where(col(ShareTry.share_id) == share.id, col(ShareTry.at) > moment - TRIES_WINDOW)
@@ -224,12 +226,39 @@ async def forgive_try(session: AsyncSession, try_id: UUID) -> None:
     await session.execute(delete(ShareTry).where(col(ShareTry.id) == try_id))
 
 
-async def _forget_tries(session: AsyncSession, before: datetime) -> None:
-    """Drops the tenant's tries that no longer count."""
-    await session.execute(
+# ── clearing away ───────────────────────────────────────────────────────────────────────────────
+
+
+async def tenants_with_spent_visits(
+    session: AsyncSession, after: UUID | None = None, max_rows: int = 100
+) -> list[UUID]:
+    """Those after the given one that keep sessions or tries which no longer count; needs no tenant."""
+    found = await session.scalars(
         text(
-            "DELETE FROM share_try WHERE id IN (SELECT id FROM share_try WHERE at < :before"
-            " LIMIT :most FOR UPDATE SKIP LOCKED)"
+            "SELECT tenant_id"
+            " FROM tenants_with_spent_visits(:window, CAST(:after AS uuid), :max_rows)"
         ),
-        {"before": before, "most": _MOST_FORGOTTEN},
+        {"window": TRIES_WINDOW, "after": after, "max_rows": max_rows},
     )
+    return list(found)
+
+
+async def forget_spent_visits(session: AsyncSession) -> int:
+    """Drops some of the tenant's, and says how many. It waits for nobody: an erasure deletes them as well,
+    in another order."""
+    sessions = await session.execute(
+        text(
+            "DELETE FROM share_session WHERE (share_id, session_id) IN"
+            " (SELECT share_id, session_id FROM share_session WHERE expires_at < now()"
+            " LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING 1"
+        ),
+        {"most": _MOST_FORGOTTEN},
+    )
+    tries = await session.execute(
+        text(
+            "DELETE FROM share_try WHERE id IN (SELECT id FROM share_try"
+            " WHERE at < now() - :window LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING 1"
+        ),
+        {"window": TRIES_WINDOW, "most": _MOST_FORGOTTEN},
+    )
+    return len(sessions.all()) + len(tries.all())

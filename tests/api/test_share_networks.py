@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import httpx
 import pytest
@@ -142,24 +143,36 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
+def proxied_environment(api_environment: dict[str, str]) -> dict[str, str]:
+    return {
+        **api_environment,
+        "MUNIMENT_API__TRUSTED_PROXIES": "127.0.0.1/32",
+        "MUNIMENT_SHARING__PUBLIC_URL": "https://documents.test/muniment/",
+        "MUNIMENT_SHARING__PASSWORD_TRIES_OF_ALL": "8",
+        "MUNIMENT_SHARING__REQUIRE_CLEAN": "false",
+        "MUNIMENT_SHARING__MAX_CONCURRENT_DOWNLOADS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
 def proxied(
-    api_environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-    collector: Collector,
+    proxied_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiProcess]:
     """An API that takes whoever connects for a proxy of its own."""
-    api = start_api(
-        tmp_path_factory.mktemp("proxied"),
-        {
-            **api_environment,
-            "MUNIMENT_API__TRUSTED_PROXIES": "127.0.0.1/32",
-            "MUNIMENT_SHARING__PUBLIC_URL": "https://documents.test/muniment/",
-            "MUNIMENT_SHARING__PASSWORD_TRIES_OF_ALL": "8",
-            "MUNIMENT_SHARING__REQUIRE_CLEAN": "false",
-            "MUNIMENT_SHARING__MAX_CONCURRENT_DOWNLOADS": "1",
-            "MUNIMENT_TELEMETRY__OTLP_ENDPOINT": collector.url,
-        },
-    )
+    api = start_api(tmp_path_factory.mktemp("proxied"), proxied_environment)
+    yield api
+    assert stop_api(api) == 0
+
+
+@pytest.fixture
+def traced(
+    proxied_environment: dict[str, str],
+    tmp_path: Path,
+    collector: Collector,
+) -> Iterator[ApiProcess]:
+    """Likewise, for one test, which stops it."""
+    traces = {"MUNIMENT_TELEMETRY__OTLP_ENDPOINT": collector.url}
+    api = start_api(tmp_path, {**proxied_environment, **traces})
     yield api
     stop_api(api)
 
@@ -236,6 +249,7 @@ async def test_downloads_have_a_bounded_number_of_places(
         async with first.stream("GET", link.content) as reading:
             pieces = reading.aiter_raw()
             await anext(pieces)
+            assert (await second.head(link.content)).status_code == 429
             refused = await second.get(link.content)
             assert refused.status_code == 429
             assert int(refused.headers["Retry-After"]) > 0
@@ -250,14 +264,15 @@ async def test_downloads_have_a_bounded_number_of_places(
 
 
 async def test_no_log_and_no_trace_holds_a_token(
-    proxied: ApiProcess,
+    traced: ApiProcess,
     collector: Collector,
-    maker: httpx.AsyncClient,
+    tenant: TenantFixture,
     postgres_dsn: str,
 ) -> None:
     password = "correct horse battery"
-    link = await share(maker, await clean_file(maker, postgres_dsn), password=password)
-    async with visitor(proxied, Referer=link.url) as anybody:
+    async with client_of(traced, tenant.api_key) as maker:
+        link = await share(maker, await clean_file(maker, postgres_dsn), password=password)
+    async with visitor(traced, Referer=link.url) as anybody:
         await anybody.get(link.path)
         await anybody.post(link.path, data={"password": WRONG})
         await anybody.post(link.path, data={"password": password})
@@ -266,16 +281,17 @@ async def test_no_log_and_no_trace_holds_a_token(
         await anybody.delete(link.path)
         await anybody.get(link.path, params={"again": link.token})
         await anybody.get(link.path + "%00")
-    await maker.delete(f"/v1/shares/{link.id}")
-    async with visitor(proxied) as anybody:
+    async with client_of(traced, tenant.api_key) as maker:
+        await maker.delete(f"/v1/shares/{link.id}")
+    async with visitor(traced) as anybody:
         await anybody.get(link.path)
-    assert stop_api(proxied) == 0, "what was traced is sent by then"
-    log = (proxied.home / "api.jsonl").read_text(encoding="utf-8")
+    assert stop_api(traced) == 0, "what was traced is sent by then"
+    log = (traced.home / "api.jsonl").read_text(encoding="utf-8")
     traces = b"".join(collector.received)
     assert '"/s/{token}/content"' in log
     assert b"/s/{token}/content" in traces
     for secret in (link.token, link.token[4:20], password, WRONG):
         assert secret not in log
         assert secret.encode() not in traces
-    routes = {line.get("route") for line in proxied.log_lines if line["event"] == "request"}
+    routes = {line.get("route") for line in traced.log_lines if line["event"] == "request"}
     assert {"/s/{token}", "unknown"} <= routes

@@ -5,11 +5,12 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import timedelta
 from html import unescape
 from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -21,7 +22,9 @@ from api.services import Services
 from api.shared_files import downloading
 from api.shared_files.sessions import CookieScope
 from api.shared_files.visiting import Visit
-from db.models import ShareLink
+from db.models import ShareLink, now
+from db.queries import shares
+from db.queries.shares import Taking, TryLimits
 from db.session import Database
 from muniment.share_tokens import new_share_token
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
@@ -35,7 +38,9 @@ from tests.api.sharing import (
     share,
     visitor,
 )
+from tests.api.test_upload_pieces import blob_store
 from tests.conftest import TenantFixture, make_tenant
+from worker.spent_visits import SpentVisits
 
 
 @pytest.fixture
@@ -156,6 +161,9 @@ async def test_looking_is_no_download(
     async with visitor(api) as program:
         for _ in range(3):
             assert (await program.get(link.path)).status_code == 200
+        page = await program.head(link.path)
+        assert (page.status_code, page.content) == (200, b"")
+        assert "set-cookie" not in page.headers
         asked = await program.head(link.content)
         assert (asked.status_code, asked.content) == (200, b"")
         assert asked.headers["Content-Length"] == str(len(CONTENT))
@@ -201,6 +209,8 @@ async def test_wrong_unknown_and_revoked_links_look_alike(
             assert {page.status_code for page in pages} == {404}
             assert len({page.text for page in pages}) == 1
             assert "no-store" in pages[0].headers["Cache-Control"]
+        below = await anybody.get(f"/s/{never_was}/")
+        assert (below.status_code, below.headers.get("Location")) == (404, None)
         posted = await anybody.post(f"/s/{revoked.token}", data={"password": "x"})
         assert posted.status_code == 404
 
@@ -228,17 +238,10 @@ async def test_revoking_works_at_once_for_those_within_too(
         assert (await anybody.head(link.content)).status_code == 404
 
 
-async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
-    client: httpx.AsyncClient,
-    link: Link,
-    database: Database,
-    tenant: TenantFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(downloading, "LOOK_SECONDS", 0.0)
+async def visit_to(link: Link, database: Database, tenant: TenantFixture) -> Visit:
     async with database.transaction(tenant.access) as session:
         found = await session.get_one(ShareLink, UUID(link.id))
-    visit = Visit(
+    return Visit(
         token=link.token,
         share=found,
         access=tenant.access,
@@ -249,6 +252,37 @@ async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
         session=None,
         cookie_scope=CookieScope("/", secure=False),
     )
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        "UPDATE share_link SET revoked_at = now() WHERE id = %(link)s",
+        "UPDATE share_link SET expires_at = now() WHERE id = %(link)s",
+        "UPDATE share_link SET session_key = 'another' WHERE id = %(link)s",
+        "UPDATE share_link SET networks = '{198.51.100.0/24}' WHERE id = %(link)s",
+        "UPDATE file SET state = 'trashed' WHERE id = %(file)s",
+        "UPDATE file SET state = 'quarantined' WHERE id = %(file)s",
+        "UPDATE file_version SET scan_state = 'infected' WHERE file_id = %(file)s",
+        "WITH lost AS (UPDATE principal SET is_admin = false WHERE id = %(maker)s)"
+        " UPDATE file SET owner_id = NULL WHERE id = %(file)s",
+        "DELETE FROM share_link WHERE id = %(link)s",
+    ],
+)
+async def test_a_download_under_way_breaks_off_when_what_allowed_it_is_gone(
+    client: httpx.AsyncClient,
+    link: Link,
+    file_id: str,
+    database: Database,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: str,
+) -> None:
+    monkeypatch.setattr(downloading, "LOOK_SECONDS", 0.0)
+    visit = await visit_to(link, database, tenant)
+    private = f"/v1/collections/{tenant.collection_id}"
+    await client.patch(private, json={"visibility": "private"})
     is_closed = False
 
     async def content() -> AsyncGenerator[downloading.Piece, None]:
@@ -259,11 +293,14 @@ async def test_a_download_under_way_breaks_off_when_its_link_is_revoked(
         finally:
             is_closed = True
 
-    services = cast(Services, SimpleNamespace(database=database))
+    sharing = SimpleNamespace(requires_clean=True)
+    services = cast(Services, SimpleNamespace(database=database, sharing=sharing))
     body = downloading._while_live(services, visit, content())
     for _ in range(3):
         assert await anext(body) == b"piece"
-    await client.delete(f"/v1/shares/{link.id}")
+    ids = {"link": link.id, "file": file_id, "maker": tenant.principal_id}
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute(happens.encode(), ids).rowcount == 1
     with pytest.raises(ClientDisconnect):
         await anext(body)
     assert is_closed
@@ -404,23 +441,47 @@ async def test_a_session_belongs_to_one_link(
         assert await downloads_of(client, link) == count, "as one who comes for the first time"
 
 
-async def test_sessions_that_expired_are_forgotten(
-    api: ApiProcess, link: Link, postgres_dsn: str
+async def test_what_visitors_leave_is_forgotten_when_its_time_is_over(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    file_id: str,
+    database: Database,
+    postgres_dsn: str,
 ) -> None:
-    async with visitor(api) as anybody:
-        await anybody.get(link.content)
-    change(
-        postgres_dsn,
-        "UPDATE share_session SET expires_at = now() - interval '1 second' WHERE share_id = %s",
-        link.id,
-    )
-    async with visitor(api) as another:
-        await another.get(link.content)
+    """Without another visit."""
+    link = await share(client, file_id, password="correct horse battery")
+    for _ in range(2):
+        async with visitor(api) as anybody:
+            await anybody.post(link.path, data={"password": "incorrect horse"})
+            await anybody.post(link.path, data={"password": "correct horse battery"})
+            await anybody.get(link.content)
+    for table, column in (("share_session", "expires_at"), ("share_try", "at")):
+        change(
+            postgres_dsn,
+            f"UPDATE {table} SET {column} = now() - interval '16 minutes' WHERE ctid ="  # noqa: S608
+            f" (SELECT ctid FROM {table} WHERE share_id = %s LIMIT 1)",
+            link.id,
+        )
+    await SpentVisits(database, blob_store(api.home)).round()
     with psycopg.connect(postgres_dsn) as connection:
         left = connection.execute(
-            "SELECT count(*) FROM share_session WHERE share_id = %s", (link.id,)
+            "SELECT (SELECT count(*) FROM share_session WHERE share_id = %(id)s),"
+            " (SELECT count(*) FROM share_try WHERE share_id = %(id)s)",
+            {"id": link.id},
         ).fetchone()
-    assert left == (1,)
+    assert left == (1, 1)
+
+
+async def test_a_link_that_is_erased_in_the_middle_of_a_visit_is_not_there(
+    link: Link, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    async with database.transaction(tenant.access) as session:
+        found = await session.get_one(ShareLink, UUID(link.id))
+    change(postgres_dsn, "DELETE FROM share_link WHERE id = %s", link.id)
+    async with database.transaction(tenant.access) as session:
+        taking = await shares.take(session, found, uuid4(), now() + timedelta(hours=1))
+        begun = await shares.begin_try(session, found, b"address", TryLimits(5, 50))
+    assert (taking, begun) == (Taking.GONE, None)
 
 
 async def test_processes_count_together_and_one_that_is_killed_costs_no_second_download(

@@ -1,6 +1,7 @@
 """Links that ask for a password: who knows it, and who guesses."""
 
 import asyncio
+import hmac
 import unicodedata
 
 import httpx
@@ -176,11 +177,22 @@ async def test_where_guesses_came_from_is_not_readable_in_the_database(
         await give(anybody, link, WRONG)
     with psycopg.connect(postgres_dsn) as connection:
         row = connection.execute(
-            "SELECT address FROM share_try WHERE share_id = %s", (link.id,)
+            "SELECT address, session_key, token_hash FROM share_try"
+            " JOIN share_link ON share_link.id = share_id WHERE share_id = %s",
+            (link.id,),
         ).fetchone()
     assert row is not None
-    assert len(row[0]) == 32
-    assert bytes([127, 0, 0, 1]) not in row[0]
+    kept, session_key, token_hash = row
+    here = bytes([127, 0, 0, 1])
+    assert len(kept) == 32
+    assert here not in kept
+    for stored in (session_key, token_hash, session_key + token_hash, b""):
+        derived = hmac.digest(session_key, b"site\0" + stored, "sha256")
+        for key in (session_key, token_hash, derived):
+            for told in (here, b"site\0" + here):
+                assert hmac.digest(key, told, "sha256") != kept
+    of_link = hmac.digest(session_key, b"site\0" + link.token.encode(), "sha256")
+    assert hmac.digest(of_link, here, "sha256") == kept, "whoever has the link can"
 
 
 async def test_two_are_looked_at_at_a_time_and_those_behind_the_queues_end_refused() -> None:
@@ -199,7 +211,11 @@ async def test_two_are_looked_at_at_a_time_and_those_behind_the_queues_end_refus
     with pytest.raises(TooManyRequests):
         await look()
     assert within == AT_ONCE
+    making = asyncio.create_task(passwords.hash(PASSWORD))
+    await asyncio.sleep(0)
+    assert not making.done(), "those who make links have room, and wait for a turn"
     go_on.set()
+    assert (await making).startswith("$argon2id$")
     await asyncio.gather(*looking)
     assert within == AT_ONCE + MAX_WAITING
     await look()

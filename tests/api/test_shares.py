@@ -2,14 +2,24 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+from fastapi import Request
+from pydantic import SecretStr
 
+from api.authentication import Caller
+from api.services import Services
+from api.shares.endpoints import create_share
+from api.shares.schemas import NewShare
 from db.queries.erasure import erase_shares
 from db.session import Database
 from muniment.client import AsyncMuniment, Muniment, Share
+from muniment.errors import NotFound
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.api.sharing import change, clean_file, scanned, share, visitor
 from tests.conftest import TenantFixture, make_tenant
@@ -50,12 +60,9 @@ async def test_a_repetition_makes_no_second_link_and_tells_no_token(
     assert (first.status_code, second.status_code) == (201, 201)
     assert second.json() == {**first.json(), "url": None}
     assert len((await client.get("/v1/shares")).json()["data"]) == 1
-    other = await client.post(
-        "/v1/shares",
-        json={**body, "max_downloads": 1},
-        headers={"Idempotency-Key": "once"},
-    )
-    assert other.status_code == 422
+    for another in ({**body, "max_downloads": 1}, {"file_id": file_id}):
+        other = await client.post("/v1/shares", json=another, headers={"Idempotency-Key": "once"})
+        assert other.status_code == 422
 
 
 async def test_nothing_secret_is_kept(
@@ -145,6 +152,19 @@ async def test_a_file_that_the_caller_cannot_read_is_not_shared(
         assert (await member.post("/v1/shares", json={"file_id": file_id})).status_code == 404
 
 
+async def test_a_key_that_reads_nothing_makes_itself_no_way_to_read(
+    api: ApiProcess, file_id: str, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    key = make_tenant(
+        postgres_dsn, tenant.name, principal="manager", is_admin=True, scopes=("shares:manage",)
+    ).api_key
+    async with client_of(api, key) as manager:
+        refused = await manager.post("/v1/shares", json={"file_id": file_id})
+        assert refused.status_code == 403
+        assert "files:read" in refused.json()["detail"]
+        assert (await manager.get("/v1/shares")).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -166,6 +186,32 @@ async def test_what_is_wrong_is_named(
     assert answer.status_code == 422, answer.text
     assert [each["field"] for each in answer.json()["errors"]] == [named]
     assert "short" not in answer.text
+
+
+async def test_no_password_is_hashed_for_a_file_that_there_is_not(
+    database: Database, tenant: TenantFixture
+) -> None:
+    hashed: list[str] = []
+
+    async def hash_password(password: str) -> str:
+        hashed.append(password)
+        return password
+
+    sharing = SimpleNamespace(
+        enabled=True,
+        passwords=SimpleNamespace(hash=hash_password),
+        default_life=timedelta(days=1),
+        longest_life=timedelta(days=1),
+        requires_clean=True,
+    )
+    services = cast(Services, SimpleNamespace(database=database, sharing=sharing))
+    scopes = frozenset({"shares:manage", "files:read"})
+    caller = Caller(tenant.tenant_id, tenant.principal_id, uuid4(), scopes, is_admin=True)
+    body = NewShare(file_id=uuid4(), password=SecretStr("correct horse battery"))
+    request = Request({"type": "http", "headers": []})
+    with pytest.raises(NotFound):
+        await create_share(body, request, services, caller)
+    assert hashed == []
 
 
 async def test_a_version_that_there_is_not_is_404(client: httpx.AsyncClient, file_id: str) -> None:
@@ -218,6 +264,30 @@ async def test_a_change_asks_for_the_present_state(
     past = await client.patch(path, json={"expires_at": "2020-01-01T00:00:00Z"})
     assert past.status_code == 422
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("share.changed") == 2
+
+
+async def test_a_change_of_nothing_is_none(
+    client: httpx.AsyncClient, file_id: str, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    link = await share(client, file_id)
+    path = f"/v1/shares/{link.id}"
+    before = await client.get(path)
+    for field in ("expires_at", "networks"):
+        refused = await client.patch(path, json={field: None})
+        assert refused.status_code == 422
+        assert [each["field"] for each in refused.json()["errors"]] == [f"body.{field}"]
+    same = await client.patch(path, json={})
+    assert (same.status_code, same.json()) == (200, before.json())
+    assert same.headers["ETag"] == before.headers["ETag"]
+    assert "share.changed" not in audit_actions(postgres_dsn, tenant.tenant_id)
+
+
+async def test_what_is_an_older_network_written_as_a_newer_one_is_understood(
+    client: httpx.AsyncClient, file_id: str
+) -> None:
+    link = await share(client, file_id, networks=["::ffff:192.0.2.0/120", "::ffff:192.0.2.7"])
+    shown = (await client.get(f"/v1/shares/{link.id}")).json()
+    assert shown["networks"] == ["192.0.2.0/24", "192.0.2.7/32"]
 
 
 async def test_what_is_revoked_stays_so(

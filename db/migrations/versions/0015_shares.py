@@ -42,8 +42,9 @@ def upgrade() -> None:
         );
         CREATE INDEX ix_share_link_tenant_created
             ON share_link (tenant_id, created_at DESC, id DESC);
-        CREATE INDEX ix_share_link_file_id ON share_link (file_id);
-        CREATE INDEX ix_share_link_created_by ON share_link (created_by);
+        CREATE INDEX ix_share_link_file_id ON share_link (file_id, created_at DESC, id DESC);
+        CREATE INDEX ix_share_link_created_by
+            ON share_link (created_by, created_at DESC, id DESC);
 
         CREATE TABLE share_session (
             share_id UUID NOT NULL,
@@ -54,7 +55,7 @@ def upgrade() -> None:
             FOREIGN KEY(share_id) REFERENCES share_link (id) ON DELETE CASCADE,
             FOREIGN KEY(tenant_id) REFERENCES tenant (id)
         );
-        CREATE INDEX ix_share_session_tenant_expires ON share_session (tenant_id, expires_at);
+        CREATE INDEX ix_share_session_expires ON share_session (expires_at);
 
         CREATE TABLE share_try (
             id UUID NOT NULL,
@@ -67,7 +68,7 @@ def upgrade() -> None:
             FOREIGN KEY(share_id) REFERENCES share_link (id) ON DELETE CASCADE
         );
         CREATE INDEX ix_share_try_share_at ON share_try (share_id, at);
-        CREATE INDEX ix_share_try_tenant_at ON share_try (tenant_id, at);
+        CREATE INDEX ix_share_try_at ON share_try (at);
         """
     )
     for table in TABLES:
@@ -78,11 +79,10 @@ def upgrade() -> None:
             " USING (tenant_id = (SELECT current_tenant()))"
             " WITH CHECK (tenant_id = (SELECT current_tenant()))"
         )
+        op.execute(f"CREATE POLICY definer ON {table} TO CURRENT_USER USING (true)")
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO muniment_app")
     op.execute(
         """
-        CREATE POLICY definer ON share_link TO CURRENT_USER USING (true);
-
         -- Looked up before the tenant is known: a token's hash is unguessable, so knowing it is the
         -- proof. A revoked link is found no more than one that never was.
         CREATE FUNCTION find_share_link(hash bytea)
@@ -95,6 +95,28 @@ def upgrade() -> None:
         $$;
         REVOKE ALL ON FUNCTION find_share_link(bytea) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION find_share_link(bytea) TO muniment_app;
+
+        -- For the worker that clears them away: whose sessions have expired, and tries are too old.
+        CREATE FUNCTION tenants_with_spent_visits(
+            kept_for interval, after_tenant uuid, max_rows integer
+        )
+        RETURNS TABLE (tenant_id uuid)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+            SELECT spent.tenant_id
+            FROM (
+                SELECT share_session.tenant_id FROM share_session
+                WHERE share_session.expires_at < now()
+                UNION
+                SELECT share_try.tenant_id FROM share_try WHERE share_try.at < now() - kept_for
+            ) spent
+            WHERE after_tenant IS NULL OR spent.tenant_id > after_tenant
+            ORDER BY spent.tenant_id
+            LIMIT max_rows
+        $$;
+        REVOKE ALL ON FUNCTION tenants_with_spent_visits(interval, uuid, integer) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION tenants_with_spent_visits(interval, uuid, integer)
+            TO muniment_app;
         """
     )
     # A key that had every scope, as a home's administrator has, goes on having every scope.
@@ -108,6 +130,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("UPDATE api_key SET scopes = array_remove(scopes, 'shares:manage')")
+    op.execute("DROP FUNCTION tenants_with_spent_visits(interval, uuid, integer)")
     op.execute("DROP FUNCTION find_share_link(bytea)")
     op.execute("DROP TABLE share_try")
     op.execute("DROP TABLE share_session")
