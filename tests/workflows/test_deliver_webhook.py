@@ -7,9 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import webhook_deliveries
 from db.session import Access
+from muniment.contracts.deliver_webhook import DeliveryState
+from muniment.errors import DatabaseUnavailable
 from tests.conftest import make_tenant
 from tests.patience import on_a_busy_machine
 from tests.receiver import Received, Receiver, Reply
@@ -30,7 +33,7 @@ from tests.workflows.endpoints import (
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.lost_deliveries import LostDeliveries
 from worker.spent_webhooks import OldEvents
-from worker.webhook_dispatch import WebhookDispatch
+from worker.webhook_dispatch import MAX_FAILURES, WebhookDispatch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -235,6 +238,33 @@ async def test_a_dispatcher_that_died_half_way_is_followed_by_another(
         await ended(workshop, second)
     assert len(receiver.received) == 2
     assert await dispatch(workshop).round() == 0
+
+
+async def test_events_that_cannot_be_handed_out_hold_up_none_behind_them(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as end a round, and one behind them."""
+    made = await endpoint(workshop, owner, receiver.url)
+    for _ in range(MAX_FAILURES + 1):
+        await become_ready(workshop, owner)
+    *bad, good = [each.id for each in await rows(workshop, made, "webhook_event ORDER BY id")]
+    really_add = webhook_deliveries.add_delivery
+
+    async def add_some(
+        session: AsyncSession, event_id: UUID, webhook_id: UUID, max_pending: int
+    ) -> DeliveryState | None:
+        if event_id in bad:
+            raise DatabaseUnavailable("cancelled by its time limit")
+        return await really_add(session, event_id, webhook_id, max_pending)
+
+    dispatcher = dispatch(workshop)
+    monkeypatch.setattr(webhook_deliveries, "add_delivery", add_some)
+    assert await dispatcher.round() == 0
+    assert await dispatcher.round() == 1
+    assert [each.event_id for each in await deliveries(workshop, made)] == [good]
+    monkeypatch.undo()
+    assert await dispatcher.round() == MAX_FAILURES
+    assert len(await deliveries(workshop, made)) == MAX_FAILURES + 1
 
 
 async def test_a_notification_wakes_the_dispatcher(
