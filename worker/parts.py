@@ -61,7 +61,7 @@ from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
-from muniment.egress import Egress, EgressPolicy, tls_context
+from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
@@ -146,9 +146,10 @@ class Parts:
     @cached_property
     def webhooks(self) -> Webhooks:
         settings = self._settings.webhooks
-        return Webhooks(
-            self._database, self._stores.blobs, _egress(settings), settings.slots_per_endpoint
-        )
+        resolver = SystemResolver(settings.slots)
+        self._resources.callback(resolver.close)
+        egress = _egress(settings, resolver)
+        return Webhooks(self._database, self._stores.blobs, egress, settings.slots_per_endpoint)
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan
@@ -382,7 +383,7 @@ def _candidate(settings: Settings) -> ReadingCandidate:
     )
 
 
-def _egress(settings: WebhookSettings) -> Egress:
+def _egress(settings: WebhookSettings, resolver: Resolver) -> Egress:
     policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
     try:
         tls = tls_context(settings.ca_file)
@@ -393,6 +394,7 @@ def _egress(settings: WebhookSettings) -> Egress:
     return Egress(
         policy,
         tls,
+        resolver,
         connect_seconds=settings.connect_timeout_seconds,
         total_seconds=settings.timeout_seconds,
     )
