@@ -56,6 +56,7 @@ from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
+from activities.webhooks.places import Places
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
@@ -149,7 +150,9 @@ class Parts:
         resolver = SystemResolver(settings.slots)
         self._resources.callback(resolver.close)
         egress = _egress(settings, resolver)
-        return Webhooks(self._database, self._stores.blobs, egress, settings.slots_per_endpoint)
+        # Half of them: however slow the endpoints of a tenant are, others have the rest.
+        places = Places(settings.slots_per_endpoint, max(1, settings.slots // 2))
+        return Webhooks(self._database, self._stores.blobs, egress, places)
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan

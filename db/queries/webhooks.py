@@ -121,15 +121,18 @@ async def signing_secrets(
     return found
 
 
-async def switch_off(session: AsyncSession, webhook_id: UUID, reason: str) -> bool:
-    """Whether it was on until now."""
+async def switch_off(
+    session: AsyncSession, webhook_id: UUID, reason: str, revision: int | None
+) -> bool:
+    """Whether it was on until now, and has not been changed since that revision."""
     switched = await session.execute(
         text(
             "UPDATE webhook SET enabled = false, disabled_reason = :reason,"
             " revision = revision + 1, updated_at = now()"
-            " WHERE id = :webhook_id AND enabled AND deleted_at IS NULL RETURNING id"
+            " WHERE id = :webhook_id AND revision = :revision AND enabled"
+            " AND deleted_at IS NULL RETURNING id"
         ),
-        {"webhook_id": webhook_id, "reason": reason},
+        {"webhook_id": webhook_id, "reason": reason, "revision": revision},
     )
     return switched.first() is not None
 

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook as Verifier
 from temporalio.client import WorkflowHandle
 
 from activities.webhooks.activity import Webhooks
+from activities.webhooks.places import Places
 from db.models import Job, Webhook, WebhookDelivery, new_id
 from db.queries import webhooks
 from db.session import Access
@@ -45,6 +46,7 @@ def sending(
     workshop: Workshop,
     *receivers: Receiver,
     per_endpoint: int = 4,
+    per_tenant: int = 16,
     seconds: float = 20,
 ) -> list[Callable[..., Any]]:
     """The activities, which may reach those receivers."""
@@ -54,7 +56,8 @@ def sending(
     egress = Egress(
         policy, tls_context(), _no_names, connect_seconds=seconds, total_seconds=seconds
     )
-    activities = Webhooks(workshop.database, workshop.stores.blobs, egress, per_endpoint)
+    places = Places(per_endpoint, per_tenant)
+    activities = Webhooks(workshop.database, workshop.stores.blobs, egress, places)
     return [activities.send_webhook, activities.record_attempt]
 
 

@@ -152,6 +152,69 @@ async def test_a_slow_endpoint_holds_up_no_other(
         assert len({each.headers["webhook-id"] for each in stuck.received}) == 7
 
 
+async def test_a_tenant_with_slow_endpoints_leaves_room_for_others(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, postgres_dsn: str
+) -> None:
+    """It has two of four slots, though it has four endpoints that never answer."""
+    released = threading.Event()
+
+    def slowly(_: Received) -> Reply:
+        released.wait(60)
+        return Reply()
+
+    made = make_tenant(postgres_dsn)
+    other = TenantIds(made.tenant_id, made.collection_id, made.principal_id)
+    with receiving(slowly) as stuck:
+        slow = [await endpoint(workshop, owner, stuck.url) for _ in range(4)]
+        await become_ready(workshop, owner)
+        await dispatch(workshop).round()
+        settings = workshop.settings.webhooks.model_copy(update={"slots": 4})
+        workshop.parts._settings = workshop.settings.model_copy(update={"webhooks": settings})
+        replacing = sending(workshop, receiver, stuck, per_endpoint=2, per_tenant=2, seconds=60)
+        try:
+            async with workshop.working(replacing=replacing, names=ONLY):
+                await eventually(lambda: _some(stuck.received[1:]))
+                quick = await endpoint(workshop, other, receiver.url)
+                await become_ready(workshop, other)
+                await dispatch(workshop).round()
+                await ended(workshop, quick)
+                assert len(stuck.received) == 2
+                released.set()
+                for each in slow:
+                    await ended(workshop, each)
+        finally:
+            released.set()
+            workshop.parts._settings = workshop.settings
+
+
+async def test_an_old_address_that_is_gone_does_not_switch_the_new_one_off(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver
+) -> None:
+    released = threading.Event()
+
+    def gone(_: Received) -> Reply:
+        released.wait(60)
+        return Reply(410)
+
+    with receiving(gone) as old:
+        made = await endpoint(workshop, owner, old.url)
+        await become_ready(workshop, owner)
+        try:
+            replacing = sending(workshop, receiver, old, seconds=60)
+            async with workshop.working(replacing=replacing, names=ONLY):
+                await dispatch(workshop).round()
+                await eventually(lambda: _some(old.received))
+                async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+                    changed = "UPDATE webhook SET url = :url, revision = revision + 1"
+                    await session.execute(text(changed), {"url": receiver.url})
+                released.set()
+                await ended(workshop, made)
+        finally:
+            released.set()
+    [row] = await rows(workshop, made, "webhook")
+    assert (row.enabled, row.disabled_reason) == (True, None)
+
+
 async def _some(received: list[Received]) -> bool:
     return bool(received)
 
