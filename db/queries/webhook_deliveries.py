@@ -63,6 +63,7 @@ class OpenDelivery:
 class OldEvent:
     tenant_id: UUID
     event_id: UUID
+    occurred_at: datetime
 
 
 # ── from events to deliveries ───────────────────────────────────────────────────────────────────
@@ -309,15 +310,21 @@ async def open_deliveries(
 
 
 async def old_events(
-    session: AsyncSession, kept_for: timedelta, after: UUID | None = None, max_rows: int = 100
+    session: AsyncSession, kept_for: timedelta, after: OldEvent | None = None, max_rows: int = 100
 ) -> list[OldEvent]:
-    """Of all tenants, those after the given one of which no delivery is pending; needs no tenant."""
+    """Of all tenants, the oldest first, those after the given one of which no delivery is pending;
+    needs no tenant."""
     rows = await session.execute(
         text(
-            "SELECT tenant_id, event_id"
-            " FROM old_webhook_events(:kept_for, CAST(:after AS uuid), :max_rows)"
+            "SELECT tenant_id, event_id, occurred_at FROM old_webhook_events("
+            ":kept_for, CAST(:after_time AS timestamptz), CAST(:after AS uuid), :max_rows)"
         ),
-        {"kept_for": kept_for, "after": after, "max_rows": max_rows},
+        {
+            "kept_for": kept_for,
+            "after_time": after.occurred_at if after else None,
+            "after": after.event_id if after else None,
+            "max_rows": max_rows,
+        },
     )
     return [OldEvent(**row) for row in rows.mappings()]
 
@@ -354,19 +361,20 @@ async def list_deliveries(
 ) -> Sequence[RowMapping]:
     """Newest first."""
     at, delivery_id = after or (None, None)
+    of_state = "" if state is None else " AND delivery.state = :state"
     rows = await session.execute(
         text(
-            f"{_SHOWN} AND (CAST(:state AS text) IS NULL OR delivery.state = :state)"
+            f"{_SHOWN}{of_state}"
             " AND (CAST(:at AS timestamptz) IS NULL OR (delivery.created_at, delivery.id)"
             " < (CAST(:at AS timestamptz), CAST(:delivery_id AS uuid)))"
             " ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT :limit"
         ),
         {
             "webhook_id": webhook_id,
-            "state": state.value if state else None,
             "at": at,
             "delivery_id": delivery_id,
             "limit": limit,
+            **({} if state is None else {"state": state.value}),
         },
     )
     return rows.mappings().all()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from db.models import new_id
 from db.queries import webhooks
 from db.session import Access
-from muniment.errors import KeyDestroyed
+from muniment.errors import KeyDestroyed, ObjectStoreUnavailable
 from muniment.webhook_signing import SignatureScheme
 from tests.conftest import make_tenant
 from tests.muniment.test_webhook_signing import verify_ed25519
@@ -32,6 +32,7 @@ from tests.workflows.endpoints import (
     sending,
 )
 from tests.workflows.workshop import TenantIds, Workshop
+from worker import spent_webhooks
 from worker.spent_webhooks import SpentSecrets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -270,3 +271,29 @@ async def test_a_deleted_endpoint_leaves_nothing_and_ends_what_was_pending(
     async with workshop.working(replacing=sending(workshop, receiver), names=ONLY):
         await handle(workshop, pending).result()
     assert receiver.received == []
+
+
+async def test_a_busy_endpoint_is_deleted_page_by_page_and_its_secret_condemned_before(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await endpoint(workshop, owner, receiver.url)
+    for _ in range(5):
+        await become_ready(workshop, owner)
+    await dispatch(workshop).round()
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(text("UPDATE webhook SET deleted_at = now(), enabled = false"))
+    clearing = SpentSecrets(workshop.database, workshop.stores.blobs)
+    monkeypatch.setattr(spent_webhooks, "DELIVERIES_AT_ONCE", 2)
+
+    async def unavailable(*_: object) -> None:
+        raise ObjectStoreUnavailable("the store is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(workshop.stores.blobs, "destroy", unavailable)
+        await clearing.round()
+    [blob] = await rows(workshop, made, "blob WHERE kind = 'webhook-secret'")
+    assert blob.destroyed_at is not None, "nobody verifies it any more"
+    assert len(await rows(workshop, made, "webhook_secret")) == 1, "it is tried again"
+    await clearing.round()
+    for table in ("webhook", "webhook_secret", "webhook_delivery"):
+        assert await rows(workshop, made, table) == [], table
