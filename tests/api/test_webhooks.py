@@ -181,6 +181,24 @@ async def test_an_exchanged_secret_goes_on_signing_for_a_day(client: httpx.Async
     assert (await client.post(path)).status_code == 409
 
 
+async def test_a_secret_that_leaked_signs_no_more(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """However many sign already, and although one of them was to go on."""
+    made = await create(client)
+    path = f"/v1/webhooks/{made['id']}/rotate-secret"
+    for _ in range(3):
+        await client.post(path)
+    assert (await client.post(path)).status_code == 409
+    exchanged = await client.post(path, json={"expire_previous_at_once": True})
+    assert exchanged.status_code == 200, exchanged.text
+    [only] = exchanged.json()["secrets"]
+    assert only["expires_at"] is None
+    assert (await client.get(f"/v1/webhooks/{made['id']}")).json()["secrets"] == [only]
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions.count("webhook.secret_rotated") == 4
+
+
 async def test_clicking_twice_at_once_exchanges_in_turn(client: httpx.AsyncClient) -> None:
     made = await create(client)
     path = f"/v1/webhooks/{made['id']}/rotate-secret"
