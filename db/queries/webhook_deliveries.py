@@ -132,7 +132,17 @@ async def add_delivery(
     session: AsyncSession, event_id: UUID, webhook_id: UUID, max_pending: int
 ) -> DeliveryState | None:
     """Under the rights of the endpoint's principal: nothing where it may not see what the event is
-    about, or where there is a delivery already."""
+    about, where there is a delivery already, or where the endpoint was switched off meanwhile. Who adds
+    to an endpoint counts what it has in turn."""
+    locked = await session.execute(
+        text(
+            "SELECT id FROM webhook WHERE id = :webhook_id AND enabled AND deleted_at IS NULL"
+            " FOR NO KEY UPDATE"
+        ),
+        {"webhook_id": webhook_id},
+    )
+    if locked.first() is None:
+        return None
     added = await session.execute(
         _ADD,
         {
@@ -402,16 +412,16 @@ async def list_attempts(session: AsyncSession, delivery_id: UUID) -> Sequence[Ro
     return rows.mappings().all()
 
 
-async def is_full(session: AsyncSession, webhook_id: UUID, max_pending: int) -> bool:
-    """Whether the endpoint has its limit of unfinished deliveries."""
+async def room(session: AsyncSession, webhook_id: UUID, max_pending: int) -> int:
+    """How many unfinished deliveries the endpoint may have besides; its row is locked."""
     found = await session.execute(
         text(
-            "SELECT count(*) >= :max_pending FROM (SELECT FROM webhook_delivery"
+            "SELECT :max_pending - count(*) FROM (SELECT FROM webhook_delivery"
             " WHERE webhook_id = :webhook_id AND state = 'pending' LIMIT :max_pending) AS pending"
         ),
         {"webhook_id": webhook_id, "max_pending": max_pending},
     )
-    return bool(found.scalar_one())
+    return int(found.scalar_one())
 
 
 _AGAIN = (
@@ -441,20 +451,22 @@ class ReplayRange:
 
     begin: datetime
     end: datetime
-    states: tuple[DeliveryState, ...]
+    only_failed: bool
+    max_rows: int
     after: tuple[datetime, UUID] | None = None
 
 
 async def replay_range(
     session: AsyncSession, webhook_id: UUID, wanted: ReplayRange
 ) -> list[tuple[datetime, UUID]]:
-    """Places of those that are delivered once more, up to MAX_REPLAYED, in their order."""
+    """Places of those that are delivered once more, in their order."""
     at, delivery_id = wanted.after or (None, None)
+    of_state = "state = 'failed'" if wanted.only_failed else "state <> 'pending'"
     rows = await session.execute(
         text(
             f"WITH again AS ({_AGAIN} WHERE id IN ("  # noqa: S608 - a constant
             " SELECT id FROM webhook_delivery WHERE webhook_id = :webhook_id"
-            " AND created_at >= :begin AND created_at < :end AND state = ANY(:states)"
+            f" AND created_at >= :begin AND created_at < :end AND {of_state}"
             " AND (CAST(:at AS timestamptz) IS NULL OR (created_at, id)"
             " > (CAST(:at AS timestamptz), CAST(:delivery_id AS uuid)))"
             " ORDER BY created_at, id LIMIT :limit FOR UPDATE SKIP LOCKED)"
@@ -464,10 +476,9 @@ async def replay_range(
             "webhook_id": webhook_id,
             "begin": wanted.begin,
             "end": wanted.end,
-            "states": [state.value for state in wanted.states],
             "at": at,
             "delivery_id": delivery_id,
-            "limit": MAX_REPLAYED,
+            "limit": wanted.max_rows,
         },
     )
     replayed = [(row.created_at, row.id) for row in rows]

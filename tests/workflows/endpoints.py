@@ -71,7 +71,7 @@ def dispatch(
 ) -> WebhookDispatch:
     dsn = workshop.settings.database.url.get_secret_value()
     policy = DispatchPolicy(delays, max_pending)
-    return WebhookDispatch(workshop.database, workshop.client, policy, dsn, interval_seconds=60)
+    return WebhookDispatch(workshop.database, workshop.client, policy, dsn, interval_seconds=3600)
 
 
 async def endpoint(
