@@ -45,15 +45,15 @@ class Clearing(ABC, Generic[Spent]):
         """Clears away what there is, page by page; says how many. One that cannot be cleared away
         holds up no other."""
         cleared = 0
-        after: UUID | None = None
+        after: Spent | None = None
         while True:
             async with self._database.across_tenants() as session:
                 spent = await self._find(session, after)
             if not spent:
                 return cleared
             for each in spent:
-                after = self._id_of(each)
-                cleared += await self._is_cleared(each, after)
+                cleared += await self._is_cleared(each, self._id_of(each))
+            after = spent[-1]
 
     async def _is_cleared(self, spent: Spent, spent_id: UUID) -> bool:
         try:
@@ -65,12 +65,12 @@ class Clearing(ABC, Generic[Spent]):
         return True
 
     @abstractmethod
-    async def _find(self, session: AsyncSession, after: UUID | None) -> Sequence[Spent]:
-        """The next of them behind that id, of all tenants."""
+    async def _find(self, session: AsyncSession, after: Spent | None) -> Sequence[Spent]:
+        """The next of them behind that one, of all tenants."""
 
     @abstractmethod
     def _id_of(self, spent: Spent) -> UUID:
-        """By which they are ordered."""
+        """Of which the log tells."""
 
     @abstractmethod
     async def _clear(self, spent: Spent) -> None:

@@ -57,12 +57,13 @@ from activities.stage import StageRunner
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
+from activities.webhooks.places import Places
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
-from muniment.egress import Egress, EgressPolicy, tls_context
+from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
@@ -147,9 +148,12 @@ class Parts:
     @cached_property
     def webhooks(self) -> Webhooks:
         settings = self._settings.webhooks
-        return Webhooks(
-            self._database, self._stores.blobs, _egress(settings), settings.slots_per_endpoint
-        )
+        resolver = SystemResolver(settings.slots)
+        self._resources.callback(resolver.close)
+        egress = _egress(settings, resolver)
+        # Half of them: however slow the endpoints of a tenant are, others have the rest.
+        places = Places(settings.slots_per_endpoint, max(1, settings.slots // 2))
+        return Webhooks(self._database, self._stores.blobs, egress, places)
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan
@@ -413,7 +417,7 @@ def _candidate(settings: Settings) -> ReadingCandidate:
     )
 
 
-def _egress(settings: WebhookSettings) -> Egress:
+def _egress(settings: WebhookSettings, resolver: Resolver) -> Egress:
     policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
     try:
         tls = tls_context(settings.ca_file)
@@ -424,6 +428,7 @@ def _egress(settings: WebhookSettings) -> Egress:
     return Egress(
         policy,
         tls,
+        resolver,
         connect_seconds=settings.connect_timeout_seconds,
         total_seconds=settings.timeout_seconds,
     )

@@ -13,8 +13,10 @@ from worker.clearing import Clearing
 class SpentPasswords(Clearing[SpentPassword]):
     kind = "spent password"
 
-    async def _find(self, session: AsyncSession, after: UUID | None) -> Sequence[SpentPassword]:
-        return await spent_passwords(session, after)
+    async def _find(
+        self, session: AsyncSession, after: SpentPassword | None
+    ) -> Sequence[SpentPassword]:
+        return await spent_passwords(session, after.job_id if after else None)
 
     def _id_of(self, spent: SpentPassword) -> UUID:
         return spent.job_id

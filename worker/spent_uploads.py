@@ -20,8 +20,10 @@ AT_ONCE = 16
 class SpentUploads(Clearing[SpentUpload]):
     kind = "spent upload"
 
-    async def _find(self, session: AsyncSession, after: UUID | None) -> Sequence[SpentUpload]:
-        return await resumable_uploads.spent_uploads(session, after)
+    async def _find(
+        self, session: AsyncSession, after: SpentUpload | None
+    ) -> Sequence[SpentUpload]:
+        return await resumable_uploads.spent_uploads(session, after.upload_id if after else None)
 
     def _id_of(self, spent: SpentUpload) -> UUID:
         return spent.upload_id

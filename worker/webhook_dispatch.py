@@ -26,7 +26,8 @@ PAGE = 100
 AT_ONCE = 4
 """Deliveries that are started side by side: each waits for Temporal and twice for the database."""
 MAX_FAILURES = 3
-"""After so many a round ends: then it is Temporal that is away, and each attempt waits for it."""
+"""After so many a round ends: then it is PostgreSQL or Temporal that is away, and each attempt waits
+for it."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class WebhookDispatch:
         self._policy = policy
         self._interval_seconds = interval_seconds
         self._woken = asyncio.Event()
+        self._handed_out_to: UUID | None = None
         self._listener = WakingListener(listen_dsn, CHANNEL, self._woken)
 
     async def run(self) -> None:
@@ -72,18 +74,32 @@ class WebhookDispatch:
 
     async def round(self) -> int:
         """Dispatches and starts what there is; how many deliveries were started. What a page of events
-        brought is started before the next page: a stream of them holds up none."""
-        started = 0
-        after: UUID | None = None
+        brought is started before the next page: a stream of them holds up none. Where too many fail the
+        next round goes on behind them: else those that always fail would hold up all that follow."""
+        started, failures = 0, 0
         while True:
             async with self._database.across_tenants() as session:
-                events = await webhook_deliveries.undispatched_events(session, after, PAGE)
+                events = await webhook_deliveries.undispatched_events(
+                    session, self._handed_out_to, PAGE
+                )
             for event in events:
-                await self._hand_out(event)
+                self._handed_out_to = event.event_id
+                failures += not await self._is_handed_out(event)
+                if failures >= MAX_FAILURES:
+                    return started + await self._start_all()
             started += await self._start_all()
             if len(events) < PAGE:
+                self._handed_out_to = None
                 return started
-            after = events[-1].event_id
+
+    async def _is_handed_out(self, event: UndispatchedEvent) -> bool:
+        try:
+            await self._hand_out(event)
+        except MunimentError as error:
+            ids = {"event_id": str(event.event_id), "reason": error.problem}
+            logger.warning("an event was not handed out", extra=ids)
+            return False
+        return True
 
     async def _hand_out(self, event: UndispatchedEvent) -> None:
         """Each endpoint's delivery is made under the rights of its principal, in a transaction of its

@@ -47,11 +47,12 @@ class DeliverWebhook:
                 WebhookActivities.send_webhook,
                 AttemptInput(
                     tenant_id=request.tenant_id,
+                    webhook_id=request.webhook_id,
                     delivery_id=request.delivery_id,
                     round=request.round,
                     number=self._number,
                 ),
-                **deliver(request.webhook_id),
+                **deliver(request.tenant_id),
             )
             pause = self._following_pause(request, attempt)
             await self._record(request, attempt, pause)

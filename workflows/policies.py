@@ -251,9 +251,9 @@ DELIVERY_JITTER = (0.9, 1.1)
 """Of each pause of the published schedule: who waits for an attempt still knows about when it comes."""
 
 
-def deliver(webhook_id: UUID) -> ActivityConfig:
-    """An attempt ends by itself within a minute (settings). Endpoints take turns within the queue, and
-    one that has all the places that it may have waits without a place."""
+def deliver(tenant_id: UUID) -> ActivityConfig:
+    """An attempt ends by itself within a minute (settings). Tenants take turns within the queue, and
+    an endpoint or a tenant that has all the places that it may have waits without a place."""
     config = _stage(queues.DELIVER, timedelta(minutes=2))
-    config["priority"] = priority(DELIVERY_PRIORITY, str(webhook_id))
+    config["priority"] = priority(DELIVERY_PRIORITY, str(tenant_id))
     return config

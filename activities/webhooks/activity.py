@@ -1,21 +1,17 @@
 """Temporal's face of webhooks: an attempt, and its record."""
 
 import logging
-import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from uuid import UUID
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from activities.webhooks.message import body_of, retry_after_seconds
+from activities.webhooks.places import Places
 from db.audit import Act, record
 from db.models import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret, now
 from db.queries import webhook_deliveries, webhooks
@@ -37,9 +33,6 @@ from muniment.webhook_signing import SignatureScheme, SigningKey, signed_headers
 logger = logging.getLogger(__name__)
 
 USER_AGENT = "Muniment-Webhooks/1.0"
-BUSY = "endpoint-busy"
-BUSY_SECONDS = (0.5, 1.5)
-LONGEST_BUSY_SECONDS = 60.0
 GONE_STATUS = 410
 
 
@@ -53,24 +46,24 @@ class _Due:
 
 
 class Webhooks(WebhookActivities):
-    """`slots_per_endpoint`: attempts at one endpoint that this process makes at a time."""
+    """`places`: attempts that this process makes at a time."""
 
     def __init__(
-        self, database: Database, blobs: BlobStore, egress: Egress, slots_per_endpoint: int
+        self, database: Database, blobs: BlobStore, egress: Egress, places: Places
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._egress = egress
-        self._slots_per_endpoint = slots_per_endpoint
-        self._in_flight = Counter[UUID]()
+        self._places = places
 
     @activity.defn(name="send_webhook")
     async def send_webhook(self, request: AttemptInput) -> Attempt:
-        async with _attempt(), heartbeats():
-            due = await self._due(request)
-            if isinstance(due, Outcome):
-                return Attempt(outcome=due)
-            with self._place(due.webhook.id):
+        # Before anything is read: what waits for a place must not cost the database a look each time.
+        with self._places.taken(request.tenant_id, request.webhook_id):
+            async with _attempt(), heartbeats():
+                due = await self._due(request)
+                if isinstance(due, Outcome):
+                    return Attempt(outcome=due)
                 return await self._send(due)
 
     @activity.defn(name="record_attempt")
@@ -90,8 +83,9 @@ class Webhooks(WebhookActivities):
             if delivery.state != DeliveryState.PENDING:
                 record(session, webhook_deliveries.end_of(delivery))
                 _tell(delivery)
-            if request.attempt.outcome is Outcome.GONE and await webhooks.switch_off(
-                session, delivery.webhook_id, Outcome.GONE.value
+            gone = request.attempt.outcome is Outcome.GONE
+            if gone and await webhooks.switch_off(
+                session, delivery.webhook_id, Outcome.GONE.value, request.attempt.revision
             ):
                 act = Act("webhook.disabled", "webhook", delivery.webhook_id, request.tenant_id)
                 record(session, act)
@@ -119,26 +113,6 @@ class Webhooks(WebhookActivities):
                     return Outcome.NOT_VISIBLE
         return _Due(webhook, event, secrets)
 
-    @contextmanager
-    def _place(self, webhook_id: UUID) -> Iterator[None]:
-        """One of the endpoint's. Where all are taken the attempt waits in Temporal, longer each time,
-        and not in a slot that others need."""
-        if self._in_flight[webhook_id] >= self._slots_per_endpoint:
-            seconds = random.uniform(*BUSY_SECONDS) * 1.5 ** min(activity.info().attempt, 20)  # noqa: S311 - no secret
-            raise ApplicationError(
-                "The endpoint has as many deliveries in flight as it may have.",
-                type=BUSY,
-                next_retry_delay=timedelta(seconds=min(seconds, LONGEST_BUSY_SECONDS)),
-                category=ApplicationErrorCategory.BENIGN,
-            )
-        self._in_flight[webhook_id] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[webhook_id] -= 1
-            if not self._in_flight[webhook_id]:
-                del self._in_flight[webhook_id]
-
     async def _send(self, due: _Due) -> Attempt:
         body = body_of(due.event)
         keys = [await self._key(secret) for secret in due.secrets]
@@ -164,6 +138,7 @@ class Webhooks(WebhookActivities):
             at=at,
             status=answer.status if answer else None,
             duration_ms=round((time.monotonic() - begun) * 1000),
+            revision=due.webhook.revision,
             retry_after_seconds=retry_after_seconds(answer.retry_after, now()) if answer else None,
         )
 

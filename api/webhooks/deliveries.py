@@ -1,8 +1,11 @@
 """`/v1/webhooks/{id}/…`: what became of events, and sending them once more."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
+from pydantic import JsonValue
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
@@ -32,7 +35,6 @@ from api.webhooks.schemas import (
     WebhookEvent,
 )
 from db.audit import record
-from db.models import Webhook
 from db.queries import webhook_deliveries
 from db.queries.webhook_deliveries import MAX_REPLAYED, ReplayRange
 from muniment.contracts.deliver_webhook import DeliveryState
@@ -56,7 +58,8 @@ async def test_webhook(
         if replayed := attempt.replay(hash_of("")):
             return replayed
         async with services.database.transaction(caller.access) as session:
-            found = await _sendable(session, caller, services, webhook_id)
+            await _room(session, caller, services, webhook_id)
+            found = await service.require_webhook(session, caller, webhook_id)
             delivery = await webhook_deliveries.add_test(session, found)
             record(session, caller.act("webhook.tested", "webhook", webhook_id))
             view = await _show(session, webhook_id, delivery.id)
@@ -114,63 +117,84 @@ async def show_delivery(
     "/deliveries/{delivery_id}/replay",
     status_code=202,
     summary="Deliver once more",
+    response_model=WebhookDelivery,
     responses=problems(404, 409),
 )
 async def replay_delivery(
-    webhook_id: UUID, delivery_id: UUID, services: Provided, caller: Manager
-) -> WebhookDelivery:
+    webhook_id: UUID, delivery_id: UUID, request: Request, services: Provided, caller: Manager
+) -> Response:
     """The same event under the same `webhook-id`, by the whole schedule again."""
-    async with services.database.transaction(caller.access) as session:
-        await _sendable(session, caller, services, webhook_id)
-        await _show(session, webhook_id, delivery_id)
-        if not await webhook_deliveries.replay(session, webhook_id, delivery_id):
-            raise Conflict("the delivery is pending", remedy="Wait for its end.")
-        record(session, caller.act("webhook.delivery_replayed", "webhook_delivery", delivery_id))
-        return await _show(session, webhook_id, delivery_id)
+    async with idempotent(request, caller, services.database) as attempt:
+        if replayed := attempt.replay(hash_of("")):
+            return replayed
+        async with services.database.transaction(caller.access) as session:
+            await _room(session, caller, services, webhook_id)
+            await _show(session, webhook_id, delivery_id)
+            if not await webhook_deliveries.replay(session, webhook_id, delivery_id):
+                raise Conflict("the delivery is pending", remedy="Wait for its end.")
+            act = caller.act("webhook.delivery_replayed", "webhook_delivery", delivery_id)
+            record(session, act)
+            view = await _show(session, webhook_id, delivery_id)
+            answer = Answer(202, view.model_dump(mode="json"))
+            await attempt.complete(session, answer)
+    return json_answer(answer)
 
 
 @router.post(
     "/replay",
     status_code=202,
     summary="Deliver a range of time once more",
+    response_model=Replayed,
     responses=problems(400, 404, 409, 422),
 )
 async def replay_range(
-    webhook_id: UUID, body: Replay, services: Provided, caller: Manager
-) -> Replayed:
-    """A thousand deliveries at most, the oldest first; `next_cursor` goes on behind them."""
+    webhook_id: UUID, body: Replay, request: Request, services: Provided, caller: Manager
+) -> Response:
+    """A thousand deliveries at most, and no more than the webhook may have unfinished, the oldest
+    first; `next_cursor` goes on behind them."""
     place = decode_cursor(TimeCursor, body.cursor)
-    states = [DeliveryState.FAILED] if body.only_failed else [*_ENDED]
-    wanted = ReplayRange(body.begin, body.end, tuple(states), place.key() if place else None)
-    async with services.database.transaction(caller.access) as session:
-        await _sendable(session, caller, services, webhook_id)
-        replayed = await webhook_deliveries.replay_range(session, webhook_id, wanted)
-        count = len(replayed)
-        act = caller.act("webhook.replayed", "webhook", webhook_id, {"deliveries": count})
-        record(session, act)
+    async with idempotent(request, caller, services.database) as attempt:
+        if repeated := attempt.replay(hash_of(body.model_dump_json())):
+            return repeated
+        async with services.database.transaction(caller.access) as session:
+            room = await _room(session, caller, services, webhook_id)
+            wanted = ReplayRange(
+                body.begin,
+                body.end,
+                body.only_failed,
+                min(room, MAX_REPLAYED),
+                place.key() if place else None,
+            )
+            replayed = await webhook_deliveries.replay_range(session, webhook_id, wanted)
+            payload: dict[str, JsonValue] = {"deliveries": len(replayed)}
+            record(session, caller.act("webhook.replayed", "webhook", webhook_id, payload))
+            view = _replayed(replayed, wanted)
+            answer = Answer(202, view.model_dump(mode="json"))
+            await attempt.complete(session, answer)
+    return json_answer(answer)
+
+
+def _replayed(replayed: Sequence[tuple[datetime, UUID]], wanted: ReplayRange) -> Replayed:
     following = None
-    if count == MAX_REPLAYED:
+    if len(replayed) == wanted.max_rows:
         at, delivery_id = replayed[-1]
         following = encode_cursor(TimeCursor(at=at, id=delivery_id))
-    return Replayed(replayed=count, next_cursor=following)
+    return Replayed(replayed=len(replayed), next_cursor=following)
 
 
-_ENDED = (DeliveryState.FAILED, DeliveryState.DELIVERED)
-
-
-async def _sendable(
-    session: AsyncSession, caller: Caller, services: Services, webhook_id: UUID
-) -> Webhook:
-    """Raises Conflict for a webhook that is switched off, or that has its limit of deliveries."""
+async def _room(session: AsyncSession, caller: Caller, services: Services, webhook_id: UUID) -> int:
+    """How many deliveries can be sent besides those that are unfinished. Raises Conflict for a webhook
+    that is switched off, or that has its limit of them."""
     found = await service.require_webhook(session, caller, webhook_id, for_update=True)
     if not found.enabled:
         raise Conflict("the webhook is switched off", remedy="Switch it on (`enabled`) first.")
     limit = services.webhooks.max_pending
-    if await webhook_deliveries.is_full(session, webhook_id, limit):
+    room = await webhook_deliveries.room(session, webhook_id, limit)
+    if room <= 0:
         raise Conflict(
             f"the webhook has {limit} unfinished deliveries", remedy="Wait until some have ended."
         )
-    return found
+    return room
 
 
 async def _show(session: AsyncSession, webhook_id: UUID, delivery_id: UUID) -> WebhookDelivery:

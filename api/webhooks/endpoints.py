@@ -143,7 +143,8 @@ async def rotate_secret(
     body: SecretExchange | None = None,
 ) -> Response:
     """The new secret signs at once, beside those before it, which expire after a day (a setting):
-    messages have a signature of each until then. The secret is shown in this answer and never again."""
+    messages have a signature of each until then, unless those are to expire at once. The secret is
+    shown in this answer and never again."""
     wanted = body or SecretExchange()
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(wanted.model_dump_json())):
@@ -152,13 +153,12 @@ async def rotate_secret(
             found = await service.require_webhook(session, caller, webhook_id)
             before = (await service.show(session, found)).secrets
         scheme = wanted.scheme or (before[0].scheme if before else SignatureScheme.HMAC_SHA256)
+        overlap = None if wanted.expire_previous_at_once else services.webhooks.secret_overlap
         async with (
             sealed_key(services, caller, scheme) as made,
             services.database.transaction(caller.access) as session,
         ):
-            found = await service.exchange_secret(
-                session, caller, webhook_id, made, services.webhooks.secret_overlap
-            )
+            found = await service.exchange_secret(session, caller, webhook_id, made, overlap)
             view = (await service.show(session, found)).model_dump(mode="json")
             await attempt.complete(session, Answer(200, {**view, "secret": None}, None))
     return json_answer(Answer(200, {**view, "secret": made[0].shared_secret}, None))

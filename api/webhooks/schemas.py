@@ -106,6 +106,13 @@ class SecretExchange(BaseModel):
     scheme: Annotated[
         SignatureScheme | None, Field(description="That of the secret before, if it is not said.")
     ] = None
+    expire_previous_at_once: Annotated[
+        bool,
+        Field(
+            description="For a secret that somebody else has come to know: those before the new one"
+            " sign no more, and receivers refuse what comes until they have the new one."
+        ),
+    ] = False
 
 
 class WebhookEvent(BaseModel):

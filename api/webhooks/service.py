@@ -132,24 +132,30 @@ async def exchange_secret(
     caller: Caller,
     webhook_id: UUID,
     made: tuple[SigningKey, SealedBlob],
-    overlap: timedelta,
+    overlap: timedelta | None,
 ) -> WebhookRecord:
     """The new one signs at once; those before go on for that long, so that a receiver always knows
-    one of the signatures."""
+    one of the signatures. Without an overlap they end now, however long they were to go on."""
     found = await require_webhook(session, caller, webhook_id, for_update=True)
     signing = (await webhooks.signing_secrets(session, [webhook_id]))[webhook_id]
-    if len(signing) >= MAX_SIGNING:
+    if overlap is not None and len(signing) >= MAX_SIGNING:
         raise Conflict(
             f"{MAX_SIGNING} secrets sign already",
             remedy="Wait until one that was exchanged has expired.",
         )
     for secret in signing:
-        secret.expires_at = secret.expires_at or now() + overlap
+        if overlap is None:
+            secret.expires_at = now()
+        else:
+            secret.expires_at = secret.expires_at or now() + overlap
     await _add_secret(session, found, made)
     found.revision += 1
     found.updated_at = now()
     await session.flush()
-    payload: dict[str, JsonValue] = {"scheme": made[0].scheme.value}
+    payload: dict[str, JsonValue] = {
+        "scheme": made[0].scheme.value,
+        "previous_expired": overlap is None,
+    }
     record(session, caller.act("webhook.secret_rotated", "webhook", webhook_id, payload))
     return found
 

@@ -58,7 +58,7 @@ class WebhookEvent(SQLModel, table=True):
     __tablename__ = "webhook_event"
     __table_args__ = (
         Index("ix_webhook_event_pending", "id", postgresql_where=text("dispatched_at IS NULL")),
-        Index("ix_webhook_event_occurred_at", "occurred_at"),
+        Index("ix_webhook_event_occurred_at", "occurred_at", "id"),
     )
 
     id: UUID = id_field()
@@ -79,6 +79,13 @@ class WebhookDelivery(SQLModel, table=True):
         UniqueConstraint("webhook_id", "event_id"),
         Index(
             "ix_webhook_delivery_created", "webhook_id", text("created_at DESC"), text("id DESC")
+        ),
+        Index(
+            "ix_webhook_delivery_state",
+            "webhook_id",
+            "state",
+            text("created_at DESC"),
+            text("id DESC"),
         ),
         Index(
             "ix_webhook_delivery_unstarted",

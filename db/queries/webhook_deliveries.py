@@ -63,6 +63,7 @@ class OpenDelivery:
 class OldEvent:
     tenant_id: UUID
     event_id: UUID
+    occurred_at: datetime
 
 
 # ── from events to deliveries ───────────────────────────────────────────────────────────────────
@@ -96,12 +97,15 @@ async def subscribers(session: AsyncSession, event_id: UUID) -> list[Subscriber]
     return [Subscriber(**row) for row in rows.mappings()]
 
 
+# In FROM the function is made part of the statement, which then looks at this one file.
 _IS_VISIBLE = """
     CASE WHEN webhook_event.file_id IS NULL
          THEN (SELECT principal.is_admin FROM principal WHERE principal.id = current_principal())
-         ELSE webhook_event.file_id IN (SELECT visible_files('read'))
+         ELSE EXISTS (SELECT FROM visible_files('read') AS visible(file_id)
+                      WHERE visible.file_id = webhook_event.file_id)
     END
 """
+VISIBILITY = f"SELECT {_IS_VISIBLE} FROM webhook_event WHERE webhook_event.id = :event_id"  # noqa: S608 - a constant
 # An endpoint that answers nothing must not fill the house: above its limit an event is a dead letter.
 _ADD = text(
     f"""
@@ -128,7 +132,17 @@ async def add_delivery(
     session: AsyncSession, event_id: UUID, webhook_id: UUID, max_pending: int
 ) -> DeliveryState | None:
     """Under the rights of the endpoint's principal: nothing where it may not see what the event is
-    about, or where there is a delivery already."""
+    about, where there is a delivery already, or where the endpoint was switched off meanwhile. Who adds
+    to an endpoint counts what it has in turn."""
+    locked = await session.execute(
+        text(
+            "SELECT id FROM webhook WHERE id = :webhook_id AND enabled AND deleted_at IS NULL"
+            " FOR NO KEY UPDATE"
+        ),
+        {"webhook_id": webhook_id},
+    )
+    if locked.first() is None:
+        return None
     added = await session.execute(
         _ADD,
         {
@@ -231,10 +245,7 @@ async def delivery_at_work(
 
 async def is_visible(session: AsyncSession, event_id: UUID) -> bool:
     """Whether the transaction's principal may see what the event is about."""
-    found = await session.execute(
-        text(f"SELECT {_IS_VISIBLE} FROM webhook_event WHERE webhook_event.id = :event_id"),  # noqa: S608 - a constant
-        {"event_id": event_id},
-    )
+    found = await session.execute(text(VISIBILITY), {"event_id": event_id})
     return bool(found.scalar_one_or_none())
 
 
@@ -309,15 +320,21 @@ async def open_deliveries(
 
 
 async def old_events(
-    session: AsyncSession, kept_for: timedelta, after: UUID | None = None, max_rows: int = 100
+    session: AsyncSession, kept_for: timedelta, after: OldEvent | None = None, max_rows: int = 100
 ) -> list[OldEvent]:
-    """Of all tenants, those after the given one of which no delivery is pending; needs no tenant."""
+    """Of all tenants, the oldest first, those after the given one of which no delivery is pending;
+    needs no tenant."""
     rows = await session.execute(
         text(
-            "SELECT tenant_id, event_id"
-            " FROM old_webhook_events(:kept_for, CAST(:after AS uuid), :max_rows)"
+            "SELECT tenant_id, event_id, occurred_at FROM old_webhook_events("
+            ":kept_for, CAST(:after_time AS timestamptz), CAST(:after AS uuid), :max_rows)"
         ),
-        {"kept_for": kept_for, "after": after, "max_rows": max_rows},
+        {
+            "kept_for": kept_for,
+            "after_time": after.occurred_at if after else None,
+            "after": after.event_id if after else None,
+            "max_rows": max_rows,
+        },
     )
     return [OldEvent(**row) for row in rows.mappings()]
 
@@ -354,19 +371,20 @@ async def list_deliveries(
 ) -> Sequence[RowMapping]:
     """Newest first."""
     at, delivery_id = after or (None, None)
+    of_state = "" if state is None else " AND delivery.state = :state"
     rows = await session.execute(
         text(
-            f"{_SHOWN} AND (CAST(:state AS text) IS NULL OR delivery.state = :state)"
+            f"{_SHOWN}{of_state}"
             " AND (CAST(:at AS timestamptz) IS NULL OR (delivery.created_at, delivery.id)"
             " < (CAST(:at AS timestamptz), CAST(:delivery_id AS uuid)))"
             " ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT :limit"
         ),
         {
             "webhook_id": webhook_id,
-            "state": state.value if state else None,
             "at": at,
             "delivery_id": delivery_id,
             "limit": limit,
+            **({} if state is None else {"state": state.value}),
         },
     )
     return rows.mappings().all()
@@ -394,16 +412,16 @@ async def list_attempts(session: AsyncSession, delivery_id: UUID) -> Sequence[Ro
     return rows.mappings().all()
 
 
-async def is_full(session: AsyncSession, webhook_id: UUID, max_pending: int) -> bool:
-    """Whether the endpoint has its limit of unfinished deliveries."""
+async def room(session: AsyncSession, webhook_id: UUID, max_pending: int) -> int:
+    """How many unfinished deliveries the endpoint may have besides; its row is locked."""
     found = await session.execute(
         text(
-            "SELECT count(*) >= :max_pending FROM (SELECT FROM webhook_delivery"
+            "SELECT :max_pending - count(*) FROM (SELECT FROM webhook_delivery"
             " WHERE webhook_id = :webhook_id AND state = 'pending' LIMIT :max_pending) AS pending"
         ),
         {"webhook_id": webhook_id, "max_pending": max_pending},
     )
-    return bool(found.scalar_one())
+    return int(found.scalar_one())
 
 
 _AGAIN = (
@@ -433,20 +451,22 @@ class ReplayRange:
 
     begin: datetime
     end: datetime
-    states: tuple[DeliveryState, ...]
+    only_failed: bool
+    max_rows: int
     after: tuple[datetime, UUID] | None = None
 
 
 async def replay_range(
     session: AsyncSession, webhook_id: UUID, wanted: ReplayRange
 ) -> list[tuple[datetime, UUID]]:
-    """Places of those that are delivered once more, up to MAX_REPLAYED, in their order."""
+    """Places of those that are delivered once more, in their order."""
     at, delivery_id = wanted.after or (None, None)
+    of_state = "state = 'failed'" if wanted.only_failed else "state <> 'pending'"
     rows = await session.execute(
         text(
             f"WITH again AS ({_AGAIN} WHERE id IN ("  # noqa: S608 - a constant
             " SELECT id FROM webhook_delivery WHERE webhook_id = :webhook_id"
-            " AND created_at >= :begin AND created_at < :end AND state = ANY(:states)"
+            f" AND created_at >= :begin AND created_at < :end AND {of_state}"
             " AND (CAST(:at AS timestamptz) IS NULL OR (created_at, id)"
             " > (CAST(:at AS timestamptz), CAST(:delivery_id AS uuid)))"
             " ORDER BY created_at, id LIMIT :limit FOR UPDATE SKIP LOCKED)"
@@ -456,10 +476,9 @@ async def replay_range(
             "webhook_id": webhook_id,
             "begin": wanted.begin,
             "end": wanted.end,
-            "states": [state.value for state in wanted.states],
             "at": at,
             "delivery_id": delivery_id,
-            "limit": MAX_REPLAYED,
+            "limit": wanted.max_rows,
         },
     )
     replayed = [(row.created_at, row.id) for row in rows]

@@ -121,15 +121,18 @@ async def signing_secrets(
     return found
 
 
-async def switch_off(session: AsyncSession, webhook_id: UUID, reason: str) -> bool:
-    """Whether it was on until now."""
+async def switch_off(
+    session: AsyncSession, webhook_id: UUID, reason: str, revision: int | None
+) -> bool:
+    """Whether it was on until now, and has not been changed since that revision."""
     switched = await session.execute(
         text(
             "UPDATE webhook SET enabled = false, disabled_reason = :reason,"
             " revision = revision + 1, updated_at = now()"
-            " WHERE id = :webhook_id AND enabled AND deleted_at IS NULL RETURNING id"
+            " WHERE id = :webhook_id AND revision = :revision AND enabled"
+            " AND deleted_at IS NULL RETURNING id"
         ),
-        {"webhook_id": webhook_id, "reason": reason},
+        {"webhook_id": webhook_id, "reason": reason, "revision": revision},
     )
     return switched.first() is not None
 
@@ -148,16 +151,36 @@ async def spent_secrets(
     return [SpentSecret(**row) for row in rows.mappings()]
 
 
+async def condemn_secret(session: AsyncSession, secret: SpentSecret) -> None:
+    """Its key is about to be destroyed."""
+    await session.execute(
+        text("UPDATE blob SET destroyed_at = coalesce(destroyed_at, now()) WHERE id = :blob_id"),
+        {"blob_id": secret.blob_id},
+    )
+
+
+async def forget_deliveries(session: AsyncSession, secret: SpentSecret, max_rows: int) -> int:
+    """Of the secret's endpoint, if that was deleted; how many."""
+    gone = await session.execute(
+        text(
+            "WITH gone AS (DELETE FROM webhook_delivery WHERE id IN ("
+            " SELECT webhook_delivery.id FROM webhook_secret"
+            " JOIN webhook ON webhook.id = webhook_secret.webhook_id"
+            " JOIN webhook_delivery ON webhook_delivery.webhook_id = webhook.id"
+            " WHERE webhook_secret.id = :secret_id AND webhook.deleted_at IS NOT NULL"
+            " LIMIT :max_rows) RETURNING id) SELECT count(*) FROM gone"
+        ),
+        {"secret_id": secret.secret_id, "max_rows": max_rows},
+    )
+    return int(gone.scalar_one())
+
+
 async def forget_secret(session: AsyncSession, secret: SpentSecret) -> None:
     """Its key was destroyed: drops what names it, and its endpoint with the last one, if that was
     deleted."""
     gone = await session.execute(
         text("DELETE FROM webhook_secret WHERE id = :secret_id RETURNING webhook_id"),
         {"secret_id": secret.secret_id},
-    )
-    await session.execute(
-        text("UPDATE blob SET destroyed_at = coalesce(destroyed_at, now()) WHERE id = :blob_id"),
-        {"blob_id": secret.blob_id},
     )
     await session.execute(
         text(

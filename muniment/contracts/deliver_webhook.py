@@ -93,19 +93,22 @@ class DeliverWebhookInput(Contract):
 
 class AttemptInput(Contract):
     tenant_id: UUID
+    webhook_id: UUID
     delivery_id: UUID
     round: int
     number: int
 
 
 class Attempt(Contract):
-    """`at` is null where nothing was sent. `retry_after_seconds`: what the receiver asked for, within
+    """`at` is null where nothing was sent. `revision`: which of the webhook's answered, since another
+    address may have been set meanwhile. `retry_after_seconds`: what the receiver asked for, within
     MAX_WAIT_SECONDS."""
 
     outcome: Outcome
     at: datetime | None = None
     status: int | None = None
     duration_ms: int = 0
+    revision: int | None = None
     retry_after_seconds: float | None = None
 
 

@@ -1,12 +1,13 @@
 """The way out of the house: requests to addresses that somebody outside named.
 
-`addresses` judges where a request may go, `destination` what a URL may be, `sending` sends it there and
-nowhere else.
+`addresses` judges where a request may go, `destination` what a URL may be, `resolving` asks for a name's
+addresses, `sending` sends a request there and nowhere else.
 """
 
 from muniment.egress.addresses import IPNetwork, is_allowed
 from muniment.egress.destination import Destination, EgressPolicy, destination
-from muniment.egress.sending import Answer, Egress, Resolver, tls_context
+from muniment.egress.resolving import Resolver, SystemResolver
+from muniment.egress.sending import Answer, Egress, tls_context
 
 __all__ = [
     "Answer",
@@ -15,6 +16,7 @@ __all__ = [
     "EgressPolicy",
     "IPNetwork",
     "Resolver",
+    "SystemResolver",
     "destination",
     "is_allowed",
     "tls_context",

@@ -9,17 +9,17 @@ for a host must not serve another that shares its address.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from socket import SOCK_STREAM
 
 import httpx
 
 from muniment.egress.addresses import IPAddress
 from muniment.egress.destination import Destination, EgressPolicy, destination, require_allowed
+from muniment.egress.resolving import Resolver
 from muniment.errors import AddressNotAllowed
 
 MAX_TRIED = 3
@@ -27,9 +27,6 @@ MAX_TRIED = 3
 DRAINED_BYTES = 64 * 1024
 DRAIN_SECONDS = 1.0
 """So much of an answer's body is read and forgotten, so that its sender need not see a broken pipe."""
-
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host; OSError where it has none."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +45,6 @@ def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    loop = asyncio.get_running_loop()
-    return [str(found[4][0]) for found in await loop.getaddrinfo(host, port, type=SOCK_STREAM)]
-
-
 class Egress:
     """`total_seconds` bounds a request from the look-up of its host to the head of the answer,
     `connect_seconds` each connection."""
@@ -61,10 +53,10 @@ class Egress:
         self,
         policy: EgressPolicy,
         tls: ssl.SSLContext,
+        resolver: Resolver,
         *,
         connect_seconds: float,
         total_seconds: float,
-        resolver: Resolver = resolve,
     ) -> None:
         self._policy = policy
         self._tls = tls

@@ -403,7 +403,13 @@ class WebhookSettings(Group):
         float, Field(description="Longest wait for a connection to it.", gt=0, le=60)
     ] = 5.0
     slots: Annotated[
-        int, Field(description="Deliveries in flight at a time, of a worker.", ge=1, le=1000)
+        int,
+        Field(
+            description="Deliveries in flight at a time, of a worker; half of them at most are one"
+            " tenant's.",
+            ge=1,
+            le=1000,
+        ),
     ] = 32
     slots_per_endpoint: Annotated[
         int, Field(description="Of those, to one endpoint: a slow one holds up no other.", ge=1)

@@ -181,6 +181,24 @@ async def test_an_exchanged_secret_goes_on_signing_for_a_day(client: httpx.Async
     assert (await client.post(path)).status_code == 409
 
 
+async def test_a_secret_that_leaked_signs_no_more(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """However many sign already, and although one of them was to go on."""
+    made = await create(client)
+    path = f"/v1/webhooks/{made['id']}/rotate-secret"
+    for _ in range(3):
+        await client.post(path)
+    assert (await client.post(path)).status_code == 409
+    exchanged = await client.post(path, json={"expire_previous_at_once": True})
+    assert exchanged.status_code == 200, exchanged.text
+    [only] = exchanged.json()["secrets"]
+    assert only["expires_at"] is None
+    assert (await client.get(f"/v1/webhooks/{made['id']}")).json()["secrets"] == [only]
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions.count("webhook.secret_rotated") == 4
+
+
 async def test_clicking_twice_at_once_exchanges_in_turn(client: httpx.AsyncClient) -> None:
     made = await create(client)
     path = f"/v1/webhooks/{made['id']}/rotate-secret"
@@ -318,6 +336,49 @@ async def test_a_range_of_time_is_replayed(
     ):
         assert (await client.post(f"{path}/replay", json=wrong)).status_code == 422
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("webhook.replayed") == 3
+
+
+async def test_a_replay_that_is_asked_for_again_is_done_once(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await create(client)
+    [one, _] = add_deliveries(postgres_dsn, tenant, made["id"], ["failed", "failed"])
+    path = f"/v1/webhooks/{made['id']}"
+    for route, body in (
+        (f"{path}/deliveries/{one}/replay", None),
+        (f"{path}/replay", {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
+    ):
+        headers = {"Idempotency-Key": str(uuid4())}
+        first = await client.post(route, json=body, headers=headers)
+        again = await client.post(route, json=body, headers=headers)
+        assert (first.status_code, again.status_code) == (202, 202), again.text
+        assert again.json() == first.json()
+    assert first.json()["replayed"] == 1
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions.count("webhook.delivery_replayed") == actions.count("webhook.replayed") == 1
+
+
+async def test_a_replay_fills_an_endpoint_up_to_its_limit_and_no_further(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await create(client)
+    add_deliveries(postgres_dsn, tenant, made["id"], ["failed", "failed", "failed"])
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "WITH event AS (INSERT INTO webhook_event (id, tenant_id, type, occurred_at, data,"
+            " dispatched_at) SELECT gen_random_uuid(), %(tenant)s, 'file.ready', now(), '{}', now()"
+            " FROM generate_series(1, 9998) RETURNING id)"
+            " INSERT INTO webhook_delivery (id, tenant_id, webhook_id, event_id, state, round,"
+            " attempts, created_at, started_at) SELECT gen_random_uuid(), %(tenant)s, %(webhook)s,"
+            " id, 'pending', 1, 0, now(), now() FROM event",
+            {"tenant": tenant.tenant_id, "webhook": made["id"]},
+        )
+    path = f"/v1/webhooks/{made['id']}/replay"
+    wanted = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
+    first = (await client.post(path, json=wanted)).json()
+    assert first["replayed"] == 2
+    assert first["next_cursor"] is not None
+    assert (await client.post(path, json=wanted)).status_code == 409
 
 
 async def test_a_replay_takes_a_thousand_and_says_where_it_stopped(

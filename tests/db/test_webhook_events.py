@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from db.models import Webhook, new_id
+from db.queries import webhook_deliveries
 from db.session import Database
 from muniment.contracts.deliver_webhook import EventType
 from muniment.contracts.jobs import FileState, JobState
@@ -119,3 +120,16 @@ async def test_another_tenants_change_is_none_of_mine(
         assert (await session.execute(text("SELECT count(*) FROM webhook_event"))).scalar() == 0
     async with database.transaction(tenant.system) as session:
         assert (await session.execute(text("SELECT count(*) FROM webhook_event"))).scalar() == 0
+
+
+async def test_whether_an_event_is_visible_is_asked_of_its_file_alone(
+    database: Database, tenant: TenantFixture
+) -> None:
+    """Else the function lists every file that the principal may see, for each event."""
+    async with database.transaction(tenant.access) as session:
+        explain = text(f"EXPLAIN {webhook_deliveries.VISIBILITY}")
+        found = await session.execute(explain, {"event_id": new_id()})
+        plan = "\n".join(found.scalars())
+    assert "visible_files" not in plan
+    assert "ProjectSet" not in plan
+    assert "file" in plan

@@ -1,6 +1,9 @@
 """Requests go to judged addresses only, and nowhere else, whatever names and answers say."""
 
+import asyncio
 import itertools
+import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
@@ -8,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from muniment.egress import Egress, EgressPolicy, destination, is_allowed, tls_context
+from muniment.egress import (
+    Egress,
+    EgressPolicy,
+    SystemResolver,
+    destination,
+    is_allowed,
+    tls_context,
+)
 from muniment.errors import AddressNotAllowed
 from tests.conftest import free_port
+from tests.patience import on_a_busy_machine
 from tests.receiver import Authority, Received, Receiver, Reply, make_authority, receiving
 
 HOST = "hooks.example.test"
@@ -163,9 +174,9 @@ def egress_to(
     return Egress(
         policy,
         tls_context(authorities),
+        names,
         connect_seconds=seconds,
         total_seconds=seconds,
-        resolver=names,
     )
 
 
@@ -313,7 +324,33 @@ async def test_what_the_systems_resolver_takes_for_an_address_is_judged_too(
 ) -> None:
     """By the real resolver: `localhost` leads here, and here is not outside."""
     policy = EgressPolicy(frozenset({receiver.port}))
-    egress = Egress(policy, tls_context(authority.file), connect_seconds=5, total_seconds=5)
+    tls, system = tls_context(authority.file), SystemResolver(1)
+    egress = Egress(policy, tls, system, connect_seconds=20, total_seconds=20)
     with pytest.raises(AddressNotAllowed):
         await egress.post(f"https://localhost:{receiver.port}/", {}, b"")
+    system.close()
     assert receiver.received == []
+
+
+async def test_names_that_are_never_answered_hold_up_no_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More of them than asyncio's own threads are."""
+    released = threading.Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        released.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    system = SystemResolver(4)
+    egress = Egress(PLAIN, tls_context(), system, connect_seconds=0.5, total_seconds=0.5)
+    posts = (egress.post(f"https://{HOST}/", {}, b"") for _ in range(40))
+    try:
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+        assert {type(each) for each in answers} == {TimeoutError}
+        async with asyncio.timeout(on_a_busy_machine(5)):
+            assert await asyncio.to_thread(int, 7) == 7
+    finally:
+        released.set()
+        system.close()

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook as Verifier
 from temporalio.client import WorkflowHandle
 
 from activities.webhooks.activity import Webhooks
+from activities.webhooks.places import Places
 from db.models import Job, Webhook, WebhookDelivery, new_id
 from db.queries import webhooks
 from db.session import Access
@@ -42,15 +43,27 @@ class Endpoint:
 
 
 def sending(
-    workshop: Workshop, *receivers: Receiver, per_endpoint: int = 4, seconds: float = 20
+    workshop: Workshop,
+    *receivers: Receiver,
+    per_endpoint: int = 4,
+    per_tenant: int = 16,
+    seconds: float = 20,
 ) -> list[Callable[..., Any]]:
     """The activities, which may reach those receivers."""
     policy = EgressPolicy(
         frozenset(each.port for each in receivers), (ip_network("127.0.0.0/8"),), allow_http=True
     )
-    egress = Egress(policy, tls_context(), connect_seconds=seconds, total_seconds=seconds)
-    activities = Webhooks(workshop.database, workshop.stores.blobs, egress, per_endpoint)
+    egress = Egress(
+        policy, tls_context(), _no_names, connect_seconds=seconds, total_seconds=seconds
+    )
+    places = Places(per_endpoint, per_tenant)
+    activities = Webhooks(workshop.database, workshop.stores.blobs, egress, places)
     return [activities.send_webhook, activities.record_attempt]
+
+
+async def _no_names(host: str, port: int) -> list[str]:
+    """Receivers of these tests are named by their addresses."""
+    raise OSError(host)
 
 
 def dispatch(
@@ -58,7 +71,7 @@ def dispatch(
 ) -> WebhookDispatch:
     dsn = workshop.settings.database.url.get_secret_value()
     policy = DispatchPolicy(delays, max_pending)
-    return WebhookDispatch(workshop.database, workshop.client, policy, dsn, interval_seconds=60)
+    return WebhookDispatch(workshop.database, workshop.client, policy, dsn, interval_seconds=3600)
 
 
 async def endpoint(

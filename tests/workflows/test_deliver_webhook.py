@@ -7,9 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import webhook_deliveries
 from db.session import Access
+from muniment.contracts.deliver_webhook import DeliveryState
+from muniment.errors import DatabaseUnavailable
 from tests.conftest import make_tenant
 from tests.patience import on_a_busy_machine
 from tests.receiver import Received, Receiver, Reply
@@ -30,7 +33,7 @@ from tests.workflows.endpoints import (
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.lost_deliveries import LostDeliveries
 from worker.spent_webhooks import OldEvents
-from worker.webhook_dispatch import WebhookDispatch
+from worker.webhook_dispatch import MAX_FAILURES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -237,25 +240,61 @@ async def test_a_dispatcher_that_died_half_way_is_followed_by_another(
     assert await dispatch(workshop).round() == 0
 
 
+async def test_events_that_cannot_be_handed_out_hold_up_none_behind_them(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as end a round, and one behind them."""
+    made = await endpoint(workshop, owner, receiver.url)
+    for _ in range(MAX_FAILURES + 1):
+        await become_ready(workshop, owner)
+    *bad, good = [each.id for each in await rows(workshop, made, "webhook_event ORDER BY id")]
+    really_add = webhook_deliveries.add_delivery
+
+    async def add_some(
+        session: AsyncSession, event_id: UUID, webhook_id: UUID, max_pending: int
+    ) -> DeliveryState | None:
+        if event_id in bad:
+            raise DatabaseUnavailable("cancelled by its time limit")
+        return await really_add(session, event_id, webhook_id, max_pending)
+
+    dispatcher = dispatch(workshop)
+    monkeypatch.setattr(webhook_deliveries, "add_delivery", add_some)
+    assert await dispatcher.round() == 0
+    assert await dispatcher.round() == 1
+    assert [each.event_id for each in await deliveries(workshop, made)] == [good]
+    monkeypatch.undo()
+    assert await dispatcher.round() == MAX_FAILURES
+    assert len(await deliveries(workshop, made)) == MAX_FAILURES + 1
+
+
 async def test_a_notification_wakes_the_dispatcher(
-    workshop: Workshop, owner: TenantIds, receiver: Receiver
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await endpoint(workshop, owner, receiver.url)
     async with workshop.working(replacing=sending(workshop, receiver), names=ONLY):
         dispatcher = dispatch(workshop)
+        at_work, really_round = [False], dispatcher.round
+
+        async def seen_round() -> int:
+            at_work[0] = True
+            started = await really_round()
+            at_work[0] = False
+            return started
+
+        async def is_waiting() -> bool:
+            """The round that its connection brought about is over: the next by itself is in an hour."""
+            connected, woken = dispatcher._listener.is_connected, dispatcher._woken.is_set()
+            return connected and not woken and not at_work[0]
+
+        monkeypatch.setattr(dispatcher, "round", seen_round)
         running = asyncio.create_task(dispatcher.run())
-        await eventually(lambda: _connected(dispatcher))
-        await asyncio.sleep(0.5)  # its first rounds are over: the next by itself is in a minute
+        await eventually(is_waiting)
         await become_ready(workshop, owner)
         async with asyncio.timeout(on_a_busy_machine(20)):
             await ended(workshop, made)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert len(receiver.received) == 1
-
-
-async def _connected(dispatcher: WebhookDispatch) -> bool:
-    return dispatcher._listener.is_connected
 
 
 async def test_a_receiver_that_asks_for_time_gets_it(
@@ -301,6 +340,27 @@ async def test_above_its_limit_an_endpoints_events_are_dead_letters(
     await dispatch(workshop, max_pending=2).round()
     found = sorted((each.state, each.reason) for each in await deliveries(workshop, made))
     assert found == [("failed", "too-many-pending"), ("pending", None), ("pending", None)]
+
+
+async def test_two_who_add_to_an_endpoint_count_in_turn(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver
+) -> None:
+    made = await endpoint(workshop, owner, receiver.url)
+    for _ in range(2):
+        await become_ready(workshop, owner)
+    first, second = [each.id for each in await rows(workshop, made, "webhook_event")]
+    access = Access(owner.tenant_id, owner.principal_id)
+
+    async def add(event_id: UUID) -> DeliveryState | None:
+        async with workshop.database.transaction(access) as session:
+            return await webhook_deliveries.add_delivery(session, event_id, made.row.id, 1)
+
+    async with workshop.database.transaction(access) as session:
+        await webhook_deliveries.add_delivery(session, first, made.row.id, 1)
+        adding = asyncio.create_task(add(second))
+        await asyncio.wait([adding], timeout=0.5)
+        assert not adding.done(), "it waits for the other to commit"
+    assert await adding is DeliveryState.FAILED
 
 
 async def test_a_delivery_whose_workflow_was_terminated_is_a_dead_letter(

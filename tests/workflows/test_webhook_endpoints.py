@@ -11,7 +11,7 @@ from sqlalchemy import text
 from db.models import new_id
 from db.queries import webhooks
 from db.session import Access
-from muniment.errors import KeyDestroyed
+from muniment.errors import KeyDestroyed, ObjectStoreUnavailable
 from muniment.webhook_signing import SignatureScheme
 from tests.conftest import make_tenant
 from tests.muniment.test_webhook_signing import verify_ed25519
@@ -32,6 +32,7 @@ from tests.workflows.endpoints import (
     sending,
 )
 from tests.workflows.workshop import TenantIds, Workshop
+from worker import spent_webhooks
 from worker.spent_webhooks import SpentSecrets
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -152,6 +153,69 @@ async def test_a_slow_endpoint_holds_up_no_other(
         assert len({each.headers["webhook-id"] for each in stuck.received}) == 7
 
 
+async def test_a_tenant_with_slow_endpoints_leaves_room_for_others(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, postgres_dsn: str
+) -> None:
+    """It has two of four slots, though it has four endpoints that never answer."""
+    released = threading.Event()
+
+    def slowly(_: Received) -> Reply:
+        released.wait(60)
+        return Reply()
+
+    made = make_tenant(postgres_dsn)
+    other = TenantIds(made.tenant_id, made.collection_id, made.principal_id)
+    with receiving(slowly) as stuck:
+        slow = [await endpoint(workshop, owner, stuck.url) for _ in range(4)]
+        await become_ready(workshop, owner)
+        await dispatch(workshop).round()
+        settings = workshop.settings.webhooks.model_copy(update={"slots": 4})
+        workshop.parts._settings = workshop.settings.model_copy(update={"webhooks": settings})
+        replacing = sending(workshop, receiver, stuck, per_endpoint=2, per_tenant=2, seconds=60)
+        try:
+            async with workshop.working(replacing=replacing, names=ONLY):
+                await eventually(lambda: _some(stuck.received[1:]))
+                quick = await endpoint(workshop, other, receiver.url)
+                await become_ready(workshop, other)
+                await dispatch(workshop).round()
+                await ended(workshop, quick)
+                assert len(stuck.received) == 2
+                released.set()
+                for each in slow:
+                    await ended(workshop, each)
+        finally:
+            released.set()
+            workshop.parts._settings = workshop.settings
+
+
+async def test_an_old_address_that_is_gone_does_not_switch_the_new_one_off(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver
+) -> None:
+    released = threading.Event()
+
+    def gone(_: Received) -> Reply:
+        released.wait(60)
+        return Reply(410)
+
+    with receiving(gone) as old:
+        made = await endpoint(workshop, owner, old.url)
+        await become_ready(workshop, owner)
+        try:
+            replacing = sending(workshop, receiver, old, seconds=60)
+            async with workshop.working(replacing=replacing, names=ONLY):
+                await dispatch(workshop).round()
+                await eventually(lambda: _some(old.received))
+                async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+                    changed = "UPDATE webhook SET url = :url, revision = revision + 1"
+                    await session.execute(text(changed), {"url": receiver.url})
+                released.set()
+                await ended(workshop, made)
+        finally:
+            released.set()
+    [row] = await rows(workshop, made, "webhook")
+    assert (row.enabled, row.disabled_reason) == (True, None)
+
+
 async def _some(received: list[Received]) -> bool:
     return bool(received)
 
@@ -207,3 +271,29 @@ async def test_a_deleted_endpoint_leaves_nothing_and_ends_what_was_pending(
     async with workshop.working(replacing=sending(workshop, receiver), names=ONLY):
         await handle(workshop, pending).result()
     assert receiver.received == []
+
+
+async def test_a_busy_endpoint_is_deleted_page_by_page_and_its_secret_condemned_before(
+    workshop: Workshop, owner: TenantIds, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await endpoint(workshop, owner, receiver.url)
+    for _ in range(5):
+        await become_ready(workshop, owner)
+    await dispatch(workshop).round()
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(text("UPDATE webhook SET deleted_at = now(), enabled = false"))
+    clearing = SpentSecrets(workshop.database, workshop.stores.blobs)
+    monkeypatch.setattr(spent_webhooks, "DELIVERIES_AT_ONCE", 2)
+
+    async def unavailable(*_: object) -> None:
+        raise ObjectStoreUnavailable("the store is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(workshop.stores.blobs, "destroy", unavailable)
+        await clearing.round()
+    [blob] = await rows(workshop, made, "blob WHERE kind = 'webhook-secret'")
+    assert blob.destroyed_at is not None, "nobody verifies it any more"
+    assert len(await rows(workshop, made, "webhook_secret")) == 1, "it is tried again"
+    await clearing.round()
+    for table in ("webhook", "webhook_secret", "webhook_delivery"):
+        assert await rows(workshop, made, table) == [], table

@@ -55,7 +55,7 @@ def downgrade() -> None:
         DROP FUNCTION webhook_of_job();
         DROP FUNCTION webhook_of_file();
         DROP FUNCTION emit_webhook_event(uuid, text, uuid, jsonb);
-        DROP FUNCTION old_webhook_events(interval, uuid, integer);
+        DROP FUNCTION old_webhook_events(interval, timestamptz, uuid, integer);
         DROP FUNCTION spent_webhook_secrets(uuid, integer);
         DROP FUNCTION open_webhook_deliveries(interval, uuid, integer);
         DROP FUNCTION unstarted_webhook_deliveries(uuid, integer);
@@ -122,7 +122,7 @@ CREATE TABLE webhook_event (
     FOREIGN KEY(tenant_id) REFERENCES tenant (id)
 );
 CREATE INDEX ix_webhook_event_pending ON webhook_event (id) WHERE dispatched_at IS NULL;
-CREATE INDEX ix_webhook_event_occurred_at ON webhook_event (occurred_at);
+CREATE INDEX ix_webhook_event_occurred_at ON webhook_event (occurred_at, id);
 
 CREATE TABLE webhook_delivery (
     id UUID NOT NULL,
@@ -146,6 +146,8 @@ CREATE TABLE webhook_delivery (
 CREATE INDEX ix_webhook_delivery_event_id ON webhook_delivery (event_id);
 CREATE INDEX ix_webhook_delivery_created
     ON webhook_delivery (webhook_id, created_at DESC, id DESC);
+CREATE INDEX ix_webhook_delivery_state
+    ON webhook_delivery (webhook_id, state, created_at DESC, id DESC);
 CREATE INDEX ix_webhook_delivery_unstarted ON webhook_delivery (id)
     WHERE state = 'pending' AND started_at IS NULL;
 CREATE INDEX ix_webhook_delivery_open ON webhook_delivery (webhook_id) WHERE state = 'pending';
@@ -221,11 +223,14 @@ $$
     LIMIT max_rows
 $$;
 
-CREATE FUNCTION old_webhook_events(kept_for interval, after_event uuid, max_rows integer)
-RETURNS TABLE (tenant_id uuid, event_id uuid)
+-- The oldest first, by the index: those that are not old yet are not looked at.
+CREATE FUNCTION old_webhook_events(
+    kept_for interval, after_time timestamptz, after_event uuid, max_rows integer
+)
+RETURNS TABLE (tenant_id uuid, event_id uuid, occurred_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
-    SELECT webhook_event.tenant_id, webhook_event.id
+    SELECT webhook_event.tenant_id, webhook_event.id, webhook_event.occurred_at
     FROM webhook_event
     WHERE webhook_event.occurred_at < now() - kept_for
       AND webhook_event.dispatched_at IS NOT NULL
@@ -233,8 +238,11 @@ $$
         SELECT FROM webhook_delivery
         WHERE webhook_delivery.event_id = webhook_event.id AND webhook_delivery.state = 'pending'
       )
-      AND (after_event IS NULL OR webhook_event.id > after_event)
-    ORDER BY webhook_event.id
+      AND (webhook_event.occurred_at, webhook_event.id) > (
+        coalesce(after_time, '-infinity'),
+        coalesce(after_event, '00000000-0000-0000-0000-000000000000')
+      )
+    ORDER BY webhook_event.occurred_at, webhook_event.id
     LIMIT max_rows
 $$;
 
@@ -242,12 +250,12 @@ REVOKE ALL ON FUNCTION undispatched_webhook_events(uuid, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION unstarted_webhook_deliveries(uuid, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION open_webhook_deliveries(interval, uuid, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION spent_webhook_secrets(uuid, integer) FROM PUBLIC;
-REVOKE ALL ON FUNCTION old_webhook_events(interval, uuid, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION old_webhook_events(interval, timestamptz, uuid, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION undispatched_webhook_events(uuid, integer) TO muniment_app;
 GRANT EXECUTE ON FUNCTION unstarted_webhook_deliveries(uuid, integer) TO muniment_app;
 GRANT EXECUTE ON FUNCTION open_webhook_deliveries(interval, uuid, integer) TO muniment_app;
 GRANT EXECUTE ON FUNCTION spent_webhook_secrets(uuid, integer) TO muniment_app;
-GRANT EXECUTE ON FUNCTION old_webhook_events(interval, uuid, integer) TO muniment_app;
+GRANT EXECUTE ON FUNCTION old_webhook_events(interval, timestamptz, uuid, integer) TO muniment_app;
 """
 
 _TRIGGERS = """
