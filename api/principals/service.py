@@ -40,9 +40,13 @@ async def require_principal(
 
 
 def require_may_manage(caller: Caller, *, is_admin: bool) -> None:
-    """Raises Forbidden where an administrator is concerned and the caller is none."""
-    if is_admin and not caller.is_admin:
+    """An administrator is managed by administrators alone, with a key or token that has every scope:
+    raises Forbidden otherwise. A narrow key of theirs neither locks them out nor lets them in."""
+    if not is_admin:
+        return
+    if not caller.is_admin:
         raise Forbidden("only an administrator manages administrators")
+    require_may_empower(caller, is_admin=True)
 
 
 def require_may_empower(caller: Caller, *, is_admin: bool) -> None:

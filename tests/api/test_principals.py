@@ -138,6 +138,19 @@ async def test_nobody_makes_an_administrator_of_more_scopes_than_it_has(
         refused = await managing.patch(f"/v1/principals/{made['id']}", json={"is_admin": True})
         assert refused.status_code == 403
         assert "scope" in refused.json()["detail"]
+        second = await make_principal(client, "second", is_admin=True)
+        path = f"/v1/principals/{second['id']}"
+        for narrowed in (
+            await managing.patch(path, json={"is_admin": False}),
+            await managing.patch(path, json={"disabled": True}),
+            await managing.patch(path, json={"disabled": False}),
+            await managing.patch(path, json={"name": "third"}),
+            await managing.delete(path),
+        ):
+            assert narrowed.status_code == 403, narrowed.text
+            assert "scope" in narrowed.json()["detail"]
+        shown = (await client.get(path)).json()
+        assert (shown["is_admin"], shown["disabled_at"], shown["name"]) == (True, None, "second")
     raised = await client.patch(f"/v1/principals/{made['id']}", json={"is_admin": True})
     assert raised.json()["is_admin"] is True
 
