@@ -326,6 +326,48 @@ async def test_a_password_is_set_by_an_administrator_with_every_scope_it_gives(
     assert machine.status_code == 409
 
 
+async def test_an_administrators_token_sets_no_password_of_its_own(
+    client: httpx.AsyncClient, door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+) -> None:
+    path = f"/v1/principals/{ada['id']}"
+    assert (await client.patch(path, json={"is_admin": True})).status_code == 200
+    tokens = await sign_in(door, tenant)
+    body = {"password": OTHER_PASSWORD}
+    refused = await door.put(f"{path}/password", json=body, headers=bearer(tokens))
+    assert refused.status_code == 409
+    assert "/v1/auth/password" in refused.json()["remedy"]
+    assert (await sign_in(door, tenant)).status_code == 200
+    other = await make_principal(client, "bob@example.org")
+    given = f"/v1/principals/{other['id']}/password"
+    assert (await door.put(given, json=body, headers=bearer(tokens))).status_code == 204
+
+
+async def test_a_key_made_with_a_sign_in_is_found_by_it_and_outlives_the_password(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    door: httpx.AsyncClient,
+    tenant: TenantFixture,
+    ada: dict[str, str],
+    postgres_dsn: str,
+) -> None:
+    await client.patch(f"/v1/principals/{ada['id']}", json={"is_admin": True})
+    tokens = await sign_in(door, tenant)
+    body = {"name": "k", "scopes": ["files:read"]}
+    made = (await door.post("/v1/api-keys", json=body, headers=bearer(tokens))).json()
+    with psycopg.connect(postgres_dsn) as connection:
+        found = connection.execute(
+            "SELECT sign_in.principal_id FROM audit_event JOIN sign_in"
+            " ON sign_in.id::text = audit_event.payload->>'sign_in_id'"
+            " WHERE action = 'api_key.created' AND object_id = %s",
+            (made["id"],),
+        ).fetchone()
+    assert found == (UUID(ada["id"]),)
+    path = f"/v1/principals/{ada['id']}/password"
+    assert (await client.put(path, json={"password": OTHER_PASSWORD})).status_code == 204
+    async with client_of(api, made["secret"]) as robot:
+        assert (await robot.get("/v1/files")).status_code == 200
+
+
 async def test_a_password_under_other_parameters_is_hashed_anew(
     door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
 ) -> None:
