@@ -65,7 +65,7 @@ async def _owner_id(session: AsyncSession, caller: Caller, body: NewApiKey) -> U
         return caller.principal_id
     if not caller.is_admin:
         raise Forbidden("only an administrator makes keys of other principals")
-    return (await require_principal(session, body.principal_id, for_update=True)).id
+    return (await require_principal(session, body.principal_id, stays=True)).id
 
 
 async def _own_end(session: AsyncSession, caller: Caller) -> datetime | None:

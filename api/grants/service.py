@@ -88,7 +88,7 @@ async def _require_grantable(session: AsyncSession, pair: GrantPair) -> None:
 
 async def _require_grantee(session: AsyncSession, pair: GrantPair) -> None:
     if pair.principal_id is not None:
-        await require_principal(session, pair.principal_id, for_update=True)
+        await require_principal(session, pair.principal_id, stays=True)
     if pair.group_id is not None:
         await require_group(session, pair.group_id, for_update=True)
 

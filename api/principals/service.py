@@ -31,9 +31,11 @@ def entity_tag(found: PrincipalRecord) -> str:
 
 
 async def require_principal(
-    session: AsyncSession, principal_id: UUID, *, for_update: bool = False
+    session: AsyncSession, principal_id: UUID, *, for_update: bool = False, stays: bool = False
 ) -> PrincipalRecord:
-    found = await principals.get_principal(session, principal_id, for_update=for_update)
+    found = await principals.get_principal(
+        session, principal_id, for_update=for_update, stays=stays
+    )
     if found is None:
         raise NotFound("there is no such principal")
     return found

@@ -89,6 +89,33 @@ async def test_the_same_grant_again_changes_nothing(
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("grant.created") == before
 
 
+async def test_granting_waits_for_the_grantees_own_work_and_does_not_hold_it_up(
+    client: httpx.AsyncClient, guest: Guest, collection: str, postgres_dsn: str
+) -> None:
+    file_id = await add_file(client)
+    body = {"principal_id": guest.id, "file_id": file_id, "level": "read"}
+    with psycopg.connect(postgres_dsn) as working:
+        working.execute("SET lock_timeout = '5s'")
+        working.execute("SELECT FROM file WHERE id = %s FOR UPDATE", (file_id,))
+        giving = asyncio.create_task(give(client, **body))
+        await _until_one_waits(postgres_dsn)
+        # As the insert of a row that names the principal.
+        working.execute("SELECT FROM principal WHERE id = %s FOR KEY SHARE", (guest.id,))
+        working.commit()
+        assert (await giving).status_code == 201
+
+
+async def _until_one_waits(postgres_dsn: str) -> None:
+    """Until somebody waits for a lock."""
+    async with asyncio.timeout(30):
+        with psycopg.connect(postgres_dsn, autocommit=True) as watching:
+            while watching.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                " AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+            ).fetchone() == (0,):
+                await asyncio.sleep(0.05)
+
+
 async def test_a_group_has_what_is_granted_to_it_while_one_belongs_to_it(
     client: httpx.AsyncClient, guest: Guest, collection: str
 ) -> None:
