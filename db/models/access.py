@@ -127,6 +127,12 @@ class AccessGrant(SQLModel, table=True):
             name="ux_access_grant_pair",
             postgresql_nulls_not_distinct=True,
         ),
+        Index(
+            "ix_access_grant_tenant_created",
+            "tenant_id",
+            text("created_at DESC"),
+            text("id DESC"),
+        ),
     )
 
     id: UUID = id_field()

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import AccessGrant, Collection, GroupMember, new_id, now
+from db.models import AccessGrant, Collection, File, GroupMember, new_id, now
 from db.queries.collections import allowed
+from db.queries.files import visible
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class GrantPair:
 def _visible() -> ColumnElement[bool]:
     principal = func.current_principal()
     groups = select(col(GroupMember.group_id)).where(col(GroupMember.principal_id) == principal)
-    files = select(func.visible_files("manage").column_valued("managed_file"))
+    # For each grant by its file: all that the caller manages may be a million.
+    files = select(col(File.id)).where(col(File.id) == col(AccessGrant.file_id), visible("manage"))
     managed = select(col(Collection.id)).where(allowed("manage"))
     return or_(
         col(AccessGrant.principal_id) == principal,
         col(AccessGrant.group_id).in_(groups),
-        col(AccessGrant.file_id).in_(files),
+        files.exists(),
         col(AccessGrant.collection_id).in_(managed),
     )
 

@@ -58,6 +58,7 @@ def downgrade() -> None:
         op.execute(f"UPDATE api_key SET scopes = array_remove(scopes, '{scope}')")  # noqa: S608 - constants
     op.execute(
         """
+        DROP INDEX ix_access_grant_tenant_created;
         ALTER TABLE access_grant DROP CONSTRAINT access_grant_one_of_each;
         ALTER TABLE access_grant DROP CONSTRAINT ux_access_grant_pair;
         DROP INDEX ix_group_member_principal_id;
@@ -118,6 +119,8 @@ def _allow_one_grant_for_each_pair() -> None:
             num_nonnulls(principal_id, group_id) = 1
             AND num_nonnulls(file_id, collection_id) = 1
         );
+        CREATE INDEX ix_access_grant_tenant_created
+            ON access_grant (tenant_id, created_at DESC, id DESC);
         """
     )
 
