@@ -215,6 +215,7 @@ def _let_tickets_belong_to_sign_ins() -> None:
         ALTER TABLE stream_ticket ALTER COLUMN key_id DROP NOT NULL;
         ALTER TABLE stream_ticket ADD COLUMN sign_in_id UUID
             REFERENCES sign_in (id) ON DELETE CASCADE;
+        CREATE INDEX ix_stream_ticket_sign_in_id ON stream_ticket (sign_in_id);
         """
     )
 
@@ -313,7 +314,8 @@ def _make_functions_across_tenants() -> None:
             JOIN sign_in ON sign_in.id = bearer_token.sign_in_id
             JOIN principal ON principal.id = sign_in.principal_id
             WHERE bearer_token.token_hash = hash AND bearer_token.kind = wanted
-              AND bearer_token.expires_at > now()
+              -- One that was used, shown again, is a copy: that is told however late.
+              AND (bearer_token.expires_at > now() OR bearer_token.used_at IS NOT NULL)
               AND sign_in.ended_at IS NULL AND sign_in.expires_at > now()
               AND principal.disabled_at IS NULL
         $$;
