@@ -73,6 +73,11 @@ async def reserve_attempt(
     return waiting if isinstance(waiting, timedelta) else None
 
 
+async def fail_attempt(session: AsyncSession, attempt_id: UUID) -> None:
+    """The password was compared, and is another."""
+    await session.execute(text("SELECT fail_sign_in(:attempt)"), {"attempt": attempt_id})
+
+
 async def forgive_attempts(
     session: AsyncSession, attempt_id: UUID, name_subject: bytes | None
 ) -> None:

@@ -461,6 +461,34 @@ async def test_many_attempts_at_once_are_no_more_than_one_by_one(
     assert sorted(each.status_code for each in answers) == [401] * 5 + [429] * 10
 
 
+async def test_attempts_under_way_keep_others_waiting_for_moments_unless_they_are_lost(
+    door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
+) -> None:
+    assert (await sign_in(door, tenant, OTHER_PASSWORD, username="guess")).status_code == 401
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        # Of the address, whose hash the failure left; later than now, so that they stay fresh.
+        connection.execute(
+            "UPDATE sign_in_attempt SET failed = false, at = now() + interval '1 minute'"
+        )
+        connection.execute(
+            "INSERT INTO sign_in_attempt (id, subject, at, failed)"
+            " SELECT gen_random_uuid(), subject, at, false"
+            " FROM sign_in_attempt, generate_series(1, 4)"
+        )
+        early = await sign_in(door, tenant)
+        assert early.status_code == 429
+        assert int(early.headers["Retry-After"]) <= 2
+        connection.execute("UPDATE sign_in_attempt SET at = now() - interval '6 seconds'")
+        late = await sign_in(door, tenant)
+        assert late.status_code == 429
+        assert int(late.headers["Retry-After"]) > 600
+        connection.execute(
+            "DELETE FROM sign_in_attempt WHERE id IN (SELECT id"
+            " FROM sign_in_attempt GROUP BY id HAVING count(*) = 1)"
+        )
+    assert (await sign_in(door, tenant)).status_code == 200
+
+
 async def test_an_address_waits_after_failures_at_many_names(
     door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
 ) -> None:

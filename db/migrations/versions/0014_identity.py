@@ -42,6 +42,7 @@ def downgrade() -> None:
         "authenticate_token(bytea, text)",
         "find_password(text, text)",
         "reserve_sign_in(uuid, bytea[], integer[], interval)",
+        "fail_sign_in(uuid)",
         "forgive_sign_in(uuid, bytea)",
         "use_stream_ticket(bytea)",
     ):
@@ -189,6 +190,7 @@ def _make_sign_ins() -> None:
             id UUID NOT NULL,
             subject BYTEA NOT NULL,
             at TIMESTAMP WITH TIME ZONE NOT NULL,
+            failed BOOLEAN NOT NULL,
             PRIMARY KEY (id, subject)
         );
         CREATE INDEX ix_sign_in_attempt_subject ON sign_in_attempt (subject, at);
@@ -335,7 +337,8 @@ def _make_functions_across_tenants() -> None:
         $$;
 
         -- Null when the attempt may be made, which then counts; else how long to wait. Attempts at one
-        -- name or from one address take turns, so that many at once are no more than one by one.
+        -- name or from one address take turns, so that many at once are no more than one by one. What
+        -- is still compared counts as well, but keeps others waiting for moments: it may succeed.
         CREATE FUNCTION reserve_sign_in(
             attempt uuid, subjects bytea[], limits integer[], within interval)
         RETURNS interval
@@ -357,16 +360,33 @@ def _make_functions_across_tenants() -> None:
             CROSS JOIN LATERAL (
                 SELECT sign_in_attempt.at FROM sign_in_attempt
                 WHERE sign_in_attempt.subject = named.subject
+                  AND (sign_in_attempt.failed
+                       OR sign_in_attempt.at < clock_timestamp() - interval '5 seconds')
                 ORDER BY sign_in_attempt.at DESC OFFSET named.most - 1 LIMIT 1
             ) AS reached;
             IF waiting > interval '0' THEN
                 RETURN waiting;
             END IF;
-            INSERT INTO sign_in_attempt (id, subject, at)
-            SELECT attempt, named.subject, clock_timestamp()
+            PERFORM FROM unnest(subjects, limits) AS named (subject, most)
+            WHERE named.most <= (
+                SELECT count(*) FROM sign_in_attempt
+                WHERE sign_in_attempt.subject = named.subject
+                  AND sign_in_attempt.at > clock_timestamp() - within
+            );
+            IF FOUND THEN
+                RETURN interval '2 seconds';
+            END IF;
+            INSERT INTO sign_in_attempt (id, subject, at, failed)
+            SELECT attempt, named.subject, clock_timestamp(), false
             FROM (SELECT DISTINCT unnest(subjects) AS subject) AS named;
             RETURN NULL;
         END
+        $$;
+
+        CREATE FUNCTION fail_sign_in(attempt uuid) RETURNS void
+        LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+            UPDATE sign_in_attempt SET failed = true WHERE sign_in_attempt.id = attempt
         $$;
 
         -- A success takes back its own attempt, and what failed before at its name.
@@ -381,6 +401,8 @@ def _make_functions_across_tenants() -> None:
         REVOKE ALL ON FUNCTION authenticate_token(bytea, text) FROM PUBLIC;
         REVOKE ALL ON FUNCTION find_password(text, text) FROM PUBLIC;
         REVOKE ALL ON FUNCTION reserve_sign_in(uuid, bytea[], integer[], interval) FROM PUBLIC;
+        REVOKE ALL ON FUNCTION fail_sign_in(uuid) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION fail_sign_in(uuid) TO muniment_app;
         REVOKE ALL ON FUNCTION forgive_sign_in(uuid, bytea) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION authenticate_token(bytea, text) TO muniment_app;
         GRANT EXECUTE ON FUNCTION find_password(text, text) TO muniment_app;
