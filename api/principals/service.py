@@ -122,9 +122,13 @@ async def delete(
     session: AsyncSession, caller: Caller, principal_id: UUID, successor_id: UUID | None
 ) -> None:
     """Whoever owns something is deleted with a successor only, whom it goes to."""
-    administrators = await principals.lock_administrators(session)
+    administrators: set[UUID] = set()
+    if await principals.is_administrator(session, principal_id):
+        administrators = await principals.lock_administrators(session)
     found = await require_principal(session, principal_id, for_update=True)
     require_may_manage(caller, is_admin=found.is_admin)
+    if found.is_admin and found.disabled_at is None and found.id not in administrators:
+        raise Conflict("the principal was made an administrator meanwhile", remedy="Try again.")
     if administrators == {found.id}:
         raise _last_administrator()
     owned = await principals.count_owned(session, found.id)
@@ -148,9 +152,9 @@ async def _hand_over(
 ) -> None:
     if not caller.is_admin:
         raise Forbidden("only an administrator hands over what another one owns")
-    successor = await principals.get_principal(session, successor_id)
-    if successor is None or successor.id == principal_id:
-        detail = "is no other principal"
+    successor = await principals.get_principal(session, successor_id, stays=True)
+    if successor is None or successor.id == principal_id or successor.disabled_at is not None:
+        detail = "is no other principal who can come in"
         raise Unprocessable(
             f"the successor {detail}", errors=[{"field": "successor", "detail": detail}]
         )

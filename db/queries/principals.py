@@ -96,6 +96,14 @@ async def list_principals(
     return (await session.scalars(statement)).all()
 
 
+async def is_administrator(session: AsyncSession, principal_id: UUID) -> bool:
+    """Whether it is one now; unlocked, so that it may cease to be, or begin."""
+    found = await session.scalar(
+        select(col(Principal.is_admin)).where(col(Principal.id) == principal_id)
+    )
+    return bool(found)
+
+
 async def lock_administrators(session: AsyncSession) -> set[UUID]:
     """The administrators who can come in, none of whom ceases to be one before the end of the
     transaction. Whoever is about to end one's administration calls this before it locks a principal:
