@@ -61,6 +61,17 @@ LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
 
 
+async def act_for(session: AsyncSession, access: Access) -> None:
+    """From here on the session's transaction runs for these."""
+    await session.execute(
+        text(
+            "SELECT set_config('app.tenant', :tenant, true),"
+            " set_config('app.principal', :principal, true)"
+        ),
+        {"tenant": str(access.tenant_id), "principal": str(access.principal_id or "")},
+    )
+
+
 class Database:
     """A pool of connections as the application role.
 
@@ -102,16 +113,7 @@ class Database:
     async def transaction(self, access: Access) -> AsyncIterator[AsyncSession]:
         """One transaction under row-level security; commits at the end, rolls back on an error."""
         async with self._session() as session:
-            await session.execute(
-                text(
-                    "SELECT set_config('app.tenant', :tenant, true),"
-                    " set_config('app.principal', :principal, true)"
-                ),
-                {
-                    "tenant": str(access.tenant_id),
-                    "principal": str(access.principal_id or ""),
-                },
-            )
+            await act_for(session, access)
             yield session
 
     @asynccontextmanager

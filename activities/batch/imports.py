@@ -18,7 +18,7 @@ from db.models import Batch, Collection, File, Job, new_id
 from db.queries import collections, imports, uploads
 from db.queries.imports import ListedObject, UntakenObject
 from db.queries.stages import NewBlob
-from db.session import Access, Database
+from db.session import Access, Database, act_for
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
 from muniment.contracts.jobs import FileState
 from muniment.contracts.media_types import media_type_of_name
@@ -183,11 +183,12 @@ class Imports(ImportActivities):
             await imports.leave_out(session, batch.id, found.number, problem)
 
     async def _keep(self, batch: Batch, found: UntakenObject, sealed: SealedBlob) -> None:
-        """Under the rights of whoever asked for the batch, as they are now."""
+        """Under the rights of whoever asked for the batch, or was handed it, as they are now."""
         blob_id = None
-        access = Access(batch.tenant_id, batch.requested_by)
         try:
-            async with self._database.transaction(access) as session:
+            async with self._database.transaction(Access(batch.tenant_id)) as session:
+                requester = await imports.keep_requester(session, batch.id)
+                await act_for(session, Access(batch.tenant_id, requester))
                 if not await imports.lock_untaken(session, batch.id, found.number):
                     return
                 collection = batch.collection_id and await collections.get_collection(
@@ -200,14 +201,14 @@ class Imports(ImportActivities):
                 if same is not None:
                     await imports.set_file(session, batch.id, found.number, same, None)
                     return
-                file = _file(batch, collection, found)
+                file = _file(batch, requester, collection, found)
                 version = first_version(file, blob_id, sealed)
-                origin = Origin(batch.tenant_id, batch.requested_by, batch.request_id)
+                origin = Origin(batch.tenant_id, requester, batch.request_id)
                 job = new_ingestion(origin, version, priority=batch.priority)
                 await uploads.add_file(session, file)
                 await uploads.add_version(session, version)
                 session.add(job)
-                record(session, _act(batch, file, job, sealed))
+                record(session, _act(batch, requester, file, job, sealed))
                 await session.flush()
                 await imports.set_file(session, batch.id, found.number, file.id, job.id)
         finally:
@@ -253,25 +254,25 @@ async def _limited(
             yield chunk
 
 
-def _file(batch: Batch, collection: Collection, found: UntakenObject) -> File:
+def _file(batch: Batch, requester: UUID, collection: Collection, found: UntakenObject) -> File:
     return File(
         id=new_id(),
         tenant_id=batch.tenant_id,
         collection_id=collection.id,
-        owner_id=batch.requested_by,
+        owner_id=requester,
         name=found.key,
         state=FileState.RECEIVED,
         media_type=media_type_of_name(found.key),
     )
 
 
-def _act(batch: Batch, file: File, job: Job, sealed: SealedBlob) -> Act:
+def _act(batch: Batch, requester: UUID, file: File, job: Job, sealed: SealedBlob) -> Act:
     return Act(
         action="file.imported",
         object_type="file",
         object_id=file.id,
         tenant_id=batch.tenant_id,
-        actor_id=batch.requested_by,
+        actor_id=requester,
         request_id=batch.request_id,
         payload={"batch_id": str(batch.id), "job_id": str(job.id), "size": sealed.size},
     )

@@ -53,6 +53,8 @@ async def create(
     session.add(key)
     await session.flush()
     payload: dict[str, JsonValue] = {"scopes": [*key.scopes], "principal_id": str(owner_id)}
+    if caller.sign_in_id is not None:
+        payload["sign_in_id"] = str(caller.sign_in_id)
     record(session, caller.act("api_key.created", "api_key", key.id, payload))
     return key, made.secret
 
@@ -63,11 +65,12 @@ async def _owner_id(session: AsyncSession, caller: Caller, body: NewApiKey) -> U
         return caller.principal_id
     if not caller.is_admin:
         raise Forbidden("only an administrator makes keys of other principals")
-    return (await require_principal(session, body.principal_id, for_update=True)).id
+    return (await require_principal(session, body.principal_id, stays=True)).id
 
 
 async def _own_end(session: AsyncSession, caller: Caller) -> datetime | None:
-    """When the key that the caller came with ends; a sign-in is no such bound."""
+    """When the key that the caller came with ends. A sign-in is no such bound, since programs outlast
+    it; the audit event names it, so that what a copied token made is found and revoked."""
     if caller.key_id is None:
         return None
     return (await session.get_one(ApiKeyRecord, caller.key_id)).expires_at

@@ -34,8 +34,10 @@ def grant_view(found: AccessGrant) -> Grant:
     return Grant.model_validate(found, from_attributes=True)
 
 
-async def require_grant(session: AsyncSession, grant_id: UUID) -> AccessGrant:
-    found = await grants.get_grant(session, grant_id)
+async def require_grant(
+    session: AsyncSession, grant_id: UUID, *, for_update: bool = False
+) -> AccessGrant:
+    found = await grants.get_grant(session, grant_id, for_update=for_update)
     if found is None:
         raise NotFound("there is no such grant")
     return found
@@ -64,7 +66,7 @@ async def give(session: AsyncSession, caller: Caller, body: NewGrant) -> Granted
 async def take_back(session: AsyncSession, caller: Caller, grant_id: UUID) -> None:
     """Whatever state its file is in. Raises Forbidden for one that the caller has, but may not take
     from itself or others."""
-    found = await require_grant(session, grant_id)
+    found = await require_grant(session, grant_id, for_update=True)
     if found.file_id is not None:
         await require_file(session, found.file_id, MANAGE)
     if found.collection_id is not None:
@@ -88,7 +90,7 @@ async def _require_grantable(session: AsyncSession, pair: GrantPair) -> None:
 
 async def _require_grantee(session: AsyncSession, pair: GrantPair) -> None:
     if pair.principal_id is not None:
-        await require_principal(session, pair.principal_id, for_update=True)
+        await require_principal(session, pair.principal_id, stays=True)
     if pair.group_id is not None:
         await require_group(session, pair.group_id, for_update=True)
 

@@ -68,7 +68,7 @@ async def add_member(
 ) -> None:
     """A member stays one."""
     await require_group(session, group_id, for_update=True)
-    await require_principal(session, principal_id, for_update=True)
+    await require_principal(session, principal_id, stays=True)
     if await principals.add_member(session, caller.tenant_id, group_id, principal_id):
         payload = {"principal_id": str(principal_id)}
         record(session, caller.act("group.member_added", "group", group_id, payload))

@@ -31,18 +31,24 @@ def entity_tag(found: PrincipalRecord) -> str:
 
 
 async def require_principal(
-    session: AsyncSession, principal_id: UUID, *, for_update: bool = False
+    session: AsyncSession, principal_id: UUID, *, for_update: bool = False, stays: bool = False
 ) -> PrincipalRecord:
-    found = await principals.get_principal(session, principal_id, for_update=for_update)
+    found = await principals.get_principal(
+        session, principal_id, for_update=for_update, stays=stays
+    )
     if found is None:
         raise NotFound("there is no such principal")
     return found
 
 
 def require_may_manage(caller: Caller, *, is_admin: bool) -> None:
-    """Raises Forbidden where an administrator is concerned and the caller is none."""
-    if is_admin and not caller.is_admin:
+    """An administrator is managed by administrators alone, with a key or token that has every scope:
+    raises Forbidden otherwise. A narrow key of theirs neither locks them out nor lets them in."""
+    if not is_admin:
+        return
+    if not caller.is_admin:
         raise Forbidden("only an administrator manages administrators")
+    require_may_empower(caller, is_admin=True)
 
 
 def require_may_empower(caller: Caller, *, is_admin: bool) -> None:
@@ -116,9 +122,13 @@ async def delete(
     session: AsyncSession, caller: Caller, principal_id: UUID, successor_id: UUID | None
 ) -> None:
     """Whoever owns something is deleted with a successor only, whom it goes to."""
-    administrators = await principals.lock_administrators(session)
+    administrators: set[UUID] = set()
+    if await principals.is_administrator(session, principal_id):
+        administrators = await principals.lock_administrators(session)
     found = await require_principal(session, principal_id, for_update=True)
     require_may_manage(caller, is_admin=found.is_admin)
+    if found.is_admin and found.disabled_at is None and found.id not in administrators:
+        raise Conflict("the principal was made an administrator meanwhile", remedy="Try again.")
     if administrators == {found.id}:
         raise _last_administrator()
     owned = await principals.count_owned(session, found.id)
@@ -142,9 +152,9 @@ async def _hand_over(
 ) -> None:
     if not caller.is_admin:
         raise Forbidden("only an administrator hands over what another one owns")
-    successor = await principals.get_principal(session, successor_id)
-    if successor is None or successor.id == principal_id:
-        detail = "is no other principal"
+    successor = await principals.get_principal(session, successor_id, stays=True)
+    if successor is None or successor.id == principal_id or successor.disabled_at is not None:
+        detail = "is no other principal who can come in"
         raise Unprocessable(
             f"the successor {detail}", errors=[{"field": "successor", "detail": detail}]
         )

@@ -30,7 +30,8 @@ async def attempting(
     database: Database, limits: AttemptLimits, request: Request, tenant: str, name: str
 ) -> AsyncIterator[Attempt]:
     """Counts an attempt at the name from the request's address, before it is made: so many at once are
-    no more than one by one. Raises TooManyAttempts, saying when to come again."""
+    no more than one by one. Raises TooManyAttempts, saying when to come again: in moments, where
+    attempts that may yet succeed are all that is in the way."""
     attempt_id = new_id()
     site = site_of(limits.proxies.client_address(request.scope))
     by_name = AttemptLimit(hash_of("name", tenant, name), limits.per_name)
@@ -47,7 +48,10 @@ async def attempting(
     try:
         yield attempt
     except MunimentError:
-        if not attempt.failed:
+        if attempt.failed:
+            async with database.across_tenants() as session:
+                await sign_ins.fail_attempt(session, attempt_id)
+        else:
             await _forgive(database, attempt_id)
         raise
     if attempt.succeeded:

@@ -1,4 +1,5 @@
-"""Signing in, as clients see it: OAuth 2.0's names (RFC 6749), as JSON or as a form."""
+"""Signing in, as clients see it: OAuth 2.0's names (RFC 6749), as JSON or as a form. What else its
+clients send, as `client_id` and `scope`, is left unread."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -16,7 +17,7 @@ class PasswordGrant(BaseModel):
     """Signing in with name and password."""
 
     model_config = ConfigDict(
-        extra="forbid",
+        extra="ignore",
         json_schema_extra={
             "examples": [
                 {
@@ -40,7 +41,7 @@ class RefreshGrant(BaseModel):
     """New tokens for those that run out. A refresh token is good once."""
 
     model_config = ConfigDict(
-        extra="forbid",
+        extra="ignore",
         json_schema_extra={
             "examples": [{"grant_type": "refresh_token", "refresh_token": "munrt_…"}]
         },
@@ -60,7 +61,7 @@ class RevokeRequest(BaseModel):
     """RFC 7009: either token of the sign-in that is to end."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"token": "munrt_…"}]}
+        extra="ignore", json_schema_extra={"examples": [{"token": "munrt_…"}]}
     )
 
     token: Annotated[SecretStr, Field(max_length=200)]

@@ -201,11 +201,17 @@ async def set_password(
 async def _require_settable(
     session: AsyncSession, caller: Caller, principal_id: UUID, *, for_update: bool = False
 ) -> Principal:
-    """Raises Forbidden for whom the caller may not let in, Conflict for a program."""
+    """Raises Forbidden for whom the caller may not let in, Conflict for a program, and for the caller
+    itself: a token that was copied would else become a password."""
     found = await require_principal(session, principal_id, for_update=for_update)
     require_may_empower(caller, is_admin=found.is_admin)
     if found.kind != "user":
         raise Conflict("a service principal has no password", remedy="Make an API key for it.")
+    if found.id == caller.principal_id:
+        raise Conflict(
+            "nobody sets the own password without the present one",
+            remedy="Change it at /v1/auth/password; another administrator sets a first one.",
+        )
     return found
 
 

@@ -92,7 +92,9 @@ class StreamTicket(SQLModel, table=True):
     ticket_hash: bytes = Field(primary_key=True)
     tenant_id: UUID = tenant_field()
     key_id: UUID | None = Field(default=None, foreign_key="api_key.id", ondelete="CASCADE")
-    sign_in_id: UUID | None = Field(default=None, foreign_key="sign_in.id", ondelete="CASCADE")
+    sign_in_id: UUID | None = Field(
+        default=None, foreign_key="sign_in.id", ondelete="CASCADE", index=True
+    )
     expires_at: datetime = time_field()
     used_at: datetime | None = optional_time_field()
 
@@ -126,6 +128,12 @@ class AccessGrant(SQLModel, table=True):
             "collection_id",
             name="ux_access_grant_pair",
             postgresql_nulls_not_distinct=True,
+        ),
+        Index(
+            "ix_access_grant_tenant_created",
+            "tenant_id",
+            text("created_at DESC"),
+            text("id DESC"),
         ),
     )
 

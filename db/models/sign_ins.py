@@ -53,7 +53,8 @@ class BearerToken(SQLModel, table=True):
 
 
 class SignInAttempt(SQLModel, table=True):
-    """One try at a name or from an address, which `subject` is a hash of."""
+    """One try at a name or from an address, which `subject` is a hash of. Until it `failed` it is
+    under way, or whoever made it was lost."""
 
     __tablename__ = "sign_in_attempt"
     __table_args__ = (
@@ -64,3 +65,4 @@ class SignInAttempt(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     subject: bytes = Field(primary_key=True)
     at: datetime = time_field()
+    failed: bool = False

@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from db.models import AccessGrant, Collection, GroupMember, new_id, now
+from db.models import AccessGrant, Collection, File, GroupMember, new_id, now
 from db.queries.collections import allowed
+from db.queries.files import visible
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,24 @@ class GrantPair:
 def _visible() -> ColumnElement[bool]:
     principal = func.current_principal()
     groups = select(col(GroupMember.group_id)).where(col(GroupMember.principal_id) == principal)
-    files = select(func.visible_files("manage").column_valued("managed_file"))
+    # For each grant by its file: all that the caller manages may be a million.
+    files = select(col(File.id)).where(col(File.id) == col(AccessGrant.file_id), visible("manage"))
     managed = select(col(Collection.id)).where(allowed("manage"))
     return or_(
         col(AccessGrant.principal_id) == principal,
         col(AccessGrant.group_id).in_(groups),
-        col(AccessGrant.file_id).in_(files),
+        files.exists(),
         col(AccessGrant.collection_id).in_(managed),
     )
 
 
-async def get_grant(session: AsyncSession, grant_id: UUID) -> AccessGrant | None:
-    found = await session.scalars(
-        select(AccessGrant).where(col(AccessGrant.id) == grant_id, _visible())
-    )
-    return found.one_or_none()
+async def get_grant(
+    session: AsyncSession, grant_id: UUID, *, for_update: bool = False
+) -> AccessGrant | None:
+    statement = select(AccessGrant).where(col(AccessGrant.id) == grant_id, _visible())
+    if for_update:
+        statement = statement.with_for_update(of=AccessGrant)
+    return (await session.scalars(statement)).one_or_none()
 
 
 async def list_grants(
@@ -66,24 +71,28 @@ async def list_grants(
 
 
 def _matching(wanted: GrantPair) -> list[ColumnElement[bool]]:
-    columns = (
-        (col(AccessGrant.principal_id), wanted.principal_id),
-        (col(AccessGrant.group_id), wanted.group_id),
-        (col(AccessGrant.file_id), wanted.file_id),
-        (col(AccessGrant.collection_id), wanted.collection_id),
+    return [column == value for column, value in _columns(wanted) if value is not None]
+
+
+def _columns(pair: GrantPair) -> tuple[tuple[Mapped[UUID | None], UUID | None], ...]:
+    return (
+        (col(AccessGrant.principal_id), pair.principal_id),
+        (col(AccessGrant.group_id), pair.group_id),
+        (col(AccessGrant.file_id), pair.file_id),
+        (col(AccessGrant.collection_id), pair.collection_id),
     )
-    return [column == value for column, value in columns if value is not None]
 
 
 async def find_pair(session: AsyncSession, pair: GrantPair) -> AccessGrant | None:
-    """The grant of exactly this pair, locked; of what the caller was already found to manage."""
+    """The grant of exactly this pair, locked; of what the caller was already found to manage. By
+    equality and IS NULL, which an index serves and IS NOT DISTINCT FROM does not."""
     found = await session.scalars(
         select(AccessGrant)
         .where(
-            col(AccessGrant.principal_id).is_not_distinct_from(pair.principal_id),
-            col(AccessGrant.group_id).is_not_distinct_from(pair.group_id),
-            col(AccessGrant.file_id).is_not_distinct_from(pair.file_id),
-            col(AccessGrant.collection_id).is_not_distinct_from(pair.collection_id),
+            *(
+                column == value if value is not None else column.is_(None)
+                for column, value in _columns(pair)
+            )
         )
         .with_for_update()
     )

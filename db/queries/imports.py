@@ -8,7 +8,10 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import Batch, now
+from db.models import Batch, Principal, now
+from muniment.errors import DatabaseTooSlow
+
+_MOST_SUCCESSORS = 5
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,25 @@ async def untaken_objects(session: AsyncSession, batch_id: UUID, limit: int) -> 
         {"batch_id": batch_id, "limit": limit},
     )
     return [UntakenObject(row.number, row.object_key, row.object_size) for row in rows]
+
+
+async def keep_requester(session: AsyncSession, batch_id: UUID) -> UUID:
+    """Who asked for the batch, or was handed it since, and is not deleted before the end of the
+    transaction. Whoever is deleted is locked first: so here, and the batch is read once more after
+    the wait, since it may have been handed over meanwhile."""
+    requester = select(col(Batch.requested_by)).where(col(Batch.id) == batch_id)
+    expected = (await session.execute(requester)).scalar_one()
+    for _ in range(_MOST_SUCCESSORS):
+        await session.execute(
+            select(col(Principal.id))
+            .where(col(Principal.id) == expected)
+            .with_for_update(read=True, key_share=True)
+        )
+        found = (await session.execute(requester)).scalar_one()
+        if found == expected:
+            return found
+        expected = found
+    raise DatabaseTooSlow("the batch was handed over again and again")
 
 
 async def lock_untaken(session: AsyncSession, batch_id: UUID, number: int) -> bool:

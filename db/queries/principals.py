@@ -52,15 +52,18 @@ class Owned:
 
 
 async def get_principal(
-    session: AsyncSession, principal_id: UUID, *, for_update: bool = False
+    session: AsyncSession, principal_id: UUID, *, for_update: bool = False, stays: bool = False
 ) -> Principal | None:
     """None when there is none, or it was deleted. `for_update`: nothing that would belong to it is
-    committed before the end of the transaction."""
+    committed before the end of the transaction. `stays`: it is not deleted before then; nobody who
+    does its work waits for that."""
     statement = select(Principal).where(
         col(Principal.id) == principal_id, col(Principal.deleted_at).is_(None)
     )
     if for_update:
         statement = statement.with_for_update()
+    elif stays:
+        statement = statement.with_for_update(read=True, key_share=True)
     return (await session.scalars(statement)).one_or_none()
 
 
@@ -91,6 +94,14 @@ async def list_principals(
         key = tuple_(col(Principal.created_at), col(Principal.id))
         statement = statement.where(key < after)
     return (await session.scalars(statement)).all()
+
+
+async def is_administrator(session: AsyncSession, principal_id: UUID) -> bool:
+    """Whether it is one now; unlocked, so that it may cease to be, or begin."""
+    found = await session.scalar(
+        select(col(Principal.is_admin)).where(col(Principal.id) == principal_id)
+    )
+    return bool(found)
 
 
 async def lock_administrators(session: AsyncSession) -> set[UUID]:

@@ -17,6 +17,8 @@ from db.models import BearerToken, Principal, PrincipalPassword, SignIn, now
 
 ACCESS = "access"
 REFRESH = "refresh"
+MOST_FORGOTTEN = 500
+"""Sign-ins that one who comes in clears away: more are over where nobody came for long."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class FoundPassword:
 
 @dataclass(frozen=True)
 class FoundToken:
-    """What a token that is not expired, of a sign-in that has not ended, belongs to."""
+    """What a token of a sign-in that has not ended belongs to: one that is not expired, or a refresh
+    token that was used."""
 
     sign_in_id: UUID
     tenant_id: UUID
@@ -68,6 +71,11 @@ async def reserve_attempt(
         },
     )
     return waiting if isinstance(waiting, timedelta) else None
+
+
+async def fail_attempt(session: AsyncSession, attempt_id: UUID) -> None:
+    """The password was compared, and is another."""
+    await session.execute(text("SELECT fail_sign_in(:attempt)"), {"attempt": attempt_id})
 
 
 async def forgive_attempts(
@@ -160,8 +168,16 @@ async def rehash_password(session: AsyncSession, principal_id: UUID, password_ha
 
 
 async def forget_ended(session: AsyncSession) -> None:
-    """Removes the tenant's sign-ins that are over, with their tokens."""
-    await session.execute(delete(SignIn).where(col(SignIn.expires_at) < now()))
+    """Removes some of the tenant's sign-ins that are over, with their tokens; whoever else is at it
+    leaves them alone."""
+    over = (
+        select(col(SignIn.id))
+        .where(col(SignIn.expires_at) < now())
+        .order_by(col(SignIn.expires_at))
+        .limit(MOST_FORGOTTEN)
+        .with_for_update(skip_locked=True)
+    )
+    await session.execute(delete(SignIn).where(col(SignIn.id).in_(over)))
 
 
 async def lock_open_sign_in(session: AsyncSession, sign_in_id: UUID) -> SignIn | None:

@@ -89,6 +89,36 @@ async def test_the_same_grant_again_changes_nothing(
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("grant.created") == before
 
 
+async def test_granting_waits_for_the_grantees_own_work_and_does_not_hold_it_up(
+    client: httpx.AsyncClient, guest: Guest, collection: str, postgres_dsn: str
+) -> None:
+    file_id = await add_file(client)
+    body = {"principal_id": guest.id, "file_id": file_id, "level": "read"}
+    with psycopg.connect(postgres_dsn) as working:
+        working.execute("SET lock_timeout = '5s'")
+        working.execute("SELECT FROM file WHERE id = %s FOR UPDATE", (file_id,))
+        giving = asyncio.create_task(give(client, **body))
+        await _until_one_waits(postgres_dsn)
+        # As the insert of a row that names the principal.
+        working.execute("SELECT FROM principal WHERE id = %s FOR KEY SHARE", (guest.id,))
+        working.commit()
+        assert (await giving).status_code == 201
+
+
+async def _until_one_waits(postgres_dsn: str) -> None:
+    """Until somebody waits for a lock."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as watching:
+        for _ in range(600):
+            waiting = watching.execute(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone()
+            if waiting is not None:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
 async def test_a_group_has_what_is_granted_to_it_while_one_belongs_to_it(
     client: httpx.AsyncClient, guest: Guest, collection: str
 ) -> None:
@@ -113,6 +143,20 @@ async def test_a_group_has_what_is_granted_to_it_while_one_belongs_to_it(
     assert (await client.delete(f"/v1/groups/{group['id']}")).status_code == 204
     assert (await guest.client.get(path)).status_code == 404
     assert (await client.get("/v1/grants")).json()["data"] == []
+
+
+async def test_of_many_who_take_one_grant_back_one_does(
+    client: httpx.AsyncClient,
+    guest: Guest,
+    collection: str,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    made = await give(client, principal_id=guest.id, collection_id=collection, level="read")
+    path = made.headers["Location"]
+    answers = await asyncio.gather(*(client.delete(path) for _ in range(8)))
+    assert sorted(each.status_code for each in answers) == [204] + [404] * 7
+    assert audit_actions(postgres_dsn, tenant.tenant_id).count("grant.deleted") == 1
 
 
 async def test_who_was_granted_manage_grants_in_turn(

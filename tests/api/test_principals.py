@@ -138,6 +138,19 @@ async def test_nobody_makes_an_administrator_of_more_scopes_than_it_has(
         refused = await managing.patch(f"/v1/principals/{made['id']}", json={"is_admin": True})
         assert refused.status_code == 403
         assert "scope" in refused.json()["detail"]
+        second = await make_principal(client, "second", is_admin=True)
+        path = f"/v1/principals/{second['id']}"
+        for narrowed in (
+            await managing.patch(path, json={"is_admin": False}),
+            await managing.patch(path, json={"disabled": True}),
+            await managing.patch(path, json={"disabled": False}),
+            await managing.patch(path, json={"name": "third"}),
+            await managing.delete(path),
+        ):
+            assert narrowed.status_code == 403, narrowed.text
+            assert "scope" in narrowed.json()["detail"]
+        shown = (await client.get(path)).json()
+        assert (shown["is_admin"], shown["disabled_at"], shown["name"]) == (True, None, "second")
     raised = await client.patch(f"/v1/principals/{made['id']}", json={"is_admin": True})
     assert raised.json()["is_admin"] is True
 
@@ -197,7 +210,9 @@ async def test_who_owns_something_is_deleted_with_a_successor(
     refused = await client.delete(path)
     assert refused.status_code == 409
     assert "1 files, 1 collections" in refused.json()["detail"]
-    for successor in (clerk.principal_id, "01920000-0000-7000-8000-000000000000"):
+    idle = await make_principal(client, "idle")
+    await client.patch(f"/v1/principals/{idle['id']}", json={"disabled": True})
+    for successor in (clerk.principal_id, idle["id"], "01920000-0000-7000-8000-000000000000"):
         wrong = await client.delete(path, params={"successor": str(successor)})
         assert wrong.status_code == 422
     heir = make_tenant(postgres_dsn, tenant.name, principal="heir", is_admin=False)
@@ -218,6 +233,15 @@ async def test_who_owns_something_is_deleted_with_a_successor(
     assert audited is not None
     assert audited[0] >= 2, "what it did stays known by its id"
     assert left == (str(clerk.principal_id), False), "its name does not"
+
+
+async def test_deleting_one_who_is_no_administrator_waits_for_none(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await make_principal(client, "ada")
+    with psycopg.connect(postgres_dsn) as other:
+        other.execute("SELECT FROM principal WHERE is_admin FOR NO KEY UPDATE")
+        assert (await client.delete(f"/v1/principals/{made['id']}")).status_code == 204
 
 
 async def test_a_key_for_another_is_made_by_an_administrator_alone(

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 
+from db.queries.sign_ins import MOST_FORGOTTEN
 from muniment.api_keys import USER_SCOPES, Prefix, is_well_formed
 from tests.api.conftest import (
     ApiProcess,
@@ -106,15 +107,18 @@ async def test_a_person_signs_in_and_works_as_with_a_key(
 async def test_oauth_clients_send_forms(
     door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
 ) -> None:
-    form = {"username": ada["name"], "password": PASSWORD, "tenant": tenant.name}
+    usual = {"client_id": "cli", "client_secret": "", "scope": "search"}
+    form = {"username": ada["name"], "password": PASSWORD, "tenant": tenant.name, **usual}
     tokens = await door.post("/v1/auth/token", data={"grant_type": "password", **form})
     assert tokens.status_code == 200, tokens.text
     token = tokens.json()["refresh_token"]
     again = await door.post(
-        "/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": token}
+        "/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": token, **usual}
     )
     assert again.status_code == 200
-    revoked = await door.post("/v1/auth/revoke", data={"token": again.json()["access_token"]})
+    revoked = await door.post(
+        "/v1/auth/revoke", data={"token": again.json()["access_token"], **usual}
+    )
     assert revoked.status_code == 200
     assert await status_of(door, again) == 401
 
@@ -159,6 +163,18 @@ async def test_a_refresh_token_is_good_once_and_used_again_ends_everything(
         assert await status_of(door, tokens) == 401
     assert (await refresh(door, third.json()["refresh_token"])).status_code == 401
     assert await status_of(door, bystander) == 200, "another sign-in goes on"
+    assert "sign_in.token_reused" in audit_actions(postgres_dsn, tenant.tenant_id)
+
+
+async def test_a_used_refresh_token_tells_of_a_copy_after_its_own_time_too(
+    door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
+) -> None:
+    first = await sign_in(door, tenant)
+    second = await refresh(door, first.json()["refresh_token"])
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE bearer_token SET expires_at = now() WHERE used_at IS NOT NULL")
+    assert (await refresh(door, first.json()["refresh_token"])).status_code == 401
+    assert await status_of(door, second) == 401
     assert "sign_in.token_reused" in audit_actions(postgres_dsn, tenant.tenant_id)
 
 
@@ -209,6 +225,29 @@ async def test_tokens_run_out(
             "SELECT count(*) FROM sign_in WHERE tenant_id = %s", (tenant.tenant_id,)
         ).fetchone()
     assert left == (1,), "those that are over are forgotten"
+
+
+async def test_who_signs_in_clears_away_a_part_and_waits_for_nobody(
+    door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
+) -> None:
+    held = (await sign_in(door, tenant)).json()
+    assert held
+    with psycopg.connect(postgres_dsn) as other, psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE sign_in SET expires_at = now() - interval '2 days'")
+        connection.execute(
+            "INSERT INTO sign_in (id, tenant_id, principal_id, created_at, expires_at)"
+            " SELECT gen_random_uuid(), %s, %s, now(), now() - interval '1 day'"
+            " FROM generate_series(1, %s)",
+            (tenant.tenant_id, ada["id"], MOST_FORGOTTEN + 7),
+        )
+        connection.commit()
+        other.execute("SELECT FROM sign_in WHERE expires_at < now() - interval '36 h' FOR UPDATE")
+        assert (await sign_in(door, tenant)).status_code == 200
+        left = connection.execute(
+            "SELECT count(*) FROM sign_in WHERE tenant_id = %s AND expires_at < now()",
+            (tenant.tenant_id,),
+        ).fetchone()
+    assert left == (8,), "seven too many, and the one that somebody else holds"
 
 
 async def test_signing_out_ends_all_tokens_and_tells_nothing_of_others(
@@ -326,6 +365,48 @@ async def test_a_password_is_set_by_an_administrator_with_every_scope_it_gives(
     assert machine.status_code == 409
 
 
+async def test_an_administrators_token_sets_no_password_of_its_own(
+    client: httpx.AsyncClient, door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+) -> None:
+    path = f"/v1/principals/{ada['id']}"
+    assert (await client.patch(path, json={"is_admin": True})).status_code == 200
+    tokens = await sign_in(door, tenant)
+    body = {"password": OTHER_PASSWORD}
+    refused = await door.put(f"{path}/password", json=body, headers=bearer(tokens))
+    assert refused.status_code == 409
+    assert "/v1/auth/password" in refused.json()["remedy"]
+    assert (await sign_in(door, tenant)).status_code == 200
+    other = await make_principal(client, "bob@example.org")
+    given = f"/v1/principals/{other['id']}/password"
+    assert (await door.put(given, json=body, headers=bearer(tokens))).status_code == 204
+
+
+async def test_a_key_made_with_a_sign_in_is_found_by_it_and_outlives_the_password(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    door: httpx.AsyncClient,
+    tenant: TenantFixture,
+    ada: dict[str, str],
+    postgres_dsn: str,
+) -> None:
+    await client.patch(f"/v1/principals/{ada['id']}", json={"is_admin": True})
+    tokens = await sign_in(door, tenant)
+    body = {"name": "k", "scopes": ["files:read"]}
+    made = (await door.post("/v1/api-keys", json=body, headers=bearer(tokens))).json()
+    with psycopg.connect(postgres_dsn) as connection:
+        found = connection.execute(
+            "SELECT sign_in.principal_id FROM audit_event JOIN sign_in"
+            " ON sign_in.id::text = audit_event.payload->>'sign_in_id'"
+            " WHERE action = 'api_key.created' AND object_id = %s",
+            (made["id"],),
+        ).fetchone()
+    assert found == (UUID(ada["id"]),)
+    path = f"/v1/principals/{ada['id']}/password"
+    assert (await client.put(path, json={"password": OTHER_PASSWORD})).status_code == 204
+    async with client_of(api, made["secret"]) as robot:
+        assert (await robot.get("/v1/files")).status_code == 200
+
+
 async def test_a_password_under_other_parameters_is_hashed_anew(
     door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
 ) -> None:
@@ -352,6 +433,7 @@ async def test_neither_passwords_nor_names_nor_tokens_are_logged(
     await sign_in(door, tenant, OTHER_PASSWORD)
     await refresh(door, tokens["refresh_token"])
     log = (api.home / "api.jsonl").read_text(encoding="utf-8")
+    assert "somebody did not sign in" in log
     for secret in (PASSWORD, OTHER_PASSWORD, ada["name"], "munat_", "munrt_", "argon2id"):
         assert secret not in log
 
@@ -377,6 +459,34 @@ async def test_many_attempts_at_once_are_no_more_than_one_by_one(
         *(sign_in(door, tenant, f"wrong password {number}") for number in range(15))
     )
     assert sorted(each.status_code for each in answers) == [401] * 5 + [429] * 10
+
+
+async def test_attempts_under_way_keep_others_waiting_for_moments_unless_they_are_lost(
+    door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
+) -> None:
+    assert (await sign_in(door, tenant, OTHER_PASSWORD, username="guess")).status_code == 401
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        # Of the address, whose hash the failure left; later than now, so that they stay fresh.
+        connection.execute(
+            "UPDATE sign_in_attempt SET failed = false, at = now() + interval '1 minute'"
+        )
+        connection.execute(
+            "INSERT INTO sign_in_attempt (id, subject, at, failed)"
+            " SELECT gen_random_uuid(), subject, at, false"
+            " FROM sign_in_attempt, generate_series(1, 4)"
+        )
+        early = await sign_in(door, tenant)
+        assert early.status_code == 429
+        assert int(early.headers["Retry-After"]) <= 2
+        connection.execute("UPDATE sign_in_attempt SET at = now() - interval '6 seconds'")
+        late = await sign_in(door, tenant)
+        assert late.status_code == 429
+        assert int(late.headers["Retry-After"]) > 600
+        connection.execute(
+            "DELETE FROM sign_in_attempt WHERE id IN (SELECT id"
+            " FROM sign_in_attempt GROUP BY id HAVING count(*) = 1)"
+        )
+    assert (await sign_in(door, tenant)).status_code == 200
 
 
 async def test_an_address_waits_after_failures_at_many_names(

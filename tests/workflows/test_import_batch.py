@@ -192,6 +192,52 @@ async def test_files_come_in_under_the_rights_of_whoever_asked(
     assert files_of(postgres_dsn, owner) == []
 
 
+class HandingOver(FolderImportSource):
+    """While its first file is read, whoever asked for the batch hands it over and is gone."""
+
+    def __init__(self, root: Path, dsn: str, former: UUID, heir: UUID) -> None:
+        super().__init__(root)
+        self._dsn, self._former, self._heir = dsn, former, heir
+
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
+        async for chunk in super().read(key):
+            yield chunk
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute(
+                "UPDATE batch SET requested_by = %s WHERE requested_by = %s",
+                (self._heir, self._former),
+            )
+            connection.execute(
+                "UPDATE principal SET is_admin = false, disabled_at = now() WHERE id = %s",
+                (self._former,),
+            )
+
+
+async def test_what_is_taken_in_after_a_hand_over_is_the_successors(
+    workshop: Workshop, owner: TenantIds, postgres_dsn: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "UPDATE collection SET visibility = 'private', owner_id = NULL WHERE id = %s"
+            " RETURNING (SELECT name FROM tenant WHERE id = tenant_id)",
+            (owner.collection_id,),
+        ).fetchone()
+    assert row is not None
+    heir = make_tenant(postgres_dsn, row[0], principal="heir").principal_id
+    write(tmp_path, "a.txt")
+    source = HandingOver(tmp_path, postgres_dsn, owner.principal_id, heir)
+    importing = Importing(workshop, owner, source)
+    batch = await importing.run()
+    assert await importing.left_out(batch) == {}
+    with psycopg.connect(postgres_dsn) as connection:
+        owners = connection.execute(
+            "SELECT file.owner_id, job.requested_by FROM file JOIN job ON job.file_id = file.id"
+            " WHERE file.tenant_id = %s",
+            (owner.tenant_id,),
+        ).fetchall()
+    assert owners == [(heir, heir)]
+
+
 class Breaking(FolderImportSource):
     """Away for its first listings; afterwards one file is never handed out."""
 

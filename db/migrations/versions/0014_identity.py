@@ -42,6 +42,7 @@ def downgrade() -> None:
         "authenticate_token(bytea, text)",
         "find_password(text, text)",
         "reserve_sign_in(uuid, bytea[], integer[], interval)",
+        "fail_sign_in(uuid)",
         "forgive_sign_in(uuid, bytea)",
         "use_stream_ticket(bytea)",
     ):
@@ -58,6 +59,7 @@ def downgrade() -> None:
         op.execute(f"UPDATE api_key SET scopes = array_remove(scopes, '{scope}')")  # noqa: S608 - constants
     op.execute(
         """
+        DROP INDEX ix_access_grant_tenant_created;
         ALTER TABLE access_grant DROP CONSTRAINT access_grant_one_of_each;
         ALTER TABLE access_grant DROP CONSTRAINT ux_access_grant_pair;
         DROP INDEX ix_group_member_principal_id;
@@ -118,6 +120,8 @@ def _allow_one_grant_for_each_pair() -> None:
             num_nonnulls(principal_id, group_id) = 1
             AND num_nonnulls(file_id, collection_id) = 1
         );
+        CREATE INDEX ix_access_grant_tenant_created
+            ON access_grant (tenant_id, created_at DESC, id DESC);
         """
     )
 
@@ -186,6 +190,7 @@ def _make_sign_ins() -> None:
             id UUID NOT NULL,
             subject BYTEA NOT NULL,
             at TIMESTAMP WITH TIME ZONE NOT NULL,
+            failed BOOLEAN NOT NULL,
             PRIMARY KEY (id, subject)
         );
         CREATE INDEX ix_sign_in_attempt_subject ON sign_in_attempt (subject, at);
@@ -212,6 +217,7 @@ def _let_tickets_belong_to_sign_ins() -> None:
         ALTER TABLE stream_ticket ALTER COLUMN key_id DROP NOT NULL;
         ALTER TABLE stream_ticket ADD COLUMN sign_in_id UUID
             REFERENCES sign_in (id) ON DELETE CASCADE;
+        CREATE INDEX ix_stream_ticket_sign_in_id ON stream_ticket (sign_in_id);
         """
     )
 
@@ -310,7 +316,8 @@ def _make_functions_across_tenants() -> None:
             JOIN sign_in ON sign_in.id = bearer_token.sign_in_id
             JOIN principal ON principal.id = sign_in.principal_id
             WHERE bearer_token.token_hash = hash AND bearer_token.kind = wanted
-              AND bearer_token.expires_at > now()
+              -- One that was used, shown again, is a copy: that is told however late.
+              AND (bearer_token.expires_at > now() OR bearer_token.used_at IS NOT NULL)
               AND sign_in.ended_at IS NULL AND sign_in.expires_at > now()
               AND principal.disabled_at IS NULL
         $$;
@@ -330,7 +337,8 @@ def _make_functions_across_tenants() -> None:
         $$;
 
         -- Null when the attempt may be made, which then counts; else how long to wait. Attempts at one
-        -- name or from one address take turns, so that many at once are no more than one by one.
+        -- name or from one address take turns, so that many at once are no more than one by one. What
+        -- is still compared counts as well, but keeps others waiting for moments: it may succeed.
         CREATE FUNCTION reserve_sign_in(
             attempt uuid, subjects bytea[], limits integer[], within interval)
         RETURNS interval
@@ -352,16 +360,33 @@ def _make_functions_across_tenants() -> None:
             CROSS JOIN LATERAL (
                 SELECT sign_in_attempt.at FROM sign_in_attempt
                 WHERE sign_in_attempt.subject = named.subject
+                  AND (sign_in_attempt.failed
+                       OR sign_in_attempt.at < clock_timestamp() - interval '5 seconds')
                 ORDER BY sign_in_attempt.at DESC OFFSET named.most - 1 LIMIT 1
             ) AS reached;
             IF waiting > interval '0' THEN
                 RETURN waiting;
             END IF;
-            INSERT INTO sign_in_attempt (id, subject, at)
-            SELECT attempt, named.subject, clock_timestamp()
+            PERFORM FROM unnest(subjects, limits) AS named (subject, most)
+            WHERE named.most <= (
+                SELECT count(*) FROM sign_in_attempt
+                WHERE sign_in_attempt.subject = named.subject
+                  AND sign_in_attempt.at > clock_timestamp() - within
+            );
+            IF FOUND THEN
+                RETURN interval '2 seconds';
+            END IF;
+            INSERT INTO sign_in_attempt (id, subject, at, failed)
+            SELECT attempt, named.subject, clock_timestamp(), false
             FROM (SELECT DISTINCT unnest(subjects) AS subject) AS named;
             RETURN NULL;
         END
+        $$;
+
+        CREATE FUNCTION fail_sign_in(attempt uuid) RETURNS void
+        LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+            UPDATE sign_in_attempt SET failed = true WHERE sign_in_attempt.id = attempt
         $$;
 
         -- A success takes back its own attempt, and what failed before at its name.
@@ -376,6 +401,8 @@ def _make_functions_across_tenants() -> None:
         REVOKE ALL ON FUNCTION authenticate_token(bytea, text) FROM PUBLIC;
         REVOKE ALL ON FUNCTION find_password(text, text) FROM PUBLIC;
         REVOKE ALL ON FUNCTION reserve_sign_in(uuid, bytea[], integer[], interval) FROM PUBLIC;
+        REVOKE ALL ON FUNCTION fail_sign_in(uuid) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION fail_sign_in(uuid) TO muniment_app;
         REVOKE ALL ON FUNCTION forgive_sign_in(uuid, bytea) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION authenticate_token(bytea, text) TO muniment_app;
         GRANT EXECUTE ON FUNCTION find_password(text, text) TO muniment_app;
