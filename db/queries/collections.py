@@ -2,14 +2,15 @@
 
 A principal sees a collection of the whole tenant, one of its own, one granted to it or to a group of
 its, and every collection when it is an administrator. It may put files into those of the whole
-tenant, and into others with a `write` grant; it changes those it owns or has a `manage` grant for.
+tenant, and into others with a `write` grant; it changes those it owns or has a `manage` grant for. One
+that is disabled has none of that, in what goes on in its name either.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -41,7 +42,10 @@ def allowed(level: str) -> ColumnElement[bool]:
     ]
     if level != "manage":
         conditions.append(col(Collection.visibility) == "tenant")
-    return or_(*conditions)
+    disabled = select(col(Principal.id)).where(
+        col(Principal.id) == principal, col(Principal.disabled_at).is_not(None)
+    )
+    return and_(or_(*conditions), ~disabled.exists())
 
 
 async def list_collections(

@@ -100,7 +100,8 @@ async def subscribers(session: AsyncSession, event_id: UUID) -> list[Subscriber]
 # In FROM the function is made part of the statement, which then looks at this one file.
 _IS_VISIBLE = """
     CASE WHEN webhook_event.file_id IS NULL
-         THEN (SELECT principal.is_admin FROM principal WHERE principal.id = current_principal())
+         THEN (SELECT principal.is_admin AND principal.disabled_at IS NULL FROM principal
+               WHERE principal.id = current_principal())
          ELSE EXISTS (SELECT FROM visible_files('read') AS visible(file_id)
                       WHERE visible.file_id = webhook_event.file_id)
     END

@@ -238,6 +238,23 @@ async def test_revoking_works_at_once_for_those_within_too(
         assert (await anybody.head(link.content)).status_code == 404
 
 
+async def test_links_of_whoever_is_disabled_are_dead_until_that_ends(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    maker = make_tenant(postgres_dsn, tenant.name, principal="maker", is_admin=False)
+    async with client_of(api, maker.api_key) as makers, visitor(api) as anybody:
+        own = await share(makers, await clean_file(makers, postgres_dsn))
+        public = await share(makers, await clean_file(client, postgres_dsn, "all.pdf"))
+        for disabled, status in ((True, 404), (False, 200)):
+            answer = await client.patch(
+                f"/v1/principals/{maker.principal_id}", json={"disabled": disabled}
+            )
+            assert answer.status_code == 200, answer.text
+            for link in (own, public):
+                assert (await anybody.get(link.path)).status_code == status
+                assert (await anybody.get(link.content)).status_code == status
+
+
 async def visit_to(link: Link, database: Database, tenant: TenantFixture) -> Visit:
     async with database.transaction(tenant.access) as session:
         found = await session.get_one(ShareLink, UUID(link.id))
@@ -266,6 +283,7 @@ async def visit_to(link: Link, database: Database, tenant: TenantFixture) -> Vis
         "UPDATE file_version SET scan_state = 'infected' WHERE file_id = %(file)s",
         "WITH lost AS (UPDATE principal SET is_admin = false WHERE id = %(maker)s)"
         " UPDATE file SET owner_id = NULL WHERE id = %(file)s",
+        "UPDATE principal SET disabled_at = now() WHERE id = %(maker)s",
         "DELETE FROM share_link WHERE id = %(link)s",
     ],
 )

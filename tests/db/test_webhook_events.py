@@ -133,3 +133,23 @@ async def test_whether_an_event_is_visible_is_asked_of_its_file_alone(
     assert "visible_files" not in plan
     assert "ProjectSet" not in plan
     assert "file" in plan
+
+
+@pytest.mark.parametrize("about_a_file", [True, False])
+async def test_whoever_is_disabled_is_told_nothing(
+    database: Database, tenant: TenantFixture, subscribed: None, about_a_file: bool
+) -> None:
+    await commit_job(database, tenant, startable=True)
+    async with database.transaction(tenant.system) as session:
+        await session.execute(text("UPDATE file SET state = 'ready'"))
+        found = await session.execute(text("SELECT id FROM webhook_event"))
+        event_id = found.scalar_one()
+        if not about_a_file:
+            await session.execute(text("UPDATE webhook_event SET file_id = NULL"))
+    told = []
+    for disabled in ("NULL", "now()", "NULL"):
+        async with database.transaction(tenant.access) as session:
+            await session.execute(text(f"UPDATE principal SET disabled_at = {disabled}"))  # noqa: S608 - of this test
+            visible = text(webhook_deliveries.VISIBILITY)
+            told.append((await session.execute(visible, {"event_id": event_id})).scalar_one())
+    assert told == [True, False, True]
