@@ -37,9 +37,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # The rest of a body that was answered before it had come: none of it is a head.
+        was_in_body = self._message_is_open and not self._head_is_open
         super().data_received(data)
         if self._head_is_open or self._is_idle():
-            self._head_bytes += len(data)
+            self._head_bytes += 0 if was_in_body else len(data)
             self._start_head_timer()
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(

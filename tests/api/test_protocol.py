@@ -137,3 +137,22 @@ async def test_a_slow_body_that_goes_on_arriving_is_served(hasty: str) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.post(hasty, content=slowly())
     assert answer.text == "x" * 8
+
+
+async def test_the_rest_of_a_body_that_was_refused_is_no_head(hasty: str) -> None:
+    body = b"x" * 2_000_000
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    async with connection(hasty) as (reader, writer), asyncio.timeout(60):
+        for _ in range(3):
+            writer.write(head % len(body))
+            refused = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert refused.startswith(b"http/1.1 413")
+            length = int(refused.partition(b"content-length: ")[2].split()[0])
+            await reader.readexactly(length)
+            for part in (body[:-200_000], body[-200_000:]):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.1)  # so that the server reads the end of it by itself
+            writer.write(head % 5 + b"hello")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(5) == b"hello"
