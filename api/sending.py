@@ -21,10 +21,10 @@ class Download(StreamingResponse):
         self, body: AsyncGenerator[bytes, None], status: int, headers: dict[str, str]
     ) -> None:
         super().__init__(body, status_code=status, headers=headers)
-        self._body = body
+        self.body_pieces = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self.stream_response(in_time(send)))
+        writing = asyncio.create_task(self.stream_response(_in_time(send)))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -35,10 +35,10 @@ class Download(StreamingResponse):
             for task in (writing, leaving):
                 task.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
-            await self._body.aclose()
+            await self.body_pieces.aclose()
 
 
-def in_time(send: Send) -> Send:
+def _in_time(send: Send) -> Send:
     """`send`, which takes a client that lets it wait too long for one that has left."""
 
     async def send_in_time(message: Message) -> None:

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from fastapi import Request
 from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.files.content import respond
-from api.sending import in_time
+from api.sending import Download
 from api.services import Services
 from api.shared_files import pages, refusals, sessions
 from api.shared_files.visiting import Visit, begin_visit, is_still_served
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 """How long a download may go on before it is looked whether it still may."""
 SHARED_BY_HEADER = "Muniment-Shared-By"
-Piece = str | bytes | memoryview
-"""What a streamed response of the framework consists of; here always bytes."""
 
 
 async def head(request: Request, services: Services, token: str) -> Response:
@@ -64,17 +62,15 @@ async def _content(request: Request, services: Services, visit: Visit) -> Respon
     """What was opened, and counted if anything is taken by it: not what is unchanged, nor a range that
     there is not."""
     response = _marked(await respond(request, services.blobs, visit.sealed), visit)
-    if not isinstance(response, StreamingResponse):
+    if not isinstance(response, Download):
         return response
     session = visit.session or sessions.begin(services.sharing.session_life)
-    opened = response.body_iterator
-    assert isinstance(opened, AsyncGenerator)  # noqa: S101 - as api.files.content makes it
     try:
         await _take(request, services, visit, session)
     except BaseException:
-        await opened.aclose()
+        await response.body_pieces.aclose()
         raise
-    body = _while_live(services, visit, opened)
+    body = _while_live(services, visit, response.body_pieces)
     content = SharedContent(response, body, services.sharing.downloads)
     if visit.session is None:
         sessions.hand_out(content, session, visit.share, visit.token, visit.cookie_scope)
@@ -113,8 +109,8 @@ async def _take(
 
 
 async def _while_live(
-    services: Services, visit: Visit, body: AsyncGenerator[Piece, None]
-) -> AsyncGenerator[Piece, None]:
+    services: Services, visit: Visit, body: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     """The body, until the link, its file, or the right to it is taken back."""
     looked_at = time.monotonic()
     async with aclosing(body) as chunks:
@@ -137,18 +133,16 @@ async def _require_live(services: Services, visit: Visit) -> None:
     raise ClientDisconnect
 
 
-class SharedContent(StreamingResponse):
-    """Holds its place among the downloads until it is sent, or its client stops reading."""
+class SharedContent(Download):
+    """Holds its place among the downloads until it is over."""
 
-    def __init__(self, response: Response, body: AsyncGenerator[Piece, None], slots: Slots) -> None:
-        super().__init__(body, status_code=response.status_code)
+    def __init__(self, response: Download, body: AsyncGenerator[bytes, None], slots: Slots) -> None:
+        super().__init__(body, response.status_code, {})
         self.raw_headers = response.raw_headers
-        self._body = body
         self._slots = slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, in_time(send))
+            await super().__call__(scope, receive, send)
         finally:
             self._slots.release()
-            await self._body.aclose()

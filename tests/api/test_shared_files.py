@@ -296,7 +296,7 @@ async def test_a_download_under_way_breaks_off_when_what_allowed_it_is_gone(
     await client.patch(private, json={"visibility": "private"})
     is_closed = False
 
-    async def content() -> AsyncGenerator[downloading.Piece, None]:
+    async def content() -> AsyncGenerator[bytes, None]:
         nonlocal is_closed
         try:
             while True:

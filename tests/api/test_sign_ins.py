@@ -326,6 +326,18 @@ async def test_ones_own_password_is_changed_with_the_present_one(
     assert (await sign_in(door, tenant, OTHER_PASSWORD)).status_code == 200
 
 
+async def test_a_password_typed_on_another_keyboard_is_the_same(
+    door: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+) -> None:
+    change = {"current_password": PASSWORD, "new_password": "caf\u00e9 au lait, s'il"}
+    tokens = await sign_in(door, tenant)
+    done = await door.post("/v1/auth/password", json=change, headers=bearer(tokens))
+    assert done.status_code == 204, done.text
+    for accent in ("e\u0301", "\u00e9"):
+        assert (await sign_in(door, tenant, f"caf{accent} au lait, s'il")).status_code == 200
+    assert (await sign_in(door, tenant, "cafe au lait, s'il")).status_code == 401
+
+
 async def test_a_password_is_set_by_an_administrator_with_every_scope_it_gives(
     api: ApiProcess,
     client: httpx.AsyncClient,
