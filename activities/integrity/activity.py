@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
-from activities.integrity.examine import Examiner, Pace
+from activities.integrity.examine import MISSING, Examiner
+from activities.pace import Pace
 from db.audit import Act, record
 from db.models import IntegrityRun, new_id
 from db.queries import integrity
@@ -42,15 +44,20 @@ BATCH_BYTES = 256 * 1024**2
 IN_FLIGHT = 4
 """Blobs of a batch that are read at once: small ones wait for the store, not for the pace."""
 DESCRIBE_SECONDS = 10
+SAMPLED_BLOBS = 20
+FEWEST_SAMPLED = 5
+"""Where nothing of so many blobs is there that nobody missed before, it is the store that is away."""
 
 
 @dataclass(frozen=True)
 class IntegrityPolicy:
-    """`share`: how much of a tenant's blobs a run is to look at."""
+    """`share`: how much of a tenant's blobs a run is to look at. `kept`: for how long what is over is
+    told."""
 
     share: float
     max_bytes_per_run: int
     bytes_per_second: int
+    kept: timedelta
 
 
 class Integrity(IntegrityActivities):
@@ -94,6 +101,9 @@ class Integrity(IntegrityActivities):
                     run.is_cut_short = True
                     return VerifyBatchResult(is_last=True)
             faults = await self._examine(request.tenant_id, due)
+            if await self._is_store_away(request.tenant_id, due, faults):
+                await self._tell_store_away(request, mine)
+                return VerifyBatchResult(is_last=True)
             async with self._transaction(request.tenant_id) as session:
                 current = await integrity.run_at_work(
                     session, request.run_id, mine, for_update=True
@@ -113,6 +123,7 @@ class Integrity(IntegrityActivities):
             state = request.state.value
             if not await integrity.end_run(session, request.run_id, mine, state):
                 return
+            await integrity.forget_older(session, self._policy.kept)
             run = await session.get_one(IntegrityRun, request.run_id, populate_existing=True)
             level = logging.WARNING if run.faults_found or run.is_cut_short else logging.INFO
             figures = {
@@ -122,6 +133,7 @@ class Integrity(IntegrityActivities):
                 "bytes": run.bytes,
                 "faults": run.faults_found,
                 "is_cut_short": run.is_cut_short,
+                "is_store_away": run.is_store_away,
             }
             logger.log(level, "stored content was verified", extra=figures)
 
@@ -144,6 +156,32 @@ class Integrity(IntegrityActivities):
             for blob in due:
                 tasks.create_task(examine(blob))
         return faults
+
+    async def _is_store_away(
+        self, tenant_id: UUID, due: Sequence[DueBlob], faults: dict[UUID, FaultKind]
+    ) -> bool:
+        """A folder that is not mounted answers as an empty one does: each of its objects would be a
+        fault. So where all of a batch is missing, others are looked for before that is believed."""
+        if len(faults) < len(due) or not MISSING.issuperset(faults.values()):
+            return False
+        async with self._transaction(tenant_id) as session:
+            sample = await integrity.sample_without_fault(session, SAMPLED_BLOBS)
+        if len(sample) < FEWEST_SAMPLED:
+            return False
+        return await self._examiner.holds_none(tenant_id, sample)
+
+    async def _tell_store_away(self, request: VerifyBatchInput, mine: str) -> None:
+        async with self._transaction(request.tenant_id) as session:
+            run = await integrity.run_at_work(session, request.run_id, mine, for_update=True)
+            if run is None:
+                return
+            run.is_store_away = True
+            act = Act("integrity.store_away", "integrity_run", run.id, run.tenant_id)
+            record(session, act)
+        logger.error(
+            "the store holds nothing of the tenant's: is it mounted, and the right one?",
+            extra={"run_id": str(request.run_id)},
+        )
 
     @asynccontextmanager
     async def _transaction(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:

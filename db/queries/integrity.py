@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -66,8 +66,8 @@ async def open_run(
     await session.execute(
         text(
             "INSERT INTO integrity_run (id, tenant_id, workflow_id, state, created_at, blobs,"
-            " looked_again, bytes, faults_found, faults_closed, is_cut_short)"
-            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false)"
+            " looked_again, bytes, faults_found, faults_closed, is_cut_short, is_store_away)"
+            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false, false)"
             " ON CONFLICT (tenant_id) WHERE finished_at IS NULL DO NOTHING"
         ),
         {"id": run_id, "tenant_id": tenant_id, "workflow_id": workflow_id},
@@ -211,6 +211,29 @@ async def end_run(session: AsyncSession, run_id: UUID, workflow_id: str, state: 
         {"run_id": run_id, "workflow_id": workflow_id, "state": state},
     )
     return ended.first() is not None
+
+
+async def sample_without_fault(session: AsyncSession, max_rows: int) -> list[UUID]:
+    """Some live blobs, drawn by lot, at which nothing was found."""
+    rows = await session.execute(
+        text(
+            "SELECT id FROM blob WHERE destroyed_at IS NULL AND kind <> 'password'"
+            " AND NOT EXISTS (SELECT 1 FROM integrity_fault fault"
+            " WHERE fault.blob_id = blob.id AND fault.closed_at IS NULL)"
+            " ORDER BY random() LIMIT :max_rows"
+        ),
+        {"max_rows": max_rows},
+    )
+    return list(rows.scalars())
+
+
+async def forget_older(session: AsyncSession, kept: timedelta) -> None:
+    """Drops runs that ended, and faults that were closed, longer ago than that."""
+    for statement in (
+        "DELETE FROM integrity_run WHERE finished_at < now() - CAST(:kept AS interval)",
+        "DELETE FROM integrity_fault WHERE closed_at < now() - CAST(:kept AS interval)",
+    ):
+        await session.execute(text(statement), {"kept": kept})
 
 
 async def list_runs(
