@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from temporalio.client import WorkflowHandle
 
 from activities.tiers.activity import MovePolicy, Tiers
 from db.models import new_id
@@ -74,12 +75,16 @@ class ColdPlace:
         """So many runs, one after the other."""
         async with self.workshop.working(replacing=self.movers(**policy), names=ONLY):
             for _ in range(times):
-                await self.workshop.client.execute_workflow(
-                    WORKFLOW,
-                    MoveTierInput(tenant_id=owner.tenant_id),
-                    id=f"move-tier-{new_id()}",
-                    task_queue=queues.WORKFLOWS,
-                )
+                await (await self.start(owner)).result()
+
+    async def start(self, owner: TenantIds) -> WorkflowHandle[Any, Any]:
+        """A run that was just started; somebody has to serve it."""
+        return await self.workshop.client.start_workflow(
+            WORKFLOW,
+            MoveTierInput(tenant_id=owner.tenant_id),
+            id=f"move-tier-{new_id()}",
+            task_queue=queues.WORKFLOWS,
+        )
 
 
 def with_cold_store(workshop: Workshop, settings: Any, cold: Path) -> ColdPlace:
