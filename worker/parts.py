@@ -143,9 +143,8 @@ class Parts:
 
     @cached_property
     def integrity(self) -> Integrity:
-        return Integrity(
-            self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
-        )
+        policy = _integrity_policy(self._settings.integrity)
+        return Integrity(self._database, self._stores.blobs, policy, self._stores.tiers)
 
     @cached_property
     def tiers(self) -> Tiers:

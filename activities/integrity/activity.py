@@ -32,7 +32,7 @@ from muniment.contracts.verify_integrity import (
     VerifyIntegrityInput,
 )
 from muniment.errors import MunimentError, OrchestratorUnavailable
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, BlobTiers
 from muniment.task_group import task_group
 from muniment.telemetry.metrics import integrity_blobs_total, integrity_bytes_total
 
@@ -61,10 +61,16 @@ class IntegrityPolicy:
 
 
 class Integrity(IntegrityActivities):
-    def __init__(self, database: Database, blobs: BlobStore, policy: IntegrityPolicy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        policy: IntegrityPolicy,
+        tiers: BlobTiers | None = None,
+    ) -> None:
         self._database = database
         self._policy = policy
-        self._examiner = Examiner(blobs, Pace(policy.bytes_per_second))
+        self._examiner = Examiner(blobs, Pace(policy.bytes_per_second), tiers)
 
     @activity.defn(name="begin_verification")
     async def begin_verification(self, request: VerifyIntegrityInput) -> VerificationBegun:
@@ -161,14 +167,19 @@ class Integrity(IntegrityActivities):
         self, tenant_id: UUID, due: Sequence[DueBlob], faults: dict[UUID, FaultKind]
     ) -> bool:
         """A folder that is not mounted answers as an empty one does: each of its objects would be a
-        fault. So where all of a batch is missing, others are looked for before that is believed."""
-        if len(faults) < len(due) or not MISSING.issuperset(faults.values()):
-            return False
-        async with self._transaction(tenant_id) as session:
-            sample = await integrity.sample_without_fault(session, SAMPLED_BLOBS)
-        if len(sample) < FEWEST_SAMPLED:
-            return False
-        return await self._examiner.holds_none(tenant_id, sample)
+        fault. So where all of a batch that lies in one tier is missing, others are looked for there
+        before that is believed."""
+        missing = {blob_id for blob_id, kind in faults.items() if kind in MISSING}
+        for tier in {blob.tier for blob in due}:
+            if not missing.issuperset(blob.id for blob in due if blob.tier == tier):
+                continue
+            async with self._transaction(tenant_id) as session:
+                sample = await integrity.sample_without_fault(session, tier, SAMPLED_BLOBS)
+            if len(sample) < FEWEST_SAMPLED:
+                continue
+            if await self._examiner.holds_none(tenant_id, sample):
+                return True
+        return False
 
     async def _tell_store_away(self, request: VerifyBatchInput, mine: str) -> None:
         async with self._transaction(request.tenant_id) as session:
@@ -179,7 +190,7 @@ class Integrity(IntegrityActivities):
             act = Act("integrity.store_away", "integrity_run", run.id, run.tenant_id)
             record(session, act)
         logger.error(
-            "the store holds nothing of the tenant's: is it mounted, and the right one?",
+            "a store holds nothing of the tenant's: is it mounted, and the right one?",
             extra={"run_id": str(request.run_id)},
         )
 

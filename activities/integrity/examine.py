@@ -10,7 +10,7 @@ from activities.pace import Pace
 from db.queries.integrity import DueBlob
 from muniment.contracts.verify_integrity import FaultKind
 from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, BlobTiers
 
 ATTEMPTS = 2
 """A store that answers and fails at the same place twice has lost it, as a disk loses a sector. One that
@@ -19,9 +19,10 @@ MISSING = frozenset({FaultKind.OBJECT_MISSING, FaultKind.KEY_MISSING})
 
 
 class Examiner:
-    def __init__(self, blobs: BlobStore, pace: Pace) -> None:
+    def __init__(self, blobs: BlobStore, pace: Pace, tiers: BlobTiers | None) -> None:
         self._blobs = blobs
         self._pace = pace
+        self._tiers = tiers
 
     async def examine(self, tenant_id: UUID, blob: DueBlob) -> FaultKind | None:
         """What is wrong with it, if anything is. Of a blob that is erased meanwhile the key is
@@ -40,6 +41,8 @@ class Examiner:
             except ObjectStoreUnavailable:
                 failures = failures + 1 if reading.reached == reached else 1
                 await self._blobs.probe()
+                if self._tiers is not None:
+                    await self._tiers.probe_cold()
         return FaultKind.UNREADABLE
 
     async def holds_none(self, tenant_id: UUID, blob_ids: Iterable[UUID]) -> bool:

@@ -55,6 +55,7 @@ class Tiers(TierActivities):
         self._tiers = tiers
         self._policy = policy
         self._pace = Pace(policy.bytes_per_second)
+        self._are_apart = False
 
     @activity.defn(name="plan_moves")
     async def plan_moves(self, request: MoveTierInput) -> PlanMovesResult:
@@ -70,6 +71,9 @@ class Tiers(TierActivities):
             return MoveBatchResult()
         moved = deleted = 0
         async with _attempt(), heartbeats():
+            if not self._are_apart:
+                await self._tiers.require_apart()
+                self._are_apart = True
             async with self._transaction(request.tenant_id) as session:
                 due = await moves.due_moves(session, request.after, self._policy.grace, BATCH_BLOBS)
             for move in due:
@@ -83,16 +87,9 @@ class Tiers(TierActivities):
         return MoveBatchResult(last=last, moved=moved, deleted=deleted)
 
     async def _move(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
-        """Whether it lies at its destination from here on. What is damaged, or missing, stays where it
-        is, for the verification of what is stored to tell."""
-        if move.tier is not move.destination:
-            try:
-                await tiers.copy(tenant_id, move.blob_id, move.destination, self._pace.take)
-            except (ObjectMissing, SealBroken) as error:
-                told = {"blob_id": str(move.blob_id), "reason": error.problem}
-                logger.error("content was not moved to the other tier", extra=told)
-                tier_moves_total.labels(move.destination, "failed").inc()
-                return False
+        """Whether it lies at its destination from here on."""
+        if move.tier is not move.destination and not await self._copy(tiers, tenant_id, move):
+            return False
         async with self._transaction(tenant_id) as session:
             is_switched = await moves.switch(session, move)
             is_destroyed = not is_switched and await moves.is_destroyed(session, move.blob_id)
@@ -105,6 +102,24 @@ class Tiers(TierActivities):
         if is_switched:
             tier_moves_total.labels(move.destination, "moved").inc()
         return is_switched
+
+    async def _copy(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
+        """Whether the destination has it. What is damaged, or missing, stays where it is, for the
+        verification of what is stored to tell; what lies at its destination alone, as after a restore
+        of an older database, has arrived."""
+        try:
+            await tiers.copy(tenant_id, move.blob_id, move.destination, self._pace.take)
+        except (ObjectMissing, SealBroken) as error:
+            is_missing = isinstance(error, ObjectMissing)
+            if is_missing and await tiers.is_in(
+                tenant_id, move.blob_id, move.size, move.destination
+            ):
+                return True
+            told = {"blob_id": str(move.blob_id), "reason": error.problem}
+            logger.error("content was not moved to the other tier", extra=told)
+            tier_moves_total.labels(move.destination, "failed").inc()
+            return False
+        return True
 
     async def _delete_left_behind(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
         """Nothing is deleted but while the other copy is seen."""

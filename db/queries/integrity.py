@@ -26,6 +26,7 @@ class DueBlob:
     id: UUID
     size: int
     sha256: bytes
+    tier: str
     had_fault: bool
 
 
@@ -106,7 +107,7 @@ async def run_at_work(
 
 _FAULTY = text(
     """
-    SELECT blob.id, blob.size, blob.sha256, true AS had_fault
+    SELECT blob.id, blob.size, blob.sha256, blob.tier, true AS had_fault
     FROM integrity_fault JOIN blob ON blob.id = integrity_fault.blob_id
     WHERE integrity_fault.closed_at IS NULL AND blob.destroyed_at IS NULL
       AND coalesce(blob.verified_at, blob.created_at) < :before
@@ -118,7 +119,7 @@ _FAULTY = text(
 # new content cannot keep old content from its turn, as it would if it came first.
 _NEXT = text(
     """
-    SELECT id, size, sha256, false AS had_fault
+    SELECT id, size, sha256, tier, false AS had_fault
     FROM blob
     WHERE destroyed_at IS NULL AND kind <> 'password'
       AND coalesce(verified_at, created_at) < :before
@@ -213,16 +214,16 @@ async def end_run(session: AsyncSession, run_id: UUID, workflow_id: str, state: 
     return ended.first() is not None
 
 
-async def sample_without_fault(session: AsyncSession, max_rows: int) -> list[UUID]:
-    """Some live blobs, drawn by lot, at which nothing was found."""
+async def sample_without_fault(session: AsyncSession, tier: str, max_rows: int) -> list[UUID]:
+    """Some live blobs of that tier, drawn by lot, at which nothing was found."""
     rows = await session.execute(
         text(
             "SELECT id FROM blob WHERE destroyed_at IS NULL AND kind <> 'password'"
-            " AND NOT EXISTS (SELECT 1 FROM integrity_fault fault"
+            " AND tier = :tier AND NOT EXISTS (SELECT 1 FROM integrity_fault fault"
             " WHERE fault.blob_id = blob.id AND fault.closed_at IS NULL)"
             " ORDER BY random() LIMIT :max_rows"
         ),
-        {"max_rows": max_rows},
+        {"tier": tier, "max_rows": max_rows},
     )
     return list(rows.scalars())
 

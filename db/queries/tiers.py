@@ -204,6 +204,9 @@ async def is_destroyed(session: AsyncSession, blob_id: UUID) -> bool:
 async def lock_left_behind(session: AsyncSession, move: DueMove, grace: timedelta) -> bool:
     """Whether what that move left behind is still to be deleted; until the transaction's end nobody
     turns the move around."""
+    await session.execute(
+        text("SELECT 1 FROM blob WHERE id = :id FOR NO KEY UPDATE"), {"id": move.blob_id}
+    )
     locked = await session.execute(
         text(
             "SELECT 1 FROM tier_move WHERE blob_id = :id AND destination = :destination"

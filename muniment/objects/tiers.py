@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from muniment.contracts.move_tier import Tier
-from muniment.errors import ObjectMissing, SealBroken
+from muniment.errors import ConfigurationError, ObjectMissing, SealBroken
 from muniment.objects.blobs import object_key
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.sealing import PRODUCTION
@@ -120,9 +120,28 @@ class BlobTiers:
             return False
         return stored.size_bytes == PRODUCTION.sealed_size(size)
 
+    async def require_apart(self) -> None:
+        """Raises ConfigurationError where both tiers are one place, by whatever names: what is deleted
+        from one would be gone from the other."""
+        key = f"probe/{uuid4()}"
+        hot, cold = self._stores[Tier.HOT], self._stores[Tier.COLD]
+        await hot.put(key, _nothing())
+        try:
+            if await _has(cold, key):
+                raise ConfigurationError(
+                    "the cold store is the object store itself",
+                    remedy="Give MUNIMENT_COLD_STORE__… a folder or a bucket of its own.",
+                )
+        finally:
+            await hot.delete(key)
+
     async def probe_cold(self) -> None:
         """Returns when the cold store can be written and read."""
         await self._stores[Tier.COLD].probe()
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    yield b""
 
 
 async def _has(store: ObjectStore, key: str) -> bool:

@@ -11,11 +11,24 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy import text
+from temporalio.client import WorkflowFailureError
 
+from activities.integrity.examine import Examiner
+from activities.pace import Pace
 from db.models import Job
+from db.queries.integrity import DueBlob
 from db.queries.tiers import ColdPolicy
 from db.session import Access
 from muniment.contracts.move_tier import Tier, schedule_id
+from muniment.errors import ObjectStoreUnavailable
+from muniment.objects import (
+    BlobStore,
+    FilesystemObjectStore,
+    S3Limits,
+    S3ObjectStore,
+    TieredObjectStore,
+    connect_s3,
+)
 from muniment.objects.tiers import BlobTiers, Paced
 from muniment.settings import ColdStoreSettings
 from tests.conformance.s3_server import S3Server, serving_s3
@@ -42,14 +55,18 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
+def in_folder(workshop: Workshop, folder: Path) -> ColdPlace:
+    settings = ColdStoreSettings(backend="filesystem", root=folder / "cold")
+    return with_cold_store(workshop, settings, folder / "cold")
+
+
 @pytest_asyncio.fixture(params=["folder", "s3"], loop_scope="session")
 async def place(
     request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
 ) -> AsyncIterator[ColdPlace]:
     """Content goes from a folder into another one, or onto an S3 server."""
     if request.param == "folder":
-        settings = ColdStoreSettings(backend="filesystem", root=tmp_path / "cold")
-        yield with_cold_store(workshop, settings, tmp_path / "cold")
+        yield in_folder(workshop, tmp_path)
         return
     bucket = request.getfixturevalue("s3").new_bucket()
     settings = ColdStoreSettings(
@@ -221,8 +238,7 @@ class Damaging(BlobTiers):
 async def test_a_copy_that_is_another_is_not_kept(
     workshop: Workshop, owner: TenantIds, tmp_path: Path
 ) -> None:
-    settings = ColdStoreSettings(backend="filesystem", root=tmp_path / "cold")
-    place = with_cold_store(workshop, settings, tmp_path / "cold")
+    place = in_folder(workshop, tmp_path)
     job, blob_id = await stored(place, owner, os.urandom(3_000_000))
     await place.request(owner, job.file_id, Tier.COLD)
     await place.run(owner, tiers=Damaging(place, owner))
@@ -265,6 +281,73 @@ async def test_what_is_cold_is_verified_and_swept_as_all_else(
         flip(place.path(owner, blob_id, Tier.COLD), 5_000)
         await verify(workshop, owner)
     assert await faults(workshop, owner) == {blob_id: "seal-broken"}
+
+
+async def test_a_cold_store_that_is_away_makes_no_fault_of_what_lies_there(
+    workshop: Workshop, owner: TenantIds, tmp_path: Path
+) -> None:
+    place = in_folder(workshop, tmp_path)
+    made = [await stored(place, owner, os.urandom(100)) for _ in range(8)]
+    for job, _ in made[:6]:
+        await place.request(owner, job.file_id, Tier.COLD)
+    await place.run(owner, times=2)
+    place.cold.rename(tmp_path / "elsewhere")
+    async with workshop.working(replacing=looking(place.workshop), names=ONLY):
+        assert (await verify(workshop, owner))["is_store_away"]
+        assert await faults(workshop, owner) == {}
+        (tmp_path / "elsewhere").rename(place.cold)
+        run = await verify(workshop, owner)
+    assert (run["is_store_away"], run["blobs"], run["faults_found"]) == (False, 8, 0)
+    dead = connect_s3("127.0.0.1:1", "a", "b", secure=False, limits=S3Limits(retries=0))
+    hot, cold = FilesystemObjectStore(place.hot), S3ObjectStore(dead, "none")
+    stores = workshop.stores
+    blobs = BlobStore(TieredObjectStore(hot, cold), stores.keys, stores.blobs._wrapped_keys)
+    examiner = Examiner(blobs, Pace(1 << 40), BlobTiers(hot, cold))
+    due = DueBlob(made[0][1], 100, b"", tier="cold", had_fault=False)
+    with pytest.raises(ObjectStoreUnavailable):
+        await examiner.examine(owner.tenant_id, due)
+    await cold.close()
+
+
+async def test_what_arrived_before_an_older_database_was_restored_has_arrived(
+    place: ColdPlace, owner: TenantIds
+) -> None:
+    job, blob_id = await stored(place, owner)
+    await place.request(owner, job.file_id, Tier.COLD)
+    await place.run(owner, times=2)
+    async with place.workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(text("UPDATE blob SET tier = 'hot'"))
+    await place.request(owner, job.file_id, Tier.COLD)
+    await place.run(owner, times=2)
+    assert (await place.tier_of(owner, blob_id), place.where(owner, blob_id)) == ("cold", ["cold"])
+    assert await rows(place.workshop, owner, "tier_move") == []
+
+
+async def test_two_names_of_one_place_are_no_tiers(
+    workshop: Workshop, owner: TenantIds, tmp_path: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(workshop.settings.objects.root)
+    settings = ColdStoreSettings(backend="filesystem", root=tmp_path / "alias")
+    place = with_cold_store(workshop, settings, tmp_path / "alias")
+    job, blob_id = await stored(place, owner)
+    await place.request(owner, job.file_id, Tier.COLD)
+    with pytest.raises(WorkflowFailureError) as failure:
+        await place.run(owner)
+    assert "cold store is the object store itself" in repr(failure.value.cause.cause)  # type: ignore[union-attr] # Temporal's chain
+    assert await place.content(owner, blob_id, len(CONTENT)) == CONTENT
+    assert [path for path in place.hot.glob("probe/*") if path.is_file()] == []
+
+
+async def test_two_runs_at_once_do_as_one_does(place: ColdPlace, owner: TenantIds) -> None:
+    made = [await stored(place, owner, os.urandom(5_000)) for _ in range(20)]
+    for job, _ in made:
+        await place.request(owner, job.file_id, Tier.COLD)
+    async with place.workshop.working(replacing=place.movers(), names=ONLY):
+        for _ in range(2):
+            running = [await place.start(owner) for _ in range(3)]
+            await asyncio.gather(*(run.result() for run in running))
+    assert [place.where(owner, blob_id) for _, blob_id in made] == [["cold"]] * 20
+    assert await rows(place.workshop, owner, "tier_move") == []
 
 
 async def test_another_tenants_moves_are_left_alone(
