@@ -65,12 +65,15 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     streams = Slots(settings.api.max_event_streams, "event streams")
     listen_dsn = settings.database.url.get_secret_value()
     events = EventHub(database, listen_dsn, temporal, links, streams)
-    blobs = open_stores(settings).blobs
+    stores = open_stores(settings)
+    blobs = stores.blobs
     embedder = _embedder(settings)
     searcher = Searcher(database, embedder)
     age = timedelta(hours=settings.scan.max_database_age_hours)
     scanner = ScannerCheck(settings.scan.socket, age)
-    dependencies = Dependencies(database, blobs, temporal, events.listener, embedder, scanner)
+    dependencies = Dependencies(
+        database, blobs, stores.tiers, temporal, events.listener, embedder, scanner
+    )
     limits = UploadLimits(
         settings.api.max_upload_bytes,
         Slots(settings.api.max_concurrent_uploads, "uploads"),
@@ -98,6 +101,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
+        has_cold_store=stores.tiers is not None,
         metrics_on_api=settings.api.metrics_port is None,
     )
 

@@ -28,6 +28,7 @@ from api.shares.endpoints import router as shares
 from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
+from api.tiers.endpoints import router as tiers
 from api.uploads.endpoints import router as uploads
 from api.uploads.tus_headers import TusHeaders
 from api.version_comparisons.endpoints import router as version_comparisons
@@ -54,6 +55,7 @@ NO_TELEMETRY: TelemetryConfig = {
 
 ROUTERS: tuple[APIRouter, ...] = (
     files,
+    tiers,
     uploads,
     pages,
     version_comparisons,

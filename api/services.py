@@ -1,10 +1,9 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 
@@ -29,13 +28,12 @@ from retrieval.search import Searcher
 @dataclass(frozen=True)
 class UploadLimits:
     """`open` and `expiry` are those of resumable uploads: how much a tenant may have unfinished, and
-    how long one waits for its next bytes. `joining` are those that become files right now."""
+    how long one waits for its next bytes."""
 
     max_bytes: int
     slots: Slots
     open: OpenUploads
     expiry: timedelta
-    joining: set[UUID] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ class Services:
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
+    has_cold_store: bool = False
     metrics_on_api: bool = True
 
 

@@ -5,6 +5,7 @@
     keys root/wrapped/…        wrapped data keys, one per blob
     keys root/erasures.jsonl   the erasure ledger
     objects root/…             ciphertexts; or objects/… in the S3 bucket
+    cold store root/…          likewise, of what is seldom asked for; or objects/… in its bucket
 
 For composition roots: everything else is given what is opened here.
 """
@@ -17,16 +18,18 @@ from temporalio.converter import DataConverter
 from muniment.errors import ConfigurationError
 from muniment.objects import (
     BlobStore,
+    BlobTiers,
     FilesystemObjectStore,
     ObjectStore,
     S3ObjectStore,
+    TieredObjectStore,
     connect_s3,
 )
 from muniment.objects.importing import FolderImportSource, ImportSource, S3ImportSource
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.sealing import KeyFile, KeyManagement
+from muniment.settings import ColdStoreSettings, ObjectSettings, Settings
 from muniment.settings import ImportSource as ImportSourceSettings
-from muniment.settings import ObjectSettings, Settings
 
 KEY_FILE = "tenants.json"
 PAYLOAD_KEY_FILE = "payload.key"
@@ -39,21 +42,25 @@ ERASURE_LEDGER = "erasures.jsonl"
 
 @dataclass(frozen=True)
 class Stores:
-    """The keys and the sealed content of an installation."""
+    """The keys and the sealed content of an installation; `tiers` where it has a cold store."""
 
     keys: KeyManagement
     blobs: BlobStore
     erasure_ledger: Path
+    tiers: BlobTiers | None = None
 
 
 def open_stores(settings: Settings) -> Stores:
     """ConfigurationError when the settings cannot work; nothing is connected to yet."""
     root = settings.keys.root
     keys = KeyFile(root / KEY_FILE)
-    blobs = BlobStore(
-        _object_store(settings.objects), keys, FilesystemObjectStore(root / WRAPPED_KEYS)
-    )
-    return Stores(keys, blobs, root / ERASURE_LEDGER)
+    wrapped_keys = FilesystemObjectStore(root / WRAPPED_KEYS)
+    hot = _object_store(settings.objects, "OBJECTS")
+    if settings.cold_store.backend is None:
+        return Stores(keys, BlobStore(hot, keys, wrapped_keys), root / ERASURE_LEDGER)
+    cold = _object_store(settings.cold_store, "COLD_STORE")
+    blobs = BlobStore(TieredObjectStore(hot, cold), keys, wrapped_keys)
+    return Stores(keys, blobs, root / ERASURE_LEDGER, BlobTiers(hot, cold))
 
 
 def open_import_sources(settings: Settings) -> dict[str, ImportSource]:
@@ -66,12 +73,12 @@ def open_data_converter(settings: Settings) -> DataConverter:
     return data_converter(load_payload_keys(settings.keys.root / PAYLOAD_KEY_FILE))
 
 
-def _object_store(settings: ObjectSettings) -> ObjectStore:
+def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> ObjectStore:
     if settings.backend == "filesystem":
         return FilesystemObjectStore(settings.root)
     if not (settings.endpoint and settings.access_key and settings.secret_key):
         raise ConfigurationError(
-            "the S3 store needs MUNIMENT_OBJECTS__ENDPOINT, __ACCESS_KEY and __SECRET_KEY"
+            f"the S3 store needs MUNIMENT_{group}__ENDPOINT, __ACCESS_KEY and __SECRET_KEY"
         )
     client = connect_s3(
         settings.endpoint,

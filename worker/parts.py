@@ -54,10 +54,12 @@ from activities.scan.activity import Scan
 from activities.scan.policy import Course, ScanPolicy
 from activities.scratch import Scratch
 from activities.stage import StageRunner
+from activities.tiers.activity import MovePolicy, Tiers
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
 from activities.webhooks.places import Places
+from db.queries.tiers import ColdPolicy
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
@@ -67,7 +69,13 @@ from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.scanner import Clamd
-from muniment.settings import IntegritySettings, ScanSettings, Settings, WebhookSettings
+from muniment.settings import (
+    ColdStoreSettings,
+    IntegritySettings,
+    ScanSettings,
+    Settings,
+    WebhookSettings,
+)
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
 from worker.ocr_cluster import OcrCluster, require_ray
@@ -126,17 +134,22 @@ class Parts:
             erasure.finish_erasure,
             self.integrity.begin_verification,
             self.integrity.end_verification,
+            self.tiers.plan_moves,
             self.webhooks.record_attempt,
         ]
 
     def verify_activities(self) -> Sequence[ActivityFunction]:
-        return [self.integrity.verify_batch]
+        return [self.integrity.verify_batch, self.tiers.move_batch]
 
     @cached_property
     def integrity(self) -> Integrity:
-        return Integrity(
-            self._database, self._stores.blobs, _integrity_policy(self._settings.integrity)
-        )
+        policy = _integrity_policy(self._settings.integrity)
+        return Integrity(self._database, self._stores.blobs, policy, self._stores.tiers)
+
+    @cached_property
+    def tiers(self) -> Tiers:
+        policy = _move_policy(self._settings.cold_store)
+        return Tiers(self._database, self._stores.tiers, policy)
 
     def deliver_activities(self) -> Sequence[ActivityFunction]:
         return [self.webhooks.send_webhook]
@@ -356,6 +369,7 @@ class Parts:
             Path(os.path.expanduser("~")),
             settings.keys.root,
             settings.objects.root,
+            settings.cold_store.root,
             *self.scratch.roots,
             *(folder for folder in imported if folder is not None),
         )
@@ -450,4 +464,13 @@ def _integrity_policy(settings: IntegritySettings) -> IntegrityPolicy:
         share=min(1.0, hours / 24 / settings.rotation_days),
         max_bytes_per_run=settings.max_bytes_per_run,
         bytes_per_second=settings.bytes_per_second,
+        kept=timedelta(days=settings.keep_days),
     )
+
+
+def _move_policy(settings: ColdStoreSettings) -> MovePolicy:
+    cold = None
+    if settings.after_days is not None:
+        age = timedelta(days=settings.after_days)
+        cold = ColdPolicy(age, settings.min_bytes, settings.collections)
+    return MovePolicy(cold, timedelta(hours=settings.grace_hours), settings.bytes_per_second)

@@ -20,13 +20,14 @@ from workflows.erase_file import EraseFile
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
+from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
 from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, DeliverWebhook),
+    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, DeliverWebhook),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -16,11 +16,10 @@ from temporalio.worker import Worker
 
 from db.session import Database
 from muniment.contracts.worker_identity import write_identity
-from muniment.settings import Settings
+from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
 from worker.connecting import await_database, connect_temporal
-from worker.integrity_schedules import IntegritySchedules
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
 from worker.lost_deliveries import LostDeliveries
@@ -34,6 +33,7 @@ from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
+from worker.tenant_schedules import MOVES, VERIFICATION, TenantSchedules
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 
 logger = logging.getLogger(__name__)
@@ -129,10 +129,16 @@ def _housekeeping(
             settings.database.url.get_secret_value(),
         ).run(),
         SpentVisits(database, stores.blobs).run(),
-        IntegritySchedules(
-            database, client, timedelta(hours=settings.integrity.interval_hours)
+        TenantSchedules(
+            database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),
+        TenantSchedules(database, client, MOVES, _moves_interval(settings.cold_store)).run(),
     )
+
+
+def _moves_interval(settings: ColdStoreSettings) -> timedelta:
+    """Of nothing where there is no cold store: then there are no schedules."""
+    return timedelta(hours=settings.interval_hours if settings.backend else 0)
 
 
 async def _serve(

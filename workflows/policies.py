@@ -235,6 +235,12 @@ VERIFY_BATCHES = 300
 """Three events a batch and more where workers die: some 1,000, before the run continues as new."""
 VERIFY_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first."""
+MOVE = _stage(queues.VERIFY, BUDGET)
+"""As many blobs as one listing holds, each read twice and written once at a set pace: one of 300 GB at
+20 MB/s takes a working day. What waits behind it waits for no person."""
+MOVE_BATCHES = 300
+"""Three events a batch and more where workers die, as with VERIFY_BATCHES."""
+MOVE_PRIORITY = MAX_PRIORITY
 WITHDRAW = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=5),

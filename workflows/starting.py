@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -17,7 +17,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from muniment.contracts import queues
 from muniment.contracts.base import Contract, VersionReference
@@ -33,6 +33,7 @@ from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput
 from muniment.contracts.jobs import JobKind, StageName
+from muniment.contracts.move_tier import schedule_id as moves_schedule_id
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RenderViewInput, RenderViewResult
 from muniment.contracts.search_attributes import FILE, STAGE, TENANT
@@ -192,6 +193,22 @@ async def start_verification(
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     return await start.carry_out(client, VERIFY_INTEGRITY, request)
+
+
+async def hasten_moves(client: Client, tenant_id: UUID) -> None:
+    """Has the tenant's schedule start `MoveTier` now, or once more when the one that runs has ended: so
+    that two never run at once. Does nothing where there is no schedule yet: it begins with a run.
+
+    Raises OrchestratorUnavailable when Temporal does not answer.
+    """
+    handle = client.get_schedule_handle(moves_schedule_id(tenant_id))
+    try:
+        await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE, rpc_timeout=START_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise OrchestratorUnavailable(
+                f"Temporal did not start a schedule's run ({error.status.name})."
+            ) from error
 
 
 async def start_delivery(client: Client, request: DeliverWebhookInput) -> str:

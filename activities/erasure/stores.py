@@ -70,10 +70,14 @@ STORES: tuple[ErasableStore, ...] = (
 )
 """In the order in which they are run. Blobs come after all of them: `destroy_unreferenced_keys`
 drops `blob_reference`, `stage_result` and `integrity_fault` rows with the keys, and parts of the file's
-uploads."""
+uploads. A `tier_move` stays until a mover has seen that what it moves is destroyed, and has deleted
+what it had copied meanwhile."""
 
 COVERED_BY_KEY_DESTRUCTION = frozenset(
-    {"blob", "blob_reference", "stage_result", "integrity_fault", "upload", "upload_part"}
+    {
+        *("blob", "blob_reference", "stage_result", "integrity_fault", "tier_move"),
+        *("upload", "upload_part"),
+    }
 )
 
 EXEMPT: Mapping[str, str] = MappingProxyType(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
-from activities.integrity.examine import Examiner, Pace
+from activities.integrity.examine import MISSING, Examiner
+from activities.pace import Pace
 from db.audit import Act, record
 from db.models import IntegrityRun, new_id
 from db.queries import integrity
@@ -30,7 +32,7 @@ from muniment.contracts.verify_integrity import (
     VerifyIntegrityInput,
 )
 from muniment.errors import MunimentError, OrchestratorUnavailable
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, BlobTiers
 from muniment.task_group import task_group
 from muniment.telemetry.metrics import integrity_blobs_total, integrity_bytes_total
 
@@ -42,22 +44,33 @@ BATCH_BYTES = 256 * 1024**2
 IN_FLIGHT = 4
 """Blobs of a batch that are read at once: small ones wait for the store, not for the pace."""
 DESCRIBE_SECONDS = 10
+SAMPLED_BLOBS = 20
+FEWEST_SAMPLED = 5
+"""Where nothing of so many blobs is there that nobody missed before, it is the store that is away."""
 
 
 @dataclass(frozen=True)
 class IntegrityPolicy:
-    """`share`: how much of a tenant's blobs a run is to look at."""
+    """`share`: how much of a tenant's blobs a run is to look at. `kept`: for how long what is over is
+    told."""
 
     share: float
     max_bytes_per_run: int
     bytes_per_second: int
+    kept: timedelta
 
 
 class Integrity(IntegrityActivities):
-    def __init__(self, database: Database, blobs: BlobStore, policy: IntegrityPolicy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        policy: IntegrityPolicy,
+        tiers: BlobTiers | None = None,
+    ) -> None:
         self._database = database
         self._policy = policy
-        self._examiner = Examiner(blobs, Pace(policy.bytes_per_second))
+        self._examiner = Examiner(blobs, Pace(policy.bytes_per_second), tiers)
 
     @activity.defn(name="begin_verification")
     async def begin_verification(self, request: VerifyIntegrityInput) -> VerificationBegun:
@@ -94,6 +107,9 @@ class Integrity(IntegrityActivities):
                     run.is_cut_short = True
                     return VerifyBatchResult(is_last=True)
             faults = await self._examine(request.tenant_id, due)
+            if await self._is_store_away(request.tenant_id, due, faults):
+                await self._tell_store_away(request, mine)
+                return VerifyBatchResult(is_last=True)
             async with self._transaction(request.tenant_id) as session:
                 current = await integrity.run_at_work(
                     session, request.run_id, mine, for_update=True
@@ -113,6 +129,7 @@ class Integrity(IntegrityActivities):
             state = request.state.value
             if not await integrity.end_run(session, request.run_id, mine, state):
                 return
+            await integrity.forget_older(session, self._policy.kept)
             run = await session.get_one(IntegrityRun, request.run_id, populate_existing=True)
             level = logging.WARNING if run.faults_found or run.is_cut_short else logging.INFO
             figures = {
@@ -122,6 +139,7 @@ class Integrity(IntegrityActivities):
                 "bytes": run.bytes,
                 "faults": run.faults_found,
                 "is_cut_short": run.is_cut_short,
+                "is_store_away": run.is_store_away,
             }
             logger.log(level, "stored content was verified", extra=figures)
 
@@ -144,6 +162,37 @@ class Integrity(IntegrityActivities):
             for blob in due:
                 tasks.create_task(examine(blob))
         return faults
+
+    async def _is_store_away(
+        self, tenant_id: UUID, due: Sequence[DueBlob], faults: dict[UUID, FaultKind]
+    ) -> bool:
+        """A folder that is not mounted answers as an empty one does: each of its objects would be a
+        fault. So where all of a batch that lies in one tier is missing, others are looked for there
+        before that is believed."""
+        missing = {blob_id for blob_id, kind in faults.items() if kind in MISSING}
+        for tier in {blob.tier for blob in due}:
+            if not missing.issuperset(blob.id for blob in due if blob.tier == tier):
+                continue
+            async with self._transaction(tenant_id) as session:
+                sample = await integrity.sample_without_fault(session, tier, SAMPLED_BLOBS)
+            if len(sample) < FEWEST_SAMPLED:
+                continue
+            if await self._examiner.holds_none(tenant_id, sample):
+                return True
+        return False
+
+    async def _tell_store_away(self, request: VerifyBatchInput, mine: str) -> None:
+        async with self._transaction(request.tenant_id) as session:
+            run = await integrity.run_at_work(session, request.run_id, mine, for_update=True)
+            if run is None:
+                return
+            run.is_store_away = True
+            act = Act("integrity.store_away", "integrity_run", run.id, run.tenant_id)
+            record(session, act)
+        logger.error(
+            "a store holds nothing of the tenant's: is it mounted, and the right one?",
+            extra={"run_id": str(request.run_id)},
+        )
 
     @asynccontextmanager
     async def _transaction(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:

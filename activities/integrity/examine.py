@@ -2,43 +2,36 @@
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from contextlib import aclosing
 from uuid import UUID
 
+from activities.pace import Pace
 from db.queries.integrity import DueBlob
 from muniment.contracts.verify_integrity import FaultKind
 from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, BlobTiers
 
 ATTEMPTS = 2
-"""A store that answers and fails on the same object twice has lost it, as a disk loses a sector."""
-
-
-class Pace:
-    """So many bytes a second for all who share it, in one event loop."""
-
-    def __init__(self, bytes_per_second: int) -> None:
-        self._bytes_per_second = bytes_per_second
-        self._free_at = 0.0
-
-    async def take(self, count: int) -> None:
-        """Returns once those bytes are within the pace."""
-        now = asyncio.get_running_loop().time()
-        self._free_at = max(self._free_at, now) + count / self._bytes_per_second
-        await asyncio.sleep(self._free_at - now)
+"""A store that answers and fails at the same place twice has lost it, as a disk loses a sector. One that
+is read for hours may be broken off as often as lines break: reading goes on where it was."""
+MISSING = frozenset({FaultKind.OBJECT_MISSING, FaultKind.KEY_MISSING})
 
 
 class Examiner:
-    def __init__(self, blobs: BlobStore, pace: Pace) -> None:
+    def __init__(self, blobs: BlobStore, pace: Pace, tiers: BlobTiers | None) -> None:
         self._blobs = blobs
         self._pace = pace
+        self._tiers = tiers
 
     async def examine(self, tenant_id: UUID, blob: DueBlob) -> FaultKind | None:
         """What is wrong with it, if anything is. Of a blob that is erased meanwhile the key is
         missing. Raises ObjectStoreUnavailable when it is the store that is away."""
-        for _ in range(ATTEMPTS):
+        reading, failures = _Reading(), 0
+        while failures < ATTEMPTS:
+            reached = reading.reached
             try:
-                return await self._compared(tenant_id, blob)
+                return await self._compared(tenant_id, blob, reading)
             except SealBroken:
                 return FaultKind.SEAL_BROKEN
             except ObjectMissing:
@@ -46,14 +39,34 @@ class Examiner:
             except KeyDestroyed:
                 return FaultKind.KEY_MISSING
             except ObjectStoreUnavailable:
+                failures = failures + 1 if reading.reached == reached else 1
                 await self._blobs.probe()
+                if self._tiers is not None:
+                    await self._tiers.probe_cold()
         return FaultKind.UNREADABLE
 
-    async def _compared(self, tenant_id: UUID, blob: DueBlob) -> FaultKind | None:
-        digest = hashlib.sha256()
-        pieces = self._blobs.reread(tenant_id, blob.id, blob.size)
+    async def holds_none(self, tenant_id: UUID, blob_ids: Iterable[UUID]) -> bool:
+        """Whether nothing of any of these blobs is there. Raises ObjectStoreUnavailable."""
+        for blob_id in blob_ids:
+            if await self._blobs.holds(tenant_id, blob_id):
+                return False
+        return True
+
+    async def _compared(
+        self, tenant_id: UUID, blob: DueBlob, reading: "_Reading"
+    ) -> FaultKind | None:
+        pieces = self._blobs.reread(tenant_id, blob.id, blob.size, reading.reached)
         async with aclosing(pieces):
             async for piece in pieces:
-                await asyncio.to_thread(digest.update, piece)
+                await asyncio.to_thread(reading.digest.update, piece)
+                reading.reached += len(piece)
                 await self._pace.take(len(piece))
-        return None if digest.digest() == blob.sha256 else FaultKind.CONTENT_DIFFERS
+        return None if reading.digest.digest() == blob.sha256 else FaultKind.CONTENT_DIFFERS
+
+
+class _Reading:
+    """How far a blob was read, and the hash of all until there."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.reached = 0

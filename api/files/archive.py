@@ -20,6 +20,7 @@ from db.audit import record
 from db.models import FileVersion
 from db.queries import files
 from db.queries.files import FileDetail
+from db.queries.tiers import note_access
 from muniment.errors import NotFound, RequestError, Unprocessable, WrongField
 
 MEDIA_TYPE = "application/zip"
@@ -90,6 +91,7 @@ async def _entries(
         detail = details[file_id]
         with _telling(place):
             entries.append(_entry(session, caller, detail, versions, number))
+    await note_access(session, [entry.sealed.blob_id for entry in entries])
     return entries
 
 

@@ -19,6 +19,7 @@ from api.services import Services
 from db.audit import record
 from db.models import FileVersion
 from db.queries.files import FileDetail
+from db.queries.tiers import note_access
 from muniment.errors import PreconditionFailed, RangeNotSatisfiable
 from muniment.objects import BlobStore
 
@@ -66,6 +67,7 @@ async def download(
                 "ranged": "range" in request.headers,
             }
             record(session, caller.act("file.downloaded", "file", file_id, payload))
+            await note_access(session, [sealed.blob_id])
     return await respond(request, services.blobs, sealed)
 
 

@@ -15,7 +15,7 @@ from db.queries.access import probe
 from db.session import Database
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, BlobTiers
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -24,15 +24,18 @@ _RPC_TIMEOUT = timedelta(seconds=2)
 class Dependencies:
     database: Database
     blobs: BlobStore
+    tiers: BlobTiers | None
     temporal: Orchestrator
     listener: JobEventListener
     embedder: Embedder
     scanner: ScannerCheck
 
     def checks(self) -> tuple[Check, ...]:
+        cold = Check("cold_store", required=False, probe=self._cold_store)
         return (
             Check("database", required=True, probe=self._database),
             Check("objects", required=True, probe=self._objects),
+            *([cold] if self.tiers else []),
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
@@ -47,6 +50,11 @@ class Dependencies:
 
     async def _objects(self) -> Finding | None:
         await self.blobs.probe()
+        return None
+
+    async def _cold_store(self) -> Finding | None:
+        if self.tiers is not None:
+            await self.tiers.probe_cold()
         return None
 
     async def _temporal(self) -> Finding | None:

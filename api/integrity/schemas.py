@@ -14,6 +14,7 @@ class IntegrityRun(BaseModel):
 
     `planned_blobs` is null until it has begun. `looked_again`: those of `blobs` that had a fault
     before. `is_cut_short`: it ended at the limit of bytes, and the next one goes on there.
+    `is_store_away`: it ended because nothing at all of what it looked for was in the store.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -29,6 +30,7 @@ class IntegrityRun(BaseModel):
     faults_found: int
     faults_closed: int
     is_cut_short: bool
+    is_store_away: bool
 
 
 class NeededBy(BaseModel):

@@ -21,6 +21,7 @@ from api.slots import Slots
 from db.audit import record
 from db.queries import shares
 from db.queries.shares import Taking
+from db.queries.tiers import note_access
 from muniment.errors import MunimentError
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ async def _take(
                 "version": visit.version,
             }
             record(transaction, visit.act("file.downloaded", "file", visit.share.file_id, by_link))
+            await note_access(transaction, [visit.sealed.blob_id])
 
 
 async def _while_live(

@@ -11,7 +11,8 @@ from api.files.passwords import PASSWORD_HEADER
 from api.files.uploading import writable_collection
 from api.services import Services
 from api.uploads.access import require_open, require_upload
-from api.uploads.finishing import joining, make_file
+from api.uploads.finishing import make_file
+from api.uploads.joining import joining
 from api.uploads.metadata import describe
 from api.uploads.protocol import FINAL, announced_size, require_piece, required_offset
 from api.uploads.receiving import PartReception
@@ -64,7 +65,7 @@ async def append_body(
     try:
         await reception.receive()
         if reception.makes_file:
-            with joining(services, [upload.id]):
+            async with joining(services, caller, [upload.id]):
                 await _finish(request, caller, services, upload, reception)
     except BaseException:
         await asyncio.shield(reception.discard())

@@ -16,7 +16,8 @@ from api.idempotency import REPLAYED_HEADER, Answer, Attempt, hash_of, idempoten
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.continuing import append_body
-from api.uploads.finishing import joining, make_file
+from api.uploads.finishing import make_file
+from api.uploads.joining import joining
 from api.uploads.metadata import Description, decode, describe
 from api.uploads.protocol import (
     Creation,
@@ -164,7 +165,7 @@ async def _concatenate(
     """Joins partial uploads, which have ended thereby."""
     if description is None or len(set(wanted.partials)) != len(wanted.partials):
         raise InvalidRequest("a final upload is joined from different partial ones")
-    with joining(services, wanted.partials):
+    async with joining(services, caller, wanted.partials):
         return await _joined(caller, services, wanted, description, attempt)
 
 

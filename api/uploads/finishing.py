@@ -2,15 +2,8 @@
 their own, and from there on it is as if the file had come in one piece."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterator,
-    Sequence,
-)
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,25 +18,10 @@ from api.services import Services
 from api.uploads.metadata import Description
 from db.queries.job_passwords import keep_password
 from db.queries.resumable_uploads import StoredPart
-from muniment.errors import Conflict
 from muniment.objects import BlobStore, SealedBlob
 
 Commit = Callable[[AsyncSession, UUID], Awaitable[None]]
 """What is committed together with the file of that id."""
-
-
-@contextmanager
-def joining(services: Services, upload_ids: Collection[UUID]) -> Iterator[None]:
-    """For the block nobody else in this process joins any of these. Raises Conflict: each joining reads
-    and writes all that came, and only one of them would count."""
-    present = services.uploads.joining
-    if not present.isdisjoint(upload_ids):
-        raise Conflict("another request is making a file of this upload")
-    present.update(upload_ids)
-    try:
-        yield
-    finally:
-        present.difference_update(upload_ids)
 
 
 async def make_file(

@@ -106,6 +106,9 @@ class PartReception:
                 await resumable_uploads.require_room(session, upload, size, limits)
             expires_at = now() + self._services.uploads.expiry
             await resumable_uploads.append_parts(session, upload, self.pending, expires_at)
+            if self._is_partial:
+                expiry = self._services.uploads.expiry
+                await resumable_uploads.keep_siblings(session, upload, expires_at, expiry)
         self.acknowledged, self.declared, self.pending = upload.received, upload.size, []
         return upload
 

@@ -28,6 +28,7 @@ from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
+from db.models.tiers import TierMove
 from db.models.uploads import Upload, UploadPart
 from db.models.webhooks import (
     Webhook,
@@ -80,6 +81,7 @@ __all__ = [
     "StageResult",
     "StreamTicket",
     "Tenant",
+    "TierMove",
     "Upload",
     "UploadPart",
     "Webhook",

@@ -97,7 +97,8 @@ class FileVersion(SQLModel, table=True):
 class Blob(SQLModel, table=True):
     """Sealed bytes, stored once. Content is found by `dedup_tag` within the tenant; an artifact by
     its stage_result. `destroyed_at` is set before the key dies, so that nobody refers to it anew.
-    `verified_at`: when it was last read again and compared, whatever came of it."""
+    `verified_at`: when it was last read again and compared, whatever came of it. `tier` is where it
+    lies, `accessed_at` when somebody last asked for the content, to the day."""
 
     __tablename__ = "blob"
     __table_args__ = (
@@ -107,6 +108,13 @@ class Blob(SQLModel, table=True):
             text("coalesce(verified_at, created_at)"),
             "id",
             postgresql_where=text("destroyed_at IS NULL AND kind <> 'password'"),
+        ),
+        Index(
+            "ix_blob_hot_content",
+            "tenant_id",
+            text("coalesce(accessed_at, created_at)"),
+            "id",
+            postgresql_where=text("destroyed_at IS NULL AND kind = 'content' AND tier = 'hot'"),
         ),
         Index(
             "ux_blob_dedup_tag",
@@ -126,6 +134,10 @@ class Blob(SQLModel, table=True):
     created_at: datetime = time_field()
     destroyed_at: datetime | None = optional_time_field()
     verified_at: datetime | None = optional_time_field()
+    tier: str = Field(
+        default="hot", sa_column_kwargs={"server_default": "hot"}
+    )  # muniment.contracts.move_tier.Tier
+    accessed_at: datetime | None = optional_time_field()
 
 
 class BlobReference(SQLModel, table=True):

@@ -14,6 +14,7 @@ class IntegrityRun(SQLModel, table=True):
 
     `blobs` counts those looked at, `looked_again` those of them that had a fault before.
     `is_cut_short`: the limit of bytes ended it before it had looked at what was planned.
+    `is_store_away`: it ended because the store held nothing of what it was to look at.
     """
 
     __tablename__ = "integrity_run"
@@ -45,6 +46,7 @@ class IntegrityRun(SQLModel, table=True):
     faults_found: int = 0
     faults_closed: int = 0
     is_cut_short: bool = False
+    is_store_away: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class IntegrityFault(SQLModel, table=True):

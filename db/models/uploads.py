@@ -13,7 +13,8 @@ class Upload(SQLModel, table=True):
     """What a client is sending piece by piece. `received` is the offset that was acknowledged; `size`
     is null while the client has not said it; `parts` counts those that are kept. `metadata` (what is
     known of the file) is blanked when the upload ends; `concatenation` is `Upload-Concat` as it came. A
-    row that has ended is kept for a while, so that it can be told from one that never was."""
+    row that has ended is kept for a while, so that it can be told from one that never was. Until
+    `joining_until` the request `joining_id` makes a file of it, and no other does."""
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -49,6 +50,8 @@ class Upload(SQLModel, table=True):
     created_at: datetime = time_field()
     expires_at: datetime = time_field()
     closed_at: datetime | None = optional_time_field()
+    joining_id: UUID | None = None
+    joining_until: datetime | None = optional_time_field()
 
 
 class UploadPart(SQLModel, table=True):

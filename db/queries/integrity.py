@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -26,6 +26,7 @@ class DueBlob:
     id: UUID
     size: int
     sha256: bytes
+    tier: str
     had_fault: bool
 
 
@@ -66,8 +67,8 @@ async def open_run(
     await session.execute(
         text(
             "INSERT INTO integrity_run (id, tenant_id, workflow_id, state, created_at, blobs,"
-            " looked_again, bytes, faults_found, faults_closed, is_cut_short)"
-            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false)"
+            " looked_again, bytes, faults_found, faults_closed, is_cut_short, is_store_away)"
+            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false, false)"
             " ON CONFLICT (tenant_id) WHERE finished_at IS NULL DO NOTHING"
         ),
         {"id": run_id, "tenant_id": tenant_id, "workflow_id": workflow_id},
@@ -106,7 +107,7 @@ async def run_at_work(
 
 _FAULTY = text(
     """
-    SELECT blob.id, blob.size, blob.sha256, true AS had_fault
+    SELECT blob.id, blob.size, blob.sha256, blob.tier, true AS had_fault
     FROM integrity_fault JOIN blob ON blob.id = integrity_fault.blob_id
     WHERE integrity_fault.closed_at IS NULL AND blob.destroyed_at IS NULL
       AND coalesce(blob.verified_at, blob.created_at) < :before
@@ -118,7 +119,7 @@ _FAULTY = text(
 # new content cannot keep old content from its turn, as it would if it came first.
 _NEXT = text(
     """
-    SELECT id, size, sha256, false AS had_fault
+    SELECT id, size, sha256, tier, false AS had_fault
     FROM blob
     WHERE destroyed_at IS NULL AND kind <> 'password'
       AND coalesce(verified_at, created_at) < :before
@@ -211,6 +212,29 @@ async def end_run(session: AsyncSession, run_id: UUID, workflow_id: str, state: 
         {"run_id": run_id, "workflow_id": workflow_id, "state": state},
     )
     return ended.first() is not None
+
+
+async def sample_without_fault(session: AsyncSession, tier: str, max_rows: int) -> list[UUID]:
+    """Some live blobs of that tier, drawn by lot, at which nothing was found."""
+    rows = await session.execute(
+        text(
+            "SELECT id FROM blob WHERE destroyed_at IS NULL AND kind <> 'password'"
+            " AND tier = :tier AND NOT EXISTS (SELECT 1 FROM integrity_fault fault"
+            " WHERE fault.blob_id = blob.id AND fault.closed_at IS NULL)"
+            " ORDER BY random() LIMIT :max_rows"
+        ),
+        {"tier": tier, "max_rows": max_rows},
+    )
+    return list(rows.scalars())
+
+
+async def forget_older(session: AsyncSession, kept: timedelta) -> None:
+    """Drops runs that ended, and faults that were closed, longer ago than that."""
+    for statement in (
+        "DELETE FROM integrity_run WHERE finished_at < now() - CAST(:kept AS interval)",
+        "DELETE FROM integrity_fault WHERE closed_at < now() - CAST(:kept AS interval)",
+    ):
+        await session.execute(text(statement), {"kept": kept})
 
 
 async def list_runs(

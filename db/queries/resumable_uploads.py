@@ -4,7 +4,7 @@ Who appends, closes or expires an upload holds its row's lock and looks at its s
 append at one offset, one finds it gone on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,11 @@ from muniment.objects import SealedBlob
 
 ENDED_KEPT = timedelta(hours=24)
 """How long an upload that has ended answers as such."""
+JOINING_LEASE = timedelta(seconds=6)
+"""So long does a process that was killed keep others from joining what it joined. Two that join at once
+cost work and harm nothing: only one of them commits."""
+LONGEST_WAIT = 30
+"""So many times an upload's hours may a complete partial one wait for the others."""
 
 
 class UploadState(StrEnum):
@@ -148,6 +153,70 @@ async def append_parts(
     upload.parts += len(parts)
     upload.expires_at = expires_at
     await session.flush()
+
+
+async def keep_siblings(
+    session: AsyncSession, upload: Upload, expires_at: datetime, expiry: timedelta
+) -> None:
+    """A partial upload goes on, so its principal's partial ones that are complete wait for it: they
+    expire with it, not before. Not for ever, since which belong together is known at the end only.
+    Ten times within an expiry at most are their rows written; one that is locked has its turn later."""
+    await session.execute(
+        text(
+            "UPDATE upload SET expires_at = least(:expires_at, created_at + :longest)"
+            " WHERE id IN (SELECT id FROM upload WHERE principal_id = :principal_id"
+            " AND concatenation = 'partial' AND closed_at IS NULL AND size = received"
+            " AND id <> :upload_id AND expires_at BETWEEN now() AND :stale"
+            " AND created_at + :longest > expires_at"
+            " FOR UPDATE SKIP LOCKED)"
+        ),
+        {
+            "expires_at": expires_at,
+            "longest": expiry * LONGEST_WAIT,
+            "principal_id": upload.principal_id,
+            "upload_id": upload.id,
+            "stale": expires_at - expiry / 10,
+        },
+    )
+
+
+async def claim_joining(
+    session: AsyncSession, upload_ids: Collection[UUID], principal_id: UUID, joining_id: UUID
+) -> bool:
+    """Whether the request may join what of these is the principal's: nobody else does. Asked again it
+    prolongs its turn."""
+    rows = await session.execute(
+        text(
+            "SELECT id, joining_id <> :joining_id AND joining_until > clock_timestamp() AS is_taken"
+            " FROM upload WHERE id = ANY(:ids) AND principal_id = :principal_id ORDER BY id"
+            " FOR UPDATE"
+        ),
+        {"ids": list(upload_ids), "principal_id": principal_id, "joining_id": joining_id},
+    )
+    found = {upload_id: bool(is_taken) for upload_id, is_taken in rows}
+    if any(found.values()):
+        return False
+    await session.execute(
+        text(
+            "UPDATE upload SET joining_id = :joining_id,"
+            " joining_until = clock_timestamp() + :lease WHERE id = ANY(:ids)"
+        ),
+        {"ids": list(found), "joining_id": joining_id, "lease": JOINING_LEASE},
+    )
+    return True
+
+
+async def end_joining(
+    session: AsyncSession, joining_id: UUID, upload_ids: Collection[UUID]
+) -> None:
+    """Leaves them to whoever asks next."""
+    await session.execute(
+        text(
+            "UPDATE upload SET joining_id = NULL, joining_until = NULL"
+            " WHERE id = ANY(:ids) AND joining_id = :joining_id"
+        ),
+        {"ids": list(upload_ids), "joining_id": joining_id},
+    )
 
 
 async def close(

@@ -231,10 +231,15 @@ async def _ready(endpoints: Endpoints) -> Check:
     return _ok("API", f"serves, with all of {len(report.dependencies)} dependencies")
 
 
+class _VerificationRun(BaseModel):
+    is_store_away: bool
+
+
 class _Integrity(BaseModel):
-    """What `/v1/integrity` says."""
+    """What `/v1/integrity` says; the newest run comes first."""
 
     open_faults: int
+    data: list[_VerificationRun]
 
 
 async def _stored_content(home: Home, endpoints: Endpoints) -> list[Check]:
@@ -243,9 +248,16 @@ async def _stored_content(home: Home, endpoints: Endpoints) -> list[Check]:
         headers = {"Authorization": f"Bearer {home.admin_key.read_text(encoding='utf-8').strip()}"}
         async with httpx.AsyncClient(timeout=10.0, trust_env=False, headers=headers) as client:
             answer = await client.get(f"{endpoints.api}/v1/integrity?limit=1")
-        count = _Integrity.model_validate_json(answer.raise_for_status().content).open_faults
+        report = _Integrity.model_validate_json(answer.raise_for_status().content)
     except (OSError, httpx.HTTPError, ValidationError):
         return []
+    if any(run.is_store_away for run in report.data[:1]):
+        remedy = (
+            "Look whether the folder is mounted, and verify again: `POST /v1/integrity/verify`."
+        )
+        detail = "nothing of what was verified last was in the object store"
+        return [_bad("stored content", Health.FAILED, detail, remedy)]
+    count = report.open_faults
     if not count:
         return [_ok("stored content", "no fault is known")]
     remedy = "`GET /v1/integrity` names them; docs/operations.md says how to bring them back."

@@ -4,15 +4,18 @@ from muniment.objects.blobs import BlobPlace, BlobStore, SealedBlob
 from muniment.objects.filesystem import FilesystemObjectStore
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.objects.s3 import S3Limits, S3ObjectStore, connect_s3
+from muniment.objects.tiers import BlobTiers, TieredObjectStore
 
 __all__ = [
     "BlobPlace",
     "BlobStore",
+    "BlobTiers",
     "FilesystemObjectStore",
     "ObjectStore",
     "S3Limits",
     "S3ObjectStore",
     "SealedBlob",
     "StoredObject",
+    "TieredObjectStore",
     "connect_s3",
 ]

@@ -104,7 +104,7 @@ class BlobStore:
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            await store(_key(tenant_id, blob_id), sealing.sealed(chunks), data_key.wrapped)
+            await store(object_key(tenant_id, blob_id), sealing.sealed(chunks), data_key.wrapped)
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
@@ -151,19 +151,31 @@ class BlobStore:
                     yield piece
 
     async def reread(
-        self, tenant_id: UUID, blob_id: UUID, size: int
+        self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0
     ) -> AsyncGenerator[bytes, None]:
-        """The whole plaintext out of what now lies in both stores; raises as `read` does.
+        """The plaintext from `offset` on, out of what now lies in both stores; raises as `read` does.
 
         Nothing that is remembered of the blob is believed, nor is it remembered: whoever verifies
         all blobs in turn must neither miss a lost key nor push out the blobs that are in use.
         """
         readable = await self._open_afresh(tenant_id, blob_id)
         _require_size(readable, size)
-        plaintext = self._read_segments(tenant_id, blob_id, readable, 0, size)
+        if 0 < size <= offset:
+            return
+        plaintext = self._read_segments(tenant_id, blob_id, readable, offset, size)
         async with aclosing(plaintext):
             async for piece in plaintext:
                 yield piece
+
+    async def holds(self, tenant_id: UUID, blob_id: UUID) -> bool:
+        """Whether both stores have something of the blob; nothing of it is read."""
+        key = object_key(tenant_id, blob_id)
+        try:
+            await self._objects.stat(key)
+            await self._wrapped_keys.stat(key)
+        except ObjectMissing:
+            return False
+        return True
 
     async def read_all(self, tenant_id: UUID, blob_id: UUID, size: int | None = None) -> bytes:
         """The whole plaintext at once, for content known to be small; raises as `read` does.
@@ -182,15 +194,15 @@ class BlobStore:
         use it on. Also discards a blob just written that a duplicate made needless.
         """
         self._readable.forget((tenant_id, blob_id))
-        await self._wrapped_keys.delete(_key(tenant_id, blob_id))
-        await self._objects.delete(_key(tenant_id, blob_id))
+        await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
+        await self._objects.delete(object_key(tenant_id, blob_id))
 
     async def rewrap(self, tenant_id: UUID, blob_id: UUID) -> None:
         """Wraps the blob's data key under the tenant's newest key; the ciphertext stays as it is."""
         wrapped = await self._wrapped(tenant_id, blob_id)
         context = _associated_data(tenant_id, blob_id)
         renewed = await self._keys.rewrap(tenant_id, wrapped, context)
-        await self._wrapped_keys.put(_key(tenant_id, blob_id), _once(renewed))
+        await self._wrapped_keys.put(object_key(tenant_id, blob_id), _once(renewed))
 
     async def probe(self) -> None:
         """Returns when both stores answer; raises `ObjectStoreUnavailable` otherwise."""
@@ -227,7 +239,7 @@ class BlobStore:
 
     async def _open_afresh(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
         context = _associated_data(tenant_id, blob_id)
-        key = _key(tenant_id, blob_id)
+        key = object_key(tenant_id, blob_id)
         try:
             async with task_group() as reads:
                 wrapped = reads.create_task(self._wrapped(tenant_id, blob_id))
@@ -245,7 +257,7 @@ class BlobStore:
         return b"".join([chunk async for chunk in self._objects.read(key, 0, HEADER_BYTES)])
 
     async def _wrapped(self, tenant_id: UUID, blob_id: UUID) -> bytes:
-        key = _key(tenant_id, blob_id)
+        key = object_key(tenant_id, blob_id)
         try:
             return b"".join([chunk async for chunk in self._wrapped_keys.read(key)])
         except ObjectMissing:
@@ -261,7 +273,7 @@ class BlobStore:
         last = PRODUCTION.segment_count(readable.size) - 1
         from_byte = PRODUCTION.segment_offset(first)
         to_byte = min(PRODUCTION.segment_offset(stop), PRODUCTION.sealed_size(readable.size))
-        sealed = self._objects.read(_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
+        sealed = self._objects.read(object_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
         position = first
         try:
             async with (
@@ -354,7 +366,7 @@ def _associated_data(tenant_id: UUID, blob_id: UUID) -> bytes:
     return f"muniment/v1|{tenant_id}|{blob_id}".encode()
 
 
-def _key(tenant_id: UUID, blob_id: UUID) -> str:
+def object_key(tenant_id: UUID, blob_id: UUID) -> str:
     """The same in both stores."""
     return f"{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
 
@@ -366,4 +378,4 @@ def _place(stored: StoredObject) -> BlobPlace | None:
         place = BlobPlace(UUID(tenant), UUID(rest.rpartition("/")[2]))
     except ValueError:
         return None
-    return place if stored.key == _key(place.tenant_id, place.blob_id) else None
+    return place if stored.key == object_key(place.tenant_id, place.blob_id) else None

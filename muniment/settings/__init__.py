@@ -23,7 +23,6 @@ from muniment.settings.service import (
     IntegritySettings,
     KeySettings,
     LimitSettings,
-    ObjectSettings,
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
@@ -31,9 +30,11 @@ from muniment.settings.service import (
     WebhookSettings,
     WorkerSettings,
 )
+from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 
 __all__ = [
     "ApiSettings",
+    "ColdStoreSettings",
     "DatabaseSettings",
     "EmbeddingSettings",
     "ImportSettings",

@@ -24,7 +24,6 @@ from muniment.settings.service import (
     IntegritySettings,
     KeySettings,
     LimitSettings,
-    ObjectSettings,
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
@@ -32,6 +31,7 @@ from muniment.settings.service import (
     WebhookSettings,
     WorkerSettings,
 )
+from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 
 PREFIX = "MUNIMENT_"
 DELIMITER = "__"
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     objects: ObjectSettings = ObjectSettings()
+    cold_store: ColdStoreSettings = ColdStoreSettings()
     imports: ImportSettings = ImportSettings()
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
@@ -97,8 +98,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     except SettingsError:
         # What it quotes could be a secret.
         raise ConfigurationError(
-            "a setting that is a JSON list is none: MUNIMENT_IMPORTS__SOURCES, or one of"
-            " MUNIMENT_WEBHOOKS__…",
+            "a setting that is a JSON list is none: MUNIMENT_IMPORTS__SOURCES,"
+            " MUNIMENT_COLD_STORE__COLLECTIONS, or one of MUNIMENT_WEBHOOKS__…",
             remedy="docs/settings.md says which hold one.",
         ) from None
 

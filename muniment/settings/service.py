@@ -155,21 +155,6 @@ class TemporalSettings(Group):
     tls: Annotated[bool, Field(description="Connect with TLS.")] = False
 
 
-class ObjectSettings(Group):
-    """Where sealed content lies."""
-
-    backend: Annotated[
-        Literal["filesystem", "s3"], Field(description="A folder or an S3 store.")
-    ] = "filesystem"
-    root: Annotated[Path, Field(description="The folder, for `filesystem`.")] = Path("objects")
-    endpoint: Annotated[str | None, Field(description="host:port of the S3 API.")] = None
-    bucket: Annotated[str, Field(description="S3 bucket.")] = "muniment"
-    region: Annotated[str | None, Field(description="S3 region.")] = None
-    access_key: Annotated[SecretStr | None, Field(description="S3 access key.")] = None
-    secret_key: Annotated[SecretStr | None, Field(description="S3 secret key.")] = None
-    secure: Annotated[bool, Field(description="Use HTTPS for S3.")] = True
-
-
 class ImportSource(Group):
     """A place whose files batches may take in, by its name; the rest says where it lies."""
 
@@ -307,6 +292,10 @@ class IntegritySettings(Group):
         int,
         Field(description="Most bytes a second that a worker process reads again.", ge=1024**2),
     ] = 20 * 1024**2
+    keep_days: Annotated[
+        float,
+        Field(description="So long are runs that ended and faults that were mended told.", gt=0),
+    ] = 366.0
 
 
 class SharingSettings(Group):

@@ -46,6 +46,12 @@ integrity_bytes_total = Counter(
     "Bytes of content in the blobs that were read again from the store.",
     registry=REGISTRY,
 )
+tier_moves_total = Counter(
+    "muniment_tier_moves_total",
+    "Blobs moved to a tier of the object store, by tier and outcome (moved, failed).",
+    ("tier", "outcome"),
+    registry=REGISTRY,
+)
 
 
 def metrics_text() -> bytes:

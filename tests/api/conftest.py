@@ -22,6 +22,7 @@ from db.session import Database
 from muniment.contracts import queues
 from muniment.payloads import data_converter, load_payload_keys
 from tests.api.answering_workflow import AnsweringWorkflow
+from tests.conformance.s3_server import S3Bucket, S3Server, serving_s3
 from tests.conftest import REPOSITORY, TenantFixture, end_what_runs, free_port
 from workflows.ingest_batch import IngestBatch
 
@@ -30,12 +31,18 @@ START_SECONDS = 60
 
 @dataclass
 class ApiProcess:
-    """`python -m api` with a home of its own."""
+    """`python -m api` with a home of its own; its ciphertexts lie there too, or in the bucket."""
 
     url: str
     home: Path
+    bucket: S3Bucket | None
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
+
+    @property
+    def objects(self) -> Path:
+        """The folder in which the ciphertexts lie, as an S3 server's as well."""
+        return (self.bucket.folder if self.bucket else self.home) / "objects"
 
     @property
     def log_lines(self) -> list[dict[str, object]]:
@@ -50,16 +57,22 @@ class ApiProcess:
     def stored_objects(self, tenant_id: UUID) -> list[Path]:
         """Ciphertexts and wrapped keys of the tenant, and unfinished uploads of anyone."""
         folders = (
-            self.home / "objects" / str(tenant_id),
+            self.objects / str(tenant_id),
             self.home / "keys" / "wrapped" / str(tenant_id),
-            self.home / "objects" / ".uploads",
+            self.objects / ".uploads",
             self.home / "keys" / "wrapped" / ".uploads",
         )
         return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
-def start_api(home: Path, environment: dict[str, str]) -> ApiProcess:
-    """Starts the process and returns once it serves."""
+def start_api(
+    home: Path,
+    environment: dict[str, str],
+    bucket: S3Bucket | None = None,
+    *,
+    has_cold_store: bool = True,
+) -> ApiProcess:
+    """Starts the process and returns once it serves; with a bucket its objects lie there."""
     port = int(environment.get("MUNIMENT_API__PORT") or free_port())
     home.mkdir(exist_ok=True)
     complete = {
@@ -68,13 +81,15 @@ def start_api(home: Path, environment: dict[str, str]) -> ApiProcess:
         "MUNIMENT_API__PORT": str(port),
         "MUNIMENT_OBJECTS__ROOT": str(home / "objects"),
         "MUNIMENT_KEYS__ROOT": str(home / "keys"),
+        **(bucket.environment("OBJECTS") if bucket else {}),
+        **(_cold_store(home) if has_cold_store else {}),
         **environment,
     }
     with (home / "api.jsonl").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "api"], cwd=REPOSITORY, env=complete, stdout=log, stderr=log
         )
-    api = ApiProcess(f"http://127.0.0.1:{port}", home, environment, process)
+    api = ApiProcess(f"http://127.0.0.1:{port}", home, bucket, environment, process)
     for _ in range(START_SECONDS * 10):
         assert process.poll() is None, (home / "api.jsonl").read_text(encoding="utf-8")[-3000:]
         try:
@@ -84,6 +99,13 @@ def start_api(home: Path, environment: dict[str, str]) -> ApiProcess:
         else:
             return api
     raise AssertionError("the API did not serve in time")
+
+
+def _cold_store(home: Path) -> dict[str, str]:
+    return {
+        "MUNIMENT_COLD_STORE__BACKEND": "filesystem",
+        "MUNIMENT_COLD_STORE__ROOT": str(home / "cold"),
+    }
 
 
 def stop_api(api: ApiProcess) -> int:
@@ -116,13 +138,35 @@ def api_environment(application_dsn: str, temporal_address: str) -> dict[str, st
 
 
 @pytest.fixture(scope="package")
-def api(
+def folder_api(
     api_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiProcess]:
     """One for all tests of this folder; what comes after them needs its memory."""
     api = start_api(tmp_path_factory.mktemp("api"), api_environment)
     yield api
     assert stop_api(api) == 0
+
+
+@pytest.fixture(scope="package")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def s3_api(
+    api_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory, s3: S3Server
+) -> Iterator[ApiProcess]:
+    """Another one, whose objects lie on an S3 server."""
+    api = start_api(tmp_path_factory.mktemp("s3-api"), api_environment, s3.new_bucket())
+    yield api
+    assert stop_api(api) == 0
+
+
+@pytest.fixture(scope="package")
+def api(folder_api: ApiProcess) -> ApiProcess:
+    """What tests speak to that do not name a store."""
+    return folder_api
 
 
 def client_of(api: ApiProcess, key: str) -> httpx.AsyncClient:

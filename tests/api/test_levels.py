@@ -36,6 +36,8 @@ NEEDED = {
     ("HEAD", "/v1/files/{file_id}/content"): "read",
     ("POST", "/v1/files/{file_id}/reprocess"): "write",
     ("POST", "/v1/files/{file_id}/compare"): "write",
+    ("GET", "/v1/files/{file_id}/tier"): "read",
+    ("POST", "/v1/files/{file_id}/tier"): "manage",
     ("GET", "/v1/files/{file_id}/pages"): "read",
     ("GET", "/v1/files/{file_id}/pages/{page}"): "read",
     ("GET", "/v1/files/{file_id}/pages/{page}/image"): "read",
@@ -61,6 +63,7 @@ NEEDED = {
 
 BODIES: dict[str, object] = {
     "/v1/files/{file_id}": {"labels": ["seen"]},
+    "/v1/files/{file_id}/tier": {"tier": "cold"},
     "/v1/jobs/{job_id}/reprioritise": {"priority": 2},
     "/v1/collections/{collection_id}": {"visibility": "private"},
 }

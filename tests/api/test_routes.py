@@ -317,6 +317,7 @@ CHANGES = [
         {"settings": {"chunk_tokens": 64}},
         "file.reprocessed",
     ),
+    ("POST", "/v1/files/{file_id}/tier", {"tier": "cold"}, "file.tier_requested"),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
@@ -413,6 +414,7 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/collections/{collection_id}": {"name": "x"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
+        "/v1/files/{file_id}/tier": {"tier": "cold"},
         "/v1/shares": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/shares/{share_id}": {"max_downloads": 1},
         "/v1/webhooks": {"url": "https://example.com/", "events": ["file.ready"]},

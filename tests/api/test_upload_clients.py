@@ -23,6 +23,13 @@ SCRIPT = Path(__file__).parent / "tus_js_client.cjs"
 CHUNK = 1_000_000
 
 
+@pytest.fixture(params=["folder_api", "s3_api"], ids=["folder", "s3"])
+def api(request: pytest.FixtureRequest) -> ApiProcess:
+    """Over either kind of store."""
+    found: ApiProcess = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
 def document(tmp_path: Path) -> Path:
     path = tmp_path / "document.bin"

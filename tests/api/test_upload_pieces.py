@@ -16,8 +16,15 @@ import pytest
 from psycopg import sql
 
 from db.session import Database
-from muniment.objects import BlobStore, FilesystemObjectStore
+from muniment.objects import (
+    BlobStore,
+    FilesystemObjectStore,
+    ObjectStore,
+    S3ObjectStore,
+    connect_s3,
+)
 from muniment.sealing import KeyFile
+from muniment.stores import S3_PREFIX
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.tus import (
     VERSION,
@@ -30,6 +37,7 @@ from tests.api.tus import (
     opened,
     patch,
 )
+from tests.conformance.s3_server import S3Server
 from tests.conftest import TenantFixture
 from tests.patience import on_a_busy_machine
 from worker.spent_uploads import SpentUploads
@@ -39,13 +47,27 @@ MEBIBYTE = 1024 * 1024
 PART = 8 * MEBIBYTE
 
 
-def blob_store(home: Path) -> BlobStore:
-    """Over the stores of an API with that home."""
-    return BlobStore(
-        FilesystemObjectStore(home / "objects"),
-        KeyFile(home / "keys" / "tenants.json"),
-        FilesystemObjectStore(home / "keys" / "wrapped"),
+@pytest.fixture(params=["folder_api", "s3_api"], ids=["folder", "s3"])
+def api(request: pytest.FixtureRequest) -> ApiProcess:
+    """Over either kind of store."""
+    found: ApiProcess = request.getfixturevalue(request.param)
+    return found
+
+
+@asynccontextmanager
+async def blob_store(api: ApiProcess) -> AsyncIterator[BlobStore]:
+    """Over the stores of that API."""
+    objects: ObjectStore = FilesystemObjectStore(api.objects)
+    if api.bucket is not None:
+        server = api.bucket.server
+        client = connect_s3(server.endpoint, server.access_key, server.secret_key, secure=False)
+        objects = S3ObjectStore(client, api.bucket.name, S3_PREFIX)
+    yield BlobStore(
+        objects,
+        KeyFile(api.home / "keys" / "tenants.json"),
+        FilesystemObjectStore(api.home / "keys" / "wrapped"),
     )
+    await objects.close()
 
 
 @asynccontextmanager
@@ -113,12 +135,18 @@ async def test_of_a_piece_with_a_checksum_that_was_cut_off_nothing_is_kept(
     assert await offset_of(client, path) == 0
 
 
+@pytest.mark.parametrize("on_s3", [False, True], ids=["folder", "s3"])
 async def test_an_acknowledged_offset_survives_kill_9_in_the_middle_of_a_piece(
-    api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture
+    api_environment: dict[str, str],
+    tmp_path: Path,
+    tenant: TenantFixture,
+    s3: S3Server,
+    on_s3: bool,
 ) -> None:
+    bucket = s3.new_bucket() if on_s3 else None
     marker = b"nobody reads this on disk "
     content = (marker * (3 * PART // len(marker) + 1))[: 3 * PART - 5]
-    doomed = start_api(tmp_path / "home", api_environment)
+    doomed = start_api(tmp_path / "home", api_environment, bucket)
     try:
         async with client_of(doomed, tenant.api_key) as client:
             path = await opened(client, len(content))
@@ -130,7 +158,7 @@ async def test_an_acknowledged_offset_survives_kill_9_in_the_middle_of_a_piece(
         doomed.process.wait(timeout=60)
     for stored in doomed.stored_objects(tenant.tenant_id):
         assert marker not in stored.read_bytes()
-    successor = start_api(tmp_path / "home", api_environment)
+    successor = start_api(tmp_path / "home", api_environment, bucket)
     try:
         async with client_of(successor, tenant.api_key) as client:
             assert await offset_of(client, path) >= acknowledged
@@ -279,18 +307,21 @@ async def test_what_ended_leaves_no_part_and_in_the_end_no_row(
     file_id = (await head(client, finished)).headers["Muniment-File"]
     await client.delete(terminated, headers=VERSION)
     _move(postgres_dsn, "expires_at", expired, timedelta(0))
-    blobs = blob_store(api.home)
-    rounds = SpentUploads(database, blobs)
-    await rounds.round()
-    # One blob and its key of the upload that waits, and of the file.
-    assert len(api.stored_objects(tenant.tenant_id)) == 4
-    assert await Sweep(database, blobs, timedelta(0), timedelta(0)).round() == 0
-    assert [(await head(client, path)).status_code for path in (expired, terminated)] == [410] * 2
-    assert await content_of(client, file_id) == b"xyz"
-    assert (await patch(client, waiting, 3, b"def")).status_code == 204
-    for path in (expired, terminated, finished, waiting):
-        _move(postgres_dsn, "closed_at", path, timedelta(days=2))
-    await rounds.round()
+    async with blob_store(api) as blobs:
+        rounds = SpentUploads(database, blobs)
+        await rounds.round()
+        # One blob and its key of the upload that waits, and of the file.
+        assert len(api.stored_objects(tenant.tenant_id)) == 4
+        # Of tests over the other store: rounds look at all tenants, and this one's store is another.
+        await Sweep(database, blobs, timedelta(0), timedelta(0)).round()
+        assert len(api.stored_objects(tenant.tenant_id)) == 4
+        gone = [(await head(client, path)).status_code for path in (expired, terminated)]
+        assert gone == [410] * 2
+        assert await content_of(client, file_id) == b"xyz"
+        assert (await patch(client, waiting, 3, b"def")).status_code == 204
+        for path in (expired, terminated, finished, waiting):
+            _move(postgres_dsn, "closed_at", path, timedelta(days=2))
+        await rounds.round()
     assert _rows(postgres_dsn, tenant.tenant_id) == 0
     assert (await head(client, expired)).status_code == 404
 

@@ -29,6 +29,13 @@ from tests.api.tus import (
 from tests.conftest import TenantFixture, make_tenant
 
 
+@pytest.fixture(params=["folder_api", "s3_api"], ids=["folder", "s3"])
+def api(request: pytest.FixtureRequest) -> ApiProcess:
+    """Over either kind of store."""
+    found: ApiProcess = request.getfixturevalue(request.param)
+    return found
+
+
 async def test_pieces_become_a_file_with_its_job(
     client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:

@@ -59,7 +59,8 @@ async def test_what_visitors_leave_is_forgotten_when_its_time_is_over(
             f" (SELECT ctid FROM {table} WHERE share_id = %s LIMIT 1)",
             link.id,
         )
-    await SpentVisits(database, blob_store(api.home)).round()
+    async with blob_store(api) as blobs:
+        await SpentVisits(database, blobs).round()
     with psycopg.connect(postgres_dsn) as connection:
         left = connection.execute(
             "SELECT (SELECT count(*) FROM share_session WHERE share_id = %(id)s),"

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from deploy.run_tests import versitygw_program
+from muniment.objects import connect_s3
 
 START_TIMEOUT_SECONDS = 60
 ACCESS_KEY = "muniment"
@@ -23,6 +25,37 @@ class S3Server:
     folder: Path
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
+
+    def new_bucket(self) -> "S3Bucket":
+        name = f"bucket-{uuid4().hex}"
+        client = connect_s3(self.endpoint, self.access_key, self.secret_key, secure=False)
+        client.make_bucket(name)
+        client._http.clear()
+        return S3Bucket(self, name)
+
+
+@dataclass(frozen=True)
+class S3Bucket:
+    """A bucket, as settings name it, and the folder in which its objects lie as plain files."""
+
+    server: S3Server
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.server.folder / self.name
+
+    def environment(self, group: str) -> dict[str, str]:
+        """The variables of a group of settings that describes a store."""
+        values = {
+            "BACKEND": "s3",
+            "ENDPOINT": self.server.endpoint,
+            "BUCKET": self.name,
+            "ACCESS_KEY": self.server.access_key,
+            "SECRET_KEY": self.server.secret_key,
+            "SECURE": "false",
+        }
+        return {f"MUNIMENT_{group}__{name}": value for name, value in values.items()}
 
 
 def versitygw_binary() -> Path:

@@ -30,6 +30,7 @@ from db.models import (
     ShareTry,
     SignIn,
     StreamTicket,
+    TierMove,
     Upload,
     UploadPart,
     Webhook,
@@ -50,7 +51,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 16
+REVISIONS = 17
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -149,6 +150,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
                 IntegrityFault(
                     tenant_id=tenant.tenant_id, blob_id=version.blob_id, kind="seal-broken"
                 ),
+                TierMove(tenant_id=tenant.tenant_id, blob_id=version.blob_id, destination="cold"),
             ]
         )
         await session.flush()

@@ -13,8 +13,11 @@ from temporalio.worker import Replayer
 
 from muniment.contracts.ingest_file import DecisionRequest
 from muniment.contracts.members import workflow_id as members_workflow_id
+from muniment.contracts.move_tier import Tier
 from muniment.payloads import data_converter, load_payload_keys
+from muniment.settings import ColdStoreSettings
 from muniment.telemetry.request_context import RequestContextInterceptor
+from tests.workflows.cold_store import with_cold_store
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.endpoints import delivered
 from tests.workflows.test_compare_reading import committed, set_state, started
@@ -39,7 +42,7 @@ _READABLE = (
 RECORDED = frozenset(
     (
         "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "failed",
-        "fallen-back-from-gpu", "members", "released", "scanned", "verified", "withdrawn",
+        "fallen-back-from-gpu", "members", "moved", "released", "scanned", "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -89,7 +92,7 @@ def _encodings(node: object) -> Iterator[str]:
 
 
 @pytest.mark.recording
-async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
+async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: Path) -> None:
     pages = [page_text(page) for page in range(1, 20)]
     async with workshop.working():
         completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
@@ -112,6 +115,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds) -> None:
         failed = await workshop.upload(owner, b"", "c.txt")
         await _record("failed", await workshop.start(failed))
     await _record("delivered", await delivered(workshop, owner))
+    await _record_moves(workshop, owner, tmp_path)
     async with workshop.working(replacing=[routed(workshop, 1.0)]):
         scan = scanned_pdf([f"Charter {page}" for page in range(6, 11)])
         fallen_back = await workshop.upload(owner, scan, "f.pdf", "application/pdf")
@@ -139,6 +143,15 @@ async def _record_comparisons(workshop: Workshop, owner: TenantIds) -> None:
     withdrawn = await committed(workshop, job)
     await set_state(workshop, job, "trashed")
     await _record("withdrawn", await started(workshop, withdrawn))
+
+
+async def _record_moves(workshop: Workshop, owner: TenantIds, folder: Path) -> None:
+    settings = ColdStoreSettings(backend="filesystem", root=folder)
+    place = with_cold_store(workshop, settings, folder)
+    job = await workshop.upload(owner, TEXT, "h.txt")
+    await place.request(owner, job.file_id, Tier.COLD)
+    async with workshop.working(replacing=place.movers()):
+        await _record("moved", await place.start(owner))
 
 
 async def _record(name: str, handle: WorkflowHandle[Any, Any]) -> None:

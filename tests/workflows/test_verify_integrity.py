@@ -32,7 +32,7 @@ from tests.patience import on_a_busy_machine
 from tests.workflows.documents import page_text, text_pdf
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
-from worker.integrity_schedules import IntegritySchedules
+from worker.tenant_schedules import VERIFICATION, TenantSchedules
 from workflows.starting import start_verification
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -49,7 +49,7 @@ def looking(
     blobs: BlobStore | None = None,
 ) -> list[Callable[..., Any]]:
     """The activities, looking at that share of the blobs in a run."""
-    policy = IntegrityPolicy(share, max_bytes, bytes_per_second=1 << 40)
+    policy = IntegrityPolicy(share, max_bytes, bytes_per_second=1 << 40, kept=timedelta(days=30))
     parts = Integrity(workshop.database, blobs or workshop.stores.blobs, policy)
     return [parts.begin_verification, parts.verify_batch, parts.end_verification]
 
@@ -239,7 +239,7 @@ class Watched(BlobStore):
         self.waiting, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def reread(
-        self, tenant_id: UUID, blob_id: UUID, size: int
+        self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0
     ) -> AsyncGenerator[bytes, None]:
         self.read_again.append(blob_id)
         if len(self.read_again) > self.waits_after:
@@ -247,7 +247,7 @@ class Watched(BlobStore):
             await self.go_on.wait()
         if blob_id == self.unreadable:
             raise ObjectStoreUnavailable("the disk cannot read a sector")
-        async for piece in super().reread(tenant_id, blob_id, size):
+        async for piece in super().reread(tenant_id, blob_id, size, offset):
             yield piece
 
 
@@ -395,10 +395,10 @@ async def test_a_long_run_continues_as_new(
 async def test_a_tenant_has_one_schedule_however_many_workers_start(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    def workers(hours: int) -> list[IntegritySchedules]:
+    def workers(hours: int) -> list[TenantSchedules]:
         interval = timedelta(hours=hours)
-        made = (workshop.database, workshop.client, interval)
-        return [IntegritySchedules(*made) for _ in range(3)]
+        made = (workshop.database, workshop.client, VERIFICATION, interval)
+        return [TenantSchedules(*made) for _ in range(3)]
 
     handle = workshop.client.get_schedule_handle(schedule_id(owner.tenant_id))
     await asyncio.gather(*(each.round() for each in workers(24)))

@@ -1,7 +1,9 @@
-"""A Temporal Schedule per tenant, which has some of its content read again and compared."""
+"""A Temporal Schedule per tenant for each kind of work that comes again and again."""
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,12 +25,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from db.queries.integrity import tenants_after
 from db.session import Database
-from muniment.contracts import queues
+from muniment.contracts import move_tier, queues, verify_integrity
+from muniment.contracts.base import Contract
 from muniment.contracts.search_attributes import TENANT
-from muniment.contracts.verify_integrity import WORKFLOW, VerifyIntegrityInput, schedule_id
 from muniment.errors import OrchestratorUnavailable
 from worker.rounds import go_round
-from workflows.policies import VERIFY_PRIORITY, priority
+from workflows.policies import MOVE_PRIORITY, VERIFY_PRIORITY, priority
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,34 @@ RPC_TIMEOUT = timedelta(seconds=10)
 PAGE_TENANTS = 500
 
 
-class IntegritySchedules:
+@dataclass(frozen=True)
+class TenantWork:
+    """What a tenant's schedule starts; `summary` is what operators read in Temporal."""
+
+    workflow: str
+    schedule_id: Callable[[UUID], str]
+    request: Callable[[UUID], Contract]
+    summary: str
+    level: int
+
+
+VERIFICATION = TenantWork(
+    verify_integrity.WORKFLOW,
+    verify_integrity.schedule_id,
+    lambda tenant_id: verify_integrity.VerifyIntegrityInput(tenant_id=tenant_id),
+    "Verification of stored content",
+    VERIFY_PRIORITY,
+)
+MOVES = TenantWork(
+    move_tier.WORKFLOW,
+    move_tier.schedule_id,
+    lambda tenant_id: move_tier.MoveTierInput(tenant_id=tenant_id),
+    "Moves between the tiers of the object store",
+    MOVE_PRIORITY,
+)
+
+
+class TenantSchedules:
     """Creating one twice is harmless, so any number of workers may run this.
 
     Each tenant is looked at once in the life of a process: settings do not change within it. With
@@ -47,9 +76,12 @@ class IntegritySchedules:
     pause of a schedule stays.
     """
 
-    def __init__(self, database: Database, client: Client, interval: timedelta) -> None:
+    def __init__(
+        self, database: Database, client: Client, work: TenantWork, interval: timedelta
+    ) -> None:
         self._database = database
         self._client = client
+        self._work = work
         self._interval = interval
         self._settled = set[UUID]()
 
@@ -58,7 +90,7 @@ class IntegritySchedules:
         await go_round(
             self.round,
             ROUND_SECONDS,
-            "schedules of verification were not made",
+            f"schedules of {self._work.workflow} were not made",
             first_after_seconds=FIRST_ROUND_SECONDS,
         )
 
@@ -80,12 +112,12 @@ class IntegritySchedules:
             return await tenants_after(session, after, PAGE_TENANTS)
 
     async def _settle(self, tenant_id: UUID) -> None:
-        handle = self._client.get_schedule_handle(schedule_id(tenant_id))
+        handle = self._client.get_schedule_handle(self._work.schedule_id(tenant_id))
         try:
             if not self._interval:
                 await _delete(handle)
                 return
-            wanted = _schedule(tenant_id, self._interval)
+            wanted = _schedule(self._work, tenant_id, self._interval)
             try:
                 await self._client.create_schedule(
                     handle.id,
@@ -122,22 +154,22 @@ async def _adjust(handle: ScheduleHandle, wanted: Schedule) -> None:
 
     async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):
         await handle.update(changed, rpc_timeout=RPC_TIMEOUT)
-    logger.info("the schedule of a verification was changed", extra={"schedule": handle.id})
+    logger.info("a tenant's schedule was changed", extra={"schedule": handle.id})
 
 
-def _schedule(tenant_id: UUID, interval: timedelta) -> Schedule:
+def _schedule(work: TenantWork, tenant_id: UUID, interval: timedelta) -> Schedule:
     # Tenants take their turns through the interval, each always at the same place in it.
     offset = timedelta(seconds=tenant_id.int % max(1, int(interval.total_seconds())))
     tenant = str(tenant_id)
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            WORKFLOW,
-            VerifyIntegrityInput(tenant_id=tenant_id),
-            id=schedule_id(tenant_id),
+            work.workflow,
+            work.request(tenant_id),
+            id=work.schedule_id(tenant_id),
             task_queue=queues.WORKFLOWS,
             typed_search_attributes=TypedSearchAttributes([SearchAttributePair(TENANT, tenant)]),
-            static_summary="Verification of stored content",
-            priority=priority(VERIFY_PRIORITY, tenant),
+            static_summary=work.summary,
+            priority=priority(work.level, tenant),
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval, offset=offset)]),
         # A machine that is off at the same hour of every day catches up; of what was missed one run

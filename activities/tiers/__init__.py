@@ -1,0 +1,1 @@
+"""Sealed content is moved between the hot and the cold object store."""

@@ -1,0 +1,1 @@
+"""In which tier of the object store a file's content lies."""
