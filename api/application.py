@@ -19,6 +19,8 @@ from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
+from api.quotas.endpoints import router as quotas
+from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
@@ -41,7 +43,10 @@ DESCRIPTION = (
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
-    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
+    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in.\n\n"
+    "`RateLimit-Policy` and `RateLimit` tell a known caller how many requests it and its tenant may make"
+    " in a minute, and how many are left; beyond them comes 429 with `Retry-After`. What would exceed"
+    " the tenant's quota (`/v1/quotas`) is 403 with the type `urn:muniment:problem:quota-exceeded`."
 )
 
 NO_TELEMETRY: TelemetryConfig = {
@@ -72,6 +77,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     integrity,
+    quotas,
     webhooks,
     webhook_deliveries,
     temporal_codec,
@@ -105,5 +111,6 @@ def create_application(services: Services | None = None) -> FastAPI:
     if services is not None and services.links.ui_url is not None:
         ui_origin = services.links.ui_url.rstrip("/")
         application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)
+    application.add_middleware(RateLimitHeaders)
     application.add_middleware(RequestContext)
     return application

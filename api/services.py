@@ -13,10 +13,12 @@ from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
+from api.rate_limits import RateLimits
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.egress import EgressPolicy
@@ -29,12 +31,14 @@ from retrieval.search import Searcher
 @dataclass(frozen=True)
 class UploadLimits:
     """`open` and `expiry` are those of resumable uploads: how much a tenant may have unfinished, and
-    how long one waits for its next bytes. `joining` are those that become files right now."""
+    how long one waits for its next bytes. `joining` are those that become files right now.
+    `default_quota` is that of tenants without one of their own."""
 
     max_bytes: int
     slots: Slots
     open: OpenUploads
     expiry: timedelta
+    default_quota: Quota
     joining: set[UUID] = field(default_factory=set)
 
 
@@ -84,6 +88,7 @@ class Services:
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
+    rate_limits: RateLimits
     metrics_on_api: bool = True
 
 
