@@ -10,6 +10,7 @@ from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
+from api.description import DescribedApplication
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
@@ -87,7 +88,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 def create_application(services: Services | None = None) -> FastAPI:
     """The application over these services; without any it only describes itself."""
-    application = FastAPI(
+    application = DescribedApplication(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
