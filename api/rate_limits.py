@@ -1,8 +1,8 @@
 """How many requests a principal and a tenant may make: a token bucket for each, of this process.
 
 A bucket holds a minute's worth and fills continuously (GCRA: one number, the time at which it would be
-full). The process counts for itself: asking a store that all processes share would cost each request
-more than its authentication does. So each process lets its part of the limits through.
+full). The process counts for itself, and lets its part of the limits through: counts that all processes
+share would have every request write, and all of a tenant's wait for one row (docs/decisions/0035).
 """
 
 import math
