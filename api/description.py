@@ -40,12 +40,9 @@ def _complete_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if _is_the_frameworks(responses.get("422", {})):
         responses["422"] = _problem(422)
-    statuses = _ANY
-    if "requestBody" in operation:
-        statuses += _WITH_BODY
-    if "security" in operation:
-        statuses += _OF_CALLERS
-    for status in statuses:
+    with_body = _WITH_BODY if "requestBody" in operation else ()
+    of_callers = _OF_CALLERS if "security" in operation else ()
+    for status in (*_ANY, *with_body, *of_callers):
         responses.setdefault(str(status), _problem(status))
 
 

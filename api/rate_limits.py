@@ -19,6 +19,7 @@ from muniment.errors import RateLimitExceeded
 WINDOW_SECONDS = 60
 STANDINGS = "muniment.rate_limits"
 """In a request's scope: where its caller stands, for the headers of whatever is answered."""
+_NANOSECONDS = 1_000_000_000
 _SMALLEST_SWEEP = 1_024
 
 
@@ -34,21 +35,21 @@ class Standing:
 
 
 class Buckets:
-    """Those of one limit, by whom it is counted."""
+    """Those of one limit, by whom it is counted. Times are whole nanoseconds: no rounding is summed up."""
 
-    def __init__(self, policy: str, per_minute: int, clock: Callable[[], float]) -> None:
+    def __init__(self, policy: str, per_minute: int, clock: Callable[[], int]) -> None:
         self.policy = policy
         self.quota = per_minute
-        self._interval = WINDOW_SECONDS / per_minute
+        self._interval = WINDOW_SECONDS * _NANOSECONDS // per_minute
+        self._capacity = self._interval * per_minute
         self._clock = clock
-        self._full_at: dict[UUID, float] = {}
+        self._full_at: dict[UUID, int] = {}
         self._sweep_above = _SMALLEST_SWEEP
 
     def wait_seconds(self, key: UUID) -> float:
         """How long until a request may be taken; 0 when it may now."""
-        now = self._clock()
-        full_at = max(self._full_at.get(key, now), now)
-        return max(0.0, full_at + self._interval - now - WINDOW_SECONDS)
+        too_much = self._missing(key) + self._interval - self._capacity
+        return max(0, too_much) / _NANOSECONDS
 
     def take(self, key: UUID) -> None:
         """Counts a request; `wait_seconds` has said that there is one to take."""
@@ -60,12 +61,16 @@ class Buckets:
             self._sweep_above = max(_SMALLEST_SWEEP, 2 * len(self._full_at))
 
     def standing(self, key: UUID) -> Standing:
+        missing = self._missing(key)
+        remaining = max(0, self._capacity - missing) // self._interval
+        next_one = (missing % self._interval) / _NANOSECONDS
+        reset = next_one if remaining else self.wait_seconds(key)
+        return Standing(self.policy, self.quota, remaining, max(1, math.ceil(reset)))
+
+    def _missing(self, key: UUID) -> int:
+        """How long until the bucket is full."""
         now = self._clock()
-        missing = max(0.0, self._full_at.get(key, now) - now)
-        # A rounding of floats is not to take a request from the count.
-        remaining = math.floor((WINDOW_SECONDS - missing) / self._interval + 1e-6)
-        reset = self.wait_seconds(key) if remaining < 1 else missing % self._interval
-        return Standing(self.policy, self.quota, max(0, remaining), max(1, math.ceil(reset)))
+        return max(0, self._full_at.get(key, now) - now)
 
 
 class RateLimits:
@@ -75,7 +80,7 @@ class RateLimits:
         self,
         principal_per_minute: int,
         tenant_per_minute: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._principals = Buckets("principal", principal_per_minute, clock)
         self._tenants = Buckets("tenant", tenant_per_minute, clock)

@@ -98,6 +98,8 @@ async def _look_ahead(
 ) -> str | None:
     """The name of the file that gets a version. Refuses before the first byte is read: a file that may
     not be written, and what the tenant has no room for, as far as the request says how much it is."""
+    if attempt.is_repetition and file_id is None:
+        return None
     async with services.database.transaction(caller.access) as session:
         if not attempt.is_repetition:
             standing = await standing_of(session, services.uploads.default_quota)

@@ -26,8 +26,8 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> int:
+        return round(self.now * 1_000_000_000)
 
 
 def take(rate_limits: RateLimits, tenant_id: UUID, principal_id: UUID) -> dict[str, int]:
@@ -70,6 +70,14 @@ def test_what_is_refused_counts_for_nothing() -> None:
     assert refused.value.wait_seconds == pytest.approx(20)
     clock.now += 20
     assert take(rate_limits, tenant, second) == {"principal": 0, "tenant": 0}
+
+
+def test_every_request_of_a_minutes_worth_is_let_through() -> None:
+    rate_limits, tenant, principal = RateLimits(12_000, 36_000, Clock()), uuid4(), uuid4()
+    left = [take(rate_limits, tenant, principal)["principal"] for _ in range(12_000)]
+    assert left == [*reversed(range(12_000))]
+    with pytest.raises(RateLimitExceeded):
+        take(rate_limits, tenant, principal)
 
 
 @given(
