@@ -233,23 +233,27 @@ class TooManyRequests(RequestError):
     retryable = True
     default_remedy = "Wait as long as Retry-After says."
 
+    def __init__(
+        self,
+        detail: str,
+        *,
+        remedy: str | None = None,
+        errors: Sequence[WrongField] = (),
+        wait_seconds: float | None = None,
+    ) -> None:
+        """`wait_seconds`: how long until there is room again, where that is known."""
+        super().__init__(detail, remedy=remedy, errors=errors)
+        self.wait_seconds = wait_seconds
+
 
 class RateLimitExceeded(TooManyRequests):
     problem = "rate-limit-exceeded"
     title = "More requests than are allowed in this time"
 
-    def __init__(self, detail: str, *, wait_seconds: float) -> None:
-        super().__init__(detail)
-        self.wait_seconds = wait_seconds
-
 
 class TooManyAttempts(TooManyRequests):
     problem = "too-many-attempts"
     title = "Too many attempts to sign in failed"
-
-    def __init__(self, detail: str, *, wait_seconds: float) -> None:
-        super().__init__(detail)
-        self.wait_seconds = wait_seconds
 
 
 class RequestHeadTooLarge(RequestError):
