@@ -96,7 +96,7 @@ class StageTask(Generic[SummaryT]):
     """A stage that makes one artifact.
 
     `fingerprint` and `compute` are given the opening; `follow` may change the job's row by what
-    the summary says.
+    the summary says, and `claim` count what it says, or refuse it, in the transaction that keeps it.
     """
 
     stage: StageName
@@ -105,6 +105,7 @@ class StageTask(Generic[SummaryT]):
     fingerprint: Callable[[Opening], str]
     compute: Callable[[Opening], Awaitable[Product[SummaryT]]]
     follow: Callable[[JobRow, SummaryT], JobRow] = lambda job, _: job
+    claim: Callable[[AsyncSession, SummaryT], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,10 @@ class StageRunner:
         *,
         reused: bool,
     ) -> None:
-        job = task.follow(job, task.summary.model_validate(result.summary))
+        summary = task.summary.model_validate(result.summary)
+        if task.claim is not None:
+            await task.claim(session, summary)
+        job = task.follow(job, summary)
         state = StageState.REUSED if reused else StageState.COMPLETED
         await self.finish(session, job, task.stage, state)
 

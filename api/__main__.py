@@ -23,6 +23,7 @@ from api.health.scanner import ScannerCheck
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
+from api.rate_limits import RateLimits
 from api.server import Server, server_configuration
 from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
 from api.shares.passwords import SharePasswords
@@ -31,6 +32,7 @@ from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.models import now
+from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.session import Database
@@ -38,7 +40,7 @@ from muniment.egress import EgressPolicy
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import MunimentError
 from muniment.objects import BlobStore
-from muniment.settings import Settings, WebhookSettings, load_settings
+from muniment.settings import RateLimitSettings, Settings, WebhookSettings, load_settings
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -79,6 +81,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         Slots(settings.api.max_concurrent_uploads, "uploads"),
         OpenUploads(settings.api.max_open_uploads, settings.api.max_open_upload_bytes),
         timedelta(hours=settings.api.upload_expiry_hours),
+        Quota(**settings.quotas.model_dump()),
     )
     return Services(
         database=database,
@@ -102,7 +105,16 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         has_cold_store=stores.tiers is not None,
+        rate_limits=_rate_limits(settings.rate_limits),
         metrics_on_api=settings.api.metrics_port is None,
+    )
+
+
+def _rate_limits(settings: RateLimitSettings) -> RateLimits:
+    """This process's part."""
+    return RateLimits(
+        max(1, settings.principal_requests_per_minute // settings.api_processes),
+        max(1, settings.tenant_requests_per_minute // settings.api_processes),
     )
 
 

@@ -10,6 +10,7 @@ from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
+from api.description import DescribedApplication
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
@@ -19,6 +20,8 @@ from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
+from api.quotas.endpoints import router as quotas
+from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
@@ -42,7 +45,10 @@ DESCRIPTION = (
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
-    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
+    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in.\n\n"
+    "`RateLimit-Policy` and `RateLimit` tell a known caller how many requests it and its tenant may make"
+    " in a minute, and how many are left; beyond them comes 429 with `Retry-After`. What would exceed"
+    " the tenant's quota (`/v1/quotas`) is 403 with the type `urn:muniment:problem:quota-exceeded`."
 )
 
 NO_TELEMETRY: TelemetryConfig = {
@@ -74,6 +80,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     integrity,
+    quotas,
     webhooks,
     webhook_deliveries,
     temporal_codec,
@@ -83,7 +90,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 def create_application(services: Services | None = None) -> FastAPI:
     """The application over these services; without any it only describes itself."""
-    application = FastAPI(
+    application = DescribedApplication(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
@@ -107,5 +114,6 @@ def create_application(services: Services | None = None) -> FastAPI:
     if services is not None and services.links.ui_url is not None:
         ui_origin = services.links.ui_url.rstrip("/")
         application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)
+    application.add_middleware(RateLimitHeaders)
     application.add_middleware(RequestContext)
     return application

@@ -96,9 +96,11 @@ class RequireCaller:
     async def __call__(
         self, request: Request, services: Provided, credentials: Credentials
     ) -> Caller:
-        """Raises Unauthenticated. `credentials` is what makes the OpenAPI description ask for a
-        key."""
-        return await authenticate(request, services)
+        """Raises Unauthenticated, and RateLimitExceeded for one request too many. `credentials` is
+        what makes the OpenAPI description ask for a key."""
+        caller = await authenticate(request, services)
+        services.rate_limits.take(request.scope, caller.tenant_id, caller.principal_id)
+        return caller
 
 
 class RequireScope(RequireCaller):

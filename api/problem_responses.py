@@ -7,7 +7,7 @@ from api.problems import MEDIA_TYPE, ProblemDetails
 _TITLES = {
     400: "The request is malformed",
     401: "No valid API key or token",
-    403: "The key lacks the scope, or the principal the right",
+    403: "The key lacks the scope, the principal the right, or the tenant the room",
     404: "Absent, or not the caller's to see",
     408: "The request stopped arriving",
     409: "The present state forbids it",
@@ -18,7 +18,7 @@ _TITLES = {
     416: "The range lies outside the content",
     422: "Well-formed, but wrong",
     460: "The bytes do not have the announced checksum; they were discarded",
-    429: "Too many at a time",
+    429: "Too many, at a time or in a minute; `Retry-After` says when there may be more",
     503: "A service that is needed does not answer",
     507: "A disk is full",
 }
@@ -28,8 +28,8 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """These problems, and those of authentication."""
-    return documented(401, 403, *statuses)
+    """These problems, and those of every route that asks who calls."""
+    return documented(401, 403, 429, *statuses)
 
 
 def documented(*statuses: int) -> Responses:

@@ -23,7 +23,6 @@ from muniment.errors import (
     MunimentError,
     NotFound,
     RequestTooSlow,
-    TooManyAttempts,
     TooManyRequests,
     Unauthenticated,
     Unprocessable,
@@ -107,7 +106,7 @@ def _headers(error: MunimentError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="muniment"'
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyRequests) and error.wait_seconds is not None:
         headers["Retry-After"] = str(math.ceil(error.wait_seconds))
     elif isinstance(error, TooManyRequests | DependencyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -12,10 +12,12 @@ from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
+from api.rate_limits import RateLimits
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.egress import EgressPolicy
@@ -28,12 +30,13 @@ from retrieval.search import Searcher
 @dataclass(frozen=True)
 class UploadLimits:
     """`open` and `expiry` are those of resumable uploads: how much a tenant may have unfinished, and
-    how long one waits for its next bytes."""
+    how long one waits for its next bytes. `default_quota` is that of tenants without one of their own."""
 
     max_bytes: int
     slots: Slots
     open: OpenUploads
     expiry: timedelta
+    default_quota: Quota
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Services:
     readiness: Readiness
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
+    rate_limits: RateLimits
     has_cold_store: bool = False
     metrics_on_api: bool = True
 

@@ -5,6 +5,7 @@
     │   ├── InvalidRequest            400  malformed or contradictory
     │   ├── Unauthenticated           401  no key or token, or one that is unknown, expired or revoked
     │   ├── Forbidden                 403  the key lacks a scope or the principal a right
+    │   ├── QuotaExceeded             403  the tenant keeps as much as it may
     │   ├── NotFound                  404  absent, or another tenant's: the two look the same
     │   ├── MethodNotAllowed          405
     │   ├── RequestTooSlow            408  the request stopped arriving
@@ -18,6 +19,7 @@
     │   ├── Unprocessable             422  well-formed, but wrong; an idempotency key with another body
     │   │   └── AddressNotAllowed     422  a URL to which nothing is sent
     │   ├── TooManyRequests           429
+    │   │   ├── RateLimitExceeded     429  more requests than the caller or its tenant may make
     │   │   └── TooManyAttempts       429  at signing in
     │   └── RequestHeadTooLarge       431
     ├── DocumentError                 the file itself is at fault: a retry with the same bytes cannot help
@@ -137,6 +139,15 @@ class Forbidden(RequestError):
     )
 
 
+class QuotaExceeded(RequestError):
+    problem = "quota-exceeded"
+    title = "The tenant keeps as much as it may"
+    status = 403
+    default_remedy = (
+        "Erase files that are not needed (those in the trash count), or ask the operator for more."
+    )
+
+
 class NotFound(RequestError):
     problem = "not-found"
     title = "There is no such thing here"
@@ -222,14 +233,27 @@ class TooManyRequests(RequestError):
     retryable = True
     default_remedy = "Wait as long as Retry-After says."
 
+    def __init__(
+        self,
+        detail: str,
+        *,
+        remedy: str | None = None,
+        errors: Sequence[WrongField] = (),
+        wait_seconds: float | None = None,
+    ) -> None:
+        """`wait_seconds`: how long until there is room again, where that is known."""
+        super().__init__(detail, remedy=remedy, errors=errors)
+        self.wait_seconds = wait_seconds
+
+
+class RateLimitExceeded(TooManyRequests):
+    problem = "rate-limit-exceeded"
+    title = "More requests than are allowed in this time"
+
 
 class TooManyAttempts(TooManyRequests):
     problem = "too-many-attempts"
     title = "Too many attempts to sign in failed"
-
-    def __init__(self, detail: str, *, wait_seconds: float) -> None:
-        super().__init__(detail)
-        self.wait_seconds = wait_seconds
 
 
 class RequestHeadTooLarge(RequestError):

@@ -59,6 +59,7 @@ from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
 from activities.webhooks.places import Places
+from db.queries.quotas import Quota
 from db.queries.tiers import ColdPolicy
 from db.session import Database
 from muniment.contracts.compare_reading import ReadingCandidate
@@ -113,7 +114,11 @@ class Parts:
             self.artifacts,
             self._stores.blobs,
             sources,
-            ImportLimits(self._settings.imports.max_objects, self._settings.api.max_upload_bytes),
+            ImportLimits(
+                self._settings.imports.max_objects,
+                self._settings.api.max_upload_bytes,
+                self._default_quota,
+            ),
         )
         return [
             batches.admit_files,
@@ -177,7 +182,14 @@ class Parts:
     def parse_activities(self) -> Sequence[ActivityFunction]:
         self._needs_sandbox = True
         max_pages = self._settings.limits.max_pages
-        inspect = Inspect(self.runner, self.engines, self.scratch, max_pages, self.ocr_route)
+        inspect = Inspect(
+            self.runner,
+            self.engines,
+            self.scratch,
+            max_pages,
+            self.ocr_route,
+            self._default_quota,
+        )
         assemble = Assemble(self.runner, self.engines)
         classify = Classify(self.runner, self.sandbox)
         views = RenderView(self._database, self.artifacts, self.sandbox, self.scratch)
@@ -281,7 +293,13 @@ class Parts:
 
     @cached_property
     def members(self) -> Members:
-        return Members(self.runner, self._stores.blobs, self.sandbox, self.scratch)
+        return Members(
+            self.runner, self._stores.blobs, self.sandbox, self.scratch, self._default_quota
+        )
+
+    @property
+    def _default_quota(self) -> Quota:
+        return Quota(**self._settings.quotas.model_dump())
 
     @cached_property
     def compare(self) -> Compare:

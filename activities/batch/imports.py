@@ -17,6 +17,7 @@ from db.ingestions import Origin, first_version, new_ingestion
 from db.models import Batch, Collection, File, Job, new_id
 from db.queries import collections, imports, uploads
 from db.queries.imports import ListedObject, UntakenObject
+from db.queries.quotas import Quota, standing_of
 from db.queries.stages import NewBlob
 from db.session import Access, Database, act_for
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
@@ -47,10 +48,11 @@ OBJECT_ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class ImportLimits:
-    """Of one batch, and of one object."""
+    """Of one batch, of one object, and of tenants without a quota of their own."""
 
     max_objects: int
     max_bytes: int
+    default_quota: Quota
 
 
 class Imports(ImportActivities):
@@ -168,6 +170,7 @@ class Imports(ImportActivities):
     async def _take(self, batch: Batch, source: ImportSource, found: UntakenObject) -> None:
         """Makes the object a file, or notes why not. What is no fault of the object is raised."""
         try:
+            await self._require_room(batch, found)
             async with aclosing(_limited(source.read(found.key), self._limits.max_bytes)) as chunks:
                 sealed = await self._blobs.put(batch.tenant_id, chunks)
             await self._keep(batch, found, sealed)
@@ -175,6 +178,12 @@ class Imports(ImportActivities):
             if error.retryable:
                 raise
             await self._leave_out(batch, found, error.problem)
+
+    async def _require_room(self, batch: Batch, found: UntakenObject) -> None:
+        """Raises QuotaExceeded before the object is read."""
+        async with self._database.transaction(Access(batch.tenant_id)) as session:
+            standing = await standing_of(session, self._limits.default_quota)
+        standing.require_room(uploads.needed_for(found.size_bytes, is_new_file=True))
 
     async def _leave_out(self, batch: Batch, found: UntakenObject, problem: str) -> None:
         ids = {"batch_id": str(batch.id), "number": found.number, "reason": problem}
@@ -184,7 +193,7 @@ class Imports(ImportActivities):
 
     async def _keep(self, batch: Batch, found: UntakenObject, sealed: SealedBlob) -> None:
         """Under the rights of whoever asked for the batch, or was handed it, as they are now."""
-        blob_id = None
+        kept_blob_id = None
         try:
             async with self._database.transaction(Access(batch.tenant_id)) as session:
                 requester = await imports.keep_requester(session, batch.id)
@@ -205,14 +214,14 @@ class Imports(ImportActivities):
                 version = first_version(file, blob_id, sealed)
                 origin = Origin(batch.tenant_id, requester, batch.request_id)
                 job = new_ingestion(origin, version, priority=batch.priority)
-                await uploads.add_file(session, file)
-                await uploads.add_version(session, version)
+                await uploads.add_file(session, file, version, self._limits.default_quota)
                 session.add(job)
                 record(session, _act(batch, requester, file, job, sealed))
                 await session.flush()
                 await imports.set_file(session, batch.id, found.number, file.id, job.id)
+            kept_blob_id = blob_id
         finally:
-            if blob_id != sealed.blob_id:
+            if kept_blob_id != sealed.blob_id:
                 unneeded = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
                 await asyncio.shield(self._artifacts.discard(batch.tenant_id, (unneeded,)))
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path, PurePath
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.engines import DocumentEngines
@@ -12,6 +13,7 @@ from activities.inspect.route import OcrRoute
 from activities.scratch import Scratch
 from activities.stage import Product, StageRunner, StageTask
 from db.queries.jobs import JobRow
+from db.queries.quotas import Quota, count_pages
 from db.queries.stages import Opening
 from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageSource
@@ -35,7 +37,8 @@ class InspectSummary(Contract):
 
 
 class Inspect(InspectActivities):
-    """`max_pages` is the most that a document may have; `route` decides which queue does OCR."""
+    """`max_pages` is the most that a document may have; `route` decides which queue does OCR;
+    `default_quota` is that of tenants without one of their own."""
 
     def __init__(
         self,
@@ -44,21 +47,33 @@ class Inspect(InspectActivities):
         scratch: Scratch,
         max_pages: int,
         route: OcrRoute,
+        default_quota: Quota,
     ) -> None:
         self._runner = runner
         self._engines = engines
         self._scratch = scratch
         self._max_pages = max_pages
         self._route = route
+        self._default_quota = default_quota
 
     @activity.defn(name="inspect_document")
     async def inspect_document(self, version: VersionReference) -> InspectResult:
         async def compute(opening: Opening) -> Product[InspectSummary]:
             return await self._inspect(version, opening)
 
+        async def claim(session: AsyncSession, summary: InspectSummary) -> None:
+            pages = summary.page_count
+            await count_pages(session, version.version_id, pages, self._default_quota)
+
         answer = await self._runner.run(
             StageTask(
-                StageName.INSPECT, version, InspectSummary, self._fingerprint, compute, _plan_pages
+                StageName.INSPECT,
+                version,
+                InspectSummary,
+                self._fingerprint,
+                compute,
+                _plan_pages,
+                claim,
             )
         )
         return InspectResult(

@@ -23,6 +23,7 @@ from db.queries import members, uploads
 from db.queries.files import OUT_OF_SIGHT
 from db.queries.jobs import JobRow, get_job
 from db.queries.members import Container, Member
+from db.queries.quotas import Quota
 from db.queries.stages import UNTOUCHED_STATES, NewBlob, Opening, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentPlan
@@ -34,7 +35,14 @@ from muniment.contracts.members import (
     MembersActivities,
     UnpackResult,
 )
-from muniment.errors import DocumentError, EngineError, Gone, LimitExceeded, MunimentError
+from muniment.errors import (
+    DocumentError,
+    EngineError,
+    Gone,
+    LimitExceeded,
+    MunimentError,
+    QuotaExceeded,
+)
 from muniment.objects import BlobStore, SealedBlob
 
 logger = logging.getLogger(__name__)
@@ -53,13 +61,21 @@ _OVER = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 
 class Members(MembersActivities):
+    """`default_quota` is that of tenants without one of their own."""
+
     def __init__(
-        self, runner: StageRunner, blobs: BlobStore, sandbox: Sandbox, scratch: Scratch
+        self,
+        runner: StageRunner,
+        blobs: BlobStore,
+        sandbox: Sandbox,
+        scratch: Scratch,
+        default_quota: Quota,
     ) -> None:
         self._runner = runner
         self._blobs = blobs
         self._sandbox = sandbox
         self._scratch = scratch
+        self._default_quota = default_quota
 
     @activity.defn(name="unpack_members")
     async def unpack_members(self, version: VersionReference) -> UnpackResult:
@@ -103,7 +119,7 @@ class Members(MembersActivities):
         )
         try:
             outcome = await self._receive(version, opening, container, request, known.ordinals)
-        except (DocumentError, EngineError) as error:
+        except (DocumentError, EngineError, QuotaExceeded) as error:
             if not is_final(error, activity.info().attempt):
                 raise
             return await self._what_was_kept(version, error)
@@ -155,7 +171,7 @@ class Members(MembersActivities):
         sealed: SealedBlob,
     ) -> None:
         """Makes the member's file: of the container's owner, in its collection."""
-        blob_id = None
+        kept_blob_id = None
         try:
             async with self._runner.transaction(version) as session:
                 job = await self._runner.relock(session, version)
@@ -164,11 +180,12 @@ class Members(MembersActivities):
                 if FileState(parent.state) in UNTOUCHED_STATES:
                     raise erased()
                 file = _file(parent, version, container, ordinal, path)
-                await uploads.add_file(session, file)
-                await uploads.add_version(session, first_version(file, blob_id, sealed))
+                first = first_version(file, blob_id, sealed)
+                await uploads.add_file(session, file, first, self._default_quota)
                 record(session, _act(file, sealed, version, job))
+            kept_blob_id = blob_id
         finally:
-            if blob_id != sealed.blob_id:
+            if kept_blob_id != sealed.blob_id:
                 unneeded = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
                 await self._runner.discard(version.tenant_id, unneeded)
 

@@ -5,7 +5,7 @@ Whoever calls owns what was stored: it is recorded in the database, or discarded
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -181,6 +181,15 @@ class Reception:
             if received > self._max_bytes:
                 raise self._too_large()
             yield chunk
+
+
+def announced_content_size(headers: Mapping[str, str]) -> int:
+    """How many bytes of content a request brings at least, as its head says; 0 where it says nothing."""
+    announced = headers.get("content-length", "")
+    if not announced.isdigit():
+        return 0
+    is_form = boundary_of(headers.get("content-type", "")) is not None
+    return max(0, int(announced) - (MULTIPART_OVERHEAD_BYTES if is_form else 0))
 
 
 def _require_digests(whole: StreamDigests, file: StreamDigests) -> None:

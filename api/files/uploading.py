@@ -18,6 +18,7 @@ from api.files.reception import (
     Received,
     Reception,
     Sink,
+    announced_content_size,
     hashing,
     storing,
 )
@@ -31,6 +32,7 @@ from db.audit import record
 from db.models import Collection, File, FileVersion, Job, new_id, now
 from db.queries import collections, files, uploads
 from db.queries.job_passwords import keep_password
+from db.queries.quotas import Quota, standing_of
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
 from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE, media_type_of_name
@@ -66,7 +68,7 @@ async def upload(
             sink: Sink = hashing
             if not attempt.is_repetition:
                 sink = storing(services.blobs, caller.tenant_id)
-            name = await _present_name(services, caller, file_id)
+            name = await _look_ahead(request, services, caller, attempt, file_id)
             reception = Reception(request, sink, limits.max_bytes, name)
             password: SealedBlob | None = None
             try:
@@ -91,12 +93,19 @@ async def upload(
         return json_answer(answer)
 
 
-async def _present_name(services: Services, caller: Caller, file_id: UUID | None) -> str | None:
-    """The name of the file that gets a version; refuses before the first byte is read."""
-    if file_id is None:
+async def _look_ahead(
+    request: Request, services: Services, caller: Caller, attempt: Attempt, file_id: UUID | None
+) -> str | None:
+    """The name of the file that gets a version. Refuses before the first byte is read: a file that may
+    not be written, and what the tenant has no room for, as far as the request says how much it is."""
+    if attempt.is_repetition and file_id is None:
         return None
     async with services.database.transaction(caller.access) as session:
-        return (await _require_writable(session, file_id)).name
+        if not attempt.is_repetition:
+            standing = await standing_of(session, services.uploads.default_quota)
+            size = announced_content_size(request.headers)
+            standing.require_room(uploads.needed_for(size, is_new_file=file_id is None))
+        return None if file_id is None else (await _require_writable(session, file_id)).name
 
 
 async def _commit(
@@ -108,7 +117,8 @@ async def _commit(
     password: SealedBlob | None,
 ) -> tuple[Answer, Outcome]:
     async with services.database.transaction(caller.access) as session:
-        outcome = await record_upload(session, caller, received, file_id)
+        quota = services.uploads.default_quota
+        outcome = await record_upload(session, caller, received, quota, file_id)
         if outcome.job is not None and password is not None:
             await keep_password(session, outcome.job, password)
         detail = await files.get_file(session, outcome.file_id)
@@ -128,9 +138,14 @@ async def _commit(
 
 
 async def record_upload(
-    session: AsyncSession, caller: Caller, received: Received, file_id: UUID | None = None
+    session: AsyncSession,
+    caller: Caller,
+    received: Received,
+    default_quota: Quota,
+    file_id: UUID | None = None,
 ) -> Outcome:
-    """Finds what the upload makes: a version of a named file, nothing new, or a new file."""
+    """Finds what the upload makes: a version of a named file, nothing new, or a new file. Raises
+    QuotaExceeded where the tenant may not keep what is new."""
     sealed = received.content.sealed
     if sealed is None:
         raise Conflict("the request was repeated while its first answer was given")
@@ -146,9 +161,9 @@ async def record_upload(
         if received.fields.on_conflict is OnConflict.VERSION:
             file_id = await uploads.find_file_by_name(session, collection.id, received.fields.name)
     if file_id is not None:
-        return await _add_version(session, caller, received, file_id, blob_id)
+        return await _add_version(session, caller, received, file_id, blob_id, default_quota)
     assert collection is not None  # noqa: S101 - one of the two was given
-    return await _add_file(session, caller, received, collection, blob_id)
+    return await _add_file(session, caller, received, collection, blob_id, default_quota)
 
 
 async def writable_collection(session: AsyncSession, name_or_id: str) -> Collection:
@@ -194,13 +209,19 @@ def _receive_again(file: File) -> None:
 
 
 async def _add_version(
-    session: AsyncSession, caller: Caller, received: Received, file_id: UUID, blob_id: UUID
+    session: AsyncSession,
+    caller: Caller,
+    received: Received,
+    file_id: UUID,
+    blob_id: UUID,
+    default_quota: Quota,
 ) -> Outcome:
     file = await _require_writable(session, file_id)
     newest = await files.newest_version(session, file_id)
     if newest.blob_id == blob_id:
         return await _again(session, caller, file_id, blob_id)
     version = _version(caller, received, file, newest.number + 1, blob_id)
+    await uploads.add_version(session, version, default_quota)
     published = await files.get_version(session, file_id, file.current_version)
     if published is None or published.published_at is None:
         # Nobody reads the former version yet: the new one takes its place at once.
@@ -219,6 +240,7 @@ async def _add_file(
     received: Received,
     collection: Collection,
     blob_id: UUID,
+    default_quota: Quota,
 ) -> Outcome:
     file = File(
         id=new_id(),
@@ -230,8 +252,8 @@ async def _add_file(
         media_type=_declared_type(received),
         attributes=received.fields.metadata,
     )
-    await uploads.add_file(session, file)
     version = _version(caller, received, file, 1, blob_id)
+    await uploads.add_file(session, file, version, default_quota)
     return await _finish(session, caller, received, file, version)
 
 
@@ -254,7 +276,6 @@ def _version(
 async def _finish(
     session: AsyncSession, caller: Caller, received: Received, file: File, version: FileVersion
 ) -> Outcome:
-    await uploads.add_version(session, version)
     job = new_ingestion(caller, version, priority=received.fields.priority)
     session.add(job)
     action = "file.created" if version.number == 1 else "file.version_created"

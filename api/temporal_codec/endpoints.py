@@ -64,7 +64,7 @@ async def _convert(
 ) -> Response:
     try:
         payloads = json_format.Parse(await request.body(), Payloads())
-    except json_format.ParseError:
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("the body is not a list of Temporal payloads") from None
     converted = payloads.payloads if conversion is None else await conversion(payloads.payloads)
     async with services.database.transaction(caller.access) as session:

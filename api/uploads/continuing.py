@@ -11,7 +11,7 @@ from api.files.passwords import PASSWORD_HEADER
 from api.files.uploading import writable_collection
 from api.services import Services
 from api.uploads.access import require_open, require_upload
-from api.uploads.finishing import make_file
+from api.uploads.finishing import make_file, require_keepable
 from api.uploads.joining import joining
 from api.uploads.metadata import describe
 from api.uploads.protocol import FINAL, announced_size, require_piece, required_offset
@@ -88,6 +88,7 @@ async def _finish(
         # Known before all is read and written once more.
         reception.require_unchanged(await require_open(session, caller, upload.id))
         await writable_collection(session, description.fields.collection)
+        await require_keepable(session, services, reception.offset)
         parts = await resumable_uploads.parts_of(session, upload.id)
     pending = reception.pending
     parts += [StoredPart(part.blob_id, part.size) for part in pending]

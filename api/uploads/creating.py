@@ -16,7 +16,7 @@ from api.idempotency import REPLAYED_HEADER, Answer, Attempt, hash_of, idempoten
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.continuing import append_body
-from api.uploads.finishing import make_file
+from api.uploads.finishing import make_file, require_keepable
 from api.uploads.joining import joining
 from api.uploads.metadata import Description, decode, describe
 from api.uploads.protocol import (
@@ -133,6 +133,8 @@ def _new(caller: Caller, services: Services, wanted: Creation) -> Upload:
 async def _open(caller: Caller, services: Services, wanted: Creation, attempt: Attempt) -> Upload:
     upload = _new(caller, services, wanted)
     async with services.database.transaction(caller.access) as session:
+        is_file = not wanted.is_partial
+        await require_keepable(session, services, wanted.size or 0, is_new_file=is_file)
         await resumable_uploads.add_open(session, upload, services.uploads.open)
         record(session, caller.act("upload.created", "upload", upload.id))
         await attempt.complete(session, _answer(upload))
@@ -188,6 +190,7 @@ async def _joined(
             )
         for partial in joined:
             partial.expires_at = now() + services.uploads.expiry
+        await require_keepable(session, services, sum(partial.received for partial in joined))
         parts: list[StoredPart] = []
         for partial_id in wanted.partials:
             parts += await resumable_uploads.parts_of(session, partial_id)

@@ -17,11 +17,22 @@ from api.jobs.starting import start_job
 from api.services import Services
 from api.uploads.metadata import Description
 from db.queries.job_passwords import keep_password
+from db.queries.quotas import standing_of
 from db.queries.resumable_uploads import StoredPart
+from db.queries.uploads import needed_for
 from muniment.objects import BlobStore, SealedBlob
 
 Commit = Callable[[AsyncSession, UUID], Awaitable[None]]
 """What is committed together with the file of that id."""
+
+
+async def require_keepable(
+    session: AsyncSession, services: Services, size_bytes: int, *, is_new_file: bool = True
+) -> None:
+    """Raises QuotaExceeded where the tenant has no room for what is on its way; others may take the
+    room meanwhile, so that the transaction which makes the file looks again."""
+    standing = await standing_of(session, services.uploads.default_quota)
+    standing.require_room(needed_for(size_bytes, is_new_file=is_new_file))
 
 
 async def make_file(
@@ -60,7 +71,8 @@ async def _record(
     commit: Commit,
 ) -> Outcome:
     async with services.database.transaction(caller.access) as session:
-        outcome = await record_upload(session, caller, received)
+        quota = services.uploads.default_quota
+        outcome = await record_upload(session, caller, received, quota)
         if outcome.job is not None and password is not None:
             await keep_password(session, outcome.job, password)
         await commit(session, outcome.file_id)

@@ -63,7 +63,7 @@ class PartReception:
     @property
     def makes_file(self) -> bool:
         """Whether all has come of what becomes a file by itself."""
-        return not self._is_partial and self._offset == self._size
+        return not self._is_partial and self.offset == self._size
 
     async def receive(self) -> None:
         """Raises ContentTooLarge, Conflict, Gone, ChecksumMismatch, DigestMismatch; ClientDisconnect
@@ -101,7 +101,7 @@ class PartReception:
                 upload.size = self._size
             if self.declared is None:
                 # One that announced its length was counted with all of it.
-                size = self._offset if self._size is None else self._size
+                size = self.offset if self._size is None else self._size
                 limits = self._services.uploads.open
                 await resumable_uploads.require_room(session, upload, size, limits)
             expires_at = now() + self._services.uploads.expiry
@@ -133,7 +133,8 @@ class PartReception:
         await resumable_uploads.get_upload(session, self._upload_id, principal_id, for_update=True)
 
     @property
-    def _offset(self) -> int:
+    def offset(self) -> int:
+        """Where the upload is with what is stored of this request."""
         return self.acknowledged + sum(part.size for part in self.pending)
 
     def _watched(self, request: Request) -> AsyncGenerator[bytes, None]:

@@ -68,7 +68,8 @@ class File(SQLModel, table=True):
 
 
 class FileVersion(SQLModel, table=True):
-    """Immutable content, numbered from 1; the scan's verdict and the published document with it."""
+    """Immutable content, numbered from 1; the scan's verdict and the published document with it.
+    `counted_pages`: what it takes of the tenant's quota of pages."""
 
     __tablename__ = "file_version"
     __table_args__ = (UniqueConstraint("file_id", "number"),)
@@ -84,6 +85,7 @@ class FileVersion(SQLModel, table=True):
     declared_media_type: str
     media_type: str | None = None
     page_count: int | None = None
+    counted_pages: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     scan_state: str | None = None
     scan_engine: str | None = None
     scan_database: str | None = None

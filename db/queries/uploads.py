@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from db.models import Blob, BlobReference, File, FileVersion, now
 from db.queries.files import OUT_OF_SIGHT, visible
+from db.queries.quotas import Amounts, Quota, take_turn
 from muniment.errors import DatabaseUnavailable
 from muniment.objects import SealedBlob
 
@@ -97,8 +98,27 @@ async def find_file_by_name(session: AsyncSession, collection_id: UUID, name: st
     return (await session.scalars(statement)).one_or_none()
 
 
-async def add_version(session: AsyncSession, version: FileVersion) -> None:
-    """Adds the version with its reference to its content. The file is in the session, or locked."""
+async def add_file(
+    session: AsyncSession, file: File, version: FileVersion, default_quota: Quota
+) -> None:
+    """Adds a new file with its first version. Raises QuotaExceeded where the tenant may keep no more:
+    of all that add at once, each sees what those before it took."""
+    standing = await take_turn(session, default_quota)
+    standing.require_room(needed_for(version.size, is_new_file=True))
+    session.add(file)
+    await session.flush()
+    await _insert_version(session, version)
+
+
+async def add_version(session: AsyncSession, version: FileVersion, default_quota: Quota) -> None:
+    """Adds a further version of a file that is locked; raises as `add_file` does."""
+    standing = await take_turn(session, default_quota)
+    standing.require_room(needed_for(version.size, is_new_file=False))
+    await _insert_version(session, version)
+
+
+async def _insert_version(session: AsyncSession, version: FileVersion) -> None:
+    """The version, with its reference to its content."""
     session.add(version)
     await session.flush()
     session.add(
@@ -112,6 +132,6 @@ async def add_version(session: AsyncSession, version: FileVersion) -> None:
     await session.flush()
 
 
-async def add_file(session: AsyncSession, file: File) -> None:
-    session.add(file)
-    await session.flush()
+def needed_for(size_bytes: int, *, is_new_file: bool) -> Amounts:
+    """What an upload takes of the quota as far as it is known before it is read: a page at least."""
+    return Amounts(bytes=size_bytes, files=int(is_new_file), pages=1)

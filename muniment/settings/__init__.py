@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
     EmbeddingSettings,
@@ -45,6 +46,8 @@ __all__ = [
     "ObjectSettings",
     "OcrSettings",
     "ProgramSettings",
+    "QuotaSettings",
+    "RateLimitSettings",
     "RaySettings",
     "ReadSettings",
     "ScanSettings",

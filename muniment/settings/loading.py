@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -68,6 +69,8 @@ class Settings(BaseSettings):
     sharing: SharingSettings = SharingSettings()
     webhooks: WebhookSettings = WebhookSettings()
     limits: LimitSettings = LimitSettings()
+    quotas: QuotaSettings = QuotaSettings()
+    rate_limits: RateLimitSettings = RateLimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
 

@@ -141,6 +141,7 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/integrity"),
     ("GET", "/v1/integrity/faults"),
     ("POST", "/v1/integrity/verify"),
+    ("GET", "/v1/quotas"),
     ("GET", "/v1/principals"),
     ("POST", "/v1/principals"),
     ("GET", "/v1/principals/{principal_id}"),

@@ -42,6 +42,8 @@ from db.models import (
 )
 from db.queries import webhooks
 from db.queries.job_passwords import keep_password
+from db.queries.quotas import Quota
+from db.quotas import set_quota
 from db.session import Database
 from muniment.api_keys import ALL_SCOPES
 from muniment.errors import KeyDestroyed
@@ -51,7 +53,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 17
+REVISIONS = 18
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -289,6 +291,7 @@ async def test_down_step_by_step_and_up_again_with_data_in_the_tables(
     database = Database(dsn_of("muniment_app", owner_dsn))
     named_by_them = await fill(database, tenant, blobs)
     await database.close()
+    set_quota(owner_dsn, tenant.name, Quota(max_files=100))
     for _ in range(REVISIONS - 1):
         migrate(owner_dsn, "-1")
     assert revision_of(owner_dsn) == "0001"

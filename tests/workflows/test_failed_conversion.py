@@ -10,6 +10,7 @@ from activities.programs import ConfinedPrograms
 from activities.programs.office import CONVERSIONS, MEDIA_TYPES, OfficeConverter
 from activities.read.activity import Read
 from db.models import Job
+from db.queries.quotas import Quota
 from muniment.errors import EngineTimedOut
 from tests.conftest import REPOSITORY
 from tests.workflows.workshop import TenantIds, Workshop
@@ -43,7 +44,7 @@ async def inspected(workshop: Workshop, job: Job, converter: OfficeConverter) ->
     """How the stage ended, all other stages being as ever."""
     parts = workshop.parts
     engines = DocumentEngines(parts.sandbox, converter=converter)
-    inspect = Inspect(parts.runner, engines, parts.scratch, 100, parts.ocr_route)
+    inspect = Inspect(parts.runner, engines, parts.scratch, 100, parts.ocr_route, Quota())
     read = Read(parts.runner, engines, parts.scratch)
     async with workshop.working(replacing=[inspect.inspect_document, read.read_pages]):
         await (await workshop.start(job)).result()

@@ -22,6 +22,7 @@ from activities.inspect.route import OcrRoute
 from activities.ocr_service.reader import OcrService, RemoteOcr
 from activities.read.page_image import PageImage
 from db.models import Job
+from db.queries.quotas import Quota
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
@@ -70,7 +71,7 @@ def routed(workshop: Workshop, wait_seconds: float) -> Any:
     """The activity `inspect_document` of a deployment that uses the GPU queue."""
     parts = workshop.parts
     route = OcrRoute("on", wait_seconds)
-    return Inspect(parts.runner, parts.engines, parts.scratch, 100, route).inspect_document
+    return Inspect(parts.runner, parts.engines, parts.scratch, 100, route, Quota()).inspect_document
 
 
 def plan_of(pages: int) -> DocumentPlan:

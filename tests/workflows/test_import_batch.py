@@ -11,6 +11,7 @@ import pytest
 from activities.batch.imports import ImportLimits, Imports
 from db.models import Batch, new_id
 from db.queries import batches, erasure, imports
+from db.queries.quotas import Quota
 from db.session import Access
 from muniment.contracts.ingest_batch import BatchState, IngestBatchInput, RunningFile, workflow_id
 from muniment.contracts.ingest_file import retry_workflow_id
@@ -30,7 +31,7 @@ from workflows.ingest_batch import IngestBatch
 from workflows.starting import start_batch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-LIMITS = ImportLimits(max_objects=1_000, max_bytes=1_000_000)
+LIMITS = ImportLimits(max_objects=1_000, max_bytes=1_000_000, default_quota=Quota())
 
 
 class Importing:
@@ -165,7 +166,9 @@ async def test_a_batch_is_bounded_and_says_so(
     workshop: Workshop, owner: TenantIds, postgres_dsn: str, tmp_path: Path
 ) -> None:
     write(tmp_path, *(f"{number:02}.txt" for number in range(5)))
-    importing = Importing(workshop, owner, FolderImportSource(tmp_path), ImportLimits(3, 1_000))
+    importing = Importing(
+        workshop, owner, FolderImportSource(tmp_path), ImportLimits(3, 1_000, Quota())
+    )
     batch = await importing.run()
     assert (batch.total, batch.truncated) == (3, True)
     assert len(files_of(postgres_dsn, owner)) == 3

@@ -1,0 +1,116 @@
+"""What a tenant keeps, against what it may keep.
+
+Bytes count as they were uploaded, by each version of each file until the file is erased: whether the
+tenant had the same content before is told to nobody. Triggers count; what is here looks, and refuses.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from muniment.errors import QuotaExceeded
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Of everything that has a quota."""
+
+    bytes: int = 0
+    files: int = 0
+    pages: int = 0
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much of it a tenant may keep; None is any amount."""
+
+    max_bytes: int | None = None
+    max_files: int | None = None
+    max_pages: int | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a tenant keeps, and may keep."""
+
+    used: Amounts
+    quota: Quota
+
+    def require_room(self, more: Amounts) -> None:
+        """Raises QuotaExceeded where that much more does not fit. What is not asked for is not
+        refused, however little of it there may be."""
+        for name, used, wanted, limit in (
+            ("bytes", self.used.bytes, more.bytes, self.quota.max_bytes),
+            ("files", self.used.files, more.files, self.quota.max_files),
+            ("pages", self.used.pages, more.pages, self.quota.max_pages),
+        ):
+            if limit is not None and wanted > 0 and used + wanted > limit:
+                raise QuotaExceeded(
+                    f"the tenant keeps {used} of {limit} {name}, and this needs {wanted} more"
+                )
+
+
+async def standing_of(session: AsyncSession, default: Quota) -> Standing:
+    """The tenant's; `default` is the quota of tenants that have none of their own."""
+    found = await session.execute(_LOOK)
+    return _standing(found.mappings().one(), default)
+
+
+_QUOTA = "quota.tenant_id, quota.max_bytes, quota.max_files, quota.max_pages"
+
+_LOOK = text(
+    f"""
+    SELECT coalesce(usage.bytes, 0) AS bytes, coalesce(usage.files, 0) AS files,
+           coalesce(usage.pages, 0) AS pages, {_QUOTA}
+    FROM (SELECT current_tenant() AS id) present
+    LEFT JOIN tenant_usage usage ON usage.tenant_id = present.id
+    LEFT JOIN tenant_quota quota ON quota.tenant_id = present.id
+    """  # noqa: S608 - a constant
+)
+
+
+async def take_turn(session: AsyncSession, default: Quota) -> Standing:
+    """As above; until the transaction's end nobody else takes anything of the tenant's quota."""
+    found = await session.execute(_TAKE_TURN)
+    return _standing(found.mappings().one(), default)
+
+
+_TAKE_TURN = text(
+    f"""
+    WITH locked AS (
+        INSERT INTO tenant_usage AS usage (tenant_id, bytes, files, pages)
+        VALUES ((SELECT current_tenant()), 0, 0, 0)
+        ON CONFLICT (tenant_id) DO UPDATE SET bytes = usage.bytes
+        RETURNING usage.tenant_id, usage.bytes, usage.files, usage.pages
+    )
+    SELECT locked.bytes, locked.files, locked.pages, {_QUOTA}
+    FROM locked LEFT JOIN tenant_quota quota ON quota.tenant_id = locked.tenant_id
+    """  # noqa: S608 - a constant
+)
+
+
+def _standing(row: RowMapping, default: Quota) -> Standing:
+    own = Quota(row["max_bytes"], row["max_files"], row["max_pages"])
+    return Standing(
+        Amounts(row["bytes"], row["files"], row["pages"]),
+        default if row["tenant_id"] is None else own,
+    )
+
+
+async def count_pages(session: AsyncSession, version_id: UUID, pages: int, default: Quota) -> None:
+    """The version has so many pages. Raises QuotaExceeded where the tenant may not have them read;
+    what was counted of the version before counts once."""
+    found = await session.execute(
+        text("SELECT counted_pages FROM file_version WHERE id = :version_id FOR NO KEY UPDATE"),
+        {"version_id": version_id},
+    )
+    more = pages - found.scalar_one()
+    if more == 0:
+        return
+    (await take_turn(session, default)).require_room(Amounts(pages=more))
+    await session.execute(
+        text("UPDATE file_version SET counted_pages = :pages WHERE id = :version_id"),
+        {"pages": pages, "version_id": version_id},
+    )

@@ -1,0 +1,122 @@
+"""`python -m db.quotas --tenant NAME [--bytes N] [--files N] [--pages N] [--default]`.
+
+Gives a tenant a quota of its own, in which what is not named is unlimited, or with `--default` takes it
+away again, so that the settings hold. Prints what the tenant keeps and may keep. Connects as the
+schema's owner: no key of the API can do this, an administrator's of the tenant neither.
+"""
+
+import argparse
+import json
+import os
+import sys
+from uuid import UUID
+
+import psycopg
+
+from db.models import new_id
+from db.queries.quotas import Amounts, Quota, Standing
+from muniment.errors import ConfigurationError
+from muniment.settings import load_settings
+
+_SALT_BYTES = 16
+_MOST = 2**63 - 1
+
+
+def set_quota(owner_url: str, tenant: str, quota: Quota | None) -> None:
+    """The tenant has this quota from the commit on; None: the default. What it keeps above it stays,
+    and nothing is added. Raises ConfigurationError where there is no such tenant."""
+    with psycopg.connect(owner_url, connect_timeout=10) as connection:
+        tenant_id = _act_for(connection, tenant)
+        if quota is None:
+            connection.execute("DELETE FROM tenant_quota WHERE tenant_id = %s", (tenant_id,))
+        else:
+            connection.execute(
+                "INSERT INTO tenant_quota (tenant_id, max_bytes, max_files, max_pages, updated_at)"
+                " VALUES (%s, %s, %s, %s, now()) ON CONFLICT (tenant_id) DO UPDATE SET"
+                " max_bytes = excluded.max_bytes, max_files = excluded.max_files,"
+                " max_pages = excluded.max_pages, updated_at = excluded.updated_at",
+                (tenant_id, quota.max_bytes, quota.max_files, quota.max_pages),
+            )
+        connection.execute(
+            "INSERT INTO audit_event (id, tenant_id, at, actor_kind, action, object_type, object_id,"
+            " payload, salt) VALUES (%s, %s, now(), 'system', 'quota.set', 'tenant', %s, %s, %s)",
+            (new_id(), tenant_id, tenant_id, _payload(quota), os.urandom(_SALT_BYTES)),
+        )
+
+
+def get_standing(owner_url: str, tenant: str, default: Quota) -> Standing:
+    """What the tenant keeps and may keep; raises ConfigurationError where there is none."""
+    with psycopg.connect(owner_url, connect_timeout=10) as connection:
+        tenant_id = _act_for(connection, tenant)
+        used = connection.execute(
+            "SELECT bytes, files, pages FROM tenant_usage WHERE tenant_id = %s", (tenant_id,)
+        ).fetchone()
+        own = connection.execute(
+            "SELECT max_bytes, max_files, max_pages FROM tenant_quota WHERE tenant_id = %s",
+            (tenant_id,),
+        ).fetchone()
+    return Standing(
+        Amounts() if used is None else Amounts(*used), default if own is None else Quota(*own)
+    )
+
+
+def _act_for(connection: psycopg.Connection, tenant: str) -> UUID:
+    found = connection.execute("SELECT id FROM tenant WHERE name = %s", (tenant,)).fetchone()
+    if found is None:
+        raise ConfigurationError(
+            f"there is no tenant {tenant}",
+            remedy="Correct the name; `python -m db.bootstrap` makes one.",
+        )
+    connection.execute("SELECT set_config('app.tenant', %s, true)", (str(found[0]),))
+    return UUID(str(found[0]))
+
+
+def _payload(quota: Quota | None) -> str:
+    if quota is None:
+        return json.dumps({"default": True})
+    limits = {"bytes": quota.max_bytes, "files": quota.max_files, "pages": quota.max_pages}
+    return json.dumps(limits)
+
+
+def _amount(argument: str) -> int:
+    amount = int(argument)
+    if not 0 <= amount <= _MOST:
+        raise ValueError
+    return amount
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="db.quotas", description=__doc__)
+    parser.add_argument("--tenant", required=True)
+    for name in ("bytes", "files", "pages"):
+        parser.add_argument(f"--{name}", type=_amount)
+    parser.add_argument("--default", action="store_true")
+    options = parser.parse_args(arguments)
+    quota = Quota(options.bytes, options.files, options.pages)
+    if options.default and quota != Quota():
+        parser.error("--default takes the tenant's own quota away: name no amounts with it")
+    settings = load_settings()
+    if settings.database.owner_url is None:
+        raise ConfigurationError("MUNIMENT_DATABASE__OWNER_URL is not set")
+    owner_url = settings.database.owner_url.get_secret_value()
+    if options.default or quota != Quota():
+        set_quota(owner_url, options.tenant, None if options.default else quota)
+    default = Quota(**settings.quotas.model_dump())
+    sys.stdout.write(_shown(get_standing(owner_url, options.tenant, default)))
+    return 0
+
+
+def _shown(standing: Standing) -> str:
+    used, quota = standing.used, standing.quota
+    return "".join(
+        f"{name}: {amount} of {'any' if limit is None else limit}\n"
+        for name, amount, limit in (
+            ("bytes", used.bytes, quota.max_bytes),
+            ("files", used.files, quota.max_files),
+            ("pages", used.pages, quota.max_pages),
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

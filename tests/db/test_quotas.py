@@ -1,0 +1,215 @@
+"""Quotas in the database: counted with the rows, refused in turn, set by the operator alone."""
+
+import asyncio
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from db.migrate import migrate
+from db.models import File, FileVersion, new_id, now
+from db.queries import uploads
+from db.queries.erasure import finish_erasure
+from db.queries.quotas import Amounts, Quota, count_pages, standing_of
+from db.quotas import get_standing, main, set_quota
+from db.session import Database
+from muniment.contracts.erase_file import EraseFileInput
+from muniment.errors import ConfigurationError, QuotaExceeded
+from muniment.objects import SealedBlob
+from tests.conftest import TenantFixture, make_database, make_tenant
+
+UNLIMITED = Quota()
+
+
+async def keep(
+    database: Database,
+    tenant: TenantFixture,
+    size: int,
+    default: Quota = UNLIMITED,
+    file_id: UUID | None = None,
+) -> FileVersion:
+    """A new file of that size, or a version of one that is there."""
+    async with database.transaction(tenant.system) as session:
+        sealed = SealedBlob(new_id(), size, new_id().bytes * 2, new_id().bytes)
+        blob_id = await uploads.adopt_content(session, tenant.tenant_id, sealed)
+        version = FileVersion(
+            tenant_id=tenant.tenant_id, file_id=file_id or new_id(), number=1, blob_id=blob_id,
+            name="a", size=size, sha256=b"", declared_media_type="text/plain",
+        )  # fmt: skip
+        if file_id is not None:
+            version.number = 2
+            await uploads.add_version(session, version, default)
+            return version
+        file = File(
+            id=version.file_id, tenant_id=tenant.tenant_id, collection_id=tenant.collection_id,
+            name="a", state="received", media_type="text/plain",
+        )  # fmt: skip
+        await uploads.add_file(session, file, version, default)
+        return version
+
+
+async def used(database: Database, tenant: TenantFixture) -> Amounts:
+    async with database.transaction(tenant.system) as session:
+        return (await standing_of(session, UNLIMITED)).used
+
+
+async def erase(database: Database, tenant: TenantFixture, file_id: UUID) -> None:
+    request = EraseFileInput(tenant_id=tenant.tenant_id, file_id=file_id, job_id=new_id())
+    async with database.transaction(tenant.system) as session:
+        await finish_erasure(session, request)
+
+
+async def test_what_is_kept_is_counted_until_it_is_erased(
+    database: Database, tenant: TenantFixture
+) -> None:
+    assert await used(database, tenant) == Amounts()
+    first = await keep(database, tenant, 10)
+    second = await keep(database, tenant, 100)
+    await keep(database, tenant, 1_000, file_id=first.file_id)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, first.id, 7, UNLIMITED)
+    assert await used(database, tenant) == Amounts(bytes=1_110, files=2, pages=7)
+    for _ in range(2):
+        # An erasure that is repeated gives nothing back a second time.
+        await erase(database, tenant, first.file_id)
+        assert await used(database, tenant) == Amounts(bytes=100, files=1, pages=0)
+    await erase(database, tenant, second.file_id)
+    assert await used(database, tenant) == Amounts()
+
+
+async def test_pages_of_a_version_count_once(database: Database, tenant: TenantFixture) -> None:
+    version = await keep(database, tenant, 1)
+    limited = Quota(max_pages=10)
+    for pages in (8, 8, 10, 3):
+        async with database.transaction(tenant.system) as session:
+            await count_pages(session, version.id, pages, limited)
+        assert (await used(database, tenant)).pages == pages
+    with pytest.raises(QuotaExceeded, match="keeps 3 of 10 pages, and this needs 8 more"):
+        async with database.transaction(tenant.system) as session:
+            await count_pages(session, version.id, 11, limited)
+    assert (await used(database, tenant)).pages == 3
+
+
+@pytest.mark.parametrize(
+    ("default", "what"),
+    [(Quota(max_bytes=30), "bytes"), (Quota(max_files=3), "files")],
+    ids=["bytes", "files"],
+)
+async def test_of_many_at_once_no_more_are_taken_than_fit(
+    database: Database, tenant: TenantFixture, default: Quota, what: str
+) -> None:
+    outcomes = await asyncio.gather(
+        *(keep(database, tenant, 10, default) for _ in range(8)), return_exceptions=True
+    )
+    refused = [each for each in outcomes if isinstance(each, BaseException)]
+    assert len(refused) == 5
+    for error in refused:
+        assert isinstance(error, QuotaExceeded)
+        assert what in error.detail
+    assert await used(database, tenant) == Amounts(bytes=30, files=3)
+
+
+async def test_a_refused_upload_leaves_no_row(database: Database, tenant: TenantFixture) -> None:
+    with pytest.raises(QuotaExceeded):
+        await keep(database, tenant, 10, Quota(max_bytes=9))
+    async with database.transaction(tenant.system) as session:
+        for table in ("file", "file_version", "blob"):
+            count = await session.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+            assert count == 0, table
+
+
+async def test_a_quota_of_its_own_takes_the_place_of_the_default(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    default = Quota(max_bytes=5)
+    set_quota(postgres_dsn, tenant.name, Quota(max_files=1))
+    await keep(database, tenant, 10, default)
+    with pytest.raises(QuotaExceeded, match="keeps 1 of 1 files"):
+        await keep(database, tenant, 1, default)
+    with pytest.raises(QuotaExceeded, match="bytes"):
+        await keep(database, other_tenant, 10, default)
+    set_quota(postgres_dsn, tenant.name, None)
+    with pytest.raises(QuotaExceeded, match="keeps 10 of 5 bytes"):
+        await keep(database, tenant, 1, default)
+    assert get_standing(postgres_dsn, tenant.name, default).used == Amounts(10, 1, 0)
+    with psycopg.connect(postgres_dsn) as connection:
+        audited = connection.execute(
+            "SELECT payload FROM audit_event WHERE tenant_id = %s AND action = 'quota.set'"
+            " ORDER BY at",
+            (tenant.tenant_id,),
+        ).fetchall()
+    assert [payload for (payload,) in audited] == [
+        {"bytes": None, "files": 1, "pages": None},
+        {"default": True},
+    ]
+
+
+async def test_the_application_cannot_write_a_quota(
+    database: Database, tenant: TenantFixture
+) -> None:
+    with pytest.raises(ProgrammingError) as refused:
+        async with database.transaction(tenant.access) as session:
+            await session.execute(
+                text("INSERT INTO tenant_quota (tenant_id, updated_at) VALUES (:id, :at)"),
+                {"id": tenant.tenant_id, "at": now()},
+            )
+    assert isinstance(refused.value.orig, InsufficientPrivilege)
+
+
+async def test_a_tenant_sees_its_own_standing_alone(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    await keep(database, tenant, 10)
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=20))
+    async with database.transaction(other_tenant.system) as session:
+        standing = await standing_of(session, UNLIMITED)
+        rows = [
+            await session.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+            for table in ("tenant_quota", "tenant_usage")
+        ]
+    assert (standing.used, standing.quota) == (Amounts(), UNLIMITED)
+    assert rows == [0, 0]
+
+
+def test_the_command_sets_and_shows(
+    postgres_dsn: str,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MUNIMENT_DATABASE__OWNER_URL", postgres_dsn)
+    monkeypatch.setenv("MUNIMENT_QUOTAS__MAX_PAGES", "12")
+    named = ["--tenant", tenant.name]
+    for arguments, shown in (
+        (named, "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
+        (
+            [*named, "--bytes", "0", "--files", "3"],
+            "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of any\n",
+        ),
+        ([*named, "--default"], "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
+    ):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out == shown
+    for wrong in (["--bytes", "-1"], ["--bytes", str(2**63)], ["--default", "--files", "1"]):
+        with pytest.raises(SystemExit):
+            main([*named, *wrong])
+    with pytest.raises(ConfigurationError, match="no tenant"):
+        main(["--tenant", "nobody", "--bytes", "1"])
+
+
+async def test_what_was_kept_before_the_upgrade_is_counted(postgres_server: str) -> None:
+    dsn = make_database(postgres_server)
+    tenant = make_tenant(dsn)
+    database = Database(dsn.replace("//postgres:@", "//muniment_app@"))
+    await keep(database, tenant, 10)
+    gone = await keep(database, tenant, 100)
+    async with database.transaction(tenant.system) as session:
+        await session.execute(text("UPDATE file_version SET page_count = 4"))
+    await erase(database, tenant, gone.file_id)
+    await database.close()
+    migrate(dsn, "-1")
+    migrate(dsn)
+    assert get_standing(dsn, tenant.name, UNLIMITED).used == Amounts(bytes=10, files=1, pages=4)
