@@ -65,12 +65,15 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     streams = Slots(settings.api.max_event_streams, "event streams")
     listen_dsn = settings.database.url.get_secret_value()
     events = EventHub(database, listen_dsn, temporal, links, streams)
-    blobs = open_stores(settings).blobs
+    stores = open_stores(settings)
+    blobs = stores.blobs
     embedder = _embedder(settings)
     searcher = Searcher(database, embedder)
     age = timedelta(hours=settings.scan.max_database_age_hours)
     scanner = ScannerCheck(settings.scan.socket, age)
-    dependencies = Dependencies(database, blobs, temporal, events.listener, embedder, scanner)
+    dependencies = Dependencies(
+        database, blobs, stores.keys, temporal, events.listener, embedder, scanner
+    )
     limits = UploadLimits(
         settings.api.max_upload_bytes,
         Slots(settings.api.max_concurrent_uploads, "uploads"),
@@ -80,6 +83,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     return Services(
         database=database,
         blobs=blobs,
+        keys=stores.keys,
         temporal=temporal,
         links=links,
         search=searcher,
@@ -196,6 +200,7 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.keys.close()
         await services.database.close()
 
 

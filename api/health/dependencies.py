@@ -16,6 +16,7 @@ from db.session import Database
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.objects import BlobStore
+from muniment.sealing import KeyManagement
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -24,6 +25,7 @@ _RPC_TIMEOUT = timedelta(seconds=2)
 class Dependencies:
     database: Database
     blobs: BlobStore
+    keys: KeyManagement
     temporal: Orchestrator
     listener: JobEventListener
     embedder: Embedder
@@ -33,6 +35,7 @@ class Dependencies:
         return (
             Check("database", required=True, probe=self._database),
             Check("objects", required=True, probe=self._objects),
+            Check("keys", required=True, probe=self._keys),
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
@@ -47,6 +50,10 @@ class Dependencies:
 
     async def _objects(self) -> Finding | None:
         await self.blobs.probe()
+        return None
+
+    async def _keys(self) -> Finding | None:
+        await self.keys.probe()
         return None
 
     async def _temporal(self) -> Finding | None:
