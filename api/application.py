@@ -17,6 +17,7 @@ from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
+from api.key_rotations.endpoints import router as key_rotations
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.reading_comparisons.endpoints import router as reading_comparisons
@@ -72,6 +73,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys,
     audit,
     integrity,
+    key_rotations,
     webhooks,
     webhook_deliveries,
     temporal_codec,

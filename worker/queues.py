@@ -22,11 +22,12 @@ from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
+from workflows.rotate_keys import RotateKeys
 from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, DeliverWebhook),
+    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, DeliverWebhook, RotateKeys),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

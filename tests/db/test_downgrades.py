@@ -21,6 +21,7 @@ from db.models import (
     IntegrityFault,
     IntegrityRun,
     Job,
+    KeyRotation,
     PageLayer,
     Principal,
     PrincipalPassword,
@@ -50,7 +51,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 16
+REVISIONS = 17
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -140,6 +141,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         session.add_all(
             [
                 compared,
+                KeyRotation(tenant_id=tenant.tenant_id, state="running"),
                 IntegrityRun(
                     tenant_id=tenant.tenant_id,
                     workflow_id=f"verify-{new_id()}",
