@@ -34,7 +34,7 @@ RETIRED_DAYS = 30
 bring it back for an old backup."""
 DESTROYED_DAYS = 7
 """The shortest that KMS knows. From the first moment on it refuses to use the key."""
-_NOT_OURS = frozenset({"InvalidCiphertextException", "IncorrectKeyException", "NotFoundException"})
+_NOT_OURS = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 """What is said of something that this key did not wrap for this context."""
 _UNUSABLE = frozenset({"DisabledException", "KMSInvalidStateException"})
 
@@ -137,8 +137,8 @@ class AwsKms:
     async def _state(self, tenant_id: UUID, version: int) -> tuple[str, str] | None:
         """The id and the state of the key; None when there is none."""
         try:
-            found = await self._call("describe_key", KeyId=_alias(tenant_id, version), opens=True)
-        except SealBroken:
+            found = await self._call("describe_key", KeyId=_alias(tenant_id, version))
+        except _Absent:
             return None
         return found["KeyMetadata"]["KeyId"], found["KeyMetadata"]["KeyState"]
 
@@ -181,6 +181,10 @@ class _AlreadyThere(Exception):
     """An alias that another process made first."""
 
 
+class _Absent(KeyManagementUnavailable):
+    """An alias that KMS does not know, or not yet: all of KMS knows it within minutes."""
+
+
 def _client(access: AwsAccess) -> Any:
     try:
         from botocore.config import Config
@@ -211,6 +215,11 @@ def _our_error(operation: str, code: str, *, opens: bool) -> Exception:
         return _AlreadyThere()
     if opens and code in _NOT_OURS:
         return SealBroken("AWS KMS does not unwrap a data key with the tenant's key")
+    if code == "NotFoundException":
+        return _Absent(
+            "AWS KMS does not find a tenant's key, or not yet",
+            remedy="A new key is known within minutes. Its alias is alias/muniment/<tenant>/….",
+        )
     if code in _UNUSABLE:
         return KeyManagementUnavailable(
             "a tenant's KMS key is disabled, or is to be deleted",
