@@ -39,7 +39,6 @@ _PASSING = frozenset(
 )
 """Vault is sealed (503), fails over, or is asked too much: another attempt may be answered."""
 
-
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -125,7 +124,12 @@ class VaultTransit:
             await self._ask("DELETE", f"keys/{name}")
 
     async def probe(self) -> None:
-        await self._send("GET", "auth/token/lookup-self", None)
+        answer = await self._send("GET", "auth/token/lookup-self", None)
+        if not answer.is_success:
+            raise KeyManagementUnavailable(
+                f"what answers is no Vault, or not that namespace ({answer.status_code})",
+                remedy="Look at MUNIMENT_KEYS__ADDRESS and MUNIMENT_KEYS__NAMESPACE.",
+            )
 
     async def close(self) -> None:
         if self._client is not None:

@@ -4,12 +4,14 @@ afterwards."""
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
@@ -21,7 +23,10 @@ from muniment.contracts import queues
 from muniment.contracts.rotate_keys import RotateKeysInput, workflow_id
 from muniment.errors import SealBroken
 from muniment.objects import BlobStore
-from muniment.sealing import KeyManagement
+from muniment.sealing import KeyManagement, key_file
+from muniment.settings import KeySettings
+from muniment.stores import open_stores
+from tests.conformance.key_services import VAULT_TOKEN, serving_vault
 from tests.conftest import make_tenant
 from tests.patience import on_a_busy_machine
 from tests.workflows.test_erase_file import order_erasure
@@ -183,8 +188,6 @@ async def _wrap_by_the_old_version(
     workshop: Workshop, owner: TenantIds, blob_id: UUID, path: Path
 ) -> None:
     """As an upload stores it that began before the rotation."""
-    from muniment.sealing import key_file
-
     contents = key_file._parse((workshop.settings.keys.root / "tenants.json").read_bytes())
     keys = contents.tenants[owner.tenant_id]
     old = keys.with_wrapping_keys({1: keys.wrapping_keys[1]})
@@ -319,8 +322,6 @@ async def test_a_rotated_installation_moves_with_its_folders(
     workshop: Workshop, owner: TenantIds, tmp_path: Path
 ) -> None:
     """What a backup of the keys after the rotation holds opens everything."""
-    from muniment.stores import open_stores
-
     contents = await store(workshop, owner, 2)
     async with workshop.working(replacing=rotating(workshop), names=ONLY):
         await rotate(workshop, owner)
@@ -331,3 +332,36 @@ async def test_a_rotated_installation_moves_with_its_folders(
     stores = open_stores(moved)
     for blob_id, content in contents.items():
         assert await stores.blobs.read_all(owner.tenant_id, blob_id) == content
+
+
+async def test_a_rotation_outlasts_an_outage_of_vault(
+    workshop: Workshop, owner: TenantIds, tmp_path: Path
+) -> None:
+    with serving_vault(tmp_path) as vault:
+        elsewhere = KeySettings(
+            root=workshop.settings.keys.root,
+            provider="vault",
+            address=vault.url,
+            token=SecretStr(VAULT_TOKEN),
+            timeout_seconds=0.5,
+        )
+        settings = workshop.settings.model_copy(update={"keys": elsewhere})
+        stores = open_stores(settings)
+        over_vault = replace(workshop, settings=settings, stores=stores)
+        contents = await store(over_vault, owner, 5)
+        before = wrapped(over_vault, owner)
+        async with over_vault.working(replacing=rotating(over_vault), names=ONLY):
+            with vault.hanging():
+                running = await rotation(over_vault, owner)
+                await asyncio.sleep(3)
+                assert (await newest(over_vault, owner))["finished_at"] is None
+            await running.result()
+        row = await newest(over_vault, owner)
+        assert (row["state"], row["to_version"], row["keys_rewrapped"]) == ("completed", 2, 5)
+        fresh = replace(over_vault, stores=open_stores(settings))
+        for blob_id, content in contents.items():
+            assert before[str(blob_id)].startswith(b"vault:v1:")
+            assert wrapped(over_vault, owner)[str(blob_id)].startswith(b"vault:v2:")
+            assert await read(fresh, owner, blob_id) == content
+        await stores.keys.close()
+        await fresh.stores.keys.close()

@@ -123,6 +123,11 @@ class TestVaultTransit(KeyManagementConformance):
             with pytest.raises(KeyManagementUnavailable, match="404"):
                 await keys.generate_data_key(uuid4(), CONTEXT)
 
+    async def test_what_is_no_vault_is_told(self, aws: KeyServer, tmp_path: Path) -> None:
+        async for keys in opened(vault_service(aws.url), tmp_path):
+            with pytest.raises(KeyManagementUnavailable):
+                await keys.probe()
+
     async def test_certificates_that_are_none_are_told(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("no certificate")
         access = VaultAccess("https://127.0.0.1:1", lambda: "t", ca_file=tmp_path / "ca.pem")
