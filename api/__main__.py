@@ -74,7 +74,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     age = timedelta(hours=settings.scan.max_database_age_hours)
     scanner = ScannerCheck(settings.scan.socket, age)
     dependencies = Dependencies(
-        database, blobs, stores.tiers, temporal, events.listener, embedder, scanner
+        database, blobs, stores.tiers, stores.keys, temporal, events.listener, embedder, scanner
     )
     limits = UploadLimits(
         settings.api.max_upload_bytes,
@@ -86,6 +86,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     return Services(
         database=database,
         blobs=blobs,
+        keys=stores.keys,
         temporal=temporal,
         links=links,
         search=searcher,
@@ -212,6 +213,7 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.keys.close()
         await services.database.close()
 
 

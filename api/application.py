@@ -18,6 +18,7 @@ from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
+from api.key_rotations.endpoints import router as key_rotations
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.quotas.endpoints import router as quotas
@@ -81,6 +82,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit,
     integrity,
     quotas,
+    key_rotations,
     webhooks,
     webhook_deliveries,
     temporal_codec,

@@ -22,6 +22,7 @@ from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore
+from muniment.sealing import KeyManagement
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.search import Searcher
@@ -71,6 +72,7 @@ class Services:
 
     database: Database
     blobs: BlobStore
+    keys: KeyManagement
     temporal: Orchestrator
     links: WorkflowLinks
     search: Searcher

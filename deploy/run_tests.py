@@ -21,6 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 _DATA_VARIABLE = "MUNIMENT_TEST_DATA"
 _VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 _VERSITYGW_PATH = REPOSITORY / ".cache" / "bin" / "versitygw"
+_VAULT_TRANSIT = REPOSITORY / "tests" / "conformance" / "vault_transit"
+_VAULT_TRANSIT_PATH = REPOSITORY / ".cache" / "bin" / "vault-transit"
 _BUILD_SECONDS = 900
 _RUN_APART = {
     "slow": '`make test ARGUMENTS="-m slow"` runs them',
@@ -59,6 +61,7 @@ class SummaryOfAbsences:
 
 def main(arguments: list[str]) -> int:
     _build_versitygw()
+    _build_vault_transit()
     summary = SummaryOfAbsences()
     began = time.monotonic()
     code = int(pytest.main(["--rootdir", str(REPOSITORY), *arguments], plugins=[summary]))
@@ -80,22 +83,38 @@ def versitygw_program() -> Path | None:
     return _VERSITYGW_PATH if _VERSITYGW_PATH.exists() else None
 
 
+def vault_transit_program() -> Path | None:
+    """Vault's transit engine behind its HTTP API, as it was built for the tests."""
+    return _VAULT_TRANSIT_PATH if _VAULT_TRANSIT_PATH.exists() else None
+
+
 def _build_versitygw() -> None:
     """Where it is absent and Go is not; before the tests, since a slow machine takes longer for it
     than any test may. Where that fails the tests of the S3 store say what they miss."""
     go = shutil.which("go")
     if go is None or versitygw_program() is not None:
         return
-    sys.stdout.write(f"building the S3 server for the tests: {_VERSITYGW}\n")
-    sys.stdout.flush()
     _VERSITYGW_PATH.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "GOBIN": str(_VERSITYGW_PATH.parent)}
+    _build(f"S3 server: {_VERSITYGW}", [go, "install", _VERSITYGW], REPOSITORY, environment)
+
+
+def _build_vault_transit() -> None:
+    """Likewise, whenever its source is newer."""
+    go = shutil.which("go")
+    built = _VAULT_TRANSIT_PATH.stat().st_mtime if _VAULT_TRANSIT_PATH.exists() else 0.0
+    if go is None or all(each.stat().st_mtime < built for each in _VAULT_TRANSIT.iterdir()):
+        return
+    _VAULT_TRANSIT_PATH.parent.mkdir(parents=True, exist_ok=True)
+    command = [go, "build", "-o", str(_VAULT_TRANSIT_PATH), "."]
+    _build("Vault's transit engine", command, _VAULT_TRANSIT, dict(os.environ))
+
+
+def _build(what: str, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    sys.stdout.write(f"building for the tests: {what}\n")
+    sys.stdout.flush()
     try:
-        subprocess.run(
-            [go, "install", _VERSITYGW],
-            env={**os.environ, "GOBIN": str(_VERSITYGW_PATH.parent)},
-            check=True,
-            timeout=_BUILD_SECONDS,
-        )
+        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=_BUILD_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         sys.stdout.write(f"it was not built: {error}\n")
 

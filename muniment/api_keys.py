@@ -25,6 +25,7 @@ ALL_SCOPES = (
     "shares:manage",
     "files:share",
     "principals:manage",
+    "encryption:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""

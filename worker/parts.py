@@ -29,6 +29,7 @@ from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity, IntegrityPolicy
+from activities.key_rotation.activity import KeyRotations
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
 from activities.members.activity import Members
@@ -106,6 +107,12 @@ class Parts:
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
         )
         batches = Batches(self._database)
+        rotations = KeyRotations(
+            self._database,
+            self._stores.blobs,
+            self._stores.keys,
+            timedelta(hours=self._settings.keys.retire_after_hours),
+        )
         sources = open_import_sources(self._settings)
         for source in sources.values():
             self._resources.push_async_callback(source.close)
@@ -141,6 +148,10 @@ class Parts:
             self.integrity.end_verification,
             self.tiers.plan_moves,
             self.webhooks.record_attempt,
+            rotations.begin_key_rotation,
+            rotations.rewrap_keys,
+            rotations.finish_key_rotation,
+            rotations.end_key_rotation,
         ]
 
     def verify_activities(self) -> Sequence[ActivityFunction]:

@@ -23,11 +23,13 @@ from workflows.ingest_members import IngestMembers
 from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
+from workflows.rotate_keys import RotateKeys
 from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
-    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, DeliverWebhook),
+    *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
+    DeliverWebhook,
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

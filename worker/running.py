@@ -53,6 +53,7 @@ async def run_worker(
         )
         resources.push_async_callback(database.close)
         stores = open_stores(settings)
+        resources.push_async_callback(stores.keys.close)
         parts = Parts(settings, database, stores, resources)
         served = services(queue_names, parts, settings.worker, os.cpu_count() or 1)
         starting = asyncio.ensure_future(_start(settings, database, parts, interceptors))

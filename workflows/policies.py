@@ -241,6 +241,15 @@ MOVE = _stage(queues.VERIFY, BUDGET)
 MOVE_BATCHES = 300
 """Three events a batch and more where workers die, as with VERIFY_BATCHES."""
 MOVE_PRIORITY = MAX_PRIORITY
+ROTATE = _stage(queues.WORKFLOWS, timedelta(minutes=5))
+"""Some requests to the key management; one that is away is waited for."""
+REWRAP = _stage(queues.WORKFLOWS, timedelta(hours=1))
+"""Takes no further shard after some seconds. A shard of a tenant with 25 million blobs holds a hundred
+thousand keys: minutes of requests to a key management elsewhere."""
+REWRAP_BATCHES = 300
+"""Three events a batch: some 1,000, before the rotation continues as new."""
+ROTATION_PRIORITY = MAX_PRIORITY
+"""Whatever somebody waits for goes first."""
 WITHDRAW = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=5),

@@ -36,11 +36,14 @@ from muniment.contracts.jobs import JobKind, StageName
 from muniment.contracts.move_tier import schedule_id as moves_schedule_id
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RenderViewInput, RenderViewResult
+from muniment.contracts.rotate_keys import WORKFLOW as ROTATE_KEYS
+from muniment.contracts.rotate_keys import RotateKeysInput
+from muniment.contracts.rotate_keys import workflow_id as rotation_workflow_id
 from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
-from workflows.policies import DELIVERY_PRIORITY, VERIFY_PRIORITY, priority
+from workflows.policies import DELIVERY_PRIORITY, ROTATION_PRIORITY, VERIFY_PRIORITY, priority
 
 START_TIMEOUT = timedelta(seconds=10)
 ERASURE_PRIORITY = 1
@@ -209,6 +212,20 @@ async def hasten_moves(client: Client, tenant_id: UUID) -> None:
             raise OrchestratorUnavailable(
                 f"Temporal did not start a schedule's run ({error.status.name})."
             ) from error
+
+
+async def start_key_rotation(client: Client, request: RotateKeysInput) -> str:
+    """Starts `RotateKeys`; returns and raises as `start_ingestion` does. One whose workflow is gone
+    while it is open is started again under the same id."""
+    start = _Start(
+        rotation_workflow_id(request.rotation_id),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Rotation of the tenant's key",
+        level=ROTATION_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    return await start.carry_out(client, ROTATE_KEYS, request)
 
 
 async def start_delivery(client: Client, request: DeliverWebhookInput) -> str:

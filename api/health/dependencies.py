@@ -16,6 +16,7 @@ from db.session import Database
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.objects import BlobStore, BlobTiers
+from muniment.sealing import KeyManagement
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -25,6 +26,7 @@ class Dependencies:
     database: Database
     blobs: BlobStore
     tiers: BlobTiers | None
+    keys: KeyManagement
     temporal: Orchestrator
     listener: JobEventListener
     embedder: Embedder
@@ -36,6 +38,7 @@ class Dependencies:
             Check("database", required=True, probe=self._database),
             Check("objects", required=True, probe=self._objects),
             *([cold] if self.tiers else []),
+            Check("keys", required=True, probe=self._keys),
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
@@ -55,6 +58,9 @@ class Dependencies:
     async def _cold_store(self) -> Finding | None:
         if self.tiers is not None:
             await self.tiers.probe_cold()
+
+    async def _keys(self) -> Finding | None:
+        await self.keys.probe()
         return None
 
     async def _temporal(self) -> Finding | None:

@@ -26,6 +26,7 @@ from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
+from db.models.key_rotations import KeyRotation
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
@@ -66,6 +67,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobPassword",
+    "KeyRotation",
     "PageLayer",
     "PageRow",
     "Posting",

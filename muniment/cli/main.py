@@ -29,6 +29,8 @@ shadow = typer.Typer(
     help="What a candidate would read otherwise than what is published.", rich_markup_mode=None
 )
 app.add_typer(shadow, name="shadow")
+keys = typer.Typer(help="The tenant's key.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys, name="keys")
 
 
 class Mode(StrEnum):
@@ -431,6 +433,27 @@ def shadow_run(
 
         candidate = Candidate(engine, pipeline)
         sys.exit(compare_files(file_ids, candidate, home, wait=wait, as_json=as_json))
+
+
+# ── keys ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@keys.command("rotate")
+def keys_rotate(home: Home = None, as_json: AsJson = False) -> None:
+    """Give the tenant a new key, and retire the old one once nothing hangs on it."""
+    with reported():
+        from muniment.cli.keys import rotate_keys
+
+        rotate_keys(home, as_json=as_json)
+
+
+@keys.command("rotations")
+def keys_rotations(limit: Limit = 20, home: Home = None, as_json: AsJson = False) -> None:
+    """List rotations, newest first, and how far they have come."""
+    with reported():
+        from muniment.cli.keys import list_rotations
+
+        list_rotations(limit, home, as_json=as_json)
 
 
 # ── processes ───────────────────────────────────────────────────────────────────────────────────

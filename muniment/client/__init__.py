@@ -4,6 +4,7 @@ from muniment.client.answering import Part, Token
 from muniment.client.async_client import AsyncMuniment
 from muniment.client.comparisons import CandidateSummary, ComparisonSummary, ReadingComparison
 from muniment.client.events import Event, EventKind
+from muniment.client.key_rotations import KeyRotation
 from muniment.client.models import (
     Answer,
     Batch,
@@ -42,6 +43,7 @@ __all__ = [
     "File",
     "Hit",
     "Job",
+    "KeyRotation",
     "Layer",
     "Listing",
     "Muniment",

@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
+from muniment.client.key_rotations import KeyRotation
 from muniment.client.models import (
     Answer,
     Batch,
@@ -296,6 +297,23 @@ def query_body(
     question: str, top_k: int, generate: Generate, *, stream: bool = False
 ) -> dict[str, JsonValue]:
     return {"query": question, "top_k": top_k, "generate": generate, "stream": stream}
+
+
+# ── keys ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rotate_keys() -> Call[KeyRotation]:
+    """One that is at work answers with itself."""
+    return _post("/v1/keys/rotations", KeyRotation)
+
+
+def list_key_rotations(limit: int, cursor: str | None) -> Call[Listing[KeyRotation]]:
+    parameters: Parameters = {"limit": limit, "cursor": cursor}
+    return _get("/v1/keys/rotations", Listing[KeyRotation], parameters)
+
+
+def get_key_rotation(rotation_id: Id) -> Call[KeyRotation]:
+    return _get(f"/v1/keys/rotations/{rotation_id}", KeyRotation)
 
 
 def _given(**fields: JsonValue) -> dict[str, JsonValue]:

@@ -17,6 +17,7 @@ from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
+from muniment.client.key_rotations import KeyRotation
 from muniment.client.location import locate
 from muniment.client.models import (
     Answer,
@@ -76,6 +77,7 @@ class Muniment:
         self.batches = Batches(self._protocol, self._run)
         self.comparisons = Comparisons(self._protocol, self._run)
         self.shares = Shares(self._protocol, self._run)
+        self.keys = Keys(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -432,3 +434,22 @@ class Shares:
     def revoke(self, share_id: Id) -> Share:
         """At once and for good."""
         return self._run.run(self._protocol.call(calls.revoke_share(share_id)))
+
+
+class Keys:
+    """`/v1/keys/rotations`: the tenant's key, for administrators."""
+
+    def __init__(self, protocol: Protocol, run: Blocking) -> None:
+        self._protocol = protocol
+        self._run = run
+
+    def rotate(self) -> KeyRotation:
+        """A new version of the key; one that is at work answers with itself."""
+        return self._run.run(self._protocol.call(calls.rotate_keys()))
+
+    def rotations(self, *, limit: int = 50, cursor: str | None = None) -> Listing[KeyRotation]:
+        """Newest first."""
+        return self._run.run(self._protocol.call(calls.list_key_rotations(limit, cursor)))
+
+    def rotation(self, rotation_id: Id) -> KeyRotation:
+        return self._run.run(self._protocol.call(calls.get_key_rotation(rotation_id)))

@@ -19,7 +19,13 @@ from uuid import UUID
 
 import uuid_utils.compat
 
-from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
+from muniment.errors import (
+    KeyDestroyed,
+    KeyManagementUnavailable,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    SealBroken,
+)
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
@@ -54,6 +60,23 @@ class BlobPlace:
 
     tenant_id: UUID
     blob_id: UUID
+
+
+@dataclass(frozen=True)
+class _NewBlob:
+    """A blob that is being stored, and its wrapped data key."""
+
+    tenant_id: UUID
+    blob_id: UUID
+    wrapped: bytes
+
+    @property
+    def key(self) -> str:
+        return object_key(self.tenant_id, self.blob_id)
+
+    @property
+    def context(self) -> bytes:
+        return _associated_data(self.tenant_id, self.blob_id)
 
 
 @dataclass(frozen=True)
@@ -97,14 +120,15 @@ class BlobStore:
         self,
         tenant_id: UUID,
         chunks: AsyncIterable[bytes],
-        store: Callable[[str, AsyncIterable[bytes], bytes], Awaitable[None]],
+        store: Callable[["_NewBlob", AsyncIterable[bytes]], Awaitable[None]],
     ) -> SealedBlob:
         blob_id = uuid_utils.compat.uuid7()
         context = _associated_data(tenant_id, blob_id)
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            await store(object_key(tenant_id, blob_id), sealing.sealed(chunks), data_key.wrapped)
+            new = _NewBlob(tenant_id, blob_id, data_key.wrapped)
+            await store(new, sealing.sealed(chunks))
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
@@ -116,18 +140,24 @@ class BlobStore:
         self._readable.put((tenant_id, blob_id), _Readable(opener, sealing.size))
         return SealedBlob(blob_id, sealing.size, sha256, tag)
 
-    async def _ciphertext_first(
-        self, key: str, sealed: AsyncIterable[bytes], wrapped: bytes
-    ) -> None:
-        """An upload may take hours: a process that dies meanwhile leaves no key behind."""
-        await self._objects.put(key, sealed)
-        await self._wrapped_keys.put(key, _once(wrapped))
+    async def _ciphertext_first(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
+        """An upload may take hours: a process that dies meanwhile leaves no key behind. A rotation
+        that began meanwhile did not see the key, which is therefore wrapped anew."""
+        await self._objects.put(blob.key, sealed)
+        try:
+            wrapped = await self._keys.rewrap(blob.tenant_id, blob.wrapped, blob.context)
+        except SealBroken:
+            raise KeyManagementUnavailable(
+                "the tenant's key was retired while content was being sealed under it",
+                remedy="Send the content again; raise MUNIMENT_KEYS__RETIRE_AFTER_HOURS.",
+            ) from None
+        await self._wrapped_keys.put(blob.key, _once(wrapped))
 
-    async def _both_at_once(self, key: str, sealed: AsyncIterable[bytes], wrapped: bytes) -> None:
+    async def _both_at_once(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
         """A key that is left behind within the moment that this takes is found by the sweep."""
         async with task_group() as writes:
-            writes.create_task(self._objects.put(key, sealed))
-            writes.create_task(self._wrapped_keys.put(key, _once(wrapped)))
+            writes.create_task(self._objects.put(blob.key, sealed))
+            writes.create_task(self._wrapped_keys.put(blob.key, _once(blob.wrapped)))
 
     async def read(
         self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0, length: int | None = None
@@ -197,12 +227,36 @@ class BlobStore:
         await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
         await self._objects.delete(object_key(tenant_id, blob_id))
 
-    async def rewrap(self, tenant_id: UUID, blob_id: UUID) -> None:
-        """Wraps the blob's data key under the tenant's newest key; the ciphertext stays as it is."""
-        wrapped = await self._wrapped(tenant_id, blob_id)
+    async def wrapped_keys(
+        self, tenant_id: UUID, shard: int
+    ) -> AsyncGenerator[tuple[UUID, ...], None]:
+        """The tenant's blobs that have a wrapped key and whose ids end in the byte `shard`: page by
+        page, at most 1,000 each."""
+        async for page in self._wrapped_keys.list(f"{tenant_id}/{shard:02x}/"):
+            places = (_place(stored) for stored in page)
+            yield tuple(place.blob_id for place in places if place is not None)
+
+    async def renewed_key(self, tenant_id: UUID, blob_id: UUID) -> bytes | None:
+        """The blob's data key wrapped by the tenant's newest key; None where it is, or where it was
+        destroyed. `SealBroken` for one that does not unwrap."""
+        try:
+            wrapped = await self._wrapped(tenant_id, blob_id)
+        except KeyDestroyed:
+            return None
         context = _associated_data(tenant_id, blob_id)
         renewed = await self._keys.rewrap(tenant_id, wrapped, context)
-        await self._wrapped_keys.put(object_key(tenant_id, blob_id), _once(renewed))
+        return None if renewed == wrapped else renewed
+
+    async def keep_renewed_key(self, tenant_id: UUID, blob_id: UUID, renewed: bytes) -> bool:
+        """Replaces the blob's wrapped key by the renewed one, unless it was destroyed meanwhile; whether
+        it did. The ciphertext stays as it is."""
+        key = object_key(tenant_id, blob_id)
+        try:
+            await self._wrapped_keys.stat(key)
+        except ObjectMissing:
+            return False
+        await self._wrapped_keys.put(key, _once(renewed))
+        return True
 
     async def probe(self) -> None:
         """Returns when both stores answer; raises `ObjectStoreUnavailable` otherwise."""

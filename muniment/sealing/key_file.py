@@ -28,7 +28,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from muniment.errors import ConfigurationError, KeyDestroyed, KeyManagementUnavailable, SealBroken
 from muniment.sealing.floe import KEY_BYTES
-from muniment.sealing.keys import DataKey
+from muniment.sealing.keys import DataKey, require_older
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
 WRAPPED_FORMAT = 1
@@ -53,6 +53,9 @@ class _TenantKeys(BaseModel):
     @property
     def newest_version(self) -> int:
         return max(self.wrapping_keys)
+
+    def with_wrapping_keys(self, keys: dict[int, bytes]) -> "_TenantKeys":
+        return self.model_copy(update={"wrapping_keys": keys})
 
 
 class _Contents(BaseModel):
@@ -100,16 +103,34 @@ class KeyFile:
 
     async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         plaintext = await self.unwrap(tenant_id, wrapped, context)
-        return _wrap(await self._tenant(tenant_id), tenant_id, plaintext, context)
+        keys = await self._tenant(tenant_id)
+        if _version_of(wrapped) == keys.newest_version:
+            return wrapped
+        return _wrap(keys, tenant_id, plaintext, context)
 
-    async def rotate_tenant_key(self, tenant_id: UUID) -> None:
+    async def newest_version(self, tenant_id: UUID) -> int:
+        return (await self._tenant(tenant_id)).newest_version
+
+    async def rotate_tenant_key(self, tenant_id: UUID, above: int) -> int:
         def rotated(contents: _Contents) -> _Contents:
             keys = _living(contents.tenants.get(tenant_id) or _new_tenant())
+            if keys.newest_version > above:
+                return contents
             fresh = {keys.newest_version + 1: os.urandom(KEY_BYTES)}
-            added = keys.model_copy(update={"wrapping_keys": {**keys.wrapping_keys, **fresh}})
-            return contents.with_tenant(tenant_id, added)
+            return contents.with_tenant(
+                tenant_id, keys.with_wrapping_keys({**keys.wrapping_keys, **fresh})
+            )
 
-        await self._change(rotated)
+        return (await self._change(rotated)).tenants[tenant_id].newest_version
+
+    async def retire_versions(self, tenant_id: UUID, below: int) -> None:
+        def retired(contents: _Contents) -> _Contents:
+            keys = _living(contents.tenants.get(tenant_id) or _new_tenant())
+            require_older(below, keys.newest_version)
+            kept = {version: key for version, key in keys.wrapping_keys.items() if version >= below}
+            return contents.with_tenant(tenant_id, keys.with_wrapping_keys(kept))
+
+        await self._change(retired)
 
     async def destroy_tenant_key(self, tenant_id: UUID) -> None:
         await self._change(lambda contents: contents.with_tenant(tenant_id, _TenantKeys()))
@@ -120,6 +141,12 @@ class KeyFile:
         key = (await self._tenant(tenant_id)).dedup_key
         assert key is not None  # noqa: S101 — `_living` vouches for it; this tells the type checker
         return hmac.digest(key, sha256, hash_sha256)
+
+    async def probe(self) -> None:
+        self._contents()
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
 
     async def _tenant(self, tenant_id: UUID) -> _TenantKeys:
         keys = self._contents().tenants.get(tenant_id)
@@ -202,11 +229,12 @@ def _unwrap(keys: _TenantKeys, tenant_id: UUID, wrapped: bytes, context: bytes) 
     _living(keys)
     if len(wrapped) != WRAPPED_BYTES or wrapped[0] != WRAPPED_FORMAT:
         raise SealBroken("a wrapped data key is cut short or of another format")
-    key = keys.wrapping_keys.get(int.from_bytes(wrapped[1:_VERSION_END], "big"))
+    key = keys.wrapping_keys.get(_version_of(wrapped))
     if key is None:
         raise SealBroken(
-            "the key file lacks the version of the tenant's key that wrapped this data key",
-            remedy="Restore the newest backup of the key file.",
+            "the key file lacks the version of the tenant's key that wrapped this data key: it was"
+            " retired, or the file is an old one",
+            remedy="Restore the newest backup of the key file, or of the wrapped keys.",
         )
     associated_data = _associated_data(tenant_id, context)
     try:
@@ -215,6 +243,10 @@ def _unwrap(keys: _TenantKeys, tenant_id: UUID, wrapped: bytes, context: bytes) 
         )
     except InvalidTag:
         raise SealBroken("a wrapped data key does not authenticate") from None
+
+
+def _version_of(wrapped: bytes) -> int:
+    return int.from_bytes(wrapped[1:_VERSION_END], "big")
 
 
 def _associated_data(tenant_id: UUID, context: bytes) -> bytes:

@@ -19,10 +19,14 @@ class DataKey:
 
 class KeyManagement(Protocol):
     """Keeps the tenants' keys: a key file, Vault transit or AWS KMS.
+    `tests/conformance/key_management.py` holds every one to it.
 
     `context` says what a data key is for; it is authenticated and must be the same for `unwrap`
     and `rewrap`. Every method may raise `KeyManagementUnavailable`, which a retry may cure, and
     `KeyDestroyed` once the tenant's key was destroyed.
+
+    A tenant's key has versions, from 1. The newest wraps; older ones go on unwrapping until they
+    are retired.
     """
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
@@ -30,15 +34,27 @@ class KeyManagement(Protocol):
         ...
 
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
-        """The 32 bytes of the data key; `SealBroken` when tenant, key or context do not agree."""
+        """The 32 bytes of the data key; `SealBroken` when tenant, key or context do not agree, and
+        when the version that wrapped it is retired."""
         ...
 
     async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
-        """The same data key under the tenant's newest wrapping key."""
+        """The same data key under the newest version; as it is where that one wrapped it. Raises as
+        `unwrap` does."""
         ...
 
-    async def rotate_tenant_key(self, tenant_id: UUID) -> None:
-        """Makes a new wrapping key the tenant's newest; what older ones wrapped still unwraps."""
+    async def newest_version(self, tenant_id: UUID) -> int:
+        """The version that wraps now."""
+        ...
+
+    async def rotate_tenant_key(self, tenant_id: UUID, above: int) -> int:
+        """Makes a new version unless there is one above that; the newest. So a repetition of what
+        was interrupted makes no further one."""
+        ...
+
+    async def retire_versions(self, tenant_id: UUID, below: int) -> None:
+        """Has those versions unwrap nothing any more; idempotent. Every data key that is needed was
+        re-wrapped before."""
         ...
 
     async def destroy_tenant_key(self, tenant_id: UUID) -> None:
@@ -55,3 +71,17 @@ class KeyManagement(Protocol):
         does not change it.
         """
         ...
+
+    async def probe(self) -> None:
+        """Returns when keys can be used right now; for health checks."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back connections and threads. It is not used afterwards."""
+        ...
+
+
+def require_older(below: int, newest_version: int) -> None:
+    """ValueError for a call that would retire the version that wraps."""
+    if below > newest_version:
+        raise ValueError("the newest version of a tenant's key cannot be retired")

@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.keys import KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
@@ -22,7 +23,6 @@ from muniment.settings.service import (
     ImportSettings,
     ImportSource,
     IntegritySettings,
-    KeySettings,
     LimitSettings,
     SharingSettings,
     SignInSettings,

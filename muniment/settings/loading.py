@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.keys import KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
@@ -23,7 +24,6 @@ from muniment.settings.service import (
     DatabaseSettings,
     ImportSettings,
     IntegritySettings,
-    KeySettings,
     LimitSettings,
     SharingSettings,
     SignInSettings,

@@ -210,15 +210,6 @@ class ImportSettings(Group):
         return sources
 
 
-class KeySettings(Group):
-    """Keys; they never lie in PostgreSQL."""
-
-    root: Annotated[
-        Path,
-        Field(description="Folder of the key file, the payload key and the wrapped data keys."),
-    ] = Path("keys")
-
-
 class WorkerSettings(Group):
     """Workers."""
 

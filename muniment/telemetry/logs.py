@@ -160,5 +160,7 @@ def _quieten() -> None:
     # These log URLs and headers of every request, or fonts and tokens of documents.
     for name in ("httpx", "httpcore", "urllib3", "uvicorn.access", "presidio-analyzer", "docling"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It logs whole answers of AWS KMS, and so data keys.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     # It warns of malformed bodies with bytes out of them; the request's own line says it was refused.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -151,8 +151,10 @@ async def things(client: httpx.AsyncClient) -> Things:
         "/v1/webhooks", json={"url": "https://example.com/", "events": ["file.trashed"]}
     )
     tested = await client.post(f"/v1/webhooks/{webhook.json()['id']}/test")
+    rotation = (await client.post("/v1/keys/rotations")).json()
     return Things(
         {
+            "rotation_id": rotation["id"],
             "batch_id": batch["id"],
             "delivery_id": tested.json()["id"],
             "webhook_id": webhook.json()["id"],
@@ -208,6 +210,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/grants",
         "/v1/audit",
         "/v1/integrity",
+        "/v1/keys/rotations",
         "/v1/shares",
         "/v1/webhooks",
     ):
@@ -271,6 +274,7 @@ CHANGES = [
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
     ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
     ("POST", "/v1/integrity/verify", None, "integrity.verification_requested"),
+    ("POST", "/v1/keys/rotations", None, "keys.rotation_requested"),
     (
         "PUT",
         "/v1/principals/{principal_id}/password",
@@ -393,7 +397,7 @@ def _fail_deliveries(postgres_dsn: str, tenant_id: UUID) -> None:
 _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
-    *("share_id", "principal_id", "group_id", "grant_id"),
+    *("rotation_id", "share_id", "principal_id", "group_id", "grant_id"),
 )
 
 

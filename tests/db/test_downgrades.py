@@ -21,6 +21,7 @@ from db.models import (
     IntegrityFault,
     IntegrityRun,
     Job,
+    KeyRotation,
     PageLayer,
     Principal,
     PrincipalPassword,
@@ -53,7 +54,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 18
+REVISIONS = 19
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -143,6 +144,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         session.add_all(
             [
                 compared,
+                KeyRotation(tenant_id=tenant.tenant_id, state="running"),
                 IntegrityRun(
                     tenant_id=tenant.tenant_id,
                     workflow_id=f"verify-{new_id()}",

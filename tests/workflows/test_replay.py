@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
 from tests.workflows.test_messages import find_malware
+from tests.workflows.test_rotate_keys import rotating, rotation
 from tests.workflows.test_verify_integrity import verification
 from tests.workflows.test_views import ENCRYPTED, PDF, give_password
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
@@ -42,7 +44,8 @@ _READABLE = (
 RECORDED = frozenset(
     (
         "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "failed",
-        "fallen-back-from-gpu", "members", "moved", "released", "scanned", "verified", "withdrawn",
+        "fallen-back-from-gpu", "members", "moved", "released", "rotated", "scanned", "verified",
+        "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -116,6 +119,8 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
         await _record("failed", await workshop.start(failed))
     await _record("delivered", await delivered(workshop, owner))
     await _record_moves(workshop, owner, tmp_path)
+    async with workshop.working(replacing=rotating(workshop, timedelta(seconds=1))):
+        await _record("rotated", await rotation(workshop, owner))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):
         scan = scanned_pdf([f"Charter {page}" for page in range(6, 11)])
         fallen_back = await workshop.upload(owner, scan, "f.pdf", "application/pdf")

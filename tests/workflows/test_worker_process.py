@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from muniment.stores import open_stores
 from tests.conftest import REPOSITORY
 from tests.patience import on_a_busy_machine
 from tests.workflows.documents import TEXT, dense_scan
+from tests.workflows.test_rotate_keys import newest, rotation
 from tests.workflows.test_verify_integrity import rows, store, verification
 from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
 
@@ -117,3 +119,37 @@ async def test_a_verification_goes_on_where_its_killed_worker_ended(
     finally:
         process.kill()
         process.wait()
+
+
+async def test_a_worker_killed_in_mid_rotation_loses_no_key(
+    workshop: Workshop, owner: TenantIds, temporal_address: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.jsonl"
+    blobs = workshop.stores.blobs
+    contents = [b"%d" % number for number in range(300)]
+    made = await asyncio.gather(*(blobs.put_bytes(owner.tenant_id, each) for each in contents))
+    at_once = {"MUNIMENT_KEYS__RETIRE_AFTER_HOURS": "0"}
+    process = _start(workshop, temporal_address, log, **at_once)
+    try:
+        running = await rotation(workshop, owner)
+        async with asyncio.timeout(on_a_busy_machine(120)):
+            while not (before := await newest(workshop, owner))["keys_rewrapped"]:  # noqa: ASYNC110 - rows tell nobody
+                await asyncio.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert before["keys_rewrapped"] < len(made)
+        for blob in made[::10]:
+            assert await blobs.read_all(owner.tenant_id, blob.blob_id, blob.size)
+        process = _start(workshop, temporal_address, log, **at_once)
+        async with asyncio.timeout(on_a_busy_machine(120)):
+            await running.result()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    row = await newest(workshop, owner)
+    assert (row["state"], row["to_version"], row["keys_unreadable"]) == ("completed", 2, 0)
+    fresh = open_stores(workshop.settings).blobs
+    for content, blob in zip(contents, made, strict=True):
+        assert await fresh.read_all(owner.tenant_id, blob.blob_id, blob.size) == content

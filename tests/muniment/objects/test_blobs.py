@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from muniment.errors import (
     KeyDestroyed,
+    KeyManagementUnavailable,
     ObjectMissing,
     ObjectStoreUnavailable,
     SealBroken,
@@ -288,11 +289,55 @@ async def test_rewrapping_changes_the_wrapped_key_alone(home: Home) -> None:
     store = home.store()
     blob = await store.put_bytes(TENANT, b"content")
     before = home.wrapped(blob.blob_id).read_bytes(), home.ciphertext(blob.blob_id).read_bytes()
-    await home.keys.rotate_tenant_key(TENANT)
-    await store.rewrap(TENANT, blob.blob_id)
+    assert await store.renewed_key(TENANT, blob.blob_id) is None
+    await home.keys.rotate_tenant_key(TENANT, above=1)
+    renewed = await store.renewed_key(TENANT, blob.blob_id)
+    assert renewed is not None
+    assert await store.keep_renewed_key(TENANT, blob.blob_id, renewed)
+    await home.keys.retire_versions(TENANT, below=2)
     assert home.wrapped(blob.blob_id).read_bytes()[1:5] == (2).to_bytes(4, "big")
     assert home.ciphertext(blob.blob_id).read_bytes() == before[1]
     assert await read(home.store(), blob) == b"content"
+    assert await store.renewed_key(TENANT, blob.blob_id) is None
+    found = [
+        each async for page in store.wrapped_keys(TENANT, blob.blob_id.bytes[-1]) for each in page
+    ]
+    assert found == [blob.blob_id]
+
+
+async def test_a_renewed_key_does_not_bring_back_a_destroyed_one(home: Home) -> None:
+    store = home.store()
+    blob = await store.put_bytes(TENANT, b"content")
+    await home.keys.rotate_tenant_key(TENANT, above=1)
+    renewed = await store.renewed_key(TENANT, blob.blob_id)
+    assert renewed is not None
+    await store.destroy(TENANT, blob.blob_id)
+    assert not await store.keep_renewed_key(TENANT, blob.blob_id, renewed)
+    assert await store.renewed_key(TENANT, blob.blob_id) is None
+    assert home.files() == []
+
+
+async def test_an_upload_outlasts_the_rotation_that_began_meanwhile(home: Home) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"before"
+        await home.keys.rotate_tenant_key(TENANT, above=1)
+        yield b" and after"
+
+    blob = await home.store().put(TENANT, slow())
+    await home.keys.retire_versions(TENANT, below=2)
+    assert await read(home.store(), blob) == b"before and after"
+
+
+async def test_an_upload_that_outlasts_its_key_is_refused_and_leaves_nothing(home: Home) -> None:
+    async def too_slow() -> AsyncIterator[bytes]:
+        yield b"before"
+        await home.keys.rotate_tenant_key(TENANT, above=1)
+        await home.keys.retire_versions(TENANT, below=2)
+        yield b" and after"
+
+    with pytest.raises(KeyManagementUnavailable, match="retired"):
+        await home.store().put(TENANT, too_slow())
+    assert home.files() == []
 
 
 async def test_destroying_the_tenants_key_closes_every_blob(home: Home) -> None:

@@ -1,0 +1,1 @@
+"""A tenant's data keys are wrapped by a new version of its key."""

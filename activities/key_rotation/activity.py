@@ -1,0 +1,223 @@
+"""Temporal's face of the rotation of a tenant's key."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from db.audit import Act, record
+from db.models import KeyRotation, now
+from db.queries import key_rotations
+from db.queries.key_rotations import ShardCounts
+from db.session import Access, Database
+from muniment.contracts.rotate_keys import (
+    ROUNDS,
+    SHARDS,
+    EndRotationInput,
+    KeyRotationActivities,
+    RewrapResult,
+    RotateKeysInput,
+    RotationState,
+)
+from muniment.errors import MunimentError, SealBroken
+from muniment.objects import BlobStore
+from muniment.sealing import KeyManagement
+from muniment.task_group import task_group
+
+logger = logging.getLogger(__name__)
+
+BATCH_SECONDS = 20.0
+"""An attempt takes no further shard after so long; a dead worker's shard is looked through again."""
+LOCKED_KEYS = 100
+"""Keys that are replaced in one transaction: an erasure of their files waits for it, some tens of
+milliseconds."""
+IN_FLIGHT = 8
+"""Keys that are re-wrapped at a time, and so requests to a key management elsewhere."""
+
+
+@dataclass
+class _Renewals:
+    """Data keys as the newest version wraps them, by blob, and blobs whose key does not unwrap."""
+
+    renewed: dict[UUID, bytes] = field(default_factory=dict)
+    unreadable: set[UUID] = field(default_factory=set)
+
+    def blobs(self) -> list[UUID]:
+        return [*self.renewed, *self.unreadable]
+
+
+class KeyRotations(KeyRotationActivities):
+    """`wait`: how long after the first round the second one begins."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, keys: KeyManagement, wait: timedelta
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._keys = keys
+        self._wait = wait
+
+    @activity.defn(name="begin_key_rotation")
+    async def begin_key_rotation(self, request: RotateKeysInput) -> None:
+        async with _attempt():
+            newest = await self._keys.newest_version(request.tenant_id)
+            async with self._rotation(request) as (_, rotation):
+                if rotation is None:
+                    return
+                # Committed before the new version is made, so that a repetition makes no other.
+                from_version = rotation.from_version = rotation.from_version or newest
+            to_version = await self._keys.rotate_tenant_key(request.tenant_id, above=from_version)
+            async with self._rotation(request) as (_, rotation):
+                if rotation is not None and rotation.to_version is None:
+                    rotation.to_version = to_version
+                    rotation.state = RotationState.RUNNING.value
+
+    @activity.defn(name="rewrap_keys")
+    async def rewrap_keys(self, request: RotateKeysInput) -> RewrapResult:
+        async with _attempt(), heartbeats():
+            loop = asyncio.get_running_loop()
+            until = loop.time() + BATCH_SECONDS
+            while loop.time() < until:
+                async with self._rotation(request) as (session, rotation):
+                    if rotation is None:
+                        return RewrapResult(is_last=True)
+                    if rotation.shards_done == SHARDS:
+                        if rotation.round == ROUNDS:
+                            return RewrapResult(is_last=True)
+                        await key_rotations.begin_round(session, rotation, self._wait)
+                    if (waiting := _seconds_until_due(rotation)) > 0:
+                        return RewrapResult(is_last=False, wait_seconds=waiting)
+                    rotation.state = RotationState.RUNNING.value
+                counts = await self._rewrap_next(request.tenant_id, rotation.shards_done)
+                async with self._transaction(request.tenant_id) as session:
+                    await key_rotations.advance(session, rotation, counts)
+            return RewrapResult(is_last=False)
+
+    @activity.defn(name="finish_key_rotation")
+    async def finish_key_rotation(self, request: RotateKeysInput) -> None:
+        async with _attempt():
+            async with self._rotation(request) as (session, rotation):
+                if rotation is None:
+                    return
+                if rotation.keys_unreadable:
+                    _end(session, rotation, RotationState.FAILED)
+                    return
+            if rotation.to_version is not None:
+                await self._keys.retire_versions(request.tenant_id, below=rotation.to_version)
+            async with self._rotation(request) as (session, rotation):
+                if rotation is not None:
+                    _end(session, rotation, RotationState.COMPLETED)
+
+    @activity.defn(name="end_key_rotation")
+    async def end_key_rotation(self, request: EndRotationInput) -> None:
+        async with _attempt(), self._rotation(request) as (session, rotation):
+            if rotation is not None:
+                _end(session, rotation, request.state)
+
+    async def _rewrap_next(self, tenant_id: UUID, first: int) -> ShardCounts:
+        """The next shard that holds anything, with the empty ones before it."""
+        for shard in range(first, SHARDS):
+            counts = await self._rewrap_shard(tenant_id, shard)
+            if counts.looked_at:
+                break
+        return replace(counts, shards=shard + 1 - first)
+
+    async def _rewrap_shard(self, tenant_id: UUID, shard: int) -> ShardCounts:
+        looked_at = rewrapped = unreadable = 0
+        async for page in self._blobs.wrapped_keys(tenant_id, shard):
+            looked_at += len(page)
+            for start in range(0, len(page), LOCKED_KEYS):
+                renewals = await self._renew(tenant_id, page[start : start + LOCKED_KEYS])
+                if not renewals.blobs():
+                    continue
+                # An erasure that comes now waits, and then destroys what is kept here; of one that
+                # came first nothing is brought back.
+                async with self._transaction(tenant_id) as session:
+                    living = await key_rotations.lock_against_erasure(session, renewals.blobs())
+                    rewrapped += await self._keep(tenant_id, renewals, living)
+                broken = renewals.unreadable & living
+                unreadable += len(broken)
+                for blob_id in broken:
+                    logger.error("a wrapped key does not unwrap", extra={"blob_id": str(blob_id)})
+        return ShardCounts(1, looked_at, rewrapped, unreadable)
+
+    async def _renew(self, tenant_id: UUID, blob_ids: Sequence[UUID]) -> _Renewals:
+        places = asyncio.Semaphore(IN_FLIGHT)
+        renewals = _Renewals()
+
+        async def renew(blob_id: UUID) -> None:
+            async with places:
+                try:
+                    renewed = await self._blobs.renewed_key(tenant_id, blob_id)
+                except SealBroken:
+                    renewals.unreadable.add(blob_id)
+                    return
+            if renewed is not None:
+                renewals.renewed[blob_id] = renewed
+
+        async with task_group() as tasks:
+            for blob_id in blob_ids:
+                tasks.create_task(renew(blob_id))
+        return renewals
+
+    async def _keep(self, tenant_id: UUID, renewals: _Renewals, living: set[UUID]) -> int:
+        """How many keys were replaced."""
+        async with task_group() as tasks:
+            kept = [
+                tasks.create_task(self._blobs.keep_renewed_key(tenant_id, blob_id, renewed))
+                for blob_id, renewed in renewals.renewed.items()
+                if blob_id in living
+            ]
+        return sum(task.result() for task in kept)
+
+    @asynccontextmanager
+    async def _rotation(
+        self, request: RotateKeysInput | EndRotationInput
+    ) -> AsyncIterator[tuple[AsyncSession, KeyRotation | None]]:
+        """The rotation in a transaction that holds it; none once it is over."""
+        async with self._transaction(request.tenant_id) as session:
+            yield session, await key_rotations.rotation_at_work(session, request.rotation_id)
+
+    @asynccontextmanager
+    async def _transaction(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        async with self._database.transaction(Access(tenant_id)) as session:
+            yield session
+
+
+def _seconds_until_due(rotation: KeyRotation) -> float:
+    if rotation.retire_at is None:
+        return 0.0
+    return (rotation.retire_at - now()).total_seconds()
+
+
+def _end(session: AsyncSession, rotation: KeyRotation, state: RotationState) -> None:
+    rotation.state = state.value
+    rotation.finished_at = now()
+    figures = {
+        "from_version": rotation.from_version,
+        "to_version": rotation.to_version,
+        "keys_rewrapped": rotation.keys_rewrapped,
+        "keys_unreadable": rotation.keys_unreadable,
+    }
+    action = f"keys.rotation_{state.value}"
+    act = Act(action, "key_rotation", rotation.id, rotation.tenant_id, payload={**figures})
+    record(session, act)
+    level = logging.WARNING if state is RotationState.FAILED else logging.INFO
+    ids = {"rotation_id": str(rotation.id), "state": state.value}
+    logger.log(level, "a rotation of a tenant's key has ended", extra={**ids, **figures})
+
+
+@asynccontextmanager
+async def _attempt() -> AsyncIterator[None]:
+    try:
+        yield
+    except MunimentError as error:
+        raise application_error(error, activity.info().attempt) from error

@@ -1,0 +1,1 @@
+"""Rotations of the tenant's key."""

@@ -1,0 +1,113 @@
+"""Rotations of tenants' keys: which one is open, and how far it has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import KeyRotation
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """What became of the wrapped keys of so many shards."""
+
+    shards: int
+    looked_at: int
+    rewrapped: int
+    unreadable: int
+
+
+async def open_rotation(session: AsyncSession, tenant_id: UUID, rotation_id: UUID) -> KeyRotation:
+    """The tenant's open rotation, or a new one by that id."""
+    await session.execute(
+        text(
+            "INSERT INTO key_rotation (id, tenant_id, state, created_at, round, shards_done,"
+            " keys_looked_at, keys_rewrapped, keys_unreadable)"
+            " VALUES (:id, :tenant_id, 'queued', now(), 1, 0, 0, 0, 0)"
+            " ON CONFLICT (tenant_id) WHERE finished_at IS NULL DO NOTHING"
+        ),
+        {"id": rotation_id, "tenant_id": tenant_id},
+    )
+    found = await session.execute(text("SELECT id FROM key_rotation WHERE finished_at IS NULL"))
+    return await session.get_one(KeyRotation, found.scalar_one())
+
+
+async def rotation_at_work(session: AsyncSession, rotation_id: UUID) -> KeyRotation | None:
+    """The rotation, locked; None once it is over."""
+    rotation = await session.get(KeyRotation, rotation_id, with_for_update=True)
+    if rotation is None or rotation.finished_at is not None:
+        return None
+    return rotation
+
+
+async def get_rotation(session: AsyncSession, rotation_id: UUID) -> KeyRotation | None:
+    return await session.get(KeyRotation, rotation_id)
+
+
+async def list_rotations(
+    session: AsyncSession, *, limit: int, after: tuple[datetime, UUID] | None
+) -> Sequence[KeyRotation]:
+    """Newest first."""
+    place = tuple_(col(KeyRotation.created_at), col(KeyRotation.id))
+    query = select(KeyRotation)
+    if after is not None:
+        query = query.where(place < tuple_(*after))
+    rows = await session.execute(
+        query.order_by(col(KeyRotation.created_at).desc(), col(KeyRotation.id).desc()).limit(limit)
+    )
+    return rows.scalars().all()
+
+
+async def begin_round(session: AsyncSession, rotation: KeyRotation, wait: timedelta) -> None:
+    """The next round, which begins after so long."""
+    await session.execute(
+        text(
+            "UPDATE key_rotation SET round = round + 1, shards_done = 0, keys_unreadable = 0,"
+            " state = 'waiting', retire_at = now() + :wait WHERE id = :id"
+        ),
+        {"id": rotation.id, "wait": wait},
+    )
+    await session.refresh(rotation)
+
+
+async def advance(session: AsyncSession, rotation: KeyRotation, counts: ShardCounts) -> bool:
+    """Notes that the shards after those that were done are; whether it was this one that did them.
+    Another attempt at the same may have come first."""
+    moved = await session.execute(
+        text(
+            "UPDATE key_rotation SET shards_done = shards_done + :shards,"
+            " keys_looked_at = keys_looked_at + :looked_at,"
+            " keys_rewrapped = keys_rewrapped + :rewrapped,"
+            " keys_unreadable = keys_unreadable + :unreadable"
+            " WHERE id = :id AND finished_at IS NULL AND round = :round"
+            " AND shards_done = :shards_done RETURNING id"
+        ),
+        {
+            "id": rotation.id,
+            "round": rotation.round,
+            "shards_done": rotation.shards_done,
+            "shards": counts.shards,
+            "looked_at": counts.looked_at,
+            "rewrapped": counts.rewrapped,
+            "unreadable": counts.unreadable,
+        },
+    )
+    return moved.first() is not None
+
+
+async def lock_against_erasure(session: AsyncSession, blob_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the blobs that are not destroyed; none of them is until this transaction ends. One
+    without a row, which its writer has not committed yet, is not held."""
+    rows = await session.execute(
+        text(
+            "SELECT id, destroyed_at IS NOT NULL FROM blob WHERE id = ANY(:ids) ORDER BY id"
+            " FOR NO KEY UPDATE"
+        ),
+        {"ids": list(blob_ids)},
+    )
+    return set(blob_ids) - {blob_id for blob_id, is_destroyed in rows if is_destroyed}

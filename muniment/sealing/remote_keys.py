@@ -1,0 +1,211 @@
+"""Key management by a service elsewhere: wrapping keys never leave it, and are not seen here.
+
+A wrapped data key is `<service>:v<version>:<base64>`, as Vault writes it. The deduplication key of a
+tenant is a data key like any other, kept wrapped in its record (`tenant_records`); unwrapped it is
+remembered for five minutes.
+"""
+
+import hmac
+import re
+from hashlib import sha256 as hash_sha256
+from typing import Protocol
+from uuid import UUID
+
+from muniment.errors import KeyDestroyed, SealBroken
+from muniment.sealing.floe import KEY_BYTES
+from muniment.sealing.key_cache import ExpiringCache
+from muniment.sealing.keys import DataKey, require_older
+from muniment.sealing.tenant_records import TenantRecord, TenantRecords
+
+SHA256_BYTES = 32
+REMEMBERED_TENANTS = 1024
+"""How many tenants' deduplication keys a process remembers."""
+_WRAPPED = re.compile(rb"[a-z]+:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}")
+
+
+class KeyService(Protocol):
+    """A service that keeps one key for each tenant, in versions.
+
+    Every method may raise `KeyManagementUnavailable`. Wrapped data keys are as above, and the caller
+    looks at the version first.
+    """
+
+    async def make_key(self, tenant_id: UUID) -> int:
+        """Makes the tenant's key unless it is there; its newest version."""
+        ...
+
+    async def rotate(self, tenant_id: UUID, above: int) -> int:
+        """Makes a new version unless there is one above that; the newest."""
+        ...
+
+    async def generate_data_key(self, tenant_id: UUID, version: int, context: bytes) -> DataKey:
+        """A new data key, wrapped by that version or a newer one."""
+        ...
+
+    async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
+        """The data key; `SealBroken` when it was not wrapped by this tenant's key for the context."""
+        ...
+
+    async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes, version: int) -> bytes:
+        """The data key wrapped by that version or a newer one, without showing it here."""
+        ...
+
+    async def retire(self, tenant_id: UUID, below: int) -> None:
+        """Has those versions unwrap nothing any more; idempotent."""
+        ...
+
+    async def destroy(self, tenant_id: UUID, newest_version: int) -> None:
+        """Destroys all versions of the key; idempotent."""
+        ...
+
+    async def probe(self) -> None:
+        """Returns when it answers and lets us in."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back connections and threads."""
+        ...
+
+
+class RemoteKeys:
+    """`KeyManagement` on such a service. For one event loop; any number of processes may share the
+    records."""
+
+    def __init__(self, service: KeyService, records: TenantRecords) -> None:
+        self._service = service
+        self._records = records
+        self._dedup_keys: ExpiringCache[UUID, bytes] = ExpiringCache(REMEMBERED_TENANTS)
+
+    async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
+        record = await self._tenant(tenant_id)
+        return await self._service.generate_data_key(tenant_id, record.newest_version, context)
+
+    async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
+        self._require_in_use(self._known(tenant_id), wrapped)
+        return _require_key(await self._service.unwrap(tenant_id, wrapped, context))
+
+    async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
+        record = self._known(tenant_id)
+        self._require_in_use(record, wrapped)
+        if version_of(wrapped) >= record.newest_version:
+            return wrapped
+        return await self._service.rewrap(tenant_id, wrapped, context, record.newest_version)
+
+    async def newest_version(self, tenant_id: UUID) -> int:
+        return (await self._tenant(tenant_id)).newest_version
+
+    async def rotate_tenant_key(self, tenant_id: UUID, above: int) -> int:
+        record = await self._tenant(tenant_id)
+        if record.newest_version > above:
+            return record.newest_version
+        version = await self._service.rotate(tenant_id, record.newest_version)
+        # With the version itself: once it is the newest nothing must hang on older ones but blobs.
+        dedup_key = await self._service.rewrap(
+            tenant_id, _dedup_key(record), _dedup_context(tenant_id), version
+        )
+
+        def rotated(current: TenantRecord | None) -> TenantRecord:
+            current = _living(current or record)
+            if current.newest_version >= version:
+                return current
+            changes = {"newest_version": version, "dedup_key": dedup_key.decode()}
+            return current.model_copy(update=changes)
+
+        return (await self._records.change(tenant_id, rotated)).newest_version
+
+    async def retire_versions(self, tenant_id: UUID, below: int) -> None:
+        record = await self._tenant(tenant_id)
+        require_older(below, record.newest_version)
+
+        def retired(current: TenantRecord | None) -> TenantRecord:
+            current = _living(current or record)
+            oldest = max(current.oldest_version, below)
+            return current.model_copy(update={"oldest_version": oldest})
+
+        await self._records.change(tenant_id, retired)
+        await self._service.retire(tenant_id, below)
+
+    async def destroy_tenant_key(self, tenant_id: UUID) -> None:
+        def destroyed(current: TenantRecord | None) -> TenantRecord:
+            version = current.newest_version if current else 1
+            return TenantRecord(newest_version=version, dedup_key=None)
+
+        # The record first: from here on no process uses the key, or makes another.
+        record = await self._records.change(tenant_id, destroyed)
+        self._dedup_keys.forget(tenant_id)
+        await self._service.destroy(tenant_id, record.newest_version)
+
+    async def dedup_tag(self, tenant_id: UUID, sha256: bytes) -> bytes:
+        if len(sha256) != SHA256_BYTES:
+            raise ValueError("a SHA-256 digest is 32 bytes long")
+        record = await self._tenant(tenant_id)
+        key = self._dedup_keys.get(tenant_id)
+        if key is None:
+            key = await self.unwrap(tenant_id, _dedup_key(record), _dedup_context(tenant_id))
+            self._dedup_keys.put(tenant_id, key)
+        return hmac.digest(key, sha256, hash_sha256)
+
+    async def probe(self) -> None:
+        await self._service.probe()
+
+    async def close(self) -> None:
+        await self._service.close()
+
+    async def _tenant(self, tenant_id: UUID) -> TenantRecord:
+        record = self._records.read(tenant_id)
+        if record is None:
+            record = await self._new_tenant(tenant_id)
+        return _living(record)
+
+    async def _new_tenant(self, tenant_id: UUID) -> TenantRecord:
+        """The tenant's record, made with its key unless another process has just done so."""
+        version = await self._service.make_key(tenant_id)
+        context = _dedup_context(tenant_id)
+        dedup_key = await self._service.generate_data_key(tenant_id, version, context)
+        made = TenantRecord(newest_version=version, dedup_key=dedup_key.wrapped.decode())
+        return await self._records.change(tenant_id, lambda current: current or made)
+
+    def _known(self, tenant_id: UUID) -> TenantRecord:
+        # Never makes keys: an unknown tenant here means that these are not the right records.
+        record = self._records.read(tenant_id)
+        if record is None:
+            raise SealBroken(
+                "the key store has no record of this tenant",
+                remedy="Restore the folder of the key store from its backup.",
+            )
+        return _living(record)
+
+    def _require_in_use(self, record: TenantRecord, wrapped: bytes) -> None:
+        if version_of(wrapped) < record.oldest_version:
+            raise SealBroken(
+                "the version of the tenant's key that wrapped this data key is retired",
+                remedy="Restore the newest backup of the wrapped keys, or see the key rotations.",
+            )
+
+
+def version_of(wrapped: bytes) -> int:
+    """Of the tenant's key that wrapped it; `SealBroken` for what is no wrapped data key."""
+    found = _WRAPPED.fullmatch(wrapped)
+    if found is None:
+        raise SealBroken("a wrapped data key is cut short or of another format")
+    return int(found[1])
+
+
+def _require_key(key: bytes) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise SealBroken("the key management gave a data key of another length")
+    return key
+
+
+def _living(record: TenantRecord) -> TenantRecord:
+    if record.is_destroyed:
+        raise KeyDestroyed("the keys of this tenant were destroyed")
+    return record
+
+
+def _dedup_key(record: TenantRecord) -> bytes:
+    return (_living(record).dedup_key or "").encode()
+
+
+def _dedup_context(tenant_id: UUID) -> bytes:
+    return f"muniment/v1|{tenant_id}|deduplication".encode()

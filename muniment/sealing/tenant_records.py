@@ -1,0 +1,93 @@
+"""What is remembered here of tenants whose keys lie in a key management elsewhere.
+
+A JSON file per tenant, mode 0600, in the folder of the key store and so outside PostgreSQL: which
+versions of its key are in use, its deduplication key (wrapped), and whether its keys were destroyed,
+so that none are made anew. None of it opens anything without the key management.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from muniment.errors import ConfigurationError, KeyManagementUnavailable
+from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
+
+
+class TenantRecord(BaseModel):
+    """Versions below `oldest_version` are retired. `dedup_key` is gone once the keys are destroyed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    oldest_version: int = 1
+    newest_version: int
+    dedup_key: str | None
+
+    @property
+    def is_destroyed(self) -> bool:
+        return self.dedup_key is None
+
+
+Change = Callable[[TenantRecord | None], TenantRecord]
+
+
+class TenantRecords:
+    """Records in `folder`, which is made at the first change. Any number of processes may share it.
+
+    Raises KeyManagementUnavailable when the folder cannot be used, ConfigurationError when a record
+    is damaged.
+    """
+
+    def __init__(self, folder: Path, lock_timeout_seconds: float = 10.0) -> None:
+        self._folder = folder
+        self._lock_timeout_seconds = lock_timeout_seconds
+
+    def read(self, tenant_id: UUID) -> TenantRecord | None:
+        try:
+            content = self._path(tenant_id).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise KeyManagementUnavailable(
+                f"a tenant's key record cannot be read: {error.strerror}"
+            ) from error
+        try:
+            record = TenantRecord.model_validate_json(content)
+        except ValidationError:
+            raise ConfigurationError(
+                f"the key record of tenant {tenant_id} is damaged",
+                remedy="Restore the folder of the key store from its newest backup.",
+            ) from None
+        if record.format != 1:
+            raise ConfigurationError(
+                "a tenant's key record was written by a newer release",
+                remedy="Run the release that wrote it, or a newer one.",
+            )
+        return record
+
+    async def change(self, tenant_id: UUID, change: Change) -> TenantRecord:
+        """The record after the change, which is written while no other process does."""
+        return await asyncio.to_thread(self._change, tenant_id, change)
+
+    def _change(self, tenant_id: UUID, change: Change) -> TenantRecord:
+        path = self._path(tenant_id)
+        try:
+            with when_locked(path, self._lock_timeout_seconds):
+                found = self.read(tenant_id)
+                changed = change(found)
+                if changed != found:
+                    replace_file(path, changed.model_dump_json().encode())
+        except FileLockTimedOut:
+            raise KeyManagementUnavailable("another process keeps a key record locked") from None
+        except OSError as error:
+            raise KeyManagementUnavailable(
+                f"a tenant's key record cannot be written: {error.strerror}",
+                remedy="Mend the disk or the rights of the folder that holds the key store.",
+            ) from error
+        return changed
+
+    def _path(self, tenant_id: UUID) -> Path:
+        return self._folder / f"{tenant_id}.json"
