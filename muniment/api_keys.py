@@ -25,6 +25,7 @@ ALL_SCOPES = (
     "shares:manage",
     "files:share",
     "principals:manage",
+    "annotations:write",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""
@@ -33,6 +34,7 @@ USER_SCOPES = (
     "files:write",
     "files:delete",
     "files:share",
+    "annotations:write",
     "shares:manage",
     "jobs:read",
     "jobs:write",
