@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from uuid import UUID
 
 from temporalio import activity
@@ -14,7 +15,7 @@ from activities.artifacts import Artifacts
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from db.models import Annotation, AnnotationAnchor, FileVersion, PageRow
-from db.queries import anchors, pages
+from db.queries import anchors, files, pages
 from db.session import Access, Database
 from muniment.contracts.anchor_annotations import AnchorActivities, AnchorResult, AnchorState
 from muniment.contracts.base import VersionReference
@@ -59,9 +60,11 @@ class _Reading:
     rows: dict[int, PageRow]
     folded: dict[int, str]
 
-    def find_all(self, annotations: Sequence[Annotation]) -> list[tuple[Annotation, Found]]:
-        """By page, since their pages are opened next."""
-        finder = Finder(self.folded)
+    def find_all(
+        self, annotations: Sequence[Annotation], former: "_Reading"
+    ) -> list[tuple[Annotation, Found]]:
+        """All of one former version, or of this one; by page, since their pages are opened next."""
+        finder = Finder(self.folded, former.folded)
         shapes = {
             page: PageShape(row.width, row.height, row.rotation) for page, row in self.rows.items()
         }
@@ -94,19 +97,42 @@ class Anchors(AnchorActivities):
         reading = await self._read(published) if wanted else None
         if reading is None:
             return AnchorResult()
-        made = await self._made(reading, await asyncio.to_thread(reading.find_all, wanted))
-        async with self._database.transaction(access) as session:
-            present = await anchors.published_reading(session, version, locked=True)
-            if present is None or present.document_blob_id != published.document_blob_id:
-                # It is being erased, or was read anew: its annotations are looked for in that.
-                return AnchorResult()
-            await anchors.write_anchors(session, made)
-        counts = Counter(anchor.state for anchor in made)
+        counts: Counter[str] = Counter()
+        by_version = sorted(wanted, key=lambda each: each.version_id)
+        for made_on, of_one in groupby(by_version, key=lambda each: each.version_id):
+            former = reading if made_on == published.id else await self._former(access, made_on)
+            if former is None:
+                continue
+            found = await asyncio.to_thread(reading.find_all, [*of_one], former)
+            made = await self._made(reading, found)
+            # Version by version: another attempt goes on where this one ended.
+            if not await self._write(version, reading, made):
+                break
+            counts.update(anchor.state for anchor in made)
         return AnchorResult(
             exact=counts[AnchorState.EXACT],
             moved=counts[AnchorState.MOVED],
             lost=counts[AnchorState.LOST],
         )
+
+    async def _former(self, access: Access, version_id: UUID) -> _Reading | None:
+        async with self._database.transaction(access) as session:
+            version = await files.version_by_id(session, version_id)
+        return await self._read(version)
+
+    async def _write(
+        self, version: VersionReference, reading: _Reading, made: Sequence[AnnotationAnchor]
+    ) -> bool:
+        """False when the file is being erased, or the version was read anew meanwhile: what was published
+        then has its annotations looked for in it."""
+        async with self._database.transaction(Access(version.tenant_id)) as session:
+            present = await anchors.published_reading(session, version, locked=True)
+            if present is None:
+                return False
+            if present.document_blob_id != reading.version.document_blob_id:
+                return False
+            await anchors.write_anchors(session, made)
+        return True
 
     async def _read(self, version: FileVersion) -> _Reading | None:
         """None when it is too long."""

@@ -7,13 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from db.activity_feed import OF_GRANTS, OF_SHARES
 from db.models import Activity, File, FileVersion, Job, Principal
-from db.queries.files import visible
+from db.queries.files import has_level
 from muniment.contracts.jobs import FileState
 
+_Caller = aliased(Principal)
 _FORGOTTEN = (FileState.ERASING, FileState.ERASED)
 
 
@@ -67,23 +69,15 @@ async def list_activity(
 
 def _allowed() -> list[ColumnElement[bool]]:
     principal = func.current_principal()
-    # For each entry by its file: all that the caller may read may be a million.
-    own = col(File.id) == col(Activity.file_id)
-    readable = select(col(File.id)).where(own, visible("read")).exists()
-    managed = select(col(File.id)).where(own, visible("manage")).exists()
-    administrator = (
-        select(col(Principal.id))
-        .where(col(Principal.id) == principal, col(Principal.is_admin))
-        .exists()
-    )
+    administrators = select(col(_Caller.id)).where(col(_Caller.is_admin))
     return [
         col(File.state).not_in(_FORGOTTEN),
-        readable,
-        or_(col(Activity.kind).not_in(OF_GRANTS), managed),
+        has_level(col(Activity.file_id), "read"),
+        or_(col(Activity.kind).not_in(OF_GRANTS), has_level(col(Activity.file_id), "manage")),
         or_(
             col(Activity.kind).not_in(OF_SHARES),
             col(Activity.actor_id) == principal,
-            administrator,
+            principal.in_(administrators),
         ),
     ]
 

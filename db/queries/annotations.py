@@ -18,7 +18,7 @@ from db.models import (
     FileVersion,
     Principal,
 )
-from db.queries.files import OUT_OF_SIGHT, visible
+from db.queries.files import OUT_OF_SIGHT, has_level
 from muniment.contracts.jobs import FileState
 
 HELD_BACK = (
@@ -118,8 +118,6 @@ async def _details(
         .where(col(AnnotationComment.annotation_id) == col(Annotation.id))
         .scalar_subquery()
     )
-    # For each annotation by its file: all that the caller may read may be a million.
-    readable = select(col(File.id)).where(col(File.id) == col(Annotation.file_id), visible("read"))
     statement = (
         select(
             Annotation,
@@ -146,7 +144,11 @@ async def _details(
                 col(Principal.id) == col(Annotation.author_id), col(Principal.deleted_at).is_(None)
             ),
         )
-        .where(readable.exists(), col(made_on.number) <= col(FileVersion.number), *conditions)
+        .where(
+            has_level(col(Annotation.file_id), "read"),
+            col(made_on.number) <= col(FileVersion.number),
+            *conditions,
+        )
         .order_by(col(Annotation.created_at).desc(), col(Annotation.id).desc())
         .limit(limit)
     )

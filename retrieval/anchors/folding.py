@@ -11,7 +11,9 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PIECE = re.compile(r"(?<=\w)[-‐\u00ad]\s*\n\s*(?=\w)|\s+|[\x21-\x5f\x61-\x7e]+|.", re.DOTALL)
+_PIECE = re.compile(
+    r"(?<=\w)[-‐\u00ad]\s*\n\s*(?=\w)|\s+|[\x21-\x2c\x2e-\x5f\x61-\x7e]+|.", re.DOTALL
+)
 """A hyphen at a line's end, white space, a run of ASCII that stays as it is, or any other character."""
 _ONE_FORM = {ord("\u00ad"): None, ord("\u200b"): None, ord("\ufeff"): None, 0: None} | {
     ord(written): one

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
+from retrieval.anchors.ancestry import Ancestry
 from retrieval.anchors.folding import digest, fold
 from retrieval.anchors.quotes import Quote, occurrences_of
 
@@ -20,12 +21,16 @@ ALIKE = 0.8
 """The least likeness (1 less the share of letters to take away or add) of words that changed."""
 FEWEST_FUZZY = 12
 """Letters of the shortest quote that may have changed: of fewer any change makes another word."""
-CONTEXT_OF_ONE_SIDE = 0.8
+CONTEXT_OF_ONE_SIDE = 0.85
 CONTEXT_OF_BOTH = 0.7
 """The least likeness of what stands around: before or behind, or both together. Any two texts of one
 language come to 0.5."""
+SURE_CONTEXT = 0.95
+"""With so much the same around them, words are looked for nowhere else."""
+SHORT = 32
+"""Fewer letters stand in many places: what stands around them must fit on both sides."""
 SPEAKS_FOR_ITSELF = 60
-"""Letters that stand nowhere else word for word need no context."""
+"""Letters that stand nowhere else word for word need no context on the page that became of theirs."""
 MARGIN = 0.1
 """By so much the best place must be better than the next."""
 _PAGES_LOOKED_THROUGH = 4
@@ -54,10 +59,13 @@ class Place:
 
 
 class Finder:
-    """Finds quotes in one reading: `pages` are the folded texts of its pages, by number."""
+    """Finds quotes in one reading: `pages` are the folded texts of its pages by number, `former` those
+    of the version that the quotes are of."""
 
-    def __init__(self, pages: Mapping[int, str]) -> None:
+    def __init__(self, pages: Mapping[int, str], former: Mapping[int, str]) -> None:
         self._pages = pages
+        self._former = former
+        self._ancestry = Ancestry(pages, former)
         self._digests: dict[bytes, list[int]] = {}
         for page, text in pages.items():
             self._digests.setdefault(digest(text), []).append(page)
@@ -73,9 +81,11 @@ class Finder:
         if unchanged is not None:
             return unchanged
         known = [page for page in pages if page in self._pages]
-        found = self._exact(quote, wanted, known)
-        if not found and len(wanted) >= FEWEST_FUZZY:
-            found = list(self._nearly(quote, wanted, known))
+        found = self._exact(quote, wanted, known, only_on)
+        is_sure = any(place.context >= SURE_CONTEXT for place in found)
+        if not is_sure and len(wanted) >= FEWEST_FUZZY:
+            # Words that were changed where they stood may stand unchanged elsewhere.
+            found += self._nearly(quote, wanted, known, only_on)
         return _best(found)
 
     def page_of(self, page_digest: bytes, *, only_on: int | None = None) -> int | None:
@@ -97,7 +107,9 @@ class Finder:
         start = places[quote.occurrence]
         return Place(page, start, start + len(wanted), 1.0, is_same_page=True)
 
-    def _exact(self, quote: Quote, wanted: str, pages: Sequence[int]) -> list[Place]:
+    def _exact(
+        self, quote: Quote, wanted: str, pages: Sequence[int], only_on: int | None
+    ) -> list[Place]:
         """The places word for word that may be meant."""
         places = [
             (page, start) for page in pages for start in occurrences_of(wanted, self._pages[page])
@@ -108,16 +120,28 @@ class Finder:
         found = []
         for page, start in places:
             around = _Context(quote, self._pages[page], start, start + len(wanted))
-            if is_alone or around.fits:
+            if only_on or self._ancestry.is_of(page, quote.page):
+                is_meant = is_alone or around.fits(len(wanted))
+            else:
+                is_meant = is_alone and around.is_the_same and self._stood_once(wanted)
+            if is_meant:
                 found.append(Place(page, start, start + len(wanted), 1.0, around.both))
         return found
 
-    def _nearly(self, quote: Quote, wanted: str, pages: Sequence[int]) -> Iterator[Place]:
+    def _stood_once(self, wanted: str) -> bool:
+        """Else one of them may have gone, and this is another."""
+        return sum(len(occurrences_of(wanted, text)) for text in self._former.values()) == 1
+
+    def _nearly(
+        self, quote: Quote, wanted: str, pages: Sequence[int], only_on: int | None
+    ) -> Iterator[Place]:
         for page in self._likely(quote, pages):
+            if not (only_on or self._ancestry.is_of(page, quote.page)):
+                continue
             text = self._pages[page]
             for start, end, score in _alignments(wanted, text):
                 around = _Context(quote, text, start, end)
-                if around.fits:
+                if score < 1 and around.fits(len(wanted)) and around.both >= CONTEXT_OF_BOTH:
                     yield Place(page, start, end, score, around.both)
 
     def _likely(self, quote: Quote, pages: Sequence[int]) -> list[int]:
@@ -147,7 +171,12 @@ class _Context:
         self.both = (self.before + self.behind) / 2
 
     @property
-    def fits(self) -> bool:
+    def is_the_same(self) -> bool:
+        return min(self.before, self.behind) >= CONTEXT_OF_ONE_SIDE
+
+    def fits(self, letters: int) -> bool:
+        if letters < SHORT:
+            return self.is_the_same or self.both >= CONTEXT_OF_ONE_SIDE
         one_side = max(self.before, self.behind) >= CONTEXT_OF_ONE_SIDE
         return one_side or self.both >= CONTEXT_OF_BOTH
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retrieval.anchors.folding import Folded, digest, fold, fold_with_offsets
+from retrieval.anchors.folding import digest, fold, fold_with_offsets
 
 CONTEXT_CHARACTERS = 64
 """Kept before and behind a quote: what tells one "shall" from another."""
@@ -31,8 +31,15 @@ def locate(page: int, text: str, exact: str, prefix: str = "", suffix: str = "")
     folded = fold_with_offsets(text)
     wanted, before, behind = fold(exact), fold(prefix), fold(suffix)
     places = occurrences_of(wanted, folded.text)
+    page_digest = digest(folded.text)
     return [
-        _quote(page, text, folded, (place, place + len(wanted)), (number, len(places)))
+        _quote(
+            page,
+            text,
+            page_digest,
+            folded.stretch(place, place + len(wanted)),
+            (number, len(places)),
+        )
         for number, place in enumerate(places)
         if folded.text[:place].endswith(before)
         and folded.text.startswith(behind, place + len(wanted))
@@ -77,9 +84,9 @@ def occurrences_of(wanted: str, folded: str) -> list[int]:
 
 
 def _quote(
-    page: int, text: str, folded: Folded, stretch: tuple[int, int], counted: tuple[int, int]
+    page: int, text: str, page_digest: bytes, stretch: tuple[int, int], counted: tuple[int, int]
 ) -> Quote:
-    start, end = folded.stretch(*stretch)
+    start, end = stretch
     return Quote(
         page=page,
         exact=text[start:end],
@@ -89,5 +96,5 @@ def _quote(
         end=end,
         occurrence=counted[0],
         occurrences=counted[1],
-        page_digest=digest(folded.text),
+        page_digest=page_digest,
     )

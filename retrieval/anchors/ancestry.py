@@ -1,0 +1,70 @@
+"""Which page of a former version a page came from: by its letters, not by its number.
+
+Contracts, forms and laws repeat whole paragraphs, so that words in their context may stand on several
+pages. A page that is more like another page of the former version than like theirs is not where they are.
+"""
+
+import heapq
+import zlib
+from collections.abc import Mapping
+from functools import cached_property
+
+from retrieval.anchors.folding import digest
+
+LEAST_ALIKE = 0.2
+"""Pages that share less are others."""
+_SKETCH = 64
+_GRAM = 8
+
+
+class Ancestry:
+    """Of the pages of one version to those of a former one; both by number, folded."""
+
+    def __init__(self, pages: Mapping[int, str], former: Mapping[int, str]) -> None:
+        self._pages = pages
+        self._former = former
+        self._origins: dict[int, frozenset[int]] = {}
+
+    def is_of(self, page: int, former_page: int) -> bool:
+        """Whether the page is what became of that former one, as far as can be told."""
+        if page not in self._origins:
+            self._origins[page] = self._origins_of(page)
+        return former_page in self._origins[page]
+
+    def _origins_of(self, page: int) -> frozenset[int]:
+        """More than one where former pages had the same words; none for a new page."""
+        same = self._by_digest.get(digest(self._pages[page]))
+        if same is not None:
+            return frozenset(same)
+        present = sketch(self._pages[page])
+        alike = {number: likeness(present, each) for number, each in self._sketches.items()}
+        best = max(alike.values(), default=0.0)
+        if best < LEAST_ALIKE:
+            return frozenset()
+        return frozenset(number for number, value in alike.items() if value == best)
+
+    @cached_property
+    def _by_digest(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for number, text in self._former.items():
+            found.setdefault(digest(text), []).append(number)
+        return found
+
+    @cached_property
+    def _sketches(self) -> dict[int, frozenset[int]]:
+        return {number: sketch(text) for number, text in self._former.items()}
+
+
+def sketch(folded: str) -> frozenset[int]:
+    """The least hashes of a page's runs of letters (Broder's MinHash): how many two pages have in common
+    says how alike they are."""
+    runs = {
+        zlib.crc32(folded[place : place + _GRAM].encode(errors="replace"))
+        for place in range(max(1, len(folded) - _GRAM + 1))
+    }
+    return frozenset(heapq.nsmallest(_SKETCH, runs))
+
+
+def likeness(one: frozenset[int], other: frozenset[int]) -> float:
+    """From 0 to 1."""
+    return len(one & other) / max(len(one), len(other))
