@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from db.models import Annotation, FileVersion
 from muniment.contracts.anchor_annotations import AnchorState
-from muniment.contracts.documents import BoundingBox, Line
+from muniment.contracts.documents import BoundingBox, Page
 from retrieval.anchors.boxes import around, boxes_of
 from retrieval.anchors.folding import fold, fold_with_offsets
 from retrieval.anchors.matching import FEWEST_FUZZY, Finder, Place
@@ -89,12 +91,38 @@ def quote_of(annotation: Annotation) -> Quote:
     )
 
 
-def locate(place: Place, text: str, lines: Sequence[Line]) -> Located:
+def locate(place: Place, page: Page) -> Located:
     """The words of the place; of words that changed, whole ones."""
+    text = page.text
     start, end = fold_with_offsets(text).stretch(place.start, place.end)
     if place.score < 1:
         start, end = whole_words(text, start, end)
-    return Located(text[start:end], start, end, boxes_of(text, lines, start, end))
+    # PostgreSQL's text holds every code point but this one.
+    words = text[start:end].replace("\0", "")
+    return Located(words, start, end, boxes_of(text, page.lines, start, end))
+
+
+def stands_there(
+    annotation: Annotation, version: FileVersion, page: Page, located: Located
+) -> bool:
+    """Whether the words are where the annotation can be. A region needs a place on the page, which not
+    every reading knows; and words of a page that was only read anew stay where they were on it."""
+    if annotation.region is not None and located.region is None:
+        return False
+    was = PageShape(annotation.page_width, annotation.page_height, annotation.page_rotation)
+    is_read_anew = annotation.version_id == version.id and _is_same_shape(
+        was, PageShape(page.width, page.height, page.rotation)
+    )
+    former = TypeAdapter(list[BoundingBox]).validate_python(annotation.boxes)
+    if not is_read_anew or not former or not located.boxes:
+        return True
+    return any(_overlap(one, other) for one in former for other in located.boxes)
+
+
+def _overlap(one: BoundingBox, other: BoundingBox) -> bool:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return across > 0 and down > 0
 
 
 def _unmoved_region(

@@ -233,7 +233,10 @@ def _record(
     made.page_digest = target.page_digest
     made.region = None if target.region is None else list(target.region)
     if (quote := target.quote) is not None:
-        made.quote, made.prefix, made.suffix = quote.exact, quote.prefix, quote.suffix
+        # PostgreSQL's text holds every code point but this one.
+        made.quote, made.prefix, made.suffix = (
+            each.replace("\0", "") for each in (quote.exact, quote.prefix, quote.suffix)
+        )
         made.start_offset, made.end_offset = quote.start, quote.end
         made.occurrence, made.occurrences = quote.occurrence, quote.occurrences
         made.boxes = [list(box) for box in target.boxes]

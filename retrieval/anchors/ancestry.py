@@ -23,13 +23,19 @@ class Ancestry:
     def __init__(self, pages: Mapping[int, str], former: Mapping[int, str]) -> None:
         self._pages = pages
         self._former = former
-        self._origins: dict[int, frozenset[int]] = {}
 
-    def is_of(self, page: int, former_page: int) -> bool:
-        """Whether the page is what became of that former one, as far as can be told."""
-        if page not in self._origins:
-            self._origins[page] = self._origins_of(page)
-        return former_page in self._origins[page]
+    def heirs_of(self, former_page: int) -> list[int]:
+        """The pages that became of that former one, and of no other, as far as can be told."""
+        return self._heirs.get(former_page, [])
+
+    @cached_property
+    def _heirs(self) -> dict[int, list[int]]:
+        heirs: dict[int, list[int]] = {}
+        for page in self._pages:
+            origins = self._origins_of(page)
+            if len(origins) == 1:
+                heirs.setdefault(next(iter(origins)), []).append(page)
+        return heirs
 
     def _origins_of(self, page: int) -> frozenset[int]:
         """More than one where former pages had the same words; none for a new page."""

@@ -4,7 +4,6 @@ What is found must have been meant: words that stand elsewhere in another contex
 are equally likely, are lost. Better a lost annotation than one at the wrong place, which nobody doubts.
 """
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,33 +24,28 @@ CONTEXT_OF_ONE_SIDE = 0.85
 CONTEXT_OF_BOTH = 0.7
 """The least likeness of what stands around: before or behind, or both together. Any two texts of one
 language come to 0.5."""
-SURE_CONTEXT = 0.95
-"""With so much the same around them, words are looked for nowhere else."""
 SHORT = 32
 """Fewer letters stand in many places: what stands around them must fit on both sides."""
-SPEAKS_FOR_ITSELF = 60
-"""Letters that stand nowhere else word for word need no context on the page that became of theirs."""
+SPEAKS_FOR_ITSELF = 40
+"""Letters of the shortest quote that is believed to have gone to another page."""
 MARGIN = 0.1
 """By so much the best place must be better than the next."""
-_PAGES_LOOKED_THROUGH = 4
+MOST_COMPARED = 20_000
+"""Letters of either page, 70 ms; on longer ones words that changed are lost."""
 _PLACES_OF_A_PAGE = 3
-_GRAM = 5
-_MOST_GRAMS = 48
 _MOST_OCCURRENCES = 200
 """Of more a short word has too many to tell them apart in time."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a quote stands: folded characters of a page. `is_same_page`: all words of the page are those
-    of the page it was made on."""
+    """Where a quote stands: folded characters of a page."""
 
     page: int
     start: int
     end: int
     score: float
     context: float = 1.0
-    is_same_page: bool = False
 
     @property
     def weight(self) -> float:
@@ -76,17 +70,16 @@ class Finder:
         wanted = fold(quote.exact)
         if not wanted:
             return None
-        pages = list(self._pages) if only_on is None else [only_on]
         unchanged = self._on_unchanged_page(quote, wanted, only_on)
         if unchanged is not None:
             return unchanged
-        known = [page for page in pages if page in self._pages]
-        found = self._exact(quote, wanted, known, only_on)
-        is_sure = any(place.context >= SURE_CONTEXT for place in found)
-        if not is_sure and len(wanted) >= FEWEST_FUZZY:
-            # Words that were changed where they stood may stand unchanged elsewhere.
-            found += self._nearly(quote, wanted, known, only_on)
-        return _best(found)
+        if only_on is not None:
+            return self._read_anew(quote, wanted, only_on)
+        heirs = self._ancestry.heirs_of(quote.page)
+        if len(heirs) > 1:
+            return None
+        carried = self._carried(quote, wanted, heirs[0]) if heirs else None
+        return carried or self._elsewhere(quote, wanted)
 
     def page_of(self, page_digest: bytes, *, only_on: int | None = None) -> int | None:
         """The one page that has all words of that page; None when there is none, or more than one, or
@@ -105,57 +98,70 @@ class Finder:
         if quote.occurrence >= len(places):
             return None
         start = places[quote.occurrence]
-        return Place(page, start, start + len(wanted), 1.0, is_same_page=True)
+        return Place(page, start, start + len(wanted), 1.0)
 
-    def _exact(
-        self, quote: Quote, wanted: str, pages: Sequence[int], only_on: int | None
-    ) -> list[Place]:
-        """The places word for word that may be meant."""
-        places = [
-            (page, start) for page in pages for start in occurrences_of(wanted, self._pages[page])
-        ]
+    def _read_anew(self, quote: Quote, wanted: str, page: int) -> Place | None:
+        """On the page itself: its former reading is gone, so that words and context are all there is."""
+        text = self._pages.get(page)
+        if text is None:
+            return None
+        found = self._in_context(quote, wanted, page)
+        if len(wanted) >= FEWEST_FUZZY and len(text) <= MOST_COMPARED:
+            # Words that are read otherwise where they stand may stand elsewhere as they were.
+            found += _nearly(quote, wanted, page, text)
+        return _best(found)
+
+    def _in_context(self, quote: Quote, wanted: str, page: int) -> list[Place]:
+        """The places of a page word for word that may be meant."""
+        text = self._pages[page]
+        places = occurrences_of(wanted, text)
         if len(places) > _MOST_OCCURRENCES:
             return []
-        is_alone = len(places) == 1 and len(wanted) >= SPEAKS_FOR_ITSELF
         found = []
-        for page, start in places:
-            around = _Context(quote, self._pages[page], start, start + len(wanted))
-            if only_on or self._ancestry.is_of(page, quote.page):
-                is_meant = is_alone or around.fits(len(wanted))
-            else:
-                is_meant = is_alone and around.is_the_same and self._stood_once(wanted)
-            if is_meant:
+        for start in places:
+            around = _Context(quote, text, start, start + len(wanted))
+            if around.fits(len(wanted)):
                 found.append(Place(page, start, start + len(wanted), 1.0, around.both))
         return found
 
-    def _stood_once(self, wanted: str) -> bool:
-        """Else one of them may have gone, and this is another."""
-        return sum(len(occurrences_of(wanted, text)) for text in self._former.values()) == 1
+    def _carried(self, quote: Quote, wanted: str, page: int) -> Place | None:
+        """What became of the words on the page that became of theirs, by comparing the two whole."""
+        former, present = self._former[quote.page], self._pages[page]
+        places = occurrences_of(wanted, former)
+        is_known = len(places) == quote.occurrences
+        if not is_known or max(len(former), len(present)) > MOST_COMPARED:
+            return _best(self._in_context(quote, wanted, page))
+        start = places[quote.occurrence]
+        stretch = _carried_over(former, present, start, start + len(wanted))
+        if stretch is None:
+            return None
+        score = Indel.normalized_similarity(wanted, present[slice(*stretch)])
+        around = _Context(quote, present, *stretch)
+        if score < (ALIKE if len(wanted) >= FEWEST_FUZZY else 1):
+            return None
+        if score < 1 and not around.fits(len(wanted)):
+            return None
+        return Place(page, *stretch, score, around.both)
 
-    def _nearly(
-        self, quote: Quote, wanted: str, pages: Sequence[int], only_on: int | None
-    ) -> Iterator[Place]:
-        for page in self._likely(quote, pages):
-            if not (only_on or self._ancestry.is_of(page, quote.page)):
-                continue
-            text = self._pages[page]
-            for start, end, score in _alignments(wanted, text):
-                around = _Context(quote, text, start, end)
-                if score < 1 and around.fits(len(wanted)) and around.both >= CONTEXT_OF_BOTH:
-                    yield Place(page, start, end, score, around.both)
-
-    def _likely(self, quote: Quote, pages: Sequence[int]) -> list[int]:
-        """The pages that share the most runs of letters with the quote and what stood around it."""
-        if len(pages) <= _PAGES_LOOKED_THROUGH:
-            return list(pages)
-        text = fold(quote.prefix) + fold(quote.exact) + fold(quote.suffix)
-        step = max(1, len(text) // _MOST_GRAMS)
-        grams = {text[i : i + _GRAM] for i in range(0, len(text) - _GRAM + 1, step)}
-
-        def shared(page: int) -> tuple[int, int]:
-            return sum(gram in self._pages[page] for gram in grams), -abs(page - quote.page)
-
-        return heapq.nlargest(_PAGES_LOOKED_THROUGH, pages, key=shared)
+    def _elsewhere(self, quote: Quote, wanted: str) -> Place | None:
+        """Words that went to another page: the same ones in the same context, which stand once in this
+        version and stood once in the former; else one of them may have gone, and this is another."""
+        if len(wanted) < SPEAKS_FOR_ITSELF:
+            return None
+        found = [
+            (page, start)
+            for page, text in self._pages.items()
+            for start in occurrences_of(wanted, text)
+        ]
+        if len(found) != 1:
+            return None
+        if sum(len(occurrences_of(wanted, text)) for text in self._former.values()) != 1:
+            return None
+        page, start = found[0]
+        around = _Context(quote, self._pages[page], start, start + len(wanted))
+        if not around.is_the_same:
+            return None
+        return Place(page, start, start + len(wanted), 1.0, around.both)
 
 
 class _Context:
@@ -179,6 +185,25 @@ class _Context:
             return self.is_the_same or self.both >= CONTEXT_OF_ONE_SIDE
         one_side = max(self.before, self.behind) >= CONTEXT_OF_ONE_SIDE
         return one_side or self.both >= CONTEXT_OF_BOTH
+
+
+def _carried_over(former: str, present: str, start: int, end: int) -> tuple[int, int] | None:
+    """Where the letters of the stretch that stayed begin and end in the present text."""
+    first = last = None
+    for run in Indel.opcodes(former, present):
+        low, high = max(run.src_start, start), min(run.src_end, end)
+        if run.tag == "equal" and low < high:
+            shift = run.dest_start - run.src_start
+            first = low + shift if first is None else first
+            last = high + shift
+    return None if first is None or last is None else (first, last)
+
+
+def _nearly(quote: Quote, wanted: str, page: int, text: str) -> Iterator[Place]:
+    for start, end, score in _alignments(wanted, text):
+        around = _Context(quote, text, start, end)
+        if score < 1 and around.fits(len(wanted)) and around.both >= CONTEXT_OF_BOTH:
+            yield Place(page, start, end, score, around.both)
 
 
 def _alignments(wanted: str, text: str) -> Iterator[tuple[int, int, float]]:
