@@ -85,7 +85,95 @@ class Anchors(AnchorActivities):
         except MunimentError as error:
             raise application_error(error, activity.info().attempt) from error
 
-    async def _anchor(
+    async def _anchor(self, version: VersionReference) -> AnchorResult:
+        access = Access(version.tenant_id)
+        async with self._database.transaction(access) as session:
+            published = await anchors.published_reading(session, version)
+            if published is None:
+                return AnchorResult()
+            wanted = await anchors.annotations_to_anchor(
+                session, published, METHOD, limit=MOST_ANNOTATIONS
+            )
+        reading = await self._read(published) if wanted else None
+        if reading is None:
+            return AnchorResult()
+        counts: Counter[str] = Counter()
+        by_version = sorted(wanted, key=lambda each: each.version_id)
+        for made_on, of_one in groupby(by_version, key=lambda each: each.version_id):
+            former = reading if made_on == published.id else await self._former(access, made_on)
+            if former is None:
+                continue
+            found = await asyncio.to_thread(reading.find_all, [*of_one], former)
+            made = await self._made(reading, found)
+            # Version by version: another attempt goes on where this one ended.
+            if not await self._write(version, reading, made):
+                break
+            counts.update(anchor.state for anchor in made)
+        return AnchorResult(
+            exact=counts[AnchorState.EXACT],
+            moved=counts[AnchorState.MOVED],
+            lost=counts[AnchorState.LOST],
+        )
+
+    async def _former(self, access: Access, version_id: UUID) -> _Reading | None:
+        async with self._database.transaction(access) as session:
+            version = await files.version_by_id(session, version_id)
+        return await self._read(version)
+
+    async def _write(
+        self, version: VersionReference, reading: _Reading, made: Sequence[AnnotationAnchor]
+    ) -> bool:
+        """False when the file is being erased, or the version was read anew meanwhile: what was published
+        then has its annotations looked for in it."""
+        async with self._database.transaction(Access(version.tenant_id)) as session:
+            present = await anchors.published_reading(session, version, locked=True)
+            if present is None:
+                return False
+            if present.document_blob_id != reading.version.document_blob_id:
+                return False
+            await anchors.write_anchors(session, made)
+        return True
+
+    async def _read(self, version: FileVersion) -> _Reading | None:
+        """None when it is too long."""
+        reader = _PageReader(self._artifacts, version.tenant_id)
+        reading = _Reading(version, {}, {})
+        characters = 0
+        rows: Sequence[PageRow] = ()
+        while True:
+            async with self._database.transaction(Access(version.tenant_id)) as session:
+                rows = await pages.list_pages(
+                    session,
+                    version.id,
+                    limit=_PAGES_AT_ONCE,
+                    after_page=rows[-1].page if rows else 0,
+                )
+            for row in rows:
+                page = await reader.page(row)
+                reading.rows[row.page] = row
+                if page is not None:
+                    reading.folded[row.page] = await asyncio.to_thread(fold, page.text)
+                    characters += len(page.text)
+                if len(reading.rows) > MOST_PAGES or characters > MOST_CHARACTERS:
+                    logger.warning("a document is too long to find annotations in")
+                    return None
+            if len(rows) < _PAGES_AT_ONCE:
+                return reading
+
+    async def _made(
+        self, reading: _Reading, found: Sequence[tuple[Annotation, Found]]
+    ) -> list[AnnotationAnchor]:
+        reader = _PageReader(self._artifacts, reading.version.tenant_id)
+        made: list[AnnotationAnchor] = []
+        for annotation, each in found:
+            page = None
+            if each.place is not None:
+                page = await reader.page(reading.rows[each.place.page])
+            made.append(_anchor(annotation, reading.version, each, page))
+        return made
+
+
+def _anchor(
     annotation: Annotation, version: FileVersion, found: Found, page: Page | None
 ) -> AnnotationAnchor:
     located = None
