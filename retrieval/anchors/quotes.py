@@ -56,21 +56,23 @@ def quote_at(page: int, text: str, start: int, end: int) -> Quote | None:
 
 def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
     """The stretch with the words that lie in it by more than half, and without those that do not."""
-    return _word_edge(text, start, is_start=True), _word_edge(text, end, is_start=False)
+    first, last = _word_edge(text, start), _word_edge(text, end)
+    words = text[first:last]
+    if not words.strip():
+        return start, end
+    return first + len(words) - len(words.lstrip()), last - len(words) + len(words.rstrip())
 
 
-def _word_edge(text: str, edge: int, *, is_start: bool) -> int:
+def _word_edge(text: str, edge: int) -> int:
+    """The nearer end of the word that the edge divides."""
     first = last = edge
     while first > 0 and text[first - 1].isalnum():
         first -= 1
     while last < len(text) and text[last].isalnum():
         last += 1
-    is_nearer_first = edge - first <= last - edge
-    if first == edge or last == edge:
+    if edge in (first, last):
         return edge
-    if is_start:
-        return first if is_nearer_first else last
-    return first if is_nearer_first else last
+    return first if edge - first <= last - edge else last
 
 
 def occurrences_of(wanted: str, folded: str) -> list[int]:
