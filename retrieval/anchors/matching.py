@@ -20,6 +20,8 @@ ALIKE = 0.8
 """The least likeness (1 less the share of letters to take away or add) of words that changed."""
 FEWEST_FUZZY = 12
 """Letters of the shortest quote that may have changed: of fewer any change makes another word."""
+FEWEST_TOLD = 4
+"""Letters and digits of a quote that is told from others on a page that changed."""
 CONTEXT_OF_ONE_SIDE = 0.85
 CONTEXT_OF_BOTH = 0.7
 """The least likeness of what stands around: before or behind, or both together. Any two texts of one
@@ -73,6 +75,8 @@ class Finder:
         unchanged = self._on_unchanged_page(quote, wanted, only_on)
         if unchanged is not None:
             return unchanged
+        if sum(character.isalnum() for character in wanted) < FEWEST_TOLD:
+            return None
         if only_on is not None:
             return self._read_anew(quote, wanted, only_on)
         heirs = self._ancestry.heirs_of(quote.page)

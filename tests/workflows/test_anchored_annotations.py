@@ -5,6 +5,8 @@ from typing import cast
 
 import pytest
 from sqlalchemy import text
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from api.annotations import commenting, service
 from api.annotations.schemas import (
@@ -19,6 +21,8 @@ from api.authentication import Caller
 from api.services import Services
 from db.models import Job, new_id
 from db.queries.annotations import AnnotationFilter
+from muniment.contracts.anchor_annotations import AnchorResult
+from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import BoundingBox
 from muniment.contracts.jobs import JobSettings
 from tests.workflows.documents import page_text, scanned_pdf, text_pdf
@@ -151,6 +155,28 @@ async def test_another_engine_reads_the_words_on_the_same_page(
     assert "BOROUGH" in words.anchor.quote.exact
     assert words.target == quoted.target
     assert (told(box), box.anchor.region) == (("exact", 1), region), "the page is the same picture"
+
+
+@activity.defn(name="anchor_annotations")
+async def _fails(_: VersionReference) -> AnchorResult:
+    raise ApplicationError("a defect", non_retryable=True)
+
+
+async def test_a_job_does_not_fail_with_it_and_the_next_run_finds_what_is_pending(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, text_pdf(PAGES[:2]), "a.pdf", PDF)
+    async with workshop.working(replacing=[_fails]):
+        await (await workshop.start(job)).result()
+        await annotate(workshop, owner, job, 1, "is registered under number 11")
+        later = await workshop.new_version(owner, job, text_pdf(PAGES[2::-2]))
+        await (await workshop.start(later)).result()
+    assert (await workshop.job(later)).state == "completed"
+    assert [told(each) for each in await listed(workshop, owner, job)] == [("pending", None)]
+    async with workshop.working():
+        again = await workshop.retry(later)
+        await (await workshop.start(again)).result()
+    assert [told(each) for each in await listed(workshop, owner, job)] == [("moved", 2)]
 
 
 async def test_an_erasure_leaves_none_of_it(workshop: Workshop, owner: TenantIds) -> None:
