@@ -49,7 +49,8 @@ def _proven(row: PageRow, page: Page, target: NewTarget) -> ProvenTarget:
 def _the_one(page: Page, wanted: NewQuote) -> Quote:
     found = locate(page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix)
     if wanted.start is not None:
-        found = [each for each in found if each.start == wanted.start] or found
+        blanks = len(wanted.exact) - len(wanted.exact.lstrip())
+        found = [each for each in found if each.start == wanted.start + blanks]
     if not found:
         raise _wrong(
             "quote",

@@ -28,6 +28,10 @@ class Ancestry:
         """The pages that became of that former one, and of no other, as far as can be told."""
         return self._heirs.get(former_page, [])
 
+    def has_twins(self, page_digest: bytes) -> bool:
+        """Whether several former pages had the words with that digest."""
+        return len(self._by_digest.get(page_digest, ())) > 1
+
     @cached_property
     def _heirs(self) -> dict[int, list[int]]:
         heirs: dict[int, list[int]] = {}

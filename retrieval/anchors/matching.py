@@ -86,13 +86,14 @@ class Finder:
         return carried or self._elsewhere(quote, wanted)
 
     def page_of(self, page_digest: bytes, *, only_on: int | None = None) -> int | None:
-        """The one page that has all words of that page; None when there is none, or more than one, or
-        when so few words tell nothing."""
+        """The one page that has all words of that page; None when there is none, or when more than one has
+        them or had them before, or when so few words tell nothing."""
         same = self._digests.get(page_digest, [])
         if only_on is not None:
             return only_on if only_on in same else None
-        is_told = len(same) == 1 and len(self._pages[same[0]]) >= FEWEST_FUZZY
-        return same[0] if is_told else None
+        if len(same) != 1 or self._ancestry.has_twins(page_digest):
+            return None
+        return same[0] if len(self._pages[same[0]]) >= FEWEST_FUZZY else None
 
     def _on_unchanged_page(self, quote: Quote, wanted: str, only_on: int | None) -> Place | None:
         page = self.page_of(quote.page_digest, only_on=only_on)

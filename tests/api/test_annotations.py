@@ -95,6 +95,7 @@ async def test_a_region_keeps_the_words_beneath_and_a_file_needs_no_place(
     [
         (quoting("words that stand nowhere"), "target.quote"),
         (quoting("The rent is forty pounds.", prefix="years"), "target.quote"),
+        (quoting("Lady Day", start=3), "target.quote"),
         (quoting("forty", page=3), "target.page"),
         (quoting("the"), "target.quote"),
         (quoting(" \n "), "target.quote"),
