@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from db.session import Database
+from muniment.client import AsyncMuniment, Muniment
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
 from tests.api.annotated import HEIGHT, WIDTH, line_box, publish_pages
@@ -306,6 +307,39 @@ async def test_nothing_of_another_tenant_is_found(
         await stranger.post(f"{path}/comments", json={"body": "x"}),
     ):
         assert answer.status_code == 404
+
+
+def annotated_by_the_blocking_client(api: ApiProcess, key: str, file_id: str) -> str:
+    with Muniment(api.url, key) as muniment:
+        made = muniment.annotations.create(file_id, page=1, region=(40, 155, 560, 175), tags=["x"])
+        muniment.annotations.answer(made.id, "because")
+        assert [each.body for each in muniment.annotations.comments(made.id).data] == ["because"]
+        assert muniment.annotations.resolve(made.id).state == "resolved"
+        assert muniment.annotations.reopen(made.id).state == "open"
+        assert [each.id for each in muniment.annotations.list(file_id=file_id).data] == [made.id]
+        assert muniment.annotations.activity(file_id).data[-1].kind == "file.uploaded"
+        muniment.annotations.delete(made.id)
+        return str(made.id)
+
+
+async def test_both_clients_annotate(
+    file_id: str, api: ApiProcess, tenant: TenantFixture, client: httpx.AsyncClient
+) -> None:
+    gone = await asyncio.to_thread(annotated_by_the_blocking_client, api, tenant.api_key, file_id)
+    assert (await client.get(f"/v1/annotations/{gone}")).status_code == 404
+    async with AsyncMuniment(api.url, tenant.api_key) as muniment:
+        made = await muniment.annotations.create(file_id, "why?", page=1, exact="Lady Day")
+        assert made.target is not None
+        assert made.anchor.state == "exact"
+        await muniment.annotations.answer(made.id, "because")
+        assert len((await muniment.annotations.comments(made.id)).data) == 1
+        assert (await muniment.annotations.resolve(made.id)).state == "resolved"
+        assert (await muniment.annotations.reopen(made.id)).state == "open"
+        listed = await muniment.annotations.list(file_id=file_id, page=1, version=1)
+        assert [each.comments for each in listed.data] == [1]
+        assert (await muniment.annotations.activity()).data[0].kind == "annotation.reopened"
+        await muniment.annotations.delete(made.id)
+        assert (await muniment.annotations.list(file_id=file_id)).data == ()
 
 
 async def test_a_key_that_only_reads_writes_nothing_and_one_that_only_writes_learns_nothing(
