@@ -12,6 +12,10 @@ from retrieval.anchors.folding import digest, fold
 from retrieval.anchors.quotes import Quote, locate, quote_at
 
 
+MOST_CHARACTERS = 1_000_000
+"""Of a page, in which words are looked up within two seconds. Texts without pages may have more."""
+
+
 @dataclass(frozen=True)
 class ProvenTarget:
     """A region, words, or both, of a page of this shape."""
@@ -33,6 +37,12 @@ async def prove(row: PageRow | None, page: Page | None, target: NewTarget) -> Pr
         if target.quote is not None:
             raise _wrong("quote", "the page could not be read, so that no words of it are known")
         return ProvenTarget(row, target.region, None, digest(""))
+    if len(page.text) > MOST_CHARACTERS:
+        raise _wrong(
+            "page",
+            f"the page has more than {MOST_CHARACTERS} characters",
+            remedy="Annotate the whole file: leave `target` out.",
+        )
     return await asyncio.to_thread(_proven, row, page, target)
 
 
@@ -47,10 +57,10 @@ def _proven(row: PageRow, page: Page, target: NewTarget) -> ProvenTarget:
 
 
 def _the_one(page: Page, wanted: NewQuote) -> Quote:
-    found = locate(page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix)
-    if wanted.start is not None:
-        blanks = len(wanted.exact) - len(wanted.exact.lstrip())
-        found = [each for each in found if each.start == wanted.start + blanks]
+    start = wanted.start
+    if start is not None:
+        start += len(wanted.exact) - len(wanted.exact.lstrip())
+    found = locate(page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix, start=start)
     if not found:
         raise _wrong(
             "quote",
@@ -60,7 +70,7 @@ def _the_one(page: Page, wanted: NewQuote) -> Quote:
     if len(found) > 1:
         raise _wrong(
             "quote",
-            f"these words stand {len(found)} times on page {page.page}",
+            f"these words stand more than once on page {page.page}",
             remedy="Say which are meant by `prefix`, `suffix` or `start`.",
         )
     return found[0]

@@ -99,7 +99,7 @@ class Finder:
         page = self.page_of(quote.page_digest, only_on=only_on)
         if page is None:
             return None
-        places = occurrences_of(wanted, self._pages[page])
+        places = occurrences_of(wanted, self._pages[page], quote.occurrence + 1)
         if quote.occurrence >= len(places):
             return None
         start = places[quote.occurrence]
@@ -119,7 +119,7 @@ class Finder:
     def _in_context(self, quote: Quote, wanted: str, page: int) -> list[Place]:
         """The places of a page word for word that may be meant."""
         text = self._pages[page]
-        places = occurrences_of(wanted, text)
+        places = occurrences_of(wanted, text, _MOST_OCCURRENCES + 1)
         if len(places) > _MOST_OCCURRENCES:
             return []
         found = []
@@ -132,7 +132,7 @@ class Finder:
     def _carried(self, quote: Quote, wanted: str, page: int) -> Place | None:
         """What became of the words on the page that became of theirs, by comparing the two whole."""
         former, present = self._former[quote.page], self._pages[page]
-        places = occurrences_of(wanted, former)
+        places = occurrences_of(wanted, former, quote.occurrences + 1)
         is_known = len(places) == quote.occurrences
         if not is_known or max(len(former), len(present)) > MOST_COMPARED:
             return _best(self._in_context(quote, wanted, page))
@@ -156,11 +156,11 @@ class Finder:
         found = [
             (page, start)
             for page, text in self._pages.items()
-            for start in occurrences_of(wanted, text)
+            for start in occurrences_of(wanted, text, 2)
         ]
         if len(found) != 1:
             return None
-        if sum(len(occurrences_of(wanted, text)) for text in self._former.values()) != 1:
+        if sum(len(occurrences_of(wanted, text, 2)) for text in self._former.values()) != 1:
             return None
         page, start = found[0]
         around = _Context(quote, self._pages[page], start, start + len(wanted))

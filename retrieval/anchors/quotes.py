@@ -1,11 +1,16 @@
 """Words quoted of a page: verified, and described so that they can be found in another reading."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from retrieval.anchors.folding import digest, fold, fold_with_offsets
+from retrieval.anchors.folding import Folded, digest, fold, fold_with_offsets
 
 CONTEXT_CHARACTERS = 64
 """Kept before and behind a quote: what tells one "shall" from another."""
+MOST_LOCATED = 10
+"""More than one is told apart by whoever quotes."""
 
 
 @dataclass(frozen=True)
@@ -25,33 +30,41 @@ class Quote:
     page_digest: bytes
 
 
-def locate(page: int, text: str, exact: str, prefix: str = "", suffix: str = "") -> list[Quote]:
-    """Where the words stand in the page's text with that before and behind them, however the white space
-    goes. Empty: nowhere."""
+def locate(
+    page: int,
+    text: str,
+    exact: str,
+    prefix: str = "",
+    suffix: str = "",
+    *,
+    start: int | None = None,
+) -> list[Quote]:
+    """Where the words stand in the page's text with that before and behind them (and begin at `start`,
+    where it is given), however the white space goes. Empty: nowhere; at most the first MOST_LOCATED."""
     folded = fold_with_offsets(text)
     wanted, before, behind = fold(exact), fold(prefix), fold(suffix)
     places = occurrences_of(wanted, folded.text)
-    page_digest = digest(folded.text)
-    return [
-        _quote(
-            page,
-            text,
-            page_digest,
-            folded.stretch(place, place + len(wanted)),
-            (number, len(places)),
-        )
+    found = (
+        number
         for number, place in enumerate(places)
-        if folded.text[:place].endswith(before)
+        if (start is None or folded.offsets[place] == start)
+        and folded.text.endswith(before, 0, place)
         and folded.text.startswith(behind, place + len(wanted))
+    )
+    return [
+        _quote(page, text, folded, places, number, len(wanted))
+        for number in islice(found, MOST_LOCATED)
     ]
 
 
 def quote_at(page: int, text: str, start: int, end: int) -> Quote | None:
     """The words between two code points of the page's text; None where there are none."""
-    wanted = fold(text[start:end])
-    matching = [each for each in locate(page, text, text[start:end]) if each.start < end]
-    found = [each for each in matching if each.end > start]
-    return min(found, key=lambda each: abs(each.start - start)) if wanted and found else None
+    folded, wanted = fold_with_offsets(text), fold(text[start:end])
+    place = bisect_left(folded.offsets, start)
+    if not wanted or not folded.text.startswith(wanted, place):
+        return None
+    places = occurrences_of(wanted, folded.text)
+    return _quote(page, text, folded, places, bisect_left(places, place), len(wanted))
 
 
 def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
@@ -75,20 +88,20 @@ def _word_edge(text: str, edge: int) -> int:
     return first if edge - first <= last - edge else last
 
 
-def occurrences_of(wanted: str, folded: str) -> list[int]:
-    """Where it begins, each time it stands there; overlapping ones too."""
+def occurrences_of(wanted: str, folded: str, most: int | None = None) -> list[int]:
+    """Where it begins, each time it stands there, overlapping ones too; the first `most` of them."""
     places: list[int] = []
     place = folded.find(wanted) if wanted else -1
-    while place >= 0:
+    while place >= 0 and (most is None or len(places) < most):
         places.append(place)
         place = folded.find(wanted, place + 1)
     return places
 
 
 def _quote(
-    page: int, text: str, page_digest: bytes, stretch: tuple[int, int], counted: tuple[int, int]
+    page: int, text: str, folded: Folded, places: Sequence[int], number: int, letters: int
 ) -> Quote:
-    start, end = stretch
+    start, end = folded.stretch(places[number], places[number] + letters)
     return Quote(
         page=page,
         exact=text[start:end],
@@ -96,7 +109,7 @@ def _quote(
         suffix=text[end : end + CONTEXT_CHARACTERS],
         start=start,
         end=end,
-        occurrence=counted[0],
-        occurrences=counted[1],
-        page_digest=page_digest,
+        occurrence=number,
+        occurrences=len(places),
+        page_digest=digest(folded.text),
     )

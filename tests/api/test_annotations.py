@@ -356,3 +356,19 @@ async def test_a_key_that_only_reads_writes_nothing_and_one_that_only_writes_lea
         async with client_of(api, key.api_key) as narrow:
             for target in (quoting("Lady Day"), quoting("no such words")):
                 assert (await annotate(narrow, file_id, target)).status_code == 403
+
+
+async def test_a_page_without_end_is_not_looked_through(
+    client: httpx.AsyncClient,
+    file_id: str,
+    database: Database,
+    tenant: TenantFixture,
+    stores: Stores,
+) -> None:
+    await publish_pages(database, tenant, stores, UUID(file_id), [["a" * 1_000_001], ["a" * 9_999]])
+    refused = await annotate(client, file_id, quoting("a"))
+    assert refused.status_code == 422
+    assert "1000000 characters" in refused.json()["detail"]
+    assert (await annotate(client, file_id, quoting("a", page=2))).status_code == 422
+    told = await annotate(client, file_id, quoting("a", page=2, start=5_000))
+    assert told.json()["target"]["quote"]["start"] == 5_000

@@ -90,7 +90,7 @@ def test_what_is_quoted_is_found_where_it_was(text: str, data: st.DataObject) ->
     found = quote_at(1, text, start, end)
     if found is not None:
         assert text[found.start : found.end] == found.exact
-        assert found in locate(1, text, found.exact)
+        assert found in locate(1, text, found.exact, start=found.start)
         assert 0 <= found.occurrence < found.occurrences
 
 
