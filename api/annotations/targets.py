@@ -11,7 +11,6 @@ from retrieval.anchors.boxes import boxes_of, words_in
 from retrieval.anchors.folding import digest, fold
 from retrieval.anchors.quotes import Quote, locate, quote_at
 
-
 MOST_CHARACTERS = 1_000_000
 """Of a page, in which words are looked up within two seconds. Texts without pages may have more."""
 
