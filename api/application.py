@@ -5,6 +5,9 @@ from fastapi.routing import APIRouter
 from fastapi.telemetry import TelemetryConfig
 
 from api import problems
+from api.activity.endpoints import router as activity
+from api.annotations.comments import router as annotation_comments
+from api.annotations.endpoints import router as annotations
 from api.api_keys.endpoints import router as api_keys
 from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
@@ -72,6 +75,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    annotations,
+    annotation_comments,
+    activity,
     shares,
     shared_files,
     sign_ins,

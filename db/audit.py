@@ -1,4 +1,5 @@
-"""The audit trail: every act writes its event in its own transaction."""
+"""The audit trail: every act writes its event in its own transaction, and what readers of a file care
+for stands in the activity feed with it."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import AuditEvent
+from db.activity_feed import entries
+from db.models import AuditEvent, now
 
 _SALT_BYTES = 16
 
@@ -34,10 +36,13 @@ class Act:
 
 
 def record(session: AsyncSession, act: Act) -> None:
-    """Adds the act's event to the session's transaction."""
+    """Adds the act's event, and its entries in the activity feed, to the session's transaction."""
+    moment = now()
+    session.add_all(entries(act, moment))
     session.add(
         AuditEvent(
             tenant_id=act.tenant_id,
+            at=moment,
             actor_id=act.actor_id,
             actor_kind=act.actor_kind,
             action=act.action,

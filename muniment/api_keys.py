@@ -26,6 +26,7 @@ ALL_SCOPES = (
     "files:share",
     "principals:manage",
     "encryption:manage",
+    "annotations:write",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
 route asks for which."""
@@ -34,6 +35,7 @@ USER_SCOPES = (
     "files:write",
     "files:delete",
     "files:share",
+    "annotations:write",
     "shares:manage",
     "jobs:read",
     "jobs:write",

@@ -11,6 +11,7 @@ from typing import Any
 
 import platformdirs
 
+from activities.anchors.activity import Anchors
 from activities.artifacts import Artifacts
 from activities.assemble.activity import Assemble
 from activities.batch.activity import Batches
@@ -138,6 +139,7 @@ class Parts:
             lifecycle.announce_version,
             lifecycle.record_progress,
             lifecycle.read_decision,
+            Anchors(self._database, self.artifacts).anchor_annotations,
             self.compare.plan_comparison,
             self.compare.withdraw_comparison,
             erasure.plan_erasure,

@@ -106,7 +106,10 @@ class IngestFile:
             await self._stages.draw_pictures(plan)
         if plan.member_count:
             await self._ingest_members()
-        await self._stages.announce()
+        announced = await self._stages.announce()
+        if announced.is_annotated:
+            # No patch: no history before this says so.
+            await self._stages.anchor_annotations()
         if pictures_last:
             await self._stages.draw_pictures(plan)
         return await self._complete(plan, chunks)

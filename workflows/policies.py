@@ -133,6 +133,17 @@ PICTURES = ActivityConfig(
 )
 """Fifty pages, a fraction of a second each; a job does not wait long for what it can do without."""
 
+ANCHOR = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=10),
+    schedule_to_close_timeout=timedelta(minutes=20),
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=replace(RETRY, maximum_attempts=10),
+    cancellation_type=_WAIT,
+)
+"""Thousands of annotations in thousands of pages take minutes; ten attempts outlive a database that is
+restarted. A job does not wait longer for what it can do without."""
+
 ADMIT = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=1),

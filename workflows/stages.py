@@ -6,6 +6,7 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
+from muniment.contracts.anchor_annotations import AnchorActivities
 from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
 from muniment.contracts.base import Contract, StageOutcome, VersionReference
 from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
@@ -13,7 +14,7 @@ from muniment.contracts.classify import ClassifyActivities, ClassifyInput, Class
 from muniment.contracts.embed import EmbedActivities, EmbedInput, EmbedResult
 from muniment.contracts.inspect import InspectActivities, InspectResult
 from muniment.contracts.jobs import StageName, StageState
-from muniment.contracts.lifecycle import LifecycleActivities
+from muniment.contracts.lifecycle import AnnounceResult, LifecycleActivities
 from muniment.contracts.publish import PublishActivities, PublishInput
 from muniment.contracts.render_view import (
     RenderPicturesInput,
@@ -175,10 +176,24 @@ class Stages:
             drawing, self._drawing = self._drawing, None
             drawing.cancel()
 
-    async def announce(self) -> None:
-        await self._stage(
+    async def announce(self) -> AnnounceResult:
+        return await self._stage(
             StageName.ANNOUNCE, policies.RECORD, LifecycleActivities.announce_version, self._version
         )
+
+    async def anchor_annotations(self) -> None:
+        """Of a published version. Those that are not found now are shown as not looked for yet; the
+        document was read all the same."""
+        try:
+            await workflow.execute_activity_method(
+                AnchorActivities.anchor_annotations,
+                self._version,
+                **self._steering.configured(policies.ANCHOR, "annotations"),
+            )
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("annotations were not looked for in what was published")
 
     async def _stage(
         self,

@@ -59,6 +59,11 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
+        "annotations",
+        frozenset({"annotation", "annotation_anchor", "annotation_comment"}),
+        erasure.erase_annotations,
+    ),
+    TableStore(
         "shares", frozenset({"share_link", "share_session", "share_try"}), erasure.erase_shares
     ),
     TableStore(

@@ -9,13 +9,15 @@ from activities.compare.intent import Shadow
 from activities.failures import application_error
 from activities.job_ends import count_end
 from activities.stage import StageRunner, stage_event
+from db.activity_feed import ActivityKind
 from db.models import Activity, now
+from db.queries import anchors
 from db.queries.decisions import find_decision
 from db.queries.events import NewEvent
 from db.queries.file_states import IN_PROGRESS, NOT_READY, WITHHELD, mark_degraded, settle_file
 from db.queries.jobs import JobRow, lock_job, write_job
 from db.session import Access, Database
-from muniment.contracts.base import StageOutcome, VersionReference
+from muniment.contracts.base import VersionReference
 from muniment.contracts.jobs import (
     FileState,
     JobEventKind,
@@ -27,6 +29,7 @@ from muniment.contracts.jobs import (
     StageState,
 )
 from muniment.contracts.lifecycle import (
+    AnnounceResult,
     Decision,
     LifecycleActivities,
     ReadDecisionInput,
@@ -35,7 +38,6 @@ from muniment.contracts.lifecycle import (
 )
 from muniment.errors import ContentUnscannable, ContentWithheld, MunimentError, NotFound
 
-FILE_READY = "file.ready"
 _REJECTED = tuple(
     f"urn:muniment:problem:{kind.problem}" for kind in (ContentWithheld, ContentUnscannable)
 )
@@ -53,7 +55,7 @@ class Lifecycle(LifecycleActivities):
         self._shadow = shadow
 
     @activity.defn(name="announce_version")
-    async def announce_version(self, version: VersionReference) -> StageOutcome:
+    async def announce_version(self, version: VersionReference) -> AnnounceResult:
         async with (
             self._runner.attempt(version, StageName.ANNOUNCE),
             self._runner.transaction(version) as session,
@@ -63,7 +65,7 @@ class Lifecycle(LifecycleActivities):
                 session.add(
                     Activity(
                         tenant_id=version.tenant_id,
-                        kind=FILE_READY,
+                        kind=ActivityKind.READY,
                         file_id=version.file_id,
                         job_id=version.job_id,
                     )
@@ -71,7 +73,8 @@ class Lifecycle(LifecycleActivities):
                 await self._runner.finish(session, job, StageName.ANNOUNCE)
                 if self._shadow is not None:
                     await self._shadow.consider(session, version)
-        return StageOutcome()
+            is_annotated = await anchors.is_annotated(session, version.file_id)
+        return AnnounceResult(is_annotated=is_annotated)
 
     @activity.defn(name="record_progress")
     async def record_progress(self, request: RecordProgressInput) -> None:
@@ -159,5 +162,12 @@ async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress
         if progress.error is not None and progress.error.type in _REJECTED:
             among = (*IN_PROGRESS, *WITHHELD)
             await settle_file(session, job.file_id, FileState.REJECTED, among=among)
-        else:
-            await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)
+        elif await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS):
+            session.add(
+                Activity(
+                    tenant_id=job.tenant_id,
+                    kind=ActivityKind.FAILED,
+                    file_id=job.file_id,
+                    job_id=job.id,
+                )
+            )

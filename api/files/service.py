@@ -104,7 +104,8 @@ async def change(
     check_if_match(request, entity_tag(detail.file))
     if detail.file.state in files.OUT_OF_SIGHT:
         raise Conflict(f"the file is {detail.file.state}")
-    file, changed = detail.file, sorted(body.model_fields_set)
+    file, changed = detail.file, set(body.model_fields_set)
+    former_name, former_collection = file.name, file.collection_id
     if body.name is not None:
         file.name = body.name
     if body.labels is not None:
@@ -113,8 +114,12 @@ async def change(
         add_metadata(file, body.metadata)
     if body.collection is not None:
         await _move(session, file, body.collection)
+    if file.name == former_name:
+        changed.discard("name")
+    if file.collection_id == former_collection:
+        changed.discard("collection")
     _touch(file)
-    record(session, caller.act("file.changed", "file", file_id, {"fields": [*changed]}))
+    record(session, caller.act("file.changed", "file", file_id, {"fields": [*sorted(changed)]}))
     await session.flush()
     return await require_file(session, file_id)
 

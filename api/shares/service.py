@@ -195,6 +195,7 @@ async def revoke(session: AsyncSession, caller: Caller, share_id: UUID) -> Share
     if share.revoked_at is None:
         share.revoked_at = now()
         share.revision += 1
-        record(session, caller.act("share.revoked", "share", share_id))
+        payload: dict[str, JsonValue] = {"file_id": str(share.file_id)}
+        record(session, caller.act("share.revoked", "share", share_id, payload))
         await session.flush()
     return share

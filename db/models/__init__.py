@@ -10,6 +10,7 @@ from db.models.access import (
     StreamTicket,
     Tenant,
 )
+from db.models.annotations import Annotation, AnnotationAnchor, AnnotationComment
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
 from db.models.comparisons import ComparedPage, ReadingComparison
@@ -43,6 +44,9 @@ from db.models.webhooks import (
 __all__ = [
     "AccessGrant",
     "Activity",
+    "Annotation",
+    "AnnotationAnchor",
+    "AnnotationComment",
     "ApiKey",
     "AuditEvent",
     "Batch",

@@ -40,18 +40,24 @@ class AuditEvent(SQLModel, table=True):
 
 
 class Activity(SQLModel, table=True):
-    """The tenant's feed of what happened to files."""
+    """The feed of what happened to files: of the audit trail what its readers care for, by file, and
+    erased with it. `subject_id` is what the kind speaks of besides: a share, a grant, an annotation."""
 
     __tablename__ = "activity"
+    __table_args__ = (
+        Index("ix_activity_tenant_at", "tenant_id", text("at DESC"), text("id DESC")),
+        Index("ix_activity_file_at", "file_id", text("at DESC"), text("id DESC")),
+    )
 
     id: UUID = id_field()
-    tenant_id: UUID = tenant_field()
+    tenant_id: UUID = Field(foreign_key="tenant.id")
     at: datetime = time_field()
-    kind: str
-    file_id: UUID | None = Field(
-        default=None, foreign_key="file.id", ondelete="CASCADE", index=True
-    )
+    kind: str  # db.activity_feed.ActivityKind
+    file_id: UUID | None = Field(default=None, foreign_key="file.id", ondelete="CASCADE")
     job_id: UUID | None = Field(default=None, foreign_key="job.id", ondelete="CASCADE")
+    actor_id: UUID | None = Field(default=None, foreign_key="principal.id", ondelete="SET NULL")
+    subject_id: UUID | None = None
+    version_number: int | None = None
 
 
 class Erasure(SQLModel, table=True):

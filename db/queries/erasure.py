@@ -140,6 +140,13 @@ async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_annotations(session: AsyncSession, file_id: UUID) -> None:
+    """With their comments, and where they were found in other readings."""
+    await session.execute(
+        text("DELETE FROM annotation WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
 async def erase_shares(session: AsyncSession, file_id: UUID) -> None:
     """Links to the file; their sessions and tries go with them."""
     await session.execute(

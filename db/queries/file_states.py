@@ -29,9 +29,10 @@ async def mark_degraded(session: AsyncSession, file_id: UUID) -> None:
 
 async def settle_file(
     session: AsyncSession, file_id: UUID, state: FileState, *, among: tuple[FileState, ...]
-) -> None:
-    """Gives the file the state, if its own is among those; a trashed one remembers it instead."""
-    await session.execute(
+) -> bool:
+    """Gives the file the state, if its own is among those; a trashed one remembers it instead. Whether
+    it had another one before."""
+    settled = await session.execute(
         text(
             """
             UPDATE file SET
@@ -41,7 +42,9 @@ async def settle_file(
             WHERE id = :file_id
               AND CASE WHEN state = 'trashed' THEN trashed_from ELSE state END = ANY(:among)
               AND CASE WHEN state = 'trashed' THEN trashed_from ELSE state END <> :state
+            RETURNING id
             """
         ),
         {"file_id": file_id, "state": state.value, "among": [each.value for each in among]},
     )
+    return settled.first() is not None

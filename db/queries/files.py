@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from db.models import Collection, File, FileVersion, Job
@@ -56,6 +57,13 @@ def visible(level: str) -> ColumnElement[bool]:
     """Whether the caller has the level (`read`, `write`, `manage`) on a file."""
     ids = func.visible_files(level).column_valued("visible_file")
     return col(File.id).in_(select(ids))
+
+
+def has_level(file_id: Mapped[UUID] | Mapped[UUID | None], level: str) -> ColumnElement[bool]:
+    """Whether the caller has the level on the file that a row names. Asked for each row, since all that
+    the caller may read may be a million."""
+    ids = func.visible_files(level).column_valued("visible_file")
+    return select(ids).where(ids == file_id).exists()
 
 
 async def list_files(

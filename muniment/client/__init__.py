@@ -1,5 +1,6 @@
 """The typed Python client of Muniment's HTTP API."""
 
+from muniment.client.annotations import ActivityEntry, Anchor, Annotation, Comment
 from muniment.client.answering import Part, Token
 from muniment.client.async_client import AsyncMuniment
 from muniment.client.comparisons import CandidateSummary, ComparisonSummary, ReadingComparison
@@ -28,6 +29,9 @@ from muniment.client.sync_client import Muniment
 from muniment.client.versions import ComparedPage, VersionComparison, WordSpan
 
 __all__ = [
+    "ActivityEntry",
+    "Anchor",
+    "Annotation",
     "Answer",
     "ApiProblem",
     "ApiUnreachable",
@@ -36,6 +40,7 @@ __all__ = [
     "CandidateSummary",
     "Chunk",
     "Citation",
+    "Comment",
     "ComparedPage",
     "ComparisonSummary",
     "Event",

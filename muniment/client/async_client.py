@@ -10,6 +10,7 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client import calls
+from muniment.client.annotating import AsyncAnnotations
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
@@ -78,6 +79,7 @@ class AsyncMuniment:
         self.comparisons = AsyncComparisons(self._protocol, self._run)
         self.shares = AsyncShares(self._protocol, self._run)
         self.keys = AsyncKeys(self._protocol, self._run)
+        self.annotations = AsyncAnnotations(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client import calls
+from muniment.client.annotating import Annotations
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.blocking import Blocking
 from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
@@ -78,6 +79,7 @@ class Muniment:
         self.comparisons = Comparisons(self._protocol, self._run)
         self.shares = Shares(self._protocol, self._run)
         self.keys = Keys(self._protocol, self._run)
+        self.annotations = Annotations(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self

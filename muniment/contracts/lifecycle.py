@@ -15,6 +15,12 @@ class RecordProgressInput(Contract):
     progress: JobProgress
 
 
+class AnnounceResult(StageOutcome):
+    """Whether something of the file's pages is annotated, which then stands elsewhere, perhaps."""
+
+    is_annotated: bool = False
+
+
 class Verdict(StrEnum):
     RELEASE = "release"
     REJECT = "reject"
@@ -36,7 +42,7 @@ class Decision(Contract):
 class LifecycleActivities(ABC):
     @activity.defn(name="announce_version")
     @abstractmethod
-    async def announce_version(self, version: VersionReference) -> StageOutcome:
+    async def announce_version(self, version: VersionReference) -> AnnounceResult:
         """Writes the tenant's activity feed; of a share of the versions, commits a comparison of
         their reading with a candidate's, where one is set."""
 

@@ -46,6 +46,7 @@ NEEDED = {
     ("GET", "/v1/files/{file_id}/markdown"): "read",
     ("GET", "/v1/files/{file_id}/text"): "read",
     ("GET", "/v1/files/{file_id}/chunks"): "read",
+    ("GET", "/v1/files/{file_id}/activity"): "read",
     ("GET", "/v1/jobs/{job_id}"): "read",
     ("GET", "/v1/jobs/{job_id}/events"): "read",
     ("POST", "/v1/jobs/{job_id}/cancel"): "write",
@@ -75,6 +76,7 @@ NAMED_IN_BODY = [
     # Routes whose bodies name a file or a collection, with what each answers to whom.
     ("/v1/shares", {"file_id": "{file_id}"}, "read", {404}),
     ("/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "read", {404}),
+    ("/v1/annotations", {"file_id": "{file_id}"}, "read", {404}),
     ("/v1/batches", {"files": ["{file_id}"]}, "write", {422}),
     (
         "/v1/grants",
@@ -163,13 +165,23 @@ WITHOUT_LEVELS = {
     ("POST", "/v1/collections"),
     ("GET", "/metrics"),
     # By level, in the tests named: test_grants.py, test_events.py, test_search.py,
-    # test_reading_comparisons.py.
+    # test_reading_comparisons.py, test_annotations.py, test_activity.py.
     ("GET", "/v1/grants"),
     ("GET", "/v1/grants/{grant_id}"),
     ("DELETE", "/v1/grants/{grant_id}"),
     ("GET", "/v1/events"),
     ("POST", "/v1/search"),
     ("POST", "/v1/query"),
+    ("GET", "/v1/activity"),
+    ("GET", "/v1/annotations"),
+    ("GET", "/v1/annotations/{annotation_id}"),
+    ("PATCH", "/v1/annotations/{annotation_id}"),
+    ("DELETE", "/v1/annotations/{annotation_id}"),
+    ("GET", "/v1/annotations/{annotation_id}/comments"),
+    ("POST", "/v1/annotations/{annotation_id}/comments"),
+    ("GET", "/v1/annotations/{annotation_id}/comments/{comment_id}"),
+    ("PATCH", "/v1/annotations/{annotation_id}/comments/{comment_id}"),
+    ("DELETE", "/v1/annotations/{annotation_id}/comments/{comment_id}"),
     ("GET", "/v1/reading-comparisons"),
     ("GET", "/v1/reading-comparisons/summary"),
 }

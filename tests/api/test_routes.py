@@ -147,6 +147,9 @@ async def things(client: httpx.AsyncClient) -> Things:
     group = (await client.post("/v1/groups", json={"name": "g"})).json()
     given = {"group_id": group["id"], "file_id": file["id"], "level": "read"}
     grant = (await client.post("/v1/grants", json=given)).json()
+    annotation = (await client.post("/v1/annotations", json={"file_id": file["id"]})).json()
+    comments = f"/v1/annotations/{annotation['id']}/comments"
+    comment = (await client.post(comments, json={"body": "why"})).json()
     webhook = await client.post(
         "/v1/webhooks", json={"url": "https://example.com/", "events": ["file.trashed"]}
     )
@@ -164,6 +167,8 @@ async def things(client: httpx.AsyncClient) -> Things:
             "collection_id": collection["id"],
             "key_id": key["id"],
             "share_id": share["id"],
+            "annotation_id": annotation["id"],
+            "comment_id": comment["id"],
             "principal_id": principal["id"],
             "group_id": group["id"],
             "grant_id": grant["id"],
@@ -213,6 +218,8 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/keys/rotations",
         "/v1/shares",
         "/v1/webhooks",
+        "/v1/annotations",
+        "/v1/activity",
     ):
         text = (await stranger.get(path)).text
         assert not any(each in text for each in things.ids.values() if len(each) > 2), path
@@ -260,6 +267,31 @@ CHANGES = [
     ("POST", "/v1/shares", {"file_id": "{file_id}"}, "share.created"),
     ("PATCH", "/v1/shares/{share_id}", {"max_downloads": 3}, "share.changed"),
     ("DELETE", "/v1/shares/{share_id}", None, "share.revoked"),
+    ("POST", "/v1/annotations", {"file_id": "{file_id}"}, "annotation.created"),
+    ("PATCH", "/v1/annotations/{annotation_id}", {"body": "x"}, "annotation.changed"),
+    ("PATCH", "/v1/annotations/{annotation_id}", {"state": "resolved"}, "annotation.resolved"),
+    ("PATCH", "/v1/annotations/{annotation_id}", {"state": "open"}, "annotation.reopened"),
+    ("GET", "/v1/annotations?file_id={file_id}", None, "annotation.read"),
+    ("GET", "/v1/annotations/{annotation_id}/comments", None, "annotation.read"),
+    (
+        "POST",
+        "/v1/annotations/{annotation_id}/comments",
+        {"body": "because"},
+        "comment.created",
+    ),
+    (
+        "PATCH",
+        "/v1/annotations/{annotation_id}/comments/{comment_id}",
+        {"body": "x"},
+        "comment.changed",
+    ),
+    (
+        "DELETE",
+        "/v1/annotations/{annotation_id}/comments/{comment_id}",
+        None,
+        "comment.deleted",
+    ),
+    ("DELETE", "/v1/annotations/{annotation_id}", None, "annotation.deleted"),
     ("GET", "/v1/files/{file_id}/content", None, "file.downloaded"),
     ("POST", "/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "file.downloaded"),
     ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
@@ -398,6 +430,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id"),
+    *("annotation_id", "comment_id"),
 )
 
 
@@ -419,6 +452,10 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
         "/v1/files/{file_id}/tier": {"tier": "cold"},
+        "/v1/annotations": {"file_id": "00000000-0000-7000-8000-000000000000"},
+        "/v1/annotations/{annotation_id}": {"body": "x"},
+        "/v1/annotations/{annotation_id}/comments": {"body": "x"},
+        "/v1/annotations/{annotation_id}/comments/{comment_id}": {"body": "x"},
         "/v1/shares": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/shares/{share_id}": {"max_downloads": 1},
         "/v1/webhooks": {"url": "https://example.com/", "events": ["file.ready"]},

@@ -12,6 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.migrate import migrate
 from db.models import (
     AccessGrant,
+    Activity,
+    Annotation,
+    AnnotationAnchor,
+    AnnotationComment,
     Batch,
     BatchItem,
     BearerToken,
@@ -54,7 +58,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 19
+REVISIONS = 20
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -211,6 +215,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
         )
         await _add_people(session, tenant, job.file_id)
+        await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
     return [password, piece, secret]
 
@@ -243,6 +248,50 @@ async def add_webhook(session: AsyncSession, tenant: TenantFixture, secret: Seal
             duration_ms=1,
         )
     )
+
+
+async def _add_annotation(
+    session: AsyncSession, tenant: TenantFixture, version: FileVersion
+) -> None:
+    """With a comment and a place where it was found; the feed tells of it."""
+    annotation = Annotation(
+        tenant_id=tenant.tenant_id,
+        file_id=version.file_id,
+        version_id=version.id,
+        author_id=tenant.principal_id,
+        body="why?",
+        tags=["legal"],
+        page=1,
+        region=[1, 2, 3, 4],
+        quote="the lease of the mill",
+    )
+    session.add(annotation)
+    await session.flush()
+    session.add_all(
+        [
+            AnnotationAnchor(
+                annotation_id=annotation.id,
+                version_id=version.id,
+                tenant_id=tenant.tenant_id,
+                method=1,
+                state="lost",
+            ),
+            AnnotationComment(
+                tenant_id=tenant.tenant_id,
+                annotation_id=annotation.id,
+                file_id=version.file_id,
+                body="because",
+            ),
+            Activity(
+                tenant_id=tenant.tenant_id,
+                kind="annotation.created",
+                file_id=version.file_id,
+                actor_id=tenant.principal_id,
+                subject_id=annotation.id,
+            ),
+        ]
+    )
+    await session.flush()
 
 
 async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUID) -> None:

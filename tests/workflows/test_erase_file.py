@@ -45,6 +45,9 @@ EMPTY_AFTERWARDS = (
     "SELECT count(*) FROM upload WHERE file_id = :file_id",
     "SELECT count(*) FROM upload_part WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM activity WHERE file_id = :file_id",
+    "SELECT count(*) FROM annotation WHERE file_id = :file_id",
+    "SELECT count(*) FROM annotation_anchor WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM annotation_comment WHERE file_id = :file_id",
     "SELECT count(*) FROM blob WHERE tenant_id = :tenant_id AND destroyed_at IS NULL",
 )
 

@@ -4,7 +4,7 @@ two processes do. Verifications that ended because the store was away."""
 from alembic import op
 
 revision = "0021"
-down_revision = "0018"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

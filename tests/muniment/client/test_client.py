@@ -390,10 +390,11 @@ def test_both_clients_have_the_same_methods() -> None:
     def methods(kind: object) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    from muniment.client import async_client, sync_client
+    from muniment.client import annotating, async_client, sync_client
 
     assert methods(Muniment) == methods(AsyncMuniment)
     assert methods(sync_client.Files) == methods(async_client.AsyncFiles)
     assert methods(sync_client.Jobs) == methods(async_client.AsyncJobs)
     assert methods(sync_client.Batches) == methods(async_client.AsyncBatches)
+    assert methods(annotating.Annotations) == methods(annotating.AsyncAnnotations)
     assert methods(sync_client.Comparisons) == methods(async_client.AsyncComparisons)

@@ -1,0 +1,1 @@
+"""Finds annotations again in what was read of a version."""

@@ -1,0 +1,1 @@
+"""What happened to files, as their readers see it."""

@@ -1,0 +1,1 @@
+"""What people write on files, and where it stands in each version."""

@@ -1,0 +1,1 @@
+"""Where an annotation stands: its words found again in another reading, or not at all."""
