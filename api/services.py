@@ -85,6 +85,7 @@ class Services:
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
     metrics_on_api: bool = True
+    strict_transport_seconds: int = 0
 
 
 def _services(request: Request) -> Services:

@@ -16,17 +16,24 @@ from temporalio.converter import DataConverter
 
 from muniment.errors import ConfigurationError
 from muniment.objects import (
+    S3_TLS,
     BlobStore,
     FilesystemObjectStore,
     ObjectStore,
     S3ObjectStore,
     connect_s3,
 )
-from muniment.objects.importing import FolderImportSource, ImportSource, S3ImportSource
+from muniment.objects.importing import (
+    SOURCE_TLS,
+    FolderImportSource,
+    ImportSource,
+    S3ImportSource,
+)
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.sealing import KeyFile, KeyManagement
 from muniment.settings import ImportSource as ImportSourceSettings
 from muniment.settings import ObjectSettings, Settings
+from muniment.transport import ClientFiles, client_context
 
 KEY_FILE = "tenants.json"
 PAYLOAD_KEY_FILE = "payload.key"
@@ -79,6 +86,7 @@ def _object_store(settings: ObjectSettings) -> ObjectStore:
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
+        tls=client_context(ClientFiles(settings.ca_file), S3_TLS),
     )
     return S3ObjectStore(client, settings.bucket, S3_PREFIX)
 
@@ -94,6 +102,7 @@ def _import_source(settings: ImportSourceSettings) -> ImportSource:
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
+        tls=client_context(ClientFiles(settings.ca_file), SOURCE_TLS),
     )
     prefix = settings.prefix.strip("/")
     return S3ImportSource(client, settings.bucket, f"{prefix}/" if prefix else "")

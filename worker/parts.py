@@ -59,6 +59,7 @@ from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
 from activities.webhooks.places import Places
 from db.session import Database
+from muniment.connections import open_scanner
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -66,7 +67,6 @@ from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
-from muniment.scanner import Clamd
 from muniment.settings import IntegritySettings, ScanSettings, Settings, WebhookSettings
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
@@ -157,7 +157,8 @@ class Parts:
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan
-        scanner = Clamd(settings.socket, settings.timeout_seconds) if settings.socket else None
+        address = settings.socket
+        scanner = open_scanner(address, settings, settings.timeout_seconds) if address else None
         scan = Scan(self.runner, self._stores.blobs, scanner, _scan_policy(settings))
         return [scan.scan_for_malware]
 

@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
     EmbeddingSettings,
@@ -17,7 +18,6 @@ from muniment.settings.reading import (
 )
 from muniment.settings.service import (
     ApiSettings,
-    DatabaseSettings,
     ImportSettings,
     ImportSource,
     IntegritySettings,
@@ -27,7 +27,6 @@ from muniment.settings.service import (
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
-    TemporalSettings,
     WebhookSettings,
     WorkerSettings,
 )
@@ -54,6 +53,7 @@ __all__ = [
     "SuryaSettings",
     "TelemetrySettings",
     "TemporalSettings",
+    "TransportSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",

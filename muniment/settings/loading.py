@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -19,7 +20,6 @@ from muniment.settings.reading import (
 )
 from muniment.settings.service import (
     ApiSettings,
-    DatabaseSettings,
     ImportSettings,
     IntegritySettings,
     KeySettings,
@@ -28,7 +28,6 @@ from muniment.settings.service import (
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
-    TemporalSettings,
     WebhookSettings,
     WorkerSettings,
 )
@@ -67,6 +66,7 @@ class Settings(BaseSettings):
     sharing: SharingSettings = SharingSettings()
     webhooks: WebhookSettings = WebhookSettings()
     limits: LimitSettings = LimitSettings()
+    transport: TransportSettings = TransportSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
 
