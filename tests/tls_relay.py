@@ -72,14 +72,22 @@ def postgresql_greeting(taken: socket.socket) -> bool:
 def _terminate(
     taken: socket.socket, tls: ssl.SSLContext, server: str, ended: threading.Event
 ) -> None:
+    outside = tls.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
     try:
-        with tls.wrap_socket(taken, server_side=True) as outside, _connect(server) as inside:
-            _pass_on(outside, inside, ended)
+        outside.do_handshake()
     except ssl.SSLError:
-        # The alert is on its way: whoever it is for reads it before the connection is gone.
-        taken.shutdown(socket.SHUT_WR)
-        taken.settimeout(1.0)
-        while taken.recv(PIECE_BYTES):
+        _await_departure(socket.socket(fileno=outside.detach()))
+    else:
+        with outside, _connect(server) as inside:
+            _pass_on(outside, inside, ended)
+
+
+def _await_departure(refused: socket.socket) -> None:
+    """The alert is on its way; whoever it is for reads it before the connection is gone."""
+    with refused:
+        refused.settimeout(10.0)
+        refused.shutdown(socket.SHUT_WR)
+        while refused.recv(PIECE_BYTES):
             pass
 
 

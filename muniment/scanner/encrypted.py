@@ -68,7 +68,8 @@ class EncryptedConnection:
             raise BrokenPipeError from error
 
     async def receive(self) -> bytes:
-        """Empty at the end."""
+        """Empty at the end. Raises ssl.SSLError when the other side refuses us: since TLS 1.3 it says
+        so after the handshake."""
         try:
             return await self._stream.receive(RECEIVED_BYTES)
         except (anyio.BrokenResourceError, anyio.EndOfStream):
