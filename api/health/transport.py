@@ -45,6 +45,6 @@ class CertificateCheck:
         if until - datetime.now(UTC) < RENEWAL_TIME:
             return Finding(
                 f"the API's certificate ends at {until:%Y-%m-%d %H:%M} UTC",
-                "Renew it; the API shows what is in the files within ten seconds.",
+                "Renew it; the API shows what is in the files within seconds.",
             )
         return Fine(f"good until {until:%Y-%m-%d}")

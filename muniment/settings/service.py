@@ -36,7 +36,7 @@ class ApiSettings(Group):
         Path | None,
         Field(
             description="PEM file of the certificate, with its chain, that the API serves https with;"
-            " unset: http. A renewed one is shown within ten seconds."
+            " unset: http. A renewed one is shown within seconds."
         ),
     ] = None
     tls_key: Annotated[Path | None, Field(description="PEM file of its key, unencrypted.")] = None

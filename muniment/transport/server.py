@@ -13,7 +13,7 @@ from muniment.transport.client import load_identity
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 """How soon a renewed certificate is shown."""
 
 _State = tuple[tuple[int, int, int], ...]
