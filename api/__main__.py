@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import ssl
 import sys
 from datetime import timedelta
@@ -262,6 +263,8 @@ def _serve_metrics(settings: ApiSettings, port: int) -> None:
 
 
 def main() -> int:
+    # A dump of memory would put what is open and the keys on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         settings = load_settings()
         configure_logging(PROCESS, settings.telemetry.level)

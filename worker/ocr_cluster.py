@@ -36,6 +36,11 @@ RAY_TLS = TlsSettings(
     address="MUNIMENT_RAY__ADDRESS",
     identity="MUNIMENT_RAY__TLS_CERTIFICATE, __TLS_KEY and __CA_FILE",
 )
+_JOIN_REMEDY = (
+    "See that it runs and takes RAY_AUTH_TOKEN, and that its certificates and those in"
+    f" {RAY_TLS.identity} are of one authority, for these machines' addresses, and have not expired."
+)
+JOIN_SECONDS = 60.0
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 WATCH_SECONDS = 3.0
@@ -154,16 +159,23 @@ async def _joined(address: str) -> AsyncIterator[None]:
     import ray  # an extra: loaded by workers that need it
 
     try:
-        await _from_ray(
-            lambda: ray.init(
-                address, configure_logging=False, log_to_driver=False, namespace="muniment"
+        async with asyncio.timeout(JOIN_SECONDS):
+            await _from_ray(
+                lambda: ray.init(
+                    address, configure_logging=False, log_to_driver=False, namespace="muniment"
+                )
             )
-        )
+    except TimeoutError:
+        # Ray tries on for ever where TLS refuses it, and cannot be told to stop: another process may
+        # have more luck, this one has none.
+        raise ConfigurationError(
+            f"Ray at {address} did not take this worker within {JOIN_SECONDS:g} s",
+            remedy=_JOIN_REMEDY,
+        ) from None
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise OcrServiceUnavailable(
             f"No Ray answers at {address} ({type(error).__name__}).",
-            remedy="See that it runs, takes RAY_AUTH_TOKEN, and that its certificates and"
-            f" {RAY_TLS.identity} are of one authority.",
+            remedy=_JOIN_REMEDY,
         ) from error
     try:
         yield

@@ -385,7 +385,8 @@ class Parts:
 
     @cached_property
     def scratch(self) -> Scratch:
-        return Scratch(self._stores.blobs, self._settings.worker.scratch)
+        settings = self._settings.worker
+        return Scratch(self._stores.blobs, settings.scratch, settings.scratch_overflow)
 
     @cached_property
     def sandbox(self) -> Sandbox:

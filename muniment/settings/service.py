@@ -259,6 +259,14 @@ class WorkerSettings(Group):
     scratch: Annotated[
         Path | None, Field(description="Folder for opened content; unset: memory-backed.")
     ] = None
+    scratch_overflow: Annotated[
+        Path | None,
+        Field(
+            description="Folder, on an encrypted disk, for opened content that takes more than a"
+            " quarter of what `/dev/shm` has free; unset: none of it touches a disk, and what takes"
+            " more than half of `/dev/shm` is refused."
+        ),
+    ] = None
     metrics_port: Annotated[
         int | None,
         Field(
