@@ -210,9 +210,10 @@ async def _temporal_client(settings: Settings, tracing: TracerProvider) -> Clien
     )
 
 
-async def serve(settings: Settings, tracing: TracerProvider) -> None:
+async def serve(
+    settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
+) -> None:
     """Serves until the process is told to stop, then ends what it began."""
-    certificate = _certificate(settings.api)
     services = await build_services(settings, tracing, certificate)
     # What was loaded by now stays: the garbage collector need not look through it again and again.
     gc.collect()
@@ -269,6 +270,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(PROCESS, settings.telemetry.level)
         tracing = configure_tracing(PROCESS, settings.telemetry.otlp_endpoint)
+        certificate = _certificate(settings.api)
         if settings.api.metrics_port is not None:
             _serve_metrics(settings.api, settings.api.metrics_port)
     except MunimentError as error:
@@ -276,7 +278,7 @@ def main() -> int:
         return 2
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, tracing))
+            runner.run(serve(settings, tracing, certificate))
     except MunimentError as error:
         logger.error("the API cannot serve: %s", error.detail)
         return 2

@@ -84,6 +84,9 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
     if settings.telemetry.otlp_endpoint:
         endpoint = settings.telemetry.otlp_endpoint
         yield from _of_url("traces", endpoint, "MUNIMENT_TELEMETRY__OTLP_ENDPOINT")
+    if settings.worker.metrics_port is not None:
+        advice = "Set MUNIMENT_WORKER__METRICS_HOST to the loopback address."
+        yield Exposure("the workers' /metrics", settings.worker.metrics_host, advice)
     yield from _of_api(settings.api)
 
 

@@ -24,13 +24,14 @@ from tests.e2e.clear_documents import WORDS, documents
 from tests.stack import Stack, running_stack, wait_for
 
 WINDOW_BYTES = 48
-"""Of a file's own bytes, from its middle: no other file has the same."""
+"""Of a file's own bytes, from behind its middle: no other file has the same."""
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs", "devtmpfs", "proc", "sysfs"}
 TEXT_COLUMNS = {
     ("chunk", "text"),
     ("chunk", "tsv"),
     ("file", "extracted"),
     ("page", "text"),
+    ("posting", "term"),
 }
 """Where words may be read in the database: what is searched, shown and indexed."""
 
@@ -128,10 +129,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def needles(files: list[Path]) -> tuple[bytes, ...]:
     contents = [path.read_bytes() for path in files]
-    middles = [len(content) // 2 for content in contents]
     windows = [
-        content[middle : middle + WINDOW_BYTES]
-        for content, middle in zip(contents, middles, strict=True)
+        content[(begin := len(content) * 5 // 8) : begin + WINDOW_BYTES] for content in contents
     ]
     return (*windows, *(each for word in WORDS for each in spellings(word)))
 

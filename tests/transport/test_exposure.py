@@ -38,10 +38,11 @@ EVERYWHERE = {
     "ray": {"address": "[fd00::1]:6379"},
     "surya": {"url": "http://gpu-1:8000/v1"},
     "telemetry": {"otlp_endpoint": "http://collector:4318"},
+    "worker": {"metrics_port": 9100, "metrics_host": "10.0.0.4"},
     "api": {"host": ALL_ADDRESSES},
 }
 HOSTS = {
-    "temporal", "objects", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "collector", ALL_ADDRESSES,
+    "temporal", "objects", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "collector", "10.0.0.4", ALL_ADDRESSES,
 }  # fmt: skip
 
 
