@@ -1,6 +1,6 @@
 """Why TLS refused a connection, in an operator's words, whichever library met it.
 
-OpenSSL (Python's ssl, urllib3, httpx, libpq) and rustls (Temporal's client) tell of the same five
+OpenSSL (Python's ssl, urllib3, httpx, libpq) and rustls (Temporal's client) tell of the same
 reasons in texts of their own. The texts are read and never repeated: they hold addresses and names.
 """
 
@@ -23,9 +23,15 @@ class TlsSettings:
 
 
 class Refusal(Enum):
-    """The reasons, each with the texts that tell of it: alerts first, which are the server's word on
-    us; then what we have against its certificate."""
+    """The reasons, each with the texts that tell of it: our own files first; then alerts, which are the
+    server's word on us; then what we have against its certificate."""
 
+    FILES = re.compile(
+        r"(root )?certificate file .*does not exist|could not (load|read) .*(certificate|key) file"
+        r"|private key file .*(does not exist|has group or world access|permission)"
+        r"|present, but not private key",
+        re.IGNORECASE,
+    )
     IDENTITY = re.compile(
         r"alert[:\s_]*(received\()?(fatal alert: )?.{0,16}"
         r"(certificate|unknown[\s_]?ca|access[\s_]?denied|handshake[\s_]?failure|decrypt[\s_]?error)"
@@ -42,7 +48,7 @@ class Refusal(Enum):
         re.IGNORECASE,
     )
     AUTHORITY = re.compile(
-        r"certificate verify failed|CERTIFICATE_VERIFY_FAILED|InvalidCertificate\(|root certificate file",
+        r"certificate verify failed|CERTIFICATE_VERIFY_FAILED|InvalidCertificate\(",
         re.IGNORECASE,
     )
     NO_TLS = re.compile(
@@ -61,6 +67,7 @@ class Refusal(Enum):
 
 
 _WHAT = {
+    Refusal.FILES: "cannot be connected to: a certificate or key of ours cannot be read",
     Refusal.IDENTITY: "refuses the client certificate that it was shown, or asks for one",
     Refusal.NAME: "has a certificate for another name than that of its address",
     Refusal.TIME: "has a certificate that has expired, or is not valid yet",
@@ -69,6 +76,10 @@ _WHAT = {
     Refusal.NEEDS_TLS: "takes connections over TLS only",
 }
 _REMEDY = {
+    Refusal.FILES: (
+        "See that these name files which the process may read, a key with mode 0600:"
+        " {settings.authorities}, {settings.identity}."
+    ),
     Refusal.IDENTITY: (
         "Name a certificate that it accepts, and that has not expired, with its key:"
         " {settings.identity}."

@@ -1,11 +1,13 @@
 """PostgreSQL over TLS: every connection that is made of a DSN, and every wrong certificate."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
@@ -98,6 +100,23 @@ async def test_a_wrong_certificate_is_refused_and_the_remedy_named(
     assert wanted.get(fault, "sslrootcert") in refused.value.remedy
     assert refused.value.remedy == refused_migration.value.remedy
     assert "127.0.0.1" not in refused.value.detail
+
+
+async def test_files_that_libpq_does_not_take_are_told(
+    postgres_dsn: str, authority: Authority, us: Identity, tmp_path: Path
+) -> None:
+    open_to_all = tmp_path / "open.key"
+    open_to_all.write_bytes(us.key.read_bytes())
+    open_to_all.chmod(0o644)
+    absent = str(tmp_path / "absent.pem")
+    with behind_tls(postgres_dsn, authority.issue("127.0.0.1"), authority) as plain:
+        for wrong in ({"sslrootcert": absent}, {"sslkey": str(open_to_all)}, {"sslkey": absent}):
+            dsn = verified(plain, authority, us)
+            for name, value in wrong.items():
+                dsn = re.sub(rf"{name}=[^&]*", f"{name}={value}", dsn)
+            with pytest.raises(DatabaseUnavailable, match="cannot be read") as refused:
+                await ask(dsn)
+            assert "0600" in refused.value.remedy
 
 
 async def test_a_server_without_tls_is_not_spoken_with(
