@@ -1,5 +1,6 @@
 """Documents of several kinds with words that stand nowhere else."""
 
+import zipfile
 from pathlib import Path
 
 import docx
@@ -8,6 +9,8 @@ from tests.workflows.documents import scanned_pdf
 
 WORDS = ("quillfeather", "marrowbrook", "thistledown", "copperwhistle")
 """Long enough that their spellings occur nowhere by chance."""
+
+PIECE_BYTES = 48
 
 
 def documents(folder: Path) -> list[Path]:
@@ -35,3 +38,15 @@ def documents(folder: Path) -> list[Path]:
     lines = "\n".join(f"Line {line} of the {WORDS[0]} of {WORDS[1]}" for line in range(26))
     scan.write_bytes(scanned_pdf([lines] * 8, width=827, height=1169))
     return [scan, text, page, word, message]
+
+
+def piece(document: Path) -> bytes:
+    """Some of the file's own bytes, which no other file has."""
+    content = document.read_bytes()
+    begin = len(content) * 5 // 8
+    if document.suffix == ".docx":
+        # All but its text comes with the library that wrote it.
+        with zipfile.ZipFile(document) as package:
+            text = package.getinfo("word/document.xml")
+        begin = text.header_offset + text.compress_size // 2
+    return content[begin : begin + PIECE_BYTES]

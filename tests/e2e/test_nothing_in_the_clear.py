@@ -20,11 +20,9 @@ import pytest
 from psycopg import sql
 
 from activities.scratch import FOLDER, MEMORY_ROOT
-from tests.e2e.clear_documents import WORDS, documents
+from tests.e2e.clear_documents import WORDS, documents, piece
 from tests.stack import Stack, running_stack, wait_for
 
-WINDOW_BYTES = 48
-"""Of a file's own bytes, from behind its middle: no other file has the same."""
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs", "devtmpfs", "proc", "sysfs"}
 TEXT_COLUMNS = {
     ("chunk", "text"),
@@ -128,11 +126,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def needles(files: list[Path]) -> tuple[bytes, ...]:
-    contents = [path.read_bytes() for path in files]
-    windows = [
-        content[(begin := len(content) * 5 // 8) : begin + WINDOW_BYTES] for content in contents
-    ]
-    return (*windows, *(each for word in WORDS for each in spellings(word)))
+    return (*map(piece, files), *(each for word in WORDS for each in spellings(word)))
 
 
 def test_the_search_finds_every_spelling(tmp_path: Path, needles: tuple[bytes, ...]) -> None:
