@@ -71,7 +71,7 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
     for source in settings.imports.sources:
         if source.endpoint and not source.secure:
             advice = "Set `secure` in MUNIMENT_IMPORTS__SOURCES."
-            yield Exposure(f"the source {source.name}", _host(source.endpoint), advice)
+            yield Exposure("a source of imports", _host(source.endpoint), advice)
     scanner = settings.scan.socket or ""
     if ":" in scanner and not scanner.startswith("/") and not settings.scan.uses_tls:
         advice = "Put a TLS terminator before clamd and set MUNIMENT_SCAN__TLS."

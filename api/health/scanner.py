@@ -19,7 +19,7 @@ SCAN_TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class ScannerCheck:
-    """None when there is no scanner."""
+    """`scanner`: None where there is none."""
 
     scanner: Clamd | None
     max_database_age: timedelta

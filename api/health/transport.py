@@ -29,7 +29,7 @@ class TransportCheck:
 
 @dataclass(frozen=True)
 class CertificateCheck:
-    """The API's own; None where it serves http."""
+    """`certificate`: the API's own; None where it serves http."""
 
     certificate: ServerCertificate | None
 
