@@ -17,27 +17,32 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from muniment.errors import ConfigurationError, StorageFull
+from muniment.errors import ConfigurationError, LimitExceeded, StorageFull
 from muniment.objects import BlobStore
 
 MEMORY_ROOT = Path("/dev/shm")  # noqa: S108 - the memory-backed file system of Linux
 FOLDER = "muniment-scratch"
 LOCK_FILE = "lock"
 MEMORY_SHARE = 4
-"""A file takes at most a quarter of the free memory-backed space; a larger one goes to disk."""
+"""A file takes at most a quarter of the free memory-backed space where a larger one may go to disk,"""
+SOLE_MEMORY_SHARE = 2
+"""and half of it where it may not."""
 
 
 class Scratch:
     """Opens blobs as files, each for the time of one use.
 
     A context manager: entering makes this process's folder and sweeps those of dead processes,
-    leaving removes it. Without a `root` files are memory-backed where the system can, and go to
-    the temporary folder where they do not fit. `roots` are all that files may lie under.
+    leaving removes it. Without a `root` files are memory-backed, where the system can, and go to the
+    `overflow` where they do not fit: without one they touch no disk. `roots` are all that files may
+    lie under.
     """
 
-    def __init__(self, blobs: BlobStore, root: Path | None = None) -> None:
+    def __init__(
+        self, blobs: BlobStore, root: Path | None = None, overflow: Path | None = None
+    ) -> None:
         self._blobs = blobs
-        self.roots = [root] if root else _default_roots()
+        self.roots = [root] if root else _default_roots(overflow)
         self._folders: list[_OwnFolder] = []
 
     def __enter__(self) -> Self:
@@ -57,7 +62,7 @@ class Scratch:
     async def opened(self, tenant_id: UUID, blob_id: UUID, size: int) -> AsyncIterator[Path]:
         """The blob's plaintext as a file (0600) of `size` bytes, removed on leaving; written piece
         by piece, so memory use does not grow with it beyond the file itself. StorageFull when it does
-        not fit on the disk."""
+        not fit now, LimitExceeded when it never will."""
         path = self._place(size)
         try:
             await self._fill(path, tenant_id, blob_id, size)
@@ -84,6 +89,8 @@ class Scratch:
         for folder in self._folders[:-1]:
             if size * MEMORY_SHARE <= shutil.disk_usage(folder.path).free:
                 return folder.new_file()
+        if self.roots == [MEMORY_ROOT]:
+            _require_memory(size)
         return self._folders[-1].new_file()
 
 
@@ -136,6 +143,19 @@ def _create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
 
 
-def _default_roots() -> list[Path]:
-    disk = Path(tempfile.gettempdir())
-    return [MEMORY_ROOT, disk] if os.access(MEMORY_ROOT, os.W_OK) else [disk]
+def _require_memory(size: int) -> None:
+    space = shutil.disk_usage(MEMORY_ROOT)
+    if size * SOLE_MEMORY_SHARE > space.total:
+        raise LimitExceeded(
+            f"opened, the file would take more than half of {MEMORY_ROOT}",
+            remedy=f"Enlarge {MEMORY_ROOT} (of a container: its shm_size), or name a folder on an"
+            " encrypted disk in MUNIMENT_WORKER__SCRATCH_OVERFLOW.",
+        )
+    if size * SOLE_MEMORY_SHARE > space.free:
+        raise StorageFull("the memory for opened content is full")
+
+
+def _default_roots(overflow: Path | None) -> list[Path]:
+    if os.access(MEMORY_ROOT, os.W_OK):
+        return [MEMORY_ROOT, overflow] if overflow else [MEMORY_ROOT]
+    return [overflow or Path(tempfile.gettempdir())]

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import logging
 import os
+import resource
+import ssl
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +21,8 @@ from api.client_address import Proxies
 from api.events.hub import EventHub
 from api.health.checks import Readiness
 from api.health.dependencies import Dependencies
-from api.health.scanner import ScannerCheck
+from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
+from api.health.transport import CertificateCheck, TransportCheck
 from api.jobs.view import WorkflowLinks
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
@@ -36,16 +39,27 @@ from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.session import Database
+from db.transport import database_exposures
+from muniment.connections import open_scanner, temporal_tls
 from muniment.egress import EgressPolicy
 from muniment.embedding import Embedder, default_model_directory
-from muniment.errors import MunimentError
+from muniment.errors import ConfigurationError, MunimentError
+from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import BlobStore
-from muniment.settings import RateLimitSettings, Settings, WebhookSettings, load_settings
+from muniment.settings import (
+    ApiSettings,
+    RateLimitSettings,
+    ScanSettings,
+    Settings,
+    WebhookSettings,
+    load_settings,
+)
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import configure_tracing, temporal_tracing
+from muniment.transport.server import ServerCertificate
 from retrieval.answer import Answerer
 from retrieval.search import Searcher
 
@@ -54,9 +68,13 @@ LONGEST_UPLOAD = timedelta(hours=24)
 logger = logging.getLogger(__name__)
 
 
-async def build_services(settings: Settings, tracing: TracerProvider) -> Services:
+async def build_services(
+    settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
+) -> Services:
     """Connects lazily: a dependency that is down makes requests fail and `/readyz` say so, and does
     not keep the process from starting."""
+    exposed = exposures(settings, database_exposures(settings.database.url.get_secret_value()))
+    refuse_exposed(settings, exposed)
     database = _database(settings)
     temporal = Orchestrator(
         await _temporal_client(settings, tracing),
@@ -71,10 +89,17 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
     blobs = stores.blobs
     embedder = _embedder(settings)
     searcher = Searcher(database, embedder)
-    age = timedelta(hours=settings.scan.max_database_age_hours)
-    scanner = ScannerCheck(settings.scan.socket, age)
     dependencies = Dependencies(
-        database, blobs, stores.tiers, stores.keys, temporal, events.listener, embedder, scanner
+        database,
+        blobs,
+        stores.tiers,
+        stores.keys,
+        temporal,
+        events.listener,
+        embedder,
+        _scanner_check(settings.scan),
+        TransportCheck(exposed),
+        CertificateCheck(certificate),
     )
     limits = UploadLimits(
         settings.api.max_upload_bytes,
@@ -108,6 +133,7 @@ async def build_services(settings: Settings, tracing: TracerProvider) -> Service
         has_cold_store=stores.tiers is not None,
         rate_limits=_rate_limits(settings.rate_limits),
         metrics_on_api=settings.api.metrics_port is None,
+        strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
     )
 
 
@@ -117,6 +143,22 @@ def _rate_limits(settings: RateLimitSettings) -> RateLimits:
         max(1, settings.principal_requests_per_minute // settings.api_processes),
         max(1, settings.tenant_requests_per_minute // settings.api_processes),
     )
+
+
+def _scanner_check(settings: ScanSettings) -> ScannerCheck:
+    address = settings.socket
+    scanner = open_scanner(address, settings, SCAN_TIMEOUT_SECONDS) if address else None
+    return ScannerCheck(scanner, timedelta(hours=settings.max_database_age_hours))
+
+
+def _certificate(settings: ApiSettings) -> ServerCertificate | None:
+    """None: http. Raises ConfigurationError."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return None
+    named_by = "MUNIMENT_API__TLS_CERTIFICATE and __TLS_KEY"
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ConfigurationError(f"a certificate and its key belong together: {named_by}")
+    return ServerCertificate(settings.tls_certificate, settings.tls_key, named_by)
 
 
 def _sharing(settings: Settings) -> SharingPolicy:
@@ -185,16 +227,18 @@ async def _temporal_client(settings: Settings, tracing: TracerProvider) -> Clien
         settings.temporal.address,
         namespace=settings.temporal.namespace,
         api_key=api_key.get_secret_value() if api_key else None,
-        tls=settings.temporal.tls,
+        tls=temporal_tls(settings.temporal),
         data_converter=open_data_converter(settings),
         interceptors=[temporal_tracing(tracing), RequestContextInterceptor()],
         lazy=True,
     )
 
 
-async def serve(settings: Settings, tracing: TracerProvider) -> None:
+async def serve(
+    settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
+) -> None:
     """Serves until the process is told to stop, then ends what it began."""
-    services = await build_services(settings, tracing)
+    services = await build_services(settings, tracing, certificate)
     # What was loaded by now stays: the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
@@ -202,11 +246,14 @@ async def serve(settings: Settings, tracing: TracerProvider) -> None:
         create_application(services),
         settings.api.host,
         settings.api.port,
+        certificate.context if certificate else None,
     )
-    working = (
+    working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
-    )
+    ]
+    if certificate is not None:
+        working.append(asyncio.create_task(certificate.watch()))
     try:
         await Server(configuration, services.events.close).serve()
     finally:
@@ -228,19 +275,35 @@ async def _sweep(blobs: BlobStore) -> None:
         logger.info("removed unfinished uploads", extra={"count": removed})
 
 
+def _serve_metrics(settings: ApiSettings, port: int) -> None:
+    """With the API's certificate, as it was at the start."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    start_http_server(
+        port,
+        settings.host,
+        registry=REGISTRY,
+        certfile=str(certificate) if certificate else None,
+        keyfile=str(key) if key else None,
+        tls_min_version=ssl.TLSVersion.TLSv1_2,
+    )
+
+
 def main() -> int:
+    # A dump of memory would put what is open and the keys on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         settings = load_settings()
         configure_logging(PROCESS, settings.telemetry.level)
         tracing = configure_tracing(PROCESS, settings.telemetry.otlp_endpoint)
+        certificate = _certificate(settings.api)
         if settings.api.metrics_port is not None:
-            start_http_server(settings.api.metrics_port, settings.api.host, registry=REGISTRY)
+            _serve_metrics(settings.api, settings.api.metrics_port)
     except MunimentError as error:
         sys.stderr.write(f"{error.detail}\n{error.remedy}\n")
         return 2
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, tracing))
+            runner.run(serve(settings, tracing, certificate))
     except MunimentError as error:
         logger.error("the API cannot serve: %s", error.detail)
         return 2

@@ -36,6 +36,7 @@ from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.tiers.endpoints import router as tiers
+from api.transport_security import StrictTransport
 from api.uploads.endpoints import router as uploads
 from api.uploads.tus_headers import TusHeaders
 from api.version_comparisons.endpoints import router as version_comparisons
@@ -123,5 +124,7 @@ def create_application(services: Services | None = None) -> FastAPI:
         ui_origin = services.links.ui_url.rstrip("/")
         application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)
     application.add_middleware(RateLimitHeaders)
+    if services is not None and services.strict_transport_seconds:
+        application.add_middleware(StrictTransport, seconds=services.strict_transport_seconds)
     application.add_middleware(RequestContext)
     return application

@@ -1,6 +1,7 @@
 """uvicorn with an orderly end: event streams are closed first, so that nothing waits for viewers."""
 
 import signal
+import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from socket import socket
@@ -16,7 +17,10 @@ KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
 
 
-def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.Config:
+def server_configuration(
+    application: FastAPI, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> uvicorn.Config:
+    """Serves https where there is a context for it."""
     return uvicorn.Config(
         application,
         host=host,
@@ -33,6 +37,7 @@ def server_configuration(application: FastAPI, host: str, port: int) -> uvicorn.
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=BACKLOG,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
 
 

@@ -90,6 +90,7 @@ class Services:
     rate_limits: RateLimits
     has_cold_store: bool = False
     metrics_on_api: bool = True
+    strict_transport_seconds: int = 0
 
 
 def _services(request: Request) -> Services:

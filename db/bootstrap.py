@@ -11,8 +11,9 @@ from uuid import UUID
 import psycopg
 
 from db.models import new_id
+from db.transport import owner_url, tls_refusals_as_ours
 from muniment.api_keys import ALL_SCOPES, NewApiKey, new_api_key
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, MunimentError
 from muniment.settings import load_settings
 
 DEFAULT_TENANT = "default"
@@ -20,16 +21,18 @@ DEFAULT_COLLECTION = "default"
 
 
 def bootstrap(
-    owner_url: str,
+    dsn: str,
     *,
     tenant: str = DEFAULT_TENANT,
     principal: str = "administrator",
     is_admin: bool = True,
     scopes: tuple[str, ...] = ALL_SCOPES,
 ) -> NewApiKey:
-    """Returns a new key of the principal; tenant, collection and principal are made when missing."""
+    """Returns a new key of the principal; tenant, collection and principal are made when missing.
+
+    Raises DatabaseUnavailable where TLS refuses the connection."""
     key = new_api_key()
-    with psycopg.connect(owner_url, connect_timeout=10) as connection:
+    with tls_refusals_as_ours(), psycopg.connect(dsn, connect_timeout=10) as connection:
         tenant_id = _get_or_create_tenant(connection, tenant)
         principal_id = _get_or_create_principal(connection, tenant_id, principal, is_admin)
         connection.execute(
@@ -88,16 +91,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--scopes", default=",".join(ALL_SCOPES))
     parser.add_argument("--not-admin", action="store_true")
     options = parser.parse_args(arguments)
-    owner_url = load_settings().database.owner_url
-    if owner_url is None:
-        raise ConfigurationError("MUNIMENT_DATABASE__OWNER_URL is not set")
-    key = bootstrap(
-        owner_url.get_secret_value(),
-        tenant=options.tenant,
-        principal=options.principal,
-        is_admin=not options.not_admin,
-        scopes=tuple(options.scopes.split(",")),
-    )
+    try:
+        key = bootstrap(
+            owner_url(load_settings()),
+            tenant=options.tenant,
+            principal=options.principal,
+            is_admin=not options.not_admin,
+            scopes=tuple(options.scopes.split(",")),
+        )
+    except MunimentError as error:
+        sys.stderr.write(f"{error.detail}\n{error.remedy}\n")
+        return 2
     sys.stdout.write(key.secret + "\n")
     return 0
 

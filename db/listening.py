@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from db.session import VANISHED_SERVER
+from db.transport import refused_by_tls
 
 CHANNEL = "muniment_job_event"
 _FIRST_DELAY_SECONDS = 0.2
@@ -41,7 +42,9 @@ class Listener(ABC):
             try:
                 await self._listen()
             except (psycopg.Error, TimeoutError) as error:
-                logger.warning("not listening", extra={"reason": type(error).__name__})
+                refused = refused_by_tls(error)
+                reason = type(error).__name__ if refused is None else refused.detail
+                logger.warning("not listening", extra={"reason": reason})
             if self.is_connected:
                 delay = _FIRST_DELAY_SECONDS
             self.is_connected = False

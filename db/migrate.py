@@ -13,7 +13,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from db.session import sqlalchemy_url
-from muniment.errors import ConfigurationError
+from db.transport import owner_url, tls_refusals_as_ours
+from muniment.errors import MunimentError
 from muniment.settings import load_settings
 
 _APPLICATION_ROLE = "muniment_app"
@@ -22,12 +23,12 @@ _LOCK = 0x6D756E69  # an arbitrary constant that only migrations take
 
 def migrate(owner_url: str, revision: str = "head") -> None:
     """Upgrades, or downgrades when `revision` is `base` or starts with `-`. Raises what the database
-    raises."""
+    raises, and DatabaseUnavailable where TLS refuses the connection to it."""
     engine = sqlalchemy.create_engine(
         sqlalchemy_url(owner_url), connect_args={"connect_timeout": 10}
     )
     try:
-        with engine.connect() as connection:
+        with tls_refusals_as_ours(), engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
             connection.commit()
             _ensure_application_role(connection)
@@ -60,13 +61,11 @@ def _ensure_application_role(connection: Connection) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    owner_url = load_settings().database.owner_url
-    if owner_url is None:
-        raise ConfigurationError(
-            "MUNIMENT_DATABASE__OWNER_URL is not set",
-            remedy="Set it to a DSN of the role that owns the schema.",
-        )
-    migrate(owner_url.get_secret_value(), *arguments[:1])
+    try:
+        migrate(owner_url(load_settings()), *arguments[:1])
+    except MunimentError as error:
+        sys.stderr.write(f"{error.detail}\n{error.remedy}\n")
+        return 2
     return 0
 
 

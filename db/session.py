@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from db.transport import refused_by_tls
 from muniment.errors import DatabaseTooSlow, DatabaseUnavailable, InvalidRequest
 
 logger = logging.getLogger(__name__)
@@ -150,6 +151,9 @@ class Database:
         except SQLAlchemyError as error:
             if not _is_lost(error):
                 raise
+            refused = refused_by_tls(error)
+            if refused is not None:
+                raise refused from error
             kind = DatabaseTooSlow if _is_timed_out(error) else DatabaseUnavailable
             raise kind(
                 f"PostgreSQL did not carry out a statement ({type(error).__name__})"

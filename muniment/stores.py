@@ -19,6 +19,7 @@ from temporalio.converter import DataConverter
 
 from muniment.errors import ConfigurationError, KeyManagementUnavailable
 from muniment.objects import (
+    S3_TLS,
     BlobStore,
     BlobTiers,
     FilesystemObjectStore,
@@ -27,7 +28,12 @@ from muniment.objects import (
     TieredObjectStore,
     connect_s3,
 )
-from muniment.objects.importing import FolderImportSource, ImportSource, S3ImportSource
+from muniment.objects.importing import (
+    SOURCE_TLS,
+    FolderImportSource,
+    ImportSource,
+    S3ImportSource,
+)
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.sealing import (
     AwsAccess,
@@ -41,6 +47,7 @@ from muniment.sealing import (
 )
 from muniment.settings import ColdStoreSettings, KeySettings, ObjectSettings, Settings
 from muniment.settings import ImportSource as ImportSourceSettings
+from muniment.transport import ClientFiles, client_context
 
 KEY_FILE = "tenants.json"
 TENANT_RECORDS = "tenants"
@@ -141,6 +148,7 @@ def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> O
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
+        tls=client_context(ClientFiles(settings.ca_file), S3_TLS),
     )
     return S3ObjectStore(client, settings.bucket, S3_PREFIX)
 
@@ -156,6 +164,7 @@ def _import_source(settings: ImportSourceSettings) -> ImportSource:
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
+        tls=client_context(ClientFiles(settings.ca_file), SOURCE_TLS),
     )
     prefix = settings.prefix.strip("/")
     return S3ImportSource(client, settings.bucket, f"{prefix}/" if prefix else "")

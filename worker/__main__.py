@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import sys
 
 # Before anything loads a model library: no telemetry, and no thread pools beside our own slots.
@@ -30,6 +31,8 @@ DEFAULT_QUEUES = (
 
 
 def main(arguments: list[str]) -> int:
+    # A dump of memory would put what is open and the keys on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parser = argparse.ArgumentParser(prog="worker", description=__doc__)
     parser.add_argument(
         "--queues", default=",".join(DEFAULT_QUEUES), help="task queues, separated by commas"

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 
 from db.queries.jobs import unstarted_jobs
 from db.session import Database
+from muniment.connections import temporal_refusals_as_ours, temporal_tls
 from muniment.contracts import search_attributes
 from muniment.errors import (
     ConfigurationError,
@@ -67,16 +68,18 @@ async def connect_temporal(
     settings: TemporalSettings, converter: DataConverter, interceptors: list[Interceptor]
 ) -> Client:
     """A client that answers, with our search attributes registered."""
+    tls = temporal_tls(settings)
 
     async def attempt() -> Client:
-        client = await Client.connect(
-            settings.address,
-            namespace=settings.namespace,
-            data_converter=converter,
-            interceptors=interceptors,
-            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-            tls=settings.tls,
-        )
+        with temporal_refusals_as_ours():
+            client = await Client.connect(
+                settings.address,
+                namespace=settings.namespace,
+                data_converter=converter,
+                interceptors=interceptors,
+                api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+                tls=tls,
+            )
         await register_search_attributes(client)
         return client
 

@@ -22,6 +22,7 @@ from activities.read.page_image import PageImage
 from muniment.contracts.documents import Page
 from muniment.errors import ConfigurationError, OcrServiceUnavailable
 from muniment.settings import RaySettings
+from muniment.transport import ClientFiles, TlsSettings, client_context
 
 if TYPE_CHECKING:
     from activities.ocr_service.service import RayOcrService, ServiceOptions
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+RAY_TLS = TlsSettings(
+    "Ray",
+    authorities="MUNIMENT_RAY__CA_FILE",
+    address="MUNIMENT_RAY__ADDRESS",
+    identity="MUNIMENT_RAY__TLS_CERTIFICATE, __TLS_KEY and __CA_FILE",
+)
+_JOIN_REMEDY = (
+    "See that it runs and takes RAY_AUTH_TOKEN, and that its certificates and those in"
+    f" {RAY_TLS.identity} are of one authority, for these machines' addresses, and have not expired."
+)
+JOIN_SECONDS = 60.0
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 WATCH_SECONDS = 3.0
@@ -51,9 +63,11 @@ class OcrCluster:
     """The OCR service of a worker, for the time in between entering and leaving.
 
     Entering joins the Ray at `settings.address`, or starts one, and returns once replicas serve.
+    ConfigurationError, at once, where the settings name files of TLS that cannot be used.
     """
 
     def __init__(self, settings: RaySettings) -> None:
+        os.environ.update(_tls(settings))
         self._settings = settings
         self._resources = AsyncExitStack()
         self._service: RayOcrService | None = None
@@ -145,14 +159,23 @@ async def _joined(address: str) -> AsyncIterator[None]:
     import ray  # an extra: loaded by workers that need it
 
     try:
-        await _from_ray(
-            lambda: ray.init(
-                address, configure_logging=False, log_to_driver=False, namespace="muniment"
+        async with asyncio.timeout(JOIN_SECONDS):
+            await _from_ray(
+                lambda: ray.init(
+                    address, configure_logging=False, log_to_driver=False, namespace="muniment"
+                )
             )
-        )
+    except TimeoutError:
+        # Ray tries on for ever where TLS refuses it, and cannot be told to stop: another process may
+        # have more luck, this one has none.
+        raise ConfigurationError(
+            f"Ray at {address} did not take this worker within {JOIN_SECONDS:g} s",
+            remedy=_JOIN_REMEDY,
+        ) from None
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise OcrServiceUnavailable(
-            f"No Ray answers at {address} ({type(error).__name__})."
+            f"No Ray answers at {address} ({type(error).__name__}).",
+            remedy=_JOIN_REMEDY,
         ) from error
     try:
         yield
@@ -215,6 +238,24 @@ async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
         await _end(node)
         # Where the node was killed, it could not do so itself.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tls(settings: RaySettings) -> dict[str, str]:
+    """Ray's own variables, which it reads when it is first imported: every process of it, and this one,
+    then shows a certificate and asks for one (Ray, TLS authentication)."""
+    named = (settings.tls_certificate, settings.tls_key, settings.ca_file)
+    if named == (None, None, None):
+        return {}
+    certificate, key, authorities = named
+    if certificate is None or key is None or authorities is None:
+        raise ConfigurationError(f"three files belong together: {RAY_TLS.identity}")
+    client_context(ClientFiles(authorities, certificate, key), RAY_TLS)
+    return {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": str(certificate.absolute()),
+        "RAY_TLS_SERVER_KEY": str(key.absolute()),
+        "RAY_TLS_CA_CERT": str(authorities.absolute()),
+    }
 
 
 def _node_arguments(settings: RaySettings) -> list[str]:

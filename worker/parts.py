@@ -64,6 +64,7 @@ from activities.webhooks.places import Places
 from db.queries.quotas import Quota
 from db.queries.tiers import ColdPolicy
 from db.session import Database
+from muniment.connections import open_scanner
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -71,7 +72,6 @@ from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
-from muniment.scanner import Clamd
 from muniment.settings import (
     ColdStoreSettings,
     IntegritySettings,
@@ -188,7 +188,8 @@ class Parts:
 
     def scan_activities(self) -> Sequence[ActivityFunction]:
         settings = self._settings.scan
-        scanner = Clamd(settings.socket, settings.timeout_seconds) if settings.socket else None
+        address = settings.socket
+        scanner = open_scanner(address, settings, settings.timeout_seconds) if address else None
         scan = Scan(self.runner, self._stores.blobs, scanner, _scan_policy(settings))
         return [scan.scan_for_malware]
 
@@ -429,7 +430,8 @@ class Parts:
 
     @cached_property
     def scratch(self) -> Scratch:
-        return Scratch(self._stores.blobs, self._settings.worker.scratch)
+        settings = self._settings.worker
+        return Scratch(self._stores.blobs, settings.scratch, settings.scratch_overflow)
 
     @cached_property
     def sandbox(self) -> Sandbox:

@@ -15,7 +15,9 @@ from temporalio.client import Client, Interceptor
 from temporalio.worker import Worker
 
 from db.session import Database
+from db.transport import database_exposures
 from muniment.contracts.worker_identity import write_identity
+from muniment.exposure import exposures, refuse_exposed
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
@@ -43,6 +45,8 @@ async def run_worker(
     settings: Settings, queue_names: Sequence[str], interceptors: list[Interceptor]
 ) -> None:
     """Serves the queues until SIGTERM or SIGINT; running activities then get their grace."""
+    exposed = exposures(settings, database_exposures(settings.database.url.get_secret_value()))
+    refuse_exposed(settings, exposed)
     stopping = _stop_on_signals()
     async with AsyncExitStack() as resources:
         database = Database(

@@ -9,10 +9,12 @@ from temporalio.service import RPCError
 from api.health.checks import Check, Finding
 from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
+from api.health.transport import CertificateCheck, TransportCheck
 from api.orchestrator import Orchestrator
 from db.listening import JobEventListener
 from db.queries.access import probe
 from db.session import Database
+from muniment.connections import temporal_refusals_as_ours
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.objects import BlobStore, BlobTiers
@@ -31,6 +33,8 @@ class Dependencies:
     listener: JobEventListener
     embedder: Embedder
     scanner: ScannerCheck
+    transport: TransportCheck
+    certificate: CertificateCheck
 
     def checks(self) -> tuple[Check, ...]:
         cold = Check("cold_store", required=False, probe=self._cold_store)
@@ -44,6 +48,8 @@ class Dependencies:
             Check("scanner", required=False, probe=self.scanner.probe),
             Check("sandbox", required=False, probe=SandboxCheck(self.temporal).probe),
             Check("embedding", required=False, probe=self._embedding),
+            Check("transport", required=False, probe=self.transport.probe),
+            Check("certificate", required=False, probe=self.certificate.probe),
         )
 
     async def _database(self) -> Finding | None:
@@ -65,7 +71,9 @@ class Dependencies:
 
     async def _temporal(self) -> Finding | None:
         try:
-            healthy = await self.temporal.client.service_client.check_health(timeout=_RPC_TIMEOUT)
+            with temporal_refusals_as_ours():
+                client = self.temporal.client.service_client
+                healthy = await client.check_health(timeout=_RPC_TIMEOUT)
         except (RPCError, RuntimeError) as error:
             raise OrchestratorUnavailable(
                 f"Temporal does not answer ({type(error).__name__})"

@@ -19,17 +19,16 @@ SCAN_TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class ScannerCheck:
-    """clamd at `address`: a socket's path, or host:port; None when there is none."""
+    """`scanner`: None where there is none."""
 
-    address: str | None
+    scanner: Clamd | None
     max_database_age: timedelta
 
     async def probe(self) -> Finding | None:
         """Raises ScannerUnavailable when it does not answer."""
-        if self.address is None:
+        if self.scanner is None:
             return ABSENT
-        scanner = Clamd(self.address, SCAN_TIMEOUT_SECONDS)
-        built_at = (await scanner.version()).built_at
+        built_at = (await self.scanner.version()).built_at
         if built_at is None:
             return Finding("the virus scanner has no signatures", "Run freshclam.")
         if datetime.now(UTC) - built_at > self.max_database_age:
@@ -37,7 +36,7 @@ class ScannerCheck:
                 "the virus scanner's signatures are too old to be trusted",
                 "Run freshclam, and see that it runs by itself.",
             )
-        failed = await failed_setting(scanner)
+        failed = await failed_setting(self.scanner)
         if failed is None:
             return None
         return Finding(

@@ -22,8 +22,8 @@ from deploy.embedded.control import (
 from deploy.embedded.home import Home, default_home
 from deploy.embedded.lock import AlreadyRunning, is_supervised, sole_supervisor
 from deploy.embedded.records import Endpoints, StackState, StackStatus
-from muniment.errors import MunimentError
-from muniment.settings import load_settings
+from muniment.errors import ConfigurationError, MunimentError
+from muniment.settings import Settings, load_settings
 
 _COMMANDS = ("up", "down", "status", "doctor")
 _NOT_RUNNING = 3
@@ -36,13 +36,14 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     home = resolved_home(options.home)
     try:
-        load_settings()
+        settings = load_settings()
         if options.command == "down":
             return _down(home)
         if options.command == "status":
             return _status(home, as_json=options.json)
         if options.command == "doctor":
             return _doctor(home, as_json=options.json)
+        _require_plain_loopback(settings)
         return _up(home, options)
     except MunimentError as error:
         _say(f"error: {error.detail}")
@@ -83,6 +84,17 @@ def _replacement(text: str) -> tuple[str, str]:
     if not separator or name not in _REPLACEABLE:
         raise argparse.ArgumentTypeError(f"not api or a worker with a command: {text}")
     return name, command
+
+
+def _require_plain_loopback(settings: Settings) -> None:
+    """Raises ConfigurationError for settings of TLS that an embedded stack would break, or pass over:
+    its API and its Temporal speak on the loopback address alone, without."""
+    if settings.api.tls_certificate or settings.api.tls_key or settings.temporal.uses_tls:
+        raise ConfigurationError(
+            "an embedded stack has no TLS: its API and its Temporal are on the loopback address",
+            remedy="Unset MUNIMENT_API__TLS_… and MUNIMENT_TEMPORAL__…; put a proxy with TLS before"
+            " the API, or run the processes by themselves (docs/transport.md).",
+        )
 
 
 def _up(home: Home, options: argparse.Namespace) -> int:

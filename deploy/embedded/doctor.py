@@ -126,9 +126,9 @@ def _virus_scanner(settings: Settings, environment: Mapping[str, str]) -> Check:
     """What a start would choose: an unscanned stack works, and has to be known."""
     configured = environment.get(scanner.SOCKET_VARIABLE)
     for address in (configured, *map(str, scanner.SYSTEM_SOCKETS)):
-        if not address or not scanner.answers_ping(address):
+        if not address or not scanner.answers_ping(address, settings.scan):
             continue
-        if scanner.says_what_it_left_out(address):
+        if scanner.says_what_it_left_out(address, settings.scan):
             return _ok("virus scanner", f"clamd answers at {address}")
         if address == configured:
             detail = f"clamd at {address} calls clean what it does not look into"

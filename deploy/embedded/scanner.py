@@ -14,8 +14,10 @@ from types import MappingProxyType
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import Home, write_privately
 from deploy.embedded.places import LONGEST_SOCKET_PATH_BYTES, Places
+from muniment.connections import open_scanner
 from muniment.errors import ScannerUnavailable
 from muniment.scanner import Clamd, failed_setting
+from muniment.settings import ScanSettings
 
 SOCKET_VARIABLE = "MUNIMENT_SCAN__SOCKET"
 SYSTEM_SOCKETS = (
@@ -49,6 +51,7 @@ SCANNING: Mapping[str, str] = MappingProxyType(
     }
 )
 """What every clamd of ours is told of scanning; docker-compose.yml says the same."""
+_PLAIN = ScanSettings()
 NO_SCANNER = "unscanned: no virus scanner is running, files are taken in without a scan"
 REMEDY = (
     "Install ClamAV (clamd) and its signatures (`freshclam`) and start Muniment again, or name a "
@@ -96,32 +99,33 @@ def signature_folder() -> Path | None:
     return None
 
 
-def answers_ping(address: str) -> bool:
-    """Whether a clamd answers PING there; an address is a socket path or `host:port`."""
-    return _awaited(_answers_ping(address))
+def answers_ping(address: str, settings: ScanSettings = _PLAIN) -> bool:
+    """Whether a clamd answers PING there; an address is a socket path or `host:port`, with TLS where
+    the settings say so."""
+    return _awaited(_answers_ping(_clamd(address, settings)))
 
 
-def says_what_it_left_out(address: str) -> bool:
+def says_what_it_left_out(address: str, settings: ScanSettings = _PLAIN) -> bool:
     """Whether it calls nothing clean that it did not look into, as clamd does by default."""
-    return _awaited(_says_what_it_left_out(address))
+    return _awaited(_says_what_it_left_out(_clamd(address, settings)))
 
 
-async def _answers_ping(address: str) -> bool:
+async def _answers_ping(clamd: Clamd) -> bool:
     try:
-        return await _clamd(address).ping()
+        return await clamd.ping()
     except ScannerUnavailable:
         return False
 
 
-async def _says_what_it_left_out(address: str) -> bool:
+async def _says_what_it_left_out(clamd: Clamd) -> bool:
     try:
-        return await failed_setting(_clamd(address)) is None
+        return await failed_setting(clamd) is None
     except ScannerUnavailable:
         return False
 
 
-def _clamd(address: str) -> Clamd:
-    return Clamd(address, _SCAN_TIMEOUT_SECONDS, _CONNECT_TIMEOUT_SECONDS)
+def _clamd(address: str, settings: ScanSettings = _PLAIN) -> Clamd:
+    return open_scanner(address, settings, _SCAN_TIMEOUT_SECONDS, _CONNECT_TIMEOUT_SECONDS)
 
 
 def _awaited(answer: Coroutine[None, None, bool]) -> bool:
@@ -151,7 +155,7 @@ def _own_clamd(home: Home, program: Path, signatures: Path, own: Path) -> Proces
     write_privately(file, configuration(own, signatures))
 
     async def ready(_: float) -> bool:
-        return await _answers_ping(str(own))
+        return await _answers_ping(_clamd(str(own)))
 
     return ProcessSpec(
         name="clamd",

@@ -36,6 +36,7 @@ from muniment.client.protocol import (
     Parameters,
     Protocol,
     trusts_environment,
+    verification,
 )
 from muniment.client.retry import Retry
 from muniment.client.sending import send
@@ -65,13 +66,18 @@ class AsyncMuniment:
         key: str | None = None,
         *,
         home: Path | None = None,
+        ca_file: Path | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retry: Retry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        location = locate(url, key, home)
+        location = locate(url, key, home, ca_file=ca_file)
         self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
-        client = httpx.AsyncClient(transport=transport, trust_env=trusts_environment(location.url))
+        client = httpx.AsyncClient(
+            transport=transport,
+            verify=verification(location.ca_file),
+            trust_env=trusts_environment(location.url),
+        )
         self._run = Awaiting(client)
         self.files = AsyncFiles(self._protocol, self._run)
         self.jobs = AsyncJobs(self._protocol, self._run)

@@ -11,13 +11,17 @@ from muniment.errors import ConfigurationError
 
 URL_VARIABLE = "MUNIMENT_API__URL"
 KEY_VARIABLE = "MUNIMENT_API__KEY"
+CA_FILE_VARIABLE = "MUNIMENT_API__CA_FILE"
 HOME_VARIABLE = "MUNIMENT_HOME"
 
 
 @dataclass(frozen=True)
 class Location:
+    """`ca_file`: the authorities that are trusted for an https address, in PEM; None: the public ones."""
+
     url: str
     key: str = field(repr=False)
+    ca_file: Path | None = None
 
 
 def locate(
@@ -25,9 +29,11 @@ def locate(
     key: str | None = None,
     home: Path | None = None,
     environment: Mapping[str, str] = os.environ,
+    ca_file: Path | None = None,
 ) -> Location:
     """The first of: `url` and `key`; `home`; MUNIMENT_API__URL and MUNIMENT_API__KEY; the home that
-    MUNIMENT_HOME names, else the user's default one.
+    MUNIMENT_HOME names, else the user's default one. An API that is not of a home is trusted by
+    `ca_file`, or MUNIMENT_API__CA_FILE.
 
     Raises ConfigurationError when half of a pair is missing, ApiUnreachable when no stack runs in
     the home.
@@ -40,7 +46,8 @@ def locate(
             raise ConfigurationError(
                 "an API's address and its key belong together", remedy=f"Set {missing} too."
             )
-        return Location(url, key)
+        named = environment.get(CA_FILE_VARIABLE)
+        return Location(url, key, ca_file or (Path(named) if named else None))
     return of_home(home or default_home(environment))
 
 

@@ -1,8 +1,10 @@
 """Requests built and sent with retries: what every call of the API shares."""
 
+import ssl
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,12 +13,19 @@ import httpx
 from muniment.client.actions import Exchange, Flow, Open, Pause, ReadRest
 from muniment.client.problems import ApiUnreachable, problem_of
 from muniment.client.retry import Retry
+from muniment.transport import ClientFiles, TlsSettings, client_context, refusal_of
 
 Result = TypeVar("Result")
 
 Parameters = Mapping[str, str | int | bool | None]
 """Query parameters; those that are None are left out."""
 
+API_TLS = TlsSettings(
+    "the API",
+    authorities="MUNIMENT_API__CA_FILE",
+    address="MUNIMENT_API__URL",
+    identity="(the API is called with a key, without a certificate)",
+)
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 
@@ -145,8 +154,16 @@ class Protocol:
         return action.response
 
     def unreachable(self, error: httpx.TransportError) -> ApiUnreachable:
+        if (refusal := refusal_of(error)) is not None:
+            remedy = refusal.remedy(API_TLS)
+            return ApiUnreachable(f"{self.base_url}: {refusal.detail(API_TLS)}", remedy=remedy)
         reason = str(error) or type(error).__name__
         return ApiUnreachable(f"{self.base_url}: {reason}")
+
+
+def verification(authorities: Path | None) -> ssl.SSLContext | bool:
+    """How a client checks the API's certificate: by these authorities alone, or as httpx does."""
+    return True if authorities is None else client_context(ClientFiles(authorities), API_TLS)
 
 
 def trusts_environment(url: str) -> bool:

@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from muniment.transport import refusal_of
+
 _RETRIED_STATUSES = frozenset({429, 502, 503})
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _MOST_DOUBLINGS = 30  # beyond any useful wait, and far from overflow
@@ -55,8 +57,8 @@ class Retry:
     def after_error(
         self, error: httpx.TransportError, attempt: int, *, repeatable: bool
     ) -> float | None:
-        """Seconds to wait before sending again, or None to give up."""
-        if attempt >= self.attempts:
+        """Seconds to wait before sending again, or None to give up: what TLS refuses it refuses again."""
+        if attempt >= self.attempts or refusal_of(error) is not None:
             return None
         return self.delay(attempt) if repeatable or isinstance(error, _NEVER_SENT) else None
 

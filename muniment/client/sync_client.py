@@ -36,6 +36,7 @@ from muniment.client.protocol import (
     Parameters,
     Protocol,
     trusts_environment,
+    verification,
 )
 from muniment.client.retry import Retry
 from muniment.client.sending import send
@@ -65,13 +66,18 @@ class Muniment:
         key: str | None = None,
         *,
         home: Path | None = None,
+        ca_file: Path | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retry: Retry | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        location = locate(url, key, home)
+        location = locate(url, key, home, ca_file=ca_file)
         self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
-        client = httpx.Client(transport=transport, trust_env=trusts_environment(location.url))
+        client = httpx.Client(
+            transport=transport,
+            verify=verification(location.ca_file),
+            trust_env=trusts_environment(location.url),
+        )
         self._run = Blocking(client)
         self.files = Files(self._protocol, self._run)
         self.jobs = Jobs(self._protocol, self._run)

@@ -3,10 +3,11 @@
 from muniment.objects.blobs import BlobPlace, BlobStore, SealedBlob
 from muniment.objects.filesystem import FilesystemObjectStore
 from muniment.objects.interface import ObjectStore, StoredObject
-from muniment.objects.s3 import S3Limits, S3ObjectStore, connect_s3
+from muniment.objects.s3 import S3_TLS, S3Limits, S3ObjectStore, connect_s3
 from muniment.objects.tiers import BlobTiers, TieredObjectStore
 
 __all__ = [
+    "S3_TLS",
     "BlobPlace",
     "BlobStore",
     "BlobTiers",

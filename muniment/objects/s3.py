@@ -6,6 +6,7 @@ single request, larger ones in parts that are aborted when the upload fails.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,7 +26,14 @@ from urllib3.response import BaseHTTPResponse
 
 from muniment.errors import ContentTooLarge, ObjectMissing, ObjectStoreUnavailable
 from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
+from muniment.transport import TlsSettings, refusal_of
 
+S3_TLS = TlsSettings(
+    "the S3 server",
+    authorities="MUNIMENT_OBJECTS__CA_FILE (of the cold store: MUNIMENT_COLD_STORE__CA_FILE)",
+    address="MUNIMENT_OBJECTS__ENDPOINT (of the cold store: MUNIMENT_COLD_STORE__ENDPOINT)",
+    identity="(the S3 API is called with keys, without certificates)",
+)
 PART_BYTES = 8 * 1024 * 1024
 """The size of the first parts; S3 takes none below 5 MiB but the last."""
 PARTS_BEFORE_DOUBLING = 2_500
@@ -56,8 +64,10 @@ def connect_s3(
     secure: bool = True,
     region: str = "us-east-1",
     limits: S3Limits | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Minio:
     """A client with time-outs and bounded retries. `endpoint` is host and port, without scheme.
+    Without `tls` it trusts the public authorities.
 
     Nothing is sent yet: a fixed region spares the request that would ask for it.
     """
@@ -67,6 +77,7 @@ def connect_s3(
             connect=limits.connect_timeout_seconds, read=limits.read_timeout_seconds
         ),
         maxsize=limits.concurrent_requests,
+        ssl_context=tls,
         retries=urllib3.Retry(
             total=limits.retries, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
         ),
@@ -284,6 +295,10 @@ def _store_errors() -> Iterator[None]:
     except (ServerError, InvalidResponseError) as error:
         raise ObjectStoreUnavailable("the S3 server failed on a request") from error
     except (MinioException, HTTPError, OSError) as error:
+        if (refusal := refusal_of(error)) is not None:
+            raise ObjectStoreUnavailable(
+                refusal.detail(S3_TLS), remedy=refusal.remedy(S3_TLS)
+            ) from error
         raise ObjectStoreUnavailable(
             f"the S3 server cannot be reached: {type(error).__name__}"
         ) from error

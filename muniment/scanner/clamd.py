@@ -12,8 +12,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 from muniment.errors import ScannerUnavailable
+from muniment.scanner.encrypted import SCANNER_TLS, EncryptedConnection, ScannerTls
+from muniment.transport import refusal_of
 
 CHUNK_BYTES = 64 * 1024
 CONNECT_SECONDS = 5.0
@@ -34,8 +38,8 @@ class ScannerVersion:
 
 
 class Clamd:
-    """One scanner at `address`: a socket's path, or host:port. A scan takes `timeout_seconds` at most;
-    a connection, and an answer that needs no scan, `connect_timeout_seconds`.
+    """One scanner at `address`: a socket's path, or host:port, with TLS or without. A scan takes
+    `timeout_seconds` at most; a connection, and an answer that needs no scan, `connect_timeout_seconds`.
 
     Every method raises ScannerUnavailable when clamd cannot be reached or does not answer in time.
     """
@@ -45,8 +49,11 @@ class Clamd:
         address: str,
         timeout_seconds: float,
         connect_timeout_seconds: float = CONNECT_SECONDS,
+        *,
+        tls: ScannerTls | None = None,
     ) -> None:
         self._address = address
+        self._tls = tls
         self._timeout_seconds = timeout_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
 
@@ -82,37 +89,62 @@ class Clamd:
         return answer
 
     @asynccontextmanager
-    async def _connected(self, timeout_seconds: float) -> AsyncIterator["_Connection"]:
+    async def _connected(self, timeout_seconds: float) -> AsyncIterator["_Dialogue"]:
         try:
-            async with asyncio.timeout(timeout_seconds):
-                with await _connect(self._address, self._connect_timeout_seconds) as opened:
-                    yield _Connection(opened)
+            async with (
+                asyncio.timeout(timeout_seconds),
+                await self._open() as connection,
+            ):
+                yield _Dialogue(connection)
         except TimeoutError:
             raise ScannerUnavailable(
                 f"The virus scanner did not answer within {timeout_seconds:g} s."
             ) from None
         except OSError as error:
+            raise self._unreachable(error) from error
+
+    async def _open(self) -> "_PlainConnection | EncryptedConnection":
+        host, _, port = self._address.rpartition(":")
+        seconds = self._connect_timeout_seconds
+        try:
+            if not port.isdecimal() or self._address.startswith("/"):
+                async with asyncio.timeout(seconds):
+                    return _PlainConnection(await _connect_unix(self._address))
+            if int(port) > _LARGEST_PORT:
+                raise ScannerUnavailable("The virus scanner's address names no port that there is.")
+            host = host.strip("[]")
+            if self._tls is not None:
+                async with asyncio.timeout(seconds):
+                    return await EncryptedConnection.open(host, int(port), self._tls)
+            return _PlainConnection(await _connect_tcp(host, int(port), seconds))
+        except TimeoutError:
             raise ScannerUnavailable(
-                f"The virus scanner cannot be reached ({type(error).__name__})."
-            ) from error
+                f"The virus scanner took no connection within {seconds:g} s."
+            ) from None
+
+    def _unreachable(self, error: OSError) -> ScannerUnavailable:
+        if self._tls is not None and (refusal := refusal_of(error)) is not None:
+            return ScannerUnavailable(
+                refusal.detail(SCANNER_TLS), remedy=refusal.remedy(SCANNER_TLS)
+            )
+        return ScannerUnavailable(f"The virus scanner cannot be reached ({type(error).__name__}).")
 
 
-class _Connection:
-    """A non-blocking socket on the event loop."""
+class _Dialogue:
+    """What is said to clamd over a connection, and its answer."""
 
-    def __init__(self, opened: socket.socket) -> None:
-        self._socket = opened
+    def __init__(self, connection: "_PlainConnection | EncryptedConnection") -> None:
+        self._connection = connection
 
     async def send(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+        await self._connection.send(data)
 
     async def answer(self) -> str:
         """Everything up to the terminating NUL or the end; empty when there is nothing."""
         answer = bytearray()
-        loop = asyncio.get_running_loop()
         while b"\0" not in answer and len(answer) < MAX_ANSWER_BYTES:
             try:
-                received = await loop.sock_recv(self._socket, 4096)
+                received = await self._connection.receive()
             except ConnectionResetError:
                 break
             if not received:
@@ -121,22 +153,35 @@ class _Connection:
         return answer.split(b"\0")[0].decode("utf-8", errors="replace").strip()
 
 
-async def _connect(address: str, timeout_seconds: float) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdecimal() and not address.startswith("/"):
-            if int(port) > _LARGEST_PORT:
-                raise ScannerUnavailable("The virus scanner's address names no port that there is.")
-            target = (host.strip("[]"), int(port))
-            opened = await asyncio.to_thread(socket.create_connection, target, timeout_seconds)
-            opened.setblocking(False)
-            return opened
-        async with asyncio.timeout(timeout_seconds):
-            return await _connect_unix(address)
-    except TimeoutError:
-        raise ScannerUnavailable(
-            f"The virus scanner took no connection within {timeout_seconds:g} s."
-        ) from None
+class _PlainConnection:
+    """A non-blocking socket on the event loop, which closes with the block that it is entered for."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def receive(self) -> bytes:
+        """Empty at the end."""
+        return await asyncio.get_running_loop().sock_recv(self._socket, 4096)
+
+
+async def _connect_tcp(host: str, port: int, timeout_seconds: float) -> socket.socket:
+    opened = await asyncio.to_thread(socket.create_connection, (host, port), timeout_seconds)
+    opened.setblocking(False)
+    return opened
 
 
 async def _connect_unix(path: str) -> socket.socket:

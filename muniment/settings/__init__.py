@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
@@ -19,7 +20,6 @@ from muniment.settings.reading import (
 )
 from muniment.settings.service import (
     ApiSettings,
-    DatabaseSettings,
     ImportSettings,
     ImportSource,
     IntegritySettings,
@@ -27,7 +27,6 @@ from muniment.settings.service import (
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
-    TemporalSettings,
     WebhookSettings,
     WorkerSettings,
 )
@@ -58,6 +57,7 @@ __all__ = [
     "SuryaSettings",
     "TelemetrySettings",
     "TemporalSettings",
+    "TransportSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",

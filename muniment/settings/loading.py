@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.reading import (
@@ -21,14 +22,12 @@ from muniment.settings.reading import (
 )
 from muniment.settings.service import (
     ApiSettings,
-    DatabaseSettings,
     ImportSettings,
     IntegritySettings,
     LimitSettings,
     SharingSettings,
     SignInSettings,
     TelemetrySettings,
-    TemporalSettings,
     WebhookSettings,
     WorkerSettings,
 )
@@ -71,6 +70,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     quotas: QuotaSettings = QuotaSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    transport: TransportSettings = TransportSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
 

@@ -13,6 +13,25 @@ class ScanSettings(Group):
     """The virus scan."""
 
     socket: Annotated[str | None, Field(description="clamd's Unix socket, or host:port.")] = None
+    tls: Annotated[
+        bool,
+        Field(
+            description="Speak TLS with clamd's host:port: clamd has none, so to what stands before"
+            " it. One of the files below implies it."
+        ),
+    ] = False
+    ca_file: Annotated[
+        Path | None, Field(description="PEM file of its authorities; unset: the public ones.")
+    ] = None
+    server_name: Annotated[
+        str | None, Field(description="Name in its certificate, where it is not the address's.")
+    ] = None
+    client_certificate: Annotated[
+        Path | None, Field(description="PEM file of the certificate that it is shown.")
+    ] = None
+    client_key: Annotated[Path | None, Field(description="PEM file of its key, unencrypted.")] = (
+        None
+    )
     timeout_seconds: Annotated[float, Field(description="Longest scan of one file.")] = 600.0
     max_bytes: Annotated[
         int, Field(description="Files above this are unscannable (clamd's MaxFileSize).")
@@ -40,6 +59,11 @@ class ScanSettings(Group):
             " come out of them is not, and who may read the archive downloads all of it."
         ),
     ] = False
+
+    @property
+    def uses_tls(self) -> bool:
+        named = (self.ca_file, self.server_name, self.client_certificate, self.client_key)
+        return self.tls or any(each is not None for each in named)
 
 
 class ProgramSettings(Group):
@@ -178,6 +202,18 @@ class RaySettings(Group):
     address: Annotated[
         str | None,
         Field(description="host:port of a Ray cluster to join; unset: the worker starts its own."),
+    ] = None
+    tls_certificate: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the certificate that Ray's processes of this worker show each"
+            " other and the cluster's: mutual TLS. It names the machine's addresses. The three belong"
+            " together; unset: none, or what `RAY_USE_TLS` says."
+        ),
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM file of its key.")] = None
+    ca_file: Annotated[
+        Path | None, Field(description="PEM file of the authority that signed all of them.")
     ] = None
     replicas: Annotated[int, Field(description="Replicas of the engine.", ge=1)] = 1
     gpus_per_replica: Annotated[

@@ -25,6 +25,29 @@ class ApiSettings(Group):
         str | None, Field(description="Where the command line and the client find the API.")
     ] = None
     key: Annotated[SecretStr | None, Field(description="API key of the command line.")] = None
+    ca_file: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the authorities that the command line and the client trust for"
+            " an API over https; unset: the public ones."
+        ),
+    ] = None
+    tls_certificate: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the certificate, with its chain, that the API serves https with;"
+            " unset: http. A renewed one is shown within seconds."
+        ),
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM file of its key, unencrypted.")] = None
+    strict_transport_seconds: Annotated[
+        int,
+        Field(
+            description="With TLS: for so long browsers go to this host (all of its ports) by https"
+            " alone (`Strict-Transport-Security`); 0: not told.",
+            ge=0,
+        ),
+    ] = 365 * 24 * 3600
     max_upload_bytes: Annotated[int, Field(description="Largest upload accepted, in bytes.")] = (
         16 * 1024**3
     )
@@ -127,34 +150,6 @@ class SignInSettings(Group):
     ] = 2
 
 
-class DatabaseSettings(Group):
-    """PostgreSQL with pgvector."""
-
-    url: Annotated[
-        SecretStr,
-        Field(description="DSN of the application role, which owns nothing and bypasses nothing."),
-    ] = SecretStr("postgresql://muniment_app@127.0.0.1:5432/muniment")
-    owner_url: Annotated[
-        SecretStr | None, Field(description="DSN of the schema's owner, for migrations only.")
-    ] = None
-    pool_size: Annotated[int, Field(description="Connections per process.", ge=1)] = 10
-    statement_timeout_seconds: Annotated[
-        float, Field(description="Longest statement of a request or activity.")
-    ] = 30.0
-
-
-class TemporalSettings(Group):
-    """The Temporal cluster."""
-
-    address: Annotated[str, Field(description="host:port of the frontend.")] = "127.0.0.1:7233"
-    namespace: Annotated[str, Field(description="Namespace of all workflows.")] = "default"
-    ui_url: Annotated[str | None, Field(description="Temporal Web UI, for the links in jobs.")] = (
-        None
-    )
-    api_key: Annotated[SecretStr | None, Field(description="API key (Temporal Cloud).")] = None
-    tls: Annotated[bool, Field(description="Connect with TLS.")] = False
-
-
 class ImportSource(Group):
     """A place whose files batches may take in, by its name; the rest says where it lies."""
 
@@ -169,6 +164,7 @@ class ImportSource(Group):
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
     secure: bool = True
+    ca_file: Path | None = None
 
     @model_validator(mode="after")
     def _is_one_place(self) -> Self:
@@ -194,8 +190,8 @@ class ImportSettings(Group):
         Field(
             description="JSON list of places that batches may import from, each with `name` and"
             " `tenants` (names, or `*`), and either `folder` (absolute, on the workers' machines) or"
-            " `endpoint`, `bucket`, `prefix`, `region`, `access_key`, `secret_key`, `secure` of an S3"
-            " store. Objects above `MUNIMENT_API__MAX_UPLOAD_BYTES` are not taken."
+            " `endpoint`, `bucket`, `prefix`, `region`, `access_key`, `secret_key`, `secure`,"
+            " `ca_file` of an S3 store. Objects above `MUNIMENT_API__MAX_UPLOAD_BYTES` are not taken."
         ),
     ] = ()
     max_objects: Annotated[
@@ -234,6 +230,14 @@ class WorkerSettings(Group):
     ] = False
     scratch: Annotated[
         Path | None, Field(description="Folder for opened content; unset: memory-backed.")
+    ] = None
+    scratch_overflow: Annotated[
+        Path | None,
+        Field(
+            description="Folder, on an encrypted disk, for opened content that takes more than a"
+            " quarter of what `/dev/shm` has free; unset: none of it touches a disk, and what takes"
+            " more than half of `/dev/shm` is refused."
+        ),
     ] = None
     metrics_port: Annotated[
         int | None,

@@ -17,6 +17,10 @@ class StorePlace(Group):
     access_key: Annotated[SecretStr | None, Field(description="S3 access key.")] = None
     secret_key: Annotated[SecretStr | None, Field(description="S3 secret key.")] = None
     secure: Annotated[bool, Field(description="Use HTTPS for S3.")] = True
+    ca_file: Annotated[
+        Path | None,
+        Field(description="PEM file of the S3 server's authorities; unset: the public ones."),
+    ] = None
 
 
 class ObjectSettings(StorePlace):

@@ -182,7 +182,7 @@ async def test_a_scanner_that_fails_open_is_known_by_its_answers(setting: str) -
     lax = {line: other for line, other in LAX.items() if line.startswith(setting)}
     with clamd(lax) as process:
         process.date(datetime.now(UTC))
-        found = await ScannerCheck(process.address, timedelta(hours=48)).probe()
+        found = await ScannerCheck(Clamd(process.address, 20), timedelta(hours=48)).probe()
         assert found is not None
         assert setting in found.remedy
         assert not says_what_it_left_out(process.address)
@@ -198,7 +198,7 @@ async def test_a_scanner_is_believed_as_soon_as_it_is_mended() -> None:
 async def test_a_scanner_configured_as_ours_is_believed() -> None:
     with clamd() as process:
         process.date(datetime.now(UTC))
-        assert await ScannerCheck(process.address, timedelta(hours=48)).probe() is None
+        assert await ScannerCheck(Clamd(process.address, 20), timedelta(hours=48)).probe() is None
         assert says_what_it_left_out(process.address)
 
 

@@ -1,5 +1,6 @@
 """Opened content: there while it is used, gone afterwards, whatever happens."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -8,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from activities.scratch import FOLDER, Scratch
+from activities.scratch import FOLDER, MEMORY_ROOT, Scratch
+from muniment.errors import LimitExceeded
 from muniment.objects import BlobStore, FilesystemObjectStore
 from muniment.sealing import KeyFile
 
@@ -66,3 +68,22 @@ def test_what_a_killed_process_left_is_swept_and_a_living_one_is_not(tmp_path: P
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
+
+
+async def test_what_is_too_large_for_memory_goes_where_the_operator_says_or_nowhere(
+    tmp_path: Path, blobs: BlobStore
+) -> None:
+    tenant = uuid4()
+    sealed = await blobs.put_bytes(tenant, b"a small piece of a file that says to be larger")
+    space = shutil.disk_usage(MEMORY_ROOT)
+    with Scratch(blobs) as memory_alone:
+        assert memory_alone.roots == [MEMORY_ROOT]
+        with pytest.raises(LimitExceeded, match="more than half"):
+            async with memory_alone.opened(tenant, sealed.blob_id, space.total):
+                pytest.fail("it was opened")
+        async with memory_alone.opened(tenant, sealed.blob_id, sealed.size) as path:
+            assert path.is_relative_to(MEMORY_ROOT)
+    with Scratch(blobs, overflow=tmp_path) as overflowing:
+        # Too large, it is not opened to its end; where it would have lain tells enough.
+        assert overflowing._place(space.total).is_relative_to(tmp_path)
+        assert overflowing._place(sealed.size).is_relative_to(MEMORY_ROOT)

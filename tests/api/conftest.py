@@ -89,11 +89,12 @@ def start_api(
         process = subprocess.Popen(
             [sys.executable, "-m", "api"], cwd=REPOSITORY, env=complete, stdout=log, stderr=log
         )
-    api = ApiProcess(f"http://127.0.0.1:{port}", home, bucket, environment, process)
+    scheme = "https" if "MUNIMENT_API__TLS_CERTIFICATE" in environment else "http"
+    api = ApiProcess(f"{scheme}://127.0.0.1:{port}", home, bucket, environment, process)
     for _ in range(START_SECONDS * 10):
         assert process.poll() is None, (home / "api.jsonl").read_text(encoding="utf-8")[-3000:]
         try:
-            httpx.get(f"{api.url}/healthz", timeout=2, trust_env=False)
+            httpx.get(f"{api.url}/healthz", timeout=2, trust_env=False, verify=False)  # noqa: S501
         except httpx.TransportError:
             time.sleep(0.1)
         else:

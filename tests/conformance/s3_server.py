@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from deploy.run_tests import versitygw_program
 from muniment.objects import connect_s3
+from tests.certificates import Identity
 
 START_TIMEOUT_SECONDS = 60
 ACCESS_KEY = "muniment"
@@ -66,8 +67,8 @@ def versitygw_binary() -> Path:
 
 
 @contextmanager
-def serving_s3(folder: Path) -> Iterator[S3Server]:
-    """Runs the gateway over a folder until the block ends."""
+def serving_s3(folder: Path, identity: Identity | None = None) -> Iterator[S3Server]:
+    """Runs the gateway over a folder until the block ends; with https where it has an identity."""
     binary = versitygw_binary()
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,9 +77,10 @@ def serving_s3(folder: Path) -> Iterator[S3Server]:
     attributes = folder / "attributes"
     buckets.mkdir(parents=True)
     attributes.mkdir()
+    tls = ["--cert", str(identity.certificate), "--key", str(identity.key)] if identity else []
     command = [
         str(binary), "--port", f"127.0.0.1:{port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY,
-        "--keep-alive", "--quiet", "posix", "--sidecar", str(attributes), str(buckets),
+        "--keep-alive", "--quiet", *tls, "posix", "--sidecar", str(attributes), str(buckets),
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

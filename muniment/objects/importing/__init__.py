@@ -2,9 +2,10 @@
 
 from muniment.objects.importing.folder import FolderImportSource
 from muniment.objects.importing.interface import FoundObject, ImportSource, is_usable_key
-from muniment.objects.importing.s3 import S3ImportSource
+from muniment.objects.importing.s3 import SOURCE_TLS, S3ImportSource
 
 __all__ = [
+    "SOURCE_TLS",
     "FolderImportSource",
     "FoundObject",
     "ImportSource",

@@ -16,6 +16,14 @@ from urllib3.response import BaseHTTPResponse
 from muniment.errors import Forbidden, ObjectMissing, SourceUnavailable
 from muniment.objects.importing.interface import PAGE_OBJECTS, FoundObject, require_usable
 from muniment.objects.interface import READ_CHUNK_BYTES
+from muniment.transport import TlsSettings, refusal_of
+
+SOURCE_TLS = TlsSettings(
+    "the source's S3 server",
+    authorities="`ca_file` in MUNIMENT_IMPORTS__SOURCES",
+    address="`endpoint` in MUNIMENT_IMPORTS__SOURCES",
+    identity="(the S3 API is called with keys, without certificates)",
+)
 
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchVersion"})
 _REFUSED = frozenset(
@@ -95,6 +103,10 @@ class S3ImportSource:
                 raise Forbidden(f"The source refuses: {error.code}.") from None
             raise SourceUnavailable(f"The source failed: {error.code}.") from None
         except (MinioException, HTTPError, OSError) as error:
+            if (refusal := refusal_of(error)) is not None:
+                raise SourceUnavailable(
+                    refusal.detail(SOURCE_TLS), remedy=refusal.remedy(SOURCE_TLS)
+                ) from None
             raise SourceUnavailable(f"The source failed: {type(error).__name__}.") from None
 
     def _found(self, entry: Object) -> FoundObject:

@@ -1,0 +1,75 @@
+"""How a DSN protects what goes to PostgreSQL and back, and what TLS refused on the way."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import DBAPIError
+
+from muniment.errors import ConfigurationError, DatabaseUnavailable
+from muniment.exposure import Exposure, refuse_exposed, unintended
+from muniment.settings import Settings
+from muniment.transport import TlsSettings, refusal_of
+
+VERIFIED = "verify-full"
+"""The one `sslmode` that neither falls back to plaintext nor takes any certificate (libpq, SSL
+support)."""
+POSTGRESQL = TlsSettings(
+    "PostgreSQL",
+    authorities="`sslmode=verify-full` and `sslrootcert` in the DSN",
+    address="the DSN's host",
+    identity="`sslcert` and `sslkey` in the DSN",
+)
+
+
+def database_exposures(dsn: str) -> list[Exposure]:
+    """The hosts of the DSN that are not spoken with over verified TLS; sockets are this machine's."""
+    parameters = conninfo_to_dict(dsn)
+    if parameters.get("sslmode") == VERIFIED:
+        return []
+    advice = "Add `sslmode=verify-full` and `sslrootcert` to the DSN in MUNIMENT_DATABASE__URL."
+    hosts = str(parameters.get("hostaddr") or parameters.get("host") or "").split(",")
+    return [Exposure("PostgreSQL", host, advice) for host in hosts if host and not _is_socket(host)]
+
+
+def owner_url(settings: Settings) -> str:
+    """The DSN of the schema's owner. Raises ConfigurationError where it is not set, or would go to
+    another machine without TLS where that is required."""
+    dsn = settings.database.owner_url
+    if dsn is None:
+        raise ConfigurationError(
+            "MUNIMENT_DATABASE__OWNER_URL is not set",
+            remedy="Set it to a DSN of the role that owns the schema.",
+        )
+    refuse_exposed(settings, unintended(settings, database_exposures(dsn.get_secret_value())))
+    return dsn.get_secret_value()
+
+
+def refused_by_tls(error: BaseException) -> DatabaseUnavailable | None:
+    """Ours, with the remedy, for a connection that TLS refused; None for every other error."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    # With a code it is the answer to a statement, and may quote a document.
+    if not isinstance(cause, psycopg.OperationalError) or cause.sqlstate is not None:
+        return None
+    refusal = refusal_of(cause)
+    if refusal is None:
+        return None
+    return DatabaseUnavailable(refusal.detail(POSTGRESQL), remedy=refusal.remedy(POSTGRESQL))
+
+
+@contextmanager
+def tls_refusals_as_ours() -> Iterator[None]:
+    """Raises DatabaseUnavailable where TLS refused a connection, and all else as it is."""
+    try:
+        yield
+    except (psycopg.OperationalError, DBAPIError) as error:
+        refused = refused_by_tls(error)
+        if refused is None:
+            raise
+        raise refused from error
+
+
+def _is_socket(host: str) -> bool:
+    """A folder, or an abstract one."""
+    return host.startswith(("/", "@"))

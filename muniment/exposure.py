@@ -1,0 +1,117 @@
+"""Which connections others on the network could read or answer: those without verified TLS.
+
+For composition roots, as `muniment.stores`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from muniment.errors import ConfigurationError
+from muniment.settings import ApiSettings, Settings
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A connection to or from another machine that is not TLS with a verified certificate; `remedy`
+    says what to set."""
+
+    connection: str
+    host: str
+    remedy: str
+
+
+def exposures(settings: Settings, database: Sequence[Exposure]) -> tuple[Exposure, ...]:
+    """Those of the service. `database`: those of the DSN, which only `db` reads."""
+    return unintended(settings, (*database, *_exposures(settings)))
+
+
+def unintended(settings: Settings, found: Sequence[Exposure]) -> tuple[Exposure, ...]:
+    """Without those that stay on this machine, and those that the operator wants so."""
+    intended = settings.transport.plaintext_host_names
+    return tuple(
+        each for each in found if not is_local(each.host) and each.host.lower() not in intended
+    )
+
+
+def refuse_exposed(settings: Settings, found: Sequence[Exposure]) -> None:
+    """Raises ConfigurationError where the operator wants TLS everywhere and it is not."""
+    if settings.transport.require_tls and found:
+        raise ConfigurationError(
+            f"MUNIMENT_TRANSPORT__REQUIRE_TLS is set, and TLS is not: {told(found)}",
+            remedy=remedy(found),
+        )
+
+
+def told(found: Sequence[Exposure]) -> str:
+    return ", ".join(each.connection for each in found)
+
+
+def remedy(found: Sequence[Exposure]) -> str:
+    advice = " ".join(dict.fromkeys(each.remedy for each in found))
+    return f"{advice} Or name what is meant so in MUNIMENT_TRANSPORT__PLAINTEXT_HOSTS."
+
+
+def is_local(host: str) -> bool:
+    """Whether it is this machine: nothing to it crosses a network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _exposures(settings: Settings) -> Iterator[Exposure]:
+    if not settings.temporal.uses_tls:
+        advice = "Set MUNIMENT_TEMPORAL__TLS."
+        yield Exposure("Temporal", _host(settings.temporal.address), advice)
+    for name, store, group in (
+        ("the object store", settings.objects, "OBJECTS"),
+        ("the cold store", settings.cold_store, "COLD_STORE"),
+    ):
+        if store.backend == "s3" and not store.secure:
+            advice = f"Set MUNIMENT_{group}__SECURE."
+            yield Exposure(name, _host(store.endpoint or ""), advice)
+    if settings.keys.provider != "file" and settings.keys.address:
+        yield from _of_url("the key management", settings.keys.address, "MUNIMENT_KEYS__ADDRESS")
+    for source in settings.imports.sources:
+        if source.endpoint and not source.secure:
+            advice = "Set `secure` in MUNIMENT_IMPORTS__SOURCES."
+            yield Exposure("a source of imports", _host(source.endpoint), advice)
+    scanner = settings.scan.socket or ""
+    if ":" in scanner and not scanner.startswith("/") and not settings.scan.uses_tls:
+        advice = "Put a TLS terminator before clamd and set MUNIMENT_SCAN__TLS."
+        yield Exposure("the virus scanner", _host(scanner), advice)
+    if settings.ray.address and settings.ray.tls_certificate is None:
+        advice = "Set MUNIMENT_RAY__TLS_CERTIFICATE, __TLS_KEY and __CA_FILE."
+        yield Exposure("Ray", _host(settings.ray.address), advice)
+    if settings.surya.url:
+        yield from _of_url("the Surya server", settings.surya.url, "MUNIMENT_SURYA__URL")
+    if settings.telemetry.otlp_endpoint:
+        endpoint = settings.telemetry.otlp_endpoint
+        yield from _of_url("traces", endpoint, "MUNIMENT_TELEMETRY__OTLP_ENDPOINT")
+    if settings.worker.metrics_port is not None:
+        advice = "Set MUNIMENT_WORKER__METRICS_HOST to the loopback address."
+        yield Exposure("the workers' /metrics", settings.worker.metrics_host, advice)
+    yield from _of_api(settings.api)
+
+
+def _of_url(connection: str, url: str, variable: str) -> Iterator[Exposure]:
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        yield Exposure(connection, parts.hostname or "", f"Give {variable} an https address.")
+
+
+def _of_api(settings: ApiSettings) -> Iterator[Exposure]:
+    """A proxy that is trusted with the caller's address is what TLS ends at."""
+    if settings.tls_certificate is None and not settings.trusted_proxies:
+        advice = (
+            "Set MUNIMENT_API__TLS_CERTIFICATE and __TLS_KEY, or name the proxy that TLS ends at in"
+            " MUNIMENT_API__TRUSTED_PROXIES."
+        )
+        yield Exposure("the API", settings.host, advice)
+
+
+def _host(address: str) -> str:
+    """Of host:port, or of a host alone; IPv6 in brackets."""
+    return urlsplit(f"//{address}").hostname or ""

@@ -1,0 +1,59 @@
+"""What a TLS client of ours goes by: who may have signed the server's certificate, and who we are."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from muniment.errors import ConfigurationError
+from muniment.transport.refusal import TlsSettings
+
+
+@dataclass(frozen=True)
+class ClientFiles:
+    """PEM files. Without `authorities` those of the system are trusted, with it no others; certificate
+    and key belong together and are what the server is shown."""
+
+    authorities: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def client_context(files: ClientFiles, settings: TlsSettings) -> ssl.SSLContext:
+    """Verifies the server's certificate and its name; TLS 1.2 or newer.
+
+    Raises ConfigurationError, which names the setting, for files that cannot be read or used.
+    """
+    if (files.certificate is None) != (files.key is None):
+        raise ConfigurationError(
+            f"a client's certificate and its key belong together: {settings.identity}"
+        )
+    try:
+        context = ssl.create_default_context(cafile=files.authorities)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"{settings.authorities} names no PEM file of authorities ({type(error).__name__})"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.certificate is not None:
+        load_identity(context, files.certificate, files.key, settings.identity)
+    return context
+
+
+def load_identity(
+    context: ssl.SSLContext, certificate: Path, key: Path | None, named_by: str
+) -> None:
+    """Has the context show the certificate, whose chain the file may hold too.
+
+    Raises ConfigurationError, which names the settings, where the files are no such pair.
+    """
+    try:
+        # Without a password OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{named_by} name no certificate with its unencrypted key ({_reason(error)})"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    return getattr(error, "reason", None) or type(error).__name__
