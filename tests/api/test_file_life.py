@@ -36,8 +36,8 @@ from tests.conftest import end_what_runs, make_tenant
 from tests.stack import wait_for
 from workflows.erase_file import EraseFile
 
-LIVES = 10
-STEPS = 30
+LIVES = 8
+STEPS = 25
 NAMES = st.sampled_from(["a.txt", "b.txt"])
 CONTENTS = st.sampled_from([b"", b"one", b"another", b"and a third one"])
 
@@ -165,6 +165,7 @@ class FileLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
+        self.links: list[ModelShare] = []
         self.tenant = make_tenant(self.house.postgres_dsn)
         stranger = make_tenant(self.house.postgres_dsn)
         self.client, self.stranger, self.visitor = (
@@ -216,6 +217,7 @@ class FileLife(RuleBasedStateMachine):
         assert answer.status_code == (410 if file.state == "erased" else 200), answer.text
         if file.state == "visible":
             file.state = "trashed"
+        self._ask_about(file_id)
 
     @rule(file_id=files)
     def restore(self, file_id: str) -> None:
@@ -224,6 +226,7 @@ class FileLife(RuleBasedStateMachine):
         assert answer.status_code == (200 if file.state == "trashed" else 409), answer.text
         if file.state == "trashed":
             file.state = "visible"
+        self._ask_about(file_id)
 
     @rule(file_id=files)
     def erase(self, file_id: str) -> None:
@@ -235,6 +238,7 @@ class FileLife(RuleBasedStateMachine):
         assert answer.status_code == 202, answer.text
         file.state = "erased"
         self._wait_until_erased(file_id)
+        self._ask_about(file_id)
 
     @rule(target=shares, file_id=files)
     def share(self, file_id: str) -> object:
@@ -245,10 +249,15 @@ class FileLife(RuleBasedStateMachine):
         if state != "visible":
             return multiple()
         path = "/s/" + answer.json()["url"].rpartition("/")[2]
-        return ModelShare(answer.json()["id"], file_id, path)
+        share = ModelShare(answer.json()["id"], file_id, path)
+        self.links.append(share)
+        return share
 
     @rule(share=shares)
     def visit(self, share: ModelShare) -> None:
+        self._visit(share)
+
+    def _visit(self, share: ModelShare) -> None:
         file = self.model.files[share.file_id]
         answer = self.visitor.get(f"{share.path}/content")
         if file.state == "visible" and not share.is_revoked:
@@ -292,6 +301,16 @@ class FileLife(RuleBasedStateMachine):
         self.look()
         for client in (self.client, self.stranger, self.visitor):
             client.close()
+
+    def _ask_about(self, file_id: str) -> None:
+        """What its new state changes for those who have a link, or want one."""
+        state = self.model.files[file_id].state
+        if state != "visible":
+            answer = self.client.post("/v1/shares", json={"file_id": file_id})
+            assert answer.status_code == (409 if state == "trashed" else 410), answer.text
+        for share in self.links:
+            if share.file_id == file_id:
+                self._visit(share)
 
     def _as_if_read(self) -> None:
         """What was uploaded was scanned, and its ingestion is over."""
