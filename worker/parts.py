@@ -29,7 +29,7 @@ from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
-from activities.integrity.activity import Integrity, IntegrityPolicy
+from activities.integrity.activity import Integrity
 from activities.key_rotation.activity import KeyRotations
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
@@ -53,34 +53,35 @@ from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan
-from activities.scan.policy import Course, ScanPolicy
 from activities.scratch import Scratch
 from activities.stage import StageRunner
-from activities.tiers.activity import MovePolicy, Tiers
+from activities.tiers.activity import Tiers
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
 from activities.webhooks.places import Places
 from db.queries.quotas import Quota
-from db.queries.tiers import ColdPolicy
 from db.session import Database
 from muniment.connections import open_scanner
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
-from muniment.egress import Egress, EgressPolicy, Resolver, SystemResolver, tls_context
+from muniment.egress import SystemResolver
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.settings import (
-    ColdStoreSettings,
-    IntegritySettings,
-    ScanSettings,
     Settings,
-    WebhookSettings,
 )
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
+from worker.from_settings import (
+    integrity_policy,
+    move_policy,
+    reading_candidate,
+    scan_policy,
+    webhook_egress,
+)
 from worker.ocr_cluster import OcrCluster, require_ray
 from worker.surya_server import SuryaServer
 
@@ -161,12 +162,12 @@ class Parts:
 
     @cached_property
     def integrity(self) -> Integrity:
-        policy = _integrity_policy(self._settings.integrity)
+        policy = integrity_policy(self._settings.integrity)
         return Integrity(self._database, self._stores.blobs, policy, self._stores.tiers)
 
     @cached_property
     def tiers(self) -> Tiers:
-        policy = _move_policy(self._settings.cold_store)
+        policy = move_policy(self._settings.cold_store)
         return Tiers(self._database, self._stores.tiers, policy)
 
     def deliver_activities(self) -> Sequence[ActivityFunction]:
@@ -181,7 +182,7 @@ class Parts:
         settings = self._settings.webhooks
         resolver = SystemResolver(settings.slots)
         self._resources.callback(resolver.close)
-        egress = _egress(settings, resolver)
+        egress = webhook_egress(settings, resolver)
         # Half of them: however slow the endpoints of a tenant are, others have the rest.
         places = Places(settings.slots_per_endpoint, max(1, settings.slots // 2))
         return Webhooks(self._database, self._stores.blobs, egress, places)
@@ -190,7 +191,7 @@ class Parts:
         settings = self._settings.scan
         address = settings.socket
         scanner = open_scanner(address, settings, settings.timeout_seconds) if address else None
-        scan = Scan(self.runner, self._stores.blobs, scanner, _scan_policy(settings))
+        scan = Scan(self.runner, self._stores.blobs, scanner, scan_policy(settings))
         return [scan.scan_for_malware]
 
     def parse_activities(self) -> Sequence[ActivityFunction]:
@@ -322,7 +323,7 @@ class Parts:
     @property
     def shadow(self) -> Shadow | None:
         """None where no candidate is set, or it is what the workers read with anyway."""
-        settings, candidate = self._settings.shadow, _candidate(self._settings)
+        settings, candidate = self._settings.shadow, reading_candidate(self._settings)
         if candidate == ReadingCandidate():
             return None
         return Shadow(
@@ -451,59 +452,3 @@ class Parts:
             Path(platformdirs.user_cache_dir("muniment"))
         )
         return Embedder(directory, settings.threads)
-
-
-def _candidate(settings: Settings) -> ReadingCandidate:
-    """What is to be tried in shadow, without that which the workers were set to anyway."""
-    shadow = settings.shadow
-    engine = None if shadow.ocr_engine == settings.ocr.engine else shadow.ocr_engine
-    pipeline = None if shadow.pdf_pipeline == settings.read.pdf_pipeline else shadow.pdf_pipeline
-    return ReadingCandidate(
-        ocr_engine=OcrEngineName(engine) if engine else None,
-        pdf_pipeline=PdfPipelineName(pipeline) if pipeline else None,
-    )
-
-
-def _egress(settings: WebhookSettings, resolver: Resolver) -> Egress:
-    policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
-    try:
-        tls = tls_context(settings.ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigurationError(
-            "MUNIMENT_WEBHOOKS__CA_FILE is no PEM file of certificates"
-        ) from error
-    return Egress(
-        policy,
-        tls,
-        resolver,
-        connect_seconds=settings.connect_timeout_seconds,
-        total_seconds=settings.timeout_seconds,
-    )
-
-
-def _scan_policy(settings: ScanSettings) -> ScanPolicy:
-    return ScanPolicy(
-        max_bytes=settings.max_bytes,
-        max_database_age=timedelta(hours=settings.max_database_age_hours),
-        required=settings.required,
-        unscannable=Course(settings.unscannable),
-        archives_by_members=settings.archives_by_members,
-    )
-
-
-def _integrity_policy(settings: IntegritySettings) -> IntegrityPolicy:
-    hours = settings.interval_hours or 24.0  # without a schedule a run that is asked for is a day's
-    return IntegrityPolicy(
-        share=min(1.0, hours / 24 / settings.rotation_days),
-        max_bytes_per_run=settings.max_bytes_per_run,
-        bytes_per_second=settings.bytes_per_second,
-        kept=timedelta(days=settings.keep_days),
-    )
-
-
-def _move_policy(settings: ColdStoreSettings) -> MovePolicy:
-    cold = None
-    if settings.after_days is not None:
-        age = timedelta(days=settings.after_days)
-        cold = ColdPolicy(age, settings.min_bytes, settings.collections)
-    return MovePolicy(cold, timedelta(hours=settings.grace_hours), settings.bytes_per_second)

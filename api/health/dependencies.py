@@ -64,6 +64,7 @@ class Dependencies:
     async def _cold_store(self) -> Finding | None:
         if self.tiers is not None:
             await self.tiers.probe_cold()
+        return None
 
     async def _keys(self) -> Finding | None:
         await self.keys.probe()
