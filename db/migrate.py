@@ -22,7 +22,8 @@ _LOCK = 0x6D756E69  # an arbitrary constant that only migrations take
 
 
 def migrate(owner_url: str, revision: str = "head") -> None:
-    """Upgrades, or downgrades when `revision` is `base` or starts with `-`. Raises what the database
+    """Upgrades, or downgrades when `revision` is `base`, `-1` (by one) or such as `0018-1` (to the one
+    before that). Raises what the database
     raises, and DatabaseUnavailable where TLS refuses the connection to it."""
     engine = sqlalchemy.create_engine(
         sqlalchemy_url(owner_url), connect_args={"connect_timeout": 10}
@@ -33,7 +34,7 @@ def migrate(owner_url: str, revision: str = "head") -> None:
             connection.commit()
             _ensure_application_role(connection)
             config = alembic_config(connection)
-            if revision == "base" or revision.startswith("-"):
+            if revision == "base" or "-" in revision:
                 command.downgrade(config, revision)
             else:
                 command.upgrade(config, revision)

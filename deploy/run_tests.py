@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from deploy.absences import SummaryOfAbsences
 from deploy.embedded.scanner import signature_folder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -24,39 +23,8 @@ _VERSITYGW_PATH = REPOSITORY / ".cache" / "bin" / "versitygw"
 _VAULT_TRANSIT = REPOSITORY / "tests" / "conformance" / "vault_transit"
 _VAULT_TRANSIT_PATH = REPOSITORY / ".cache" / "bin" / "vault-transit"
 _BUILD_SECONDS = 900
-_RUN_APART = {
-    "slow": '`make test ARGUMENTS="-m slow"` runs them',
-    "torch": "`make test-torch` runs them",
-    "recording": "they record histories anew; tests/histories/README.md says how",
-}
-"""Marks of tests that a plain run leaves out (`addopts` in pyproject.toml), and how to run them."""
-
-
-class SummaryOfAbsences:
-    """Collects what was skipped and what was deselected, and why, for the last lines of the run."""
-
-    def __init__(self) -> None:
-        self._skipped: Counter[str] = Counter()
-        self._deselected: Counter[str | None] = Counter()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped and isinstance(report.longrepr, tuple):
-            self._skipped[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        for item in items:
-            marks = (name for name in _RUN_APART if item.get_closest_marker(name))
-            self._deselected[next(marks, None)] += 1
-
-    def lines(self) -> list[str]:
-        deselected = [
-            f"{self._deselected[marker]} marked `{marker}` left out: {how}"
-            for marker, how in _RUN_APART.items()
-            if self._deselected[marker]
-        ]
-        if self._deselected[None]:
-            deselected.append(f"{self._deselected[None]} left out by the arguments of this run")
-        return [*deselected, *(f"{n} skipped: {why}" for why, n in self._skipped.items())]
+_MOST_PROCESSES = 4
+"""Each has a PostgreSQL, a Temporal server and the models of its own: 3 GiB."""
 
 
 def main(arguments: list[str]) -> int:
@@ -64,7 +32,7 @@ def main(arguments: list[str]) -> int:
     _build_vault_transit()
     summary = SummaryOfAbsences()
     began = time.monotonic()
-    code = int(pytest.main(["--rootdir", str(REPOSITORY), *arguments], plugins=[summary]))
+    code = int(pytest.main(_arguments(arguments), plugins=[summary]))
     absences = [*_absent_parts(), *summary.lines()]
     lines = [f"tests ended with {code} after {time.monotonic() - began:.0f} s"]
     if absences:
@@ -73,6 +41,18 @@ def main(arguments: list[str]) -> int:
         lines.append("nothing was left out")
     sys.stdout.write("\n".join(lines) + "\n")
     return code
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """pytest's. All tests are shared out among as many processes as there are cores, file by file in
+    their order, since those of a folder have servers together; tests that somebody chose run one after
+    another, since some of them measure."""
+    every = ["--rootdir", str(REPOSITORY), "-p", "deploy.process_absences"]
+    if given:
+        return [*every, *given]
+    processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
+    shared_out = ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return [*every, *shared_out, "--durations", "25"]
 
 
 def versitygw_program() -> Path | None:

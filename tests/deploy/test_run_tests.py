@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 TESTS = """\
@@ -33,10 +35,11 @@ def test_by_day():
 RUN = """\
 import sys
 import pytest
-from deploy.run_tests import SummaryOfAbsences
+from deploy.absences import SummaryOfAbsences
 
 summary = SummaryOfAbsences()
-code = pytest.main([*sys.argv[1:], "-q", "-p", "no:cacheprovider"], plugins=[summary])
+arguments = ["-p", "deploy.process_absences", "-q", "-p", "no:cacheprovider", *sys.argv[1:]]
+code = pytest.main(arguments, plugins=[summary])
 print("--", code.value, *summary.lines(), sep="\\n")
 """
 
@@ -51,10 +54,13 @@ def _lines(path: Path, *arguments: str) -> list[str]:
     return ended.stdout.rpartition("--\n")[2].splitlines()
 
 
-def test_what_is_left_out_is_counted_by_its_mark_and_told_how_to_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared_out", [(), ("-n", "2", "--dist", "loadfile")])
+def test_what_is_left_out_is_counted_by_its_mark_and_told_how_to_run(
+    shared_out: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "test_of_all_kinds.py"
     path.write_text(TESTS, encoding="utf-8")
-    assert _lines(path) == [
+    assert _lines(path, *shared_out) == [
         "0",
         '1 marked `slow` left out: `make test ARGUMENTS="-m slow"` runs them',
         "2 marked `torch` left out: `make test-torch` runs them",
@@ -62,10 +68,10 @@ def test_what_is_left_out_is_counted_by_its_mark_and_told_how_to_run(tmp_path: P
         " tests/histories/README.md says how",
         "1 skipped: the moon is up",
     ]
-    assert _lines(path, "-m", "slow")[1:] == [
+    assert _lines(path, *shared_out, "-m", "slow")[1:] == [
         "2 marked `torch` left out: `make test-torch` runs them",
         "1 marked `recording` left out: they record histories anew;"
         " tests/histories/README.md says how",
         "2 left out by the arguments of this run",
     ]
-    assert _lines(path, "-m", "") == ["0", "1 skipped: the moon is up"]
+    assert _lines(path, *shared_out, "-m", "") == ["0", "1 skipped: the moon is up"]
