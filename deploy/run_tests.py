@@ -15,6 +15,7 @@ import pytest
 
 from deploy.absences import SummaryOfAbsences
 from deploy.embedded.scanner import signature_folder
+from deploy.packages_of_tests import install_packages_of_tests
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _DATA_VARIABLE = "MUNIMENT_TEST_DATA"
@@ -28,6 +29,7 @@ _MOST_PROCESSES = 4
 
 
 def main(arguments: list[str]) -> int:
+    install_packages_of_tests()
     _build_versitygw()
     _build_vault_transit()
     summary = SummaryOfAbsences()

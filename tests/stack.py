@@ -16,6 +16,8 @@ from uuid import UUID
 import httpx
 import psycopg
 
+from tests.patience import on_a_busy_machine
+
 TERMINAL = {"completed", "failed", "cancelled"}
 T = TypeVar("T")
 
@@ -29,10 +31,10 @@ class Stack:
 
     def up(self) -> None:
         """Starts it in the background and returns once it serves."""
-        self._command("up", "--detach", timeout_seconds=120)
+        self._command("up", "--detach", timeout_seconds=on_a_busy_machine(120))
 
     def down(self) -> None:
-        self._command("down", timeout_seconds=60)
+        self._command("down", timeout_seconds=on_a_busy_machine(60))
 
     def _command(self, *arguments: str, timeout_seconds: float) -> None:
         log = self.home.parent / f"{self.home.name}-{arguments[0]}.out"

@@ -53,7 +53,7 @@ async def test_a_killed_worker_loses_nothing_and_a_told_one_ends_in_order(
 ) -> None:
     log = tmp_path / "worker.jsonl"
     # Committed and never started, as when the API dies in between.
-    left_behind = await workshop.upload(owner, dense_scan(3), "scan.pdf", "application/pdf")
+    left_behind = await workshop.upload(owner, dense_scan(6), "scan.pdf", "application/pdf")
     process = _start(workshop, temporal_address, log)
     try:
         await workshop.until_pages(left_behind, 1)
@@ -65,7 +65,7 @@ async def test_a_killed_worker_loses_nothing_and_a_told_one_ends_in_order(
         async with asyncio.timeout(300):
             await handle.result()
         row = await workshop.job(left_behind)
-        assert (row.state, row.pages_done, row.pages_failed) == ("completed", 3, 0)
+        assert (row.state, row.pages_done, row.pages_failed) == ("completed", 6, 0)
         assert row.started_at is not None
         events = await workshop.events(left_behind)
         read = [
@@ -73,7 +73,7 @@ async def test_a_killed_worker_loses_nothing_and_a_told_one_ends_in_order(
             for event in events
             if event.event == "page" and event.payload["state"] == "completed"
         ]
-        assert sorted(read) == [1, 2, 3], "a page was read twice, or not at all"
+        assert sorted(read) == [1, 2, 3, 4, 5, 6], "a page was read twice, or not at all"
         assert done >= 1
         retries = [event.payload["reason"] for event in events if event.event == "retry"]
         assert "worker-lost" in retries
