@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -21,6 +22,10 @@ from api.health.checks import Readiness
 from api.health.dependencies import Dependencies
 from api.health.scanner import ScannerCheck
 from api.jobs.view import WorkflowLinks
+from api.oidc.fetching import fetch_keys
+from api.oidc.keys import IssuerKeys
+from api.oidc.people import Issuer, IssuerPolicy
+from api.oidc.verifying import TokenVerifier
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.server import Server, server_configuration
@@ -34,11 +39,11 @@ from db.models import now
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.session import Database
-from muniment.egress import EgressPolicy
+from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
-from muniment.errors import MunimentError
+from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
-from muniment.settings import Settings, WebhookSettings, load_settings
+from muniment.settings import OidcSettings, Settings, WebhookSettings, load_settings
 from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -133,7 +138,27 @@ def _signing_in(settings: Settings) -> SigningIn:
             refresh=timedelta(days=people.refresh_token_days),
             sign_in=timedelta(days=people.longest_days),
         ),
+        _issuer(settings.oidc),
     )
+
+
+def _issuer(oidc: OidcSettings) -> Issuer | None:
+    if oidc.issuer is None or oidc.audience is None:
+        return None
+    try:
+        tls = tls_context(oidc.ca_file)
+    except OSError as error:
+        raise ConfigurationError("MUNIMENT_OIDC__CA_FILE cannot be read") from error
+    keys = IssuerKeys(partial(fetch_keys, oidc.issuer, tls))
+    policy = IssuerPolicy(
+        tenant=oidc.tenant,
+        tenant_claim=oidc.tenant_claim,
+        creates=oidc.create_principals,
+        name_claim=oidc.name_claim,
+        groups_claim=oidc.groups_claim,
+        scopes=oidc.scopes,
+    )
+    return Issuer(TokenVerifier(oidc.issuer, oidc.audience, keys), policy)
 
 
 def _database(settings: Settings) -> Database:

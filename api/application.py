@@ -17,17 +17,20 @@ from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
+from api.oidc.endpoints import router as identities
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
+from api.sessions.endpoints import router as sessions
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
 from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
+from api.tenants.endpoints import router as tenants
 from api.uploads.endpoints import router as uploads
 from api.uploads.tus_headers import TusHeaders
 from api.version_comparisons.endpoints import router as version_comparisons
@@ -42,6 +45,7 @@ DESCRIPTION = (
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
     " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
+    " With the cookie of a session instead, what changes something needs `X-CSRF-Token`."
 )
 
 NO_TELEMETRY: TelemetryConfig = {
@@ -66,10 +70,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     shares,
     shared_files,
     sign_ins,
+    sessions,
     principals,
+    identities,
     groups,
     grants,
     api_keys,
+    tenants,
     audit,
     integrity,
     webhooks,

@@ -27,7 +27,13 @@ from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.shares import ShareLink, ShareSession, ShareTry
-from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
+from db.models.sign_ins import (
+    BearerToken,
+    ExternalIdentity,
+    PrincipalPassword,
+    SignIn,
+    SignInAttempt,
+)
 from db.models.uploads import Upload, UploadPart
 from db.models.webhooks import (
     Webhook,
@@ -53,6 +59,7 @@ __all__ = [
     "Decision",
     "EmbeddingRow",
     "Erasure",
+    "ExternalIdentity",
     "File",
     "FileVersion",
     "FindingRow",

@@ -15,6 +15,7 @@ from db.models import (
     ApiKey,
     Batch,
     Collection,
+    ExternalIdentity,
     File,
     GroupMember,
     Principal,
@@ -104,6 +105,16 @@ async def is_administrator(session: AsyncSession, principal_id: UUID) -> bool:
     return bool(found)
 
 
+async def may_come_in(session: AsyncSession, principal_id: UUID) -> bool:
+    """Whether there is such a principal of the tenant, and it is not disabled."""
+    found = await session.scalars(
+        select(col(Principal.id)).where(
+            col(Principal.id) == principal_id, col(Principal.disabled_at).is_(None)
+        )
+    )
+    return found.one_or_none() is not None
+
+
 async def lock_administrators(session: AsyncSession) -> set[UUID]:
     """The administrators who can come in, none of whom ceases to be one before the end of the
     transaction. Whoever is about to end one's administration calls this before it locks a principal:
@@ -166,6 +177,11 @@ async def strip(session: AsyncSession, principal: Principal) -> None:
     await end_sign_ins(session, principal.id)
     await session.execute(
         delete(PrincipalPassword).where(col(PrincipalPassword.principal_id) == principal.id)
+    )
+    await session.execute(
+        update(ExternalIdentity)
+        .where(col(ExternalIdentity.principal_id) == principal.id)
+        .values(issuer=None, subject=None)
     )
     await session.execute(delete(GroupMember).where(col(GroupMember.principal_id) == principal.id))
     await session.execute(delete(AccessGrant).where(col(AccessGrant.principal_id) == principal.id))

@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.identity import OidcSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
     EmbeddingSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "LimitSettings",
     "ObjectSettings",
     "OcrSettings",
+    "OidcSettings",
     "ProgramSettings",
     "RaySettings",
     "ReadSettings",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.identity import OidcSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
 
     api: ApiSettings = ApiSettings()
     sign_in: SignInSettings = SignInSettings()
+    oidc: OidcSettings = OidcSettings()
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     objects: ObjectSettings = ObjectSettings()
