@@ -5,12 +5,14 @@ import gc
 import logging
 import os
 import sys
+import warnings
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import platformdirs
 import uvloop
+from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import start_http_server
 from temporalio.client import Client
@@ -145,6 +147,8 @@ def _signing_in(settings: Settings) -> SigningIn:
 def _issuer(oidc: OidcSettings) -> Issuer | None:
     if oidc.issuer is None or oidc.audience is None:
         return None
+    # Issuers say EdDSA; that RFC 9864 has a newer word for it is no news to whoever reads the log.
+    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
     try:
         tls = tls_context(oidc.ca_file)
     except OSError as error:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from api.oidc.fetching import PublishedKeys
 from muniment.errors import IssuerUnavailable
 
 MOST_KEYS = 100
 SMALLEST_RSA_BITS = 2048
+BITS_PER_CHARACTER = 6
 
 logger = logging.getLogger(__name__)
 Fetching = Callable[[], Awaitable[PublishedKeys]]
@@ -105,6 +106,8 @@ def _usable(described: Mapping[str, Any]) -> UsableKey | None:
     kid, named = described.get("kid"), described.get("alg")
     if described.get("use", "sig") != "sig" or not isinstance(kid, str | None):
         return None
+    if not _is_public(described):
+        return None
     try:
         key = import_key({**described})
         algorithm = _algorithm_of(key)
@@ -115,10 +118,16 @@ def _usable(described: Mapping[str, Any]) -> UsableKey | None:
     return UsableKey(kid, algorithm, key)
 
 
+def _is_public(described: Mapping[str, Any]) -> bool:
+    """Of a kind that has a public half, and not so short that importing it warns."""
+    kind, modulus = described.get("kty"), described.get("n")
+    if kind == "RSA":
+        return isinstance(modulus, str) and len(modulus) * BITS_PER_CHARACTER >= SMALLEST_RSA_BITS
+    return kind in ("EC", "OKP")
+
+
 def _algorithm_of(key: Key) -> str | None:
     """The one algorithm of RS256, ES256 and EdDSA that the key is for."""
-    if isinstance(key, OctKey):
-        return None
     if isinstance(key, RSAKey):
         return "RS256" if key.public_key.key_size >= SMALLEST_RSA_BITS else None
     if isinstance(key, ECKey):

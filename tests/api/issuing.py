@@ -1,5 +1,6 @@
 """The provider's process of `oidc_issuer`, and what tests ask of it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ class Issuer:
         answer = httpx.request(
             "GET" if body is None else "POST",
             f"{self.url}{path}",
-            json=body,
+            content=None if body is None else json.dumps(body),
             timeout=30,
             trust_env=False,
         )

@@ -21,10 +21,10 @@ FUNCTIONS = (
 
 
 def upgrade() -> None:
+    _let_tenants_end()
     _make_external_identities()
     _let_tickets_belong_to_issued_tokens()
-    _make_sessions()
-    _let_tenants_end()
+    _make_functions_before_a_tenant_is_known()
     _make_functions_of_operators()
     _grant_functions()
     # As in 0014: an administrator's key that had every scope was made to have every scope.
@@ -175,7 +175,7 @@ def _use_stream_ticket_of_keys_and_sign_ins() -> str:
     """
 
 
-def _make_sessions() -> None:
+def _make_functions_before_a_tenant_is_known() -> None:
     """Looked up before the tenant is known, as keys and tokens are."""
     op.execute(
         """
