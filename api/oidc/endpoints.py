@@ -32,9 +32,8 @@ async def bind_identity(
     """Whoever comes with a token for this subject is the principal from now on, and nobody else by
     an earlier subject. For administrators, with a key or token that has every scope the principal
     will have."""
-    issuer = service.require_issuer(services.people.issuer)
     async with services.database.transaction(caller.access) as session:
-        return await service.bind(session, caller, issuer.name, principal_id, body)
+        return await service.bind(session, caller, services.people.issuer, principal_id, body)
 
 
 @router.delete(

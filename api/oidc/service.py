@@ -15,45 +15,40 @@ from db.queries.identities import identity_hash
 from muniment.errors import Conflict, NotFound
 
 
-def require_issuer(issuer: Issuer | None) -> Issuer:
-    """Raises Conflict where the operator configured none."""
-    if issuer is None:
-        raise Conflict(
-            "there is no issuer whose subjects could be bound",
-            remedy="The operator sets MUNIMENT_OIDC__ISSUER.",
-        )
-    return issuer
-
-
 async def show(session: AsyncSession, principal_id: UUID) -> Identity:
     await require_principal(session, principal_id)
     return _view(await _require_bound(session, principal_id))
 
 
 async def bind(
-    session: AsyncSession, caller: Caller, issuer: str, principal_id: UUID, body: NewIdentity
+    session: AsyncSession,
+    caller: Caller,
+    issuer: Issuer | None,
+    principal_id: UUID,
+    body: NewIdentity,
 ) -> Identity:
     """Raises Forbidden for whom the caller may not let in, and Conflict for a subject that means
-    another principal. That of one who was deleted is free for a binding such as this."""
-    hashed = identity_hash(issuer, body.subject)
-    await identities.lock_identity(session, hashed)
+    another principal, and where no issuer is configured."""
     found = await require_principal(session, principal_id, for_update=True)
     require_may_empower(caller, is_admin=found.is_admin)
+    if issuer is None:
+        raise Conflict(
+            "there is no issuer whose subjects could be bound",
+            remedy="The operator sets MUNIMENT_OIDC__ISSUER.",
+        )
+    hashed = identity_hash(issuer.name, body.subject)
+    await identities.lock_identity(session, hashed)
     bound = await identities.get_identity(session, hashed)
-    if bound is not None and bound.principal_id != found.id:
-        if await principals.get_principal(session, bound.principal_id) is not None:
-            raise Conflict(
-                "another principal is bound to this subject", remedy="Unbind that one first."
-            )
-        await identities.forget_identity(session, bound.principal_id)
     if bound is not None and bound.principal_id == found.id:
         return _view(bound)
+    if bound is not None:
+        await _require_free(session, bound)
     await identities.forget_identity(session, found.id)
     made = ExternalIdentity(
         tenant_id=caller.tenant_id,
         identity_hash=hashed,
         principal_id=found.id,
-        issuer=issuer,
+        issuer=issuer.name,
         subject=body.subject,
     )
     session.add(made)
@@ -69,6 +64,15 @@ async def unbind(session: AsyncSession, caller: Caller, principal_id: UUID) -> N
     await _require_bound(session, found.id)
     await identities.forget_identity(session, found.id)
     record(session, caller.act("principal.identity_unbound", "principal", found.id))
+
+
+async def _require_free(session: AsyncSession, bound: ExternalIdentity) -> None:
+    """That of a principal who was deleted is, for whom an administrator means by it now."""
+    if await principals.get_principal(session, bound.principal_id) is not None:
+        raise Conflict(
+            "another principal is bound to this subject", remedy="Unbind that one first."
+        )
+    await identities.forget_identity(session, bound.principal_id)
 
 
 async def _require_bound(session: AsyncSession, principal_id: UUID) -> ExternalIdentity:

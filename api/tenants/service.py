@@ -9,7 +9,6 @@ from api.authentication import Caller
 from api.files.service import check_if_match
 from api.tenants.schemas import CreatedTenant, FirstAdministrator, NewTenant, Tenant
 from db.audit import Act, record
-from db.bootstrap import DEFAULT_COLLECTION
 from db.models import ApiKey, Collection, Principal, new_id
 from db.queries import tenants
 from db.queries.tenants import FoundTenant
@@ -17,6 +16,9 @@ from db.session import Access, act_for
 from muniment.api_keys import ALL_SCOPES, new_api_key
 from muniment.errors import Conflict, Forbidden, NotFound
 from muniment.telemetry import context
+
+DEFAULT_COLLECTION = "default"
+"""Where files go that name no collection: every tenant has it from its beginning (db.bootstrap)."""
 
 
 def tenant_view(found: FoundTenant) -> Tenant:

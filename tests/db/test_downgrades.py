@@ -16,13 +16,16 @@ from db.models import (
     BatchItem,
     BearerToken,
     ComparedPage,
+    ExternalIdentity,
     File,
     FileVersion,
+    GroupMember,
     IntegrityFault,
     IntegrityRun,
     Job,
     PageLayer,
     Principal,
+    PrincipalGroup,
     PrincipalPassword,
     ReadingComparison,
     ShareLink,
@@ -50,7 +53,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 16
+REVISIONS = 17
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -268,7 +271,27 @@ async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUI
                 sign_in_id=sign_in.id,
                 kind="access",
             ),
+            BearerToken(
+                token_hash=new_id().bytes,
+                tenant_id=tenant.tenant_id,
+                sign_in_id=sign_in.id,
+                kind="session",
+            ),
             StreamTicket(ticket_hash=hashed, tenant_id=tenant.tenant_id, sign_in_id=sign_in.id),
+            StreamTicket(
+                ticket_hash=new_id().bytes,
+                tenant_id=tenant.tenant_id,
+                principal_id=person.id,
+                scopes=["search"],
+                ends_at=now(),
+            ),
+            ExternalIdentity(
+                tenant_id=tenant.tenant_id,
+                identity_hash=hashed,
+                principal_id=person.id,
+                issuer="https://login.example.org",
+                subject="ada",
+            ),
             AccessGrant(
                 tenant_id=tenant.tenant_id,
                 principal_id=person.id,
@@ -276,6 +299,17 @@ async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUI
                 level="read",
             ),
         ]
+    )
+    group = PrincipalGroup(tenant_id=tenant.tenant_id, name=str(new_id()))
+    session.add(group)
+    await session.flush()
+    session.add(
+        GroupMember(
+            tenant_id=tenant.tenant_id,
+            group_id=group.id,
+            principal_id=person.id,
+            from_issuer=True,
+        )
     )
     await session.flush()
 
