@@ -1,9 +1,9 @@
 """The cookie of a session. Over https its name begins with `__Host-`: browsers then take it from this
 host alone, over TLS, for all paths, so that no neighbour of the same domain can plant one.
 
-On this machine itself there may be no TLS. Chromium took `__Host-` cookies over http from no host until
-2025, and Safari takes no `Secure` ones: there the cookie is a plain one, which never leaves the
-machine. From anywhere else nobody signs in for a cookie without https.
+On this machine itself there may be no TLS. Chromium long took no `__Host-` cookies over http, from
+whichever host, and Safari takes no `Secure` ones: there the cookie is a plain one, which never leaves
+the machine. From anywhere else nobody signs in for a cookie without https.
 """
 
 from datetime import datetime
