@@ -10,6 +10,7 @@ from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
+from api.directory.endpoints import router as directory
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
@@ -75,6 +76,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     identities,
     groups,
     grants,
+    directory,
     api_keys,
     tenants,
     audit,

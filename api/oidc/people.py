@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -85,7 +85,7 @@ async def _principal_of(database: Database, issuer: Issuer, proven: Proven) -> A
     if found.is_disabled or found.principal_id is None:
         raise NotAccepted("the principal is disabled, or was deleted")
     if policy.groups_claim is not None and _is_news(found, proven):
-        names = _words(proven.claims.get(policy.groups_claim), separator=None)
+        names = _strings(proven.claims.get(policy.groups_claim))
         await _take_groups(database, found, hashed, proven, names)
     scopes = scopes_of_role(is_admin=found.is_admin)
     if policy.scopes == "token":
@@ -109,18 +109,16 @@ def _tenant_of(policy: IssuerPolicy, proven: Proven) -> str:
     return named
 
 
-def _scopes_named(claims: Mapping[str, Any]) -> frozenset[str]:
+def _scopes_named(claims: Mapping[str, JsonValue]) -> frozenset[str]:
     """Of `scope` (RFC 8693, 4.2) or `scp`, a string of words or a list of them."""
-    return _words(claims.get("scope")) | _words(claims.get("scp"))
+    named = _strings(claims.get("scope")) | _strings(claims.get("scp"))
+    return frozenset(word for each in named for word in each.split(" "))
 
 
-def _words(claim: object, separator: Literal[" "] | None = " ") -> frozenset[str]:
-    """The strings of a claim that is one or a list of them; with a separator, parted by it."""
+def _strings(claim: JsonValue) -> frozenset[str]:
+    """Those of a claim that is one or a list of them."""
     listed = claim if isinstance(claim, list) else [claim]
-    strings = [each for each in listed if isinstance(each, str) and each.isprintable()]
-    if separator is None:
-        return frozenset(strings)
-    return frozenset(word for each in strings for word in each.split(separator) if word)
+    return frozenset(each for each in listed if isinstance(each, str) and each.isprintable())
 
 
 async def _make(

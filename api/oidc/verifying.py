@@ -4,11 +4,11 @@ the advice of RFC 8725)."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwt import JWTClaimsRegistry
+from joserfc.jwt import Claims, JWTClaimsRegistry
+from pydantic import JsonValue
 
 from api.oidc.keys import IssuerKeys
 from db.models import now
@@ -42,7 +42,7 @@ class Proven:
     subject: str
     issued_at: datetime
     ends_at: datetime
-    claims: Mapping[str, Any]
+    claims: Mapping[str, JsonValue]
 
 
 class TokenVerifier:
@@ -73,7 +73,7 @@ class TokenVerifier:
             claims=claims,
         )
 
-    def _judge(self, claims: Mapping[str, Any]) -> None:
+    def _judge(self, claims: Claims) -> None:
         JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": self.issuer},
@@ -81,7 +81,7 @@ class TokenVerifier:
             exp={"essential": True},
             iat={"essential": True},
             sub={"essential": True},
-        ).validate(dict(claims))
+        ).validate(claims)
         if len(claims["sub"]) > MAX_SUBJECT_CHARACTERS or not claims["sub"].isprintable():
             raise NotAccepted("a subject of unusual form")
         _require_access_token(claims)
@@ -102,7 +102,7 @@ def _named_key(token: str) -> tuple[str | None, str]:
     return kid, algorithm
 
 
-def _require_access_token(claims: Mapping[str, Any]) -> None:
+def _require_access_token(claims: Claims) -> None:
     """`at+jwt` is said by no ID token. A plain `JWT` may be one: then what only ID tokens hold tells it,
     or what Keycloak (`typ`) and Cognito (`token_use`) write into the kinds they issue. Whose ID tokens
     hold none of that are told by their audience, which is a client."""

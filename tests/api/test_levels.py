@@ -130,6 +130,7 @@ WITHOUT_LEVELS = {
     ("POST", "/v1/batches/{batch_id}/cancel"),
     ("POST", "/v1/batches/{batch_id}/pause"),
     ("POST", "/v1/batches/{batch_id}/resume"),
+    ("GET", "/v1/directory"),
     ("GET", "/v1/groups"),
     ("POST", "/v1/groups"),
     ("GET", "/v1/groups/{group_id}"),
