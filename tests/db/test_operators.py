@@ -1,0 +1,76 @@
+"""Which tenants operate, and that the database gives the others nothing, whatever the code above it
+forgets."""
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from db.bootstrap import bootstrap
+from db.migrate import migrate
+from db.models import new_id
+from db.queries import tenants
+from db.session import Database
+from tests.conftest import TenantFixture
+from tests.db.test_downgrades import dsn_of, revision_of
+
+BEFORE = "0016"
+
+
+def operators(owner_dsn: str) -> set[str]:
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        rows = connection.execute("SELECT name FROM tenant WHERE is_operator").fetchall()
+    return {row[0] for row in rows}
+
+
+def test_the_default_tenant_operates_and_others_when_it_is_said(owner_dsn: str) -> None:
+    bootstrap(owner_dsn, tenant="first")
+    assert operators(owner_dsn) == set()
+    bootstrap(owner_dsn)
+    bootstrap(owner_dsn, tenant="second", is_operator=True)
+    bootstrap(owner_dsn, tenant="second")
+    assert operators(owner_dsn) == {"default", "second"}
+
+
+@pytest.mark.parametrize(("others", "expected"), [(0, {"default"}), (1, set())])
+def test_the_default_tenant_operates_after_the_upgrade_if_it_was_the_only_one(
+    owner_dsn: str, others: int, expected: set[str]
+) -> None:
+    bootstrap(owner_dsn)
+    for number in range(others):
+        bootstrap(owner_dsn, tenant=f"other-{number}")
+    while revision_of(owner_dsn) != BEFORE:
+        migrate(owner_dsn, "-1")
+    migrate(owner_dsn)
+    assert operators(owner_dsn) == expected
+
+
+async def test_a_tenant_that_does_not_operate_gets_nothing_from_the_functions_of_operators(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    async with database.transaction(tenant.access) as session:
+        assert not await tenants.operates(session)
+        assert await tenants.list_tenants(session, limit=10) == []
+        for tenant_id in (tenant.tenant_id, other_tenant.tenant_id):
+            assert await tenants.lock_tenant(session, tenant_id) is None
+            await tenants.set_disabled(session, tenant_id, disabled=True)
+        assert await tenants.add_tenant(session, new_id(), f"made-{new_id()}") is None
+    async with database.across_tenants() as session:
+        assert await tenants.list_tenants(session, limit=10) == []
+        assert (await session.execute(text("SELECT name FROM tenant"))).all() == []
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM tenant WHERE disabled_at IS NOT NULL AND id = ANY(%s)",
+            ([tenant.tenant_id, other_tenant.tenant_id],),
+        ).fetchone()
+    assert row == (0,)
+
+
+async def test_an_operators_queries_see_no_other_tenant(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    bootstrap(postgres_dsn, tenant=tenant.name, is_operator=True)
+    async with database.transaction(tenant.access) as session:
+        seen = (await session.execute(text("SELECT id FROM tenant"))).scalars().all()
+        listed = await tenants.list_tenants(session, limit=1_000)
+    assert seen == [tenant.tenant_id]
+    assert {tenant.tenant_id, other_tenant.tenant_id} <= {each.id for each in listed}
