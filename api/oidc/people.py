@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.oidc.verifying import NotAccepted, Proven, TokenVerifier
 from api.principals.schemas import clean_name
@@ -130,37 +131,44 @@ async def _make(
             "the subject is bound to no principal: PUT /v1/principals/{id}/identity binds one, and"
             " MUNIMENT_OIDC__CREATE_PRINCIPALS makes principals of whoever comes"
         )
-    hashed = identity_hash(issuer.name, proven.subject)
     name = _name_of(issuer.policy, proven)
     try:
         async with database.transaction(Access(found.tenant_id)) as session:
-            # Of two who come at once the second finds what the first has made.
-            await identities.lock_identity(session, hashed)
-            if await identities.get_identity(session, hashed) is None:
-                made = Principal(tenant_id=found.tenant_id, kind="user", name=name)
-                session.add(made)
-                await session.flush()
-                session.add(
-                    ExternalIdentity(
-                        tenant_id=found.tenant_id,
-                        identity_hash=hashed,
-                        principal_id=made.id,
-                        issuer=issuer.name,
-                        subject=proven.subject,
-                    )
-                )
-                created = ("principal.created", "principal", made.id)
-                payload: dict[str, JsonValue] = {"kind": "user", "is_admin": False}
-                record(session, _act(found.tenant_id, made.id, *created, payload))
+            await _add_principal(session, found.tenant_id, name, issuer.name, proven.subject)
     except IntegrityError:
         # Whoever has the name is not known to be the same person.
         raise NotAccepted(
             "a principal of this name is bound to no subject: PUT /v1/principals/{id}/identity"
             " binds it, if it is the same person"
         ) from None
+    hashed = identity_hash(issuer.name, proven.subject)
     async with database.across_tenants() as session:
         again = await identities.find_identity(session, tenant, hashed)
     return again or found
+
+
+async def _add_principal(
+    session: AsyncSession, tenant_id: UUID, name: str, issuer: str, subject: str
+) -> None:
+    """Of two who come at once the second finds what the first has made."""
+    hashed = identity_hash(issuer, subject)
+    await identities.lock_identity(session, hashed)
+    if await identities.get_identity(session, hashed) is not None:
+        return
+    made = Principal(tenant_id=tenant_id, kind="user", name=name)
+    session.add(made)
+    await session.flush()
+    session.add(
+        ExternalIdentity(
+            tenant_id=tenant_id,
+            identity_hash=hashed,
+            principal_id=made.id,
+            issuer=issuer,
+            subject=subject,
+        )
+    )
+    payload: dict[str, JsonValue] = {"kind": "user", "is_admin": False}
+    record(session, _act(tenant_id, made.id, "principal.created", "principal", made.id, payload))
 
 
 def _name_of(policy: IssuerPolicy, proven: Proven) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -22,9 +22,7 @@ class Named:
 
 async def find_names(session: AsyncSession, query: str, *, limit: int) -> Sequence[Named]:
     """Those that hold the query, whatever the case of its letters; what begins with it first."""
-    principals: Select[tuple[str, UUID, str]] = select(
-        col(Principal.kind).label("kind"), col(Principal.id), col(Principal.name)
-    ).where(
+    principals = select(col(Principal.kind), col(Principal.id), col(Principal.name)).where(
         col(Principal.disabled_at).is_(None),
         col(Principal.deleted_at).is_(None),
         col(Principal.name).icontains(query, autoescape=True),

@@ -99,10 +99,14 @@ async def take_groups(
     session: AsyncSession, tenant_id: UUID, principal_id: UUID, names: Collection[str]
 ) -> ChangedGroups:
     """Has the principal belong to the tenant's groups of these names, and of those that an issuer put
-    it into to no others. What somebody here put it into stays."""
+    it into to no others. What somebody here put it into stays. None of these groups is deleted before
+    the end of the transaction."""
     wanted = (
         await session.scalars(
-            select(col(PrincipalGroup.id)).where(col(PrincipalGroup.name).in_(names))
+            select(col(PrincipalGroup.id))
+            .where(col(PrincipalGroup.name).in_(names))
+            .order_by(col(PrincipalGroup.id))
+            .with_for_update(read=True, key_share=True)
         )
     ).all()
     removed = await session.scalars(
