@@ -10,6 +10,7 @@ from db.migrate import migrate
 from db.models import new_id
 from db.queries import tenants
 from db.session import Database
+from muniment.api_keys import ALL_SCOPES
 from tests.conftest import TenantFixture
 from tests.db.test_downgrades import dsn_of, revision_of
 
@@ -42,6 +43,23 @@ def test_the_default_tenant_operates_after_the_upgrade_if_it_was_the_only_one(
         migrate(owner_dsn, "-1")
     migrate(owner_dsn)
     assert operators(owner_dsn) == expected
+
+
+def test_only_administrators_keys_of_every_scope_get_the_new_one(owner_dsn: str) -> None:
+    former = tuple(scope for scope in ALL_SCOPES if scope != "tenants:manage")
+    keys = {
+        "every": bootstrap(owner_dsn, scopes=former),
+        "fewer": bootstrap(owner_dsn, scopes=former[1:]),
+        "clerk": bootstrap(owner_dsn, principal="clerk", is_admin=False, scopes=former),
+    }
+    while revision_of(owner_dsn) != BEFORE:
+        migrate(owner_dsn, "-1")
+    migrate(owner_dsn)
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        rows = connection.execute(
+            "SELECT key_hash FROM api_key WHERE 'tenants:manage' = ANY(scopes)"
+        ).fetchall()
+    assert rows == [(keys["every"].hash,)]
 
 
 async def test_a_tenant_that_does_not_operate_gets_nothing_from_the_functions_of_operators(

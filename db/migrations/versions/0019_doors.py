@@ -8,7 +8,23 @@ down_revision = "0016"
 branch_labels = None
 depends_on = None
 
-FORMER_SCOPES = ("keys:manage", "files:share", "principals:manage")
+FORMER_SCOPES = (
+    "files:read",
+    "files:write",
+    "files:delete",
+    "jobs:read",
+    "jobs:write",
+    "search",
+    "audit:read",
+    "metrics:read",
+    "keys:manage",
+    "quarantine:decide",
+    "payloads:read",
+    "webhooks:manage",
+    "shares:manage",
+    "files:share",
+    "principals:manage",
+)
 NEW_SCOPE = "tenants:manage"
 FUNCTIONS = (
     "find_external_identity(text, bytea)",
