@@ -35,9 +35,12 @@ async def require_operator(session: AsyncSession, caller: Caller) -> None:
         raise Forbidden("only an administrator of the tenant that operates manages tenants")
 
 
-async def require_tenant(session: AsyncSession, caller: Caller, tenant_id: UUID) -> FoundTenant:
-    """Locked. Raises NotFound, for whoever may not know of it as well."""
-    found = await tenants.lock_tenant(session, tenant_id) if caller.is_admin else None
+async def require_tenant(
+    session: AsyncSession, caller: Caller, tenant_id: UUID, *, for_update: bool = False
+) -> FoundTenant:
+    """Raises NotFound, for whoever may not know of it as well."""
+    find = tenants.lock_tenant if for_update else tenants.find_tenant
+    found = await find(session, tenant_id) if caller.is_admin else None
     if found is None:
         raise NotFound("there is no such tenant")
     return found
@@ -89,7 +92,7 @@ async def change(
     session: AsyncSession, caller: Caller, request: Request, tenant_id: UUID, *, disabled: bool
 ) -> FoundTenant:
     """Raises Conflict for a tenant that operates: nobody could enable it again."""
-    found = await require_tenant(session, caller, tenant_id)
+    found = await require_tenant(session, caller, tenant_id, for_update=True)
     check_if_match(request, entity_tag(found))
     if found.is_operator:
         raise Conflict("a tenant that operates is not disabled")

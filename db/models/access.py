@@ -93,8 +93,8 @@ class ApiKey(SQLModel, table=True):
 
 class StreamTicket(SQLModel, table=True):
     """Opens one event stream for a browser within its minute, for whoever came with the key or the
-    sign-in; of an issuer's token, of which nothing is stored, it names the principal, the scopes, and
-    when the token `ends_at`. Stored as SHA-256, as keys are."""
+    sign-in; of an issuer's token, of which nothing is stored, it names the principal, by which
+    identity it came, the scopes, and when the token `ends_at`. Stored as SHA-256, as keys are."""
 
     __tablename__ = "stream_ticket"
 
@@ -109,6 +109,7 @@ class StreamTicket(SQLModel, table=True):
     )
     scopes: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
     ends_at: datetime | None = optional_time_field()
+    identity_hash: bytes | None = None
     expires_at: datetime = time_field()
     used_at: datetime | None = optional_time_field()
 

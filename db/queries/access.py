@@ -17,7 +17,8 @@ from muniment.api_keys import scopes_of_role
 @dataclass(frozen=True)
 class Authenticated:
     """What a valid key, token or ticket proves: it is of a key, of a sign-in, or else came of an
-    issuer's token, which `ends_at` a time that it names itself."""
+    issuer's token, which `ends_at` a time that it names itself and is for the subject of
+    `identity_hash`."""
 
     key_id: UUID | None
     tenant_id: UUID
@@ -26,6 +27,7 @@ class Authenticated:
     is_admin: bool
     sign_in_id: UUID | None = None
     ends_at: datetime | None = None
+    identity_hash: bytes | None = None
 
 
 async def authenticate(session: AsyncSession, key_hash: bytes) -> Authenticated | None:
@@ -103,8 +105,8 @@ async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> Authen
     """The owner of a ticket, which is used up by this; needs no tenant to be set."""
     rows = await session.execute(
         text(
-            "SELECT key_id, sign_in_id, tenant_id, principal_id, scopes, is_admin, ends_at"
-            " FROM use_stream_ticket(:proof)"
+            "SELECT key_id, sign_in_id, tenant_id, principal_id, scopes, is_admin, ends_at,"
+            " identity_hash FROM use_stream_ticket(:proof)"
         ),
         {"proof": ticket_hash},
     )
@@ -122,6 +124,7 @@ async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> Authen
         row.is_admin,
         row.sign_in_id,
         row.ends_at,
+        row.identity_hash,
     )
 
 

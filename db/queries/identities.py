@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import ExternalIdentity, GroupMember, PrincipalGroup
+from db.models import ExternalIdentity, GroupMember, Principal, PrincipalGroup
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,20 @@ async def get_identity(
 async def identity_of(session: AsyncSession, principal_id: UUID) -> ExternalIdentity | None:
     statement = select(ExternalIdentity).where(col(ExternalIdentity.principal_id) == principal_id)
     return (await session.scalars(statement)).one_or_none()
+
+
+async def may_come_in(session: AsyncSession, hashed: bytes, principal_id: UUID) -> bool:
+    """Whether the identity still means this principal, and that is not disabled."""
+    found = await session.scalars(
+        select(col(Principal.id))
+        .join(ExternalIdentity, col(ExternalIdentity.principal_id) == col(Principal.id))
+        .where(
+            col(Principal.id) == principal_id,
+            col(Principal.disabled_at).is_(None),
+            col(ExternalIdentity.identity_hash) == hashed,
+        )
+    )
+    return found.one_or_none() is not None
 
 
 async def forget_identity(session: AsyncSession, principal_id: UUID) -> None:

@@ -105,16 +105,6 @@ async def is_administrator(session: AsyncSession, principal_id: UUID) -> bool:
     return bool(found)
 
 
-async def may_come_in(session: AsyncSession, principal_id: UUID) -> bool:
-    """Whether there is such a principal of the tenant, and it is not disabled."""
-    found = await session.scalars(
-        select(col(Principal.id)).where(
-            col(Principal.id) == principal_id, col(Principal.disabled_at).is_(None)
-        )
-    )
-    return found.one_or_none() is not None
-
-
 async def lock_administrators(session: AsyncSession) -> set[UUID]:
     """The administrators who can come in, none of whom ceases to be one before the end of the
     transaction. Whoever is about to end one's administration calls this before it locks a principal:
@@ -227,11 +217,17 @@ async def list_groups(
 async def add_member(
     session: AsyncSession, tenant_id: UUID, group_id: UUID, principal_id: UUID
 ) -> bool:
-    """Whether it was none before."""
+    """Whether it was none before, or only by an issuer's word: from now on no token ends it."""
     added = await session.execute(
         insert(GroupMember)
-        .values(tenant_id=tenant_id, group_id=group_id, principal_id=principal_id)
-        .on_conflict_do_nothing()
+        .values(
+            tenant_id=tenant_id, group_id=group_id, principal_id=principal_id, from_issuer=False
+        )
+        .on_conflict_do_update(
+            index_elements=["group_id", "principal_id"],
+            set_={"from_issuer": False},
+            where=col(GroupMember.from_issuer).is_(True),
+        )
         .returning(col(GroupMember.principal_id))
     )
     return added.one_or_none() is not None

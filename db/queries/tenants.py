@@ -41,6 +41,16 @@ async def list_tenants(
     return [FoundTenant(*row) for row in rows]
 
 
+async def find_tenant(session: AsyncSession, tenant_id: UUID) -> FoundTenant | None:
+    """None as well where the transaction's own tenant operates not."""
+    rows = await session.execute(
+        text(f"SELECT {_COLUMNS} FROM find_tenant(:id)"),  # noqa: S608 - a constant of this module
+        {"id": tenant_id},
+    )
+    row = rows.one_or_none()
+    return None if row is None else FoundTenant(*row)
+
+
 async def lock_tenant(session: AsyncSession, tenant_id: UUID) -> FoundTenant | None:
     """Nobody else changes it before the end of the transaction. None as well where the transaction's
     own tenant operates not."""

@@ -235,3 +235,24 @@ async def test_the_tenant_that_operates_stays(
     assert second.status_code == 412
     for wrong in ({}, {"disabled": None}, {"disabled": "perhaps"}, {"name": "x"}):
         assert (await operator.patch(path, json=wrong)).status_code == 422
+
+
+async def test_who_is_disabled_by_hand_while_the_tenant_is_stays_so(
+    api: ApiProcess, operator: httpx.AsyncClient, operating: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await make(operator)
+    async with client_of(api, made["administrator"]["api_key"]) as acme:
+        ada = f"/v1/principals/{(await make_principal(acme, 'ada'))['id']}"
+        async with await psycopg.AsyncConnection.connect(postgres_dsn) as disabling:
+            await disabling.execute(
+                "SELECT set_config('app.tenant', %s, true), set_tenant_disabled(%s, true)",
+                (str(operating.tenant_id), made["id"]),
+            )
+            by_hand = asyncio.create_task(acme.patch(ada, json={"disabled": True}))
+            await asyncio.sleep(0.5)
+            assert not by_hand.done()
+            await disabling.commit()
+        assert (await by_hand).status_code == 200
+        enabled = await operator.patch(f"/v1/tenants/{made['id']}", json={"disabled": False})
+        assert enabled.status_code == 200, enabled.text
+        assert (await acme.get(ada)).json()["disabled_at"] is not None

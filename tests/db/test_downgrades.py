@@ -284,6 +284,7 @@ async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUI
                 principal_id=person.id,
                 scopes=["search"],
                 ends_at=now(),
+                identity_hash=hashed,
             ),
             ExternalIdentity(
                 tenant_id=tenant.tenant_id,

@@ -1,6 +1,8 @@
 """Which tenants operate, and that the database gives the others nothing, whatever the code above it
 forgets."""
 
+import asyncio
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -70,6 +72,7 @@ async def test_a_tenant_that_does_not_operate_gets_nothing_from_the_functions_of
         assert await tenants.list_tenants(session, limit=10) == []
         for tenant_id in (tenant.tenant_id, other_tenant.tenant_id):
             assert await tenants.lock_tenant(session, tenant_id) is None
+            assert await tenants.find_tenant(session, tenant_id) is None
             await tenants.set_disabled(session, tenant_id, disabled=True)
         assert await tenants.add_tenant(session, new_id(), f"made-{new_id()}") is None
     async with database.across_tenants() as session:
@@ -92,3 +95,51 @@ async def test_an_operators_queries_see_no_other_tenant(
         listed = await tenants.list_tenants(session, limit=1_000)
     assert seen == [tenant.tenant_id]
     assert {tenant.tenant_id, other_tenant.tenant_id} <= {each.id for each in listed}
+
+
+DISABLE = "SELECT set_config('app.tenant', %s, true), set_tenant_disabled(%s, true)"
+ENABLE_PRINCIPAL = "UPDATE principal SET disabled_at = NULL WHERE id = %s"
+ADD_PRINCIPAL = (
+    "INSERT INTO principal"
+    " (id, tenant_id, kind, name, is_admin, revision, disabled_with_tenant, created_at)"
+    " VALUES (%s, %s, 'user', 'newcomer', false, 1, false, now())"
+)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_who_comes_while_the_tenant_is_disabled_is_disabled_with_it(
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    postgres_dsn: str,
+    is_new: bool,
+    is_first: bool,
+) -> None:
+    bootstrap(postgres_dsn, tenant=tenant.name, is_operator=True)
+    comer = new_id() if is_new else other_tenant.principal_id
+    coming = (ADD_PRINCIPAL, (comer, other_tenant.tenant_id)) if is_new else (
+        ENABLE_PRINCIPAL, (comer,)
+    )  # fmt: skip
+    disabling = (DISABLE, (str(tenant.tenant_id), other_tenant.tenant_id))
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE principal SET disabled_at = now() WHERE id = %s", (other_tenant.principal_id,)
+        )
+    one, other = (coming, disabling) if is_first else (disabling, coming)
+    async with (
+        await psycopg.AsyncConnection.connect(postgres_dsn) as first,
+        await psycopg.AsyncConnection.connect(postgres_dsn) as second,
+    ):
+        await first.execute(*one)
+        waiting = asyncio.create_task(second.execute(*other))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await first.commit()
+        await waiting
+        await second.commit()
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT disabled_at IS NOT NULL, disabled_with_tenant FROM principal WHERE id = %s",
+            (comer,),
+        ).fetchone()
+    assert row == (True, True)

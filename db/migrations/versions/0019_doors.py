@@ -30,6 +30,7 @@ FUNCTIONS = (
     "find_external_identity(text, bytea)",
     "authenticate_session(bytea, interval)",
     "tenants_before(timestamptz, uuid, integer)",
+    "find_tenant(uuid)",
     "lock_tenant(uuid)",
     "add_tenant(uuid, text)",
     "set_tenant_disabled(uuid, boolean)",
@@ -63,7 +64,8 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP FUNCTION operates()")
-    # Of a tenant that was disabled the principals are, and stay so.
+    # Of a tenant that was disabled the principals are, and stay so: to let nobody in is the safe side.
+    # A new administrator (db.bootstrap) lets them in again.
     op.execute(
         """
         ALTER TABLE principal DROP COLUMN disabled_with_tenant;
@@ -74,13 +76,23 @@ def downgrade() -> None:
         DROP FUNCTION use_stream_ticket(bytea);
         DELETE FROM stream_ticket WHERE principal_id IS NOT NULL;
         ALTER TABLE stream_ticket DROP CONSTRAINT stream_ticket_of_one;
+        ALTER TABLE stream_ticket DROP COLUMN identity_hash;
         ALTER TABLE stream_ticket DROP COLUMN ends_at;
         ALTER TABLE stream_ticket DROP COLUMN scopes;
         ALTER TABLE stream_ticket DROP COLUMN principal_id;
         """
     )
     op.execute(_use_stream_ticket_of_keys_and_sign_ins())
-    op.execute("ALTER TABLE group_member DROP COLUMN from_issuer")
+    # Left as they are, they would be taken for made by hand, and no token would end them. The next token
+    # makes them again. Row-level security hides them from their owner.
+    op.execute(
+        """
+        ALTER TABLE group_member NO FORCE ROW LEVEL SECURITY;
+        DELETE FROM group_member WHERE from_issuer;
+        ALTER TABLE group_member FORCE ROW LEVEL SECURITY;
+        ALTER TABLE group_member DROP COLUMN from_issuer;
+        """
+    )
     op.execute("DROP TABLE external_identity")
 
 
@@ -117,7 +129,7 @@ def _make_external_identities() -> None:
 
 def _let_tickets_belong_to_issued_tokens() -> None:
     """Nothing of an issuer's token is stored: a ticket that was got with one says itself whose it is,
-    what it may, and when the token ends."""
+    by which identity, what it may, and when the token ends."""
     op.execute(
         """
         DROP FUNCTION use_stream_ticket(bytea);
@@ -125,15 +137,16 @@ def _let_tickets_belong_to_issued_tokens() -> None:
             REFERENCES principal (id) ON DELETE CASCADE;
         ALTER TABLE stream_ticket ADD COLUMN scopes TEXT[];
         ALTER TABLE stream_ticket ADD COLUMN ends_at TIMESTAMP WITH TIME ZONE;
+        ALTER TABLE stream_ticket ADD COLUMN identity_hash BYTEA;
         CREATE INDEX ix_stream_ticket_principal_id ON stream_ticket (principal_id);
         ALTER TABLE stream_ticket ADD CONSTRAINT stream_ticket_of_one CHECK (
             num_nonnulls(key_id, sign_in_id, principal_id) = 1
-            AND num_nonnulls(principal_id, scopes, ends_at) IN (0, 3)
+            AND num_nonnulls(principal_id, scopes, ends_at, identity_hash) IN (0, 4)
         );
 
         CREATE FUNCTION use_stream_ticket(hash bytea)
         RETURNS TABLE (key_id uuid, sign_in_id uuid, tenant_id uuid, principal_id uuid,
-            scopes text[], is_admin boolean, ends_at timestamptz)
+            scopes text[], is_admin boolean, ends_at timestamptz, identity_hash bytea)
         LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
         $$
             WITH used AS (
@@ -142,10 +155,12 @@ def _let_tickets_belong_to_issued_tokens() -> None:
                   AND stream_ticket.used_at IS NULL AND stream_ticket.expires_at > now()
                   AND (stream_ticket.ends_at IS NULL OR stream_ticket.ends_at > now())
                 RETURNING stream_ticket.key_id, stream_ticket.sign_in_id,
-                    stream_ticket.principal_id, stream_ticket.scopes, stream_ticket.ends_at
+                    stream_ticket.principal_id, stream_ticket.scopes, stream_ticket.ends_at,
+                    stream_ticket.identity_hash
             )
             SELECT api_key.id, sign_in.id, principal.tenant_id, principal.id,
-                coalesce(api_key.scopes, used.scopes), principal.is_admin, used.ends_at
+                coalesce(api_key.scopes, used.scopes), principal.is_admin, used.ends_at,
+                used.identity_hash
             FROM used
             LEFT JOIN api_key ON api_key.id = used.key_id
                 AND api_key.revoked_at IS NULL
@@ -155,6 +170,11 @@ def _let_tickets_belong_to_issued_tokens() -> None:
             JOIN principal ON principal.id
                 = coalesce(api_key.principal_id, sign_in.principal_id, used.principal_id)
             WHERE principal.disabled_at IS NULL
+              AND (used.identity_hash IS NULL OR EXISTS (
+                  SELECT FROM external_identity
+                  WHERE external_identity.identity_hash = used.identity_hash
+                    AND external_identity.principal_id = principal.id
+              ))
         $$;
         REVOKE ALL ON FUNCTION use_stream_ticket(bytea) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION use_stream_ticket(bytea) TO muniment_app;
@@ -256,10 +276,13 @@ def _let_tenants_end() -> None:
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
         $$
         BEGIN
-            -- Waits for whoever disables the tenant right now.
-            PERFORM FROM tenant
-            WHERE tenant.id = NEW.tenant_id AND tenant.disabled_at IS NOT NULL FOR SHARE;
-            IF FOUND THEN
+            -- Waits for whoever disables the tenant right now, and has whoever would do so wait; what
+            -- came of it only the next statement sees.
+            PERFORM FROM tenant WHERE tenant.id = NEW.tenant_id FOR SHARE;
+            IF EXISTS (
+                SELECT FROM tenant
+                WHERE tenant.id = NEW.tenant_id AND tenant.disabled_at IS NOT NULL
+            ) THEN
                 NEW.disabled_at = now();
                 NEW.disabled_with_tenant = true;
             END IF;
@@ -295,6 +318,12 @@ def _make_functions_of_operators() -> None:
               AND (before_at IS NULL OR (tenant.created_at, tenant.id) < (before_at, before_id))
             ORDER BY tenant.created_at DESC, tenant.id DESC
             LIMIT max_rows
+        $$;
+
+        CREATE FUNCTION find_tenant(wanted uuid) RETURNS SETOF tenant
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+            SELECT tenant.* FROM tenant WHERE operates() AND tenant.id = wanted
         $$;
 
         CREATE FUNCTION lock_tenant(wanted uuid) RETURNS SETOF tenant
