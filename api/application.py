@@ -25,6 +25,7 @@ from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
+from api.sessions.describing import describe_proofs
 from api.sessions.endpoints import router as sessions
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
@@ -104,6 +105,7 @@ def create_application(services: Services | None = None) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     application.state.services = services
+    describe_proofs(ROUTERS)
     for router in ROUTERS:
         application.include_router(router)
     problems.install(application, ROUTERS)

@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import JsonValue
 
 from api.oidc.people import looks_issued, recognise
 from api.services import Provided, Services
-from api.sessions.cookie import session_cookie
-from api.sessions.own_page import SAFE_METHODS, require_csrf_token, require_own_page
+from api.sessions.cookie import NAME, require_not_planted, session_cookie
+from api.sessions.own_page import CSRF_HEADER, SAFE_METHODS, require_csrf_token, require_own_page
 from db.audit import Act
 from db.queries import access
 from db.queries.access import Authenticated
@@ -47,12 +47,20 @@ BEARER = HTTPBearer(
     description="`Authorization: Bearer mun_…` (an API key), `munat_…` (an access token), or an access"
     " token of the configured issuer. Browsers may come with the cookie of /v1/auth/session instead.",
 )
+SESSION = APIKeyCookie(
+    name=NAME,
+    auto_error=False,
+    scheme_name="Session",
+    description="The cookie of /v1/auth/session; on this machine without TLS `muniment_session_PORT`."
+    f" What changes something needs `{CSRF_HEADER}` beside it.",
+)
 
 
 @dataclass(frozen=True)
 class Caller:
     """The principal behind a request, what it came with (an API key, the token or the cookie of a
-    sign-in, or the token of an issuer, which `ends_at` its own time), and what that allows."""
+    sign-in, or the token of an issuer, which `ends_at` its own time and is for the subject of
+    `identity_hash`), and what that allows."""
 
     tenant_id: UUID
     principal_id: UUID
@@ -61,6 +69,7 @@ class Caller:
     is_admin: bool
     sign_in_id: UUID | None = None
     ends_at: datetime | None = None
+    identity_hash: bytes | None = None
 
     @property
     def access(self) -> Access:
@@ -99,7 +108,14 @@ class Caller:
         )
 
 
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+def _described(
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    cookie: Annotated[str | None, Security(SESSION)],
+) -> None:
+    """For the OpenAPI description alone: `authenticate` looks at the request."""
+
+
+Credentials = Annotated[None, Depends(_described)]
 
 
 class RequireCaller:
@@ -187,6 +203,7 @@ async def _by_cookie(request: Request, services: Services, cookie: str) -> Calle
         if found is not None:
             if request.method not in SAFE_METHODS:
                 require_own_page(request)
+                require_not_planted(request)
                 require_csrf_token(request, cookie)
             return caller_of(found)
     raise Unauthenticated(
@@ -206,4 +223,5 @@ def caller_of(found: Authenticated) -> Caller:
         found.is_admin,
         found.sign_in_id,
         found.ends_at,
+        found.identity_hash,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from db.models import now
-from db.queries import access, jobs, principals, sign_ins
+from db.queries import access, identities, jobs, sign_ins
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
 
@@ -43,8 +43,9 @@ async def _is_still_known(session: AsyncSession, caller: Caller) -> bool:
         return await access.is_valid_key(session, caller.key_id)
     if caller.sign_in_id is not None:
         return await sign_ins.is_open(session, caller.sign_in_id)
-    has_ended = caller.ends_at is None or caller.ends_at <= now()
-    return not has_ended and await principals.may_come_in(session, caller.principal_id)
+    if caller.ends_at is None or caller.ends_at <= now() or caller.identity_hash is None:
+        return False
+    return await identities.may_come_in(session, caller.identity_hash, caller.principal_id)
 
 
 async def while_allowed(

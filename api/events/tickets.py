@@ -65,6 +65,7 @@ async def issue(services: Services, caller: Caller) -> StreamTicket:
                 principal_id=None if is_stored else caller.principal_id,
                 scopes=None if is_stored else sorted(caller.scopes),
                 ends_at=caller.ends_at,
+                identity_hash=caller.identity_hash,
                 expires_at=expires_at,
             )
         )

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from muniment.errors import IssuerUnavailable
 
@@ -48,7 +48,7 @@ async def fetch_keys(issuer: str, tls: ssl.SSLContext) -> PublishedKeys:
             if not _is_as_safe(described.jwks_uri, issuer):
                 raise IssuerUnavailable("the issuer's keys would come without TLS")
             return PublishedKeys.model_validate_json(await _read(client, described.jwks_uri))
-    except ValidationError:
+    except ValueError:  # ValidationError is one, and so is that of an address that cannot be parsed
         raise IssuerUnavailable("what the issuer publishes is no such document") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise IssuerUnavailable(

@@ -20,6 +20,8 @@ from api.oidc.fetching import PublishedKeys
 from muniment.errors import IssuerUnavailable
 
 MOST_KEYS = 100
+MOST_WAITING = 100
+"""Requests that wait for a look for an unknown key: anybody can name one."""
 SMALLEST_RSA_BITS = 2048
 BITS_PER_CHARACTER = 6
 
@@ -54,18 +56,36 @@ class IssuerKeys:
         self._one_at_a_time = asyncio.Lock()
         self._keys: tuple[UsableKey, ...] | None = None
         self._fetched_at = self._failed_at = self._searched_at = float("-inf")
+        self._waiting = 0
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
         """The key that a token was signed with; a token may leave out which where only one can be
         meant. None for a key that is not the issuer's. Raises IssuerUnavailable when nothing is known
-        of its keys."""
+        of its keys, and for an unknown one while they cannot be looked at: it may be new."""
         if found := _chosen(await self._present(), kid, algorithm):
             return found
-        async with self._one_at_a_time:
-            if _since(self._searched_at) >= self._pace.between_searches:
-                self._searched_at = time.monotonic()
-                await self._look()
+        if self._was_searched():
+            return None
+        if self._waiting >= MOST_WAITING:
+            raise IssuerUnavailable("too many requests wait for the issuer's keys")
+        self._waiting += 1
+        try:
+            async with self._one_at_a_time:
+                await self._search()
+        finally:
+            self._waiting -= 1
         return _chosen(self._keys or (), kid, algorithm)
+
+    def _was_searched(self) -> bool:
+        return _since(self._searched_at) < self._pace.between_searches
+
+    async def _search(self) -> None:
+        """Only one that had an answer counts."""
+        if self._was_searched():
+            return
+        if not await self._look():
+            raise IssuerUnavailable("the issuer's keys cannot be looked at for a new one")
+        self._searched_at = time.monotonic()
 
     async def _present(self) -> tuple[UsableKey, ...]:
         age = _since(self._fetched_at)
@@ -81,19 +101,21 @@ class IssuerKeys:
             raise IssuerUnavailable("the issuer's keys cannot be had")
         return self._keys
 
-    async def _look(self) -> None:
-        """Takes over what the issuer publishes; without an answer everything stays as it is."""
+    async def _look(self) -> bool:
+        """Takes over what the issuer publishes. Whether it did: without an answer, or shortly after one
+        was missed, everything stays as it is."""
         if _since(self._failed_at) < self._pace.after_failure:
-            return
+            return False
         try:
             published = await self._fetch()
         except IssuerUnavailable as error:
             self._failed_at = time.monotonic()
             logger.warning("the issuer's keys were not read", extra={"reason": error.detail})
-            return
+            return False
         self._keys = usable_keys(published)
         self._fetched_at = time.monotonic()
         logger.info("read the issuer's keys", extra={"count": len(self._keys)})
+        return True
 
 
 def usable_keys(published: PublishedKeys) -> tuple[UsableKey, ...]:

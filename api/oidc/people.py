@@ -98,6 +98,7 @@ async def _principal_of(database: Database, issuer: Issuer, proven: Proven) -> A
         scopes,
         found.is_admin,
         ends_at=proven.ends_at,
+        identity_hash=hashed,
     )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from api.authentication import Caller, RequireCaller
-from api.problem_responses import documented, problems
+from api.problem_responses import Responses, documented, problems
 from api.services import Provided
 from api.sessions.cookie import (
     cookie_name,
@@ -22,6 +22,9 @@ from api.sign_ins.tokens import open_session
 
 router = APIRouter(prefix="/v1/auth/session", tags=["signing in"])
 
+SETS_THE_COOKIE: Responses = {
+    201: {"headers": {"Set-Cookie": {"description": "The session.", "schema": {"type": "string"}}}}
+}
 Anyone = Annotated[Caller, Depends(RequireCaller())]
 
 
@@ -30,11 +33,11 @@ Anyone = Annotated[Caller, Depends(RequireCaller())]
     status_code=201,
     summary="Sign in for a cookie",
     response_model=Session,
-    responses=documented(400, 401, 403, 422, 429, 503),
+    responses={**SETS_THE_COOKIE, **documented(400, 401, 403, 422, 429, 503)},
 )
 async def create_session(body: SessionRequest, request: Request, services: Provided) -> Response:
     """For pages of this API's own address. The cookie is `__Host-muniment_session` over https and
-    `muniment_session` on this machine without; from elsewhere http gets 403. A session that the
+    `muniment_session_PORT` on this machine without; from elsewhere http gets 403. A session that the
     request came with ends."""
     require_own_page(request)
     name = cookie_name(request, services.people.limits.proxies)
@@ -66,5 +69,5 @@ async def delete_session(request: Request, services: Provided) -> Response:
     """Ends the session, and takes the cookie back."""
     await sign_out(services, require_cookie(request))
     answer = Response(status_code=204)
-    take_back(answer)
+    take_back(request, answer)
     return answer

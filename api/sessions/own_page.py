@@ -6,7 +6,7 @@ the third, and no proof: other ports of this machine, and neighbours of the doma
 """
 
 import hmac
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Request
 
@@ -34,16 +34,41 @@ def require_csrf_token(request: Request, cookie: str) -> None:
 
 
 def require_own_page(request: Request) -> None:
-    """Raises Forbidden for what a page of another origin sent. `Sec-Fetch-Site` says so where the
-    browser sends it, `Origin` where it is older; without both it was no browser, and no page made it."""
+    """Raises Forbidden for what a page of another origin sent, and for an `Origin` that is none.
+    `Sec-Fetch-Site` says so where the browser sends it, `Origin` where it is older; without both it was no
+    browser, and no page made it."""
+    origin = origin_of(request)
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         is_own = site == "same-origin"
     else:
-        origin = request.headers.get("Origin")
-        is_own = origin is None or urlsplit(origin).netloc == request.headers.get("Host")
+        is_own = origin is None or origin.netloc == request.headers.get("Host")
     if not is_own:
-        raise Forbidden(
-            "a page of another origin made this request",
-            remedy="Use a page that this API's own address serves, or an API key instead of a cookie.",
-        )
+        raise of_another_origin()
+
+
+def origin_of(request: Request) -> SplitResult | None:
+    """None where the request names none. Raises Forbidden for one that cannot be parsed."""
+    if "Origin" not in request.headers:
+        return None
+    origin = split(request.headers["Origin"])
+    if origin is None:
+        raise of_another_origin()
+    return origin
+
+
+def split(address: str) -> SplitResult | None:
+    """None for what cannot be parsed, to its port."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def of_another_origin() -> Forbidden:
+    return Forbidden(
+        "a page of another origin made this request",
+        remedy="Use a page that this API's own address serves, or an API key instead of a cookie.",
+    )

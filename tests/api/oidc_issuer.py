@@ -130,8 +130,9 @@ def serve(port: int) -> None:
             elif how == "large":
                 self._answer(b'{"keys": []' + b" " * 10_000_000 + b"}")
             elif document == "discovery":
+                address = "http://[" if how == "unparsable" else f"{issuer}/keys"
                 named = "http://127.0.0.1:1" if how == "foreign" else issuer
-                self._answer(json.dumps({"issuer": named, "jwks_uri": f"{issuer}/keys"}).encode())
+                self._answer(json.dumps({"issuer": named, "jwks_uri": address}).encode())
             else:
                 shown = [public(kid, key) for kid, key in keys.published.items()]
                 others = [{"kty": "oct", "k": "c2VjcmV0", "kid": "HS256"}, {"kty": "unknown"}]

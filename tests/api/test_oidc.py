@@ -335,7 +335,7 @@ async def test_groups_are_those_of_the_token_that_was_issued_last(
     async with client_of(api, tenant.api_key) as client:
         groups = {
             name: (await client.post("/v1/groups", json={"name": name})).json()["id"]
-            for name in ("staff", "board", "by hand")
+            for name in ("staff", "board", "by hand", "both")
         }
 
         async def groups_after(later: int, claim: object) -> set[str]:
@@ -354,10 +354,12 @@ async def test_groups_are_those_of_the_token_that_was_issued_last(
         assert await groups_after(0, ["staff", "unknown", 7]) == {"staff"}
         principal = (await me(door, issuer.token("member", org=tenant.name, iat=issued))).json()
         await client.put(f"/v1/groups/{groups['by hand']}/members/{principal['id']}")
-        assert await groups_after(1, ["staff", "board"]) == {"staff", "board", "by hand"}
-        assert await groups_after(0, ["staff"]) == {"staff", "board", "by hand"}, "an older token"
-        assert await groups_after(2, "board") == {"board", "by hand"}
-        assert await groups_after(3, None) == {"by hand"}
+        both = f"/v1/groups/{groups['both']}/members/{principal['id']}"
+        assert await groups_after(1, ["staff", "board", "both"]) == {*groups}
+        assert (await client.put(both)).status_code == 204, "who is one by the issuer's word"
+        assert await groups_after(0, ["staff"]) == {*groups}, "an older token"
+        assert await groups_after(2, "board") == {"board", "by hand", "both"}
+        assert await groups_after(3, None) == {"by hand", "both"}
 
 
 async def test_streams_and_tickets_end_with_the_token(
@@ -375,3 +377,24 @@ async def test_streams_and_tickets_end_with_the_token(
     async with client_of(api, issuer.token("viewer", org=tenant.name, exp=now - 1)) as late:
         ticket = (await late.post("/v1/auth/stream-ticket")).json()["ticket"]
     assert (await door.get(f"/v1/jobs/{job}/events?ticket={ticket}")).status_code == 401
+
+
+async def test_streams_and_tickets_end_with_the_binding(
+    api: ApiProcess, issuer: Issuer, tenant: TenantFixture
+) -> None:
+    async with (
+        client_of(api, tenant.api_key) as client,
+        client_of(api, issuer.token("wrong", org=tenant.name)) as viewer,
+    ):
+        principal = (await viewer.get("/v1/auth/me")).json()["id"]
+        job = await ingest(viewer)
+        stream = f"/v1/jobs/{job}/events"
+        ticket = (await viewer.post("/v1/auth/stream-ticket")).json()["ticket"]
+        async with opened(viewer, stream) as events:
+            await take(events, 1)
+            path = f"/v1/principals/{principal}/identity"
+            assert (await client.put(path, json={"subject": "right"})).status_code == 200
+            late = await client.get(stream, params={"ticket": ticket})
+            assert late.status_code == 401, "the principal is another's now"
+            async with asyncio.timeout(40):
+                assert [each async for each in events] == []

@@ -1,6 +1,7 @@
 """The issuer's keys: exchanged, asked for rarely, and believed while the issuer is away."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -8,7 +9,7 @@ from functools import partial
 import httpx
 import pytest
 
-from api.oidc import fetching
+from api.oidc import fetching, keys
 from api.oidc.fetching import PublishedKeys, fetch_keys
 from api.oidc.keys import IssuerKeys, Pace, usable_keys
 from api.oidc.verifying import NotAccepted, TokenVerifier
@@ -80,8 +81,15 @@ async def test_keys_are_read_again_when_they_are_old(issuer: Issuer) -> None:
     assert issuer.times_asked()["keys"] == 2
 
 
-@pytest.mark.parametrize("document", ["discovery", "keys"])
-@pytest.mark.parametrize("how", ["error", "redirect", "garbage", "large", "hang"])
+@pytest.mark.parametrize(
+    ("document", "how"),
+    [
+        *itertools.product(
+            ("discovery", "keys"), ("error", "redirect", "garbage", "large", "hang")
+        ),
+        ("discovery", "unparsable"),
+    ],
+)
 async def test_an_issuer_on_a_bad_day_is_unavailable_and_its_last_keys_go_on(
     issuer: Issuer, document: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +106,43 @@ async def test_an_issuer_on_a_bad_day_is_unavailable_and_its_last_keys_go_on(
         await verifier(issuer).verify(token)
     with pytest.raises(IssuerUnavailable):
         await verifier(issuer, believed=0.0).verify(token)
+
+
+async def test_a_new_key_while_the_issuer_is_away_is_not_taken_for_a_wrong_one(
+    issuer: Issuer,
+) -> None:
+    verifying = verifier(issuer, after_failure=0.3)
+    before = issuer.token()
+    await verifying.verify(before)
+    issuer.rotate()
+    after = issuer.token()
+    issuer.behave(discovery="error")
+    for _ in range(3):
+        with pytest.raises(IssuerUnavailable):
+            await verifying.verify(after)
+    assert issuer.times_asked()["discovery"] == 2
+    await verifying.verify(before)
+    issuer.behave(discovery="normal")
+    await asyncio.sleep(0.4)
+    await verifying.verify(after)
+
+
+async def test_only_so_many_wait_for_a_key_that_nobody_has(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "TOTAL_SECONDS", 2.0)
+    monkeypatch.setattr(keys, "MOST_WAITING", 3)
+    verifying = verifier(issuer)
+    await verifying.verify(issuer.token())
+    wrong = issuer.token(header={"kid": "garbage"})
+    issuer.behave(keys="hang")
+    waiting = [asyncio.create_task(verifying.verify(wrong)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(1):
+        with pytest.raises(IssuerUnavailable, match="too many"):
+            await verifying.verify(wrong)
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, IssuerUnavailable) for each in found)
 
 
 async def test_the_discovery_document_of_another_is_not_taken(issuer: Issuer) -> None:
@@ -139,7 +184,6 @@ def test_keys_of_other_kinds_are_passed_over() -> None:
         {"kty": ["EC"]},
         {},
     ):
-        assert usable_keys(PublishedKeys(keys=[other, good])) != ()
         assert len(usable_keys(PublishedKeys(keys=[other, good]))) == 1, json.dumps(other)
 
 

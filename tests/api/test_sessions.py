@@ -6,6 +6,7 @@ import httpx
 import psycopg
 import pytest
 
+from api.application import create_application
 from muniment.api_keys import USER_SCOPES
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.api.test_events import opened, take
@@ -38,19 +39,28 @@ async def sign_in(
     return await browser.post(SESSION, json=body, headers=headers)
 
 
+def name_of(api: ApiProcess) -> str:
+    """The cookie's, on this machine without TLS."""
+    return f"muniment_session_{httpx.URL(api.url).port}"
+
+
 def csrf(answer: httpx.Response) -> dict[str, str]:
     assert answer.status_code in (200, 201), answer.text
     return {"X-CSRF-Token": answer.json()["csrf_token"]}
 
 
 async def test_a_browser_signs_in_works_and_signs_out(
-    browser: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str], postgres_dsn: str
+    api: ApiProcess,
+    browser: httpx.AsyncClient,
+    tenant: TenantFixture,
+    ada: dict[str, str],
+    postgres_dsn: str,
 ) -> None:
     began = await sign_in(browser, tenant)
     assert began.status_code == 201, began.text
     assert began.json()["scope"].split() == sorted(USER_SCOPES)
     cookie = began.headers["Set-Cookie"]
-    assert cookie.startswith("muniment_session=munse_")
+    assert cookie.startswith(f"{name_of(api)}=munse_")
     for attribute in ("HttpOnly", "Path=/", "SameSite=strict", "Max-Age="):
         assert attribute in cookie
     assert "Domain" not in cookie
@@ -65,7 +75,7 @@ async def test_a_browser_signs_in_works_and_signs_out(
     assert ended.status_code == 204, ended.text
     assert not browser.cookies
     value = cookie.partition("=")[2].partition(";")[0]
-    kept = await browser.get("/v1/auth/me", headers={"Cookie": f"muniment_session={value}"})
+    kept = await browser.get("/v1/auth/me", headers={"Cookie": f"{name_of(api)}={value}"})
     assert kept.status_code == 401
     actions = audit_actions(postgres_dsn, tenant.tenant_id)
     assert {"sign_in.began", "sign_in.ended"} <= set(actions)
@@ -82,6 +92,8 @@ async def test_a_browser_signs_in_works_and_signs_out(
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "null"},
         {"Origin": ""},
+        {"Origin": "http://["},
+        {"Origin": "http://127.0.0.1:x"},
     ],
 )
 async def test_pages_of_other_origins_change_nothing(
@@ -137,9 +149,8 @@ async def test_an_authorization_goes_before_the_cookie(
     key = {"Authorization": f"Bearer {tenant.api_key}"}
     assert (await browser.get("/v1/auth/me", headers=key)).json()["came_with"] == "api_key"
     assert (await browser.post("/v1/collections", json={"name": "c"}, headers=key)).is_success
-    for path in (SESSION,):
-        assert (await browser.get(path, headers=key)).status_code == 404
-        assert (await browser.delete(path, headers=key)).status_code == 404
+    assert (await browser.get(SESSION, headers=key)).status_code == 404
+    assert (await browser.delete(SESSION, headers=key)).status_code == 404
     for wrong in ("Bearer mun_wrong", "Basic eDp5", ""):
         refused = await browser.get("/v1/auth/me", headers={"Authorization": wrong, **csrf(began)})
         assert refused.status_code == 401
@@ -193,7 +204,10 @@ async def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(
     assert (await browser.get("/v1/auth/me")).status_code == 200
     assert days_left() == 13
     with psycopg.connect(postgres_dsn) as connection:
-        connection.execute("UPDATE sign_in SET expires_at = now() + interval '2 days 1 hour'")
+        connection.execute(
+            "UPDATE sign_in SET expires_at = now() + interval '2 days 1 hour' WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        )
         connection.execute(put_back, ("1 hour", tenant.tenant_id))
     assert (await browser.get("/v1/auth/me")).status_code == 200
     assert days_left() == 2, "the sign-in's end is the session's"
@@ -223,15 +237,15 @@ async def test_what_is_no_name_and_password_is_refused(
 
 
 async def test_other_secrets_are_no_cookies_and_cookies_no_bearer_tokens(
-    browser: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+    api: ApiProcess, browser: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
 ) -> None:
     await sign_in(browser, tenant)
-    value = browser.cookies["muniment_session"]
+    value = browser.cookies[name_of(api)]
     browser.cookies.clear()
     bearer = await browser.get("/v1/auth/me", headers={"Authorization": f"Bearer {value}"})
     assert bearer.status_code == 401
     for other in (tenant.api_key, "munse_x", "", f"{value[:-1]}!", value.replace("munse", "munat")):
-        answer = await browser.get("/v1/auth/me", headers={"Cookie": f"muniment_session={other}"})
+        answer = await browser.get("/v1/auth/me", headers={"Cookie": f"{name_of(api)}={other}"})
         assert answer.status_code == 401, other
 
 
@@ -258,7 +272,7 @@ async def test_over_https_the_cookie_is_the_hosts_own(
         value = cookie.partition("=")[2].partition(";")[0]
         ours = {**by_tls, "Cookie": f"__Host-muniment_session={value}"}
         assert (await browser.get("/v1/auth/me", headers=ours)).status_code == 200
-        planted = {**by_tls, "Cookie": f"muniment_session={value}"}
+        planted = {**by_tls, "Cookie": f"{name_of(proxied_api)}={value}"}
         assert (await browser.get("/v1/auth/me", headers=planted)).status_code == 401
         own = {**ours, "Origin": "https://documents.example.org", **csrf(began)}
         assert (await browser.post("/v1/files?name=a", content=b"a", headers=own)).is_success
@@ -276,6 +290,43 @@ async def test_over_http_from_elsewhere_there_is_none(
     assert taken.headers["Set-Cookie"].startswith("__Host-"), "the browser itself says https"
 
 
+async def test_what_is_no_origin_is_that_of_another_whatever_stands_beside_it(
+    browser: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+) -> None:
+    assert (await sign_in(browser, tenant, {"Origin": "http://["})).status_code == 403
+    assert (await sign_in(browser, tenant, {"Host": "["})).status_code in (400, 403)
+
+
+async def test_a_plain_cookie_of_a_page_of_another_machine_may_be_planted(
+    browser: httpx.AsyncClient, tenant: TenantFixture, ada: dict[str, str]
+) -> None:
+    began = await sign_in(browser, tenant)
+    proxied = {"Origin": "https://documents.example.org", **csrf(began)}
+    refused = await browser.post("/v1/files?name=a", content=b"a", headers=proxied)
+    assert refused.status_code == 403, refused.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "203.0.113.7"},
+        {"X-Forwarded-Proto": "http"},
+        {"Forwarded": "for=203.0.113.7"},
+        {"Host": "documents.example.org"},
+        {"Host": "localhost:1"},
+    ],
+)
+async def test_a_plain_cookie_counts_on_this_machine_and_its_port_alone(
+    browser: httpx.AsyncClient,
+    tenant: TenantFixture,
+    ada: dict[str, str],
+    headers: dict[str, str],
+) -> None:
+    await sign_in(browser, tenant)
+    assert (await browser.get("/v1/auth/me")).status_code == 200
+    assert (await browser.get("/v1/auth/me", headers=headers)).status_code == 401
+
+
 async def test_a_person_of_another_tenant_sees_nothing_of_ours(
     api: ApiProcess,
     browser: httpx.AsyncClient,
@@ -288,3 +339,18 @@ async def test_a_person_of_another_tenant_sees_nothing_of_ours(
         file = (await stranger.post("/v1/files?name=a.txt", content=b"theirs")).json()
     assert (await browser.get(f"/v1/files/{file['id']}")).status_code == 404
     assert (await sign_in(browser, other_tenant)).status_code == 401
+
+
+def test_the_description_tells_of_the_cookie_and_its_proof() -> None:
+    described = create_application().openapi()
+    schemes = described["components"]["securitySchemes"]
+    assert schemes["Session"]["in"] == "cookie"
+    path = described["paths"]["/v1/collections"]
+    for method, needs_proof in (("get", False), ("post", True)):
+        assert {"Session": []} in path[method]["security"]
+        assert {"API key": []} in path[method]["security"]
+        headers = {each["name"] for each in path[method].get("parameters", [])}
+        assert ("X-CSRF-Token" in headers) is needs_proof
+    session = described["paths"][SESSION]
+    assert "Set-Cookie" in session["post"]["responses"]["201"]["headers"]
+    assert "parameters" not in session["post"]
