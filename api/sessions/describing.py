@@ -32,5 +32,5 @@ def _needs_proof(route: APIRoute) -> bool:
         return False
     return any(
         method not in SAFE_METHODS and (method, route.path) not in PUBLIC_ROUTES
-        for method in route.methods
+        for method in route.methods or ()
     )
