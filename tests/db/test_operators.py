@@ -143,3 +143,24 @@ async def test_who_comes_while_the_tenant_is_disabled_is_disabled_with_it(
             (comer,),
         ).fetchone()
     assert row == (True, True)
+
+
+def test_memberships_by_an_issuers_word_do_not_become_made_by_hand(owner_dsn: str) -> None:
+    bootstrap(owner_dsn)
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        for name, from_issuer in (("staff", True), ("by hand", False)):
+            connection.execute(
+                "WITH made AS (INSERT INTO principal_group (id, tenant_id, name, revision, created_at)"
+                " SELECT gen_random_uuid(), id, %s, 1, now() FROM tenant RETURNING id, tenant_id)"
+                " INSERT INTO group_member (tenant_id, group_id, principal_id, from_issuer)"
+                " SELECT made.tenant_id, made.id, principal.id, %s FROM made, principal",
+                (name, from_issuer),
+            )
+    while revision_of(owner_dsn) != BEFORE:
+        migrate(owner_dsn, "-1")
+    migrate(owner_dsn)
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        left = connection.execute(
+            "SELECT name FROM group_member JOIN principal_group ON id = group_id"
+        ).fetchall()
+    assert left == [("by hand",)]
