@@ -7,11 +7,14 @@ import os
 import resource
 import ssl
 import sys
+import warnings
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import platformdirs
 import uvloop
+from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import start_http_server
 from temporalio.client import Client
@@ -24,6 +27,10 @@ from api.health.dependencies import Dependencies
 from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
 from api.jobs.view import WorkflowLinks
+from api.oidc.fetching import fetch_keys
+from api.oidc.keys import IssuerKeys
+from api.oidc.people import Issuer, IssuerPolicy
+from api.oidc.verifying import TokenVerifier
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.rate_limits import RateLimits
@@ -41,13 +48,14 @@ from db.queries.shares import TryLimits
 from db.session import Database
 from db.transport import database_exposures
 from muniment.connections import open_scanner, temporal_tls
-from muniment.egress import EgressPolicy
+from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import BlobStore
 from muniment.settings import (
     ApiSettings,
+    OidcSettings,
     RateLimitSettings,
     ScanSettings,
     Settings,
@@ -192,7 +200,29 @@ def _signing_in(settings: Settings) -> SigningIn:
             refresh=timedelta(days=people.refresh_token_days),
             sign_in=timedelta(days=people.longest_days),
         ),
+        _issuer(settings.oidc),
     )
+
+
+def _issuer(oidc: OidcSettings) -> Issuer | None:
+    if oidc.issuer is None or oidc.audience is None:
+        return None
+    # Issuers say EdDSA; that RFC 9864 has a newer word for it is no news to whoever reads the log.
+    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
+    try:
+        tls = tls_context(oidc.ca_file)
+    except OSError as error:
+        raise ConfigurationError("MUNIMENT_OIDC__CA_FILE cannot be read") from error
+    keys = IssuerKeys(partial(fetch_keys, oidc.issuer, tls))
+    policy = IssuerPolicy(
+        tenant=oidc.tenant,
+        tenant_claim=oidc.tenant_claim,
+        creates=oidc.create_principals,
+        name_claim=oidc.name_claim,
+        groups_claim=oidc.groups_claim,
+        scopes=oidc.scopes,
+    )
+    return Issuer(TokenVerifier(oidc.issuer, oidc.audience, keys), policy)
 
 
 def _database(settings: Settings) -> Database:

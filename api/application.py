@@ -14,6 +14,7 @@ from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.description import DescribedApplication
+from api.directory.endpoints import router as directory
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
@@ -22,6 +23,7 @@ from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
 from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
+from api.oidc.endpoints import router as identities
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.quotas.endpoints import router as quotas
@@ -30,11 +32,14 @@ from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.request_context import RequestContext
 from api.search.endpoints import router as search
 from api.services import Services
+from api.sessions.describing import describe_proofs
+from api.sessions.endpoints import router as sessions
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
 from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
+from api.tenants.endpoints import router as tenants
 from api.tiers.endpoints import router as tiers
 from api.transport_security import StrictTransport
 from api.uploads.endpoints import router as uploads
@@ -50,7 +55,8 @@ DESCRIPTION = (
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
     " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
-    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in.\n\n"
+    " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
+    " With the cookie of a session instead, what changes something needs `X-CSRF-Token`.\n\n"
     "`RateLimit-Policy` and `RateLimit` tell a known caller how many requests it and its tenant may make"
     " in a minute, and how many are left; beyond them comes 429 with `Retry-After`. What would exceed"
     " the tenant's quota (`/v1/quotas`) is 403 with the type `urn:muniment:problem:quota-exceeded`."
@@ -82,10 +88,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     shares,
     shared_files,
     sign_ins,
+    sessions,
     principals,
+    identities,
     groups,
     grants,
+    directory,
     api_keys,
+    tenants,
     audit,
     integrity,
     quotas,
@@ -113,6 +123,7 @@ def create_application(services: Services | None = None) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     application.state.services = services
+    describe_proofs(ROUTERS)
     for router in ROUTERS:
         application.include_router(router)
     problems.install(application, ROUTERS)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from api.events.hub import EventHub
 from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
+from api.oidc.people import Issuer
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.rate_limits import RateLimits
@@ -53,6 +54,7 @@ class SigningIn:
     passwords: Passwords
     limits: AttemptLimits
     lifetimes: TokenLifetimes
+    issuer: Issuer | None = None
 
 
 @dataclass(frozen=True)

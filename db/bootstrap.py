@@ -1,7 +1,8 @@
-"""`python -m db.bootstrap [--tenant NAME] [--principal NAME] [--scopes a,b] [--not-admin]`.
+"""`python -m db.bootstrap [--tenant NAME] [--principal NAME] [--scopes a,b] [--not-admin] [--operator]`.
 
 Makes a tenant, its default collection and a principal with an API key, as far as they are missing,
-and prints the new key once. Connects as the schema's owner.
+and prints the new key once. The tenant `default`, when it is made, and every one that is bootstrapped
+with `--operator` makes and disables other tenants. Connects as the schema's owner.
 """
 
 import argparse
@@ -27,6 +28,7 @@ def bootstrap(
     principal: str = "administrator",
     is_admin: bool = True,
     scopes: tuple[str, ...] = ALL_SCOPES,
+    is_operator: bool = False,
 ) -> NewApiKey:
     """Returns a new key of the principal; tenant, collection and principal are made when missing.
 
@@ -34,6 +36,8 @@ def bootstrap(
     key = new_api_key()
     with tls_refusals_as_ours(), psycopg.connect(dsn, connect_timeout=10) as connection:
         tenant_id = _get_or_create_tenant(connection, tenant)
+        if is_operator:
+            connection.execute("UPDATE tenant SET is_operator = true WHERE id = %s", (tenant_id,))
         principal_id = _get_or_create_principal(connection, tenant_id, principal, is_admin)
         connection.execute(
             "INSERT INTO api_key (id, tenant_id, principal_id, name, prefix, key_hash, scopes, created_at)"
@@ -45,8 +49,9 @@ def bootstrap(
 
 def _get_or_create_tenant(connection: psycopg.Connection, name: str) -> UUID:
     connection.execute(
-        "INSERT INTO tenant (id, name, created_at) VALUES (%s, %s, now()) ON CONFLICT DO NOTHING",
-        (new_id(), name),
+        "INSERT INTO tenant (id, name, is_operator, revision, created_at)"
+        " VALUES (%s, %s, %s, 1, now()) ON CONFLICT DO NOTHING",
+        (new_id(), name, name == DEFAULT_TENANT),
     )
     tenant_id = _only(connection.execute("SELECT id FROM tenant WHERE name = %s", (name,)))
     connection.execute("SELECT set_config('app.tenant', %s, true)", (str(tenant_id),))
@@ -62,8 +67,9 @@ def _get_or_create_principal(
     connection: psycopg.Connection, tenant_id: UUID, name: str, is_admin: bool
 ) -> UUID:
     connection.execute(
-        "INSERT INTO principal (id, tenant_id, kind, name, is_admin, revision, created_at)"
-        " VALUES (%s, %s, 'service', %s, %s, 1, now()) ON CONFLICT DO NOTHING",
+        "INSERT INTO principal (id, tenant_id, kind, name, is_admin, revision,"
+        " disabled_with_tenant, created_at)"
+        " VALUES (%s, %s, 'service', %s, %s, 1, false, now()) ON CONFLICT DO NOTHING",
         (new_id(), tenant_id, name, is_admin),
     )
     return _only(
@@ -90,6 +96,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--principal", default="administrator")
     parser.add_argument("--scopes", default=",".join(ALL_SCOPES))
     parser.add_argument("--not-admin", action="store_true")
+    parser.add_argument("--operator", action="store_true")
     options = parser.parse_args(arguments)
     try:
         key = bootstrap(
@@ -98,6 +105,7 @@ def main(arguments: list[str]) -> int:
             principal=options.principal,
             is_admin=not options.not_admin,
             scopes=tuple(options.scopes.split(",")),
+            is_operator=options.operator,
         )
     except MunimentError as error:
         sys.stderr.write(f"{error.detail}\n{error.remedy}\n")

@@ -1,6 +1,6 @@
 """API keys and the tokens of people who signed in: secrets with a check (`checked_secrets`), which
 scanners of source code tell by their prefix: `mun_` begins a key, `munat_` an access token, `munrt_` a
-refresh token. Stored as SHA-256, and shown once."""
+refresh token, `munse_` a browser's session. Stored as SHA-256, and shown once."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,9 +27,10 @@ ALL_SCOPES = (
     "principals:manage",
     "encryption:manage",
     "annotations:write",
+    "tenants:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which
-route asks for which."""
+route asks for which. `tenants:manage` is worth something in a tenant that operates alone."""
 USER_SCOPES = (
     "files:read",
     "files:write",
@@ -50,6 +51,7 @@ class Prefix(StrEnum):
     API_KEY = "mun_"
     ACCESS_TOKEN = "munat_"  # noqa: S105 - how tokens begin
     REFRESH_TOKEN = "munrt_"  # noqa: S105 - how tokens begin
+    SESSION = "munse_"
 
 
 @dataclass(frozen=True)

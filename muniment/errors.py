@@ -48,6 +48,7 @@
     │   │   └── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
     │   ├── OcrServiceUnavailable
     │   │   └── OcrServiceBusy
+    │   ├── IssuerUnavailable         who issues the tokens that were to be verified
     │   └── OrchestratorUnavailable
     ├── IntegrityError                what was stored is not what is read: never retried silently
     │   ├── SealBroken                authentication of sealed content failed
@@ -428,6 +429,15 @@ class OcrServiceBusy(OcrServiceUnavailable):
     problem = "ocr-service-busy"
     title = "The OCR service has more pages than it takes"
     retry_after_seconds = 5.0
+
+
+class IssuerUnavailable(DependencyUnavailable):
+    problem = "issuer-unavailable"
+    title = "The issuer of access tokens does not answer"
+    default_remedy = (
+        "Try again shortly. The operator looks whether the API reaches MUNIMENT_OIDC__ISSUER;"
+        " API keys and passwords work meanwhile."
+    )
 
 
 class OrchestratorUnavailable(DependencyUnavailable):

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from db.queries import access, jobs, sign_ins
+from db.models import now
+from db.queries import access, identities, jobs, sign_ins
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
 
@@ -21,8 +22,8 @@ StillAllowed = Callable[[], Awaitable[bool]]
 
 
 def still_allowed(database: Database, caller: Caller, job_id: UUID | None = None) -> StillAllowed:
-    """Asks whether the caller's key or sign-in is valid and, of a job's stream, whether it may read
-    the job."""
+    """Asks whether the caller's key, sign-in or issued token is valid and, of a job's stream, whether
+    it may read the job."""
 
     async def ask() -> bool:
         try:
@@ -40,7 +41,11 @@ def still_allowed(database: Database, caller: Caller, job_id: UUID | None = None
 async def _is_still_known(session: AsyncSession, caller: Caller) -> bool:
     if caller.key_id is not None:
         return await access.is_valid_key(session, caller.key_id)
-    return caller.sign_in_id is not None and await sign_ins.is_open(session, caller.sign_in_id)
+    if caller.sign_in_id is not None:
+        return await sign_ins.is_open(session, caller.sign_in_id)
+    if caller.ends_at is None or caller.ends_at <= now() or caller.identity_hash is None:
+        return False
+    return await identities.may_come_in(session, caller.identity_hash, caller.principal_id)
 
 
 async def while_allowed(

@@ -53,6 +53,7 @@ def require_or_ticket(scope: str) -> RequireScopeOrTicket:
 async def issue(services: Services, caller: Caller) -> StreamTicket:
     secret = secrets.token_urlsafe(32)
     expires_at = now() + LIFETIME
+    is_stored = caller.key_id is not None or caller.sign_in_id is not None
     async with services.database.transaction(caller.access) as session:
         await access.forget_stream_tickets(session)
         session.add(
@@ -61,6 +62,10 @@ async def issue(services: Services, caller: Caller) -> StreamTicket:
                 tenant_id=caller.tenant_id,
                 key_id=caller.key_id,
                 sign_in_id=caller.sign_in_id,
+                principal_id=None if is_stored else caller.principal_id,
+                scopes=None if is_stored else sorted(caller.scopes),
+                ends_at=caller.ends_at,
+                identity_hash=caller.identity_hash,
                 expires_at=expires_at,
             )
         )

@@ -99,6 +99,8 @@ async def change(
         found.is_admin = body.is_admin
     if body.disabled is not None:
         found.disabled_at = (found.disabled_at or now()) if body.disabled else None
+        # By hand from now on: who waited for the tenant's disabling meant more than that.
+        found.disabled_with_tenant = False
     found.revision += 1
     await _flush_unique(session)
     if body.disabled:

@@ -13,7 +13,17 @@ from api.storable_text import StorableText
 DEFAULT_TENANT = "default"
 
 
-class PasswordGrant(BaseModel):
+class NameAndPassword(BaseModel):
+    """What somebody is known by."""
+
+    username: PrincipalName
+    password: GivenPassword
+    tenant: Annotated[StorableText, Field(max_length=200, description="The tenant's name.")] = (
+        DEFAULT_TENANT
+    )
+
+
+class PasswordGrant(NameAndPassword):
     """Signing in with name and password."""
 
     model_config = ConfigDict(
@@ -30,11 +40,6 @@ class PasswordGrant(BaseModel):
     )
 
     grant_type: Literal["password"]
-    username: PrincipalName
-    password: GivenPassword
-    tenant: Annotated[StorableText, Field(max_length=200, description="The tenant's name.")] = (
-        DEFAULT_TENANT
-    )
 
 
 class RefreshGrant(BaseModel):
@@ -89,7 +94,7 @@ class Me(BaseModel):
     tenant_id: UUID
     tenant: str
     scopes: list[str]
-    came_with: Literal["api_key", "sign_in"]
+    came_with: Literal["api_key", "sign_in", "issuer"]
 
 
 class PasswordToSet(BaseModel):

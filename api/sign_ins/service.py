@@ -1,6 +1,7 @@
 """Signing in, staying signed in, signing out, and changing one's password."""
 
 import logging
+from typing import Literal
 from uuid import UUID
 
 from fastapi import Request
@@ -11,8 +12,8 @@ from api.authentication import Caller
 from api.principals.service import require_may_empower, require_principal
 from api.services import Services
 from api.sign_ins.attempts import attempting
-from api.sign_ins.schemas import Me, PasswordChange, PasswordGrant, Tokens
-from api.sign_ins.tokens import begin_sign_in, issue
+from api.sign_ins.schemas import Me, NameAndPassword, PasswordChange, PasswordGrant, Tokens
+from api.sign_ins.tokens import GivenT, Giving, begin_sign_in, issue
 from db.audit import Act, record
 from db.models import Principal, SignIn, Tenant, now
 from db.queries import sign_ins
@@ -27,8 +28,15 @@ WRONG = "the name or the password is wrong"
 
 
 async def sign_in(request: Request, services: Services, wanted: PasswordGrant) -> Tokens:
-    """Raises Unauthenticated, in the same words and after the same work whether there is such a name
-    or not, and TooManyAttempts."""
+    """Raises what `begin` raises."""
+    return await begin(request, services, wanted, issue)
+
+
+async def begin(
+    request: Request, services: Services, wanted: NameAndPassword, give: Giving[GivenT]
+) -> GivenT:
+    """A new sign-in, and what is given for it. Raises Unauthenticated, in the same words and after the
+    same work whether there is such a name or not, and TooManyAttempts."""
     people = services.people
     async with attempting(
         services.database, people.limits, request, wanted.tenant, wanted.username
@@ -43,9 +51,9 @@ async def sign_in(request: Request, services: Services, wanted: PasswordGrant) -
         rehashed = None
         if people.passwords.needs_rehash(found.password_hash):
             rehashed = await people.passwords.hash(wanted.password)
-        tokens = await _begin(services, found, rehashed)
+        given = await _begin(services, found, rehashed, give)
         attempt.succeeded = True
-    return tokens
+    return given
 
 
 def _wrong() -> Unauthenticated:
@@ -53,7 +61,9 @@ def _wrong() -> Unauthenticated:
     return Unauthenticated(WRONG, remedy="Check both; an administrator can set a new password.")
 
 
-async def _begin(services: Services, found: FoundPassword, rehashed: str | None) -> Tokens:
+async def _begin(
+    services: Services, found: FoundPassword, rehashed: str | None, give: Giving[GivenT]
+) -> GivenT:
     lifetimes = services.people.lifetimes
     async with services.database.transaction(
         Access(found.tenant_id, found.principal_id)
@@ -64,9 +74,9 @@ async def _begin(services: Services, found: FoundPassword, rehashed: str | None)
             await sign_ins.rehash_password(session, found.principal_id, rehashed)
         principal = await require_principal(session, found.principal_id)
         made = await begin_sign_in(session, found.tenant_id, found.principal_id, lifetimes)
-        tokens = await issue(session, made, lifetimes, is_admin=principal.is_admin)
+        given = await give(session, made, lifetimes, is_admin=principal.is_admin)
         record(session, _act("sign_in.began", made))
-    return tokens
+    return given
 
 
 async def refresh(services: Services, refresh_token: str) -> Tokens:
@@ -115,11 +125,12 @@ async def _rotate(
 
 
 async def sign_out(services: Services, token: str) -> None:
-    """Ends the sign-in that the token, of either kind, belongs to; says nothing of one that is
+    """Ends the sign-in that the token, of whichever kind, belongs to; says nothing of one that is
     unknown (RFC 7009)."""
     for prefix, kind in (
         (Prefix.ACCESS_TOKEN, sign_ins.ACCESS),
         (Prefix.REFRESH_TOKEN, sign_ins.REFRESH),
+        (Prefix.SESSION, sign_ins.SESSION),
     ):
         if not is_well_formed(token, prefix):
             continue
@@ -145,8 +156,14 @@ async def me(services: Services, caller: Caller) -> Me:
         tenant_id=tenant.id,
         tenant=tenant.name,
         scopes=sorted(caller.scopes),
-        came_with="sign_in" if caller.key_id is None else "api_key",
+        came_with=_came_with(caller),
     )
+
+
+def _came_with(caller: Caller) -> Literal["api_key", "sign_in", "issuer"]:
+    if caller.key_id is not None:
+        return "api_key"
+    return "issuer" if caller.sign_in_id is None else "sign_in"
 
 
 async def _named(session: AsyncSession, caller: Caller) -> tuple[Tenant, Principal]:

@@ -1,6 +1,8 @@
 """The tokens of a sign-in: short-lived for access, and to get new ones, each good once."""
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +13,26 @@ from db.models import BearerToken, SignIn, now
 from db.queries import sign_ins
 from muniment.api_keys import Prefix, hash_api_key, scopes_of_role
 from muniment.checked_secrets import new_secret
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """`secret` is what the cookie holds; `ends_at`, when the session does at the latest."""
+
+    secret: str = field(repr=False)
+    ends_at: datetime
+    scopes: frozenset[str]
+
+
+GivenT = TypeVar("GivenT", covariant=True)
+
+
+class Giving(Protocol[GivenT]):
+    """What is given for a sign-in that has begun: tokens, or a session."""
+
+    async def __call__(
+        self, session: AsyncSession, sign_in: SignIn, lifetimes: TokenLifetimes, *, is_admin: bool
+    ) -> GivenT: ...
 
 
 async def begin_sign_in(
@@ -40,6 +62,15 @@ async def issue(
         refresh_expires_in=_seconds(refresh_ends - moment),
         scope=" ".join(sorted(scopes_of_role(is_admin=is_admin))),
     )
+
+
+async def open_session(
+    session: AsyncSession, sign_in: SignIn, lifetimes: TokenLifetimes, *, is_admin: bool
+) -> NewSession:
+    """A browser's, which lasts while it is used, and no longer than the sign-in."""
+    ends_at = min(now() + lifetimes.refresh, sign_in.expires_at)
+    secret = _add(session, sign_in, Prefix.SESSION, sign_ins.SESSION, ends_at)
+    return NewSession(secret, sign_in.expires_at, scopes_of_role(is_admin=is_admin))
 
 
 def _add(

@@ -30,7 +30,13 @@ from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, St
 from db.models.key_rotations import KeyRotation
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
-from db.models.sign_ins import BearerToken, PrincipalPassword, SignIn, SignInAttempt
+from db.models.sign_ins import (
+    BearerToken,
+    ExternalIdentity,
+    PrincipalPassword,
+    SignIn,
+    SignInAttempt,
+)
 from db.models.tiers import TierMove
 from db.models.uploads import Upload, UploadPart
 from db.models.webhooks import (
@@ -60,6 +66,7 @@ __all__ = [
     "Decision",
     "EmbeddingRow",
     "Erasure",
+    "ExternalIdentity",
     "File",
     "FileVersion",
     "FindingRow",

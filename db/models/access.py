@@ -11,10 +11,16 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 
 
 class Tenant(SQLModel, table=True):
+    """Whose administrators make and disable others `is_operator`. Of one that is disabled all principals
+    are; the database sees to that."""
+
     __tablename__ = "tenant"
 
     id: UUID = id_field()
     name: str = Field(unique=True)
+    is_operator: bool = False
+    disabled_at: datetime | None = optional_time_field()
+    revision: int = 1
     created_at: datetime = time_field()
 
 
@@ -40,6 +46,7 @@ class Principal(SQLModel, table=True):
     is_admin: bool = False
     revision: int = 1
     disabled_at: datetime | None = optional_time_field()
+    disabled_with_tenant: bool = False
     deleted_at: datetime | None = optional_time_field()
     created_at: datetime = time_field()
 
@@ -63,6 +70,7 @@ class GroupMember(SQLModel, table=True):
     principal_id: UUID = Field(
         foreign_key="principal.id", primary_key=True, ondelete="CASCADE", index=True
     )
+    from_issuer: bool = False  # else somebody put the principal into the group
 
 
 class ApiKey(SQLModel, table=True):
@@ -85,7 +93,8 @@ class ApiKey(SQLModel, table=True):
 
 class StreamTicket(SQLModel, table=True):
     """Opens one event stream for a browser within its minute, for whoever came with the key or the
-    sign-in. Stored as SHA-256, as keys are."""
+    sign-in; of an issuer's token, of which nothing is stored, it names the principal, by which
+    identity it came, the scopes, and when the token `ends_at`. Stored as SHA-256, as keys are."""
 
     __tablename__ = "stream_ticket"
 
@@ -95,6 +104,12 @@ class StreamTicket(SQLModel, table=True):
     sign_in_id: UUID | None = Field(
         default=None, foreign_key="sign_in.id", ondelete="CASCADE", index=True
     )
+    principal_id: UUID | None = Field(
+        default=None, foreign_key="principal.id", ondelete="CASCADE", index=True
+    )
+    scopes: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
+    ends_at: datetime | None = optional_time_field()
+    identity_hash: bytes | None = None
     expires_at: datetime = time_field()
     used_at: datetime | None = optional_time_field()
 

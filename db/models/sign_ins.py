@@ -47,9 +47,25 @@ class BearerToken(SQLModel, table=True):
     token_hash: bytes = Field(primary_key=True)
     tenant_id: UUID = tenant_field()
     sign_in_id: UUID = Field(foreign_key="sign_in.id", ondelete="CASCADE", index=True)
-    kind: str  # access | refresh
+    kind: str  # access | refresh | session
     expires_at: datetime = time_field()
     used_at: datetime | None = optional_time_field()
+
+
+class ExternalIdentity(SQLModel, table=True):
+    """Whom an issuer of tokens means by a subject. Of a principal that was deleted the hash alone
+    stays, so that its tokens are refused and not taken for somebody new's. `groups_at`: when the
+    token was issued that its groups were last taken from."""
+
+    __tablename__ = "external_identity"
+
+    tenant_id: UUID = Field(foreign_key="tenant.id", primary_key=True, index=True)
+    identity_hash: bytes = Field(primary_key=True)
+    principal_id: UUID = Field(foreign_key="principal.id", unique=True, ondelete="CASCADE")
+    issuer: str | None
+    subject: str | None
+    groups_at: datetime | None = optional_time_field()
+    created_at: datetime = time_field()
 
 
 class SignInAttempt(SQLModel, table=True):

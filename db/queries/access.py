@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, text, tuple_
@@ -16,7 +16,9 @@ from muniment.api_keys import scopes_of_role
 
 @dataclass(frozen=True)
 class Authenticated:
-    """What a valid key, token or ticket proves: it is of a key, or else of a sign-in."""
+    """What a valid key, token or ticket proves: it is of a key, of a sign-in, or else came of an
+    issuer's token, which `ends_at` a time that it names itself and is for the subject of
+    `identity_hash`."""
 
     key_id: UUID | None
     tenant_id: UUID
@@ -24,6 +26,8 @@ class Authenticated:
     scopes: frozenset[str]
     is_admin: bool
     sign_in_id: UUID | None = None
+    ends_at: datetime | None = None
+    identity_hash: bytes | None = None
 
 
 async def authenticate(session: AsyncSession, key_hash: bytes) -> Authenticated | None:
@@ -62,6 +66,26 @@ async def authenticate_access_token(
     )
 
 
+async def authenticate_session(
+    session: AsyncSession, token_hash: bytes, unused: timedelta
+) -> Authenticated | None:
+    """As of an access token. Its end is put off: it comes when the session was unused for so long."""
+    rows = await session.execute(
+        text(
+            "SELECT sign_in_id, tenant_id, principal_id, is_admin"
+            " FROM authenticate_session(:hash, :unused)"
+        ),
+        {"hash": token_hash, "unused": unused},
+    )
+    row = rows.one_or_none()
+    if row is None:
+        return None
+    scopes = scopes_of_role(is_admin=row.is_admin)
+    return Authenticated(
+        None, row.tenant_id, row.principal_id, scopes, row.is_admin, row.sign_in_id
+    )
+
+
 async def is_valid_key(session: AsyncSession, key_id: UUID) -> bool:
     """Whether a key of the tenant is neither expired nor revoked now, and its principal not disabled."""
     found = await session.scalars(
@@ -81,17 +105,26 @@ async def use_stream_ticket(session: AsyncSession, ticket_hash: bytes) -> Authen
     """The owner of a ticket, which is used up by this; needs no tenant to be set."""
     rows = await session.execute(
         text(
-            "SELECT key_id, sign_in_id, tenant_id, principal_id, scopes, is_admin"
-            " FROM use_stream_ticket(:proof)"
+            "SELECT key_id, sign_in_id, tenant_id, principal_id, scopes, is_admin, ends_at,"
+            " identity_hash FROM use_stream_ticket(:proof)"
         ),
         {"proof": ticket_hash},
     )
     row = rows.one_or_none()
     if row is None:
         return None
-    scopes = scopes_of_role(is_admin=row.is_admin) if row.key_id is None else frozenset(row.scopes)
+    scopes = scopes_of_role(is_admin=row.is_admin)
+    if row.sign_in_id is None:
+        scopes = frozenset(row.scopes)
     return Authenticated(
-        row.key_id, row.tenant_id, row.principal_id, scopes, row.is_admin, row.sign_in_id
+        row.key_id,
+        row.tenant_id,
+        row.principal_id,
+        scopes,
+        row.is_admin,
+        row.sign_in_id,
+        row.ends_at,
+        row.identity_hash,
     )
 
 

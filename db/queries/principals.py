@@ -15,6 +15,7 @@ from db.models import (
     ApiKey,
     Batch,
     Collection,
+    ExternalIdentity,
     File,
     GroupMember,
     Principal,
@@ -167,6 +168,11 @@ async def strip(session: AsyncSession, principal: Principal) -> None:
     await session.execute(
         delete(PrincipalPassword).where(col(PrincipalPassword.principal_id) == principal.id)
     )
+    await session.execute(
+        update(ExternalIdentity)
+        .where(col(ExternalIdentity.principal_id) == principal.id)
+        .values(issuer=None, subject=None)
+    )
     await session.execute(delete(GroupMember).where(col(GroupMember.principal_id) == principal.id))
     await session.execute(delete(AccessGrant).where(col(AccessGrant.principal_id) == principal.id))
     principal.name = str(principal.id)
@@ -211,11 +217,17 @@ async def list_groups(
 async def add_member(
     session: AsyncSession, tenant_id: UUID, group_id: UUID, principal_id: UUID
 ) -> bool:
-    """Whether it was none before."""
+    """Whether it was none before, or only by an issuer's word: from now on no token ends it."""
     added = await session.execute(
         insert(GroupMember)
-        .values(tenant_id=tenant_id, group_id=group_id, principal_id=principal_id)
-        .on_conflict_do_nothing()
+        .values(
+            tenant_id=tenant_id, group_id=group_id, principal_id=principal_id, from_issuer=False
+        )
+        .on_conflict_do_update(
+            index_elements=["group_id", "principal_id"],
+            set_={"from_issuer": False},
+            where=col(GroupMember.from_issuer).is_(True),
+        )
         .returning(col(GroupMember.principal_id))
     )
     return added.one_or_none() is not None

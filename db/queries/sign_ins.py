@@ -17,6 +17,7 @@ from db.models import BearerToken, Principal, PrincipalPassword, SignIn, now
 
 ACCESS = "access"
 REFRESH = "refresh"
+SESSION = "session"
 MOST_FORGOTTEN = 500
 """Sign-ins that one who comes in clears away: more are over where nobody came for long."""
 

@@ -5,6 +5,7 @@ them is given plain arguments.
 """
 
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
@@ -44,6 +45,7 @@ __all__ = [
     "LimitSettings",
     "ObjectSettings",
     "OcrSettings",
+    "OidcSettings",
     "ProgramSettings",
     "QuotaSettings",
     "RateLimitSettings",

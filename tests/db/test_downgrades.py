@@ -20,14 +20,17 @@ from db.models import (
     BatchItem,
     BearerToken,
     ComparedPage,
+    ExternalIdentity,
     File,
     FileVersion,
+    GroupMember,
     IntegrityFault,
     IntegrityRun,
     Job,
     KeyRotation,
     PageLayer,
     Principal,
+    PrincipalGroup,
     PrincipalPassword,
     ReadingComparison,
     ShareLink,
@@ -58,7 +61,7 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 20
+REVISIONS = 21
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -323,7 +326,28 @@ async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUI
                 sign_in_id=sign_in.id,
                 kind="access",
             ),
+            BearerToken(
+                token_hash=new_id().bytes,
+                tenant_id=tenant.tenant_id,
+                sign_in_id=sign_in.id,
+                kind="session",
+            ),
             StreamTicket(ticket_hash=hashed, tenant_id=tenant.tenant_id, sign_in_id=sign_in.id),
+            StreamTicket(
+                ticket_hash=new_id().bytes,
+                tenant_id=tenant.tenant_id,
+                principal_id=person.id,
+                scopes=["search"],
+                ends_at=now(),
+                identity_hash=hashed,
+            ),
+            ExternalIdentity(
+                tenant_id=tenant.tenant_id,
+                identity_hash=hashed,
+                principal_id=person.id,
+                issuer="https://login.example.org",
+                subject="ada",
+            ),
             AccessGrant(
                 tenant_id=tenant.tenant_id,
                 principal_id=person.id,
@@ -331,6 +355,17 @@ async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUI
                 level="read",
             ),
         ]
+    )
+    group = PrincipalGroup(tenant_id=tenant.tenant_id, name=str(new_id()))
+    session.add(group)
+    await session.flush()
+    session.add(
+        GroupMember(
+            tenant_id=tenant.tenant_id,
+            group_id=group.id,
+            principal_id=person.id,
+            from_issuer=True,
+        )
     )
     await session.flush()
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0020"
-down_revision = "0018"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
@@ -11,7 +11,7 @@ TABLES = ("annotation", "annotation_anchor", "annotation_comment")
 FORMER_SCOPES = (
     "{files:read,files:write,files:delete,jobs:read,jobs:write,search,audit:read,metrics:read,"
     "keys:manage,quarantine:decide,payloads:read,webhooks:manage,shares:manage,files:share,"
-    "principals:manage,encryption:manage}"
+    "principals:manage,encryption:manage,tenants:manage}"
 )
 
 

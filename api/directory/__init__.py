@@ -1,0 +1,1 @@
+"""Whom one can share with: names, and nothing more."""

@@ -1,0 +1,1 @@
+"""Tenants, for those who operate the service."""
