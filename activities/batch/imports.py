@@ -30,6 +30,7 @@ from muniment.errors import (
     InvalidRequest,
     MunimentError,
     NotFound,
+    QuotaExceeded,
     SourceUnavailable,
 )
 from muniment.objects import BlobStore, SealedBlob
@@ -193,7 +194,7 @@ class Imports(ImportActivities):
 
     async def _keep(self, batch: Batch, found: UntakenObject, sealed: SealedBlob) -> None:
         """Under the rights of whoever asked for the batch, or was handed it, as they are now."""
-        kept_blob_id = None
+        blob_id = None
         try:
             async with self._database.transaction(Access(batch.tenant_id)) as session:
                 requester = await imports.keep_requester(session, batch.id)
@@ -214,14 +215,19 @@ class Imports(ImportActivities):
                 version = first_version(file, blob_id, sealed)
                 origin = Origin(batch.tenant_id, requester, batch.request_id)
                 job = new_ingestion(origin, version, priority=batch.priority)
-                await uploads.add_file(session, file, version, self._limits.default_quota)
+                try:
+                    await uploads.add_file(session, file, version, self._limits.default_quota)
+                except QuotaExceeded:
+                    blob_id = None
+                    raise
                 session.add(job)
                 record(session, _act(batch, requester, file, job, sealed))
                 await session.flush()
                 await imports.set_file(session, batch.id, found.number, file.id, job.id)
-            kept_blob_id = blob_id
         finally:
-            if kept_blob_id != sealed.blob_id:
+            # What was adopted stays whatever else went wrong: of a COMMIT whose answer was lost nobody
+            # knows yet whether it happened, and the integrity check finds what nothing refers to.
+            if blob_id != sealed.blob_id:
                 unneeded = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
                 await asyncio.shield(self._artifacts.discard(batch.tenant_id, (unneeded,)))
 
