@@ -17,8 +17,9 @@ from db.ingestions import Origin, first_version, new_ingestion
 from db.models import Batch, Collection, File, Job, new_id
 from db.queries import collections, imports, uploads
 from db.queries.imports import ListedObject, UntakenObject
-from db.queries.quotas import Quota, standing_of
+from db.queries.quotas import Quota
 from db.queries.stages import NewBlob
+from db.queries.uploads import Announced
 from db.session import Access, Database, act_for
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
 from muniment.contracts.jobs import FileState
@@ -181,10 +182,15 @@ class Imports(ImportActivities):
             await self._leave_out(batch, found, error.problem)
 
     async def _require_room(self, batch: Batch, found: UntakenObject) -> None:
-        """Raises QuotaExceeded before the object is read."""
-        async with self._database.transaction(Access(batch.tenant_id)) as session:
-            standing = await standing_of(session, self._limits.default_quota)
-        standing.require_room(uploads.needed_for(found.size_bytes, is_new_file=True))
+        """Raises QuotaExceeded before the object is read. One without a collection any more is
+        refused once it is to be kept."""
+        if batch.collection_id is None:
+            return
+        announced = Announced(batch.collection_id, found.key, found.size_bytes)
+        async with self._database.transaction(
+            Access(batch.tenant_id, batch.requested_by)
+        ) as session:
+            await uploads.require_room_for(session, announced, self._limits.default_quota)
 
     async def _leave_out(self, batch: Batch, found: UntakenObject, problem: str) -> None:
         ids = {"batch_id": str(batch.id), "number": found.number, "reason": problem}

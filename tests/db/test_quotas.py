@@ -7,17 +7,17 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from db.migrate import migrate
 from db.models import File, FileVersion, new_id, now
 from db.queries import uploads
 from db.queries.erasure import finish_erasure
-from db.queries.quotas import Amounts, Quota, count_pages, standing_of
+from db.queries.quotas import Amounts, Quota, count_pages, standing_of, take_turn
 from db.quotas import get_standing, main, set_quota
 from db.session import Database
 from muniment.contracts.erase_file import EraseFileInput
-from muniment.errors import ConfigurationError, QuotaExceeded
+from muniment.errors import ConfigurationError, DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 from tests.conftest import TenantFixture, make_database, make_tenant
 
@@ -159,6 +159,44 @@ async def test_the_application_cannot_write_a_quota(
     assert isinstance(refused.value.orig, InsufficientPrivilege)
 
 
+async def test_the_application_cannot_count_below_nothing(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await keep(database, tenant, 10)
+    for name in ("bytes", "files", "pages"):
+        with pytest.raises(IntegrityError):
+            async with database.transaction(tenant.access) as session:
+                await session.execute(text(f"UPDATE tenant_usage SET {name} = -1"))  # noqa: S608
+
+
+async def test_of_many_read_at_once_no_more_pages_are_taken_than_fit(
+    database: Database, tenant: TenantFixture
+) -> None:
+    versions = [await keep(database, tenant, 1) for _ in range(6)]
+
+    async def read(version: FileVersion) -> None:
+        async with database.transaction(tenant.system) as session:
+            await count_pages(session, version.id, 3, Quota(max_pages=10))
+
+    outcomes = await asyncio.gather(*map(read, versions), return_exceptions=True)
+    refused = [each for each in outcomes if each is not None]
+    assert len(refused) == 3
+    assert all(isinstance(each, QuotaExceeded) for each in refused)
+    assert (await used(database, tenant)).pages == 9
+
+
+async def test_who_does_not_get_its_turn_gives_its_connection_back(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await keep(database, tenant, 1)
+    async with database.transaction(tenant.system) as stopped:
+        await take_turn(stopped, UNLIMITED)
+        async with asyncio.timeout(10):
+            with pytest.raises(DatabaseUnavailable):
+                await keep(database, tenant, 1)
+    await keep(database, tenant, 1)
+
+
 async def test_a_tenant_sees_its_own_standing_alone(
     database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
 ) -> None:
@@ -187,8 +225,11 @@ def test_the_command_sets_and_shows(
         (named, "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
         (
             [*named, "--bytes", "0", "--files", "3"],
-            "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of any\n",
+            "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of 12\n",
         ),
+        # What is not named stays; only who says so lifts a limit.
+        ([*named, "--pages", "none"], "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of any\n"),
+        ([*named, "--files", "4"], "bytes: 0 of 0\nfiles: 0 of 4\npages: 0 of any\n"),
         ([*named, "--default"], "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
     ):
         assert main(arguments) == 0
