@@ -9,6 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
 from db.models import File, FileVersion, new_id, now
 from db.queries import uploads
@@ -246,11 +247,19 @@ async def test_what_was_kept_before_the_upgrade_is_counted(postgres_server: str)
     tenant = make_tenant(dsn)
     database = Database(dsn.replace("//postgres:@", "//muniment_app@"))
     await keep(database, tenant, 10)
+    begun = await keep(database, tenant, 1_000)
     gone = await keep(database, tenant, 100)
     async with database.transaction(tenant.system) as session:
         await session.execute(text("UPDATE file_version SET page_count = 4"))
+        # Its pages were counted before the upgrade, and nothing is published yet.
+        job = new_ingestion(Origin(tenant.tenant_id, tenant.principal_id), begun)
+        job.pages_total = 6
+        session.add(job)
+        await session.execute(
+            text("UPDATE file_version SET page_count = NULL WHERE id = :id"), {"id": begun.id}
+        )
     await erase(database, tenant, gone.file_id)
     await database.close()
     migrate(dsn, "-1")
     migrate(dsn)
-    assert get_standing(dsn, tenant.name, UNLIMITED).used == Amounts(bytes=10, files=1, pages=4)
+    assert get_standing(dsn, tenant.name, UNLIMITED).used == Amounts(bytes=1_010, files=2, pages=10)

@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("tenant_quota", "tenant_usage")
-COUNTED = ("file", "file_version")
+COUNTED = ("file", "file_version", "job")
 
 
 def upgrade() -> None:
@@ -125,7 +125,14 @@ def _count_what_is_there() -> None:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute(
         """
-        UPDATE file_version SET counted_pages = page_count WHERE page_count IS NOT NULL;
+        -- Of what is under way, or failed once its pages were counted, its jobs know how many.
+        UPDATE file_version SET counted_pages = known.pages
+        FROM (
+            SELECT version.id, greatest(version.page_count, max(job.pages_total)) AS pages
+            FROM file_version version LEFT JOIN job ON job.version_id = version.id
+            GROUP BY version.id
+        ) known
+        WHERE known.id = file_version.id AND known.pages > 0;
 
         INSERT INTO tenant_usage (tenant_id, bytes, files, pages)
         SELECT file.tenant_id, coalesce(sum(content.bytes), 0), count(*),
