@@ -17,19 +17,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from muniment.errors import RateLimitExceeded
 
 WINDOW_SECONDS = 60
-STANDINGS = "muniment.rate_limits"
+BUCKET_STATES = "muniment.rate_limits"
 """In a request's scope: where its caller stands, for the headers of whatever is answered."""
 _NANOSECONDS = 1_000_000_000
 _SMALLEST_SWEEP = 1_024
 
 
 @dataclass(frozen=True)
-class Standing:
+class BucketState:
     """One limit as the caller finds it: `remaining` requests may come at once, and another one in
     `reset_seconds`."""
 
     policy: str
-    quota: int
+    per_minute: int
     remaining: int
     reset_seconds: int
 
@@ -39,7 +39,7 @@ class Buckets:
 
     def __init__(self, policy: str, per_minute: int, clock: Callable[[], int]) -> None:
         self.policy = policy
-        self.quota = per_minute
+        self.per_minute = per_minute
         self._interval = WINDOW_SECONDS * _NANOSECONDS // per_minute
         self._capacity = self._interval * per_minute
         self._clock = clock
@@ -60,12 +60,12 @@ class Buckets:
             self._full_at = {each: at for each, at in self._full_at.items() if at > now}
             self._sweep_above = max(_SMALLEST_SWEEP, 2 * len(self._full_at))
 
-    def standing(self, key: UUID) -> Standing:
+    def state(self, key: UUID) -> BucketState:
         missing = self._missing(key)
         remaining = max(0, self._capacity - missing) // self._interval
         next_one = (missing % self._interval) / _NANOSECONDS
         reset = next_one if remaining else self.wait_seconds(key)
-        return Standing(self.policy, self.quota, remaining, max(1, math.ceil(reset)))
+        return BucketState(self.policy, self.per_minute, remaining, max(1, math.ceil(reset)))
 
     def _missing(self, key: UUID) -> int:
         """How long until the bucket is full."""
@@ -94,11 +94,11 @@ class RateLimits:
         if waits[longest] == 0:
             for buckets, key in pairs:
                 buckets.take(key)
-        scope[STANDINGS] = [buckets.standing(key) for buckets, key in pairs]
+        scope[BUCKET_STATES] = [buckets.state(key) for buckets, key in pairs]
         if waits[longest] > 0:
-            quota = next(each.quota for each, _ in pairs if each.policy == longest)
+            per_minute = next(each.per_minute for each, _ in pairs if each.policy == longest)
             raise RateLimitExceeded(
-                f"the {longest} made more than {quota} requests in {WINDOW_SECONDS} s",
+                f"the {longest} made more than {per_minute} requests in {WINDOW_SECONDS} s",
                 wait_seconds=waits[longest],
             )
 
@@ -112,23 +112,23 @@ class RateLimitHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_completed(message: Message) -> None:
-            standings = scope.get(STANDINGS)
-            if message["type"] == "http.response.start" and standings:
+            states = scope.get(BUCKET_STATES)
+            if message["type"] == "http.response.start" and states:
                 headers = MutableHeaders(raw=message["headers"])
-                headers["RateLimit-Policy"] = policies(standings)
-                headers["RateLimit"] = limits(standings)
+                headers["RateLimit-Policy"] = policies(states)
+                headers["RateLimit"] = limits(states)
             await send(message)
 
         await self._app(scope, receive, send_completed)
 
 
-def policies(standings: Sequence[Standing]) -> str:
+def policies(states: Sequence[BucketState]) -> str:
     """The header's value: what is allowed."""
-    return ", ".join(f'"{each.policy}";q={each.quota};w={WINDOW_SECONDS}' for each in standings)
+    return ", ".join(f'"{each.policy}";q={each.per_minute};w={WINDOW_SECONDS}' for each in states)
 
 
-def limits(standings: Sequence[Standing]) -> str:
+def limits(states: Sequence[BucketState]) -> str:
     """The header's value: what is left."""
     return ", ".join(
-        f'"{each.policy}";r={each.remaining};t={each.reset_seconds}' for each in standings
+        f'"{each.policy}";r={each.remaining};t={each.reset_seconds}' for each in states
     )

@@ -1,14 +1,15 @@
 """`python -m db.quotas --tenant NAME [--bytes N] [--files N] [--pages N] [--default]`.
 
-Gives a tenant a quota of its own, in which what is not named is unlimited, or with `--default` takes it
-away again, so that the settings hold. Prints what the tenant keeps and may keep. Connects as the
-schema's owner: no key of the API can do this, an administrator's of the tenant neither.
+Gives a tenant a quota of its own, or with `--default` takes it away again, so that the settings hold.
+`none` is any amount; what is not named stays as it is. Prints what the tenant keeps and may keep.
+Connects as the schema's owner: no key of the API can do this, an administrator's of the tenant neither.
 """
 
 import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
@@ -19,6 +20,7 @@ from muniment.errors import ConfigurationError
 from muniment.settings import load_settings
 
 _SALT_BYTES = 16
+_AMOUNTS = ("bytes", "files", "pages")
 _MOST = 2**63 - 1
 
 
@@ -78,7 +80,9 @@ def _payload(quota: Quota | None) -> str:
     return json.dumps(limits)
 
 
-def _amount(argument: str) -> int:
+def _amount(argument: str) -> int | None:
+    if argument == "none":
+        return None
     amount = int(argument)
     if not 0 <= amount <= _MOST:
         raise ValueError
@@ -88,20 +92,24 @@ def _amount(argument: str) -> int:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="db.quotas", description=__doc__)
     parser.add_argument("--tenant", required=True)
-    for name in ("bytes", "files", "pages"):
-        parser.add_argument(f"--{name}", type=_amount)
+    for name in _AMOUNTS:
+        # Left out where it is not named, which is not the same as `none`.
+        parser.add_argument(f"--{name}", type=_amount, default=argparse.SUPPRESS)
     parser.add_argument("--default", action="store_true")
     options = parser.parse_args(arguments)
-    quota = Quota(options.bytes, options.files, options.pages)
-    if options.default and quota != Quota():
+    named = {f"max_{name}": limit for name, limit in vars(options).items() if name in _AMOUNTS}
+    if options.default and named:
         parser.error("--default takes the tenant's own quota away: name no amounts with it")
     settings = load_settings()
     if settings.database.owner_url is None:
         raise ConfigurationError("MUNIMENT_DATABASE__OWNER_URL is not set")
     owner_url = settings.database.owner_url.get_secret_value()
-    if options.default or quota != Quota():
-        set_quota(owner_url, options.tenant, None if options.default else quota)
     default = Quota(**settings.quotas.model_dump())
+    if options.default:
+        set_quota(owner_url, options.tenant, None)
+    elif named:
+        present = get_standing(owner_url, options.tenant, default).quota
+        set_quota(owner_url, options.tenant, replace(present, **named))
     sys.stdout.write(_shown(get_standing(owner_url, options.tenant, default)))
     return 0
 

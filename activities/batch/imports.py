@@ -17,8 +17,9 @@ from db.ingestions import Origin, first_version, new_ingestion
 from db.models import Batch, Collection, File, Job, new_id
 from db.queries import collections, imports, uploads
 from db.queries.imports import ListedObject, UntakenObject
-from db.queries.quotas import Quota, standing_of
+from db.queries.quotas import Quota
 from db.queries.stages import NewBlob
+from db.queries.uploads import Announced
 from db.session import Access, Database, act_for
 from muniment.contracts.ingest_batch import BatchReference, ImportActivities, TakeInInput
 from muniment.contracts.jobs import FileState
@@ -30,6 +31,7 @@ from muniment.errors import (
     InvalidRequest,
     MunimentError,
     NotFound,
+    QuotaExceeded,
     SourceUnavailable,
 )
 from muniment.objects import BlobStore, SealedBlob
@@ -180,10 +182,15 @@ class Imports(ImportActivities):
             await self._leave_out(batch, found, error.problem)
 
     async def _require_room(self, batch: Batch, found: UntakenObject) -> None:
-        """Raises QuotaExceeded before the object is read."""
-        async with self._database.transaction(Access(batch.tenant_id)) as session:
-            standing = await standing_of(session, self._limits.default_quota)
-        standing.require_room(uploads.needed_for(found.size_bytes, is_new_file=True))
+        """Raises QuotaExceeded before the object is read. One without a collection any more is
+        refused once it is to be kept."""
+        if batch.collection_id is None:
+            return
+        announced = Announced(batch.collection_id, found.key, found.size_bytes)
+        async with self._database.transaction(
+            Access(batch.tenant_id, batch.requested_by)
+        ) as session:
+            await uploads.require_room_for(session, announced, self._limits.default_quota)
 
     async def _leave_out(self, batch: Batch, found: UntakenObject, problem: str) -> None:
         ids = {"batch_id": str(batch.id), "number": found.number, "reason": problem}
@@ -193,7 +200,7 @@ class Imports(ImportActivities):
 
     async def _keep(self, batch: Batch, found: UntakenObject, sealed: SealedBlob) -> None:
         """Under the rights of whoever asked for the batch, or was handed it, as they are now."""
-        kept_blob_id = None
+        blob_id = None
         try:
             async with self._database.transaction(Access(batch.tenant_id)) as session:
                 requester = await imports.keep_requester(session, batch.id)
@@ -214,14 +221,19 @@ class Imports(ImportActivities):
                 version = first_version(file, blob_id, sealed)
                 origin = Origin(batch.tenant_id, requester, batch.request_id)
                 job = new_ingestion(origin, version, priority=batch.priority)
-                await uploads.add_file(session, file, version, self._limits.default_quota)
+                try:
+                    await uploads.add_file(session, file, version, self._limits.default_quota)
+                except QuotaExceeded:
+                    blob_id = None
+                    raise
                 session.add(job)
                 record(session, _act(batch, requester, file, job, sealed))
                 await session.flush()
                 await imports.set_file(session, batch.id, found.number, file.id, job.id)
-            kept_blob_id = blob_id
         finally:
-            if kept_blob_id != sealed.blob_id:
+            # What was adopted stays whatever else went wrong: of a COMMIT whose answer was lost nobody
+            # knows yet whether it happened, and the integrity check finds what nothing refers to.
+            if blob_id != sealed.blob_id:
                 unneeded = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
                 await asyncio.shield(self._artifacts.discard(batch.tenant_id, (unneeded,)))
 

@@ -171,7 +171,7 @@ class Members(MembersActivities):
         sealed: SealedBlob,
     ) -> None:
         """Makes the member's file: of the container's owner, in its collection."""
-        kept_blob_id = None
+        blob_id = None
         try:
             async with self._runner.transaction(version) as session:
                 job = await self._runner.relock(session, version)
@@ -181,11 +181,16 @@ class Members(MembersActivities):
                     raise erased()
                 file = _file(parent, version, container, ordinal, path)
                 first = first_version(file, blob_id, sealed)
-                await uploads.add_file(session, file, first, self._default_quota)
+                try:
+                    await uploads.add_file(session, file, first, self._default_quota)
+                except QuotaExceeded:
+                    blob_id = None
+                    raise
                 record(session, _act(file, sealed, version, job))
-            kept_blob_id = blob_id
         finally:
-            if kept_blob_id != sealed.blob_id:
+            # What was adopted stays whatever else went wrong: of a COMMIT whose answer was lost nobody
+            # knows yet whether it happened, and the integrity check finds what nothing refers to.
+            if blob_id != sealed.blob_id:
                 unneeded = NewBlob(sealed.blob_id, sealed.size, sealed.sha256)
                 await self._runner.discard(version.tenant_id, unneeded)
 

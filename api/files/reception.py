@@ -183,13 +183,12 @@ class Reception:
             yield chunk
 
 
-def announced_content_size(headers: Mapping[str, str]) -> int:
-    """How many bytes of content a request brings at least, as its head says; 0 where it says nothing."""
+def announced_content_size(headers: Mapping[str, str]) -> int | None:
+    """How many bytes of content a request brings, as its head says; None where it does not say, as
+    of a form, which names its file within its body, too."""
     announced = headers.get("content-length", "")
-    if not announced.isdigit():
-        return 0
     is_form = boundary_of(headers.get("content-type", "")) is not None
-    return max(0, int(announced) - (MULTIPART_OVERHEAD_BYTES if is_form else 0))
+    return int(announced) if announced.isdigit() and not is_form else None
 
 
 def _require_digests(whole: StreamDigests, file: StreamDigests) -> None:

@@ -21,6 +21,7 @@ from api.files.reception import (
     announced_content_size,
     hashing,
     storing,
+    upload_fields,
 )
 from api.files.schemas import OnConflict
 from api.files.service import add_metadata, require_file
@@ -97,15 +98,28 @@ async def _look_ahead(
     request: Request, services: Services, caller: Caller, attempt: Attempt, file_id: UUID | None
 ) -> str | None:
     """The name of the file that gets a version. Refuses before the first byte is read: a file that may
-    not be written, and what the tenant has no room for, as far as the request says how much it is."""
+    not be written, and what the tenant has no room for, as far as the request says what it is."""
     if attempt.is_repetition and file_id is None:
         return None
+    quota = services.uploads.default_quota
+    size = announced_content_size(request.headers)
     async with services.database.transaction(caller.access) as session:
-        if not attempt.is_repetition:
-            standing = await standing_of(session, services.uploads.default_quota)
-            size = announced_content_size(request.headers)
-            standing.require_room(uploads.needed_for(size, is_new_file=file_id is None))
-        return None if file_id is None else (await _require_writable(session, file_id)).name
+        if file_id is not None:
+            file = await _require_writable(session, file_id)
+            newest = await files.newest_version(session, file_id)
+            # The same content again makes no version.
+            if not attempt.is_repetition and size is not None and newest.size != size:
+                standing = await standing_of(session, quota)
+                standing.require_room(uploads.needed_for(size, is_new_file=False))
+            return file.name
+        asked = dict(request.query_params)
+        if size is not None and "password" not in asked:
+            fields = upload_fields(asked)
+            collection = await writable_collection(session, fields.collection)
+            is_version = fields.on_conflict is OnConflict.VERSION
+            announced = uploads.Announced(collection.id, fields.name, size, is_version)
+            await uploads.require_room_for(session, announced, quota)
+    return None
 
 
 async def _commit(

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.passwords import PASSWORD_HEADER
-from api.files.uploading import writable_collection
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.finishing import make_file, require_keepable
@@ -87,8 +86,7 @@ async def _finish(
     async with services.database.transaction(caller.access) as session:
         # Known before all is read and written once more.
         reception.require_unchanged(await require_open(session, caller, upload.id))
-        await writable_collection(session, description.fields.collection)
-        await require_keepable(session, services, reception.offset)
+        await require_keepable(session, services, description, reception.offset)
         parts = await resumable_uploads.parts_of(session, upload.id)
     pending = reception.pending
     parts += [StoredPart(part.blob_id, part.size) for part in pending]

@@ -32,7 +32,9 @@ from api.uploads.tus_headers import BASE
 from db.audit import record
 from db.models import Upload, new_id, now
 from db.queries import resumable_uploads
+from db.queries.quotas import standing_of
 from db.queries.resumable_uploads import StoredPart, UploadState
+from db.queries.uploads import needed_for
 from muniment.errors import Conflict, ContentTooLarge, InvalidRequest, MunimentError
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ async def _create(
         elif wanted.size == 0 and description is not None:
             upload = await _create_empty(caller, services, wanted, description, attempt)
         else:
-            upload = await _open(caller, services, wanted, attempt)
+            upload = await _open(caller, services, wanted, description, attempt)
         is_repeatable = attempt.completed
     if has_body and upload.closed_at is None:
         try:
@@ -130,12 +132,24 @@ def _new(caller: Caller, services: Services, wanted: Creation) -> Upload:
     )
 
 
-async def _open(caller: Caller, services: Services, wanted: Creation, attempt: Attempt) -> Upload:
+async def _open(
+    caller: Caller,
+    services: Services,
+    wanted: Creation,
+    description: Description | None,
+    attempt: Attempt,
+) -> Upload:
     upload = _new(caller, services, wanted)
     async with services.database.transaction(caller.access) as session:
-        is_file = not wanted.is_partial
-        await require_keepable(session, services, wanted.size or 0, is_new_file=is_file)
         await resumable_uploads.add_open(session, upload, services.uploads.open)
+        # Of uploads that begin at once, each is asked for room beside those before it.
+        promised = await resumable_uploads.bytes_of_others(session, upload)
+        if description is None:
+            standing = await standing_of(session, services.uploads.default_quota)
+            needed = needed_for(wanted.size or 0, is_new_file=False)
+            standing.require_room(needed, promised)
+        else:
+            await require_keepable(session, services, description, wanted.size, promised)
         record(session, caller.act("upload.created", "upload", upload.id))
         await attempt.complete(session, _answer(upload))
     return upload
@@ -190,7 +204,8 @@ async def _joined(
             )
         for partial in joined:
             partial.expires_at = now() + services.uploads.expiry
-        await require_keepable(session, services, sum(partial.received for partial in joined))
+        size_bytes = sum(partial.received for partial in joined)
+        await require_keepable(session, services, description, size_bytes)
         parts: list[StoredPart] = []
         for partial_id in wanted.partials:
             parts += await resumable_uploads.parts_of(session, partial_id)

@@ -12,14 +12,14 @@ from api.authentication import Caller
 from api.files.discarding import discard_blob
 from api.files.passwords import discard_password, seal_password
 from api.files.reception import Content, Received, storing
-from api.files.uploading import Outcome, drop_duplicate, record_upload
+from api.files.schemas import OnConflict
+from api.files.uploading import Outcome, drop_duplicate, record_upload, writable_collection
 from api.jobs.starting import start_job
 from api.services import Services
 from api.uploads.metadata import Description
 from db.queries.job_passwords import keep_password
-from db.queries.quotas import standing_of
 from db.queries.resumable_uploads import StoredPart
-from db.queries.uploads import needed_for
+from db.queries.uploads import Announced, require_room_for
 from muniment.objects import BlobStore, SealedBlob
 
 Commit = Callable[[AsyncSession, UUID], Awaitable[None]]
@@ -27,12 +27,20 @@ Commit = Callable[[AsyncSession, UUID], Awaitable[None]]
 
 
 async def require_keepable(
-    session: AsyncSession, services: Services, size_bytes: int, *, is_new_file: bool = True
+    session: AsyncSession,
+    services: Services,
+    description: Description,
+    size_bytes: int | None,
+    promised_bytes: int = 0,
 ) -> None:
-    """Raises QuotaExceeded where the tenant has no room for what is on its way; others may take the
-    room meanwhile, so that the transaction which makes the file looks again."""
-    standing = await standing_of(session, services.uploads.default_quota)
-    standing.require_room(needed_for(size_bytes, is_new_file=is_new_file))
+    """Raises Unprocessable where the collection may not be written, and QuotaExceeded where the tenant
+    has no room for what is on its way."""
+    fields = description.fields
+    collection = await writable_collection(session, fields.collection)
+    is_version = fields.on_conflict is OnConflict.VERSION
+    announced = Announced(collection.id, fields.name, size_bytes, is_version)
+    quota = services.uploads.default_quota
+    await require_room_for(session, announced, quota, promised_bytes)
 
 
 async def make_file(

@@ -38,17 +38,19 @@ class Standing:
     used: Amounts
     quota: Quota
 
-    def require_room(self, more: Amounts) -> None:
-        """Raises QuotaExceeded where that much more does not fit. What is not asked for is not
-        refused, however little of it there may be."""
-        for name, used, wanted, limit in (
-            ("bytes", self.used.bytes, more.bytes, self.quota.max_bytes),
-            ("files", self.used.files, more.files, self.quota.max_files),
-            ("pages", self.used.pages, more.pages, self.quota.max_pages),
+    def require_room(self, more: Amounts, promised_bytes: int = 0) -> None:
+        """Raises QuotaExceeded where that much more does not fit beside what is kept and what is
+        promised to others. What is not asked for is not refused, however little of it there may be."""
+        for name, used, promised, wanted, limit in (
+            ("bytes", self.used.bytes, promised_bytes, more.bytes, self.quota.max_bytes),
+            ("files", self.used.files, 0, more.files, self.quota.max_files),
+            ("pages", self.used.pages, 0, more.pages, self.quota.max_pages),
         ):
-            if limit is not None and wanted > 0 and used + wanted > limit:
+            if limit is not None and wanted > 0 and used + promised + wanted > limit:
+                unfinished = f", {promised} are those of unfinished uploads" if promised else ""
                 raise QuotaExceeded(
-                    f"the tenant keeps {used} of {limit} {name}, and this needs {wanted} more"
+                    f"the tenant keeps {used} of {limit} {name}{unfinished}, and this needs"
+                    f" {wanted} more"
                 )
 
 
@@ -72,10 +74,15 @@ _LOOK = text(
 
 
 async def take_turn(session: AsyncSession, default: Quota) -> Standing:
-    """As above; until the transaction's end nobody else takes anything of the tenant's quota."""
+    """As above; until the transaction's end nobody else takes anything of the tenant's quota. Raises
+    DatabaseUnavailable where the turn does not come soon: whoever waits for a process that stands
+    still holds a connection that other tenants need."""
+    await session.execute(_WAIT_BRIEFLY)
     found = await session.execute(_TAKE_TURN)
     return _standing(found.mappings().one(), default)
 
+
+_WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '3s'")
 
 _TAKE_TURN = text(
     f"""

@@ -90,14 +90,24 @@ async def require_room(
     session: AsyncSession, upload: Upload, size_bytes: int, limits: OpenUploads
 ) -> None:
     """Raises TooManyRequests when the upload, having that size, and the tenant's others that are open
-    come to more than they may; those of unknown length count with what has come of them. Raises
-    ContentTooLarge when it does so by itself."""
+    come to more than they may. Raises ContentTooLarge when it does so by itself."""
     if size_bytes > limits.max_bytes:
         raise ContentTooLarge(
             f"the upload is larger than a tenant's unfinished uploads may be ({limits.max_bytes} bytes)",
             remedy="Ask the operator to raise MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
         )
     await _take_turns(session, upload.tenant_id)
+    if await bytes_of_others(session, upload) + size_bytes > limits.max_bytes:
+        raise TooManyRequests(
+            f"the unfinished uploads come to more than {limits.max_bytes} bytes",
+            remedy="Finish or terminate some, wait until they expire, or ask the operator to raise"
+            " MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
+        )
+
+
+async def bytes_of_others(session: AsyncSession, upload: Upload) -> int:
+    """To how much the tenant's other open uploads come; those of unknown length count with what has
+    come of them. After `add_open` none is added before the transaction's end."""
     others = await session.scalar(
         select(func.sum(func.coalesce(col(Upload.size), col(Upload.received)))).where(
             col(Upload.closed_at).is_(None),
@@ -105,12 +115,7 @@ async def require_room(
             col(Upload.id) != upload.id,
         )
     )
-    if int(others or 0) + size_bytes > limits.max_bytes:
-        raise TooManyRequests(
-            f"the unfinished uploads come to more than {limits.max_bytes} bytes",
-            remedy="Finish or terminate some, wait until they expire, or ask the operator to raise"
-            " MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
-        )
+    return int(others or 0)
 
 
 async def get_upload(

@@ -1,6 +1,7 @@
 """What an upload writes: blob, file, version, reference and start-intent, in the caller's
 transaction."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,8 +11,8 @@ from sqlmodel import col
 
 from db.models import Blob, BlobReference, File, FileVersion, now
 from db.queries.files import OUT_OF_SIGHT, visible
-from db.queries.quotas import Amounts, Quota, take_turn
-from muniment.errors import DatabaseUnavailable
+from db.queries.quotas import Amounts, Quota, standing_of, take_turn
+from muniment.errors import DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 
 _CONTENT = "content"
@@ -96,6 +97,61 @@ async def find_file_by_name(session: AsyncSession, collection_id: UUID, name: st
         .limit(1)
     )
     return (await session.scalars(statement)).one_or_none()
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An upload before it is read. `size_bytes` is None where nothing says how long it is."""
+
+    collection_id: UUID
+    name: str
+    size_bytes: int | None
+    is_version_on_conflict: bool = False
+
+
+async def require_room_for(
+    session: AsyncSession, announced: Announced, default_quota: Quota, promised_bytes: int = 0
+) -> None:
+    """Raises QuotaExceeded where the tenant cannot have room for what is on its way, of which others
+    may take the room meanwhile, so that whoever adds looks again. `promised_bytes` are those of
+    uploads that are unfinished. What may turn out to be there already takes nothing, and passes."""
+    size_bytes = announced.size_bytes or 0
+    standing = await standing_of(session, default_quota)
+    try:
+        standing.require_room(needed_for(size_bytes, is_new_file=True), promised_bytes)
+    except QuotaExceeded:
+        if await _may_be_there(session, announced):
+            return
+        file_id = None
+        if announced.is_version_on_conflict:
+            file_id = await find_file_by_name(session, announced.collection_id, announced.name)
+        if file_id is None:
+            raise
+        standing.require_room(needed_for(size_bytes, is_new_file=False), promised_bytes)
+
+
+async def _may_be_there(session: AsyncSession, announced: Announced) -> bool:
+    """Whether the caller may read a file of this name whose newest version has this size."""
+    newest = (
+        select(col(FileVersion.size))
+        .where(col(FileVersion.file_id) == col(File.id))
+        .order_by(col(FileVersion.number).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        select(col(File.id))
+        .where(
+            col(File.collection_id) == announced.collection_id,
+            col(File.name) == announced.name,
+            col(File.state).not_in(OUT_OF_SIGHT),
+            visible("read"),
+        )
+        .limit(1)
+    )
+    if announced.size_bytes is not None:
+        statement = statement.where(newest == announced.size_bytes)
+    return (await session.scalars(statement)).one_or_none() is not None
 
 
 async def add_file(

@@ -56,7 +56,8 @@ class RateLimitSettings(Group):
         int,
         Field(
             description="API processes that share the requests: each lets its part of the limits"
-            " through, and knows nothing of the others.",
+            " through, and knows nothing of the others: a client that keeps to one connection gets the"
+            " part of one.",
             ge=1,
             le=1_000,
         ),

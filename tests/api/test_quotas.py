@@ -86,6 +86,75 @@ async def test_uploads_beyond_it_are_refused_with_what_is_there(
     )
 
 
+async def test_what_is_there_already_needs_no_room(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    first = (await upload(client, b"12345678")).json()
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=8, max_files=1))
+    again = [
+        await upload(client, b"12345678"),
+        await client.post("/v1/files", files={"file": ("a.txt", b"12345678")}),
+        await client.post(f"/v1/files/{first['id']}/versions", content=b"12345678"),
+    ]
+    for answer in again:
+        assert (answer.status_code, answer.json()["id"]) == (200, first["id"]), answer.text
+    path = await opened(client, 8, filename="a.txt")
+    assert (await patch(client, path, 0, b"12345678")).status_code == 204
+    assert await used(client) == (8, 1, 0)
+    detail = "the tenant keeps 8 of 8 bytes, and this needs 8 more"
+    assert_refused(await upload(client, b"87654321"), detail)
+
+
+async def test_a_version_of_a_file_that_is_there_needs_no_place_of_a_file(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    await upload(client, b"1")
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=100, max_files=1))
+    wanted = {"name": "a.txt", "on_conflict": "version"}
+    raw = await client.post("/v1/files", params=wanted, content=b"22")
+    assert raw.status_code == 202, raw.text
+    form = {"file": ("a.txt", b"333")}
+    answer = await client.post("/v1/files", data={"on_conflict": "version"}, files=form)
+    assert answer.status_code == 202, answer.text
+    resumed = await create(client, 4, filename="a.txt", on_conflict="version")
+    assert resumed.status_code == 201, resumed.text
+    assert (await patch(client, address(resumed), 0, b"4444")).status_code == 204
+    assert await used(client) == (10, 1, 0)
+    detail = "the tenant keeps 1 of 1 files, and this needs 1 more"
+    other = {**wanted, "name": "b.txt"}
+    assert_refused(await client.post("/v1/files", params=other, content=b"1"), detail)
+    detail = "the tenant keeps 10 of 100 bytes, and this needs 91 more"
+    assert_refused(await client.post("/v1/files", params=wanted, content=b"x" * 91), detail)
+
+
+async def test_another_tenants_file_is_not_found_at_a_full_quota(
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    other_tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    file = (await upload(client, b"mine")).json()
+    set_quota(postgres_dsn, other_tenant.name, Quota(max_bytes=0, max_files=0))
+    answer = await stranger.post(f"/v1/files/{file['id']}/versions", content=b"theirs")
+    assert answer.status_code == 404, answer.text
+    elsewhere = {"name": "a.txt", "collection": "nowhere"}
+    answer = await stranger.post("/v1/files", params=elsewhere, content=b"theirs")
+    assert answer.status_code == 422, answer.text
+
+
+async def test_unfinished_uploads_have_their_room(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=10))
+    path = await opened(client, 6)
+    assert_refused(
+        await create(client, 5, filename="b.txt"),
+        "the tenant keeps 0 of 10 bytes, 6 are those of unfinished uploads, and this needs 5 more",
+    )
+    assert (await create(client, 4, filename="b.txt")).status_code == 201
+    assert (await patch(client, path, 0, b"sixsix")).status_code == 204, "its own room is not taken"
+
+
 async def test_pages_that_are_used_up_refuse_uploads(
     client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
@@ -164,9 +233,9 @@ async def test_a_resumable_upload_without_room_waits_for_it(
 async def test_joined_uploads_are_counted_together(
     client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
-    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=10))
     partial = {"Upload-Concat": "partial"}
     paths = [await opened(client, 6, headers=partial, content=b"sixsix") for _ in range(2)]
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=10))
     joined = {
         "Tus-Resumable": "1.0.0",
         "Upload-Concat": f"final;{' '.join(paths)}",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.rate_limits import STANDINGS, Buckets, RateLimits, limits, policies
+from api.rate_limits import BUCKET_STATES, Buckets, RateLimits, limits, policies
 from muniment.errors import RateLimitExceeded
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, make_tenant
@@ -34,9 +34,9 @@ def take(rate_limits: RateLimits, tenant_id: UUID, principal_id: UUID) -> dict[s
     """What remains of each, after a request that is let through."""
     scope: dict[str, object] = {}
     rate_limits.take(scope, tenant_id, principal_id)
-    standings = scope[STANDINGS]
-    assert isinstance(standings, list)
-    return {each.policy: each.remaining for each in standings}
+    states = scope[BUCKET_STATES]
+    assert isinstance(states, list)
+    return {each.policy: each.remaining for each in states}
 
 
 def test_a_bucket_is_emptied_and_fills_again() -> None:
@@ -92,9 +92,9 @@ def test_no_window_lets_more_through_than_a_full_bucket_and_what_flows_in(
     taken: list[float] = []
     for pause in pauses:
         clock.now += pause
-        told, wait_seconds = bucket.standing(key), bucket.wait_seconds(key)
-        if wait_seconds > 1e-3:
-            assert told.remaining == 0
+        told, wait_seconds = bucket.state(key), bucket.wait_seconds(key)
+        assert (told.remaining == 0) == (wait_seconds > 0)
+        if wait_seconds > 0:
             assert told.reset_seconds >= wait_seconds
         if wait_seconds == 0:
             bucket.take(key)
@@ -117,10 +117,10 @@ def test_the_headers_are_structured_fields() -> None:
     rate_limits = RateLimits(12_000, 36_000, Clock())
     scope: dict[str, object] = {}
     rate_limits.take(scope, uuid4(), uuid4())
-    standings = scope[STANDINGS]
-    assert isinstance(standings, list)
-    assert policies(standings) == '"principal";q=12000;w=60, "tenant";q=36000;w=60'
-    assert limits(standings) == '"principal";r=11999;t=1, "tenant";r=35999;t=1'
+    states = scope[BUCKET_STATES]
+    assert isinstance(states, list)
+    assert policies(states) == '"principal";q=12000;w=60, "tenant";q=36000;w=60'
+    assert limits(states) == '"principal";r=11999;t=1, "tenant";r=35999;t=1'
 
 
 # ── against a real process ──────────────────────────────────────────────────────────────────────
@@ -205,10 +205,11 @@ async def test_a_stream_counts_once_and_refusals_carry_the_headers(
             await anext(stream.aiter_bytes())
             absent = await client.get(f"/v1/files/{uuid4()}")
         assert absent.status_code == 404
-        assert left(absent)["principal"][0] == PRINCIPAL_LIMIT - 2
+        # The full bucket had one taken for the stream; a slow machine gives some back meanwhile.
+        assert left(absent)["principal"][0] >= PRINCIPAL_LIMIT - 2
         malformed = await client.post("/v1/search", json={})
         assert malformed.status_code == 422
-        assert left(malformed)["principal"][0] <= PRINCIPAL_LIMIT - 2
+        assert left(malformed)["principal"][0] <= PRINCIPAL_LIMIT - 1
         client.headers.pop("Authorization")
         unknown = await client.get("/v1/auth/me")
         assert unknown.status_code == 401

@@ -7,17 +7,18 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
 from db.models import File, FileVersion, new_id, now
 from db.queries import uploads
 from db.queries.erasure import finish_erasure
-from db.queries.quotas import Amounts, Quota, count_pages, standing_of
+from db.queries.quotas import Amounts, Quota, count_pages, standing_of, take_turn
 from db.quotas import get_standing, main, set_quota
 from db.session import Database
 from muniment.contracts.erase_file import EraseFileInput
-from muniment.errors import ConfigurationError, QuotaExceeded
+from muniment.errors import ConfigurationError, DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 from tests.conftest import TenantFixture, make_database, make_tenant
 
@@ -159,6 +160,44 @@ async def test_the_application_cannot_write_a_quota(
     assert isinstance(refused.value.orig, InsufficientPrivilege)
 
 
+async def test_the_application_cannot_count_below_nothing(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await keep(database, tenant, 10)
+    for name in ("bytes", "files", "pages"):
+        with pytest.raises(IntegrityError):
+            async with database.transaction(tenant.access) as session:
+                await session.execute(text(f"UPDATE tenant_usage SET {name} = -1"))  # noqa: S608
+
+
+async def test_of_many_read_at_once_no_more_pages_are_taken_than_fit(
+    database: Database, tenant: TenantFixture
+) -> None:
+    versions = [await keep(database, tenant, 1) for _ in range(6)]
+
+    async def read(version: FileVersion) -> None:
+        async with database.transaction(tenant.system) as session:
+            await count_pages(session, version.id, 3, Quota(max_pages=10))
+
+    outcomes = await asyncio.gather(*map(read, versions), return_exceptions=True)
+    refused = [each for each in outcomes if each is not None]
+    assert len(refused) == 3
+    assert all(isinstance(each, QuotaExceeded) for each in refused)
+    assert (await used(database, tenant)).pages == 9
+
+
+async def test_who_does_not_get_its_turn_gives_its_connection_back(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await keep(database, tenant, 1)
+    async with database.transaction(tenant.system) as stopped:
+        await take_turn(stopped, UNLIMITED)
+        async with asyncio.timeout(10):
+            with pytest.raises(DatabaseUnavailable):
+                await keep(database, tenant, 1)
+    await keep(database, tenant, 1)
+
+
 async def test_a_tenant_sees_its_own_standing_alone(
     database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
 ) -> None:
@@ -187,8 +226,11 @@ def test_the_command_sets_and_shows(
         (named, "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
         (
             [*named, "--bytes", "0", "--files", "3"],
-            "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of any\n",
+            "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of 12\n",
         ),
+        # What is not named stays; only who says so lifts a limit.
+        ([*named, "--pages", "none"], "bytes: 0 of 0\nfiles: 0 of 3\npages: 0 of any\n"),
+        ([*named, "--files", "4"], "bytes: 0 of 0\nfiles: 0 of 4\npages: 0 of any\n"),
         ([*named, "--default"], "bytes: 0 of any\nfiles: 0 of any\npages: 0 of 12\n"),
     ):
         assert main(arguments) == 0
@@ -205,11 +247,19 @@ async def test_what_was_kept_before_the_upgrade_is_counted(postgres_server: str)
     tenant = make_tenant(dsn)
     database = Database(dsn.replace("//postgres:@", "//muniment_app@"))
     await keep(database, tenant, 10)
+    begun = await keep(database, tenant, 1_000)
     gone = await keep(database, tenant, 100)
     async with database.transaction(tenant.system) as session:
         await session.execute(text("UPDATE file_version SET page_count = 4"))
+        # Its pages were counted before the upgrade, and nothing is published yet.
+        job = new_ingestion(Origin(tenant.tenant_id, tenant.principal_id), begun)
+        job.pages_total = 6
+        session.add(job)
+        await session.execute(
+            text("UPDATE file_version SET page_count = NULL WHERE id = :id"), {"id": begun.id}
+        )
     await erase(database, tenant, gone.file_id)
     await database.close()
     migrate(dsn, "0018-1")
     migrate(dsn)
-    assert get_standing(dsn, tenant.name, UNLIMITED).used == Amounts(bytes=10, files=1, pages=4)
+    assert get_standing(dsn, tenant.name, UNLIMITED).used == Amounts(bytes=1_010, files=2, pages=10)

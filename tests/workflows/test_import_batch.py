@@ -51,7 +51,8 @@ class Importing:
             workshop.database, parts.artifacts, workshop.stores.blobs, {"place": source}, limits
         )
 
-    async def start(self, prefix: str = "", source: str = "place") -> Batch:
+    async def add(self, prefix: str = "", source: str = "place") -> Batch:
+        """The batch's row, of which no workflow knows."""
         batch_id = new_id()
         batch = Batch(
             id=batch_id, tenant_id=self.owner.tenant_id, workflow_id=workflow_id(batch_id),
@@ -60,7 +61,11 @@ class Importing:
         )  # fmt: skip
         async with self.workshop.database.transaction(Access(self.owner.tenant_id)) as session:
             session.add(batch)
-        request = IngestBatchInput(tenant_id=batch.tenant_id, batch_id=batch_id, imports=True)
+        return batch
+
+    async def start(self, prefix: str = "", source: str = "place") -> Batch:
+        batch = await self.add(prefix, source)
+        request = IngestBatchInput(tenant_id=batch.tenant_id, batch_id=batch.id, imports=True)
         await start_batch(self.workshop.client, batch.workflow_id, request)
         return batch
 

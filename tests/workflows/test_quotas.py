@@ -12,6 +12,7 @@ from db.queries.quotas import Amounts, Quota, standing_of
 from db.quotas import set_quota
 from db.session import Access
 from muniment.contracts.jobs import JobState
+from muniment.errors import DatabaseUnavailable
 from muniment.objects.importing import FolderImportSource
 from tests.workflows.documents import TEXT, text_pdf
 from tests.workflows.test_import_batch import Importing, write
@@ -97,3 +98,36 @@ async def test_objects_without_room_are_left_out_and_named(
     batch = await importing.run()
     assert await importing.left_out(batch) == {"large.txt": "quota-exceeded"}
     assert (await used(workshop, owner)).bytes == 30
+    # What is there already needs no room, and another batch brings what has room by then.
+    allow(postgres_dsn, owner, Quota(max_bytes=30, max_files=2))
+    again = await importing.run()
+    assert await importing.left_out(again) == {"large.txt": "quota-exceeded"}
+    assert (await importing.counts(again)).done == 2
+    allow(postgres_dsn, owner, Quota())
+    assert await importing.left_out(await importing.run()) == {}
+    assert (await used(workshop, owner)).bytes == 71
+
+
+async def test_content_stays_when_a_commit_fails(
+    workshop: Workshop, owner: TenantIds, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Whoever gets no answer to a COMMIT does not know whether it happened."""
+    refuse = f"""
+        CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'refused at the commit' USING ERRCODE = '57P01'; END $$;
+        CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON file DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.tenant_id = '{owner.tenant_id}')
+            EXECUTE FUNCTION refuse_commit();
+    """
+    importing = Importing(workshop, owner, FolderImportSource(write(tmp_path, "a.txt")))
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(refuse)
+        try:
+            batch = await importing.add()
+            await importing.activities._list(batch)
+            with pytest.raises(DatabaseUnavailable):
+                await importing.activities._take_in(batch, 1)
+        finally:
+            connection.execute("DROP TRIGGER refused ON file; DROP FUNCTION refuse_commit()")
+    stored = (workshop.settings.objects.root / str(owner.tenant_id)).rglob("*")
+    assert len([path for path in stored if path.is_file()]) == 1

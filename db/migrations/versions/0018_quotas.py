@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("tenant_quota", "tenant_usage")
-COUNTED = ("file", "file_version")
+COUNTED = ("file", "file_version", "job")
 
 
 def upgrade() -> None:
@@ -27,9 +27,9 @@ def upgrade() -> None:
         );
         CREATE TABLE tenant_usage (
             tenant_id UUID NOT NULL,
-            bytes BIGINT NOT NULL,
-            files BIGINT NOT NULL,
-            pages BIGINT NOT NULL,
+            bytes BIGINT NOT NULL CHECK (bytes >= 0),
+            files BIGINT NOT NULL CHECK (files >= 0),
+            pages BIGINT NOT NULL CHECK (pages >= 0),
             PRIMARY KEY (tenant_id),
             FOREIGN KEY(tenant_id) REFERENCES tenant (id)
         );
@@ -46,8 +46,8 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY definer ON {table} TO CURRENT_USER USING (true)")
     op.execute(
         """
-        -- The application reads what a tenant may keep. The schema's owner alone writes it: whatever
-        -- is wrong with the API, no tenant raises its own limits.
+        -- The application reads what a tenant may keep. The schema's owner alone writes it. What the
+        -- tenant keeps is written by the application's own triggers, and is never below nothing.
         GRANT SELECT ON tenant_quota TO muniment_app;
         GRANT SELECT, INSERT, UPDATE ON tenant_usage TO muniment_app;
 
@@ -66,11 +66,13 @@ def upgrade() -> None:
         RETURNS void LANGUAGE sql AS
         $$
             INSERT INTO tenant_usage AS usage (tenant_id, bytes, files, pages)
-            VALUES (of_tenant, more_bytes, more_files, more_pages)
+            VALUES (of_tenant, greatest(0, more_bytes), greatest(0, more_files),
+                    greatest(0, more_pages))
+            -- However wrong a count may be, an erasure does not fail by it.
             ON CONFLICT (tenant_id) DO UPDATE SET
-                bytes = usage.bytes + more_bytes,
-                files = usage.files + more_files,
-                pages = usage.pages + more_pages
+                bytes = greatest(0, usage.bytes + more_bytes),
+                files = greatest(0, usage.files + more_files),
+                pages = greatest(0, usage.pages + more_pages)
         $$;
 
         CREATE FUNCTION count_new_file() RETURNS trigger LANGUAGE plpgsql AS
@@ -123,7 +125,14 @@ def _count_what_is_there() -> None:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute(
         """
-        UPDATE file_version SET counted_pages = page_count WHERE page_count IS NOT NULL;
+        -- Of what is under way, or failed once its pages were counted, its jobs know how many.
+        UPDATE file_version SET counted_pages = known.pages
+        FROM (
+            SELECT version.id, greatest(version.page_count, max(job.pages_total)) AS pages
+            FROM file_version version LEFT JOIN job ON job.version_id = version.id
+            GROUP BY version.id
+        ) known
+        WHERE known.id = file_version.id AND known.pages > 0;
 
         INSERT INTO tenant_usage (tenant_id, bytes, files, pages)
         SELECT file.tenant_id, coalesce(sum(content.bytes), 0), count(*),
