@@ -193,9 +193,13 @@ class BlobStore:
         Other processes may still hold the unwrapped key for five minutes, without a ciphertext to
         use it on. Also discards a blob just written that a duplicate made needless.
         """
+        await self.destroy_key(tenant_id, blob_id)
+        await self._objects.delete(object_key(tenant_id, blob_id))
+
+    async def destroy_key(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """The wrapped key alone, wherever the ciphertext lies: nobody opens it from here on."""
         self._readable.forget((tenant_id, blob_id))
         await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
-        await self._objects.delete(object_key(tenant_id, blob_id))
 
     async def rewrap(self, tenant_id: UUID, blob_id: UUID) -> None:
         """Wraps the blob's data key under the tenant's newest key; the ciphertext stays as it is."""

@@ -48,7 +48,19 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Content in the cold store is still found there: whoever reads looks into both.
+    # The code of before looks into one store: what lies in the cold one would be lost to it, and its
+    # erasures would leave that behind.
+    op.execute(
+        """
+        DO $$ BEGIN
+            IF EXISTS (SELECT 1 FROM blob WHERE tier = 'cold' AND destroyed_at IS NULL)
+               OR EXISTS (SELECT 1 FROM tier_move) THEN
+                RAISE EXCEPTION 'content lies in the cold tier, or is on its way'
+                    USING HINT = 'Bring all back first: docs/operations.md, "A second store".';
+            END IF;
+        END $$;
+        """
+    )
     op.execute(
         """
         DROP TABLE tier_move;
