@@ -92,6 +92,24 @@ async def test_cold_content_is_read_as_all_else_and_noted_as_asked_for(
     assert row == (True,)
 
 
+async def test_what_is_uploaded_again_counts_as_asked_for(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    await upload(client)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE blob SET created_at = now() - interval '60 days' WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        )
+    await upload(client, "again.bin")
+    with psycopg.connect(postgres_dsn) as connection:
+        noted = connection.execute(
+            "SELECT accessed_at > now() - interval '1 minute' FROM blob WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        ).fetchall()
+    assert noted == [(True,)]
+
+
 async def test_without_a_cold_store_nothing_is_sent_there(
     api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture
 ) -> None:

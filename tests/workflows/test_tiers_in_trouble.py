@@ -164,7 +164,7 @@ async def test_an_erasure_destroys_all_keys_while_the_cold_store_is_away(
     place: ColdPlace, owner: TenantIds, tmp_path: Path
 ) -> None:
     workshop = place.workshop
-    job, _ = await stored(place, owner)
+    job = await workshop.upload(owner, b"The charter of the year 1215.\n" * 50, "charter.txt")
     parts = type(workshop.parts)(
         workshop.settings, workshop.database, workshop.stores, workshop.parts._resources
     )
