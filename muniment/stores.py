@@ -5,6 +5,7 @@
     keys root/payload.key      the keys of Temporal's payloads
     keys root/wrapped/…        wrapped data keys, one per blob
     keys root/erasures.jsonl   the erasure ledger
+    keys root/marks/…          which stores were marked as the two tiers
     objects root/…             ciphertexts; or objects/… in the S3 bucket
     cold store root/…          likewise, of what is seldom asked for; or objects/… in its bucket
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from temporalio.converter import DataConverter
 
+from muniment.contracts.move_tier import Tier
 from muniment.errors import ConfigurationError, KeyManagementUnavailable
 from muniment.objects import (
     S3_TLS,
@@ -34,6 +36,7 @@ from muniment.objects.importing import (
     ImportSource,
     S3ImportSource,
 )
+from muniment.objects.marks import StoreMark
 from muniment.payloads import data_converter, load_payload_keys
 from muniment.sealing import (
     AwsAccess,
@@ -54,6 +57,7 @@ TENANT_RECORDS = "tenants"
 PAYLOAD_KEY_FILE = "payload.key"
 WRAPPED_KEYS = "wrapped"
 S3_PREFIX = "objects/"
+MARKS = "marks"
 DEFAULT_REGION = "us-east-1"
 """What S3 stores without regions answer to."""
 ERASURE_LEDGER = "erasures.jsonl"
@@ -78,8 +82,16 @@ def open_stores(settings: Settings) -> Stores:
     if settings.cold_store.backend is None:
         return Stores(keys, BlobStore(hot, keys, wrapped_keys), root / ERASURE_LEDGER)
     cold = _object_store(settings.cold_store, "COLD_STORE")
-    blobs = BlobStore(TieredObjectStore(hot, cold), keys, wrapped_keys)
-    return Stores(keys, blobs, root / ERASURE_LEDGER, BlobTiers(hot, cold))
+    marks = {
+        Tier.HOT: StoreMark(hot, Tier.HOT, root / MARKS, _place(settings.objects)),
+        Tier.COLD: StoreMark(cold, Tier.COLD, root / MARKS, _place(settings.cold_store)),
+    }
+    opened = {
+        Tier.HOT: BlobStore(hot, keys, wrapped_keys),
+        Tier.COLD: BlobStore(cold, keys, wrapped_keys),
+    }
+    blobs = BlobStore(TieredObjectStore(hot, cold, marks[Tier.COLD]), keys, wrapped_keys)
+    return Stores(keys, blobs, root / ERASURE_LEDGER, BlobTiers(hot, cold, marks, opened))
 
 
 def open_import_sources(settings: Settings) -> dict[str, ImportSource]:
@@ -137,6 +149,11 @@ def _aws_kms(settings: KeySettings) -> AwsKms:
 
 def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> ObjectStore:
     if settings.backend == "filesystem":
+        if settings.root is None or (group == "COLD_STORE" and not settings.root.is_absolute()):
+            raise ConfigurationError(
+                f"MUNIMENT_{group}__ROOT is not an absolute path",
+                remedy="Name the folder from the root on, the same for API and workers.",
+            )
         return FilesystemObjectStore(settings.root)
     if not (settings.endpoint and settings.access_key and settings.secret_key):
         raise ConfigurationError(
@@ -151,6 +168,13 @@ def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> O
         tls=client_context(ClientFiles(settings.ca_file), S3_TLS),
     )
     return S3ObjectStore(client, settings.bucket, S3_PREFIX)
+
+
+def _place(settings: ObjectSettings | ColdStoreSettings) -> str:
+    """Where the store is, by whatever name it has now."""
+    if settings.backend == "filesystem":
+        return str(settings.root and settings.root.resolve())
+    return f"{settings.endpoint}/{settings.bucket}"
 
 
 def _import_source(settings: ImportSourceSettings) -> ImportSource:

@@ -402,9 +402,8 @@ class Parts:
             Path(os.path.expanduser("~")),
             settings.keys.root,
             settings.objects.root,
-            settings.cold_store.root,
             *self.scratch.roots,
-            *(folder for folder in imported if folder is not None),
+            *(folder for folder in (settings.cold_store.root, *imported) if folder is not None),
         )
 
     @cached_property

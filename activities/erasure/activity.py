@@ -94,6 +94,9 @@ class Erasure(ErasureActivities):
         try:
             async with heartbeats():
                 await self._ledger.append(request.tenant_id, request.file_id, blob_ids)
+                # All keys first: a store that is away keeps ciphertexts, and no content.
+                for blob_id in blob_ids:
+                    await self._blobs.destroy_key(request.tenant_id, blob_id)
                 for blob_id in blob_ids:
                     await self._blobs.destroy(request.tenant_id, blob_id)
         except MunimentError as error:

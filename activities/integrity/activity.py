@@ -22,6 +22,7 @@ from db.models import IntegrityRun, new_id
 from db.queries import integrity
 from db.queries.integrity import DueBlob, Findings, Recorded
 from db.session import Access, Database
+from muniment.contracts.move_tier import Tier
 from muniment.contracts.verify_integrity import (
     EndVerificationInput,
     FaultKind,
@@ -31,7 +32,7 @@ from muniment.contracts.verify_integrity import (
     VerifyBatchResult,
     VerifyIntegrityInput,
 )
-from muniment.errors import MunimentError, OrchestratorUnavailable
+from muniment.errors import MunimentError, ObjectStoreUnavailable, OrchestratorUnavailable
 from muniment.objects import BlobStore, BlobTiers
 from muniment.task_group import task_group
 from muniment.telemetry.metrics import integrity_blobs_total, integrity_bytes_total
@@ -106,10 +107,12 @@ class Integrity(IntegrityActivities):
                 if run.bytes >= self._policy.max_bytes_per_run:
                     run.is_cut_short = True
                     return VerifyBatchResult(is_last=True)
-            faults = await self._examine(request.tenant_id, due)
-            if await self._is_store_away(request.tenant_id, due, faults):
-                await self._tell_store_away(request, mine)
-                return VerifyBatchResult(is_last=True)
+            faults, away = await self._examine(request.tenant_id, due)
+            away |= await self._away(request.tenant_id, due, faults)
+            if away:
+                # The other tier has its turn in the next batch, and this one's blobs among it.
+                await self._tell_store_away(request, mine, away)
+                return VerifyBatchResult(is_last=False)
             async with self._transaction(request.tenant_id) as session:
                 current = await integrity.run_at_work(
                     session, request.run_id, mine, for_update=True
@@ -147,29 +150,42 @@ class Integrity(IntegrityActivities):
         mine = activity.info().workflow_id or ""
         await integrity.plan_run(session, run, mine, self._policy.share)
 
-    async def _examine(self, tenant_id: UUID, due: Sequence[DueBlob]) -> dict[UUID, FaultKind]:
-        """The blobs that have a fault, by kind."""
+    async def _examine(
+        self, tenant_id: UUID, due: Sequence[DueBlob]
+    ) -> tuple[dict[UUID, FaultKind], set[str]]:
+        """The blobs that have a fault, by kind; and the cold tier where it does not answer. Raises
+        ObjectStoreUnavailable where another store does not."""
         places = asyncio.Semaphore(IN_FLIGHT)
         faults: dict[UUID, FaultKind] = {}
+        away: set[str] = set()
 
         async def examine(blob: DueBlob) -> None:
             async with places:
-                kind = await self._examiner.examine(tenant_id, blob)
+                if blob.tier in away:
+                    return
+                try:
+                    kind = await self._examiner.examine(tenant_id, blob)
+                except ObjectStoreUnavailable:
+                    if blob.tier != Tier.COLD or not await self._examiner.is_cold_away():
+                        raise
+                    away.add(blob.tier)
+                    return
             if kind is not None:
                 faults[blob.id] = kind
 
         async with task_group() as tasks:
             for blob in due:
                 tasks.create_task(examine(blob))
-        return faults
+        return faults, away
 
-    async def _is_store_away(
+    async def _away(
         self, tenant_id: UUID, due: Sequence[DueBlob], faults: dict[UUID, FaultKind]
-    ) -> bool:
-        """A folder that is not mounted answers as an empty one does: each of its objects would be a
-        fault. So where all of a batch that lies in one tier is missing, others are looked for there
-        before that is believed."""
+    ) -> set[str]:
+        """The tiers of which nothing is there. A folder that is not mounted answers as an empty one
+        does: each of its objects would be a fault. So where all of a batch that lies in one tier is
+        missing, others are looked for there before that is believed."""
         missing = {blob_id for blob_id, kind in faults.items() if kind in MISSING}
+        away: set[str] = set()
         for tier in {blob.tier for blob in due}:
             if not missing.issuperset(blob.id for blob in due if blob.tier == tier):
                 continue
@@ -178,16 +194,23 @@ class Integrity(IntegrityActivities):
             if len(sample) < FEWEST_SAMPLED:
                 continue
             if await self._examiner.holds_none(tenant_id, sample):
-                return True
-        return False
+                away.add(tier)
+        return away
 
-    async def _tell_store_away(self, request: VerifyBatchInput, mine: str) -> None:
+    async def _tell_store_away(self, request: VerifyBatchInput, mine: str, away: set[str]) -> None:
         async with self._transaction(request.tenant_id) as session:
             run = await integrity.run_at_work(session, request.run_id, mine, for_update=True)
             if run is None:
                 return
             run.is_store_away = True
-            act = Act("integrity.store_away", "integrity_run", run.id, run.tenant_id)
+            run.away_tiers = sorted({*run.away_tiers, *away})
+            act = Act(
+                "integrity.store_away",
+                "integrity_run",
+                run.id,
+                run.tenant_id,
+                payload={"tiers": [*run.away_tiers]},
+            )
             record(session, act)
         logger.error(
             "a store holds nothing of the tenant's: is it mounted, and the right one?",

@@ -45,6 +45,17 @@ class Examiner:
                     await self._tiers.probe_cold()
         return FaultKind.UNREADABLE
 
+    async def is_cold_away(self) -> bool:
+        """Whether it is the cold tier alone that does not answer. Raises ObjectStoreUnavailable where
+        the others do not."""
+        await self._blobs.probe()
+        try:
+            if self._tiers is not None:
+                await self._tiers.probe_cold()
+        except ObjectStoreUnavailable:
+            return True
+        return False
+
     async def holds_none(self, tenant_id: UUID, blob_ids: Iterable[UUID]) -> bool:
         """Whether nothing of any of these blobs is there. Raises ObjectStoreUnavailable."""
         for blob_id in blob_ids:

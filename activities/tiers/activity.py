@@ -25,7 +25,13 @@ from muniment.contracts.move_tier import (
     Tier,
     TierActivities,
 )
-from muniment.errors import MunimentError, ObjectMissing, SealBroken
+from muniment.errors import (
+    MunimentError,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    SealBroken,
+    StorageFull,
+)
 from muniment.objects import BlobTiers
 from muniment.objects.tiers import other
 from muniment.telemetry.metrics import tier_moves_total
@@ -70,33 +76,58 @@ class Tiers(TierActivities):
         if self._tiers is None:
             return MoveBatchResult()
         moved = deleted = 0
+        full: set[Tier] = set()
         async with _attempt(), heartbeats():
-            if not self._are_apart:
-                await self._tiers.require_apart()
-                self._are_apart = True
+            await self._require_stores(self._tiers, request.tenant_id)
             async with self._transaction(request.tenant_id) as session:
                 due = await moves.due_moves(session, request.after, self._policy.grace, BATCH_BLOBS)
-            for move in due:
-                if move.is_destroyed:
-                    await self._forget_destroyed(self._tiers, request.tenant_id, move)
-                elif move.is_switched:
-                    deleted += await self._delete_left_behind(self._tiers, request.tenant_id, move)
-                else:
-                    moved += await self._move(self._tiers, request.tenant_id, move)
+            for move in sorted(due, key=_turn):
+                if move.destination in full and not (move.is_switched or move.is_destroyed):
+                    continue
+                try:
+                    if move.is_destroyed:
+                        await self._forget_destroyed(self._tiers, request.tenant_id, move)
+                    elif move.is_switched:
+                        deleted += await self._delete_left_behind(
+                            self._tiers, request.tenant_id, move
+                        )
+                    else:
+                        moved += await self._move(self._tiers, request.tenant_id, move)
+                except StorageFull as error:
+                    _tell_failed(move, error)
+                    full.add(move.destination)
+                except ObjectStoreUnavailable as error:
+                    # A store that answers has lost this object; one that does not has lost all.
+                    await self._tiers.require_present()
+                    _tell_failed(move, error)
         last = due[-1].blob_id if due else None
         return MoveBatchResult(last=last, moved=moved, deleted=deleted)
 
+    async def _require_stores(self, tiers: BlobTiers, tenant_id: UUID) -> None:
+        """Raises ConfigurationError where both are one place, and ObjectStoreUnavailable where one is not
+        there, or something else is in its place."""
+        if not self._are_apart:
+            await tiers.require_apart()
+            self._are_apart = True
+        if not await tiers.are_marked():
+            async with self._transaction(tenant_id) as session:
+                holds_cold = await moves.holds_cold(session)
+            await tiers.mark(may_be_new=not holds_cold)
+        await tiers.require_present()
+
     async def _move(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
-        """Whether it lies at its destination from here on."""
-        if move.tier is not move.destination and not await self._copy(tiers, tenant_id, move):
+        """Whether it lies at its destination from here on. Where the row says that it lies there, that is
+        looked at: an older database was restored, or the copy is gone."""
+        is_there = move.tier is move.destination and await tiers.is_in(
+            tenant_id, move.blob_id, move.size, move.destination
+        )
+        if not is_there and not await self._copy(tiers, tenant_id, move):
             return False
         async with self._transaction(tenant_id) as session:
             is_switched = await moves.switch(session, move)
             is_destroyed = not is_switched and await moves.is_destroyed(session, move.blob_id)
-            if is_switched and move.tier is not move.destination:
-                payload = {"tier": move.destination.value}
-                act = Act("blob.moved", "blob", move.blob_id, tenant_id, payload={**payload})
-                record(session, act)
+            if is_switched and not is_there:
+                record(session, _act("blob.moved", tenant_id, move, move.destination))
         if is_destroyed:
             await self._forget_destroyed(tiers, tenant_id, move)
         if is_switched:
@@ -104,37 +135,66 @@ class Tiers(TierActivities):
         return is_switched
 
     async def _copy(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
-        """Whether the destination has it. What is damaged, or missing, stays where it is, for the
-        verification of what is stored to tell; what lies at its destination alone, as after a restore
-        of an older database, has arrived."""
+        """Whether the destination has it. What is missing stays where it is, for the verification of
+        what is stored to tell; what lies at its destination alone, as after a restore of an older
+        database, has arrived."""
         try:
             await tiers.copy(tenant_id, move.blob_id, move.destination, self._pace.take)
-        except (ObjectMissing, SealBroken) as error:
-            is_missing = isinstance(error, ObjectMissing)
-            if is_missing and await tiers.is_in(
-                tenant_id, move.blob_id, move.size, move.destination
-            ):
+        except ObjectMissing as error:
+            if await tiers.is_in(tenant_id, move.blob_id, move.size, move.destination):
                 return True
-            told = {"blob_id": str(move.blob_id), "reason": error.problem}
-            logger.error("content was not moved to the other tier", extra=told)
-            tier_moves_total.labels(move.destination, "failed").inc()
+            _tell_failed(move, error)
+            return False
+        except SealBroken as error:
+            _tell_failed(move, error)
+            await self._discard_broken(tiers, tenant_id, move)
             return False
         return True
 
     async def _delete_left_behind(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
-        """Nothing is deleted but while the other copy is seen."""
+        """Nothing is deleted but while the other copy is seen, in the store itself, and was read again
+        and found to be the same."""
         former = other(move.destination)
+        try:
+            if not await tiers.are_same(tenant_id, move.blob_id, self._pace.take):
+                _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
+                await self._discard_broken(tiers, tenant_id, move)
+                return False
+        except ObjectMissing:
+            pass  # of which, is looked at under the lock
         async with self._transaction(tenant_id) as session:
             if not await moves.lock_left_behind(session, move, self._policy.grace):
                 return False
-            if not await tiers.is_in(tenant_id, move.blob_id, move.size, move.destination):
+            is_there = await tiers.is_in(tenant_id, move.blob_id, move.size, move.destination)
+            await tiers.require_mark(move.destination)
+            if not is_there:
                 told = {"blob_id": str(move.blob_id), "tier": move.destination}
                 logger.error("content that was moved is no longer where it was put", extra=told)
                 await moves.undo_switch(session, move, former)
+                record(session, _act("blob.move_undone", tenant_id, move, former))
                 return False
             await tiers.delete(tenant_id, move.blob_id, former)
             await moves.forget_move(session, move.blob_id)
         return True
+
+    async def _discard_broken(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> None:
+        """Of two copies that differ, deletes the one that does not open, where the other does: the next
+        run goes on from that. Where neither opens, or none can be told from the other, both stay."""
+        sound = await tiers.sound_in(
+            tenant_id, move.blob_id, move.size, move.sha256, self._pace.take
+        )
+        if len(sound) != 1:
+            return
+        broken = other(sound[0])
+        async with self._transaction(tenant_id) as session:
+            if not await moves.lock_live(session, move):
+                return
+            await tiers.require_mark(sound[0])
+            if not await tiers.is_in(tenant_id, move.blob_id, move.size, sound[0]):
+                return
+            await tiers.delete(tenant_id, move.blob_id, broken)
+            await moves.undo_switch(session, move, sound[0])
+            record(session, _act("blob.copy_discarded", tenant_id, move, broken))
 
     async def _forget_destroyed(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> None:
         """Its key was destroyed while it was on its way: no copy of the ciphertext stays."""
@@ -155,3 +215,20 @@ async def _attempt() -> AsyncIterator[None]:
         yield
     except MunimentError as error:
         raise application_error(error, activity.info().attempt) from error
+
+
+def _turn(move: DueMove) -> int:
+    """What frees space first, then what somebody waits for."""
+    if move.is_destroyed or move.is_switched:
+        return 0
+    return 1 if move.destination is Tier.HOT else 2
+
+
+def _act(action: str, tenant_id: UUID, move: DueMove, tier: Tier) -> Act:
+    return Act(action, "blob", move.blob_id, tenant_id, payload={"tier": tier.value})
+
+
+def _tell_failed(move: DueMove, error: MunimentError) -> None:
+    told = {"blob_id": str(move.blob_id), "reason": error.problem}
+    logger.error("content was not moved to the other tier", extra=told)
+    tier_moves_total.labels(move.destination, "failed").inc()

@@ -14,7 +14,7 @@ class IntegrityRun(BaseModel):
 
     `planned_blobs` is null until it has begun. `looked_again`: those of `blobs` that had a fault
     before. `is_cut_short`: it ended at the limit of bytes, and the next one goes on there.
-    `is_store_away`: it ended because nothing at all of what it looked for was in the store.
+    `is_store_away`: nothing at all of what it looked for was in the store, or in one of its tiers.
     """
 
     model_config = ConfigDict(from_attributes=True)

@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Column, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, optional_time_field, time_field
@@ -14,7 +15,8 @@ class IntegrityRun(SQLModel, table=True):
 
     `blobs` counts those looked at, `looked_again` those of them that had a fault before.
     `is_cut_short`: the limit of bytes ended it before it had looked at what was planned.
-    `is_store_away`: it ended because the store held nothing of what it was to look at.
+    `is_store_away`: the store, or one of its tiers, held nothing of what was to be looked at there;
+    `away_tiers` were left out from there on.
     """
 
     __tablename__ = "integrity_run"
@@ -47,6 +49,9 @@ class IntegrityRun(SQLModel, table=True):
     faults_closed: int = 0
     is_cut_short: bool = False
     is_store_away: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    away_tiers: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+    )
 
 
 class IntegrityFault(SQLModel, table=True):

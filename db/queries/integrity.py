@@ -67,8 +67,10 @@ async def open_run(
     await session.execute(
         text(
             "INSERT INTO integrity_run (id, tenant_id, workflow_id, state, created_at, blobs,"
-            " looked_again, bytes, faults_found, faults_closed, is_cut_short, is_store_away)"
-            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false, false)"
+            " looked_again, bytes, faults_found, faults_closed, is_cut_short, is_store_away,"
+            " away_tiers)"
+            " VALUES (:id, :tenant_id, :workflow_id, 'queued', now(), 0, 0, 0, 0, 0, false, false,"
+            " '{}')"
             " ON CONFLICT (tenant_id) WHERE finished_at IS NULL DO NOTHING"
         ),
         {"id": run_id, "tenant_id": tenant_id, "workflow_id": workflow_id},
@@ -111,6 +113,7 @@ _FAULTY = text(
     FROM integrity_fault JOIN blob ON blob.id = integrity_fault.blob_id
     WHERE integrity_fault.closed_at IS NULL AND blob.destroyed_at IS NULL
       AND coalesce(blob.verified_at, blob.created_at) < :before
+      AND blob.tier <> ALL(CAST(:away AS varchar[]))
     ORDER BY integrity_fault.last_seen_at, blob.id
     LIMIT :max_rows
     """
@@ -123,6 +126,7 @@ _NEXT = text(
     FROM blob
     WHERE destroyed_at IS NULL AND kind <> 'password'
       AND coalesce(verified_at, created_at) < :before
+      AND tier <> ALL(CAST(:away AS varchar[]))
     ORDER BY coalesce(verified_at, created_at), id
     LIMIT :max_rows
     """
@@ -131,16 +135,18 @@ _NEXT = text(
 
 async def due_blobs(session: AsyncSession, run: IntegrityRun, max_rows: int) -> list[DueBlob]:
     """The next blobs of the run: those with open faults, then those that were looked at longest ago.
-    None was looked at in this run; passwords, which live as long as a job, are left out."""
+    None was looked at in this run; passwords, which live as long as a job, are left out, and tiers that
+    were found to be away."""
+    known = {"before": run.created_at, "away": run.away_tiers}
     again = min(max_rows, MAX_LOOKED_AGAIN - run.looked_again)
     if again > 0:
-        rows = await session.execute(_FAULTY, {"before": run.created_at, "max_rows": again})
+        rows = await session.execute(_FAULTY, {**known, "max_rows": again})
         if faulty := [DueBlob(*row) for row in rows]:
             return faulty
     left = (run.planned_blobs or 0) - (run.blobs - run.looked_again)
     if left <= 0:
         return []
-    rows = await session.execute(_NEXT, {"before": run.created_at, "max_rows": min(left, max_rows)})
+    rows = await session.execute(_NEXT, {**known, "max_rows": min(left, max_rows)})
     return [DueBlob(*row) for row in rows]
 
 

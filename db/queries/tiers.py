@@ -34,6 +34,7 @@ class DueMove:
 
     blob_id: UUID
     size: int
+    sha256: bytes
     tier: Tier
     destination: Tier
     is_switched: bool
@@ -62,8 +63,18 @@ async def note_access(session: AsyncSession, blob_ids: Sequence[UUID]) -> None:
 
 
 async def request_moves(session: AsyncSession, file_id: UUID, destination: Tier) -> int:
-    """Notes that the content of all the file's versions is to lie there; how much of it now has to
-    move. What somebody brings back counts as asked for, so that no policy sends it away at once."""
+    """Notes that the content of all the file's versions is to lie there; how much of it is to be looked
+    at. That is all of it: a restored database may know of no move that was made, so that where a row
+    says that the content lies is not believed. What somebody brings back counts as asked for, so that no
+    policy sends it away at once."""
+    # In the order in which an erasure locks them.
+    await session.execute(
+        text(
+            "SELECT 1 FROM blob WHERE id IN (SELECT blob_id FROM file_version"
+            " WHERE file_id = :file_id) ORDER BY id FOR NO KEY UPDATE"
+        ),
+        {"file_id": file_id},
+    )
     if destination is Tier.HOT:
         await session.execute(
             text(
@@ -77,10 +88,7 @@ async def request_moves(session: AsyncSession, file_id: UUID, destination: Tier)
             "INSERT INTO tier_move (blob_id, tenant_id, destination, requested_at)"
             " SELECT blob.id, blob.tenant_id, CAST(:destination AS varchar), now() FROM blob"
             " WHERE blob.id IN (SELECT blob_id FROM file_version WHERE file_id = :file_id)"
-            " AND blob.destroyed_at IS NULL"
-            " AND (blob.tier <> CAST(:destination AS varchar)"
-            "  OR EXISTS (SELECT 1 FROM tier_move WHERE blob_id = blob.id))"
-            " ORDER BY blob.id"
+            " AND blob.destroyed_at IS NULL ORDER BY blob.id"
             " ON CONFLICT (blob_id) DO UPDATE SET destination = excluded.destination,"
             " requested_at = excluded.requested_at, switched_at = NULL"
             " WHERE tier_move.destination <> excluded.destination RETURNING blob_id"
@@ -104,6 +112,14 @@ async def count_tiers(session: AsyncSession, file_id: UUID) -> TierCounts:
     )
     hot, cold, moving = found.one()
     return TierCounts(hot, cold, moving)
+
+
+async def holds_cold(session: AsyncSession) -> bool:
+    """Whether anything of the tenant's is known to lie in the cold tier."""
+    found = await session.execute(
+        text("SELECT EXISTS (SELECT 1 FROM blob WHERE tier = 'cold' AND destroyed_at IS NULL)")
+    )
+    return bool(found.scalar_one())
 
 
 async def plan_moves(session: AsyncSession, policy: ColdPolicy, max_rows: int) -> int:
@@ -145,7 +161,7 @@ async def due_moves(
     """Moves with something to be done, behind that blob: to copy, or to delete what was left behind."""
     rows = await session.execute(
         text(
-            "SELECT move.blob_id, blob.size, blob.tier, move.destination,"
+            "SELECT move.blob_id, blob.size, blob.sha256, blob.tier, move.destination,"
             " move.switched_at IS NOT NULL AS is_switched,"
             " blob.destroyed_at IS NOT NULL AS is_destroyed"
             " FROM tier_move move JOIN blob ON blob.id = move.blob_id"
@@ -160,6 +176,7 @@ async def due_moves(
         DueMove(
             row["blob_id"],
             row["size"],
+            row["sha256"],
             Tier(row["tier"]),
             Tier(row["destination"]),
             row["is_switched"],
@@ -213,6 +230,23 @@ async def lock_left_behind(session: AsyncSession, move: DueMove, grace: timedelt
             " AND switched_at <= now() - CAST(:grace AS interval) FOR UPDATE"
         ),
         {"id": move.blob_id, "destination": move.destination.value, "grace": grace},
+    )
+    return locked.first() is not None
+
+
+async def lock_live(session: AsyncSession, move: DueMove) -> bool:
+    """Whether the blob lives and is still to lie there; until the transaction's end nobody turns the move
+    around."""
+    await session.execute(
+        text("SELECT 1 FROM blob WHERE id = :id FOR NO KEY UPDATE"), {"id": move.blob_id}
+    )
+    locked = await session.execute(
+        text(
+            "SELECT 1 FROM tier_move move JOIN blob ON blob.id = move.blob_id"
+            " WHERE move.blob_id = :id AND move.destination = :destination"
+            " AND blob.destroyed_at IS NULL FOR UPDATE OF move"
+        ),
+        {"id": move.blob_id, "destination": move.destination.value},
     )
     return locked.first() is not None
 

@@ -4,7 +4,7 @@ transaction."""
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -47,6 +47,11 @@ async def adopt_content(session: AsyncSession, tenant_id: UUID, sealed: SealedBl
         )
         blob_id = adopted.one_or_none()
         if blob_id is not None:
+            if blob_id != sealed.blob_id:
+                # What comes in anew is asked for anew, however old: it stays in the hot tier.
+                await session.execute(
+                    update(Blob).where(col(Blob.id) == blob_id).values(accessed_at=now())
+                )
             return blob_id
         # The one that was there is being destroyed: the insert finds its place free now.
     raise DatabaseUnavailable("the content's blob is being destroyed again and again")

@@ -223,9 +223,13 @@ class BlobStore:
         Other processes may still hold the unwrapped key for five minutes, without a ciphertext to
         use it on. Also discards a blob just written that a duplicate made needless.
         """
+        await self.destroy_key(tenant_id, blob_id)
+        await self._objects.delete(object_key(tenant_id, blob_id))
+
+    async def destroy_key(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """The wrapped key alone, wherever the ciphertext lies: nobody opens it from here on."""
         self._readable.forget((tenant_id, blob_id))
         await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
-        await self._objects.delete(object_key(tenant_id, blob_id))
 
     async def wrapped_keys(
         self, tenant_id: UUID, shard: int

@@ -289,7 +289,11 @@ class IntegritySettings(Group):
     ] = 20 * 1024**2
     keep_days: Annotated[
         float,
-        Field(description="So long are runs that ended and faults that were mended told.", gt=0),
+        Field(
+            description="So long are runs that ended and faults that were mended told.",
+            gt=0,
+            le=36_600,
+        ),
     ] = 366.0
 
 

@@ -40,7 +40,9 @@ class ColdStoreSettings(StorePlace):
         Literal["filesystem", "s3"] | None,
         Field(description="A folder or an S3 store; unset: there is no second store."),
     ] = None
-    root: Annotated[Path, Field(description="The folder, for `filesystem`.")] = Path("cold")
+    root: Annotated[
+        Path | None, Field(description="The folder, for `filesystem`: an absolute path.")
+    ] = None
     bucket: Annotated[str, Field(description="S3 bucket.")] = "muniment-cold"
     after_days: Annotated[
         float | None,
@@ -71,7 +73,7 @@ class ColdStoreSettings(StorePlace):
         float,
         Field(
             description="For so long after a move the former copy stays where it was.",
-            ge=0,
+            ge=1,
             le=24 * 366,
         ),
     ] = 24.0

@@ -7,6 +7,9 @@ import httpx
 import psycopg
 import pytest
 
+from muniment.contracts.move_tier import Tier
+from muniment.objects import FilesystemObjectStore
+from muniment.objects.marks import StoreMark
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture
 
@@ -28,6 +31,13 @@ def freeze(api: ApiProcess, tenant: TenantFixture) -> int:
         cold.parent.mkdir(parents=True, exist_ok=True)
         path.rename(cold)
     return len(objects)
+
+
+async def marked(api: ApiProcess) -> None:
+    """Marks the cold store, as the first mover does."""
+    cold = api.home / "cold"
+    store = FilesystemObjectStore(cold)
+    await StoreMark(store, Tier.COLD, api.home / "keys" / "marks", str(cold)).make(may_be_new=True)
 
 
 async def test_what_is_asked_for_is_noted_and_shown(
@@ -57,7 +67,7 @@ async def test_what_was_erased_is_410(client: httpx.AsyncClient) -> None:
     file_id = await upload(client)
     await client.delete(f"/v1/files/{file_id}?permanent=true")
     answer = await client.post(f"/v1/files/{file_id}/tier", json={"tier": "cold"})
-    assert answer.status_code in (404, 410), answer.text
+    assert answer.status_code == 410, answer.text
 
 
 async def test_cold_content_is_read_as_all_else_and_noted_as_asked_for(
@@ -80,6 +90,24 @@ async def test_cold_content_is_read_as_all_else_and_noted_as_asked_for(
             (tenant.tenant_id,),
         ).fetchone()
     assert row == (True,)
+
+
+async def test_what_is_uploaded_again_counts_as_asked_for(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    await upload(client)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE blob SET created_at = now() - interval '60 days' WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        )
+    await upload(client, "again.bin")
+    with psycopg.connect(postgres_dsn) as connection:
+        noted = connection.execute(
+            "SELECT accessed_at > now() - interval '1 minute' FROM blob WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        ).fetchall()
+    assert noted == [(True,)]
 
 
 async def test_without_a_cold_store_nothing_is_sent_there(
@@ -106,12 +134,17 @@ async def test_while_the_cold_store_is_away_all_else_is_served(
         async with client_of(api, tenant.api_key) as client:
             cold, hot = await upload(client, "cold.bin"), ""
             freeze(api, tenant)
+            await marked(api)
             hot = (await client.post("/v1/files?name=hot.bin", content=b"hot")).json()["id"]
             (api.home / "cold").rename(api.home / "elsewhere")
             (api.home / "cold").write_bytes(b"no folder")
             assert (await client.get(f"/v1/files/{hot}/content")).content == b"hot"
             refused = await client.get(f"/v1/files/{cold}/content")
-            assert refused.status_code in (500, 503), refused.text
+            assert refused.status_code == 503, refused.text
+            assert int(refused.headers["Retry-After"]) > 0
+            (api.home / "cold").unlink()
+            refused = await client.get(f"/v1/files/{cold}/content")
+            assert refused.status_code == 503, "an empty mount point is a store that is away"
             ready = await client.get("/readyz")
             assert ready.status_code == 200
             states = {each["name"]: each["state"] for each in ready.json()["dependencies"]}

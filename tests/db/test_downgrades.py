@@ -38,7 +38,6 @@ from db.models import (
     ShareTry,
     SignIn,
     StreamTicket,
-    TierMove,
     Upload,
     UploadPart,
     Webhook,
@@ -161,7 +160,6 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
                 IntegrityFault(
                     tenant_id=tenant.tenant_id, blob_id=version.blob_id, kind="seal-broken"
                 ),
-                TierMove(tenant_id=tenant.tenant_id, blob_id=version.blob_id, destination="cold"),
             ]
         )
         await session.flush()
@@ -430,6 +428,31 @@ async def test_listings_that_ended_before_the_upgrade_forget_the_object_they_cam
             "SELECT listed_at IS NULL, count(*) FROM batch WHERE listed_to IS NOT NULL GROUP BY 1"
         ).fetchall()
     assert named == [(True, 1)], "one that goes on needs it"
+
+
+async def test_content_in_the_cold_tier_is_not_left_behind_by_a_downgrade(
+    owner_dsn: str, blobs: BlobStore
+) -> None:
+    tenant = make_tenant(dsn_of("postgres", owner_dsn))
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await fill(database, tenant, blobs)
+    await database.close()
+    while revision_of(owner_dsn) != "0021":
+        migrate(owner_dsn, "-1")
+    move = "INSERT INTO tier_move SELECT id, tenant_id, 'cold', now() FROM blob LIMIT 1"
+    for keeping, releasing in (
+        ("UPDATE blob SET tier = 'cold'", "UPDATE blob SET tier = 'hot'"),
+        (move, "DELETE FROM tier_move"),
+    ):
+        with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+            connection.execute(keeping)
+        with pytest.raises(Exception, match="lies in the cold tier"):
+            migrate(owner_dsn, "-1")
+        assert revision_of(owner_dsn) == "0021"
+        with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+            connection.execute(releasing)
+    migrate(owner_dsn, "-1")
+    assert revision_of(owner_dsn) == "0016"
 
 
 async def test_a_key_of_every_scope_has_the_later_scopes_too(owner_dsn: str) -> None:

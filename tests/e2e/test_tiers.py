@@ -19,7 +19,7 @@ def test_a_files_content_goes_to_the_cold_store_and_comes_back(tmp_path: Path) -
             home,
             MUNIMENT_COLD_STORE__BACKEND="filesystem",
             MUNIMENT_COLD_STORE__ROOT=str(cold),
-            MUNIMENT_COLD_STORE__GRACE_HOURS="0",
+            MUNIMENT_COLD_STORE__GRACE_HOURS="1",
             MUNIMENT_COLD_STORE__INTERVAL_HOURS="0.002",
         ) as stack,
         stack.client() as client,
@@ -38,6 +38,11 @@ def test_a_files_content_goes_to_the_cold_store_and_comes_back(tmp_path: Path) -
             assert (answer.status_code, answer.json()["moving"]) == (202, 1)
             stack.kill("worker-io")
             wait_for(
+                lambda: _let_grace_pass(stack, blob_id),
+                timeout_seconds=240,
+                what=f"the content to be copied to the {wanted} store",
+            )
+            wait_for(
                 lambda folder=former: not _objects(folder, blob_id),
                 timeout_seconds=240,
                 what=f"the content to lie in the {wanted} store alone",
@@ -55,6 +60,17 @@ def _blob_of(stack: Stack, file_id: object) -> str:
         ).fetchone()
     assert row is not None
     return str(row[0])
+
+
+def _let_grace_pass(stack: Stack, blob_id: str) -> bool:
+    """Whether the move was switched; an hour ago from here on."""
+    with stack.database() as connection:
+        changed = connection.execute(
+            "UPDATE tier_move SET switched_at = switched_at - interval '1 hour'"
+            " WHERE blob_id = %s AND switched_at IS NOT NULL",
+            (blob_id,),
+        )
+    return changed.rowcount == 1
 
 
 def _objects(folder: Path, blob_id: str) -> list[Path]:

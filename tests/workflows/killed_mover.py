@@ -28,7 +28,7 @@ def die() -> None:
 
 class Doomed(BlobTiers):
     def __init__(self, real: BlobTiers, step: str, size: int) -> None:
-        super().__init__(real._stores[Tier.HOT], real._stores[Tier.COLD])
+        super().__init__(real._stores[Tier.HOT], real._stores[Tier.COLD], real._marks)
         self._step = step
         self._size = size
         self._passed = 0

@@ -50,7 +50,8 @@ def looking(
 ) -> list[Callable[..., Any]]:
     """The activities, looking at that share of the blobs in a run."""
     policy = IntegrityPolicy(share, max_bytes, bytes_per_second=1 << 40, kept=timedelta(days=30))
-    parts = Integrity(workshop.database, blobs or workshop.stores.blobs, policy)
+    stores = workshop.stores
+    parts = Integrity(workshop.database, blobs or stores.blobs, policy, stores.tiers)
     return [parts.begin_verification, parts.verify_batch, parts.end_verification]
 
 

@@ -16,7 +16,9 @@ def upgrade() -> None:
             ADD COLUMN joining_id UUID,
             ADD COLUMN joining_until TIMESTAMP WITH TIME ZONE;
 
-        ALTER TABLE integrity_run ADD COLUMN is_store_away BOOLEAN NOT NULL DEFAULT false;
+        ALTER TABLE integrity_run
+            ADD COLUMN is_store_away BOOLEAN NOT NULL DEFAULT false,
+            ADD COLUMN away_tiers VARCHAR[] NOT NULL DEFAULT '{}';
 
         ALTER TABLE blob
             ADD COLUMN tier VARCHAR NOT NULL DEFAULT 'hot',
@@ -48,13 +50,28 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Content in the cold store is still found there: whoever reads looks into both.
+    # The code of before looks into one store: what lies in the cold one would be lost to it, and its
+    # erasures would leave that behind.
+    op.execute(
+        """
+        ALTER TABLE blob NO FORCE ROW LEVEL SECURITY;
+        ALTER TABLE tier_move NO FORCE ROW LEVEL SECURITY;
+        DO $$ BEGIN
+            IF EXISTS (SELECT 1 FROM blob WHERE tier = 'cold' AND destroyed_at IS NULL)
+               OR EXISTS (SELECT 1 FROM tier_move) THEN
+                RAISE EXCEPTION 'content lies in the cold tier, or is on its way'
+                    USING HINT = 'Bring all back first: docs/operations.md, "A second store".';
+            END IF;
+        END $$;
+        ALTER TABLE blob FORCE ROW LEVEL SECURITY;
+        """
+    )
     op.execute(
         """
         DROP TABLE tier_move;
         DROP INDEX ix_blob_hot_content;
         ALTER TABLE blob DROP COLUMN tier, DROP COLUMN accessed_at;
-        ALTER TABLE integrity_run DROP COLUMN is_store_away;
+        ALTER TABLE integrity_run DROP COLUMN is_store_away, DROP COLUMN away_tiers;
         ALTER TABLE upload DROP COLUMN joining_id, DROP COLUMN joining_until;
         """
     )
