@@ -121,7 +121,7 @@ async def test_a_move_may_be_turned_around_at_any_time(place: ColdPlace, owner: 
     damaged = place.path(owner, blob_id, Tier.COLD)
     await place.request(owner, job.file_id, Tier.HOT)
     flip(damaged, 100_000)
-    await place.run(owner, times=2)
+    await place.run(owner, times=3)
     assert place.where(owner, blob_id) == ["hot"], "the sound one"
     assert await place.content(owner, blob_id, len(CONTENT)) == CONTENT
     assert await rows(place.workshop, owner, "tier_move") == []
