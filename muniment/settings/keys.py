@@ -74,7 +74,7 @@ class KeySettings(Group):
         Field(
             description="So long after a rotation the tenant's old key goes on unwrapping, for uploads"
             " that were under way: longer than any takes.",
-            ge=0,
+            ge=1,
             le=24 * 366,
         ),
     ] = 24.0

@@ -9,7 +9,8 @@ depends_on = None
 
 FORMER_SCOPES = (
     "{files:read,files:write,files:delete,jobs:read,jobs:write,search,audit:read,metrics:read,"
-    "keys:manage,quarantine:decide,payloads:read}"
+    "keys:manage,quarantine:decide,payloads:read,webhooks:manage,shares:manage,files:share,"
+    "principals:manage}"
 )
 
 
