@@ -122,7 +122,7 @@ async def known_blobs(session: AsyncSession, blob_ids: Sequence[UUID]) -> KnownB
     return _known(await session.execute(query))
 
 
-def _known(found: Result[tuple[UUID, datetime | None]]) -> KnownBlobs:
+def _known(found: Result[UUID, datetime | None]) -> KnownBlobs:
     rows = found.all()
     return KnownBlobs(
         living=frozenset(blob_id for blob_id, destroyed_at in rows if destroyed_at is None),
