@@ -1,4 +1,5 @@
-"""Removes content that no row names: its writer was killed between sealing and committing."""
+"""Removes content that no row names, whose writer was killed between sealing and committing, and what
+was left of destroyed blobs."""
 
 import asyncio
 import logging
@@ -67,9 +68,9 @@ class Sweep:
             orphans = await orphans_among(session, blob_ids)
         for blob_id in orphans[:allowed]:
             await self._blobs.destroy(tenant_id, blob_id)
-            logger.info("destroyed content without a row", extra={"blob_id": str(blob_id)})
+            logger.info("destroyed abandoned content", extra={"blob_id": str(blob_id)})
         if len(orphans) > allowed:
-            logger.warning("more content without rows is left", extra={"count": len(orphans)})
+            logger.warning("more abandoned content is left", extra={"count": len(orphans)})
         return min(len(orphans), allowed)
 
 

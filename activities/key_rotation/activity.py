@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -45,10 +46,12 @@ IN_FLIGHT = 8
 
 @dataclass
 class _Renewals:
-    """Data keys as the newest version wraps them, by blob, and blobs whose key does not unwrap."""
+    """Data keys as the newest version wraps them, by blob, and blobs whose key does not unwrap.
+    `replaced`: those that were put in the place of the former ones, or may have been."""
 
     renewed: dict[UUID, bytes] = field(default_factory=dict)
     unreadable: set[UUID] = field(default_factory=set)
+    replaced: set[UUID] = field(default_factory=set)
 
     def blobs(self) -> list[UUID]:
         return [*self.renewed, *self.unreadable]
@@ -67,7 +70,7 @@ class KeyRotations(KeyRotationActivities):
 
     @activity.defn(name="begin_key_rotation")
     async def begin_key_rotation(self, request: RotateKeysInput) -> None:
-        async with _attempt():
+        async with _attempt(), heartbeats():
             newest = await self._keys.newest_version(request.tenant_id)
             async with self._rotation(request) as (_, rotation):
                 if rotation is None:
@@ -103,7 +106,7 @@ class KeyRotations(KeyRotationActivities):
 
     @activity.defn(name="finish_key_rotation")
     async def finish_key_rotation(self, request: RotateKeysInput) -> None:
-        async with _attempt():
+        async with _attempt(), heartbeats():
             async with self._rotation(request) as (session, rotation):
                 if rotation is None:
                     return
@@ -135,15 +138,13 @@ class KeyRotations(KeyRotationActivities):
         async for page in self._blobs.wrapped_keys(tenant_id, shard):
             looked_at += len(page)
             for start in range(0, len(page), LOCKED_KEYS):
-                renewals = await self._renew(tenant_id, page[start : start + LOCKED_KEYS])
-                if not renewals.blobs():
-                    continue
-                # An erasure that comes now waits, and then destroys what is kept here; of one that
-                # came first nothing is brought back.
-                async with self._transaction(tenant_id) as session:
-                    living = await key_rotations.lock_against_erasure(session, renewals.blobs())
-                    rewrapped += await self._keep(tenant_id, renewals, living)
-                broken = renewals.unreadable & living
+                blob_ids = page[start : start + LOCKED_KEYS]
+                renewals = await self._renew(tenant_id, blob_ids)
+                try:
+                    kept, broken = await self._keep(tenant_id, renewals)
+                finally:
+                    await self._destroy_again(tenant_id, blob_ids, renewals)
+                rewrapped += kept
                 unreadable += len(broken)
                 for blob_id in broken:
                     logger.error("a wrapped key does not unwrap", extra={"blob_id": str(blob_id)})
@@ -168,13 +169,60 @@ class KeyRotations(KeyRotationActivities):
                 tasks.create_task(renew(blob_id))
         return renewals
 
-    async def _keep(self, tenant_id: UUID, renewals: _Renewals, living: set[UUID]) -> int:
+    async def _keep(self, tenant_id: UUID, renewals: _Renewals) -> tuple[int, AbstractSet[UUID]]:
+        """How many keys were replaced, and the blobs in use whose key does not unwrap."""
+        if not renewals.blobs():
+            return 0, frozenset()
+        async with self._transaction(tenant_id) as session:
+            # An erasure that comes now waits, and then destroys what is kept here; of one that came
+            # first nothing is brought back.
+            known = await key_rotations.lock_against_erasure(session, renewals.blobs())
+            replaced = await self._replace(tenant_id, renewals, known.living)
+        nameless = set(renewals.blobs()) - known.living - known.destroyed
+        # One without ciphertext is only half made, or half destroyed; whoever makes it sees himself
+        # to it that the newest version wraps its key.
+        whole = await self._with_ciphertext(tenant_id, nameless)
+        replaced += await self._replace(tenant_id, renewals, whole)
+        return replaced, renewals.unreadable & (known.living | whole)
+
+    async def _destroy_again(
+        self, tenant_id: UUID, blob_ids: Sequence[UUID], renewals: _Renewals
+    ) -> None:
+        """Takes away the keys of blobs that were destroyed while their keys were replaced: no lock
+        holds parts of uploads, and one on a row is lost with the connection."""
+        async with self._transaction(tenant_id) as session:
+            known = await key_rotations.known_blobs(session, blob_ids)
+        # What was replaced had a ciphertext: where it has none any more, it was destroyed. Where it
+        # still has one, whoever destroys it takes the key away after the ciphertext.
+        suspects = (renewals.replaced - known.living) | known.destroyed
+        for blob_id in suspects - await self._with_ciphertext(tenant_id, suspects):
+            await self._blobs.destroy(tenant_id, blob_id)
+
+    async def _with_ciphertext(
+        self, tenant_id: UUID, blob_ids: AbstractSet[UUID]
+    ) -> AbstractSet[UUID]:
+        places = asyncio.Semaphore(IN_FLIGHT)
+
+        async def has_ciphertext(blob_id: UUID) -> bool:
+            async with places:
+                return await self._blobs.has_ciphertext(tenant_id, blob_id)
+
+        async with task_group() as tasks:
+            found = {blob_id: tasks.create_task(has_ciphertext(blob_id)) for blob_id in blob_ids}
+        return {blob_id for blob_id, task in found.items() if task.result()}
+
+    async def _replace(
+        self, tenant_id: UUID, renewals: _Renewals, blob_ids: AbstractSet[UUID]
+    ) -> int:
         """How many keys were replaced."""
+        chosen = {
+            blob_id: renewed for blob_id, renewed in renewals.renewed.items() if blob_id in blob_ids
+        }
+        renewals.replaced.update(chosen)
         async with task_group() as tasks:
             kept = [
                 tasks.create_task(self._blobs.keep_renewed_key(tenant_id, blob_id, renewed))
-                for blob_id, renewed in renewals.renewed.items()
-                if blob_id in living
+                for blob_id, renewed in chosen.items()
             ]
         return sum(task.result() for task in kept)
 

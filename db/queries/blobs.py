@@ -32,13 +32,16 @@ async def total_bytes(session: AsyncSession, blob_ids: Sequence[UUID]) -> int:
 
 
 async def orphans_among(session: AsyncSession, blob_ids: list[UUID]) -> list[UUID]:
-    """Those of the ids that no row names: no blob's, not even a destroyed one's, and no part's of an
-    upload. None of them is an orphan where the database does not have the tenant."""
+    """Those of the ids that no row names: no blob's and no part's of an upload; and those of destroyed
+    blobs to which no erasure refers any more. None of them is an orphan where the database does not
+    have the tenant."""
     rows = await session.execute(
         text(
             "SELECT stored.id FROM unnest(CAST(:blob_ids AS uuid[])) AS stored(id)"
             " WHERE EXISTS (SELECT 1 FROM tenant WHERE tenant.id = (SELECT current_tenant()))"
-            " AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = stored.id)"
+            " AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = stored.id"
+            " AND (blob.destroyed_at IS NULL OR EXISTS (SELECT 1 FROM blob_reference"
+            " WHERE blob_reference.blob_id = blob.id)))"
             " AND NOT EXISTS (SELECT 1 FROM upload_part WHERE upload_part.blob_id = stored.id)"
         ),
         {"blob_ids": blob_ids},

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import Result, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import KeyRotation
+from db.models import Blob, KeyRotation
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,31 @@ async def advance(session: AsyncSession, rotation: KeyRotation, counts: ShardCou
     return moved.first() is not None
 
 
-async def lock_against_erasure(session: AsyncSession, blob_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the blobs that are not destroyed; none of them is until this transaction ends. One
-    without a row, which its writer has not committed yet, is not held."""
-    rows = await session.execute(
-        text(
-            "SELECT id, destroyed_at IS NOT NULL FROM blob WHERE id = ANY(:ids) ORDER BY id"
-            " FOR NO KEY UPDATE"
-        ),
-        {"ids": list(blob_ids)},
+@dataclass(frozen=True)
+class KnownBlobs:
+    """Blobs that have rows. Parts of uploads, and what is still to be committed, have none."""
+
+    living: frozenset[UUID]
+    destroyed: frozenset[UUID]
+
+
+async def lock_against_erasure(session: AsyncSession, blob_ids: Sequence[UUID]) -> KnownBlobs:
+    """Those of the blobs that have rows; none that lives is destroyed until this transaction ends."""
+    query = select(col(Blob.id), col(Blob.destroyed_at)).where(col(Blob.id).in_(blob_ids))
+    return _known(
+        await session.execute(query.order_by(col(Blob.id)).with_for_update(key_share=True))
     )
-    return set(blob_ids) - {blob_id for blob_id, is_destroyed in rows if is_destroyed}
+
+
+async def known_blobs(session: AsyncSession, blob_ids: Sequence[UUID]) -> KnownBlobs:
+    """Those of the blobs that have rows, right now."""
+    query = select(col(Blob.id), col(Blob.destroyed_at)).where(col(Blob.id).in_(blob_ids))
+    return _known(await session.execute(query))
+
+
+def _known(found: Result[UUID, datetime | None]) -> KnownBlobs:
+    rows = found.all()
+    return KnownBlobs(
+        living=frozenset(blob_id for blob_id, destroyed_at in rows if destroyed_at is None),
+        destroyed=frozenset(blob_id for blob_id, destroyed_at in rows if destroyed_at is not None),
+    )

@@ -42,6 +42,8 @@ INLINE_BYTES = PRODUCTION.plaintext_bytes
 """Up to so much is sealed on the event loop: 0.1 ms, as long as a trip to a thread takes."""
 REMEMBERED_BLOBS = 1024
 """How many blobs' opened keys a process remembers, for at most five minutes each."""
+REWRAPS = 3
+"""So often a new blob's key is wrapped anew where one rotation after another overtakes it."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ class BlobStore:
         data_key = await self._keys.generate_data_key(tenant_id, context)
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
-            new = _NewBlob(tenant_id, blob_id, data_key.wrapped)
-            await store(new, sealing.sealed(chunks))
+            blob = _NewBlob(tenant_id, blob_id, data_key.wrapped)
+            await store(blob, sealing.sealed(chunks))
+            await self._wrap_by_the_newest(blob)
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
         except BaseException:
@@ -141,23 +144,33 @@ class BlobStore:
         return SealedBlob(blob_id, sealing.size, sha256, tag)
 
     async def _ciphertext_first(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
-        """An upload may take hours: a process that dies meanwhile leaves no key behind. A rotation
-        that began meanwhile did not see the key, which is therefore wrapped anew."""
+        """An upload may take hours: a process that dies meanwhile leaves no key behind."""
         await self._objects.put(blob.key, sealed)
-        try:
-            wrapped = await self._keys.rewrap(blob.tenant_id, blob.wrapped, blob.context)
-        except SealBroken:
-            raise KeyManagementUnavailable(
-                "the tenant's key was retired while content was being sealed under it",
-                remedy="Send the content again; raise MUNIMENT_KEYS__RETIRE_AFTER_HOURS.",
-            ) from None
-        await self._wrapped_keys.put(blob.key, _once(wrapped))
+        await self._wrapped_keys.put(blob.key, _once(blob.wrapped))
 
     async def _both_at_once(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
         """A key that is left behind within the moment that this takes is found by the sweep."""
         async with task_group() as writes:
             writes.create_task(self._objects.put(blob.key, sealed))
             writes.create_task(self._wrapped_keys.put(blob.key, _once(blob.wrapped)))
+
+    async def _wrap_by_the_newest(self, blob: "_NewBlob") -> None:
+        """A rotation that began before the wrapped key lay in its store may not have seen it: it is
+        wrapped anew, and looked at once more after that. Whatever rotation begins later sees it."""
+        wrapped = blob.wrapped
+        for _ in range(REWRAPS):
+            try:
+                renewed = await self._keys.rewrap(blob.tenant_id, wrapped, blob.context)
+            except SealBroken:
+                break
+            if renewed == wrapped:
+                return
+            wrapped = renewed
+            await self._wrapped_keys.put(blob.key, _once(wrapped))
+        raise KeyManagementUnavailable(
+            "the tenant's key was retired while content was being sealed under it",
+            remedy="Send the content again; raise MUNIMENT_KEYS__RETIRE_AFTER_HOURS.",
+        )
 
     async def read(
         self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0, length: int | None = None
@@ -220,16 +233,28 @@ class BlobStore:
     async def destroy(self, tenant_id: UUID, blob_id: UUID) -> None:
         """Destroys the wrapped key, then the ciphertext; idempotent, and final.
 
+        A rotation that was just replacing the key looks for the ciphertext afterwards: whichever of
+        the two comes last takes the key away.
+
         Other processes may still hold the unwrapped key for five minutes, without a ciphertext to
         use it on. Also discards a blob just written that a duplicate made needless.
         """
         await self.destroy_key(tenant_id, blob_id)
         await self._objects.delete(object_key(tenant_id, blob_id))
+        await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
 
     async def destroy_key(self, tenant_id: UUID, blob_id: UUID) -> None:
         """The wrapped key alone, wherever the ciphertext lies: nobody opens it from here on."""
         self._readable.forget((tenant_id, blob_id))
         await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
+
+    async def has_ciphertext(self, tenant_id: UUID, blob_id: UUID) -> bool:
+        """Whether the blob's ciphertext lies in its store: not yet, or no more, where it does not."""
+        try:
+            await self._objects.stat(object_key(tenant_id, blob_id))
+        except ObjectMissing:
+            return False
+        return True
 
     async def wrapped_keys(
         self, tenant_id: UUID, shard: int
@@ -253,7 +278,8 @@ class BlobStore:
 
     async def keep_renewed_key(self, tenant_id: UUID, blob_id: UUID, renewed: bytes) -> bool:
         """Replaces the blob's wrapped key by the renewed one, unless it was destroyed meanwhile; whether
-        it did. The ciphertext stays as it is."""
+        it did. The ciphertext stays as it is. The caller looks afterwards whether the blob was
+        destroyed in the very moment, and destroys it again."""
         key = object_key(tenant_id, blob_id)
         try:
             await self._wrapped_keys.stat(key)

@@ -7,7 +7,8 @@ hangs on it. What a data key is for is its encryption context, which KMS authent
 CloudTrail: ids only.
 
 Operations (https://docs.aws.amazon.com/kms/latest/APIReference): CreateKey, CreateAlias, DescribeKey,
-GenerateDataKey, Decrypt, ReEncrypt, ScheduleKeyDeletion, ListAliases. botocore is an extra (`aws-kms`).
+GenerateDataKey, Decrypt, ReEncrypt, ScheduleKeyDeletion, CancelKeyDeletion, ListAliases. botocore is an
+extra (`aws-kms`).
 """
 
 import asyncio
@@ -15,9 +16,10 @@ import base64
 import binascii
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -28,7 +30,9 @@ from muniment.sealing.remote_keys import version_of
 
 ATTEMPTS = 3
 CONCURRENT_CALLS = 16
-"""Threads, each with a connection; further calls wait their turn."""
+"""Threads, each with a connection; further calls wait their turn, not longer than for an answer."""
+PAUSES_SECONDS = 4.0
+"""What botocore waits between its attempts, at most: one second and two, and something over."""
 RETIRED_DAYS = 30
 """KMS deletes a retired key so much later, the longest that it knows: until then an administrator can
 bring it back for an old backup."""
@@ -49,7 +53,7 @@ class AwsAccess:
     region: str
     endpoint: str | None = None
     access_key: str | None = None
-    secret_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
     timeout_seconds: float = 2.0
 
 
@@ -61,13 +65,14 @@ class AwsKms:
         self._client: Any = None  # botocore makes its clients' classes at run time
         self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(CONCURRENT_CALLS, thread_name_prefix="aws-kms")
+        self._places = asyncio.Semaphore(CONCURRENT_CALLS)
 
     async def make_key(self, tenant_id: UUID) -> int:
         return await self.rotate(tenant_id, 0)
 
     async def rotate(self, tenant_id: UUID, above: int) -> int:
         version = above + 1
-        if await self._state(tenant_id, version) is None:
+        if await self._metadata(tenant_id, version) is None:
             await self._make(tenant_id, version)
         return version
 
@@ -134,23 +139,53 @@ class AwsKms:
                 "schedule_key_deletion", KeyId=key_id, PendingWindowInDays=DESTROYED_DAYS
             )
 
-    async def _state(self, tenant_id: UUID, version: int) -> tuple[str, str] | None:
-        """The id and the state of the key; None when there is none."""
+    async def _metadata(self, tenant_id: UUID, version: int) -> Answer | None:
+        """What KMS says of the key; None when there is none."""
         try:
             found = await self._call("describe_key", KeyId=_alias(tenant_id, version))
         except _Absent:
             return None
-        return found["KeyMetadata"]["KeyId"], found["KeyMetadata"]["KeyState"]
+        metadata: Answer = found["KeyMetadata"]
+        return metadata
 
     async def _schedule_deletion(self, tenant_id: UUID, version: int, days: int) -> None:
-        found = await self._state(tenant_id, version)
-        if found is not None and found[1] != "PendingDeletion":
-            await self._call("schedule_key_deletion", KeyId=found[0], PendingWindowInDays=days)
+        """Not later than in so many days: what is to go later, as a retired key is, goes sooner."""
+        found = await self._metadata(tenant_id, version)
+        if found is None:
+            return
+        key_id = found["KeyId"]
+        if found["KeyState"] == "PendingDeletion":
+            if found["DeletionDate"] <= datetime.now(UTC) + timedelta(days=days):
+                return
+            # It is disabled then, not enabled: nothing opens in between.
+            await self._call("cancel_key_deletion", KeyId=key_id)
+        await self._call("schedule_key_deletion", KeyId=key_id, PendingWindowInDays=days)
 
     async def _call(self, operation: str, *, opens: bool = False, **parameters: object) -> Answer:
         """KMS's answer. `opens`: where KMS does not know what was sent, it is SealBroken."""
         call = partial(self._blocking_call, operation, parameters, opens=opens)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        # A connection and an answer for each attempt.
+        longest = ATTEMPTS * 2 * self._access.timeout_seconds + PAUSES_SECONDS
+        try:
+            async with asyncio.timeout(longest):
+                await self._places.acquire()
+                return await asyncio.wrap_future(self._started(call))
+        except TimeoutError:
+            raise KeyManagementUnavailable(
+                "AWS KMS does not answer in time", remedy="See that AWS KMS is reached."
+            ) from None
+
+    def _started(self, call: Callable[[], Answer]) -> Future[Answer]:
+        """The call in a thread, whose place is free again when it ends, waited for or not."""
+        loop = asyncio.get_running_loop()
+
+        def leave(_: Future[Answer]) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                loop.call_soon_threadsafe(self._places.release)
+
+        running = self._threads.submit(call)
+        running.add_done_callback(leave)
+        return running
 
     def _blocking_call(
         self, operation: str, parameters: Mapping[str, object], *, opens: bool

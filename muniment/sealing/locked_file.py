@@ -43,7 +43,10 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replaces the file (mode 0600) so that readers, and a crash, see all of it or none."""
+    """Replaces the file (mode 0600) so that readers, and a crash, see all of it or none. The caller
+    holds its lock: what lies beside it was left by a process that died, with secrets in it."""
+    for abandoned in path.parent.glob(f".{path.name}.*"):
+        abandoned.unlink(missing_ok=True)
     beside = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -5,6 +5,7 @@ tenant is a data key like any other, kept wrapped in its record (`tenant_records
 remembered for five minutes.
 """
 
+import asyncio
 import hmac
 import re
 from hashlib import sha256 as hash_sha256
@@ -81,11 +82,11 @@ class RemoteKeys:
         return await self._service.generate_data_key(tenant_id, record.newest_version, context)
 
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
-        self._require_in_use(self._known(tenant_id), wrapped)
+        self._require_in_use(await self._known(tenant_id), wrapped)
         return _require_key(await self._service.unwrap(tenant_id, wrapped, context))
 
     async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
-        record = self._known(tenant_id)
+        record = await self._known(tenant_id)
         self._require_in_use(record, wrapped)
         if version_of(wrapped) >= record.newest_version:
             return wrapped
@@ -122,8 +123,9 @@ class RemoteKeys:
             oldest = max(current.oldest_version, below)
             return current.model_copy(update={"oldest_version": oldest})
 
-        await self._records.change(tenant_id, retired)
-        await self._service.retire(tenant_id, below)
+        # What the record says: a call that comes late takes nothing back that a later one retired.
+        changed = await self._records.change(tenant_id, retired)
+        await self._service.retire(tenant_id, changed.oldest_version)
 
     async def destroy_tenant_key(self, tenant_id: UUID) -> None:
         def destroyed(current: TenantRecord | None) -> TenantRecord:
@@ -152,7 +154,7 @@ class RemoteKeys:
         await self._service.close()
 
     async def _tenant(self, tenant_id: UUID) -> TenantRecord:
-        record = self._records.read(tenant_id)
+        record = await asyncio.to_thread(self._records.read, tenant_id)
         if record is None:
             record = await self._new_tenant(tenant_id)
         return _living(record)
@@ -165,9 +167,9 @@ class RemoteKeys:
         made = TenantRecord(newest_version=version, dedup_key=dedup_key.wrapped.decode())
         return await self._records.change(tenant_id, lambda current: current or made)
 
-    def _known(self, tenant_id: UUID) -> TenantRecord:
+    async def _known(self, tenant_id: UUID) -> TenantRecord:
         # Never makes keys: an unknown tenant here means that these are not the right records.
-        record = self._records.read(tenant_id)
+        record = await asyncio.to_thread(self._records.read, tenant_id)
         if record is None:
             raise SealBroken(
                 "the key store has no record of this tenant",

@@ -71,6 +71,10 @@ class _Key(BaseModel):
     latest_version: int
 
 
+class _Refusal(BaseModel):
+    errors: list[str]
+
+
 class _Answer(BaseModel, Generic[ModelT]):
     data: ModelT
 
@@ -124,12 +128,8 @@ class VaultTransit:
             await self._ask("DELETE", f"keys/{name}")
 
     async def probe(self) -> None:
-        answer = await self._send("GET", "auth/token/lookup-self", None)
-        if not answer.is_success:
-            raise KeyManagementUnavailable(
-                f"what answers is no Vault, or not that namespace ({answer.status_code})",
-                remedy="Look at MUNIMENT_KEYS__ADDRESS and MUNIMENT_KEYS__NAMESPACE.",
-            )
+        # A key that no tenant has: only a transit engine says of it that it is absent.
+        await self._ask("GET", "keys/muniment-probe", may_be_absent=True)
 
     async def close(self) -> None:
         if self._client is not None:
@@ -151,14 +151,15 @@ class VaultTransit:
         """The answer's body. `opens`: a refusal of what was sent means that it is not what it should
         be. None for a key that is absent, where it may be."""
         answer = await self._send(method, f"{self._access.mount}/{path}", body)
-        if answer.status_code == HTTPStatus.NOT_FOUND and may_be_absent:
+        if may_be_absent and _says_that_it_is_absent(answer):
             return None
         if opens and answer.status_code == HTTPStatus.BAD_REQUEST:
             raise SealBroken("Vault does not unwrap a data key with the tenant's key")
         if not answer.is_success:
             raise KeyManagementUnavailable(
                 f"Vault refuses {method} {path.partition('/')[0]} ({answer.status_code})",
-                remedy="Look at the mount, and at the policy of Muniment's token: docs/keys.md.",
+                remedy="Look at MUNIMENT_KEYS__ADDRESS, __NAMESPACE and __MOUNT, and at the policy of"
+                " Muniment's token: docs/keys.md.",
             )
         return answer.content
 
@@ -166,6 +167,8 @@ class VaultTransit:
         self, method: str, path: str, body: Mapping[str, str | int | bool] | None
     ) -> httpx.Response:
         """Any answer but that it cannot be answered now, or that the token is refused."""
+        # In a thread: its file may lie on a disk that several machines share.
+        token = await asyncio.to_thread(self._access.token)
         problem = "it was not asked"
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -175,7 +178,7 @@ class VaultTransit:
                     method,
                     f"/v1/{path}",
                     json=body,
-                    headers={"X-Vault-Token": self._access.token()},
+                    headers={"X-Vault-Token": token},
                 )
             except (httpx.TransportError, httpx.InvalidURL) as error:
                 problem = type(error).__name__
@@ -211,6 +214,17 @@ class VaultTransit:
                     "MUNIMENT_KEYS__CA_FILE is no PEM file of certificates"
                 ) from error
         return self._client
+
+
+def _says_that_it_is_absent(answer: httpx.Response) -> bool:
+    """Vault names no error for a key that is absent, and one for a mount that is: `no handler for
+    route`."""
+    if answer.status_code != HTTPStatus.NOT_FOUND:
+        return False
+    try:
+        return not _Refusal.model_validate_json(answer.content).errors
+    except ValidationError:
+        return False
 
 
 def _name(tenant_id: UUID) -> str:

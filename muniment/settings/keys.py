@@ -1,7 +1,9 @@
 """Settings of where the keys are."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -30,8 +32,8 @@ class KeySettings(Group):
         str | None,
         Field(
             description="Of Vault, such as `https://vault.example.org:8200`; of AWS KMS, where it is not"
-            " the region's own.",
-            pattern=r"^https?://[^/\s]+/?$",
+            " the region's own. `http://` on this machine only.",
+            pattern=r"^https?://[^/\s@]+/?$",
         ),
     ] = None
     token_file: Annotated[
@@ -74,7 +76,7 @@ class KeySettings(Group):
         Field(
             description="So long after a rotation the tenant's old key goes on unwrapping, for uploads"
             " that were under way: longer than any takes.",
-            ge=0,
+            ge=1,
             le=24 * 366,
         ),
     ] = 24.0
@@ -83,8 +85,21 @@ class KeySettings(Group):
     def _names_what_its_provider_needs(self) -> Self:
         if self.provider == "vault" and not (self.address and (self.token_file or self.token)):
             raise ValueError("Vault needs an address, and a token_file or a token")
+        if self.address and not _keeps_secrets(self.address):
+            raise ValueError("tokens and data keys go by https, and by http on this machine only")
         if self.provider == "aws" and not self.region:
             raise ValueError("AWS KMS needs a region")
         if bool(self.access_key) is not bool(self.secret_key):
             raise ValueError("an access key and a secret key belong together")
         return self
+
+
+def _keeps_secrets(address: str) -> bool:
+    """Whether nobody on a network reads what is sent there."""
+    parts = urlsplit(address)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -24,7 +24,7 @@ async def test_without_settings_keys_lie_in_the_file() -> None:
 async def test_a_provider_is_what_opens_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    set_keys(monkeypatch, root=tmp_path, provider="vault", address="http://vault:8200", token="t")
+    set_keys(monkeypatch, root=tmp_path, provider="vault", address="https://vault:8200", token="t")
     vault = open_stores(load_settings()).keys
     assert isinstance(vault, RemoteKeys)
     assert isinstance(vault._service, VaultTransit)
@@ -39,7 +39,11 @@ async def test_a_provider_is_what_opens_keys(
     "wrong",
     [
         {"provider": "vault"},
-        {"provider": "vault", "address": "http://vault:8200"},
+        {"provider": "vault", "address": "https://vault:8200"},
+        {"provider": "vault", "address": "http://vault:8200", "token": "t"},
+        {"provider": "vault", "address": "https://me:secret@vault:8200", "token": "t"},
+        {"provider": "aws", "region": "eu-west-2", "address": "http://10.0.0.7:8080"},
+        {"retire_after_hours": 0},
         {"provider": "vault", "address": "vault:8200", "token": "t"},
         {"provider": "aws"},
         {"provider": "aws", "region": "eu-west-2", "access_key": "a"},

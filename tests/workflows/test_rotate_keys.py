@@ -3,13 +3,14 @@ afterwards."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -278,6 +279,74 @@ async def test_what_is_erased_meanwhile_is_not_brought_back(
         await running.result()
     assert str(blob_id) not in wrapped(workshop, owner)
     assert (await newest(workshop, owner))["state"] == "completed"
+
+
+class Overtaken(Watched):
+    """Puts a renewed key where a destruction has just taken the former one away: the two came in the
+    same moment, and the one that looked first wrote last."""
+
+    def __init__(self, workshop: Workshop, destroy: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(workshop)
+        self._destroy_it = destroy
+
+    async def keep_renewed_key(self, tenant_id: UUID, blob_id: UUID, renewed: bytes) -> bool:
+        await self._destroy_it()
+        self.kept.append(blob_id)
+        key = f"{tenant_id}/{blob_id.hex[-2:]}/{blob_id}"
+        await self._wrapped_keys.put(key, _once(renewed))
+        return True
+
+
+async def test_a_part_that_is_destroyed_while_its_key_is_replaced_stays_destroyed(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    real = workshop.stores.blobs
+    part = await real.put_bytes(owner.tenant_id, b"a part has no row among the blobs")
+    blobs = Overtaken(workshop, lambda: real.destroy(owner.tenant_id, part.blob_id))
+    async with workshop.working(replacing=rotating(workshop, blobs=blobs), names=ONLY):
+        assert (await rotate(workshop, owner))["state"] == "completed"
+    assert blobs.kept == [part.blob_id]
+    assert wrapped(workshop, owner) == {}
+
+
+async def test_an_erasure_that_came_when_the_lock_was_lost_is_not_undone(
+    workshop: Workshop, owner: TenantIds, postgres_dsn: str
+) -> None:
+    job = await workshop.upload(owner, b"to be erased", "a.txt")
+
+    async def lose_the_lock_and_erase() -> None:
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            ended = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE state = 'idle in transaction' AND query LIKE '%FROM blob%'"
+            )
+            assert ended.rowcount == 1
+        erasure = await order_erasure(workshop, job)
+        await workshop.client.get_workflow_handle(erasure.workflow_id).result()
+
+    blobs = Overtaken(workshop, lose_the_lock_and_erase)
+    async with workshop.working(replacing=rotating(workshop, blobs=blobs), names=ONLY):
+        assert (await rotate(workshop, owner))["state"] == "completed"
+    assert len(blobs.kept) == 1
+    assert wrapped(workshop, owner) == {}
+
+
+async def test_a_blob_that_is_still_being_made_is_left_to_its_maker(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    """Its key lies there before its ciphertext does, as `put_bytes` may have it."""
+    real = workshop.stores.blobs
+    made = await real.put_bytes(owner.tenant_id, b"on its way")
+    key = f"{owner.tenant_id}/{made.blob_id.hex[-2:]}/{made.blob_id}"
+    await real._objects.delete(key)
+    before = wrapped(workshop, owner)
+    async with workshop.working(replacing=rotating(workshop), names=ONLY):
+        assert (await rotate(workshop, owner))["state"] == "completed"
+    assert wrapped(workshop, owner) == before
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
 
 
 async def test_a_tenant_without_content_is_rotated_too_and_no_other_is(

@@ -5,7 +5,7 @@ import hashlib
 import os
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -338,6 +338,48 @@ async def test_an_upload_that_outlasts_its_key_is_refused_and_leaves_nothing(hom
     with pytest.raises(KeyManagementUnavailable, match="retired"):
         await home.store().put(TENANT, too_slow())
     assert home.files() == []
+
+
+class SlowStore(FilesystemObjectStore):
+    """Stores something only after what the test does meanwhile."""
+
+    def __init__(self, folder: Path, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(folder)
+        self._meanwhile = meanwhile
+
+    async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
+        await self._meanwhile()
+        await super().put(key, chunks)
+
+
+@pytest.mark.parametrize("slow", ["ciphertext", "wrapped key"])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("retired", [True, False])
+async def test_what_a_rotation_overtakes_while_it_is_stored_is_readable_or_refused(
+    home: Home, slow: str, whole: bool, retired: bool
+) -> None:
+    async def rotate() -> None:
+        await home.keys.rotate_tenant_key(TENANT, above=1)
+        if retired:
+            await home.keys.retire_versions(TENANT, below=2)
+
+    objects = FilesystemObjectStore(home.folder / "objects")
+    wrapped = FilesystemObjectStore(home.folder / "keys" / "wrapped")
+    if slow == "ciphertext":
+        objects = SlowStore(home.folder / "objects", rotate)
+    else:
+        wrapped = SlowStore(home.folder / "keys" / "wrapped", rotate)
+    store = BlobStore(objects, home.keys, wrapped)
+    content = b"content"
+    putting = store.put_bytes(TENANT, content) if whole else store.put(TENANT, pieces(content, 3))
+    if retired:
+        with pytest.raises(KeyManagementUnavailable, match="retired"):
+            await putting
+        assert home.files() == []
+        return
+    blob = await putting
+    await home.keys.retire_versions(TENANT, below=2)
+    assert await read(home.store(), blob) == content
 
 
 async def test_destroying_the_tenants_key_closes_every_blob(home: Home) -> None:

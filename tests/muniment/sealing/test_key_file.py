@@ -45,6 +45,15 @@ async def test_what_is_retired_or_destroyed_is_in_the_file_no_more(path: Path) -
     assert versions() == []
 
 
+async def test_what_a_killed_writer_left_beside_the_file_goes(path: Path) -> None:
+    keys, tenant = KeyFile(path), uuid4()
+    await keys.generate_data_key(tenant, CONTEXT)
+    left = path.with_name(f".{path.name}.{uuid4().hex}")
+    left.write_bytes(path.read_bytes())
+    await keys.rotate_tenant_key(tenant, above=1)
+    assert sorted(each.name for each in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
 async def test_the_file_is_its_owners_alone(path: Path) -> None:
     keys, tenant = KeyFile(path), uuid4()
     await keys.generate_data_key(tenant, CONTEXT)

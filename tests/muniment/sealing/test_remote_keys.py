@@ -4,6 +4,7 @@ that are away, mute, or refuse us."""
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -120,8 +121,29 @@ class TestVaultTransit(KeyManagementConformance):
     ) -> None:
         access = VaultAccess(vault.url, lambda: VAULT_TOKEN, mount="elsewhere")
         async for keys in opened(VaultTransit(access), tmp_path):
+            for call in (keys.generate_data_key(uuid4(), CONTEXT), keys.probe()):
+                with pytest.raises(KeyManagementUnavailable, match="404"):
+                    await call
+            # Another engine's silence is no proof that the key is gone.
             with pytest.raises(KeyManagementUnavailable, match="404"):
-                await keys.generate_data_key(uuid4(), CONTEXT)
+                await keys.destroy_tenant_key(uuid4())
+
+    async def test_a_late_retirement_revives_nothing(
+        self, vault: KeyServer, keys: KeyManagement
+    ) -> None:
+        tenant = uuid4()
+        await keys.rotate_tenant_key(tenant, above=1)
+        wrapped = (await keys.generate_data_key(tenant, CONTEXT)).wrapped
+        await keys.rotate_tenant_key(tenant, above=2)
+        await keys.retire_versions(tenant, below=3)
+        await keys.retire_versions(tenant, below=2)
+        service = vault_service(vault.url)
+        with pytest.raises(SealBroken):
+            await service.unwrap(tenant, wrapped, CONTEXT)
+        await service.close()
+
+    async def test_an_engine_without_keys_is_ready(self, keys: KeyManagement) -> None:
+        await keys.probe()
 
     async def test_what_is_no_vault_is_told(self, aws: KeyServer, tmp_path: Path) -> None:
         async for keys in opened(vault_service(aws.url), tmp_path):
@@ -173,7 +195,24 @@ class TestAwsKms(KeyManagementConformance):
         assert states() == ["PendingDeletion", "Enabled"]
         await keys.destroy_tenant_key(tenant)
         assert states() == ["PendingDeletion", "PendingDeletion"]
+        for version in (1, 2):
+            alias = f"alias/muniment/{tenant}/{version}"
+            deleted_at = client.describe_key(KeyId=alias)["KeyMetadata"]["DeletionDate"]
+            assert deleted_at <= datetime.now(UTC) + timedelta(days=7)
         client.close()
+
+    async def test_what_waits_for_a_mute_service_ends_with_the_rest(self, aws: KeyServer) -> None:
+        service = aws_service(aws.url, timeout_seconds=0.5)
+        with aws.hanging():
+            began = time.monotonic()
+            asked = (service.unwrap(uuid4(), b"aws:v1:AAAA", CONTEXT) for _ in range(100))
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert time.monotonic() - began < 20
+        assert all(isinstance(answer, KeyManagementUnavailable) for answer in answers)
+        await service.close()
+
+    def test_the_secret_key_is_not_shown(self) -> None:
+        assert "sekret" not in repr(AwsAccess("eu-west-2", access_key="a", secret_key="sekret"))
 
     async def test_two_who_make_a_version_at_once_leave_one_key(self, aws: KeyServer) -> None:
         tenant = uuid4()
