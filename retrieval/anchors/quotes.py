@@ -9,6 +9,8 @@ from retrieval.anchors.folding import Folded, digest, fold, fold_with_offsets
 
 CONTEXT_CHARACTERS = 64
 """Kept before and behind a quote: what tells one "shall" from another."""
+MOST_QUOTED = 10_000
+"""Code points of the page that a quote is kept of: words with whatever white space stands between them."""
 MOST_LOCATED = 10
 """More than one is told apart by whoever quotes."""
 
