@@ -94,6 +94,10 @@ async def create_annotation(
     read anew, the annotation is looked for in that."""
     service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
+        if attempt.is_repetition:
+            # The answer quotes the file: who may not see it now is not told again.
+            async with services.database.transaction(caller.access) as session:
+                await service.require_shown(session, caller, body.file_id)
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
             return replayed
         wanted = await service.proven(services, caller, body)

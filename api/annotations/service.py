@@ -41,6 +41,11 @@ def require_reading(caller: Caller) -> None:
         raise lacks(READING, caller)
 
 
+async def require_shown(session: AsyncSession, caller: Caller, file_id: UUID) -> None:
+    """Raises NotFound, Gone and Conflict for a file whose content is not shown to the caller now."""
+    require_content(await require_file(session, file_id), caller)
+
+
 async def list_annotations(
     session: AsyncSession,
     caller: Caller,

@@ -1,6 +1,7 @@
 """What an annotation is made on: looked up on the page as it is read now, and proven."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from api.annotations.schemas import MAX_QUOTE_CHARACTERS, NewQuote, NewTarget
@@ -9,10 +10,20 @@ from muniment.contracts.documents import BoundingBox, Page
 from muniment.errors import Unprocessable
 from retrieval.anchors.boxes import boxes_of, words_in
 from retrieval.anchors.folding import digest, fold
-from retrieval.anchors.quotes import MOST_QUOTED, Quote, locate, quote_at
+from retrieval.anchors.quotes import (
+    MOST_OCCURRENCES,
+    MOST_QUOTED,
+    Quote,
+    StandTooOften,
+    locate,
+    quote_at,
+)
 
 MOST_CHARACTERS = 1_000_000
 """Of a page, in which words are looked up within two seconds. Texts without pages may have more."""
+
+_PROVERS = ThreadPoolExecutor(2, thread_name_prefix="quotes")
+"""Pages that are looked through at a time: each takes computing from all that the process answers."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ async def prove(row: PageRow | None, page: Page | None, target: NewTarget) -> Pr
             f"the page has more than {MOST_CHARACTERS} characters",
             remedy="Annotate the whole file: leave `target` out.",
         )
-    return await asyncio.to_thread(_proven, row, page, target)
+    return await asyncio.get_running_loop().run_in_executor(_PROVERS, _proven, row, page, target)
 
 
 def _proven(row: PageRow, page: Page, target: NewTarget) -> ProvenTarget:
@@ -59,7 +70,16 @@ def _the_one(page: Page, wanted: NewQuote) -> Quote:
     start = wanted.start
     if start is not None:
         start += len(wanted.exact) - len(wanted.exact.lstrip())
-    found = locate(page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix, start=start)
+    try:
+        found = locate(
+            page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix, start=start
+        )
+    except StandTooOften:
+        raise _wrong(
+            "quote",
+            f"these words stand on page {page.page} more than {MOST_OCCURRENCES} times",
+            remedy="Quote more of what stands around them.",
+        ) from None
     if not found:
         raise _wrong(
             "quote",

@@ -7,8 +7,12 @@ import httpx
 import psycopg
 import pytest
 
+from api.annotations.schemas import NewTarget
+from api.annotations.targets import prove
+from db.models import PageRow
 from db.session import Database
 from muniment.client import AsyncMuniment, Muniment
+from muniment.contracts.documents import Line, Page, PageSource
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
 from tests.api.annotated import HEIGHT, WIDTH, line_box, publish_pages
@@ -237,6 +241,50 @@ async def test_a_repeated_post_makes_one(client: httpx.AsyncClient, file_id: str
     said = [await client.post(comments, json={"body": "x"}, headers=key) for _ in range(2)]
     assert said[0].json() == said[1].json()
     assert len((await client.get(comments)).json()["data"]) == 1
+
+
+async def test_a_repeated_post_shows_nothing_of_a_file_that_is_shown_no_more(
+    client: httpx.AsyncClient, file_id: str
+) -> None:
+    body = {"file_id": file_id, "body": "once"}
+    key = {"Idempotency-Key": str(uuid4())}
+    made = await client.post("/v1/annotations", json=body, headers=key)
+    comments = f"/v1/annotations/{made.json()['id']}/comments"
+    await client.post(comments, json={"body": "x"}, headers=key)
+    await client.delete(f"/v1/files/{file_id}")
+    again = await client.post("/v1/annotations", json=body, headers=key)
+    said = await client.post(comments, json={"body": "x"}, headers=key)
+    assert (again.status_code, said.status_code) == (410, 410)
+
+
+async def test_a_box_over_more_than_a_quote_goes_by_its_page() -> None:
+    lines = [f"line {number} of a page that is full" for number in range(300)]
+    row = PageRow(
+        tenant_id=uuid4(),
+        version_id=uuid4(),
+        page=1,
+        width=600,
+        height=800,
+        source="text",
+        engine="x",
+    )
+    page = Page(
+        page=1,
+        width=600,
+        height=800,
+        source=PageSource.TEXT,
+        engine="x",
+        text="\n".join(lines),
+        lines=tuple(
+            Line(text=line, bbox=(50, 2 * number, 500, 2 * number + 2))
+            for number, line in enumerate(lines)
+        ),
+    )
+    part = await prove(row, page, NewTarget(page=1, region=(0, 0, 600, 20)))
+    whole = await prove(row, page, NewTarget(page=1, region=(0, 0, 600, 800)))
+    assert part.quote is not None
+    assert part.quote.exact.startswith("line 0")
+    assert (whole.quote, whole.boxes) == (None, [])
 
 
 async def test_what_is_not_shown_is_not_annotated(

@@ -12,7 +12,7 @@ from muniment.contracts.word_boxes import pack_boxes
 from retrieval.anchors.boxes import boxes_of, words_in
 from retrieval.anchors.folding import fold, fold_with_offsets
 from retrieval.anchors.matching import Finder, Place
-from retrieval.anchors.quotes import Quote, locate, quote_at, whole_words
+from retrieval.anchors.quotes import Quote, StandTooOften, locate, quote_at, whole_words
 
 WORDS = [
     "lease",
@@ -236,3 +236,11 @@ def test_long_words_on_a_page_read_anew_are_not_guessed() -> None:
     begun = time.process_time()
     assert finder_of(present, present).find(quote, only_on=1) is None
     assert time.process_time() - begun < 1
+
+
+def test_words_that_stand_everywhere_are_not_counted_to_the_end() -> None:
+    begun = time.process_time()
+    with pytest.raises(StandTooOften):
+        locate(1, "a" * 200_000, "a" * 5_000)
+    assert quote_at(1, "a" * 200_000, 0, 5_000) is None
+    assert time.process_time() - begun < 2
