@@ -77,12 +77,12 @@ async def looked_up_to(
     """The last entry that `list_activity` looks at; None when it comes to the end."""
     last = _looked_at(wanted, after).offset(MOST_LOOKED_THROUGH - 1).limit(1)
     row = (await session.execute(last)).one_or_none()
-    return None if row is None else (row[1], row[0])
+    return None if row is None else (row.at, row.id)
 
 
 def _looked_at(
     wanted: ActivityFilter, after: tuple[datetime, UUID] | None
-) -> Select[tuple[UUID, datetime]]:
+) -> Select[UUID, datetime]:
     """In the order of an index, whatever the caller may see of them."""
     statement = select(col(Activity.id), col(Activity.at)).order_by(
         col(Activity.at).desc(), col(Activity.id).desc()

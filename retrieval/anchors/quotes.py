@@ -11,7 +11,7 @@ CONTEXT_CHARACTERS = 64
 """Kept before and behind a quote: what tells one "shall" from another."""
 MOST_QUOTED = 10_000
 """Code points of the page that a quote is kept of: words with whatever white space stands between them."""
-MOST_OCCURRENCES = 1_000
+MOST_OCCURRENCES = 10_000
 """Of words on a page; counting 200,000 of "aaa…" takes seconds."""
 MOST_LOCATED = 10
 """More than one is told apart by whoever quotes."""

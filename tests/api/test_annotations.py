@@ -254,7 +254,7 @@ async def test_a_repeated_post_shows_nothing_of_a_file_that_is_shown_no_more(
     await client.delete(f"/v1/files/{file_id}")
     again = await client.post("/v1/annotations", json=body, headers=key)
     said = await client.post(comments, json={"body": "x"}, headers=key)
-    assert (again.status_code, said.status_code) == (410, 410)
+    assert (again.status_code, said.status_code) == (409, 409)
 
 
 async def test_a_box_over_more_than_a_quote_goes_by_its_page() -> None:
