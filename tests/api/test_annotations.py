@@ -243,6 +243,30 @@ async def test_a_repeated_post_makes_one(client: httpx.AsyncClient, file_id: str
     assert len((await client.get(comments)).json()["data"]) == 1
 
 
+async def test_a_list_passes_over_some_at_a_time(
+    client: httpx.AsyncClient, file_id: str, postgres_dsn: str
+) -> None:
+    hidden = (await client.post("/v1/files?name=b.txt", content=b"b")).json()["id"]
+    made = await client.post("/v1/annotations", json={"file_id": file_id, "body": "seen"})
+    await client.post("/v1/annotations", json={"file_id": hidden, "body": "not seen"})
+    await client.delete(f"/v1/files/{hidden}")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO annotation (id, tenant_id, file_id, version_id, body, quote, prefix, suffix,"
+            " page_width, page_height, page_rotation, page_digest, occurrence, occurrences, boxes,"
+            " revision, created_at, updated_at) SELECT gen_random_uuid(), tenant_id, file_id, version_id,"
+            " body, '', '', '', 0, 0, 0, '', 0, 0, '[]', 1, now(), now()"
+            " FROM annotation, generate_series(1, 9999) WHERE file_id = %s",
+            (hidden,),
+        )
+    first = (await client.get("/v1/annotations")).json()
+    assert first["data"] == []
+    cursor = {"cursor": first["next_cursor"]}
+    then = (await client.get("/v1/annotations", params=cursor)).json()
+    assert [each["id"] for each in then["data"]] == [made.json()["id"]]
+    assert then["next_cursor"] is None
+
+
 async def test_a_repeated_post_shows_nothing_of_a_file_that_is_shown_no_more(
     client: httpx.AsyncClient, file_id: str
 ) -> None:
