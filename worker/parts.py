@@ -11,6 +11,7 @@ from typing import Any
 
 import platformdirs
 
+from activities.anchors.activity import ENGINE_MODULE as ANCHORS_ENGINE
 from activities.anchors.activity import Anchors
 from activities.artifacts import Artifacts
 from activities.assemble.activity import Assemble
@@ -140,7 +141,6 @@ class Parts:
             lifecycle.announce_version,
             lifecycle.record_progress,
             lifecycle.read_decision,
-            Anchors(self._database, self.artifacts).anchor_annotations,
             self.compare.plan_comparison,
             self.compare.withdraw_comparison,
             erasure.plan_erasure,
@@ -216,6 +216,7 @@ class Parts:
             classify.classify_content,
             self.chunker.chunk_document,
             self.compare.compare_readings,
+            Anchors(self._database, self.artifacts, self.sandbox).anchor_annotations,
             views.render_view,
             views.render_pictures,
         ]
@@ -440,7 +441,7 @@ class Parts:
         slots = self._settings.worker.cpu_slots or os.cpu_count() or 1
         preload = [
             *(*PRELOAD, RASTER_ENGINE, CLASSIFY_ENGINE, CHUNK_ENGINE),
-            *(VIEWS_ENGINE, MEMBERS_ENGINE, COMPARE_ENGINE),
+            *(VIEWS_ENGINE, MEMBERS_ENGINE, COMPARE_ENGINE, ANCHORS_ENGINE),
         ]
         return Sandbox(concurrency=3 * slots, preload=preload)
 

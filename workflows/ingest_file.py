@@ -107,12 +107,13 @@ class IngestFile:
         if plan.member_count:
             await self._ingest_members()
         announced = await self._stages.announce()
-        if announced.is_annotated:
-            # No patch: no history before this says so.
-            await self._stages.anchor_annotations()
         if pictures_last:
             await self._stages.draw_pictures(plan)
-        return await self._complete(plan, chunks)
+        result = await self._complete(plan, chunks)
+        if announced.is_annotated:
+            # After all that anybody waits for. No patch: no history before this says so.
+            await self._stages.anchor_annotations()
+        return result
 
     async def _published(self) -> None:
         self._is_published = True
@@ -266,7 +267,7 @@ class IngestFile:
     def erasure_requested(self) -> None:
         """The file is being erased: the ingestion stops, as if it had been cancelled."""
         self._is_erased = True
-        self._stages.stop_drawing()
+        self._stages.stop_extras()
         if self._main is not None and (not self._is_published or self._is_expanding):
             self._steering.stop()
             self._main.cancel()

@@ -134,15 +134,15 @@ PICTURES = ActivityConfig(
 """Fifty pages, a fraction of a second each; a job does not wait long for what it can do without."""
 
 ANCHOR = ActivityConfig(
-    task_queue=queues.WORKFLOWS,
-    start_to_close_timeout=timedelta(minutes=10),
-    schedule_to_close_timeout=timedelta(minutes=20),
+    task_queue=queues.PARSE,
+    start_to_close_timeout=timedelta(minutes=20),
+    schedule_to_close_timeout=timedelta(days=1),
     heartbeat_timeout=HEARTBEAT,
     retry_policy=replace(RETRY, maximum_attempts=10),
     cancellation_type=_WAIT,
 )
-"""Thousands of annotations in thousands of pages take minutes; ten attempts outlive a database that is
-restarted. A job does not wait longer for what it can do without."""
+"""The job is completed and nobody waits: a backlog may pass. The engine is ended after four minutes for
+each version that was annotated; ten attempts outlive a database that is restarted."""
 
 ADMIT = ActivityConfig(
     task_queue=queues.WORKFLOWS,

@@ -6,7 +6,7 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
-from muniment.contracts.anchor_annotations import AnchorActivities
+from muniment.contracts.anchor_annotations import AnchorActivities, AnchorResult
 from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
 from muniment.contracts.base import Contract, StageOutcome, VersionReference
 from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
@@ -57,6 +57,7 @@ class Stages:
         self._failed_stage: StageName | None = None
         self._reading: DocumentReading | None = None
         self._drawing: workflow.ActivityHandle[RenderPicturesResult] | None = None
+        self._anchoring: workflow.ActivityHandle[AnchorResult] | None = None
 
     async def pause_reading(self) -> None:
         """Pages that children read are not begun until `resume_reading`."""
@@ -170,11 +171,14 @@ class Stages:
         finally:
             self._drawing = None
 
-    def stop_drawing(self) -> None:
-        """Pictures of a file that is being erased keep nobody waiting."""
+    def stop_extras(self) -> None:
+        """Pictures and annotations of a file that is being erased keep nobody waiting."""
         if self._drawing is not None:
             drawing, self._drawing = self._drawing, None
             drawing.cancel()
+        if self._anchoring is not None:
+            anchoring, self._anchoring = self._anchoring, None
+            anchoring.cancel()
 
     async def announce(self) -> AnnounceResult:
         return await self._stage(
@@ -184,16 +188,19 @@ class Stages:
     async def anchor_annotations(self) -> None:
         """Of a published version. Those that are not found now are shown as not looked for yet; the
         document was read all the same."""
+        self._anchoring = workflow.start_activity_method(
+            AnchorActivities.anchor_annotations,
+            self._version,
+            **self._steering.configured(policies.ANCHOR, "annotations"),
+        )
         try:
-            await workflow.execute_activity_method(
-                AnchorActivities.anchor_annotations,
-                self._version,
-                **self._steering.configured(policies.ANCHOR, "annotations"),
-            )
+            await self._anchoring
         except FailureError as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) and self._anchoring is not None:
                 raise
             workflow.logger.warning("annotations were not looked for in what was published")
+        finally:
+            self._anchoring = None
 
     async def _stage(
         self,

@@ -10,72 +10,54 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.anchors.finding import LOST, Found, PageShape, find, locate, stands_there
+from activities.anchors.calls import (
+    AnchorAnswer,
+    Anchored,
+    AnchorRequest,
+    Annotated,
+    ReadPage,
+    ReadPages,
+)
 from activities.artifacts import Artifacts
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
+from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox.limits import MEBIBYTE
 from db.models import Annotation, AnnotationAnchor, FileVersion, PageRow
 from db.queries import anchors, files, pages
+from db.queries.blobs import total_bytes
 from db.session import Access, Database
 from muniment.contracts.anchor_annotations import AnchorActivities, AnchorResult, AnchorState
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import Page, PageBatch
-from muniment.errors import MunimentError
-from retrieval.anchors.folding import fold
-from retrieval.anchors.matching import METHOD, Finder
+from muniment.errors import EngineOutOfMemory, EngineTimedOut, MunimentError
+from retrieval.anchors.matching import METHOD
 
 logger = logging.getLogger(__name__)
 
+ENGINE_MODULE = "activities.anchors.engine"
+LIMITS = Limits(wall_seconds=240, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
+"""The engine ends of itself before; what does not is at a single annotation, and is ended."""
+MAXIMUM_BYTES = 128 * MEBIBYTE
+"""Of both readings together: the worker holds them twice while it hands them to the sandbox."""
 MOST_ANNOTATIONS = 2_000
 MOST_PAGES = 10_000
-MOST_CHARACTERS = 10_000_000
-"""3,000 printed pages. In longer documents annotations stay pending."""
 _PAGES_AT_ONCE = 500
-
-
-class _PageReader:
-    """Opens pages in order, each batch of them once."""
-
-    def __init__(self, artifacts: Artifacts, tenant_id: UUID) -> None:
-        self._artifacts = artifacts
-        self._tenant_id = tenant_id
-        self._blob_id: UUID | None = None
-        self._batch = PageBatch(pages=())
-
-    async def page(self, row: PageRow) -> Page | None:
-        """None for one that could not be read."""
-        if row.blob_id is None:
-            return None
-        if row.blob_id != self._blob_id:
-            self._batch = await self._artifacts.load(self._tenant_id, row.blob_id, PageBatch)
-            self._blob_id = row.blob_id
-        return self._batch.pages[row.position]
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """What was read of a version: its pages, and the folded texts of those that could be read."""
+    """What was read of a version: its pages, and the batches that hold them."""
 
     version: FileVersion
-    rows: dict[int, PageRow]
-    folded: dict[int, str]
-
-    def find_all(
-        self, annotations: Sequence[Annotation], former: "_Reading"
-    ) -> list[tuple[Annotation, Found]]:
-        """All of one former version, or of this one; by page, since their pages are opened next."""
-        finder = Finder(self.folded, former.folded)
-        shapes = {
-            page: PageShape(row.width, row.height, row.rotation) for page, row in self.rows.items()
-        }
-        found = [(each, find(each, self.version, finder, shapes)) for each in annotations]
-        return sorted(found, key=lambda pair: pair[1].page or 0)
+    pages: ReadPages
+    blob_ids: Sequence[UUID]
 
 
 class Anchors(AnchorActivities):
-    def __init__(self, database: Database, artifacts: Artifacts) -> None:
+    def __init__(self, database: Database, artifacts: Artifacts, sandbox: Sandbox) -> None:
         self._database = database
         self._artifacts = artifacts
+        self._sandbox = sandbox
 
     @activity.defn(name="anchor_annotations")
     async def anchor_annotations(self, version: VersionReference) -> AnchorResult:
@@ -100,28 +82,63 @@ class Anchors(AnchorActivities):
         counts: Counter[str] = Counter()
         by_version = sorted(wanted, key=lambda each: each.version_id)
         for made_on, of_one in groupby(by_version, key=lambda each: each.version_id):
-            former = reading if made_on == published.id else await self._former(access, made_on)
-            if former is None:
-                continue
-            found = await asyncio.to_thread(reading.find_all, [*of_one], former)
-            made = await self._made(reading, found)
+            found = await self._found(reading, made_on, [*of_one])
             # Version by version: another attempt goes on where this one ended.
-            if not await self._write(version, reading, made):
+            if found and not await self._write(version, reading, found):
                 break
-            counts.update(anchor.state for anchor in made)
+            counts.update(each.state for each in found)
         return AnchorResult(
             exact=counts[AnchorState.EXACT],
             moved=counts[AnchorState.MOVED],
             lost=counts[AnchorState.LOST],
         )
 
-    async def _former(self, access: Access, version_id: UUID) -> _Reading | None:
-        async with self._database.transaction(access) as session:
+    async def _found(
+        self, reading: _Reading, made_on: UUID, annotations: Sequence[Annotation]
+    ) -> Sequence[Anchored]:
+        """Those made on one version. What takes too long, or too much, is not looked for."""
+        former = None
+        if made_on != reading.version.id:
+            former = await self._former(reading.version.tenant_id, made_on)
+            if former is None:
+                return ()
+        content = await self._content(reading, former)
+        if content is None:
+            return ()
+        request = AnchorRequest(
+            annotations=tuple(_annotated(each) for each in annotations),
+            present=reading.pages,
+            former=None if former is None else former.pages,
+        )
+        try:
+            answer = await self._sandbox.run(
+                EngineCall("anchor", request, AnchorAnswer), content=content, limits=LIMITS
+            )
+        except (EngineTimedOut, EngineOutOfMemory) as error:
+            # The same content would end the same way; those of the other versions are still looked for.
+            logger.warning("annotations were not looked for: %s", error.problem)
+            return ()
+        return answer.anchored
+
+    async def _former(self, tenant_id: UUID, version_id: UUID) -> _Reading | None:
+        async with self._database.transaction(Access(tenant_id)) as session:
             version = await files.version_by_id(session, version_id)
         return await self._read(version)
 
+    async def _content(self, reading: _Reading, former: _Reading | None) -> bytes | None:
+        """The batches, a line each; None, before any is opened, where they are too large."""
+        tenant_id = reading.version.tenant_id
+        blob_ids = [*reading.blob_ids, *(() if former is None else former.blob_ids)]
+        async with self._database.transaction(Access(tenant_id)) as session:
+            size_bytes = await total_bytes(session, blob_ids)
+        if size_bytes > MAXIMUM_BYTES:
+            logger.warning("a document is too large to find annotations in")
+            return None
+        lines = [await self._artifacts.load_bytes(tenant_id, each) for each in blob_ids]
+        return await asyncio.to_thread(b"\n".join, lines)
+
     async def _write(
-        self, version: VersionReference, reading: _Reading, made: Sequence[AnnotationAnchor]
+        self, version: VersionReference, reading: _Reading, found: Sequence[Anchored]
     ) -> bool:
         """False when the file is being erased, or the version was read anew meanwhile: what was published
         then has its annotations looked for in it."""
@@ -131,71 +148,81 @@ class Anchors(AnchorActivities):
                 return False
             if present.document_blob_id != reading.version.document_blob_id:
                 return False
+            made = [_anchor(each, reading.version) for each in found]
             await anchors.write_anchors(session, made)
         return True
 
     async def _read(self, version: FileVersion) -> _Reading | None:
-        """None when it is too long."""
-        reader = _PageReader(self._artifacts, version.tenant_id)
-        reading = _Reading(version, {}, {})
-        characters = 0
-        rows: Sequence[PageRow] = ()
+        """None when it has too many pages."""
+        found: list[PageRow] = []
         while True:
             async with self._database.transaction(Access(version.tenant_id)) as session:
                 rows = await pages.list_pages(
                     session,
                     version.id,
                     limit=_PAGES_AT_ONCE,
-                    after_page=rows[-1].page if rows else 0,
+                    after_page=found[-1].page if found else 0,
                 )
-            for row in rows:
-                page = await reader.page(row)
-                reading.rows[row.page] = row
-                if page is not None:
-                    reading.folded[row.page] = await asyncio.to_thread(fold, page.text)
-                    characters += len(page.text)
-                if len(reading.rows) > MOST_PAGES or characters > MOST_CHARACTERS:
-                    logger.warning("a document is too long to find annotations in")
-                    return None
+            found += rows
+            if len(found) > MOST_PAGES:
+                logger.warning("a document is too long to find annotations in")
+                return None
             if len(rows) < _PAGES_AT_ONCE:
-                return reading
-
-    async def _made(
-        self, reading: _Reading, found: Sequence[tuple[Annotation, Found]]
-    ) -> list[AnnotationAnchor]:
-        reader = _PageReader(self._artifacts, reading.version.tenant_id)
-        made: list[AnnotationAnchor] = []
-        for annotation, each in found:
-            page = None
-            if each.place is not None:
-                page = await reader.page(reading.rows[each.place.page])
-            made.append(_anchor(annotation, reading.version, each, page))
-        return made
+                return _reading(version, found)
 
 
-def _anchor(
-    annotation: Annotation, version: FileVersion, found: Found, page: Page | None
-) -> AnnotationAnchor:
-    located = None
-    if found.place is not None and page is not None:
-        located = locate(found.place, page)
-        if not stands_there(annotation, version, page, located):
-            found, located = LOST, None
-    anchor = AnnotationAnchor(
-        annotation_id=annotation.id,
+def _reading(version: FileVersion, rows: Sequence[PageRow]) -> _Reading:
+    named = (row.blob_id for row in rows if row.blob_id is not None)
+    numbers = {blob_id: number for number, blob_id in enumerate(dict.fromkeys(named))}
+    read = tuple(
+        ReadPage(
+            page=row.page,
+            width=row.width,
+            height=row.height,
+            rotation=row.rotation,
+            batch=None if row.blob_id is None else numbers[row.blob_id],
+            position=row.position,
+        )
+        for row in rows
+    )
+    return _Reading(version, ReadPages(pages=read, batches=len(numbers)), [*numbers])
+
+
+def _annotated(annotation: Annotation) -> Annotated:
+    return Annotated.model_validate(
+        {
+            "annotation_id": annotation.id,
+            "page": annotation.page,
+            "page_width": annotation.page_width,
+            "page_height": annotation.page_height,
+            "page_rotation": annotation.page_rotation,
+            "page_digest": annotation.page_digest.hex(),
+            "region": annotation.region,
+            "quote": annotation.quote,
+            "prefix": annotation.prefix,
+            "suffix": annotation.suffix,
+            "start": annotation.start_offset or 0,
+            "end": annotation.end_offset or 0,
+            "occurrence": annotation.occurrence,
+            "occurrences": annotation.occurrences,
+            "boxes": annotation.boxes,
+        }
+    )
+
+
+def _anchor(found: Anchored, version: FileVersion) -> AnnotationAnchor:
+    return AnnotationAnchor(
+        annotation_id=found.annotation_id,
         version_id=version.id,
         tenant_id=version.tenant_id,
         reading_id=version.document_blob_id,
         method=METHOD,
         state=found.state,
-        score=None if found.score is None else round(found.score, 4),
+        score=found.score,
         page=found.page,
         region=None if found.region is None else list(found.region),
+        quote=found.quote,
+        start_offset=found.start,
+        end_offset=found.end,
+        boxes=[list(box) for box in found.boxes],
     )
-    if located is not None:
-        anchor.quote = located.text
-        anchor.start_offset, anchor.end_offset = located.start, located.end
-        anchor.boxes = [list(box) for box in located.boxes]
-        if annotation.region is not None and located.region is not None:
-            anchor.region = list(located.region)
-    return anchor

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
-from db.models import Annotation, FileVersion
+from activities.anchors.calls import Annotated
 from muniment.contracts.anchor_annotations import AnchorState
 from muniment.contracts.documents import BoundingBox, Page
 from retrieval.anchors.boxes import around, boxes_of
-from retrieval.anchors.folding import fold, fold_with_offsets
+from retrieval.anchors.folding import Folded, fold
 from retrieval.anchors.matching import FEWEST_FUZZY, Finder, Place
-from retrieval.anchors.quotes import Quote, whole_words
+from retrieval.anchors.quotes import MOST_QUOTED, Quote, whole_words
 
 _SAME_POINTS = 0.5
 """Engines round the size of a page otherwise."""
@@ -56,11 +54,11 @@ class Located:
 
 
 def find(
-    annotation: Annotation, reading: FileVersion, finder: Finder, shapes: dict[int, PageShape]
+    annotation: Annotated, finder: Finder, shapes: dict[int, PageShape], is_read_anew: bool
 ) -> Found:
     """Where the annotation stands in the reading."""
     quote = quote_of(annotation)
-    only_on = annotation.page if annotation.version_id == reading.id else None
+    only_on = annotation.page if is_read_anew else None
     if annotation.region is not None:
         unmoved = _unmoved_region(annotation, quote, finder, shapes, only_on)
         if unmoved is not None:
@@ -76,47 +74,47 @@ def find(
     return Found(state, place.page, place.score, place=place)
 
 
-def quote_of(annotation: Annotation) -> Quote:
+def quote_of(annotation: Annotated) -> Quote:
     """The words that the annotation was made on, or that stood in its region."""
     return Quote(
-        page=annotation.page or 1,
+        page=annotation.page,
         exact=annotation.quote,
         prefix=annotation.prefix,
         suffix=annotation.suffix,
-        start=annotation.start_offset or 0,
-        end=annotation.end_offset or 0,
+        start=annotation.start,
+        end=annotation.end,
         occurrence=annotation.occurrence,
         occurrences=annotation.occurrences,
-        page_digest=annotation.page_digest,
+        page_digest=bytes.fromhex(annotation.page_digest),
     )
 
 
-def locate(place: Place, page: Page) -> Located:
-    """The words of the place; of words that changed, whole ones."""
+def locate(place: Place, page: Page, folded: Folded) -> Located | None:
+    """The words of the place; of words that changed, whole ones. None when they have come to be so far
+    apart that they are no quote any more."""
     text = page.text
-    start, end = fold_with_offsets(text).stretch(place.start, place.end)
+    start, end = folded.stretch(place.start, place.end)
     if place.score < 1:
         start, end = whole_words(text, start, end)
+    if end - start > MOST_QUOTED:
+        return None
     # PostgreSQL's text holds every code point but this one.
     words = text[start:end].replace("\0", "")
     return Located(words, start, end, boxes_of(text, page.lines, start, end))
 
 
-def stands_there(
-    annotation: Annotation, version: FileVersion, page: Page, located: Located
-) -> bool:
+def stands_there(annotation: Annotated, page: Page, located: Located, is_read_anew: bool) -> bool:
     """Whether the words are where the annotation can be. A region needs a place on the page, which not
     every reading knows; and words of a page that was only read anew stay where they were on it."""
     if annotation.region is not None and located.region is None:
         return False
     was = PageShape(annotation.page_width, annotation.page_height, annotation.page_rotation)
-    is_read_anew = annotation.version_id == version.id and _is_same_shape(
+    is_same_page = is_read_anew and _is_same_shape(
         was, PageShape(page.width, page.height, page.rotation)
     )
-    former = TypeAdapter(list[BoundingBox]).validate_python(annotation.boxes)
-    if not is_read_anew or not former or not located.boxes:
+    if not is_same_page or not annotation.boxes or not located.boxes:
         return True
-    return any(_overlap(one, other) for one in former for other in located.boxes)
+    return any(_overlap(one, other) for one in annotation.boxes for other in located.boxes)
 
 
 def _overlap(one: BoundingBox, other: BoundingBox) -> bool:
@@ -126,21 +124,20 @@ def _overlap(one: BoundingBox, other: BoundingBox) -> bool:
 
 
 def _unmoved_region(
-    annotation: Annotation,
+    annotation: Annotated,
     quote: Quote,
     finder: Finder,
     shapes: dict[int, PageShape],
     only_on: int | None,
 ) -> Found | None:
     """The same box, where the page is the same: by its content, or in a later version by its words."""
-    region = as_box(annotation.region)
     was = PageShape(annotation.page_width, annotation.page_height, annotation.page_rotation)
     # What is read anew has the same content: whatever the engines make of its words.
     page = only_on or finder.page_of(quote.page_digest)
     if page is None or not _is_same_shape(was, shapes.get(page)):
         return None
     state = AnchorState.EXACT if page == quote.page else AnchorState.MOVED
-    return Found(state, page, 1.0, region=region)
+    return Found(state, page, 1.0, region=annotation.region)
 
 
 def _is_same_shape(one: PageShape, other: PageShape | None) -> bool:
@@ -150,11 +147,3 @@ def _is_same_shape(one: PageShape, other: PageShape | None) -> bool:
         and abs(one.width - other.width) < _SAME_POINTS
         and abs(one.height - other.height) < _SAME_POINTS
     )
-
-
-def as_box(region: Sequence[float] | None) -> BoundingBox | None:
-    """The stored region as a box."""
-    if region is None:
-        return None
-    x0, y0, x1, y1 = region
-    return (x0, y0, x1, y1)

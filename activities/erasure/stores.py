@@ -55,7 +55,6 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("findings", frozenset({"finding"}), erasure.erase_findings),
     TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
-    TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
@@ -66,6 +65,8 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore(
         "shares", frozenset({"share_link", "share_session", "share_try"}), erasure.erase_shares
     ),
+    # Behind whatever may still be taken away while the file is being erased, which it would tell of.
+    TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore(
         "idempotency_responses",
         frozenset({"idempotency_key"}),

@@ -135,6 +135,16 @@ async def _record(session: AsyncSession, job: JobRow, progress: JobProgress) -> 
     if progress.state is JobState.COMPLETED and changed.degraded:
         await mark_degraded(session, job.file_id)
     await _settle_file(session, job, progress)
+    if progress.state is JobState.FAILED:
+        # Of a file that stays ready, too: its new version, or its reading anew, came to nothing.
+        session.add(
+            Activity(
+                tenant_id=job.tenant_id,
+                kind=ActivityKind.FAILED,
+                file_id=job.file_id,
+                job_id=job.id,
+            )
+        )
 
 
 def _idle_noted(reading: StageProgress, state: JobState) -> StageProgress:
@@ -162,12 +172,5 @@ async def _settle_file(session: AsyncSession, job: JobRow, progress: JobProgress
         if progress.error is not None and progress.error.type in _REJECTED:
             among = (*IN_PROGRESS, *WITHHELD)
             await settle_file(session, job.file_id, FileState.REJECTED, among=among)
-        elif await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS):
-            session.add(
-                Activity(
-                    tenant_id=job.tenant_id,
-                    kind=ActivityKind.FAILED,
-                    file_id=job.file_id,
-                    job_id=job.id,
-                )
-            )
+        else:
+            await settle_file(session, job.file_id, FileState.FAILED, among=IN_PROGRESS)

@@ -47,7 +47,8 @@ async def list_activity(
     actor: By = None,
 ) -> Page[ActivityEntry]:
     """Of the files that the caller may read now, by the names that they have now. Grants are shown to
-    whoever manages the file, share links to whoever made them and to administrators."""
+    whoever manages the file, share links to whoever made them and to administrators. A page may be empty
+    and have a `next_cursor`: of many entries that the caller may not see, some are passed over at a time."""
     return await _listed(services, caller, ActivityFilter(None, actor, kind or ()), limit, cursor)
 
 
@@ -76,14 +77,17 @@ async def _listed(
     services: Provided, caller: Caller, wanted: ActivityFilter, limit: int, cursor: str | None
 ) -> Page[ActivityEntry]:
     place = decode_cursor(TimeCursor, cursor)
+    after = place.key() if place else None
     async with services.database.transaction(caller.access) as session:
-        rows = await activity.list_activity(
-            session, wanted, limit=limit + 1, after=place.key() if place else None
-        )
+        rows = await activity.list_activity(session, wanted, limit=limit + 1, after=after)
+        is_full = len(rows) > limit
+        place_after = None if is_full else await activity.looked_up_to(session, wanted, after)
     shown, last = cut(rows, limit)
-    following = None
     if last is not None:
-        following = encode_cursor(TimeCursor(at=last.activity.at, id=last.activity.id))
+        place_after = (last.activity.at, last.activity.id)
+    following = None
+    if place_after is not None:
+        following = encode_cursor(TimeCursor(at=place_after[0], id=place_after[1]))
     return Page(data=[_view(each) for each in shown], next_cursor=following)
 
 

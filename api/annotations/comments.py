@@ -72,6 +72,9 @@ async def create_comment(
     """For whoever may read the file; needs `files:read` too."""
     service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
+        if attempt.is_repetition:
+            async with services.database.transaction(caller.access) as session:
+                await service.require_annotation(session, caller, annotation_id)
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
             return replayed
         async with services.database.transaction(caller.access) as session:

@@ -28,7 +28,7 @@ from api.pagination import (
 )
 from api.problem_responses import problems
 from api.services import Provided
-from db.queries.annotations import AnnotationDetail, AnnotationFilter
+from db.queries.annotations import AnnotationDetail, AnnotationFilter, looked_up_to
 
 router = APIRouter(prefix="/v1/annotations", tags=["annotations"])
 
@@ -63,19 +63,21 @@ async def list_annotations(
 ) -> Page[Annotation]:
     """Of the files that the caller may read. Each says where it stands in the version: `exact`, `moved`
     with how alike the words are, `lost`, or `pending`; what it was made on stays beside it. Annotations
-    that were made on a later version are left out."""
+    that were made on a later version are left out. A page may be empty and have a `next_cursor`."""
     place = decode_cursor(TimeCursor, cursor)
     is_resolved = None if state is None else state is AnnotationState.RESOLVED
     wanted = AnnotationFilter(file_id, version, page, author, is_resolved)
+    after = place.key() if place else None
     async with services.database.transaction(caller.access) as session:
-        rows = await service.list_annotations(
-            session, caller, wanted, limit=limit + 1, after=place.key() if place else None
-        )
+        rows = await service.list_annotations(session, caller, wanted, limit=limit + 1, after=after)
+        is_full = len(rows) > limit
+        place_after = None if is_full else await looked_up_to(session, wanted, after)
     shown, last = cut(rows, limit)
-    following = None
     if last is not None:
-        made = last.annotation
-        following = encode_cursor(TimeCursor(at=made.created_at, id=made.id))
+        place_after = (last.annotation.created_at, last.annotation.id)
+    following = None
+    if place_after is not None:
+        following = encode_cursor(TimeCursor(at=place_after[0], id=place_after[1]))
     return Page(data=[annotation_view(each) for each in shown], next_cursor=following)
 
 
@@ -94,6 +96,10 @@ async def create_annotation(
     read anew, the annotation is looked for in that."""
     service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
+        if attempt.is_repetition:
+            # The answer quotes the file: who may not see it now is not told again.
+            async with services.database.transaction(caller.access) as session:
+                await service.require_shown(session, caller, body.file_id)
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
             return replayed
         wanted = await service.proven(services, caller, body)

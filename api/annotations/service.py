@@ -41,6 +41,11 @@ def require_reading(caller: Caller) -> None:
         raise lacks(READING, caller)
 
 
+async def require_shown(session: AsyncSession, caller: Caller, file_id: UUID) -> None:
+    """Raises NotFound, Gone and Conflict for a file whose content is not shown to the caller now."""
+    require_content(await require_file(session, file_id), caller)
+
+
 async def list_annotations(
     session: AsyncSession,
     caller: Caller,
@@ -58,11 +63,16 @@ async def list_annotations(
         require_content(found, caller)
         await require_version(session, found, wanted.version)
     rows = await annotations.list_annotations(session, wanted, limit=limit, after=after)
-    record_reading(session, caller, wanted.file_id, len(rows))
+    if wanted.file_id is not None:
+        record_reading(session, caller, wanted.file_id, len(rows))
+    else:
+        looked_into = sorted({str(row.annotation.file_id) for row in rows})
+        payload: dict[str, JsonValue] = {"annotations": len(rows), "files": [*looked_into]}
+        record(session, caller.act("annotation.read", "file", None, payload))
     return rows
 
 
-def record_reading(session: AsyncSession, caller: Caller, file_id: UUID | None, count: int) -> None:
+def record_reading(session: AsyncSession, caller: Caller, file_id: UUID, count: int) -> None:
     """Annotations quote what they are made on: looking at them is looking into the file."""
     record(session, caller.act("annotation.read", "file", file_id, {"annotations": count}))
 

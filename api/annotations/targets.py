@@ -1,18 +1,29 @@
 """What an annotation is made on: looked up on the page as it is read now, and proven."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from api.annotations.schemas import NewQuote, NewTarget
+from api.annotations.schemas import MAX_QUOTE_CHARACTERS, NewQuote, NewTarget
 from db.models import PageRow
 from muniment.contracts.documents import BoundingBox, Page
 from muniment.errors import Unprocessable
 from retrieval.anchors.boxes import boxes_of, words_in
 from retrieval.anchors.folding import digest, fold
-from retrieval.anchors.quotes import Quote, locate, quote_at
+from retrieval.anchors.quotes import (
+    MOST_OCCURRENCES,
+    MOST_QUOTED,
+    Quote,
+    StandTooOften,
+    locate,
+    quote_at,
+)
 
 MOST_CHARACTERS = 1_000_000
 """Of a page, in which words are looked up within two seconds. Texts without pages may have more."""
+
+_PROVERS = ThreadPoolExecutor(2, thread_name_prefix="quotes")
+"""Pages that are looked through at a time: each takes computing from all that the process answers."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ async def prove(row: PageRow | None, page: Page | None, target: NewTarget) -> Pr
             f"the page has more than {MOST_CHARACTERS} characters",
             remedy="Annotate the whole file: leave `target` out.",
         )
-    return await asyncio.to_thread(_proven, row, page, target)
+    return await asyncio.get_running_loop().run_in_executor(_PROVERS, _proven, row, page, target)
 
 
 def _proven(row: PageRow, page: Page, target: NewTarget) -> ProvenTarget:
@@ -59,7 +70,16 @@ def _the_one(page: Page, wanted: NewQuote) -> Quote:
     start = wanted.start
     if start is not None:
         start += len(wanted.exact) - len(wanted.exact.lstrip())
-    found = locate(page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix, start=start)
+    try:
+        found = locate(
+            page.page, page.text, wanted.exact, wanted.prefix, wanted.suffix, start=start
+        )
+    except StandTooOften:
+        raise _wrong(
+            "quote",
+            f"these words stand on page {page.page} more than {MOST_OCCURRENCES} times",
+            remedy="Quote more of what stands around them.",
+        ) from None
     if not found:
         raise _wrong(
             "quote",
@@ -72,12 +92,21 @@ def _the_one(page: Page, wanted: NewQuote) -> Quote:
             f"these words stand more than once on page {page.page}",
             remedy="Say which are meant by `prefix`, `suffix` or `start`.",
         )
+    if len(found[0].exact) > MOST_QUOTED:
+        raise _wrong(
+            "quote",
+            f"these words stand in more than {MOST_QUOTED} characters with the white space between them",
+            remedy="Quote fewer of them.",
+        )
     return found[0]
 
 
 def _words_beneath(page: Page, region: BoundingBox | None) -> Quote | None:
+    """None where there are none, or so many that they are no quote: the region goes by its page then."""
     stretch = None if region is None else words_in(page.text, page.lines, region)
-    return None if stretch is None else quote_at(page.page, page.text, *stretch)
+    if stretch is None or stretch[1] - stretch[0] > MAX_QUOTE_CHARACTERS:
+        return None
+    return quote_at(page.page, page.text, *stretch)
 
 
 def _require_on_page(row: PageRow, region: BoundingBox) -> None:

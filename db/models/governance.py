@@ -46,6 +46,13 @@ class Activity(SQLModel, table=True):
     __tablename__ = "activity"
     __table_args__ = (
         Index("ix_activity_tenant_at", "tenant_id", text("at DESC"), text("id DESC")),
+        Index(
+            "ix_activity_tenant_actor_at",
+            "tenant_id",
+            "actor_id",
+            text("at DESC"),
+            text("id DESC"),
+        ),
         Index("ix_activity_file_at", "file_id", text("at DESC"), text("id DESC")),
     )
 

@@ -29,6 +29,11 @@ async def published_reading(
 ) -> FileVersion | None:
     """The version as it is published now; None when it is not, or its file is being erased. `locked`:
     neither changes before the end of the transaction."""
+    if locked:
+        # A statement of its own: the next one sees what was published while the lock was waited for.
+        await session.execute(
+            select(col(File.id)).where(col(File.id) == version.file_id).with_for_update(read=True)
+        )
     statement = (
         select(FileVersion)
         .join(File, col(File.id) == col(FileVersion.file_id))
@@ -38,8 +43,6 @@ async def published_reading(
             col(File.state).not_in(UNTOUCHED_STATES),
         )
     )
-    if locked:
-        statement = statement.with_for_update(read=True, of=File)
     return (await session.scalars(statement)).one_or_none()
 
 

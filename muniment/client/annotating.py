@@ -1,6 +1,6 @@
 """The calls about annotations and activity, and their faces on both clients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 from pydantic import JsonValue
@@ -27,15 +27,15 @@ def create_annotation(
     file_id: Id,
     body: str,
     page: int | None,
-    exact: str | None,
+    quote: Mapping[str, JsonValue],
     region: BoundingBox | None,
     tags: Sequence[str],
 ) -> Call[Annotation]:
     target: dict[str, JsonValue] = {}
     if page is not None:
         target["page"] = page
-    if exact is not None:
-        target["quote"] = {"exact": exact}
+    if quote:
+        target["quote"] = {**quote}
     if region is not None:
         target["region"] = [*region]
     json: dict[str, JsonValue] = {"file_id": str(file_id), "body": body, "tags": [*tags]}
@@ -67,6 +67,13 @@ def list_activity(
 ) -> Call[Listing[ActivityEntry]]:
     path = "/v1/activity" if file_id is None else f"/v1/files/{file_id}/activity"
     return Call("GET", path, _activity, parameters={"limit": limit, "cursor": cursor})
+
+
+def _quote(
+    exact: str | None, prefix: str | None, suffix: str | None, start: int | None
+) -> dict[str, JsonValue]:
+    given = {"exact": exact, "prefix": prefix, "suffix": suffix, "start": start}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _wanted(file_id: Id | None, version: int | None, page: int | None) -> Parameters:
@@ -125,11 +132,16 @@ class AsyncAnnotations:
         *,
         page: int | None = None,
         exact: str | None = None,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        start: int | None = None,
         region: BoundingBox | None = None,
         tags: Sequence[str] = (),
     ) -> Annotation:
-        """On words (`exact`) or a box of a page; without `page` on the whole file."""
-        call = create_annotation(file_id, body, page, exact, region, tags)
+        """On words (`exact`) or a box of a page; without `page` on the whole file. Of words that stand there
+        more than once, `prefix` and `suffix` or `start` say which are meant."""
+        quote = _quote(exact, prefix, suffix, start)
+        call = create_annotation(file_id, body, page, quote, region, tags)
         return await self._run.run(self._protocol.call(call))
 
     async def resolve(self, annotation_id: Id) -> Annotation:
@@ -188,11 +200,16 @@ class Annotations:
         *,
         page: int | None = None,
         exact: str | None = None,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        start: int | None = None,
         region: BoundingBox | None = None,
         tags: Sequence[str] = (),
     ) -> Annotation:
-        """On words (`exact`) or a box of a page; without `page` on the whole file."""
-        call = create_annotation(file_id, body, page, exact, region, tags)
+        """On words (`exact`) or a box of a page; without `page` on the whole file. Of words that stand there
+        more than once, `prefix` and `suffix` or `start` say which are meant."""
+        quote = _quote(exact, prefix, suffix, start)
+        call = create_annotation(file_id, body, page, quote, region, tags)
         return self._run.run(self._protocol.call(call))
 
     def resolve(self, annotation_id: Id) -> Annotation:

@@ -6,6 +6,7 @@ pages. A page that is more like another page of the former version than like the
 
 import heapq
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -47,7 +48,11 @@ class Ancestry:
         if same is not None:
             return frozenset(same)
         present = sketch(self._pages[page])
-        alike = {number: likeness(present, each) for number, each in self._sketches.items()}
+        shared = Counter(number for each in present for number in self._by_hash.get(each, ()))
+        alike = {
+            number: common / max(len(present), len(self._sketches[number]))
+            for number, common in shared.items()
+        }
         best = max(alike.values(), default=0.0)
         if best < LEAST_ALIKE:
             return frozenset()
@@ -64,6 +69,15 @@ class Ancestry:
     def _sketches(self) -> dict[int, frozenset[int]]:
         return {number: sketch(text) for number, text in self._former.items()}
 
+    @cached_property
+    def _by_hash(self) -> dict[int, list[int]]:
+        """Which former pages have a hash: of thousands a page has something in common with few."""
+        found: dict[int, list[int]] = {}
+        for number, hashes in self._sketches.items():
+            for each in hashes:
+                found.setdefault(each, []).append(number)
+        return found
+
 
 def sketch(folded: str) -> frozenset[int]:
     """The least hashes of a page's runs of letters (Broder's MinHash): how many two pages have in common
@@ -73,8 +87,3 @@ def sketch(folded: str) -> frozenset[int]:
         for place in range(max(1, len(folded) - _GRAM + 1))
     }
     return frozenset(heapq.nsmallest(_SKETCH, runs))
-
-
-def likeness(one: frozenset[int], other: frozenset[int]) -> float:
-    """From 0 to 1."""
-    return len(one & other) / max(len(one), len(other))

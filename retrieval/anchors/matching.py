@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
-from rapidfuzz.distance import Indel
+from rapidfuzz.distance import Indel, MatchingBlock
 
 from retrieval.anchors.ancestry import Ancestry
 from retrieval.anchors.folding import digest, fold
@@ -34,6 +34,9 @@ MARGIN = 0.1
 """By so much the best place must be better than the next."""
 MOST_COMPARED = 20_000
 """Letters of either page, 70 ms; on longer ones words that changed are lost."""
+MOST_FUZZY = 1_000
+"""Letters of a quote, which are compared with a whole page: of more, 5,000, it takes 1.5 s. On a page read
+anew longer ones are found word for word only."""
 _PLACES_OF_A_PAGE = 3
 _MOST_OCCURRENCES = 200
 """Of more a short word has too many to tell them apart in time."""
@@ -63,6 +66,7 @@ class Finder:
         self._former = former
         self._ancestry = Ancestry(pages, former)
         self._digests: dict[bytes, list[int]] = {}
+        self._compared: tuple[tuple[int, int], list[MatchingBlock]] | None = None
         for page, text in pages.items():
             self._digests.setdefault(digest(text), []).append(page)
 
@@ -111,7 +115,7 @@ class Finder:
         if text is None:
             return None
         found = self._in_context(quote, wanted, page)
-        if len(wanted) >= FEWEST_FUZZY and len(text) <= MOST_COMPARED:
+        if FEWEST_FUZZY <= len(wanted) <= MOST_FUZZY and len(text) <= MOST_COMPARED:
             # Words that are read otherwise where they stand may stand elsewhere as they were.
             found += _nearly(quote, wanted, page, text)
         return _best(found)
@@ -137,7 +141,8 @@ class Finder:
         if not is_known or max(len(former), len(present)) > MOST_COMPARED:
             return _best(self._in_context(quote, wanted, page))
         start = places[quote.occurrence]
-        stretch = _carried_over(former, present, start, start + len(wanted))
+        stayed = self._stayed(quote.page, page)
+        stretch = _carried_over(stayed, start, start + len(wanted))
         if stretch is None:
             return None
         score = Indel.normalized_similarity(wanted, present[slice(*stretch)])
@@ -147,6 +152,13 @@ class Finder:
         if score < 1 and not around.fits(len(wanted)):
             return None
         return Place(page, *stretch, score, around.both)
+
+    def _stayed(self, former_page: int, page: int) -> list[MatchingBlock]:
+        """The runs of letters that two pages share, in order; kept until two others are compared."""
+        if self._compared is None or self._compared[0] != (former_page, page):
+            runs = Indel.opcodes(self._former[former_page], self._pages[page])
+            self._compared = ((former_page, page), runs.as_matching_blocks())
+        return self._compared[1]
 
     def _elsewhere(self, quote: Quote, wanted: str) -> Place | None:
         """Words that went to another page: the same ones in the same context, which stand once in this
@@ -192,13 +204,13 @@ class _Context:
         return one_side or self.both >= CONTEXT_OF_BOTH
 
 
-def _carried_over(former: str, present: str, start: int, end: int) -> tuple[int, int] | None:
+def _carried_over(stayed: Sequence[MatchingBlock], start: int, end: int) -> tuple[int, int] | None:
     """Where the letters of the stretch that stayed begin and end in the present text."""
     first = last = None
-    for run in Indel.opcodes(former, present):
-        low, high = max(run.src_start, start), min(run.src_end, end)
-        if run.tag == "equal" and low < high:
-            shift = run.dest_start - run.src_start
+    for run in stayed:
+        low, high = max(run.a, start), min(run.a + run.size, end)
+        if low < high:
+            shift = run.b - run.a
             first = low + shift if first is None else first
             last = high + shift
     return None if first is None or last is None else (first, last)

@@ -9,8 +9,16 @@ from retrieval.anchors.folding import Folded, digest, fold, fold_with_offsets
 
 CONTEXT_CHARACTERS = 64
 """Kept before and behind a quote: what tells one "shall" from another."""
+MOST_QUOTED = 10_000
+"""Code points of the page that a quote is kept of: words with whatever white space stands between them."""
+MOST_OCCURRENCES = 10_000
+"""Of words on a page; counting 200,000 of "aaa…" takes seconds."""
 MOST_LOCATED = 10
 """More than one is told apart by whoever quotes."""
+
+
+class StandTooOften(ValueError):
+    """Words stand on the page more than MOST_OCCURRENCES times."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,13 @@ def locate(
     start: int | None = None,
 ) -> list[Quote]:
     """Where the words stand in the page's text with that before and behind them (and begin at `start`,
-    where it is given), however the white space goes. Empty: nowhere; at most the first MOST_LOCATED."""
+    where it is given), however the white space goes. Empty: nowhere; at most the first MOST_LOCATED.
+    Raises StandTooOften."""
     folded = fold_with_offsets(text)
     wanted, before, behind = fold(exact), fold(prefix), fold(suffix)
-    places = occurrences_of(wanted, folded.text)
+    places = occurrences_of(wanted, folded.text, MOST_OCCURRENCES + 1)
+    if len(places) > MOST_OCCURRENCES:
+        raise StandTooOften
     found = (
         number
         for number, place in enumerate(places)
@@ -58,12 +69,15 @@ def locate(
 
 
 def quote_at(page: int, text: str, start: int, end: int) -> Quote | None:
-    """The words between two code points of the page's text; None where there are none."""
+    """The words between two code points of the page's text; None where there are none, or where they
+    stand more than MOST_OCCURRENCES times."""
     folded, wanted = fold_with_offsets(text), fold(text[start:end])
     place = bisect_left(folded.offsets, start)
     if not wanted or not folded.text.startswith(wanted, place):
         return None
-    places = occurrences_of(wanted, folded.text)
+    places = occurrences_of(wanted, folded.text, MOST_OCCURRENCES + 1)
+    if len(places) > MOST_OCCURRENCES:
+        return None
     return _quote(page, text, folded, places, bisect_left(places, place), len(wanted))
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import httpx
+import psycopg
 import pytest
 
 from tests.api.conftest import ApiProcess, client_of
@@ -138,3 +139,22 @@ async def test_it_is_filtered_and_cut_into_pages(people: People, file_id: str) -
     assert seen == everything
     assert (await owner.get("/v1/activity?kind=file.read")).status_code == 422
     assert (await owner.get("/v1/activity?cursor=x")).status_code == 400
+
+
+async def test_who_sees_few_of_many_entries_passes_over_some_at_a_time(
+    people: People, file_id: str, postgres_dsn: str
+) -> None:
+    reader = people["reader"]
+    hidden = await people["owner"].post("/v1/files?name=b.txt&collection=drawer", content=b"b")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO activity (id, tenant_id, file_id, kind, at)"
+            " SELECT gen_random_uuid(), tenant_id, id, 'file.changed', now() FROM file,"
+            " generate_series(1, 10000) WHERE id = %s",
+            (hidden.json()["id"],),
+        )
+    first = (await reader.get("/v1/activity")).json()
+    assert first["data"] == []
+    then = (await reader.get("/v1/activity", params={"cursor": first["next_cursor"]})).json()
+    assert kinds(then["data"]) == ["file.uploaded"]
+    assert then["next_cursor"] is None

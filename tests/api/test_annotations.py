@@ -7,8 +7,12 @@ import httpx
 import psycopg
 import pytest
 
+from api.annotations.schemas import NewTarget
+from api.annotations.targets import prove
+from db.models import PageRow
 from db.session import Database
 from muniment.client import AsyncMuniment, Muniment
+from muniment.contracts.documents import Line, Page, PageSource
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
 from tests.api.annotated import HEIGHT, WIDTH, line_box, publish_pages
@@ -237,6 +241,74 @@ async def test_a_repeated_post_makes_one(client: httpx.AsyncClient, file_id: str
     said = [await client.post(comments, json={"body": "x"}, headers=key) for _ in range(2)]
     assert said[0].json() == said[1].json()
     assert len((await client.get(comments)).json()["data"]) == 1
+
+
+async def test_a_list_passes_over_some_at_a_time(
+    client: httpx.AsyncClient, file_id: str, postgres_dsn: str
+) -> None:
+    hidden = (await client.post("/v1/files?name=b.txt", content=b"b")).json()["id"]
+    made = await client.post("/v1/annotations", json={"file_id": file_id, "body": "seen"})
+    await client.post("/v1/annotations", json={"file_id": hidden, "body": "not seen"})
+    await client.delete(f"/v1/files/{hidden}")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO annotation (id, tenant_id, file_id, version_id, body, quote, prefix, suffix,"
+            " page_width, page_height, page_rotation, page_digest, occurrence, occurrences, boxes,"
+            " revision, created_at, updated_at) SELECT gen_random_uuid(), tenant_id, file_id, version_id,"
+            " body, '', '', '', 0, 0, 0, '', 0, 0, '[]', 1, now(), now()"
+            " FROM annotation, generate_series(1, 9999) WHERE file_id = %s",
+            (hidden,),
+        )
+    first = (await client.get("/v1/annotations")).json()
+    assert first["data"] == []
+    cursor = {"cursor": first["next_cursor"]}
+    then = (await client.get("/v1/annotations", params=cursor)).json()
+    assert [each["id"] for each in then["data"]] == [made.json()["id"]]
+    assert then["next_cursor"] is None
+
+
+async def test_a_repeated_post_shows_nothing_of_a_file_that_is_shown_no_more(
+    client: httpx.AsyncClient, file_id: str
+) -> None:
+    body = {"file_id": file_id, "body": "once"}
+    key = {"Idempotency-Key": str(uuid4())}
+    made = await client.post("/v1/annotations", json=body, headers=key)
+    comments = f"/v1/annotations/{made.json()['id']}/comments"
+    await client.post(comments, json={"body": "x"}, headers=key)
+    await client.delete(f"/v1/files/{file_id}")
+    again = await client.post("/v1/annotations", json=body, headers=key)
+    said = await client.post(comments, json={"body": "x"}, headers=key)
+    assert (again.status_code, said.status_code) == (409, 409)
+
+
+async def test_a_box_over_more_than_a_quote_goes_by_its_page() -> None:
+    lines = [f"line {number} of a page that is full" for number in range(300)]
+    row = PageRow(
+        tenant_id=uuid4(),
+        version_id=uuid4(),
+        page=1,
+        width=600,
+        height=800,
+        source="text",
+        engine="x",
+    )
+    page = Page(
+        page=1,
+        width=600,
+        height=800,
+        source=PageSource.TEXT,
+        engine="x",
+        text="\n".join(lines),
+        lines=tuple(
+            Line(text=line, bbox=(50, 2 * number, 500, 2 * number + 2))
+            for number, line in enumerate(lines)
+        ),
+    )
+    part = await prove(row, page, NewTarget(page=1, region=(0, 0, 600, 20)))
+    whole = await prove(row, page, NewTarget(page=1, region=(0, 0, 600, 800)))
+    assert part.quote is not None
+    assert part.quote.exact.startswith("line 0")
+    assert (whole.quote, whole.boxes) == (None, [])
 
 
 async def test_what_is_not_shown_is_not_annotated(

@@ -1,6 +1,7 @@
 """Words found again in another reading, or not at all: the decisions alone."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from muniment.contracts.word_boxes import pack_boxes
 from retrieval.anchors.boxes import boxes_of, words_in
 from retrieval.anchors.folding import fold, fold_with_offsets
 from retrieval.anchors.matching import Finder, Place
-from retrieval.anchors.quotes import Quote, locate, quote_at, whole_words
+from retrieval.anchors.quotes import Quote, StandTooOften, locate, quote_at, whole_words
 
 WORDS = [
     "lease",
@@ -193,3 +194,53 @@ def test_boxes_are_those_of_the_words_where_they_are_known_else_of_the_lines() -
     assert boxes_of(text, [Line(text="one two three")], 0, 3) == []
     assert words_in(text, [LINE, SECOND], (35, 0, 200, 12)) == (4, 13)
     assert words_in(text, [LINE, SECOND], (200, 0, 210, 12)) is None
+
+
+@pytest.mark.parametrize("run", ["\n", "\n ", " \n"])
+def test_empty_lines_behind_a_hyphen_are_passed_over_at_once(run: str) -> None:
+    begun = time.process_time()
+    assert fold("a-" + run * 500_000 + ".") == "a-."
+    assert time.process_time() - begun < 2
+
+
+def test_a_hyphen_before_empty_lines_still_goes() -> None:
+    assert fold("regis- \n\n tered") == "registered"
+
+
+def test_thousands_of_pages_are_told_apart_in_time() -> None:
+    letters = random.Random("pages")  # noqa: S311 - words, no secrets
+    former = [f"{letters.randbytes(150).hex()} {prose(number, 5)}" for number in range(1_500)]
+    present = [f"{page} and one line more" for page in reversed(former)]
+    begun = time.process_time()
+    place = finder_of(present, former).find(quoted(former, 7, former[6][140:240]))
+    assert time.process_time() - begun < 10
+    assert place is not None
+    assert place.page == len(former) - 6
+
+
+def test_many_quotes_of_a_page_compare_it_once() -> None:
+    former = [prose("many", 2_400)[:17_000]]
+    present = [former[0].replace("mill7 ", "deed7 ")]
+    finder = finder_of(present, former)
+    begun = time.process_time()
+    quotes = [quoted(former, 1, former[0][start : start + 120]) for start in range(0, 16_000, 80)]
+    found = [finder.find(quote) for quote in quotes]
+    assert sum(place is not None for place in found) > 150
+    assert time.process_time() - begun < 10
+
+
+def test_long_words_on_a_page_read_anew_are_not_guessed() -> None:
+    former = [prose("long", 900)]
+    quote = quoted(former, 1, former[0][500:5_000])
+    present = [former[0].replace("1", "l")]
+    begun = time.process_time()
+    assert finder_of(present, present).find(quote, only_on=1) is None
+    assert time.process_time() - begun < 1
+
+
+def test_words_that_stand_everywhere_are_not_counted_to_the_end() -> None:
+    begun = time.process_time()
+    with pytest.raises(StandTooOften):
+        locate(1, "a" * 200_000, "a" * 5_000)
+    assert quote_at(1, "a" * 200_000, 0, 5_000) is None
+    assert time.process_time() - begun < 2

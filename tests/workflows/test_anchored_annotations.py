@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 from sqlalchemy import text
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from api.annotations import commenting, service
@@ -20,6 +21,7 @@ from api.annotations.view import annotation_view
 from api.authentication import Caller
 from api.services import Services
 from db.models import Job, new_id
+from db.queries.activity import ActivityFilter, list_activity
 from db.queries.annotations import AnnotationFilter
 from muniment.contracts.anchor_annotations import AnchorResult
 from muniment.contracts.base import VersionReference
@@ -177,6 +179,45 @@ async def test_a_job_does_not_fail_with_it_and_the_next_run_finds_what_is_pendin
         again = await workshop.retry(later)
         await (await workshop.start(again)).result()
     assert [told(each) for each in await listed(workshop, owner, job)] == [("moved", 2)]
+
+
+async def test_a_job_is_completed_before_annotations_are_looked_for(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    states: list[str] = []
+
+    @activity.defn(name="anchor_annotations")
+    async def sees(version: VersionReference) -> AnchorResult:
+        async with workshop.database.transaction(caller_of(owner).access) as session:
+            found = await session.get(Job, version.job_id)
+        states.append("" if found is None else found.state)
+        return AnchorResult()
+
+    job = await workshop.upload(owner, text_pdf(PAGES[:1]), "a.pdf", PDF)
+    async with workshop.working(replacing=[sees]):
+        await (await workshop.start(job)).result()
+        await annotate(workshop, owner, job, 1, "is registered under number 11")
+        later = await workshop.new_version(owner, job, text_pdf(PAGES[:2]))
+        await (await workshop.start(later)).result()
+    assert states == ["completed"]
+
+
+async def test_a_second_version_that_fails_stands_in_the_feed(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(owner, text_pdf(PAGES[:1]), "a.pdf", PDF)
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        later = await workshop.new_version(owner, job, b"")
+        with pytest.raises(WorkflowFailureError):
+            await (await workshop.start(later)).result()
+    assert (await workshop.file(job)).state == "ready"
+    async with workshop.database.transaction(caller_of(owner).access) as session:
+        found = await list_activity(session, ActivityFilter(job.file_id), limit=10)
+    assert [(each.activity.kind, each.version_number) for each in found] == [
+        ("file.failed", 2),
+        ("file.ready", 1),
+    ]
 
 
 async def test_an_erasure_leaves_none_of_it(workshop: Workshop, owner: TenantIds) -> None:

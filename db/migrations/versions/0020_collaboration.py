@@ -122,6 +122,7 @@ def upgrade() -> None:
         DROP INDEX ix_activity_tenant_id;
         DROP INDEX ix_activity_file_id;
         CREATE INDEX ix_activity_tenant_at ON activity (tenant_id, at DESC, id DESC);
+        CREATE INDEX ix_activity_tenant_actor_at ON activity (tenant_id, actor_id, at DESC, id DESC);
         CREATE INDEX ix_activity_file_at ON activity (file_id, at DESC, id DESC);
         """
     )
@@ -143,6 +144,7 @@ def downgrade() -> None:
         DELETE FROM activity WHERE kind <> 'file.ready';
         ALTER TABLE activity FORCE ROW LEVEL SECURITY;
         DROP INDEX ix_activity_file_at;
+        DROP INDEX ix_activity_tenant_actor_at;
         DROP INDEX ix_activity_tenant_at;
         CREATE INDEX ix_activity_file_id ON activity (file_id);
         CREATE INDEX ix_activity_tenant_id ON activity (tenant_id);
