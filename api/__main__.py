@@ -280,7 +280,7 @@ def main() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, tracing, certificate))
     except MunimentError as error:
-        logger.error("the API cannot serve: %s", error.detail)
+        logger.error("the API cannot serve: %s %s", error.detail, error.remedy)
         return 2
     finally:
         tracing.shutdown()
