@@ -262,9 +262,9 @@ class WorkerSettings(Group):
     scratch_overflow: Annotated[
         Path | None,
         Field(
-            description="Folder, on an encrypted disk, for opened content that takes more than a"
-            " quarter of what `/dev/shm` has free; unset: none of it touches a disk, and what takes"
-            " more than half of `/dev/shm` is refused."
+            description="Folder, on an encrypted disk, for opened content that does not fit in"
+            " `/dev/shm`, of which a quarter is left to others; unset: none of it touches a disk, and"
+            " what does not fit waits."
         ),
     ] = None
     metrics_port: Annotated[
