@@ -47,7 +47,7 @@ class ApiSettings(Group):
             " alone (`Strict-Transport-Security`); 0: not told.",
             ge=0,
         ),
-    ] = 365 * 24 * 3600
+    ] = 24 * 3600
     max_upload_bytes: Annotated[int, Field(description="Largest upload accepted, in bytes.")] = (
         16 * 1024**3
     )
