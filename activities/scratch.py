@@ -1,13 +1,16 @@
 """Opened content for engines: plaintext files that are gone when the activity is.
 
 Every process has a folder of its own (0700) under a shared root, held by a lock. What a killed
-process left behind is swept by the next one to start: its lock is free.
+process left behind is swept by the next one to start: its lock is free. Where the root is memory, a
+file has its whole length from the beginning: what is promised and not yet written is then seen by all
+processes, and nothing is begun that could not be ended.
 """
 
 import asyncio
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -17,36 +20,62 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from muniment.errors import ConfigurationError, LimitExceeded, StorageFull
+from muniment.errors import ConfigurationError, StorageFull
 from muniment.objects import BlobStore
+from muniment.opened_content import MEMORY_ROOT, largest_in_memory, left_to_others
 
-MEMORY_ROOT = Path("/dev/shm")  # noqa: S108 - the memory-backed file system of Linux
-FOLDER = "muniment-scratch"
+FORMER_FOLDER = "muniment-scratch"
+"""What the folder was called once, in the temporary folder too; what lies there still is swept."""
+FOLDER = f"{FORMER_FOLDER}-{os.getuid()}"
+"""Of each Unix user: the memory-backed root is all users'."""
 LOCK_FILE = "lock"
-MEMORY_SHARE = 4
-"""A file takes at most a quarter of the free memory-backed space where a larger one may go to disk,"""
-SOLE_MEMORY_SHARE = 2
-"""and half of it where it may not."""
+BLOCK_BYTES = 512
+"""What `st_blocks` counts in (stat(2))."""
+
+
+TOO_SMALL_REMEDY = (
+    "What runs now may free it. If it stays: enlarge {memory} (of a container: its shm_size), or name a"
+    " folder on an encrypted disk in MUNIMENT_WORKER__SCRATCH_OVERFLOW. Jobs go on by themselves."
+)
 
 
 class Scratch:
     """Opens blobs as files, each for the time of one use.
 
     A context manager: entering makes this process's folder and sweeps those of dead processes,
-    leaving removes it. Without a `root` files are memory-backed, where the system can, and go to the
-    `overflow` where they do not fit: without one they touch no disk. `roots` are all that files may
-    lie under.
+    leaving removes it. Without a `root` files lie in `memory`, and go to the `overflow` where they do
+    not fit: without one they touch no disk. `roots` are all that files may lie under.
+
+    Raises ConfigurationError where there is neither a root nor memory that can be written, or, on
+    entering, where the folder is another's.
     """
 
     def __init__(
-        self, blobs: BlobStore, root: Path | None = None, overflow: Path | None = None
+        self,
+        blobs: BlobStore,
+        root: Path | None = None,
+        overflow: Path | None = None,
+        memory: Path = MEMORY_ROOT,
     ) -> None:
+        if root is not None and overflow is not None:
+            raise ConfigurationError(
+                "MUNIMENT_WORKER__SCRATCH takes all files, and MUNIMENT_WORKER__SCRATCH_OVERFLOW none",
+                remedy="Set one of the two.",
+            )
         self._blobs = blobs
-        self.roots = [root] if root else _default_roots(overflow)
+        self._memory = memory
+        self.roots = [root] if root else _default_roots(memory, overflow)
         self._folders: list[_OwnFolder] = []
 
+    @property
+    def largest_file(self) -> int | None:
+        """Bytes of the largest file that memory alone can hold; None where files may go to a disk."""
+        return largest_in_memory(self._memory) if self.roots == [self._memory] else None
+
     def __enter__(self) -> Self:
-        self._folders = [_OwnFolder(root / FOLDER) for root in self.roots]
+        for root in {self._memory, Path(tempfile.gettempdir()), *self.roots}:
+            _sweep_former(root)
+        self._folders = [_OwnFolder(root) for root in self.roots]
         return self
 
     def __exit__(
@@ -62,53 +91,71 @@ class Scratch:
     async def opened(self, tenant_id: UUID, blob_id: UUID, size: int) -> AsyncIterator[Path]:
         """The blob's plaintext as a file (0600) of `size` bytes, removed on leaving; written piece
         by piece, so memory use does not grow with it beyond the file itself. StorageFull when it does
-        not fit now, LimitExceeded when it never will."""
-        path = self._place(size)
+        not fit."""
+        path, file = self._create(size)
         try:
-            await self._fill(path, tenant_id, blob_id, size)
+            await self._fill(file, tenant_id, blob_id, size)
             yield path
         finally:
             with suppress(FileNotFoundError):
                 path.unlink()
 
-    async def _fill(self, path: Path, tenant_id: UUID, blob_id: UUID, size: int) -> None:
+    async def _fill(self, file: BinaryIO, tenant_id: UUID, blob_id: UUID, size: int) -> None:
         pieces = self._blobs.read(tenant_id, blob_id, size)
         async with aclosing(pieces):
             try:
-                with _create(path) as file:
+                with file:
                     async for piece in pieces:
                         await asyncio.to_thread(file.write, piece)
             except OSError as error:
                 if error.errno in (ENOSPC, EDQUOT):
-                    raise StorageFull("the scratch folder's disk is full") from error
+                    raise StorageFull("the scratch folder is full") from error
                 raise
 
-    def _place(self, size: int) -> Path:
+    def _create(self, size: int) -> tuple[Path, BinaryIO]:
+        """A file of no content in the first folder that has space for it."""
         if not self._folders:
             raise ConfigurationError("The scratch folder is not open.")
-        for folder in self._folders[:-1]:
-            if size * MEMORY_SHARE <= shutil.disk_usage(folder.path).free:
+        for root, folder in zip(self.roots, self._folders, strict=True):
+            if root != self._memory:
                 return folder.new_file()
-        if self.roots == [MEMORY_ROOT]:
-            _require_memory(size)
-        return self._folders[-1].new_file()
+            if (promised := folder.promised_file(size)) is not None:
+                return promised
+        raise StorageFull(
+            f"opened, a file of {size:,} bytes does not fit in {self._memory}",
+            remedy=TOO_SMALL_REMEDY.format(memory=self._memory),
+        )
 
 
 class _OwnFolder:
     """A folder that is this process's for as long as it holds the lock in it."""
 
-    def __init__(self, parent: Path) -> None:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone_in(parent):
-            _sweep(parent)
-            self.path = Path(tempfile.mkdtemp(dir=parent))
+    def __init__(self, root: Path) -> None:
+        self._parent = root / FOLDER
+        self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_ours(self._parent)
+        with _alone_in(self._parent):
+            _sweep(self._parent)
+            self.path = Path(tempfile.mkdtemp(dir=self._parent))
             self._lock = (self.path / LOCK_FILE).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._count = 0
 
-    def new_file(self) -> Path:
+    def new_file(self) -> tuple[Path, BinaryIO]:
         self._count += 1
-        return self.path / str(self._count)
+        path = self.path / str(self._count)
+        return path, os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+
+    def promised_file(self, size: int) -> tuple[Path, BinaryIO] | None:
+        """With its whole length, of which nothing is written; None where that much is not free beside
+        what is promised to the files of all processes, and what is left to others."""
+        with _alone_in(self._parent):
+            free = shutil.disk_usage(self._parent).free - _promised(self._parent)
+            if size > free - left_to_others(self._parent):
+                return None
+            path, file = self.new_file()
+            os.ftruncate(file.fileno(), size)
+            return path, file
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -139,23 +186,43 @@ def _sweep(parent: Path) -> None:
             continue
 
 
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+def _sweep_former(root: Path) -> None:
+    """Likewise in the folder that an older version made there, if it is ours."""
+    former = root / FORMER_FOLDER
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        if former.lstat().st_uid == os.getuid() and not former.is_symlink():
+            with _alone_in(former):
+                _sweep(former)
 
 
-def _require_memory(size: int) -> None:
-    space = shutil.disk_usage(MEMORY_ROOT)
-    if size * SOLE_MEMORY_SHARE > space.total:
-        raise LimitExceeded(
-            f"opened, the file would take more than half of {MEMORY_ROOT}",
-            remedy=f"Enlarge {MEMORY_ROOT} (of a container: its shm_size), or name a folder on an"
-            " encrypted disk in MUNIMENT_WORKER__SCRATCH_OVERFLOW.",
+def _promised(parent: Path) -> int:
+    """Bytes of all processes' files that are yet to be written."""
+    promised = 0
+    for path in parent.glob("*/*"):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            promised += max(0, found.st_size - found.st_blocks * BLOCK_BYTES)
+    return promised
+
+
+def _require_ours(folder: Path) -> None:
+    """Whoever else could write there could exchange what a parser opens."""
+    found = folder.lstat()
+    closed = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    if not closed or found.st_uid != os.getuid():
+        raise ConfigurationError(
+            f"{folder} is not a folder of this user, closed to all others",
+            remedy="Remove it, or name another place in MUNIMENT_WORKER__SCRATCH.",
         )
-    if size * SOLE_MEMORY_SHARE > space.free:
-        raise StorageFull("the memory for opened content is full")
 
 
-def _default_roots(overflow: Path | None) -> list[Path]:
-    if os.access(MEMORY_ROOT, os.W_OK):
-        return [MEMORY_ROOT, overflow] if overflow else [MEMORY_ROOT]
-    return [overflow or Path(tempfile.gettempdir())]
+def _default_roots(memory: Path, overflow: Path | None) -> list[Path]:
+    if os.access(memory, os.W_OK):
+        return [memory, overflow] if overflow else [memory]
+    if overflow is None:
+        raise ConfigurationError(
+            f"{memory} cannot be written, and opened content would lie on a disk",
+            remedy="Give the container a writable one, or name a folder on an encrypted disk in"
+            " MUNIMENT_WORKER__SCRATCH.",
+        )
+    return [overflow]

@@ -308,7 +308,7 @@ async def _sweep(blobs: BlobStore) -> None:
 def _serve_metrics(settings: ApiSettings, port: int) -> None:
     """With the API's certificate, as it was at the start."""
     certificate, key = settings.tls_certificate, settings.tls_key
-    start_http_server(
+    server, _ = start_http_server(
         port,
         settings.host,
         registry=REGISTRY,
@@ -316,6 +316,9 @@ def _serve_metrics(settings: ApiSettings, port: int) -> None:
         keyfile=str(key) if key else None,
         tls_min_version=ssl.TLSVersion.TLSv1_2,
     )
+    if isinstance(server.socket, ssl.SSLSocket):
+        # Else the one thread that accepts makes each handshake, and waits for whoever says nothing.
+        server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined] # not in typeshed
 
 
 def main() -> int:
@@ -335,7 +338,7 @@ def main() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, tracing, certificate))
     except MunimentError as error:
-        logger.error("the API cannot serve: %s", error.detail)
+        logger.error("the API cannot serve: %s %s", error.detail, error.remedy)
         return 2
     finally:
         tracing.shutdown()

@@ -15,6 +15,8 @@ from muniment.transport import TlsSettings, refusal_of
 VERIFIED = "verify-full"
 """The one `sslmode` that neither falls back to plaintext nor takes any certificate (libpq, SSL
 support)."""
+URL_VARIABLE = "MUNIMENT_DATABASE__URL"
+OWNER_URL_VARIABLE = "MUNIMENT_DATABASE__OWNER_URL"
 POSTGRESQL = TlsSettings(
     "PostgreSQL",
     authorities="`sslmode=verify-full` and `sslrootcert` in the DSN",
@@ -23,13 +25,28 @@ POSTGRESQL = TlsSettings(
 )
 
 
-def database_exposures(dsn: str) -> list[Exposure]:
-    """The hosts of the DSN that are not spoken with over verified TLS; sockets are this machine's."""
-    parameters = conninfo_to_dict(dsn)
+def database_exposures(dsn: str, variable: str = URL_VARIABLE) -> list[Exposure]:
+    """The hosts of the DSN that are not spoken with over verified TLS; sockets are this machine's.
+    What the DSN leaves open libpq takes from the environment, and so does this.
+
+    `variable` is the setting that the DSN comes from. Raises ConfigurationError where libpq cannot
+    read it, without a word of it: it holds a password.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        raise ConfigurationError(
+            f"{variable} is no DSN that libpq reads",
+            remedy="Write `postgresql://user:password@host:port/database`, with `%40` and the like for"
+            " what is not a letter or digit in the password.",
+        ) from None
+    parameters = {**_taken_from_the_environment(), **given}
     if parameters.get("sslmode") == VERIFIED:
         return []
-    advice = "Add `sslmode=verify-full` and `sslrootcert` to the DSN in MUNIMENT_DATABASE__URL."
-    hosts = str(parameters.get("hostaddr") or parameters.get("host") or "").split(",")
+    advice = f"Add `sslmode=verify-full` and `sslrootcert` to the DSN in {variable}."
+    # A service's file names the host, where nothing else does.
+    named = (parameters.get(each) for each in ("hostaddr", "host", "service"))
+    hosts = str(next((each for each in named if each), "")).split(",")
     return [Exposure("PostgreSQL", host, advice) for host in hosts if host and not _is_socket(host)]
 
 
@@ -39,10 +56,11 @@ def owner_url(settings: Settings) -> str:
     dsn = settings.database.owner_url
     if dsn is None:
         raise ConfigurationError(
-            "MUNIMENT_DATABASE__OWNER_URL is not set",
+            f"{OWNER_URL_VARIABLE} is not set",
             remedy="Set it to a DSN of the role that owns the schema.",
         )
-    refuse_exposed(settings, unintended(settings, database_exposures(dsn.get_secret_value())))
+    found = database_exposures(dsn.get_secret_value(), OWNER_URL_VARIABLE)
+    refuse_exposed(settings, unintended(settings, found))
     return dsn.get_secret_value()
 
 
@@ -68,6 +86,15 @@ def tls_refusals_as_ours() -> Iterator[None]:
         if refused is None:
             raise
         raise refused from error
+
+
+def _taken_from_the_environment() -> dict[str, str]:
+    """`PGHOST`, `PGSSLMODE` and the like, or what libpq takes where neither they nor the DSN say."""
+    return {
+        each.keyword.decode(): each.val.decode()
+        for each in psycopg.pq.Conninfo.get_defaults()
+        if each.val is not None
+    }
 
 
 def _is_socket(host: str) -> bool:

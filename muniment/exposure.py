@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from muniment.errors import ConfigurationError
 from muniment.settings import ApiSettings, Settings
 
+WEBHOOK_ENDPOINTS = "webhooks"
+"""Stands for hosts that the tenants name."""
+
 
 @dataclass(frozen=True)
 class Exposure:
@@ -87,6 +90,9 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
         yield Exposure("Ray", _host(settings.ray.address), advice)
     if settings.surya.url:
         yield from _of_url("the Surya server", settings.surya.url, "MUNIMENT_SURYA__URL")
+    if settings.webhooks.allow_http:
+        advice = "Take MUNIMENT_WEBHOOKS__ALLOW_HTTP away."
+        yield Exposure("webhooks", WEBHOOK_ENDPOINTS, advice)
     if settings.telemetry.otlp_endpoint:
         endpoint = settings.telemetry.otlp_endpoint
         yield from _of_url("traces", endpoint, "MUNIMENT_TELEMETRY__OTLP_ENDPOINT")
@@ -103,11 +109,11 @@ def _of_url(connection: str, url: str, variable: str) -> Iterator[Exposure]:
 
 
 def _of_api(settings: ApiSettings) -> Iterator[Exposure]:
-    """A proxy that is trusted with the caller's address is what TLS ends at."""
-    if settings.tls_certificate is None and not settings.trusted_proxies:
+    """Also behind a proxy: whoever reaches the port speaks plainly with it, and so does the proxy."""
+    if settings.tls_certificate is None:
         advice = (
-            "Set MUNIMENT_API__TLS_CERTIFICATE and __TLS_KEY, or name the proxy that TLS ends at in"
-            " MUNIMENT_API__TRUSTED_PROXIES."
+            "Set MUNIMENT_API__TLS_CERTIFICATE and __TLS_KEY, or MUNIMENT_API__HOST to the loopback"
+            " address, with the proxy that TLS ends at on this machine."
         )
         yield Exposure("the API", settings.host, advice)
 

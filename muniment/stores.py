@@ -15,6 +15,7 @@ For composition roots: everything else is given what is opened here.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 
 from temporalio.converter import DataConverter
 
@@ -50,7 +51,7 @@ from muniment.sealing import (
 )
 from muniment.settings import ColdStoreSettings, KeySettings, ObjectSettings, Settings
 from muniment.settings import ImportSource as ImportSourceSettings
-from muniment.transport import ClientFiles, client_context
+from muniment.transport import ClientFiles, TlsSettings, client_context
 
 KEY_FILE = "tenants.json"
 TENANT_RECORDS = "tenants"
@@ -165,7 +166,7 @@ def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> O
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
-        tls=client_context(ClientFiles(settings.ca_file), S3_TLS),
+        tls=_verifying(settings, S3_TLS),
     )
     return S3ObjectStore(client, settings.bucket, S3_PREFIX)
 
@@ -188,7 +189,19 @@ def _import_source(settings: ImportSourceSettings) -> ImportSource:
         settings.secret_key.get_secret_value(),
         secure=settings.secure,
         region=settings.region or DEFAULT_REGION,
-        tls=client_context(ClientFiles(settings.ca_file), SOURCE_TLS),
+        tls=_verifying(settings, SOURCE_TLS),
     )
     prefix = settings.prefix.strip("/")
     return S3ImportSource(client, settings.bucket, f"{prefix}/" if prefix else "")
+
+
+def _verifying(
+    settings: ObjectSettings | ColdStoreSettings | ImportSourceSettings, names: TlsSettings
+) -> SSLContext:
+    """Who names an authority wants TLS: ConfigurationError where it is switched off."""
+    if settings.ca_file is not None and not settings.secure:
+        raise ConfigurationError(
+            f"{names.authorities} is set, and `secure` is false for {names.connection}",
+            remedy="Switch `secure` on, or take the file away.",
+        )
+    return client_context(ClientFiles(settings.ca_file), names)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from activities.read.page_image import PageImage
 from muniment.contracts.documents import Page
 from muniment.errors import ConfigurationError, OcrServiceUnavailable
+from muniment.opened_content import MEMORY_ROOT
 from muniment.settings import RaySettings
 from muniment.transport import ClientFiles, TlsSettings, client_context
 
@@ -213,6 +214,16 @@ async def _from_ray(ask: Callable[[], T]) -> T:
     return await answer
 
 
+def _require_memory(size: int) -> None:
+    """Page images lie in Ray's object store, and that in memory."""
+    if size > shutil.disk_usage(MEMORY_ROOT).free:
+        raise OcrServiceUnavailable(
+            f"{MEMORY_ROOT} has less space free than Ray's object store takes.",
+            remedy=f"Enlarge {MEMORY_ROOT} (of a container: its shm_size), or lower"
+            " MUNIMENT_RAY__OBJECT_STORE_BYTES.",
+        )
+
+
 @asynccontextmanager
 async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
     """Starts a Ray that only who knows a random token may use: its ports are open to the network,
@@ -220,6 +231,7 @@ async def _own_node(settings: RaySettings) -> AsyncIterator[str]:
 
     Ray reads the token once, when it is first imported: a process has one for its life.
     """
+    _require_memory(settings.object_store_bytes)
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     # Sockets lie in it, whose paths may have no more than 107 characters.

@@ -1,6 +1,7 @@
 """The parts that activities are made of, each built when a queue first needs it."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -85,6 +86,8 @@ from worker.from_settings import (
 )
 from worker.ocr_cluster import OcrCluster, require_ray
 from worker.surya_server import SuryaServer
+
+logger = logging.getLogger(__name__)
 
 ActivityFunction = Callable[..., Any]  # what Worker itself takes
 
@@ -281,6 +284,7 @@ class Parts:
         if self._needs_sandbox:
             await self._resources.enter_async_context(self.sandbox)
             self._resources.enter_context(self.scratch)
+            self._warn_of_little_memory()
             await self.converter.start()
             if (docling := self.pipelines.docling) is not None:
                 await self._resources.enter_async_context(docling.sandbox)
@@ -291,6 +295,15 @@ class Parts:
             await patiently("the OCR service", entering)
         if self._needs_embedder:
             await asyncio.to_thread(self.embedder.load)
+
+    def _warn_of_little_memory(self) -> None:
+        largest, uploads = self.scratch.largest_file, self._settings.api.max_upload_bytes
+        if largest is not None and largest < uploads:
+            logger.warning(
+                "larger files wait for memory to be opened in: enlarge /dev/shm, or set"
+                " MUNIMENT_WORKER__SCRATCH_OVERFLOW",
+                extra={"largest_bytes": largest, "max_upload_bytes": uploads},
+            )
 
     async def _open_remote_ocr(self, service: OcrCluster | SuryaServer) -> None:
         await self._resources.enter_async_context(service)

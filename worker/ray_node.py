@@ -11,6 +11,8 @@ import sys
 
 import ray
 
+from muniment.opened_content import MEMORY_ROOT
+
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="worker.ray_node", description=__doc__)
@@ -28,6 +30,8 @@ def main(arguments: list[str]) -> int:
             configure_logging=False,
             log_to_driver=False,
             _temp_dir=options.folder,
+            # Where this is too small Ray would take the temporary folder, on a disk.
+            _plasma_directory=str(MEMORY_ROOT),
             # Pages never lie on disk unsealed: what does not fit in memory is refused.
             _system_config={"automatic_object_spilling_enabled": False},
         )

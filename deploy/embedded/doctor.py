@@ -21,6 +21,7 @@ from deploy.embedded.stack import WORKER_QUEUES
 from deploy.embedded.temporal import TemporalServer, find_temporal
 from muniment.contracts import queues
 from muniment.errors import DependencyUnavailable
+from muniment.opened_content import MEMORY_ROOT, largest_in_memory
 from muniment.scanner import remedy, trials
 from muniment.settings import Settings, load_settings
 
@@ -66,6 +67,7 @@ async def examine(home: Home) -> Report:
         _ocr_models(),
         _virus_scanner(settings, os.environ),
         _disk(home),
+        _memory_for_content(settings),
         _permissions(home),
         *await _running_stack(home),
     ]
@@ -152,6 +154,27 @@ def _disk(home: Home) -> Check:
         return _ok("disk", detail)
     state = Health.FAILED if free < _NO_DISK_BYTES else Health.DEGRADED
     return _bad("disk", state, detail, "Free some space or choose another --home.")
+
+
+def _memory_for_content(settings: Settings) -> Check:
+    """How large a file may be that the workers open."""
+    name, worker = "opened content", settings.worker
+    if worker.scratch is not None or worker.scratch_overflow is not None:
+        return _ok(name, f"may lie in {worker.scratch or worker.scratch_overflow}")
+    if not os.access(MEMORY_ROOT, os.W_OK):
+        advice = "Name a folder on an encrypted disk in MUNIMENT_WORKER__SCRATCH."
+        return _bad(name, Health.FAILED, f"{MEMORY_ROOT} cannot be written", advice)
+    largest = largest_in_memory()
+    detail = f"{MEMORY_ROOT} holds files of up to {largest / 1024**3:.1f} GiB"
+    if largest >= settings.api.max_upload_bytes:
+        return _ok(name, detail)
+    return _bad(
+        name,
+        Health.DEGRADED,
+        f"{detail}; uploads may be of {settings.api.max_upload_bytes / 1024**3:.1f}",
+        f"Enlarge {MEMORY_ROOT}, lower MUNIMENT_API__MAX_UPLOAD_BYTES, or name a folder on an encrypted"
+        " disk in MUNIMENT_WORKER__SCRATCH_OVERFLOW.",
+    )
 
 
 def _permissions(home: Home) -> Check:

@@ -35,8 +35,8 @@ def locate(
     MUNIMENT_HOME names, else the user's default one. An API that is not of a home is trusted by
     `ca_file`, or MUNIMENT_API__CA_FILE.
 
-    Raises ConfigurationError when half of a pair is missing, ApiUnreachable when no stack runs in
-    the home.
+    Raises ConfigurationError when half of a pair is missing, or a `ca_file` is named for http,
+    ApiUnreachable when no stack runs in the home.
     """
     if url is None and key is None and home is None:
         url, key = environment.get(URL_VARIABLE), environment.get(KEY_VARIABLE)
@@ -47,7 +47,13 @@ def locate(
                 "an API's address and its key belong together", remedy=f"Set {missing} too."
             )
         named = environment.get(CA_FILE_VARIABLE)
-        return Location(url, key, ca_file or (Path(named) if named else None))
+        trusted = ca_file or (Path(named) if named else None)
+        if trusted is not None and not url.lower().startswith("https:"):
+            raise ConfigurationError(
+                f"{CA_FILE_VARIABLE} is set, and {URL_VARIABLE} is no https address",
+                remedy="Give it one, or take the file away: http would send the key in the clear.",
+            )
+        return Location(url, key, trusted)
     return of_home(home or default_home(environment))
 
 

@@ -47,7 +47,7 @@ class ApiSettings(Group):
             " alone (`Strict-Transport-Security`); 0: not told.",
             ge=0,
         ),
-    ] = 365 * 24 * 3600
+    ] = 24 * 3600
     max_upload_bytes: Annotated[int, Field(description="Largest upload accepted, in bytes.")] = (
         16 * 1024**3
     )
@@ -234,9 +234,9 @@ class WorkerSettings(Group):
     scratch_overflow: Annotated[
         Path | None,
         Field(
-            description="Folder, on an encrypted disk, for opened content that takes more than a"
-            " quarter of what `/dev/shm` has free; unset: none of it touches a disk, and what takes"
-            " more than half of `/dev/shm` is refused."
+            description="Folder, on an encrypted disk, for opened content that does not fit in"
+            " `/dev/shm`, of which a quarter is left to others; unset: none of it touches a disk, and"
+            " what does not fit waits."
         ),
     ] = None
     metrics_port: Annotated[

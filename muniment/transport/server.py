@@ -64,8 +64,14 @@ class ServerCertificate:
         """A context that shows what the files hold now, and when that expires."""
         context = _server_context()
         load_identity(context, self._certificate, self._key, self._named_by)
-        shown = x509.load_pem_x509_certificate(self._certificate.read_bytes())
-        return context, shown.not_valid_after_utc
+        try:
+            # It may have changed since, or be what only OpenSSL reads.
+            shown = x509.load_pem_x509_certificate(self._certificate.read_bytes())
+            return context, shown.not_valid_after_utc
+        except (OSError, ValueError, x509.InvalidVersion) as error:
+            raise ConfigurationError(
+                f"{self._named_by} name no certificate that can be read ({type(error).__name__})"
+            ) from error
 
     def _show_newest(
         self, connection: ssl.SSLObject, server_name: str | None, context: ssl.SSLContext

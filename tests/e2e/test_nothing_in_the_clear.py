@@ -19,7 +19,8 @@ import psutil
 import pytest
 from psycopg import sql
 
-from activities.scratch import FOLDER, MEMORY_ROOT
+from activities.scratch import FOLDER
+from muniment.opened_content import MEMORY_ROOT
 from tests.e2e.clear_documents import WORDS, documents, piece
 from tests.stack import Stack, running_stack, wait_for
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from db.transport import database_exposures
 from muniment.exposure import exposures
 from muniment.settings import Settings
 from tests.api.conftest import start_api, stop_api
@@ -39,13 +40,14 @@ EVERYWHERE = {
     "scan": {"socket": "scanner:3310"},
     "ray": {"address": "[fd00::1]:6379"},
     "surya": {"url": "http://gpu-1:8000/v1"},
+    "webhooks": {"allow_http": True},
     "telemetry": {"otlp_endpoint": "http://collector:4318"},
     "worker": {"metrics_port": 9100, "metrics_host": "10.0.0.4"},
     "api": {"host": ALL_ADDRESSES},
 }
 HOSTS = {
-    "temporal", "objects", "cold", "vault", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "collector",
-    "10.0.0.4", ALL_ADDRESSES,
+    "temporal", "objects", "cold", "vault", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "webhooks",
+    "collector", "10.0.0.4", ALL_ADDRESSES,
 }  # fmt: skip
 
 
@@ -78,11 +80,69 @@ def test_what_is_meant_so_or_stays_on_the_machine_is_no_exposure() -> None:
         {"ray": {"address": "a:1", "tls_certificate": "c", "tls_key": "k", "ca_file": "f"}},
         {"surya": {"url": "https://gpu-1/v1"}},
         {"api": {"host": ALL_ADDRESSES, "tls_certificate": "c", "tls_key": "k"}},
-        {"api": {"host": ALL_ADDRESSES, "trusted_proxies": "10.0.0.0/8"}},
     ],
 )
 def test_tls_ends_an_exposure(groups: dict[str, object]) -> None:
     assert exposed_hosts(**groups) == set()
+
+
+def test_a_proxy_keeps_nobody_else_from_speaking_plainly_with_the_api() -> None:
+    behind = {"host": ALL_ADDRESSES, "trusted_proxies": "10.0.0.0/8"}
+    assert exposed_hosts(api=behind) == {ALL_ADDRESSES}
+
+
+@pytest.mark.parametrize(
+    ("dsn", "environment", "hosts"),
+    [
+        ("postgresql:///muniment", {"PGHOST": "db.example.org"}, ["db.example.org"]),
+        ("postgresql:///muniment", {"PGHOSTADDR": "10.0.0.3"}, ["10.0.0.3"]),
+        ("postgresql:///muniment?service=archive", {}, ["archive"]),
+        ("postgresql:///muniment", {"PGSERVICE": "archive"}, ["archive"]),
+        ("postgresql://database/muniment", {"PGSSLMODE": "verify-full"}, []),
+        ("postgresql://database/m?sslmode=require", {"PGSSLMODE": "verify-full"}, ["database"]),
+        ("postgresql:///muniment", {"PGHOST": "/run/postgresql"}, []),
+        ("postgresql:///muniment", {}, []),
+    ],
+)
+def test_what_libpq_takes_from_the_environment_counts(
+    dsn: str, environment: dict[str, str], hosts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGSSLMODE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert [each.host for each in database_exposures(dsn)] == hosts
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql+psycopg://user:sekretword@host/database",
+        "postgresql://user:p%sekretword@host/database",
+        "host=database password='sekretword",
+    ],
+)
+@pytest.mark.parametrize(
+    ("arguments", "variable"),
+    [
+        (("api",), "MUNIMENT_DATABASE__URL"),
+        (("worker", "--queues", "muniment"), "MUNIMENT_DATABASE__URL"),
+        (("db.migrate",), "MUNIMENT_DATABASE__OWNER_URL"),
+        (("db.bootstrap",), "MUNIMENT_DATABASE__OWNER_URL"),
+    ],
+)
+def test_a_dsn_that_cannot_be_read_is_told_without_its_password(
+    dsn: str, arguments: tuple[str, ...], variable: str, tmp_path: Path
+) -> None:
+    roots = {
+        f"MUNIMENT_{group}__ROOT": str(tmp_path / group.lower()) for group in ("KEYS", "OBJECTS")
+    }
+    ended = _wanting_tls(*arguments, **{variable: dsn}, **roots)
+    told = ended.stdout + ended.stderr
+    assert ended.returncode in (1, 2)
+    assert f"{variable} is no DSN that libpq reads" in told
+    assert "sekretword" not in told
+    assert "Traceback" not in told
 
 
 def _wanting_tls(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -121,6 +181,7 @@ def test_where_tls_is_required_the_owner_connects_with_it_too(module: str) -> No
     )
     assert ended.returncode == 2
     assert "sslmode=verify-full" in ended.stderr
+    assert "MUNIMENT_DATABASE__OWNER_URL" in ended.stderr
 
 
 @pytest.mark.parametrize(

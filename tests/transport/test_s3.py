@@ -103,6 +103,23 @@ async def test_http_is_not_taken_for_https(authority: Authority, tmp_path: Path)
         await use(settings(server, authority, tmp_path))
 
 
+def test_an_authority_is_not_passed_over_by_http(authority: Authority, tmp_path: Path) -> None:
+    place = {
+        "endpoint": "s",
+        "bucket": BUCKET,
+        "access_key": "a",
+        "secret_key": "b",
+        "ca_file": authority.file,
+        "secure": False,
+    }
+    store = ObjectSettings.model_validate({"backend": "s3", **place})
+    sources = {"sources": [{"name": "source", "tenants": ["*"], **place}]}
+    with pytest.raises(ConfigurationError, match="MUNIMENT_OBJECTS__CA_FILE is set, and `secure`"):
+        open_stores(Settings(objects=store, keys=KeySettings(root=tmp_path)))
+    with pytest.raises(ConfigurationError, match="`ca_file` in MUNIMENT_IMPORTS__SOURCES is set"):
+        open_import_sources(Settings(imports=ImportSettings.model_validate(sources)))
+
+
 def test_a_file_that_holds_no_authority_is_told_by_its_setting(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("nothing")
