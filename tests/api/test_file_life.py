@@ -27,8 +27,7 @@ from activities.erasure.ledger import ErasureLedger
 from db.session import Database
 from muniment.contracts import queues
 from muniment.payloads import data_converter, load_payload_keys
-from muniment.settings import Settings
-from muniment.settings.service import KeySettings, ObjectSettings
+from muniment.settings import KeySettings, ObjectSettings, Settings
 from muniment.stores import open_stores
 from tests.api.answering_workflow import AnsweringWorkflow
 from tests.api.conftest import ApiProcess
