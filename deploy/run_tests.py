@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from deploy.absences import SummaryOfAbsences
-from deploy.embedded.scanner import signature_folder
 from deploy.packages_of_tests import install_packages_of_tests
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -117,6 +116,9 @@ def _absent_parts() -> list[str]:
         )
     if find_spec("torch") is None:
         absent.append(_TORCH_NOTICE)
+    # Only now: anyio, which this imports, is a plugin that pytest wants to import itself.
+    from deploy.embedded.scanner import signature_folder
+
     if signature_folder() is None:
         absent.append(
             "no published virus signatures are on this machine; scans were tested with made-up ones"
