@@ -75,8 +75,6 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
         if store.backend == "s3" and not store.secure:
             advice = f"Set MUNIMENT_{group}__SECURE."
             yield Exposure(name, _host(store.endpoint or ""), advice)
-    if settings.keys.provider != "file" and settings.keys.address:
-        yield from _of_url("the key management", settings.keys.address, "MUNIMENT_KEYS__ADDRESS")
     for source in settings.imports.sources:
         if source.endpoint and not source.secure:
             advice = "Set `secure` in MUNIMENT_IMPORTS__SOURCES."

@@ -37,8 +37,13 @@ async def ada(client: httpx.AsyncClient) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def no_attempts(postgres_dsn: str) -> Iterator[None]:
-    """All tests come from one address."""
+    """All tests come from one address, those of other files too."""
+    forget_attempts(postgres_dsn)
     yield
+    forget_attempts(postgres_dsn)
+
+
+def forget_attempts(postgres_dsn: str) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute("DELETE FROM sign_in_attempt")
 

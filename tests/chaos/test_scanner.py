@@ -64,9 +64,11 @@ def upload(client: httpx.Client, name: str, content: bytes) -> tuple[str, str]:
 
 def waiting(client: httpx.Client, job_id: str) -> None:
     def waits() -> bool:
+        """The job says so as soon as its workflow does, the file once it is written down."""
         job = client.get(f"/v1/jobs/{job_id}").json()
         assert job["state"] not in ("completed", "failed", "cancelled"), job
-        return bool(job["state"] == "waiting")
+        file = client.get(f"/v1/files/{job['file_id']}").json()
+        return bool(job["state"] == "waiting" and file["state"] == "quarantined")
 
     wait_for(waits, timeout_seconds=60, what="the job to wait for a person")
 

@@ -23,7 +23,6 @@ EVERYWHERE = {
     "temporal": {"address": "temporal:7233"},
     "objects": {"backend": "s3", "endpoint": "objects:7070", "secure": False},
     "cold_store": {"backend": "s3", "endpoint": "cold:7070", "secure": False},
-    "keys": {"provider": "vault", "address": "http://vault:8200", "token": "t"},
     "imports": {
         "sources": [
             {
@@ -46,7 +45,7 @@ EVERYWHERE = {
     "api": {"host": ALL_ADDRESSES},
 }
 HOSTS = {
-    "temporal", "objects", "cold", "vault", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "webhooks",
+    "temporal", "objects", "cold", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "webhooks",
     "collector", "10.0.0.4", ALL_ADDRESSES,
 }  # fmt: skip
 
@@ -75,7 +74,6 @@ def test_what_is_meant_so_or_stays_on_the_machine_is_no_exposure() -> None:
         {"temporal": {"address": "temporal:7233", "client_certificate": "c", "client_key": "k"}},
         {"objects": {"backend": "s3", "endpoint": "objects:7070"}},
         {"cold_store": {"backend": "s3", "endpoint": "cold:7070"}},
-        {"keys": {"provider": "vault", "address": "https://vault:8200", "token": "t"}},
         {"scan": {"socket": "scanner:3310", "tls": True}},
         {"ray": {"address": "a:1", "tls_certificate": "c", "tls_key": "k", "ca_file": "f"}},
         {"surya": {"url": "https://gpu-1/v1"}},

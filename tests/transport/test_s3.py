@@ -114,7 +114,9 @@ def test_an_authority_is_not_passed_over_by_http(authority: Authority, tmp_path:
     }
     store = ObjectSettings.model_validate({"backend": "s3", **place})
     sources = {"sources": [{"name": "source", "tenants": ["*"], **place}]}
-    with pytest.raises(ConfigurationError, match="MUNIMENT_OBJECTS__CA_FILE is set, and `secure`"):
+    with pytest.raises(
+        ConfigurationError, match=r"MUNIMENT_OBJECTS__CA_FILE .* is set, and `secure`"
+    ):
         open_stores(Settings(objects=store, keys=KeySettings(root=tmp_path)))
     with pytest.raises(ConfigurationError, match="`ca_file` in MUNIMENT_IMPORTS__SOURCES is set"):
         open_import_sources(Settings(imports=ImportSettings.model_validate(sources)))

@@ -89,13 +89,13 @@ async def test_a_wrong_certificate_is_refused_and_the_remedy_logged(
         caplog.at_level(logging.WARNING, "worker.connecting"),
         suppress(TimeoutError),
     ):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             named = settings(address, authority, shown)
             await connect_temporal(named, DataConverter.default, [])
             pytest.fail("it connected")
     waits = [each for each in caplog.records if each.message == "waiting for Temporal"]
-    assert waits
-    assert remedy in vars(waits[0])["remedy"]
+    # What refuses a client's certificate may hang up before it has said so: it says so at another attempt.
+    assert any(remedy in vars(each).get("remedy", "") for each in waits)
 
 
 async def test_files_that_are_no_pair_are_told_before_anything_is_connected(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -23,7 +24,14 @@ async def workshop(
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="session")
 async def nothing_left_running(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Ends what a test, perhaps a failed one, left running: the next test has the same queues."""
+    """Ends what a test, perhaps a failed one, left running: the next test has the same queues. What
+    others left to be started is given up: a reconciler would try that first."""
+    if "workshop" in request.fixturenames:
+        with psycopg.connect(request.getfixturevalue("postgres_dsn")) as connection:
+            connection.execute(
+                "UPDATE job SET state = 'cancelled', finished_at = now()"
+                " WHERE started_at IS NULL AND finished_at IS NULL"
+            )
     yield
     if "workshop" not in request.fixturenames:
         return
