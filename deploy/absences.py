@@ -19,11 +19,14 @@ class SummaryOfAbsences:
 
     def __init__(self) -> None:
         self._skipped: Counter[str] = Counter()
+        self.failed: set[str] = set()
         self.deselected: Counter[str | None] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
             self._skipped[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+        if report.failed:
+            self.failed.add(report.nodeid)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         for item in items:

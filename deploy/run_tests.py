@@ -23,6 +23,10 @@ _VERSITYGW_PATH = REPOSITORY / ".cache" / "bin" / "versitygw"
 _VAULT_TRANSIT = REPOSITORY / "tests" / "conformance" / "vault_transit"
 _VAULT_TRANSIT_PATH = REPOSITORY / ".cache" / "bin" / "vault-transit"
 _BUILD_SECONDS = 900
+_SOME_FAILED = int(pytest.ExitCode.TESTS_FAILED)
+_MOST_TRIED_AGAIN = 5
+"""More than that is no accident of a busy machine."""
+_AGAIN_SECONDS = 1_800
 _MOST_PROCESSES = 4
 """Each has a PostgreSQL, a Temporal server and the models of its own: 3 GiB."""
 
@@ -34,8 +38,13 @@ def main(arguments: list[str]) -> int:
     summary = SummaryOfAbsences()
     began = time.monotonic()
     code = int(pytest.main(_arguments(arguments), plugins=[summary]))
+    beside_others: list[str] = []
+    if not arguments and code == _SOME_FAILED and len(summary.failed) <= _MOST_TRIED_AGAIN:
+        beside_others = sorted(summary.failed)
+        code = try_again_alone(beside_others)
     absences = [*_absent_parts(), *summary.lines()]
     lines = [f"tests ended with {code} after {time.monotonic() - began:.0f} s"]
+    lines += [f"FAILED BESIDE OTHERS, and was run again alone: {test}" for test in beside_others]
     if absences:
         lines += ["NOT EVERYTHING COULD BE TESTED:", *(f"  - {absence}" for absence in absences)]
     else:
@@ -54,6 +63,15 @@ def _arguments(given: list[str]) -> list[str]:
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
     shared_out = ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     return [*every, *shared_out, "--durations", "25"]
+
+
+def try_again_alone(tests: list[str]) -> int:
+    """The exit code of a run of these tests one after another: on a machine that other tests had as
+    well, time may have been what failed. They are named in the last lines all the same."""
+    command = [sys.executable, "-m", "pytest", "--rootdir", str(REPOSITORY), *tests]
+    sys.stdout.write(f"{len(tests)} tests that failed beside others are run again alone\n")
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=REPOSITORY, check=False, timeout=_AGAIN_SECONDS).returncode
 
 
 def versitygw_program() -> Path | None:

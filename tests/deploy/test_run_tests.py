@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.run_tests import try_again_alone
 from tests.conftest import REPOSITORY
 
 TESTS = """\
@@ -75,3 +76,12 @@ def test_what_is_left_out_is_counted_by_its_mark_and_told_how_to_run(
         "2 left out by the arguments of this run",
     ]
     assert _lines(path, *shared_out, "-m", "") == ["0", "1 skipped: the moon is up"]
+
+
+def test_what_fails_alone_too_has_failed(tmp_path: Path) -> None:
+    path = tmp_path / "test_again.py"
+    path.write_text(
+        "def test_right(): pass\n\n\ndef test_wrong(): assert False\n", encoding="utf-8"
+    )
+    assert try_again_alone([f"{path}::test_right"]) == 0
+    assert try_again_alone([f"{path}::test_right", f"{path}::test_wrong"]) == 1
