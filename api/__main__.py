@@ -7,156 +7,27 @@ import os
 import resource
 import ssl
 import sys
-import warnings
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 
-import platformdirs
 import uvloop
-from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import start_http_server
-from temporalio.client import Client
 
 from api.application import create_application
-from api.client_address import Proxies
-from api.events.hub import EventHub
-from api.health.checks import Readiness
-from api.health.dependencies import Dependencies
-from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
-from api.health.transport import CertificateCheck, TransportCheck
-from api.jobs.view import WorkflowLinks
-from api.oidc.fetching import fetch_keys
-from api.oidc.keys import IssuerKeys
-from api.oidc.people import Issuer, IssuerPolicy
-from api.oidc.verifying import TokenVerifier
-from api.orchestrator import Orchestrator
-from api.pages.views import MAXIMUM_VIEW_WAITS, Views
-from api.rate_limits import RateLimits
+from api.from_settings import build_services
 from api.server import Server, server_configuration
-from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
-from api.shares.passwords import SharePasswords
-from api.shares.policy import SharingPolicy
-from api.sign_ins.limits import AttemptLimits, TokenLifetimes
-from api.sign_ins.passwords import Passwords
-from api.slots import Slots
 from db.models import now
-from db.queries.quotas import Quota
-from db.queries.resumable_uploads import OpenUploads
-from db.queries.shares import TryLimits
-from db.session import Database
-from db.transport import database_exposures
-from muniment.connections import open_scanner, temporal_tls
-from muniment.egress import EgressPolicy, tls_context
-from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError, MunimentError
-from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import BlobStore
-from muniment.settings import (
-    ApiSettings,
-    OidcSettings,
-    RateLimitSettings,
-    ScanSettings,
-    Settings,
-    WebhookSettings,
-    load_settings,
-)
-from muniment.stores import open_data_converter, open_stores
+from muniment.settings import ApiSettings, Settings, load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
-from muniment.telemetry.request_context import RequestContextInterceptor
-from muniment.telemetry.tracing import configure_tracing, temporal_tracing
+from muniment.telemetry.tracing import configure_tracing
 from muniment.transport.server import ServerCertificate
-from retrieval.answer import Answerer
-from retrieval.search import Searcher
 
 PROCESS = "api"
 LONGEST_UPLOAD = timedelta(hours=24)
 logger = logging.getLogger(__name__)
-
-
-async def build_services(
-    settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
-) -> Services:
-    """Connects lazily: a dependency that is down makes requests fail and `/readyz` say so, and does
-    not keep the process from starting."""
-    exposed = exposures(settings, database_exposures(settings.database.url.get_secret_value()))
-    refuse_exposed(settings, exposed)
-    database = _database(settings)
-    temporal = Orchestrator(
-        await _temporal_client(settings, tracing),
-        query_timeout_seconds=settings.api.query_timeout_seconds,
-        view_timeout_seconds=settings.api.view_timeout_seconds,
-    )
-    links = WorkflowLinks(settings.temporal.ui_url, settings.temporal.namespace)
-    streams = Slots(settings.api.max_event_streams, "event streams")
-    listen_dsn = settings.database.url.get_secret_value()
-    events = EventHub(database, listen_dsn, temporal, links, streams)
-    stores = open_stores(settings)
-    blobs = stores.blobs
-    embedder = _embedder(settings)
-    searcher = Searcher(database, embedder)
-    dependencies = Dependencies(
-        database,
-        blobs,
-        stores.tiers,
-        stores.keys,
-        temporal,
-        events.listener,
-        embedder,
-        _scanner_check(settings.scan),
-        TransportCheck(exposed),
-        CertificateCheck(certificate),
-    )
-    limits = UploadLimits(
-        settings.api.max_upload_bytes,
-        Slots(settings.api.max_concurrent_uploads, "uploads"),
-        OpenUploads(settings.api.max_open_uploads, settings.api.max_open_upload_bytes),
-        timedelta(hours=settings.api.upload_expiry_hours),
-        Quota(**settings.quotas.model_dump()),
-    )
-    return Services(
-        database=database,
-        blobs=blobs,
-        keys=stores.keys,
-        temporal=temporal,
-        links=links,
-        search=searcher,
-        answers=Answerer(database, searcher),
-        events=events,
-        uploads=limits,
-        archives=ArchiveLimits(
-            settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
-        ),
-        webhooks=_webhook_limits(settings.webhooks),
-        views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
-        version_comparisons=Slots(
-            settings.api.max_concurrent_comparisons, "comparisons of versions"
-        ),
-        sharing=_sharing(settings),
-        readiness=Readiness(dependencies.checks()),
-        import_sources={source.name: source for source in settings.imports.sources},
-        people=_signing_in(settings),
-        has_cold_store=stores.tiers is not None,
-        rate_limits=_rate_limits(settings.rate_limits),
-        metrics_on_api=settings.api.metrics_port is None,
-        strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
-    )
-
-
-def _rate_limits(settings: RateLimitSettings) -> RateLimits:
-    """This process's part."""
-    return RateLimits(
-        max(1, settings.principal_requests_per_minute // settings.api_processes),
-        max(1, settings.tenant_requests_per_minute // settings.api_processes),
-    )
-
-
-def _scanner_check(settings: ScanSettings) -> ScannerCheck:
-    address = settings.socket
-    scanner = open_scanner(address, settings, SCAN_TIMEOUT_SECONDS) if address else None
-    return ScannerCheck(scanner, timedelta(hours=settings.max_database_age_hours))
 
 
 def _certificate(settings: ApiSettings) -> ServerCertificate | None:
@@ -167,101 +38,6 @@ def _certificate(settings: ApiSettings) -> ServerCertificate | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         raise ConfigurationError(f"a certificate and its key belong together: {named_by}")
     return ServerCertificate(settings.tls_certificate, settings.tls_key, named_by)
-
-
-def _sharing(settings: Settings) -> SharingPolicy:
-    sharing = settings.sharing
-    return SharingPolicy(
-        enabled=sharing.enabled,
-        public_url=sharing.public_url,
-        proxies=Proxies(settings.api.proxy_networks),
-        default_life=timedelta(days=sharing.default_days),
-        longest_life=timedelta(days=sharing.max_days),
-        session_life=timedelta(hours=sharing.session_hours),
-        requires_clean=sharing.require_clean,
-        tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
-        passwords=SharePasswords(),
-        downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),
-    )
-
-
-def _signing_in(settings: Settings) -> SigningIn:
-    people = settings.sign_in
-    return SigningIn(
-        Passwords(people.hashes_at_once),
-        AttemptLimits(
-            people.attempts_per_name,
-            people.attempts_per_address,
-            timedelta(minutes=people.attempt_minutes),
-            Proxies(settings.api.proxy_networks),
-        ),
-        TokenLifetimes(
-            access=timedelta(minutes=people.access_token_minutes),
-            refresh=timedelta(days=people.refresh_token_days),
-            sign_in=timedelta(days=people.longest_days),
-        ),
-        _issuer(settings.oidc),
-    )
-
-
-def _issuer(oidc: OidcSettings) -> Issuer | None:
-    if oidc.issuer is None or oidc.audience is None:
-        return None
-    # Issuers say EdDSA; that RFC 9864 has a newer word for it is no news to whoever reads the log.
-    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
-    try:
-        tls = tls_context(oidc.ca_file)
-    except OSError as error:
-        raise ConfigurationError("MUNIMENT_OIDC__CA_FILE cannot be read") from error
-    keys = IssuerKeys(partial(fetch_keys, oidc.issuer, tls))
-    policy = IssuerPolicy(
-        tenant=oidc.tenant,
-        tenant_claim=oidc.tenant_claim,
-        creates=oidc.create_principals,
-        name_claim=oidc.name_claim,
-        groups_claim=oidc.groups_claim,
-        scopes=oidc.scopes,
-    )
-    return Issuer(TokenVerifier(oidc.issuer, oidc.audience, keys), policy)
-
-
-def _database(settings: Settings) -> Database:
-    return Database(
-        settings.database.url.get_secret_value(),
-        pool_size=settings.database.pool_size,
-        statement_timeout_seconds=settings.database.statement_timeout_seconds,
-    )
-
-
-def _webhook_limits(settings: WebhookSettings) -> WebhookLimits:
-    policy = EgressPolicy(frozenset(settings.ports), settings.allowed_networks, settings.allow_http)
-    return WebhookLimits(
-        policy,
-        timedelta(hours=settings.secret_overlap_hours),
-        settings.max_endpoints,
-        settings.max_pending,
-    )
-
-
-def _embedder(settings: Settings) -> Embedder:
-    directory = settings.embedding.model_directory or default_model_directory(
-        Path(platformdirs.user_cache_dir("muniment"))
-    )
-    return Embedder(directory, settings.embedding.threads)
-
-
-async def _temporal_client(settings: Settings, tracing: TracerProvider) -> Client:
-    """Connects at its first call. Payloads are encrypted; request id and trace go along."""
-    api_key = settings.temporal.api_key
-    return await Client.connect(
-        settings.temporal.address,
-        namespace=settings.temporal.namespace,
-        api_key=api_key.get_secret_value() if api_key else None,
-        tls=temporal_tls(settings.temporal),
-        data_converter=open_data_converter(settings),
-        interceptors=[temporal_tracing(tracing), RequestContextInterceptor()],
-        lazy=True,
-    )
 
 
 async def serve(

@@ -87,7 +87,8 @@ async def _principal_of(database: Database, issuer: Issuer, proven: Proven) -> A
         raise NotAccepted("the principal is disabled, or was deleted")
     if policy.groups_claim is not None and _is_news(found, proven):
         names = _strings(proven.claims.get(policy.groups_claim))
-        await _take_groups(database, found, hashed, proven, names)
+        who = found.principal_id
+        await _take_groups(database, found.tenant_id, who, hashed, proven, names)
     scopes = scopes_of_role(is_admin=found.is_admin)
     if policy.scopes == "token":
         scopes &= _scopes_named(proven.claims)
@@ -189,27 +190,27 @@ def _is_news(found: FoundIdentity, proven: Proven) -> bool:
 
 async def _take_groups(
     database: Database,
-    found: FoundIdentity,
+    tenant_id: UUID,
+    principal_id: UUID,
     hashed: bytes,
     proven: Proven,
     names: frozenset[str],
 ) -> None:
-    assert found.principal_id is not None  # noqa: S101 - said by its caller
-    async with database.transaction(Access(found.tenant_id)) as session:
+    async with database.transaction(Access(tenant_id)) as session:
         identity = await identities.get_identity(session, hashed, for_update=True)
-        if identity is None or identity.principal_id != found.principal_id:
+        if identity is None or identity.principal_id != principal_id:
             return
         if identity.groups_at is not None and identity.groups_at >= proven.issued_at:
             return
         identity.groups_at = proven.issued_at
-        changed = await identities.take_groups(session, found.tenant_id, found.principal_id, names)
+        changed = await identities.take_groups(session, tenant_id, principal_id, names)
         for action, groups in (
             ("group.member_added", changed.added),
             ("group.member_removed", changed.removed),
         ):
             for group_id in groups:
-                payload: dict[str, JsonValue] = {"principal_id": str(found.principal_id)}
-                act = _act(found.tenant_id, found.principal_id, action, "group", group_id, payload)
+                payload: dict[str, JsonValue] = {"principal_id": str(principal_id)}
+                act = _act(tenant_id, principal_id, action, "group", group_id, payload)
                 record(session, act)
 
 
