@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from pydantic import BaseModel, TypeAdapter
@@ -27,6 +28,8 @@ from activities.sandbox.child import serve_job
 TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
 """In the environment of a template whose engines need what others are better without."""
 CONTROL_MESSAGE_BYTES = 65_536
+_HUGE_PAGE_BYTES = 2 * 1024 * 1024
+_MADV_COLLAPSE = 25
 DESCRIPTORS_PER_JOB = 3
 
 _MESSAGE: TypeAdapter[Job | Kill] = TypeAdapter(Job | Kill)
@@ -153,8 +156,24 @@ def _settle() -> None:
     gc.freeze()
     gc.enable()
     if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
         with suppress(AttributeError):  # musl has no malloc_trim
-            ctypes.CDLL(None).malloc_trim(0)
+            libc.malloc_trim(0)
+        _join_pages(libc)
+
+
+def _join_pages(libc: ctypes.CDLL) -> None:
+    """Puts what was loaded into huge pages as far as it lies in one piece: a fork copies one entry for
+    each page. A kernel that knows no such request, or has no room, leaves them as they are."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, access, _, _, file, *name = line.split(maxsplit=5)
+        begin, end = (int(address, 16) for address in span.split("-"))
+        begin, end = (
+            -(-begin // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES,
+            end // _HUGE_PAGE_BYTES * _HUGE_PAGE_BYTES,
+        )
+        if access == "rw-p" and file == "0" and end > begin and name in ([], ["[heap]"]):
+            libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_COLLAPSE)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,9 +3,12 @@ embedding by its chunks a second, what lies between by the tenant's last jobs; n
 whose stages differ too much.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
+from db.queries.jobs import AfterReading
 from muniment.contracts.jobs import (
     JobSnapshot,
     JobState,
@@ -25,7 +28,26 @@ SECONDS_PER_OCR_PAGE = 3.0
 """What OCR takes on two idle cores; assumed of the scans among pages of text until some were read."""
 SECONDS_PER_CHARACTER = 5e-5
 """What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page and
-at 3,800. Assumed for a tenant's first long document."""
+at 3,800. Assumed where a tenant's earlier documents tell nothing."""
+SECONDS_PER_DOCUMENT = 1.0
+"""What follows the reading of a document of next to no text, measured on the same."""
+LONG_DOCUMENT_CHARACTERS = 10_000
+"""From here on the characters decide, and what a document costs by itself does not."""
+
+
+def usual_seconds_per_character(documents: Sequence[AfterReading]) -> float | None:
+    """The pace of what follows the reading, by a tenant's last documents: the median of the long ones;
+    of short ones alone, what this installation takes for them beside what was measured; None without
+    any."""
+    long = [each for each in documents if each.characters >= LONG_DOCUMENT_CHARACTERS]
+    if long:
+        return median(each.seconds / each.characters for each in long)
+    if not documents:
+        return None
+    return SECONDS_PER_CHARACTER * median(
+        each.seconds / (SECONDS_PER_DOCUMENT + SECONDS_PER_CHARACTER * each.characters)
+        for each in documents
+    )
 
 
 def estimate_seconds(
@@ -105,5 +127,12 @@ def _left_to_read(snapshot: JobSnapshot, reading: StageProgress, at: datetime) -
         return None
     # Where too few pages of text were read, that of all pages stands in, which is slower.
     text_pace = (text if tells_of_text else every).pace(passed)
-    ocr_pace = ocr.pace(passed) if tells_of_ocr else SECONDS_PER_OCR_PAGE
+    ocr_pace = ocr.pace(passed) if tells_of_ocr else _assumed_ocr_pace(ocr, passed)
     return max(text.left * text_pace, ocr.left * ocr_pace, 0.0)
+
+
+def _assumed_ocr_pace(ocr: _Pages, passed: float) -> float:
+    """Seconds a page while too few were read: the assumption counts as one page beside them."""
+    if ocr.measured == 0:
+        return SECONDS_PER_OCR_PAGE
+    return (SECONDS_PER_OCR_PAGE + passed) / (1 + ocr.measured)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.jobs.estimate import LONG_DOCUMENT_CHARACTERS, usual_seconds_per_character
 from api.jobs.view import JobFacts, WorkflowLinks
 from api.levels import lacks_level
 from db.models import Job
@@ -43,7 +44,10 @@ async def facts_of(
         session, {each.version_id for each in records if each.version_id}
     )
     is_at_work = any(each.state == JobState.RUNNING for each in records)
-    pace = await jobs.seconds_per_character(session) if is_at_work else None
+    pace = None
+    if is_at_work:
+        last = await jobs.last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
+        pace = usual_seconds_per_character(last)
     return [
         JobFacts(each, numbers.get(each.version_id) if each.version_id else None, links, pace)
         for each in records

@@ -141,12 +141,19 @@ def job_snapshot(job: Job) -> JobSnapshot:
     )
 
 
-async def seconds_per_character(session: AsyncSession) -> float | None:
-    """What the stages after the reading took for a character, the median of the tenant's last few
-    long documents; None when there is none among its last jobs."""
-    found = await session.execute(_AFTER_READING)
-    seconds: float | None = found.scalar_one()
-    return seconds
+@dataclass(frozen=True)
+class AfterReading:
+    """What the stages after the reading of a document took."""
+
+    characters: int
+    seconds: float
+
+
+async def last_after_reading(session: AsyncSession, long_characters: int) -> list[AfterReading]:
+    """Of the tenant's last jobs that read, embedded and published without a second attempt: the last
+    five of long documents, those of so many characters or more, and the last five of others."""
+    rows = await session.execute(_AFTER_READING, {"long_characters": long_characters})
+    return [AfterReading(row.characters, row.seconds) for row in rows]
 
 
 _AFTER_READING = text(
@@ -154,23 +161,25 @@ _AFTER_READING = text(
     WITH last_job AS (
         SELECT kind, state, stages, created_at FROM job
         WHERE tenant_id = (SELECT current_tenant()) ORDER BY created_at DESC, id DESC LIMIT 200
-    ), long_document AS (
+    ), document AS (
         -- By each stage's own time: a pause between two of them is in none.
         SELECT (reading -> 'counts' ->> 'characters')::bigint AS characters, (
             SELECT sum(extract(epoch FROM (stage ->> 'finished_at')::timestamptz
                                           - (stage ->> 'started_at')::timestamptz))
             FROM jsonb_array_elements(stages) AS stage
             WHERE stage ->> 'name' IN ('assemble', 'chunk', 'embed', 'publish', 'announce')
-        ) AS seconds
+        )::double precision AS seconds, created_at
         FROM last_job, jsonb_array_elements(stages) AS reading
         WHERE kind = 'ingest_file' AND last_job.state = 'completed'
           AND reading ->> 'name' = 'read' AND reading ->> 'state' = 'completed'
-          AND (reading -> 'counts' ->> 'characters')::bigint >= 10000
           AND stages @> '[{"name": "embed", "state": "completed", "attempts": 1}]'
-        ORDER BY created_at DESC LIMIT 5
+    ), numbered AS (
+        SELECT characters, seconds, row_number() OVER (
+            PARTITION BY characters >= :long_characters ORDER BY created_at DESC
+        ) AS place
+        FROM document WHERE characters > 0 AND seconds IS NOT NULL
     )
-    SELECT CAST(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds / characters) AS double precision)
-    FROM long_document
+    SELECT characters, seconds FROM numbered WHERE place <= 5
     """
 )
 

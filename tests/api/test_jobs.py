@@ -208,7 +208,8 @@ def test_scans_that_lag_behind_the_text_pages_decide() -> None:
     assert estimate(100, 5) == 95 * 100 / 5
     assert estimate(100, 5, failed=5) == 95 * 100 / 5
     assert estimate(100, 40, reused=36) == 60 * 100 / 4
-    assert estimate(100, 2) == 98 * SECONDS_PER_OCR_PAGE
+    assert estimate(100, 0) == 100 * SECONDS_PER_OCR_PAGE
+    assert estimate(100, 2) == round(98 * (SECONDS_PER_OCR_PAGE + 100) / 3, 1)
     assert estimate(20, 20) == round(120 * 100 / 860, 1)
 
 

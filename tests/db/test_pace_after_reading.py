@@ -1,4 +1,4 @@
-"""What a tenant's last long documents took after they were read."""
+"""What a tenant's last documents took after they were read."""
 
 import json
 from collections.abc import Callable
@@ -7,8 +7,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from api.jobs.estimate import (
+    LONG_DOCUMENT_CHARACTERS,
+    SECONDS_PER_CHARACTER,
+    SECONDS_PER_DOCUMENT,
+    usual_seconds_per_character,
+)
 from db.models import new_id
-from db.queries.jobs import seconds_per_character
+from db.queries.jobs import last_after_reading
 from db.session import Database
 from tests.conftest import TenantFixture
 
@@ -77,7 +83,8 @@ def add_job(postgres_dsn: str, tenant: TenantFixture) -> AddJob:
 
 async def _pace(database: Database, tenant: TenantFixture) -> float | None:
     async with database.transaction(tenant.access) as session:
-        return await seconds_per_character(session)
+        last = await last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
+        return usual_seconds_per_character(last)
 
 
 async def test_it_is_that_of_the_last_long_documents(
@@ -93,10 +100,21 @@ async def test_it_is_that_of_the_last_long_documents(
     assert await _pace(database, tenant) == pytest.approx(20 / 100_000)
 
 
-async def test_what_was_short_interrupted_or_not_computed_says_nothing(
+async def test_short_documents_tell_until_a_long_one_does(
+    database: Database, tenant: TenantFixture, add_job: AddJob
+) -> None:
+    usual = SECONDS_PER_DOCUMENT + 3_000 * SECONDS_PER_CHARACTER
+    for slower in (2, 3, 40):
+        add_job(3_000, usual * slower)
+    assert await _pace(database, tenant) == pytest.approx(3 * SECONDS_PER_CHARACTER)
+    add_job(100_000, 20)
+    assert await _pace(database, tenant) == pytest.approx(20 / 100_000)
+
+
+async def test_what_was_interrupted_or_not_computed_says_nothing(
     database: Database, tenant: TenantFixture, other_tenant: TenantFixture, add_job: AddJob
 ) -> None:
-    add_job(3_000, 9)
+    add_job(0, 9)
     add_job(100_000, 90, state="failed")
     add_job(100_000, 90, read="reused")
     add_job(100_000, 90, embed="reused")
