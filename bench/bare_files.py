@@ -1,6 +1,6 @@
 """What uploads and downloads are measured by: uvicorn with nothing behind it but a folder.
 
-`python -m bench.bare_files PORT FOLDER`: PUT hashes the body, writes it, syncs file and folder, and
+`python bench/bare_files.py PORT FOLDER`: PUT hashes the body, writes it, syncs file and folder, and
 answers with the SHA-256; GET sends it. Nothing is sealed, checked or noted, and all of it is done on
 the event loop: on its own no other way is shorter.
 """

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bench.stack import Stack
 
+_BARE_FILES = Path(__file__).with_name("bare_files.py")
 _SECONDS = 300
 """Longest wait for the server to take or to send something."""
 _START_SECONDS = 30.0
@@ -68,7 +69,7 @@ def bare_door(folder: Path) -> Iterator[Door]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-P", "-m", "bench.bare_files", str(port), str(folder)]
+    command = [sys.executable, "-P", str(_BARE_FILES), str(port), str(folder)]
     process = subprocess.Popen(command)
     try:
         _await_server(process, port)
