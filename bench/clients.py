@@ -42,6 +42,10 @@ class Tally:
     list_seconds: list[float] = field(default_factory=list)
     viewers: list[Viewer] = field(default_factory=list)
 
+    def note_broken(self, action: str, error: Exception) -> None:
+        note(f"clients: {action}: {type(error).__name__} {error}")
+        self.broken += 1
+
 
 @dataclass
 class _Upload:
@@ -80,8 +84,7 @@ class _Client:
             else:
                 await self._watch(self._newest.viewer)
         except (httpx.HTTPError, OSError, RuntimeError) as error:
-            note(f"clients: {action}: {type(error).__name__} {error}")
-            self.tally.broken += 1
+            self.tally.note_broken(action, error)
 
     async def list_files(self) -> None:
         started = time.perf_counter()
@@ -119,7 +122,7 @@ class _Client:
             return
         try:
             async with asyncio.timeout(_WATCH_SECONDS):
-                await watch_to_the_end(self._stack, viewer)
+                await _watch_to_the_end(self._stack, viewer)
         except TimeoutError:
             pass
 
@@ -127,7 +130,7 @@ class _Client:
         self.tally.statuses[answer.status_code] += 1
 
 
-async def watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
+async def _watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
     """Comes back whenever the stream ends before the job."""
     while not viewer.is_over:
         async for _ in viewer.look(stack):
@@ -170,11 +173,21 @@ async def _idle_median(stack: Stack, http: httpx.AsyncClient, numbers: "count[in
 
 async def _settle(stack: Stack, tallies: Sequence[Tally]) -> None:
     """Follows every job to its end."""
-    viewers = [viewer for tally in tallies for viewer in tally.viewers]
-    note(f"clients: until {sum(not viewer.is_over for viewer in viewers)} jobs are over")
+    left = [(tally, each) for tally in tallies for each in tally.viewers if not each.is_over]
+    note(f"clients: until {len(left)} jobs are over")
     async with asyncio.timeout(_SETTLE_SECONDS), task_group() as tasks:
-        for viewer in viewers:
-            tasks.create_task(watch_to_the_end(stack, viewer))
+        for tally, viewer in left:
+            tasks.create_task(_come_back(stack, tally, viewer))
+
+
+async def _come_back(stack: Stack, tally: Tally, viewer: Viewer) -> None:
+    """To the job's end; who is refused tries again, and is counted."""
+    while not viewer.is_over:
+        try:
+            await _watch_to_the_end(stack, viewer)
+        except (OSError, RuntimeError) as error:
+            tally.note_broken("watch", error)
+            await asyncio.sleep(THINK_SECONDS)
 
 
 def _judge(tallies: Sequence[Tally], idle: float) -> bool:

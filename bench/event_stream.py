@@ -65,11 +65,12 @@ async def _open(stack: Stack) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 
 async def _require_stream(reader: asyncio.StreamReader) -> None:
-    status = (await reader.readline()).split()
+    status = (await reader.readline()).decode().strip()
     while (await reader.readline()).strip():
         pass
-    if status[1:2] != [b"200"]:
-        raise Refused(f"the event stream: {b' '.join(status).decode()}")
+    if status.split()[1:2] != ["200"]:
+        problem = (await reader.read()).decode()
+        raise Refused(f"the event stream: {status or 'no answer'} {problem}")
 
 
 async def _events(reader: asyncio.StreamReader) -> AsyncGenerator[tuple[int, str], None]:

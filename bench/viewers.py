@@ -22,6 +22,10 @@ _A_PICTURE = 11
 _MOST_SECONDS = 900
 _OPENING_AT_ONCE = 50
 _HTTP_SECONDS = 30
+_OF_RESUMING = 1
+"""The answer to whoever has the job go on shows it as it is then."""
+_REPORT_SECONDS = 3.0
+"""Temporal's counters are told once a second."""
 QUERIES_PER_SECOND = 2
 """What one API process may ask of Temporal about one job, however many look on."""
 
@@ -33,7 +37,8 @@ async def measure_viewers(stack: Stack) -> bool:
     async with AsyncMuniment(home=stack.home) as muniment:
         job = await _paused_job(muniment)
         viewers = [Viewer(str(job.id)) for _ in range(VIEWERS)]
-        before, started = await _queries(stack), time.perf_counter()
+        before = await _queries(stack)
+        started = time.perf_counter()
         async with asyncio.timeout(_MOST_SECONDS), task_group() as tasks:
             opening = asyncio.Semaphore(_OPENING_AT_ONCE)
             arrived = asyncio.Semaphore(0)
@@ -82,12 +87,13 @@ async def _follow(
 
 async def _queries(stack: Stack) -> int:
     """How many workflow queries Temporal's frontend has taken since it was started."""
+    await asyncio.sleep(_REPORT_SECONDS)
     text = await asyncio.to_thread(_metrics, stack.temporal_metrics)
     return sum(
         int(sample.value)
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name == "service_requests"
+        if sample.name == "service_requests_total"
         and sample.labels.get("operation") == "QueryWorkflow"
         and sample.labels.get("service_name") == "frontend"
     )
@@ -108,4 +114,4 @@ def _judge(viewers: list[Viewer], seconds: float, queries: int, following: int) 
     Result("viewers.queries_while_following", following, "count").print()
     Result("viewers.lost_events", lost, "count").print()
     Result("viewers.without_end", left, "count").print()
-    return 0 < queries <= allowed and following == 0 and lost == 0 and left == 0
+    return 0 < queries <= allowed and following <= _OF_RESUMING and lost == 0 and left == 0
