@@ -28,6 +28,7 @@ _WATCH_SECONDS = 5.0
 _FIRST_FILES = 50
 _IDLE_LISTS = 100
 _HTTP_SECONDS = 60
+_FOLLOWED_AT_ONCE = 20
 _SETTLE_SECONDS = 900
 """Until every job that was begun is over."""
 
@@ -175,9 +176,15 @@ async def _settle(stack: Stack, tallies: Sequence[Tally]) -> None:
     """Follows every job to its end."""
     left = [(tally, each) for tally in tallies for each in tally.viewers if not each.is_over]
     note(f"clients: until {len(left)} jobs are over")
+    window = asyncio.Semaphore(_FOLLOWED_AT_ONCE)
+
+    async def follow(tally: Tally, viewer: Viewer) -> None:
+        async with window:
+            await _come_back(stack, tally, viewer)
+
     async with asyncio.timeout(_SETTLE_SECONDS), task_group() as tasks:
         for tally, viewer in left:
-            tasks.create_task(_come_back(stack, tally, viewer))
+            tasks.create_task(follow(tally, viewer))
 
 
 async def _come_back(stack: Stack, tally: Tally, viewer: Viewer) -> None:

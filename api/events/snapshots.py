@@ -51,6 +51,8 @@ class Snapshots:
         return Snapshot(await ask(self._temporal, facts), facts.record.event_seq)
 
     def _forget_soon(self, job_id: UUID, task: asyncio.Task[Snapshot]) -> None:
+        if not task.cancelled():
+            task.exception()  # looked at here: every viewer may have left meanwhile
         asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, job_id, task)
 
     def _forget(self, job_id: UUID, task: asyncio.Task[Snapshot]) -> None:
