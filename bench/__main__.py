@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
@@ -44,11 +46,11 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             await measure_throughput(stack)
         if "ingest" in names:
             await measure_ingest(stack, options.pages or 100, options.pages or 500)
-        with_limits = {
-            "transfer": lambda: measure_transfer(stack),
-            "viewers": lambda: measure_viewers(stack),
-            "clients": lambda: measure_clients(stack),
-            "soak": lambda: measure_soak(stack, options.files),
+        with_limits: dict[str, Callable[[], Awaitable[bool]]] = {
+            "transfer": partial(measure_transfer, stack),
+            "viewers": partial(measure_viewers, stack),
+            "clients": partial(measure_clients, stack),
+            "soak": partial(measure_soak, stack, options.files),
         }
         held = [await measure() for name, measure in with_limits.items() if name in names]
     return all(held)

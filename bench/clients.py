@@ -51,8 +51,8 @@ class Tally:
 @dataclass
 class _Upload:
     file_id: str
+    job_id: str
     content: bytes
-    viewer: Viewer
 
 
 class _Client:
@@ -60,10 +60,11 @@ class _Client:
 
     def __init__(self, stack: Stack, http: httpx.AsyncClient, numbers: "count[int]") -> None:
         self.tally = Tally()
+        self.uploads: list[_Upload] = []
+        """Of others too, as far as they were there before it came."""
         self._stack = stack
         self._http = http
         self._numbers = numbers
-        self._newest: _Upload | None = None
 
     async def run(self, place: int, until: float) -> None:
         """From another moment and another action than its neighbours, until that time."""
@@ -78,12 +79,12 @@ class _Client:
         try:
             if action == "list":
                 await self.list_files()
-            elif action == "upload" or self._newest is None:
+            elif action == "upload":
                 await self.upload()
             elif action == "download":
-                await self._download(self._newest)
+                await self._download(self.uploads[-1])
             else:
-                await self._watch(self._newest.viewer)
+                await self._watch(self.uploads[-1].job_id)
         except (httpx.HTTPError, OSError, RuntimeError) as error:
             self.tally.note_broken(action, error)
 
@@ -107,9 +108,7 @@ class _Client:
             file = File.model_validate_json(answer.content)
             if file.job is None:
                 raise RuntimeError("the upload made no job")
-            viewer = Viewer(str(file.job.id))
-            self.tally.viewers.append(viewer)
-            self._newest = _Upload(str(file.id), content, viewer)
+            self.uploads.append(_Upload(str(file.id), str(file.job.id), content))
 
     async def _download(self, upload: _Upload) -> None:
         answer = await self._http.get(f"/v1/files/{upload.file_id}/content")
@@ -117,13 +116,13 @@ class _Client:
         if answer.is_success and answer.content != upload.content:
             raise RuntimeError("the content is another")
 
-    async def _watch(self, viewer: Viewer) -> None:
-        """For a while; the next time goes on behind what was seen."""
-        if viewer.is_over:
-            return
+    async def _watch(self, job_id: str) -> None:
+        """For a while; what is left is followed when the minute is over."""
+        viewer = Viewer(job_id)
+        self.tally.viewers.append(viewer)
         try:
             async with asyncio.timeout(_WATCH_SECONDS):
-                await _watch_to_the_end(self._stack, viewer)
+                await watch_to_the_end(self._stack, viewer)
         except TimeoutError:
             pass
 
@@ -131,7 +130,7 @@ class _Client:
         self.tally.statuses[answer.status_code] += 1
 
 
-async def _watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
+async def watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
     """Comes back whenever the stream ends before the job."""
     while not viewer.is_over:
         async for _ in viewer.look(stack):
@@ -149,33 +148,40 @@ async def measure_clients(stack: Stack) -> bool:
         timeout=_HTTP_SECONDS,
         trust_env=False,
     ) as http:
-        idle = await _idle_median(stack, http, numbers)
+        first = _Client(stack, http, numbers)
+        idle = await _idle_median(stack, first)
         note(f"clients: {CLIENTS} clients for {SECONDS:g} s")
         clients = [_Client(stack, http, numbers) for _ in range(CLIENTS)]
+        for place, client in enumerate(clients):
+            client.uploads.append(first.uploads[place % len(first.uploads)])
         until = time.perf_counter() + SECONDS
         async with task_group() as tasks:
             for place, client in enumerate(clients):
                 tasks.create_task(client.run(place, until))
-    tallies = [client.tally for client in clients]
-    await _settle(stack, tallies)
-    return _judge(tallies, idle)
+    await _settle(stack, clients)
+    uploads = sum(len(client.uploads) - 1 for client in clients)
+    return _judge([client.tally for client in clients], uploads, idle)
 
 
-async def _idle_median(stack: Stack, http: httpx.AsyncClient, numbers: "count[int]") -> float:
-    """Seconds that a list takes while nothing else happens."""
-    client = _Client(stack, http, numbers)
+async def _idle_median(stack: Stack, client: _Client) -> float:
+    """Seconds that a list takes while nothing else happens, once some files are there."""
     for _ in range(_FIRST_FILES):
         await client.upload()
-    await _settle(stack, [client.tally])
+    await _settle(stack, [client])
     for _ in range(_IDLE_LISTS):
         await client.list_files()
     return statistics.median(client.tally.list_seconds)
 
 
-async def _settle(stack: Stack, tallies: Sequence[Tally]) -> None:
-    """Follows every job to its end."""
-    left = [(tally, each) for tally in tallies for each in tally.viewers if not each.is_over]
-    note(f"clients: until {len(left)} jobs are over")
+async def _settle(stack: Stack, clients: Sequence[_Client]) -> None:
+    """Follows every stream that was left, and every job that nobody looked at, to the job's end."""
+    for client in clients:
+        watched = {viewer.job_id for viewer in client.tally.viewers}
+        new = {upload.job_id for upload in client.uploads} - watched
+        client.tally.viewers += map(Viewer, sorted(new))
+    pairs = [(client.tally, each) for client in clients for each in client.tally.viewers]
+    left = [(tally, viewer) for tally, viewer in pairs if not viewer.is_over]
+    note(f"clients: until {len(left)} streams are over")
     window = asyncio.Semaphore(_FOLLOWED_AT_ONCE)
 
     async def follow(tally: Tally, viewer: Viewer) -> None:
@@ -191,13 +197,13 @@ async def _come_back(stack: Stack, tally: Tally, viewer: Viewer) -> None:
     """To the job's end; who is refused tries again, and is counted."""
     while not viewer.is_over:
         try:
-            await _watch_to_the_end(stack, viewer)
+            await watch_to_the_end(stack, viewer)
         except (OSError, RuntimeError) as error:
             tally.note_broken("watch", error)
             await asyncio.sleep(THINK_SECONDS)
 
 
-def _judge(tallies: Sequence[Tally], idle: float) -> bool:
+def _judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
     statuses: Counter[int] = sum((tally.statuses for tally in tallies), Counter())
     lists = [seconds for tally in tallies for seconds in tally.list_seconds]
     viewers = [viewer for tally in tallies for viewer in tally.viewers]
@@ -208,7 +214,8 @@ def _judge(tallies: Sequence[Tally], idle: float) -> bool:
     Result("clients.list_p99", p99, "s", peer=idle).print()
     Result("clients.list_median", statistics.median(lists), "s", peer=idle).print()
     Result("clients.requests", statuses.total(), "count").print()
-    Result("clients.uploads", len(viewers), "count").print()
+    Result("clients.uploads", uploads, "count").print()
+    Result("clients.streams", len(viewers), "count").print()
     Result("clients.refused", refused, "count").print()
     Result("clients.broken", broken, "count").print()
     Result("clients.lost_events", lost, "count").print()
