@@ -1,17 +1,21 @@
 """`python -m bench [--only NAME] [--runs N] [--pages N] [--files N]`: JSON lines on standard output.
 
-Without `--only` all but `soak`, which takes as long as the others together. `soak` ends with 1 when
-the workers' memory has not stayed flat.
+Without `--only` all but `soak`, which takes as long as the others together. Ends with 1 when a limit
+was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, or of the
+memory that the workers of `soak` grew to.
 """
 
 import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
+from bench.clients import measure_clients
 from bench.ingest import measure_ingest
 from bench.latency import measure_latency
 from bench.ocr import measure_ocr
@@ -19,10 +23,12 @@ from bench.read import measure_read
 from bench.soak import measure_soak
 from bench.stack import embedded_stack
 from bench.throughput import measure_throughput
+from bench.transfer import measure_transfer
+from bench.viewers import measure_viewers
 
-_BENCHMARKS = ("read", "ocr", "latency", "throughput", "ingest", "soak")
+_WITHOUT_STACK = ("read", "ocr")
+_WITH_STACK = ("latency", "throughput", "ingest", "transfer", "viewers", "clients", "soak")
 _ALONE = "soak"
-_WITH_STACK = frozenset({"latency", "throughput", "ingest", "soak"})
 
 
 async def run(names: list[str], options: argparse.Namespace) -> bool:
@@ -31,7 +37,7 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
         await measure_read(options.pages or 500)
     if "ocr" in names:
         await measure_ocr(options.pages or 100)
-    if not _WITH_STACK.intersection(names):
+    if not {*_WITH_STACK}.intersection(names):
         return True
     with embedded_stack() as stack:
         if "latency" in names:
@@ -40,17 +46,25 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             await measure_throughput(stack)
         if "ingest" in names:
             await measure_ingest(stack, options.pages or 100, options.pages or 500)
-        return "soak" not in names or await measure_soak(stack, options.files)
+        with_limits: dict[str, Callable[[], Awaitable[bool]]] = {
+            "transfer": partial(measure_transfer, stack),
+            "viewers": partial(measure_viewers, stack),
+            "clients": partial(measure_clients, stack),
+            "soak": partial(measure_soak, stack, options.files),
+        }
+        held = [await measure() for name, measure in with_limits.items() if name in names]
+    return all(held)
 
 
 def main() -> bool:
+    benchmarks = (*_WITHOUT_STACK, *_WITH_STACK)
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=_BENCHMARKS, help="one benchmark instead of all")
+    parser.add_argument("--only", choices=benchmarks, help="one benchmark instead of all")
     parser.add_argument("--runs", type=int, default=45, help="repetitions of the latency")
     parser.add_argument("--pages", type=int, help="pages read: 500 born-digital, 100 scanned ones")
     parser.add_argument("--files", type=int, default=1000, help="files of the soak")
     options = parser.parse_args()
-    names = [options.only] if options.only else [name for name in _BENCHMARKS if name != _ALONE]
+    names = [options.only] if options.only else [name for name in benchmarks if name != _ALONE]
     return asyncio.run(run(names, options))
 
 

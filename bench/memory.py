@@ -1,8 +1,10 @@
 """Memory of an embedded stack's processes, and whether it stays where it was."""
 
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ _MEBIBYTE = 1024 * 1024
 _TEMPLATE = "activities.sandbox.template"
 _READINGS = 5
 _PAUSE_SECONDS = 0.5
+_GLANCE_SECONDS = 0.02
 
 
 def owned_mebibytes(home: Path) -> dict[str, float]:
@@ -25,6 +28,41 @@ def owned_mebibytes(home: Path) -> dict[str, float]:
         readings.append(_reading(home))
     names = {name for reading in readings for name in reading}
     return {name: min(reading.get(name, 0.0) for reading in readings) for name in sorted(names)}
+
+
+class Peak:
+    """The most memory that a process owned while it was watched, in MiB above what it owned at first."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._first = self._most = _owned(process)
+        self._over = threading.Event()
+
+    @property
+    def growth_mebibytes(self) -> float:
+        return self._most - self._first
+
+    def watch(self) -> None:
+        """Until `stop`."""
+        while not self._over.wait(_GLANCE_SECONDS):
+            self._most = max(self._most, _owned(self._process))
+
+    def stop(self) -> None:
+        self._over.set()
+
+
+@contextmanager
+def watched(home: Path, name: str) -> Iterator[Peak]:
+    """Watches one process of an embedded stack throughout the block."""
+    pid = (home / "run" / f"{name}.pid").read_text(encoding="utf-8").split()[0]
+    peak = Peak(psutil.Process(int(pid)))
+    thread = threading.Thread(target=peak.watch, name="peak", daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        peak.stop()
+        thread.join()
 
 
 def growth(samples: Sequence[float]) -> float:

@@ -16,7 +16,13 @@ _STOP_SECONDS = 120
 @dataclass(frozen=True)
 class Stack:
     home: Path
+    api: str
+    """Its address, with the scheme."""
+    key: str
+    """An API key with every scope."""
     temporal_address: str
+    temporal_metrics: str
+    """The address at which Temporal tells what it was asked."""
     namespace: str
 
 
@@ -27,10 +33,22 @@ def embedded_stack() -> Iterator[Stack]:
         home = Path(folder, "home")
         try:
             _run("up", "--home", str(home), "--detach", timeout_seconds=_START_SECONDS)
-            endpoints = json.loads((home / "run" / "endpoints.json").read_bytes())
-            yield Stack(home, str(endpoints["temporal"]), str(endpoints["namespace"]))
+            yield _stack(home)
         finally:
             _run("down", "--home", str(home), timeout_seconds=_STOP_SECONDS)
+
+
+def _stack(home: Path) -> Stack:
+    endpoints = json.loads((home / "run" / "endpoints.json").read_bytes())
+    places = json.loads((home / "run" / "places.json").read_bytes())
+    return Stack(
+        home,
+        str(endpoints["api"]),
+        (home / "run" / "admin.key").read_text(encoding="utf-8").strip(),
+        str(endpoints["temporal"]),
+        f"http://127.0.0.1:{places['temporal_metrics']}/metrics",
+        str(endpoints["namespace"]),
+    )
 
 
 def _run(*arguments: str, timeout_seconds: float) -> None:

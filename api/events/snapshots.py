@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from api.jobs.asking import ask
@@ -10,6 +11,9 @@ from api.jobs.schemas import Job
 from api.jobs.view import JobFacts, WorkflowLinks
 from api.orchestrator import Orchestrator
 from db.session import Access, Database
+
+SHARED_SECONDS = 0.5
+"""So long an answer serves viewers that come after it, unless an event was recorded meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -22,25 +26,42 @@ class Snapshot:
 
 
 class Snapshots:
-    """One query at a time and job, whatever the number of viewers."""
+    """A query at a time and job, and two a second at most while nothing happens to the job: whatever
+    the number of viewers, and whether they come together or one after another."""
 
     def __init__(self, database: Database, temporal: Orchestrator, links: WorkflowLinks) -> None:
         self._database = database
         self._temporal = temporal
         self._links = links
-        self._running: dict[UUID, asyncio.Task[Snapshot]] = {}
+        self._newest: dict[UUID, asyncio.Task[Snapshot]] = {}
 
     async def take(self, facts: JobFacts) -> Snapshot:
-        """Viewers that ask while a query runs share its answer."""
+        """Of the job whose row was read as `facts`; never older than that row."""
         job_id = facts.record.id
-        task = self._running.get(job_id)
-        if task is None:
+        task = self._newest.get(job_id)
+        if task is None or _is_outdated(task, facts.record.event_seq):
             task = asyncio.create_task(self._take(Access(facts.record.tenant_id), job_id))
-            self._running[job_id] = task
-            task.add_done_callback(lambda _: self._running.pop(job_id, None))
+            self._newest[job_id] = task
+            task.add_done_callback(partial(self._forget_soon, job_id))
         # Shielded: a viewer that leaves does not take the others' snapshot along.
         return await asyncio.shield(task)
 
     async def _take(self, access: Access, job_id: UUID) -> Snapshot:
         facts = await job_facts(self._database, self._links, access, job_id)
         return Snapshot(await ask(self._temporal, facts), facts.record.event_seq)
+
+    def _forget_soon(self, job_id: UUID, task: asyncio.Task[Snapshot]) -> None:
+        if not task.cancelled():
+            task.exception()  # looked at here: every viewer may have left meanwhile
+        asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, job_id, task)
+
+    def _forget(self, job_id: UUID, task: asyncio.Task[Snapshot]) -> None:
+        if self._newest.get(job_id) is task:
+            del self._newest[job_id]
+
+
+def _is_outdated(task: asyncio.Task[Snapshot], seq: int) -> bool:
+    """Whether it failed, or was begun before the event of that number; one that runs is neither yet."""
+    if not task.done():
+        return False
+    return task.cancelled() or task.exception() is not None or task.result().seq < seq

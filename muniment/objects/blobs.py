@@ -27,6 +27,7 @@ from muniment.errors import (
     SealBroken,
 )
 from muniment.objects.interface import ObjectStore, StoredObject
+from muniment.objects.pieces import ahead, slices
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
 from muniment.task_group import task_group
@@ -109,20 +110,23 @@ class BlobStore:
     async def put(self, tenant_id: UUID, chunks: AsyncIterable[bytes]) -> SealedBlob:
         """Seals the chunks, joined, as a new blob; both ciphertext and key are durable after it.
 
+        What comes next is received while a piece is hashed and sealed, and the one before it stored.
         Memory use does not grow with the content. When anything fails or the caller is cancelled,
         nothing stays behind.
         """
-        return await self._put(tenant_id, chunks, self._ciphertext_first)
+        pieces = ahead(slices(chunks, SLICE_BYTES))
+        return await self._put(tenant_id, pieces, self._ciphertext_first)
 
     async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
         """`put` for content that is already in memory."""
-        return await self._put(tenant_id, _once(content), self._both_at_once)
+        pieces = slices(_once(content), SLICE_BYTES)
+        return await self._put(tenant_id, pieces, self._both_at_once)
 
     async def _put(
         self,
         tenant_id: UUID,
-        chunks: AsyncIterable[bytes],
-        store: Callable[["_NewBlob", AsyncIterable[bytes]], Awaitable[None]],
+        pieces: AsyncGenerator[bytes, None],
+        store: Callable[["_NewBlob", AsyncGenerator[bytes, None]], Awaitable[None]],
     ) -> SealedBlob:
         blob_id = uuid_utils.compat.uuid7()
         context = _associated_data(tenant_id, blob_id)
@@ -130,7 +134,7 @@ class BlobStore:
         sealing = _Sealing(Sealer(data_key.plaintext, context))
         try:
             blob = _NewBlob(tenant_id, blob_id, data_key.wrapped)
-            await store(blob, sealing.sealed(chunks))
+            await store(blob, sealing.sealed(pieces))
             await self._wrap_by_the_newest(blob)
             sha256 = sealing.digest.digest()
             tag = await self._keys.dedup_tag(tenant_id, sha256)
@@ -143,12 +147,15 @@ class BlobStore:
         self._readable.put((tenant_id, blob_id), _Readable(opener, sealing.size))
         return SealedBlob(blob_id, sealing.size, sha256, tag)
 
-    async def _ciphertext_first(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
+    async def _ciphertext_first(
+        self, blob: "_NewBlob", sealed: AsyncGenerator[bytes, None]
+    ) -> None:
         """An upload may take hours: a process that dies meanwhile leaves no key behind."""
-        await self._objects.put(blob.key, sealed)
+        async with aclosing(ahead(sealed)) as pieces:
+            await self._objects.put(blob.key, pieces)
         await self._wrapped_keys.put(blob.key, _once(blob.wrapped))
 
-    async def _both_at_once(self, blob: "_NewBlob", sealed: AsyncIterable[bytes]) -> None:
+    async def _both_at_once(self, blob: "_NewBlob", sealed: AsyncGenerator[bytes, None]) -> None:
         """A key that is left behind within the moment that this takes is found by the sweep."""
         async with task_group() as writes:
             writes.create_task(self._objects.put(blob.key, sealed))
@@ -189,6 +196,8 @@ class BlobStore:
         end = size if length is None else min(size, offset + length)
         if offset < end or size == 0:
             plaintext = self._read_segments(tenant_id, blob_id, readable, offset, end)
+            if end - offset > SLICE_BYTES:
+                plaintext = ahead(plaintext)
             async with aclosing(plaintext):
                 async for piece in plaintext:
                     yield piece
@@ -362,15 +371,15 @@ class BlobStore:
         try:
             async with (
                 aclosing(sealed),
-                aclosing(_slices(sealed, SLICE_SEGMENTS * PRODUCTION.segment_bytes)) as pieces,
+                aclosing(slices(sealed, SLICE_SEGMENTS * PRODUCTION.segment_bytes)) as pieces,
             ):
                 async for piece in pieces:
-                    plaintext = memoryview(
-                        await _off_loop(readable.opener.open_segments, piece, position, last)
-                    )
                     shift = position * segment_bytes
-                    if wanted := plaintext[max(0, start - shift) : end - shift]:
-                        yield bytes(wanted)
+                    wanted = slice(max(0, start - shift), end - shift)
+                    if plaintext := await _off_loop(
+                        _opened, piece, readable.opener, position, last, wanted
+                    ):
+                        yield plaintext
                     position += -(-len(piece) // PRODUCTION.segment_bytes)
         except ObjectMissing:
             self._readable.forget((tenant_id, blob_id))
@@ -385,6 +394,11 @@ def _require_size(readable: _Readable, size: int) -> None:
         raise SealBroken("a sealed object is not as long as it was when it was stored")
 
 
+def _opened(piece: bytes, opener: Opener, position: int, last: int, wanted: slice) -> bytes:
+    """What is wanted of the plaintext of whole segments, the first of which has that position."""
+    return bytes(memoryview(opener.open_segments(piece, position, last))[wanted])
+
+
 class _Sealing:
     """Hashes and seals one plaintext as it streams by."""
 
@@ -394,10 +408,10 @@ class _Sealing:
         self.digest = hashlib.sha256()
         self.size = 0
 
-    async def sealed(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    async def sealed(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The sealed object; a small one comes in a single piece."""
         ready = self._sealer.header
-        async with aclosing(_slices(chunks, SLICE_BYTES)) as pieces:
+        async with aclosing(pieces):
             async for piece in pieces:
                 ready += await _off_loop(self._absorb, piece)
                 if len(ready) > HEADER_BYTES:
@@ -409,25 +423,6 @@ class _Sealing:
         self.digest.update(piece)
         self.size += len(piece)
         return self._sealer.seal(piece)
-
-
-async def _slices(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces of `size`, the last one shorter; holds one piece at most."""
-    held = bytearray()
-    async for chunk in chunks:
-        if len(chunk) == size and not held:
-            yield chunk
-            continue
-        rest = memoryview(chunk)
-        while len(held) + len(rest) >= size:
-            missing = size - len(held)
-            piece = b"".join((held, rest[:missing]))
-            rest = rest[missing:]
-            held.clear()
-            yield piece
-        held += rest
-    if held:
-        yield bytes(held)
 
 
 async def _off_loop(

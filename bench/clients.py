@@ -1,0 +1,223 @@
+"""Two hundred clients that upload, list, download and look on, each with a pause for thought: no
+request may fail, no event may be lost, and a list may not keep them waiting."""
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import httpx
+
+from bench.corpus import one_page_text
+from bench.event_stream import Viewer
+from bench.results import Result, note
+from bench.stack import Stack
+from muniment.client import File
+from muniment.task_group import task_group
+
+CLIENTS = 200
+SECONDS = 60.0
+THINK_SECONDS = 2.0
+MOST_TIMES_THE_IDLE_MEDIAN = 20.0
+_ACTIONS = ("list", "download", "watch", "list", "upload", "download", "list", "download", "list")
+"""What a client does in turn; each begins somewhere else. Most requests read, as users do."""
+_WATCH_SECONDS = 5.0
+_FIRST_FILES = 50
+_IDLE_LISTS = 100
+_HTTP_SECONDS = 60
+_FOLLOWED_AT_ONCE = 20
+_SETTLE_SECONDS = 900
+"""Until every job that was begun is over."""
+
+
+@dataclass
+class Tally:
+    """What happened to all clients together."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: int = 0
+    """Requests without an answer, and answers that are not what was uploaded."""
+    list_seconds: list[float] = field(default_factory=list)
+    viewers: list[Viewer] = field(default_factory=list)
+
+    def note_broken(self, action: str, error: Exception) -> None:
+        note(f"clients: {action}: {type(error).__name__} {error}")
+        self.broken += 1
+
+
+@dataclass
+class _Upload:
+    file_id: str
+    job_id: str
+    content: bytes
+
+
+class _Client:
+    """One of them. All share a connection pool, whose connections are kept as browsers keep theirs."""
+
+    def __init__(self, stack: Stack, http: httpx.AsyncClient, numbers: "count[int]") -> None:
+        self.tally = Tally()
+        self.uploads: list[_Upload] = []
+        """Of others too, as far as they were there before it came."""
+        self._stack = stack
+        self._http = http
+        self._numbers = numbers
+
+    async def run(self, place: int, until: float) -> None:
+        """From another moment and another action than its neighbours, until that time."""
+        await asyncio.sleep(THINK_SECONDS * place / CLIENTS)
+        for step in count(place):
+            if time.perf_counter() >= until:
+                return
+            await self.act(_ACTIONS[step % len(_ACTIONS)])
+            await asyncio.sleep(THINK_SECONDS)
+
+    async def act(self, action: str) -> None:
+        try:
+            if action == "list":
+                await self.list_files()
+            elif action == "upload":
+                await self.upload()
+            elif action == "download":
+                await self._download(self.uploads[-1])
+            else:
+                await self._watch(self.uploads[-1].job_id)
+        except (httpx.HTTPError, OSError, RuntimeError) as error:
+            self.tally.note_broken(action, error)
+
+    async def list_files(self) -> None:
+        started = time.perf_counter()
+        answer = await self._http.get("/v1/files", params={"limit": "20"})
+        self.tally.list_seconds.append(time.perf_counter() - started)
+        self._count(answer)
+
+    async def upload(self) -> None:
+        number = next(self._numbers)
+        content = one_page_text(number)
+        answer = await self._http.post(
+            "/v1/files",
+            params={"name": f"client-{number}.txt"},
+            content=content,
+            headers={"Content-Type": "text/plain"},
+        )
+        self._count(answer)
+        if answer.is_success:
+            file = File.model_validate_json(answer.content)
+            if file.job is None:
+                raise RuntimeError("the upload made no job")
+            self.uploads.append(_Upload(str(file.id), str(file.job.id), content))
+
+    async def _download(self, upload: _Upload) -> None:
+        answer = await self._http.get(f"/v1/files/{upload.file_id}/content")
+        self._count(answer)
+        if answer.is_success and answer.content != upload.content:
+            raise RuntimeError("the content is another")
+
+    async def _watch(self, job_id: str) -> None:
+        """For a while; what is left is followed when the minute is over."""
+        viewer = Viewer(job_id)
+        self.tally.viewers.append(viewer)
+        try:
+            async with asyncio.timeout(_WATCH_SECONDS):
+                await watch_to_the_end(self._stack, viewer)
+        except TimeoutError:
+            pass
+
+    def _count(self, answer: httpx.Response) -> None:
+        self.tally.statuses[answer.status_code] += 1
+
+
+async def watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
+    """Comes back whenever the stream ends before the job."""
+    while not viewer.is_over:
+        async for _ in viewer.look(stack):
+            pass
+
+
+async def measure_clients(stack: Stack) -> bool:
+    """Prints what they met; whether every limit was held."""
+    numbers = count(1)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)
+    async with httpx.AsyncClient(
+        base_url=stack.api,
+        headers={"Authorization": f"Bearer {stack.key}"},
+        limits=limits,
+        timeout=_HTTP_SECONDS,
+        trust_env=False,
+    ) as http:
+        first = _Client(stack, http, numbers)
+        idle = await _idle_median(stack, first)
+        note(f"clients: {CLIENTS} clients for {SECONDS:g} s")
+        clients = [_Client(stack, http, numbers) for _ in range(CLIENTS)]
+        for place, client in enumerate(clients):
+            client.uploads.append(first.uploads[place % len(first.uploads)])
+        until = time.perf_counter() + SECONDS
+        async with task_group() as tasks:
+            for place, client in enumerate(clients):
+                tasks.create_task(client.run(place, until))
+    await _settle(stack, clients)
+    uploads = sum(len(client.uploads) - 1 for client in clients)
+    return _judge([client.tally for client in clients], uploads, idle)
+
+
+async def _idle_median(stack: Stack, client: _Client) -> float:
+    """Seconds that a list takes while nothing else happens, once some files are there."""
+    for _ in range(_FIRST_FILES):
+        await client.upload()
+    await _settle(stack, [client])
+    for _ in range(_IDLE_LISTS):
+        await client.list_files()
+    return statistics.median(client.tally.list_seconds)
+
+
+async def _settle(stack: Stack, clients: Sequence[_Client]) -> None:
+    """Follows every stream that was left, and every job that nobody looked at, to the job's end."""
+    for client in clients:
+        watched = {viewer.job_id for viewer in client.tally.viewers}
+        new = {upload.job_id for upload in client.uploads} - watched
+        client.tally.viewers += map(Viewer, sorted(new))
+    pairs = [(client.tally, each) for client in clients for each in client.tally.viewers]
+    left = [(tally, viewer) for tally, viewer in pairs if not viewer.is_over]
+    note(f"clients: until {len(left)} streams are over")
+    window = asyncio.Semaphore(_FOLLOWED_AT_ONCE)
+
+    async def follow(tally: Tally, viewer: Viewer) -> None:
+        async with window:
+            await _come_back(stack, tally, viewer)
+
+    async with asyncio.timeout(_SETTLE_SECONDS), task_group() as tasks:
+        for tally, viewer in left:
+            tasks.create_task(follow(tally, viewer))
+
+
+async def _come_back(stack: Stack, tally: Tally, viewer: Viewer) -> None:
+    """To the job's end; who is refused tries again, and is counted."""
+    while not viewer.is_over:
+        try:
+            await watch_to_the_end(stack, viewer)
+        except (OSError, RuntimeError) as error:
+            tally.note_broken("watch", error)
+            await asyncio.sleep(THINK_SECONDS)
+
+
+def _judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
+    statuses: Counter[int] = sum((tally.statuses for tally in tallies), Counter())
+    lists = [seconds for tally in tallies for seconds in tally.list_seconds]
+    viewers = [viewer for tally in tallies for viewer in tally.viewers]
+    p99 = statistics.quantiles(lists, n=100)[-1]
+    lost = sum(viewer.lost for viewer in viewers)
+    refused = sum(number for status, number in statuses.items() if status >= 400)
+    broken = sum(tally.broken for tally in tallies)
+    Result("clients.list_p99", p99, "s", peer=idle).print()
+    Result("clients.list_median", statistics.median(lists), "s", peer=idle).print()
+    Result("clients.requests", statuses.total(), "count").print()
+    Result("clients.uploads", uploads, "count").print()
+    Result("clients.streams", len(viewers), "count").print()
+    Result("clients.refused", refused, "count").print()
+    Result("clients.broken", broken, "count").print()
+    Result("clients.lost_events", lost, "count").print()
+    is_quick = p99 < MOST_TIMES_THE_IDLE_MEDIAN * idle
+    return is_quick and refused == 0 and broken == 0 and lost == 0
