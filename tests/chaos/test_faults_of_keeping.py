@@ -105,36 +105,46 @@ async def test_a_commit_that_ends_after_its_connection_was_lost_keeps_its_conten
     """The API cannot know whether its commit came through: it must not destroy the content before
     the server is done with it."""
     tenant, content = over_s3.new_tenant(), os.urandom(100_000)
-    with psycopg.connect(over_s3.postgres.dsn, autocommit=True) as superuser:
+    with psycopg.connect(over_s3.owner_dsn, autocommit=True) as owner:
 
-        def waits_for(event_type: str, event: str) -> bool:
-            found = superuser.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = %s AND wait_event = %s",
-                (event_type, event),
+        def waits_for(event: str) -> bool:
+            found = owner.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE usename = 'muniment_app'"
+                " AND wait_event_type = 'Lock' AND wait_event = %s",
+                (event,),
             )
             return found.fetchone() is not None
 
         async with over_s3.client(tenant) as client:
-            assert await _contents(client) == {}  # the key's first use is noted, and committed
-            superuser.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-            superuser.execute("SELECT pg_reload_conf()")
+            owner.execute(_SLOW_COMMIT)
+            owner.execute("SELECT pg_advisory_lock(45)")
             sending = asyncio.create_task(client.post("/v1/files?name=late", content=content))
             try:
-                await _until(lambda: waits_for("IPC", "SyncRep"))
-                assert over_s3.api.stored_objects(tenant.tenant_id), "it is the upload's commit"
+                await _until(lambda: waits_for("advisory"))
                 over_s3.database_line.cut()
                 over_s3.database_line.mend()
-                await _until(lambda: sending.done() or waits_for("Lock", "transactionid"))
+                await _until(lambda: sending.done() or waits_for("transactionid"))
             finally:
-                superuser.execute("ALTER SYSTEM RESET synchronous_standby_names")
-                superuser.execute("SELECT pg_reload_conf()")
+                owner.execute("SELECT pg_advisory_unlock(45)")
             answer = await sending
+            owner.execute("DROP FUNCTION commit_slowly CASCADE")
             assert answer.status_code == 503, answer.text
             assert answer.json()["type"] == "urn:muniment:problem:database-unavailable"
-            await _until(lambda: not waits_for("IPC", "SyncRep"))
             assert await _contents(client) == {"late": content}
     await over_s3.sweep()
     over_s3.require_rows_and_blobs_agree(tenant.tenant_id)
+
+
+_SLOW_COMMIT = """
+CREATE FUNCTION commit_slowly() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(45);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER commit_slowly AFTER INSERT ON file_version
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION commit_slowly();
+"""
+"""Has a commit wait for the test, as for a disk or a standby that is slow."""
 
 
 async def test_a_full_database_refuses_with_a_remedy_and_goes_on_once_there_is_room(
