@@ -27,7 +27,7 @@ from urllib3.response import BaseHTTPResponse
 
 from muniment.errors import ContentTooLarge, ObjectMissing, ObjectStoreUnavailable, StorageFull
 from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
-from muniment.objects.s3_requests import PatientRetries, PiecewiseRequests
+from muniment.objects.s3_requests import PiecewiseRequests, RetriesUnlessSilent
 from muniment.transport import TlsSettings, refusal_of
 
 S3_TLS = TlsSettings(
@@ -85,7 +85,7 @@ def connect_s3(
         ),
         maxsize=limits.concurrent_requests,
         ssl_context=tls,
-        retries=PatientRetries(
+        retries=RetriesUnlessSilent(
             total=limits.retries, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
         ),
     )

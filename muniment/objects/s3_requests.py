@@ -32,7 +32,7 @@ class PiecewiseRequests(urllib3.PoolManager):
         return super().urlopen(method, url, redirect, **request)
 
 
-class PatientRetries(urllib3.Retry):
+class RetriesUnlessSilent(urllib3.Retry):
     """Repeats what was refused or broken off, at once; a server that was silent for the whole time-out
     is not asked again, which would take as long each time."""
 
