@@ -62,7 +62,12 @@ class RequestContext:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = _CLIENT_CLOSED_REQUEST
-        except Exception:
+        except Exception as error:
+            if answer.has_begun and isinstance(error.__cause__, MunimentError):
+                # The framework has a word of its own for what came too late to be answered with.
+                reason = {"reason": error.__cause__.problem}
+                logger.error("a response was broken off", extra=reason)
+                return
             logger.exception("an unexpected error")
             await answer.fail(scope, receive, MunimentError("an unexpected error; it was logged"))
 
@@ -73,12 +78,12 @@ class _Answer:
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
-        self._begun = False
+        self.has_begun = False
         self.status = 500
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._begun = True
+            self.has_begun = True
             self.status = message["status"]
             headers = MutableHeaders(raw=message["headers"])
             headers[REQUEST_ID_HEADER] = self._request_id
@@ -90,7 +95,7 @@ class _Answer:
     async def fail(self, scope: Scope, receive: Receive, error: MunimentError) -> None:
         """Answers with the problem, unless a response has begun: that one stays incomplete, and the
         server closes the connection, which is how the client learns of it."""
-        if not self._begun:
+        if not self.has_begun:
             await problem_response(error)(scope, receive, self.send)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.errors import QueryCanceled
+from psycopg.errors import DiskFull, QueryCanceled
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -26,8 +26,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from db.connection import opening
 from db.transport import refused_by_tls
-from muniment.errors import DatabaseTooSlow, DatabaseUnavailable, InvalidRequest
+from muniment.errors import DatabaseFull, DatabaseTooSlow, DatabaseUnavailable, InvalidRequest
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ VANISHED_SERVER: Mapping[str, int] = MappingProxyType(
 """Has a server that vanished without a word noticed, by libpq's parameters (seconds; the last one
 milliseconds)."""
 
+SILENCE_BEYOND_STATEMENT_SECONDS = 5.0
+"""How much longer than a statement may take its answer is waited for: by then PostgreSQL would have
+cancelled it, and said so."""
+
 LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
 
@@ -79,9 +84,9 @@ class Database:
     `generic_plans` has PostgreSQL plan each prepared statement once instead of for each use: for
     processes whose statements all find their rows by keys, where planning costs more than the rest.
 
-    Raises DatabaseUnavailable when PostgreSQL does not answer; connections lost to a restart of the
-    server are replaced. Raises InvalidRequest for a value that PostgreSQL cannot hold, such as a
-    number that is too large for its column.
+    Raises DatabaseUnavailable when PostgreSQL does not answer, or not in time; connections lost to a
+    restart of the server are replaced. Raises DatabaseFull when its disk is full, and InvalidRequest
+    for a value that PostgreSQL cannot hold, such as a number that is too large for its column.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class Database:
         generic_plans: bool = False,
     ) -> None:
         milliseconds = int(statement_timeout_seconds * 1000)
+        # PostgreSQL takes 0 for no limit.
+        silence = statement_timeout_seconds + SILENCE_BEYOND_STATEMENT_SECONDS
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
@@ -103,6 +110,7 @@ class Database:
             pool_timeout=pool_timeout_seconds,
             connect_args={
                 **VANISHED_SERVER,
+                "async_creator_fn": opening(silence if milliseconds else None),
                 "options": f"-c statement_timeout={milliseconds}"
                 " -c idle_in_transaction_session_timeout=60000"
                 f" -c plan_cache_mode={'force_generic_plan' if generic_plans else 'auto'}",
@@ -154,8 +162,7 @@ class Database:
             refused = refused_by_tls(error)
             if refused is not None:
                 raise refused from error
-            kind = DatabaseTooSlow if _is_timed_out(error) else DatabaseUnavailable
-            raise kind(
+            raise _kind(error)(
                 f"PostgreSQL did not carry out a statement ({type(error).__name__})"
             ) from error
 
@@ -169,8 +176,11 @@ async def _check_out(session: AsyncSession) -> None:
         raise DatabaseUnavailable("PostgreSQL closes every connection that is opened") from error
 
 
-def _is_timed_out(error: SQLAlchemyError) -> bool:
-    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
+def _kind(error: SQLAlchemyError) -> type[DatabaseUnavailable]:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(cause, QueryCanceled):
+        return DatabaseTooSlow
+    return DatabaseFull if isinstance(cause, DiskFull) else DatabaseUnavailable
 
 
 def _is_lost(error: SQLAlchemyError) -> bool:

@@ -45,7 +45,8 @@
     │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
     │   ├── DatabaseUnavailable
-    │   │   └── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
+    │   │   ├── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
+    │   │   └── DatabaseFull          507: its disk has no space left
     │   ├── OcrServiceUnavailable
     │   │   └── OcrServiceBusy
     │   ├── IssuerUnavailable         who issues the tokens that were to be verified
@@ -418,6 +419,13 @@ class DatabaseUnavailable(DependencyUnavailable):
 class DatabaseTooSlow(DatabaseUnavailable):
     problem = "database-too-slow"
     title = "The database took too long"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    problem = "database-full"
+    title = "The database has no space left"
+    status = 507
+    default_remedy = "Free space on PostgreSQL's disk, or enlarge it; what waits goes on by itself."
 
 
 class OcrServiceUnavailable(DependencyUnavailable):

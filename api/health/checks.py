@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 CHECK_TIMEOUT_SECONDS = 3.0
 KEPT_SECONDS = 2.0
 """Anyone may ask: however often they do, the dependencies are asked no more often than this."""
+LATE_REMEDY = "See `muniment doctor`, and its log."
 
 
 class DependencyState(StrEnum):
@@ -59,6 +60,10 @@ class Fine:
     detail: str
 
 
+Outcome = tuple[DependencyState, Finding | Fine | None]
+"""What came of a probe."""
+
+
 @dataclass(frozen=True)
 class Check:
     """`probe` returns None or Fine when all is well, a Finding when it serves worse than it should,
@@ -72,12 +77,15 @@ class Check:
 @dataclass
 class Readiness:
     """Asks all dependencies at once, each for a bounded time. Who asks while they are being asked, or
-    soon after, shares the report."""
+    soon after, shares the report. A probe that is late is told to end and left to it, since a request
+    to a silent server ends by its own time-out; meanwhile no second one is sent there."""
 
     checks: tuple[Check, ...]
     kept_seconds: float = KEPT_SECONDS
+    timeout_seconds: float = CHECK_TIMEOUT_SECONDS
     _asking: asyncio.Task[ReadinessReport] | None = field(default=None, init=False)
     _fresh_until: float = field(default=0.0, init=False)
+    _late: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict, init=False)
 
     async def report(self) -> ReadinessReport:
         """How things are now, or were at most `kept_seconds` ago. Never raises."""
@@ -90,7 +98,7 @@ class Readiness:
 
     async def _ask_all(self) -> ReadinessReport:
         async with task_group() as asked:
-            answers = [asked.create_task(_ask(check)) for check in self.checks]
+            answers = [asked.create_task(self._ask(check)) for check in self.checks]
         found = [answer.result() for answer in answers]
         self._fresh_until = time.monotonic() + self.kept_seconds
         return ReadinessReport(
@@ -99,26 +107,34 @@ class Readiness:
             dependencies=found,
         )
 
-
-async def _ask(check: Check) -> Dependency:
-    try:
-        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-            finding = await check.probe()
-    except MunimentError as error:
-        return _dependency(check, DependencyState.DOWN, Finding(error.detail, error.remedy))
-    except TimeoutError:
-        late = Finding(
-            f"no answer within {CHECK_TIMEOUT_SECONDS:g} s", "See `muniment doctor`, and its log."
-        )
+    async def _ask(self, check: Check) -> Dependency:
+        probing = self._late.pop(check.name, None)
+        if probing is None or probing.done():
+            probing = asyncio.create_task(_outcome_of(check))
+        await asyncio.wait((probing,), timeout=self.timeout_seconds)
+        if probing.done() and not probing.cancelled():
+            return _dependency(check, *probing.result())
+        if not probing.cancelling():
+            probing.cancel()
+        self._late[check.name] = probing
+        late = Finding(f"no answer within {self.timeout_seconds:g} s", LATE_REMEDY)
         return _dependency(check, DependencyState.DOWN, late)
+
+
+async def _outcome_of(check: Check) -> Outcome:
+    try:
+        finding = await check.probe()
+    except MunimentError as error:
+        return DependencyState.DOWN, Finding(error.detail, error.remedy)
+    except TimeoutError:
+        return DependencyState.DOWN, Finding("no answer in time", LATE_REMEDY)
     except Exception as error:
         # Nothing foresaw it, so its text, which could hold anything, is for the log alone.
         logger.exception("a readiness check failed", extra={"check": check.name})
-        unforeseen = Finding(type(error).__name__, "See the log of the API.")
-        return _dependency(check, DependencyState.DOWN, unforeseen)
+        return DependencyState.DOWN, Finding(type(error).__name__, "See the log of the API.")
     if finding is None or isinstance(finding, Fine):
-        return _dependency(check, DependencyState.OK, finding)
-    return _dependency(check, DependencyState.DEGRADED, finding)
+        return DependencyState.OK, finding
+    return DependencyState.DEGRADED, finding
 
 
 def _dependency(check: Check, state: DependencyState, finding: Finding | Fine | None) -> Dependency:

@@ -6,9 +6,22 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+_TRIAL = text(
+    "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
+    " VALUES (:blob_id, current_tenant(), 'trial', 0, '', now()) ON CONFLICT (id) DO NOTHING"
+)
+
 
 async def is_known(session: AsyncSession, blob_id: UUID) -> bool:
-    """Whether a row that names the blob was committed: one without may be destroyed by its writer."""
+    """Whether a row that names the blob was committed: one without may be destroyed by its writer.
+
+    Where the writer lost its connection while it committed, the server may still be at it. So the
+    blob's row is tried to be inserted first, which waits for any other that inserted it, and is taken
+    back. Raises DatabaseTooSlow when that takes longer than a statement may.
+    """
+    async with session.begin_nested() as trial:
+        await session.execute(_TRIAL, {"blob_id": blob_id})
+        await trial.rollback()
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT 1 FROM blob WHERE id = :blob_id)"

@@ -1,8 +1,9 @@
 """Objects in an S3 bucket, through the `minio` client (any S3 server).
 
 The client blocks, so its calls run in threads of the store's own; a thread is held for one request
-at a time, never while a slow uploader is waited for. Objects of up to one part are put in a
-single request, larger ones in parts that are aborted when the upload fails.
+at a time, never while a slow uploader is waited for, and is waited for no longer than a limit. Objects
+of up to one part are put in a single request, larger ones in parts that are aborted when the upload
+fails.
 """
 
 import asyncio
@@ -24,8 +25,9 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from muniment.errors import ContentTooLarge, ObjectMissing, ObjectStoreUnavailable
+from muniment.errors import ContentTooLarge, ObjectMissing, ObjectStoreUnavailable, StorageFull
 from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
+from muniment.objects.s3_requests import PiecewiseRequests, RetriesUnlessSilent
 from muniment.transport import TlsSettings, refusal_of
 
 S3_TLS = TlsSettings(
@@ -41,6 +43,9 @@ MAX_PARTS = 10_000
 """S3's limit: with doubling, an object may hold 293 GiB."""
 PROBE = ".probe"
 """What `probe` writes; no key can name it, and `list` leaves it out."""
+INSUFFICIENT_STORAGE = 507
+FULL = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"})
+"""What S3 servers call a full disk or a bucket that may hold no more: the Versity gateway, Ceph, MinIO."""
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -48,12 +53,14 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class S3Limits:
-    """How long a request may take, how often it is tried, and how many run at once."""
+    """How long a request may take, how often it is tried, how many run at once, and for how long
+    others wait for one of these to end."""
 
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 30.0
     retries: int = 2
     concurrent_requests: int = 16
+    turn_timeout_seconds: float = 120.0
 
 
 def connect_s3(
@@ -72,13 +79,13 @@ def connect_s3(
     Nothing is sent yet: a fixed region spares the request that would ask for it.
     """
     limits = limits or S3Limits()
-    pool = urllib3.PoolManager(
+    pool = PiecewiseRequests(
         timeout=urllib3.Timeout(
             connect=limits.connect_timeout_seconds, read=limits.read_timeout_seconds
         ),
         maxsize=limits.concurrent_requests,
         ssl_context=tls,
-        retries=urllib3.Retry(
+        retries=RetriesUnlessSilent(
             total=limits.retries, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
         ),
     )
@@ -98,6 +105,8 @@ class S3ObjectStore:
         self._bucket = bucket
         self._prefix = prefix
         self._threads = ThreadPoolExecutor(limits.concurrent_requests, "s3")
+        self._turns = asyncio.Semaphore(limits.concurrent_requests)
+        self._turn_timeout_seconds = limits.turn_timeout_seconds
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
         name = self._prefix + require_key(key)
@@ -241,8 +250,10 @@ class S3ObjectStore:
 
         Otherwise a part could arrive after its upload was aborted; the time-outs bound the wait.
         """
+        await self._take_turn()
         loop = asyncio.get_running_loop()
         request = loop.run_in_executor(self._threads, partial(function, *arguments, **named))
+        request.add_done_callback(lambda _: self._turns.release())
         with _store_errors():
             try:
                 return await asyncio.shield(request)
@@ -250,6 +261,17 @@ class S3ObjectStore:
                 await asyncio.wait([request])
                 _close_unread(request)
                 raise
+
+    async def _take_turn(self) -> None:
+        """Waits until a thread is free. Behind requests that a silent server holds up, others would
+        wait for one round of time-outs after another."""
+        try:
+            async with asyncio.timeout(self._turn_timeout_seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise ObjectStoreUnavailable(
+                "the S3 server is too slow: other requests have been waiting for it for too long"
+            ) from None
 
 
 class _Parts:
@@ -291,6 +313,8 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except S3Error as error:
+        if error.code in FULL or error.response.status == INSUFFICIENT_STORAGE:
+            raise StorageFull(f"the S3 server has no space left: {error.code}") from error
         raise ObjectStoreUnavailable(f"the S3 server refused a request: {error.code}") from error
     except (ServerError, InvalidResponseError) as error:
         raise ObjectStoreUnavailable("the S3 server failed on a request") from error

@@ -68,3 +68,32 @@ async def test_a_report_that_is_no_longer_fresh_is_made_anew() -> None:
     await readiness.report()
     await readiness.report()
     assert probe.asked == 2
+
+
+async def test_a_probe_that_does_not_even_end_when_told_to_delays_no_report_and_is_sent_once() -> (
+    None
+):
+    probe, may_end = Probe(), asyncio.Event()
+
+    async def stubborn() -> None:
+        probe.asked += 1
+        try:
+            await probe.may_answer.wait()
+        except asyncio.CancelledError:
+            await may_end.wait()  # as a thread that waits for a silent server
+            raise
+
+    readiness = Readiness((Check("silent", True, stubborn),), kept_seconds=0, timeout_seconds=0.1)
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            (silent,) = (await readiness.report()).dependencies
+            assert (silent.state, silent.reason) == (
+                DependencyState.DOWN,
+                "no answer within 0.1 s",
+            )
+    assert probe.asked == 1
+    may_end.set()
+    probe.may_answer.set()
+    await asyncio.sleep(0.1)
+    assert (await readiness.report()).ready
+    assert probe.asked == 2

@@ -66,34 +66,58 @@ def versitygw_binary() -> Path:
     return binary
 
 
+class S3Process:
+    """The gateway over a folder; started again, it serves the same buckets at the same address."""
+
+    def __init__(self, folder: Path, identity: Identity | None = None) -> None:
+        """With https where it has an identity."""
+        binary = versitygw_binary()
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        buckets, attributes = folder / "buckets", folder / "attributes"
+        buckets.mkdir(parents=True)
+        attributes.mkdir()
+        tls = ["--cert", str(identity.certificate), "--key", str(identity.key)] if identity else []
+        self._command = [
+            str(binary), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY,
+            "--secret", SECRET_KEY, "--keep-alive", "--quiet", *tls,
+            "posix", "--sidecar", str(attributes), str(buckets),
+        ]  # fmt: skip
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.server = S3Server(f"127.0.0.1:{self.port}", buckets)
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        _until_listening(self.port, self._process, self._log)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def serving_s3(folder: Path, identity: Identity | None = None) -> Iterator[S3Server]:
     """Runs the gateway over a folder until the block ends; with https where it has an identity."""
-    binary = versitygw_binary()
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    buckets = folder / "buckets"
-    attributes = folder / "attributes"
-    buckets.mkdir(parents=True)
-    attributes.mkdir()
-    tls = ["--cert", str(identity.certificate), "--key", str(identity.key)] if identity else []
-    command = [
-        str(binary), "--port", f"127.0.0.1:{port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY,
-        "--keep-alive", "--quiet", *tls, "posix", "--sidecar", str(attributes), str(buckets),
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    process = S3Process(folder, identity)
+    process.start()
     try:
-        _until_listening(port, process, folder / "log")
-        yield S3Server(f"127.0.0.1:{port}", buckets)
+        yield process.server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.stop()
 
 
 def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

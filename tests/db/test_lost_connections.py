@@ -1,6 +1,7 @@
 """A PostgreSQL that goes away is told as such, wherever in a transaction it does."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, quote, urlsplit
@@ -11,7 +12,9 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
+from tests.chaos.line import line_to
 from tests.conftest import TenantFixture
+from tests.patience import on_a_busy_machine
 
 READY_FOR_QUERY = b"Z\x00\x00\x00\x05I"
 """How PostgreSQL ends a log-in (protocol 3, message ReadyForQuery, idle)."""
@@ -71,14 +74,22 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 @asynccontextmanager
 async def guarded(application_dsn: str) -> AsyncIterator[tuple[Doorkeeper, str]]:
     """A doorkeeper before the server of the DSN, and the DSN that leads through it."""
-    parts = urlsplit(application_dsn)
-    folder = parse_qs(parts.query)["host"][0]
-    keeper = Doorkeeper(f"{folder}/.s.PGSQL.5432")
+    keeper = Doorkeeper(_socket(application_dsn))
     server = await asyncio.start_server(keeper.meet, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     async with server:
-        yield keeper, f"postgresql://{quote(parts.username or '')}@127.0.0.1:{port}{parts.path}"
+        yield keeper, _through(server.sockets[0].getsockname()[1], application_dsn)
         await keeper.close()
+
+
+def _socket(application_dsn: str) -> str:
+    folder = parse_qs(urlsplit(application_dsn).query)["host"][0]
+    return f"{folder}/.s.PGSQL.5432"
+
+
+def _through(port: int, application_dsn: str) -> str:
+    """The DSN that leads through whoever listens at the port."""
+    parts = urlsplit(application_dsn)
+    return f"postgresql://{quote(parts.username or '')}@127.0.0.1:{port}{parts.path}"
 
 
 async def test_a_server_that_closes_fresh_connections_is_unavailable(
@@ -134,3 +145,21 @@ async def test_a_statement_that_is_wrong_is_no_absence(
     with pytest.raises(ProgrammingError):
         async with database.transaction(tenant.system) as session:
             await session.execute(text("SELECT nothing_of_that_name"))
+
+
+async def test_a_server_that_falls_silent_is_given_up_and_found_again(
+    application_dsn: str, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.session.SILENCE_BEYOND_STATEMENT_SECONDS", 0.5)
+    with line_to(_socket(application_dsn)) as line:
+        dsn = _through(line.port, application_dsn)
+        database = Database(dsn, pool_size=1, statement_timeout_seconds=0.5)
+        await _ask(database, tenant)
+        line.fall_silent()
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await _ask(database, tenant)
+        assert time.monotonic() - began < on_a_busy_machine(5)
+        line.mend()
+        await _ask(database, tenant)
+        await database.close()

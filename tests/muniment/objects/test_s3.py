@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 from minio import Minio
 
-from muniment.errors import ObjectStoreUnavailable
+from muniment.errors import ObjectStoreUnavailable, StorageFull
 from muniment.objects import ObjectStore, S3Limits, S3ObjectStore, connect_s3
+from tests.chaos.line import line_to
 from tests.conformance.object_store import (
     ObjectStoreConformance,
     content_of,
@@ -126,4 +127,80 @@ async def test_an_object_cut_short_on_the_way_is_not_taken_for_whole() -> None:
         store = S3ObjectStore(client, "bucket")
         with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
             await content_of(store, "key")
+        await store.close()
+
+
+async def test_a_line_that_is_slow_carries_what_takes_longer_than_a_time_out(
+    server: S3Server, bucket: str
+) -> None:
+    content = bytes(9 * 1024 * 1024)
+    limits = S3Limits(connect_timeout_seconds=0.5, retries=0)
+    with line_to(server.endpoint) as line:
+        line.bytes_per_second = 4 * 1024 * 1024
+        endpoint = f"127.0.0.1:{line.port}"
+        client = connect_s3(
+            endpoint, server.access_key, server.secret_key, secure=False, limits=limits
+        )
+        store = S3ObjectStore(client, bucket, limits=limits)
+        await store.put("key", in_chunks(content))
+        line.bytes_per_second = None
+        assert await content_of(store, "key") == content
+        await store.close()
+
+
+async def test_a_silent_server_is_asked_once_and_keeps_nobody_waiting_for_long() -> None:
+    visits = 0
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal visits
+        visits += 1
+        while await reader.read(1024):
+            pass
+        writer.close()
+
+    limits = S3Limits(read_timeout_seconds=2, concurrent_requests=1, turn_timeout_seconds=0.5)
+    server = await asyncio.start_server(say_nothing, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=limits)
+        store = S3ObjectStore(client, "bucket", limits=limits)
+        first = asyncio.create_task(content_of(store, "first"))
+        await asyncio.sleep(0)
+        with pytest.raises(ObjectStoreUnavailable, match="too slow"):
+            await content_of(store, "second")
+        with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
+            await first
+        assert visits == 1
+        with pytest.raises(ObjectStoreUnavailable, match="cannot be reached"):
+            await content_of(store, "third")
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (507, "InsufficientStorage"),
+        (403, "QuotaExceeded"),
+        (507, "XMinioStorageFull"),
+        (507, "Another"),
+    ],
+)
+async def test_a_server_without_space_is_told_as_such(status: int, code: str) -> None:
+    """In the words of the Versity gateway, Ceph and MinIO, of which only the first is here."""
+    body = f"<Error><Code>{code}</Code><Message>m</Message></Error>"
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\nx")
+        head = f"HTTP/1.1 {status} Full\r\nContent-Type: application/xml\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=IMPATIENT)
+        store = S3ObjectStore(client, "bucket")
+        with pytest.raises(StorageFull, match=code):
+            await store.put("key", in_chunks(b"x"))
         await store.close()

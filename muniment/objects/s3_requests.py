@@ -1,0 +1,50 @@
+"""How requests to an S3 server are sent and repeated: urllib3, where a store needs it otherwise."""
+
+from io import BytesIO
+from types import TracebackType
+from typing import Any, Self
+
+import urllib3
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+
+PIECE_BYTES = 256 * 1024
+
+
+class PiecewiseRequests(urllib3.PoolManager):
+    """Sends a body piece by piece, each within the connect time-out.
+
+    urllib3 gives bytes to the socket in one go, which has to take *all* of them within that time: of a
+    part of 8 MiB and five seconds, no line slower than 13 Mbit/s would ever carry one.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(blocksize=PIECE_BYTES, **settings)
+
+    def urlopen(  # type: ignore[override] # as PoolManager's own
+        self, method: str, url: str, redirect: bool = True, **request: Any
+    ) -> BaseHTTPResponse:
+        body = request.get("body")
+        if isinstance(body, bytes) and len(body) > PIECE_BYTES:
+            # The S3 client names its length in the headers; a repetition begins at its start.
+            request["body"] = BytesIO(body)
+        return super().urlopen(method, url, redirect, **request)
+
+
+class RetriesUnlessSilent(urllib3.Retry):
+    """Repeats what was refused or broken off, at once; a server that was silent for the whole time-out
+    is not asked again, which would take as long each time."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
