@@ -9,7 +9,6 @@ import structlog
 from db.models import ChunkRow
 from db.queries.search import FoundPassage
 from muniment.contracts.text_modes import PassageText
-from muniment.errors import KeyDestroyed, MunimentError
 from muniment.objects import SealedText, SealedTexts
 from muniment.objects.sealed_texts import passage_place
 
@@ -31,8 +30,8 @@ class ReadablePassages:
 async def readable(
     texts: SealedTexts | None, tenant_id: UUID, found: Mapping[UUID, FoundPassage]
 ) -> ReadablePassages:
-    """Opens those that are sealed. Left out is what was erased since it was found; what cannot be
-    opened for another reason stays without its text, so that the other hits are answered."""
+    """Opens those that are sealed. What cannot be opened stays without its text, so that the other hits
+    are answered: its keys are out of reach, or were destroyed since it was found."""
     sealed = {
         passage.chunk_id: SealedText(
             tenant_id,
@@ -52,10 +51,8 @@ async def readable(
             passages[chunk_id] = replace(
                 found[chunk_id], text=said.text, headings=tuple(said.headings)
             )
-        elif isinstance(said, KeyDestroyed):
-            del passages[chunk_id]
         else:
-            _warn(said)
+            _log.warning("passage_not_unsealed", reason=said.problem)
             out_of_reach.add(chunk_id)
     return ReadablePassages(passages, frozenset(out_of_reach))
 
@@ -80,7 +77,3 @@ async def chunk_texts(texts: SealedTexts, rows: Sequence[ChunkRow]) -> dict[UUID
     }
     opened = await texts.passages([*sealed.values()])
     return plain | dict(zip(sealed, opened, strict=True))
-
-
-def _warn(error: MunimentError) -> None:
-    _log.warning("passage_not_unsealed", reason=error.problem)

@@ -16,12 +16,13 @@ from muniment.contracts.text_modes import PassageText, QuotedWords
 from muniment.errors import KeyManagementUnavailable, MunimentError
 from muniment.objects.blobs import BlobStore, SealedBlob
 from muniment.sealing import ExpiringCache, TextKey
+from muniment.task_group import task_group
 
 REMEMBERED_KEYS = 4096
 """How many text keys a process remembers, for at most five minutes each."""
 KEYS_AT_ONCE = 8
 """So many are fetched at a time, of all requests together."""
-LONGEST_WAIT_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 5.0
 """For the key of a text; who waits longer is told that keys are away."""
 
 ContractT = TypeVar("ContractT", bound=Contract)
@@ -99,9 +100,10 @@ class SealedTexts:
     async def _opened(
         self, sealed: Sequence[SealedText], model: type[ContractT]
     ) -> list[ContractT | MunimentError]:
-        wanted = list({(each.tenant_id, each.key_id) for each in sealed})
-        fetched = await asyncio.gather(*(self._try_key(*each) for each in wanted))
-        keys = dict(zip(wanted, fetched, strict=True))
+        wanted = {(each.tenant_id, each.key_id) for each in sealed}
+        async with task_group() as fetching:
+            tasks = {each: fetching.create_task(self._try_key(*each)) for each in wanted}
+        keys = {each: task.result() for each, task in tasks.items()}
         return [_open(keys[each.tenant_id, each.key_id], each, model) for each in sealed]
 
     async def _try_key(self, tenant_id: UUID, key_id: UUID) -> TextKey | MunimentError:
