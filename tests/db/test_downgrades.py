@@ -430,26 +430,6 @@ async def test_listings_that_ended_before_the_upgrade_forget_the_object_they_cam
     assert named == [(True, 1)], "one that goes on needs it"
 
 
-async def test_sealed_text_is_not_left_to_code_that_cannot_open_it(
-    owner_dsn: str, blobs: BlobStore
-) -> None:
-    tenant = make_tenant(dsn_of("postgres", owner_dsn))
-    superuser = dsn_of("postgres", owner_dsn)
-    with psycopg.connect(superuser) as connection:
-        connection.execute("UPDATE collection SET text_mode = 'encrypted_text'")
-    newest = revision_of(owner_dsn)
-    with pytest.raises(Exception, match="there are collections with encrypted_text"):
-        migrate(owner_dsn, "0021")
-    assert revision_of(owner_dsn) == newest
-    with psycopg.connect(superuser) as connection:
-        connection.execute("UPDATE collection SET text_mode = 'full'")
-    migrate(owner_dsn, "0021")
-    migrate(owner_dsn)
-    database = Database(dsn_of("muniment_app", owner_dsn))
-    await fill(database, tenant, blobs)
-    await database.close()
-
-
 async def test_content_in_the_cold_tier_is_not_left_behind_by_a_downgrade(
     owner_dsn: str, blobs: BlobStore
 ) -> None:

@@ -256,7 +256,7 @@ async def test_a_new_reading_has_a_new_key_and_the_former_goes_on_opening_what_w
         anchors = (await session.scalars(select(AnnotationAnchor))).all()
     assert (record.quote, record.prefix, record.suffix) == ("", "", "")
     assert record.text_key_id == first_key
-    assert [anchor.quote for anchor in anchors] == ["" for _ in anchors]
+    assert [anchor.quote for anchor in anchors] == [""]
     assert not on_disk(postgres_server, canaries.all())
 
 
