@@ -1,6 +1,7 @@
 """The door to sealed texts: what opens them lies outside the database, and dies with its blob."""
 
 import shutil
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -8,7 +9,13 @@ import pytest
 
 from db.models import new_id
 from muniment.contracts.text_modes import PassageText
-from muniment.errors import KeyDestroyed, MunimentError, ObjectStoreUnavailable, SealBroken
+from muniment.errors import (
+    KeyDestroyed,
+    KeyManagementUnavailable,
+    MunimentError,
+    ObjectStoreUnavailable,
+    SealBroken,
+)
 from muniment.objects import (
     BlobStore,
     FilesystemObjectStore,
@@ -16,8 +23,9 @@ from muniment.objects import (
     SealedText,
     SealedTexts,
 )
-from muniment.objects.sealed_texts import passage_place
-from muniment.sealing import KeyFile
+from muniment.objects.sealed_texts import LONGEST_WAIT_SECONDS, passage_place
+from muniment.sealing import KeyFile, RemoteKeys, TenantRecords, VaultAccess, VaultTransit
+from tests.conformance.key_services import VAULT_TOKEN, serving_vault
 
 TENANT, VERSION = new_id(), new_id()
 
@@ -103,3 +111,23 @@ async def test_a_store_that_is_away_is_told_and_remembered_keys_go_on(
     (tmp_path / "wrapped").unlink()
     shutil.move(tmp_path / "elsewhere", tmp_path / "wrapped")
     assert await reopened(tmp_path).passages(wanted) == [PassageText(text="a")]
+
+
+async def test_a_key_service_that_hangs_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:
+    with serving_vault(tmp_path) as server:
+        service = VaultTransit(VaultAccess(server.url, lambda: VAULT_TOKEN, timeout_seconds=30))
+        keys = RemoteKeys(service, TenantRecords(tmp_path / "tenants"))
+        objects = FilesystemObjectStore(tmp_path / "objects")
+        wrapped = FilesystemObjectStore(tmp_path / "wrapped")
+        made = [
+            await SealedTexts(BlobStore(objects, keys, wrapped)).make_key(TENANT) for _ in "abc"
+        ]
+        wanted = [sealed(each, "a", place) for place, each in enumerate(made)]
+        began = time.monotonic()
+        with server.hanging():
+            failed = await SealedTexts(BlobStore(objects, keys, wrapped)).try_passages(wanted)
+        assert LONGEST_WAIT_SECONDS <= time.monotonic() - began < 2 * LONGEST_WAIT_SECONDS
+        assert {type(each) for each in failed} == {KeyManagementUnavailable}
+        said = await SealedTexts(BlobStore(objects, keys, wrapped)).passages(wanted)
+        assert [each.text for each in said] == ["a", "a", "a"]
+        await keys.close()
