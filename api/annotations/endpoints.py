@@ -28,7 +28,7 @@ from api.pagination import (
     encode_cursor,
 )
 from api.problem_responses import problems
-from api.services import Provided, Services
+from api.services import Provided
 from db.queries.annotations import AnnotationDetail, AnnotationFilter, looked_up_to
 
 router = APIRouter(prefix="/v1/annotations", tags=["annotations"])
@@ -129,7 +129,8 @@ async def show_annotation(
     async with services.database.transaction(caller.access) as session:
         found = await service.require_annotation(session, caller, annotation_id, version)
         service.record_reading(session, caller, found.annotation.file_id, 1)
-    return await _tagged(services, found)
+    (readable,) = await opened(services.texts, [found])
+    return _tagged(readable)
 
 
 @router.patch(
@@ -150,7 +151,9 @@ async def change_annotation(
     service.require_reading(caller)
     async with services.database.transaction(caller.access) as session:
         changed = await service.change(session, caller, request, annotation_id, body)
-    return await _tagged(services, changed)
+        # Before the commit: what cannot be shown for want of its key is not changed either.
+        (readable,) = await opened(services.texts, [changed])
+    return _tagged(readable)
 
 
 @router.delete(
@@ -166,7 +169,6 @@ async def delete_annotation(annotation_id: UUID, services: Provided, caller: Ann
         await service.delete(session, caller, annotation_id)
 
 
-async def _tagged(services: Services, found: AnnotationDetail) -> Response:
-    (readable,) = await opened(services.texts, [found])
-    view = annotation_view(readable).model_dump(mode="json")
+def _tagged(found: AnnotationDetail) -> Response:
+    view = annotation_view(found).model_dump(mode="json")
     return JSONResponse(view, headers={"ETag": entity_tag(found.annotation)})

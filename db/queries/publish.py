@@ -85,9 +85,9 @@ async def lock_target(session: AsyncSession, version: VersionReference) -> Publi
         {"file_id": version.file_id, "version_id": version.version_id},
     )
     row = rows.one_or_none()
-    return (
-        None if row is None else PublishTarget(FileState(row[0]), row[1], row[2], TextMode(row[3]))
-    )
+    if row is None:
+        return None
+    return PublishTarget(FileState(row[0]), row[1], row[2], TextMode(row[3]))
 
 
 async def text_mode_of(session: AsyncSession, file_id: UUID) -> TextMode:

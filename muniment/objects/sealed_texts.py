@@ -7,6 +7,7 @@ in the database's log too.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -16,6 +17,7 @@ from muniment.contracts.text_modes import PassageText, QuotedWords
 from muniment.errors import KeyManagementUnavailable, MunimentError
 from muniment.objects.blobs import BlobStore, SealedBlob
 from muniment.sealing import ExpiringCache, TextKey
+from muniment.sealing.text_key import KEY_BYTES as TEXT_KEY_BYTES
 from muniment.task_group import task_group
 
 REMEMBERED_KEYS = 4096
@@ -79,11 +81,17 @@ class SealedTexts:
             return remembered
         try:
             async with asyncio.timeout(LONGEST_WAIT_SECONDS), self._places:
-                key = TextKey(await self._blobs.read_all(tenant_id, key_id))
+                key = TextKey(await self._read(tenant_id, key_id))
         except TimeoutError:
             raise KeyManagementUnavailable("the keys of sealed texts do not come in time") from None
         self._keys.put((tenant_id, key_id), key)
         return key
+
+    async def _read(self, tenant_id: UUID, key_id: UUID) -> bytes:
+        # Afresh: remembered there and then here, it would outlive its five minutes.
+        plaintext = self._blobs.reread(tenant_id, key_id, TEXT_KEY_BYTES)
+        async with aclosing(plaintext):
+            return b"".join([piece async for piece in plaintext])
 
     async def passages(self, sealed: Sequence[SealedText]) -> list[PassageText]:
         """In the order given; raises as `key` does, and SealBroken."""
