@@ -170,7 +170,8 @@ async def test_what_is_quoted_is_shown_and_kept_sealed_in_first_answers_too(
         rows = connection.execute(
             "SELECT (SELECT count(*) FROM annotation WHERE annotation::text LIKE %(canary)s),"
             " (SELECT count(*) FROM idempotency_key WHERE response::text LIKE %(canary)s),"
-            " (SELECT count(*) FROM annotation WHERE sealed_words IS NOT NULL)",
-            {"canary": f"%{CANARY}%"},
+            " (SELECT count(*) FROM annotation"
+            "  WHERE file_id = %(file_id)s AND sealed_words IS NOT NULL)",
+            {"canary": f"%{CANARY}%", "file_id": file_id},
         ).fetchone()
     assert rows == (0, 0, 1)

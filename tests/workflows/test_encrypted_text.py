@@ -4,6 +4,7 @@ meaning finds them and shows them, and they die with their keys."""
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -35,6 +36,7 @@ from retrieval.response import SearchResponse
 from retrieval.search import Searcher
 from tests.workflows.test_erase_file import _erase
 from tests.workflows.workshop import TenantIds, Workshop
+from worker.sweep import Sweep
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -272,6 +274,18 @@ async def test_an_erasure_leaves_the_text_dead(
         await SealedTexts(workshop.stores.blobs).key(job.tenant_id, key_id)
     found = await search(workshop, sealed_owner, texts, "harbour cranes", SearchMode.VECTOR)
     assert found.data == ()
+
+
+async def test_a_key_of_a_worker_that_was_killed_is_swept_and_those_in_use_are_not(
+    workshop: Workshop, sealed_owner: TenantIds, texts: SealedTexts
+) -> None:
+    job = await ingest(workshop, sealed_owner, new_canaries())
+    abandoned = await texts.make_key(job.tenant_id)
+    blobs = workshop.stores.blobs
+    await Sweep(workshop.database, blobs, timedelta(0), timedelta(0)).round()
+    with pytest.raises(KeyDestroyed):
+        await SealedTexts(blobs).key(job.tenant_id, abandoned.blob.blob_id)
+    await SealedTexts(blobs).key(job.tenant_id, await key_of(workshop, job))
 
 
 async def test_a_passage_whose_key_was_just_destroyed_has_no_text(
