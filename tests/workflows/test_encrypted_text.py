@@ -93,9 +93,14 @@ def on_disk(postgres_server: str, words: Iterable[str]) -> set[str]:
         connection.execute("CHECKPOINT")
         row = connection.execute("SHOW data_directory").fetchone()
     assert row
+    return words_below(Path(row[0]), words)
+
+
+def words_below(folder: Path, words: Iterable[str]) -> set[str]:
+    """Those of the words that stand in a file of the folder."""
     wanted = {word: word.encode() for word in words}
     found: set[str] = set()
-    for path in Path(row[0]).rglob("*"):
+    for path in folder.rglob("*"):
         if not path.is_file():
             continue
         try:
@@ -198,8 +203,12 @@ async def test_words_are_nowhere_on_the_databases_disk_and_are_found_by_meaning(
     answer = await answerer.answer(access_of(owner), question)
     assert answer.answer != NOTHING_FOUND
     assert sealed.text in answer.citations[0].quote
-    present = on_disk(postgres_server, (*sealed.all(), *plain.all()))
-    assert present == set(plain.all()), "the other one is what shows that the search finds words"
+    words = (*sealed.all(), *plain.all())
+    present = on_disk(postgres_server, words)
+    assert present == set(plain.all()), "the other one is what shows that words are found so"
+    home = workshop.settings.objects.root
+    assert home is not None
+    assert words_below(home.parent, words) == set(), "stores and keys"
 
 
 async def test_words_are_not_searched_and_count_in_no_statistics(
