@@ -40,6 +40,7 @@ from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.exposure import exposures, refuse_exposed
+from muniment.objects import SealedTexts
 from muniment.settings import (
     OidcSettings,
     RateLimitSettings,
@@ -75,7 +76,8 @@ async def build_services(
     stores = open_stores(settings)
     blobs = stores.blobs
     embedder = _embedder(settings)
-    searcher = Searcher(database, embedder)
+    texts = SealedTexts(blobs)
+    searcher = Searcher(database, embedder, texts)
     dependencies = Dependencies(
         database,
         blobs,
@@ -98,6 +100,7 @@ async def build_services(
     return Services(
         database=database,
         blobs=blobs,
+        texts=texts,
         keys=stores.keys,
         temporal=temporal,
         links=links,

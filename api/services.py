@@ -22,7 +22,7 @@ from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.session import Database
 from muniment.egress import EgressPolicy
-from muniment.objects import BlobStore
+from muniment.objects import BlobStore, SealedTexts
 from muniment.sealing import KeyManagement
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
@@ -74,6 +74,7 @@ class Services:
 
     database: Database
     blobs: BlobStore
+    texts: SealedTexts
     keys: KeyManagement
     temporal: Orchestrator
     links: WorkflowLinks

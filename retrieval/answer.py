@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from db.queries import search as queries
 from db.session import Access, Database
 from muniment.errors import Unprocessable
@@ -19,6 +21,7 @@ from retrieval.response import (
     TokenCount,
     TokenEvent,
 )
+from retrieval.sealed_lexemes import sealed_lexemes
 from retrieval.search import Searcher
 from retrieval.sentence_scoring import (
     ScoredSentence,
@@ -140,20 +143,12 @@ class Answerer:
     ) -> list[ScoredSentence]:
         if not hits:
             return []
-        places = [(hit, place) for hit in hits for place in sentence_ranges(hit.text)]
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
             weights = {
                 each.term: each.idf for each in await queries.term_weights(session, question)
             }
-            lexemes = await queries.lexemes(
-                session, [hit.text[start:end] for hit, (start, end) in places]
-            )
-        sentences = [
-            Sentence(hit, start, end, frozenset(words))
-            for (hit, (start, end)), words in zip(places, lexemes, strict=True)
-            if len(words) >= SHORTEST_SENTENCE_WORDS
-        ]
+            sentences = await _sentences(session, hits)
         return await self._best(question, sentences, weights)
 
     async def _best(
@@ -171,6 +166,25 @@ class Answerer:
         ]
         threshold = SUPPORT_THRESHOLD if vectors is not None else SUPPORT_THRESHOLD_OF_WORDS
         return select(scored, at_least=threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES)
+
+
+async def _sentences(session: AsyncSession, hits: Sequence[SearchHit]) -> list[Sentence]:
+    """Those that may state something. PostgreSQL tells the words of passages that it holds in the clear;
+    what is sealed there is not sent to it."""
+    plain = [each for each in _places(hits) if not each[0].sealed]
+    sealed = [each for each in _places(hits) if each[0].sealed]
+    of_plain = await queries.lexemes(session, [hit.text[start:end] for hit, start, end in plain])
+    of_sealed = sealed_lexemes([hit.text[start:end] for hit, start, end in sealed])
+    lexemes = [*map(frozenset, of_plain), *of_sealed]
+    return [
+        Sentence(hit, start, end, words)
+        for (hit, start, end), words in zip([*plain, *sealed], lexemes, strict=True)
+        if len(words) >= SHORTEST_SENTENCE_WORDS
+    ]
+
+
+def _places(hits: Sequence[SearchHit]) -> list[tuple[SearchHit, int, int]]:
+    return [(hit, start, end) for hit in hits for start, end in sentence_ranges(hit.text)]
 
 
 async def _cite(

@@ -27,7 +27,9 @@ class HitExplanation(Contract):
 
 class SearchHit(Contract):
     """`highlights` are [start, end) code points in `text`. `score` orders the hits; its scale is that
-    of the fusion in hybrid mode, BM25 or cosine in the others."""
+    of the fusion in hybrid mode, BM25 or cosine in the others. `sealed`: of a collection with
+    `encrypted_text`, so found by meaning alone and without highlights. `text_missing`: its key could
+    not be had now, so that text and headings are empty."""
 
     chunk_id: UUID
     file_id: UUID
@@ -40,6 +42,8 @@ class SearchHit(Contract):
     pages: tuple[int, ...]
     boxes: tuple[PageBox, ...]
     scores: HitScores
+    sealed: bool = False
+    text_missing: bool = False
     explanation: HitExplanation | None = None
 
 

@@ -10,11 +10,13 @@ from pydantic import TypeAdapter
 from db.queries import search as queries
 from db.session import Access, Database
 from muniment.contracts.documents import PageBox
+from muniment.objects import SealedTexts
 from muniment.task_group import task_group
 from retrieval.filters import parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
 from retrieval.lexical import search_words
+from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
 from retrieval.request import Fusion, SearchMode, SearchRequest
 from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
 from retrieval.timing import Timings
@@ -40,12 +42,19 @@ class _Candidates:
 class Searcher:
     """Searches of all tenants; holds nothing of any.
 
-    Without an embedder, or when it fails, words alone answer, and the response says `degraded`.
+    Without an embedder, or when it fails, words alone answer, and the response says `degraded`. So it
+    does when sealed texts cannot be opened, as without `texts`: their hits are then without text.
     """
 
-    def __init__(self, database: Database, embedder: QueryEmbedder | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        embedder: QueryEmbedder | None,
+        texts: SealedTexts | None = None,
+    ) -> None:
         self._database = database
         self._embedder = embedder
+        self._texts = texts
 
     async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
         """The best `top_k` passages. InvalidRequest for a filter that means nothing;
@@ -55,8 +64,7 @@ class Searcher:
         candidates = await self._candidates(access, request, wanted, timings)
         fusion = _fusion_of(request.fusion, candidates.mode_used)
         fused = fuse(candidates.lexical, candidates.vector, fusion)
-        with timings.measure("passages"):
-            hits = await self._hits(access, request, wanted, candidates, fused)
+        hits = await self._hits(access, request, wanted, candidates, fused, timings)
         if request.rerank:
             candidates.reasons.append(NO_RERANKER)
         return SearchResponse(
@@ -128,19 +136,36 @@ class Searcher:
         wanted: queries.FileFilter,
         candidates: _Candidates,
         fused: dict[UUID, Fused],
+        timings: Timings,
     ) -> tuple[SearchHit, ...]:
         order = list(fused)[: request.top_k]
-        if not order:
-            return ()
-        async with self._database.transaction(access) as session:
-            await queries.prepare_for_search(session)
-            found = await queries.passages(session, order, request.query, wanted)
+        with timings.measure("passages"):
+            found = await self._passages(access, order, request.query, wanted)
+        with timings.measure("unseal"):
+            shown = await readable(self._texts, access.tenant_id, found)
+        if shown.out_of_reach:
+            candidates.reasons.append(TEXT_OUT_OF_REACH)
         explanations = _explanations(candidates, fused) if request.explain else {}
         return tuple(
-            _hit(found[chunk_id], candidates, fused[chunk_id], explanations.get(chunk_id))
+            _hit(
+                shown.passages[chunk_id],
+                candidates,
+                fused[chunk_id],
+                explanations.get(chunk_id),
+                text_missing=chunk_id in shown.out_of_reach,
+            )
             for chunk_id in order
-            if chunk_id in found
+            if chunk_id in shown.passages
         )
+
+    async def _passages(
+        self, access: Access, order: Sequence[UUID], query: str, wanted: queries.FileFilter
+    ) -> dict[UUID, queries.FoundPassage]:
+        if not order:
+            return {}
+        async with self._database.transaction(access) as session:
+            await queries.prepare_for_search(session)
+            return await queries.passages(session, order, query, wanted)
 
 
 def _fusion_of(asked: Fusion, mode: SearchMode) -> Fusion:
@@ -154,6 +179,8 @@ def _hit(
     candidates: _Candidates,
     fused: Fused,
     explanation: HitExplanation | None,
+    *,
+    text_missing: bool,
 ) -> SearchHit:
     lexical = candidates.lexical.get(passage.chunk_id)
     vector = candidates.vector.get(passage.chunk_id)
@@ -174,6 +201,8 @@ def _hit(
         pages=passage.pages,
         boxes=_boxes.validate_python(passage.boxes),
         scores=HitScores(lexical=lexical, vector=vector),
+        sealed=passage.sealed_text is not None,
+        text_missing=text_missing,
         explanation=explanation,
     )
 

@@ -72,6 +72,7 @@ from muniment.contracts.worker_identity import PROGRAM_SANDBOX
 from muniment.egress import SystemResolver
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
+from muniment.objects import SealedTexts
 from muniment.settings import (
     Settings,
 )
@@ -107,7 +108,7 @@ class Parts:
         self.remote_ocr: OcrCluster | SuryaServer | None = None
 
     def io_activities(self) -> Sequence[ActivityFunction]:
-        publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
+        publish = Publish(self.runner, self._stores.keys, self.texts, index_model(self.embedder))
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
         erasure = Erasure(
             self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
@@ -219,7 +220,7 @@ class Parts:
             classify.classify_content,
             self.chunker.chunk_document,
             self.compare.compare_readings,
-            Anchors(self._database, self.artifacts, self.sandbox).anchor_annotations,
+            Anchors(self._database, self.artifacts, self.texts, self.sandbox).anchor_annotations,
             views.render_view,
             views.render_pictures,
         ]
@@ -319,6 +320,10 @@ class Parts:
     @cached_property
     def artifacts(self) -> Artifacts:
         return Artifacts(self._database, self._stores.blobs)
+
+    @cached_property
+    def texts(self) -> SealedTexts:
+        return SealedTexts(self._stores.blobs)
 
     @cached_property
     def members(self) -> Members:

@@ -29,8 +29,12 @@ from db.queries.blobs import total_bytes
 from db.session import Access, Database
 from muniment.contracts.anchor_annotations import AnchorActivities, AnchorResult, AnchorState
 from muniment.contracts.base import VersionReference
+from muniment.contracts.text_modes import QuotedWords
 from muniment.errors import EngineOutOfMemory, EngineTimedOut, MunimentError
+from muniment.objects import SealedTexts
+from muniment.sealing import TextKey
 from retrieval.anchors.matching import METHOD
+from retrieval.anchors.words import plain_words, sealed_quote, write_found_words
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +58,12 @@ class _Reading:
 
 
 class Anchors(AnchorActivities):
-    def __init__(self, database: Database, artifacts: Artifacts, sandbox: Sandbox) -> None:
+    def __init__(
+        self, database: Database, artifacts: Artifacts, texts: SealedTexts, sandbox: Sandbox
+    ) -> None:
         self._database = database
         self._artifacts = artifacts
+        self._texts = texts
         self._sandbox = sandbox
 
     @activity.defn(name="anchor_annotations")
@@ -105,8 +112,9 @@ class Anchors(AnchorActivities):
         content = await self._content(reading, former)
         if content is None:
             return ()
+        words = await self._words(annotations)
         request = AnchorRequest(
-            annotations=tuple(_annotated(each) for each in annotations),
+            annotations=tuple(_annotated(each, words[each.id]) for each in annotations),
             present=reading.pages,
             former=None if former is None else former.pages,
         )
@@ -119,6 +127,13 @@ class Anchors(AnchorActivities):
             logger.warning("annotations were not looked for: %s", error.problem)
             return ()
         return answer.anchored
+
+    async def _words(self, annotations: Sequence[Annotation]) -> dict[UUID, QuotedWords]:
+        """By annotation, those that are sealed opened."""
+        sealed = {each.id: text for each in annotations if (text := sealed_quote(each)) is not None}
+        opened = await self._texts.quotes(list(sealed.values()))
+        plain = {each.id: plain_words(each) for each in annotations if each.id not in sealed}
+        return plain | dict(zip(sealed, opened, strict=True))
 
     async def _former(self, tenant_id: UUID, version_id: UUID) -> _Reading | None:
         async with self._database.transaction(Access(tenant_id)) as session:
@@ -142,13 +157,16 @@ class Anchors(AnchorActivities):
     ) -> bool:
         """False when the file is being erased, or the version was read anew meanwhile: what was published
         then has its annotations looked for in it."""
+        key_id, key = reading.version.text_key_id, None
+        if key_id is not None:
+            key = await self._texts.key(version.tenant_id, key_id)
         async with self._database.transaction(Access(version.tenant_id)) as session:
             present = await anchors.published_reading(session, version, locked=True)
             if present is None:
                 return False
             if present.document_blob_id != reading.version.document_blob_id:
                 return False
-            made = [_anchor(each, reading.version) for each in found]
+            made = [_anchor(each, reading.version, key) for each in found]
             await anchors.write_anchors(session, made)
         return True
 
@@ -188,7 +206,7 @@ def _reading(version: FileVersion, rows: Sequence[PageRow]) -> _Reading:
     return _Reading(version, ReadPages(pages=read, batches=len(numbers)), [*numbers])
 
 
-def _annotated(annotation: Annotation) -> Annotated:
+def _annotated(annotation: Annotation, words: QuotedWords) -> Annotated:
     return Annotated.model_validate(
         {
             "annotation_id": annotation.id,
@@ -198,9 +216,9 @@ def _annotated(annotation: Annotation) -> Annotated:
             "page_rotation": annotation.page_rotation,
             "page_digest": annotation.page_digest.hex(),
             "region": annotation.region,
-            "quote": annotation.quote,
-            "prefix": annotation.prefix,
-            "suffix": annotation.suffix,
+            "quote": words.quote,
+            "prefix": words.prefix,
+            "suffix": words.suffix,
             "start": annotation.start_offset or 0,
             "end": annotation.end_offset or 0,
             "occurrence": annotation.occurrence,
@@ -210,8 +228,8 @@ def _annotated(annotation: Annotation) -> Annotated:
     )
 
 
-def _anchor(found: Anchored, version: FileVersion) -> AnnotationAnchor:
-    return AnnotationAnchor(
+def _anchor(found: Anchored, version: FileVersion, key: TextKey | None) -> AnnotationAnchor:
+    anchor = AnnotationAnchor(
         annotation_id=found.annotation_id,
         version_id=version.id,
         tenant_id=version.tenant_id,
@@ -221,8 +239,9 @@ def _anchor(found: Anchored, version: FileVersion) -> AnnotationAnchor:
         score=found.score,
         page=found.page,
         region=None if found.region is None else list(found.region),
-        quote=found.quote,
         start_offset=found.start,
         end_offset=found.end,
         boxes=[list(box) for box in found.boxes],
     )
+    write_found_words(anchor, found.quote, key, version.text_key_id)
+    return anchor

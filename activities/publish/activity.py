@@ -1,7 +1,7 @@
 """Temporal's face of stage `publish`."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,12 @@ from activities.assemble.activity import AssembleSummary
 from activities.assemble.calls import TextFacts
 from activities.failures import erased
 from activities.publish.extracted import extracted
+from activities.publish.sealing import (
+    PublishedKey,
+    published_key,
+    sealed_chunks,
+    without_words,
+)
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
@@ -21,18 +27,22 @@ from db.queries.publish import (
     Publication,
     active_index,
     add_layers,
+    keep_text_key,
     lock_target,
     mark_published,
     replace_chunks,
     replace_findings,
     replace_pages,
+    text_mode_of,
 )
 from db.queries.stages import UNTOUCHED_STATES, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList
 from muniment.contracts.jobs import StageName
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
-from muniment.errors import Gone, ObjectMissing
+from muniment.contracts.text_modes import TextMode
+from muniment.errors import Conflict, Gone, ObjectMissing
+from muniment.objects import SealedTexts
 from muniment.sealing import KeyManagement
 from muniment.task_group import task_group
 
@@ -45,14 +55,22 @@ class _Material:
     chunks: list[NewChunk]
     vectors: npt.NDArray[np.float32]
     findings: FindingList
+    text_key: PublishedKey | None = None
+
+    @property
+    def text_mode(self) -> TextMode:
+        return TextMode.FULL if self.text_key is None else TextMode.ENCRYPTED_TEXT
 
 
 class Publish(PublishActivities):
     """`model` is the one that made the vectors."""
 
-    def __init__(self, runner: StageRunner, keys: KeyManagement, model: IndexModel) -> None:
+    def __init__(
+        self, runner: StageRunner, keys: KeyManagement, texts: SealedTexts, model: IndexModel
+    ) -> None:
         self._runner = runner
         self._keys = keys
+        self._texts = texts
         self._model = model
 
     @activity.defn(name="publish_version")
@@ -60,13 +78,34 @@ class Publish(PublishActivities):
         version = request.version
         async with self._runner.attempt(version, StageName.PUBLISH):
             material = await self._load(request)
-            async with self._runner.transaction(version) as session:
-                # The job's row first, then the file's: everyone locks in this order.
-                opening = await self._runner.open(session, version)
-                job = await self._runner.begin(session, opening, StageName.PUBLISH)
-                await self._swap(session, request, material)
-                await self._runner.finish(session, job, StageName.PUBLISH)
+            text_key = await self._text_key(version)
+            try:
+                if text_key is not None:
+                    chunks = await sealed_chunks(text_key.key, version, material.chunks)
+                    material = replace(material, chunks=chunks, text_key=text_key)
+                await self._publish(request, material)
+            except BaseException:
+                if text_key is not None:
+                    await self._runner.discard(version.tenant_id, text_key.blob)
+                raise
         return PublishResult(chunk_count=len(material.chunks))
+
+    async def _text_key(self, version: VersionReference) -> PublishedKey | None:
+        """A new one for each publication; None where the collection has its texts in the clear."""
+        async with self._runner.transaction(version) as session:
+            mode = await text_mode_of(session, version.file_id)
+        if mode is TextMode.FULL:
+            return None
+        return published_key(await self._texts.make_key(version.tenant_id))
+
+    async def _publish(self, request: PublishInput, material: _Material) -> None:
+        version = request.version
+        async with self._runner.transaction(version) as session:
+            # The job's row first, then the file's: everyone locks in this order.
+            opening = await self._runner.open(session, version)
+            job = await self._runner.begin(session, opening, StageName.PUBLISH)
+            await self._swap(session, request, material)
+            await self._runner.finish(session, job, StageName.PUBLISH)
 
     async def _swap(
         self, session: AsyncSession, request: PublishInput, material: _Material
@@ -77,9 +116,15 @@ class Publish(PublishActivities):
             raise Gone("The file is no longer there.")
         if target.state in UNTOUCHED_STATES:
             raise erased()
+        if target.text_mode is not material.text_mode:
+            raise Conflict("The file's collection changed how it keeps text.")
+        key = material.text_key
+        if key is not None:
+            await keep_text_key(session, version, key.blob)
         if target.is_newest:
             index = await active_index(session, version.tenant_id, self._model)
-            await replace_chunks(session, version, material.chunks, material.vectors, index)
+            key_id = None if key is None else key.blob.blob_id
+            await replace_chunks(session, version, material.chunks, material.vectors, index, key_id)
         await replace_findings(session, version, material.findings.findings)
         await replace_pages(session, version)
         await add_layers(session, version)
@@ -117,17 +162,16 @@ async def _text_facts(session: AsyncSession, version: VersionReference) -> TextF
 
 
 def _publication(request: PublishInput, material: _Material, facts: TextFacts) -> Publication:
+    chunks = [new.chunk for new in material.chunks]
+    known = extracted(material.plan, facts, chunks, material.findings)
+    if material.text_mode is not TextMode.FULL:
+        known = without_words(known)
     return Publication(
         document_blob_id=request.document.blob_id,
         media_type=material.plan.media_type,
         page_count=material.plan.page_count,
         degraded=request.degraded,
-        extracted=extracted(
-            material.plan,
-            facts,
-            [new.chunk for new in material.chunks],
-            material.findings,
-        ),
+        extracted=known,
     )
 
 

@@ -13,7 +13,8 @@ from api.annotations.schemas import (
     AnnotationState,
     NewAnnotation,
 )
-from api.annotations.view import annotation_view, entity_tag
+from api.annotations.view import annotation_view, entity_tag, without_words
+from api.annotations.words import opened
 from api.authentication import Caller, require
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.pagination import (
@@ -78,7 +79,8 @@ async def list_annotations(
     following = None
     if place_after is not None:
         following = encode_cursor(TimeCursor(at=place_after[0], id=place_after[1]))
-    return Page(data=[annotation_view(each) for each in shown], next_cursor=following)
+    readable = await opened(services.texts, shown)
+    return Page(data=[annotation_view(each) for each in readable], next_cursor=following)
 
 
 @router.post(
@@ -93,7 +95,8 @@ async def create_annotation(
 ) -> Response:
     """On the version in use, for whoever may read the file; needs `files:read` too. Words must stand on
     the page, once; their offsets and boxes are filled in. When a new version is published, or this one is
-    read anew, the annotation is looked for in that."""
+    read anew, the annotation is looked for in that. In a collection with `encrypted_text` a repetition with
+    the same `Idempotency-Key` is answered without the quote."""
     service.require_reading(caller)
     async with idempotent(request, caller, services.database) as attempt:
         if attempt.is_repetition:
@@ -105,10 +108,12 @@ async def create_annotation(
         wanted = await service.proven(services, caller, body)
         async with services.database.transaction(caller.access) as session:
             made = await service.create(session, caller, body, wanted)
-            view = annotation_view(made).model_dump(mode="json")
-            answer = Answer(201, view, f"/v1/annotations/{made.annotation.id}")
-            await attempt.complete(session, answer)
-    return json_answer(answer)
+            (readable,) = await opened(services.texts, [made])
+            view = annotation_view(readable)
+            location = f"/v1/annotations/{made.annotation.id}"
+            kept = view if wanted.text_key is None else without_words(view)
+            await attempt.complete(session, Answer(201, kept.model_dump(mode="json"), location))
+    return json_answer(Answer(201, view.model_dump(mode="json"), location))
 
 
 @router.get(
@@ -124,7 +129,8 @@ async def show_annotation(
     async with services.database.transaction(caller.access) as session:
         found = await service.require_annotation(session, caller, annotation_id, version)
         service.record_reading(session, caller, found.annotation.file_id, 1)
-    return _tagged(found)
+    (readable,) = await opened(services.texts, [found])
+    return _tagged(readable)
 
 
 @router.patch(
@@ -145,7 +151,9 @@ async def change_annotation(
     service.require_reading(caller)
     async with services.database.transaction(caller.access) as session:
         changed = await service.change(session, caller, request, annotation_id, body)
-    return _tagged(changed)
+        # Before the commit: what cannot be shown for want of its key is not changed either.
+        (readable,) = await opened(services.texts, [changed])
+    return _tagged(readable)
 
 
 @router.delete(

@@ -19,7 +19,10 @@ from db.audit import record
 from db.models import Annotation, FileVersion, now
 from db.queries import annotations, files, pages
 from db.queries.annotations import AnnotationDetail, AnnotationFilter
+from muniment.contracts.text_modes import QuotedWords
 from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
+from muniment.sealing import TextKey
+from retrieval.anchors.words import write_quoted_words
 
 READING = "files:read"
 MOST_OF_A_FILE = 2_000
@@ -29,10 +32,12 @@ AUTHORS_OWN = frozenset({"body", "tags", "colour"})
 
 @dataclass(frozen=True)
 class Wanted:
-    """The version whose reading a target was proven on, and the target: None for the whole file."""
+    """The version whose reading a target was proven on, and the target: None for the whole file.
+    `text_key` seals what it quotes, where the version's text is sealed."""
 
     version: FileVersion
     target: ProvenTarget | None
+    text_key: TextKey | None = None
 
 
 def require_reading(caller: Caller) -> None:
@@ -122,7 +127,10 @@ async def proven(services: Services, caller: Caller, body: NewAnnotation) -> Wan
         row = await pages.get_page(session, version.id, body.target.page)
     reader = ArtifactReader(services.blobs, caller.tenant_id)
     page = None if row is None else await reader.page(row)
-    return Wanted(version, await prove(row, page, body.target))
+    key_id, key = version.text_key_id, None
+    if key_id is not None:
+        key = await services.texts.key(caller.tenant_id, key_id)
+    return Wanted(version, await prove(row, page, body.target), key)
 
 
 async def create(
@@ -143,7 +151,7 @@ async def create(
             f"the file has {MOST_OF_A_FILE} annotations, and may not have more",
             remedy="Delete some, or answer one by a comment.",
         )
-    made = _record(caller, body, version, wanted.target)
+    made = _record(caller, body, wanted)
     session.add(made)
     await session.flush()
     payload: dict[str, JsonValue] = {
@@ -222,9 +230,8 @@ async def _require_level(session: AsyncSession, file_id: UUID, level: str, what:
         )
 
 
-def _record(
-    caller: Caller, body: NewAnnotation, version: FileVersion, target: ProvenTarget | None
-) -> Annotation:
+def _record(caller: Caller, body: NewAnnotation, wanted: Wanted) -> Annotation:
+    version, target = wanted.version, wanted.target
     made = Annotation(
         tenant_id=caller.tenant_id,
         file_id=body.file_id,
@@ -244,9 +251,11 @@ def _record(
     made.region = None if target.region is None else list(target.region)
     if (quote := target.quote) is not None:
         # PostgreSQL's text holds every code point but this one.
-        made.quote, made.prefix, made.suffix = (
+        exact, before, behind = (
             each.replace("\0", "") for each in (quote.exact, quote.prefix, quote.suffix)
         )
+        words = QuotedWords(quote=exact, prefix=before, suffix=behind)
+        write_quoted_words(made, words, wanted.text_key, version.text_key_id)
         made.start_offset, made.end_offset = quote.start, quote.end
         made.occurrence, made.occurrences = quote.occurrence, quote.occurrences
         made.boxes = [list(box) for box in target.boxes]

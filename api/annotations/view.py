@@ -20,19 +20,21 @@ from db.models import AnnotationAnchor, AnnotationComment
 from db.queries.annotations import AnnotationDetail, CommentDetail
 from muniment.contracts.anchor_annotations import AnchorState
 from muniment.contracts.documents import BoundingBox
+from retrieval.anchors.words import plain_words
 
 _BOX = TypeAdapter(BoundingBox)
 _BOXES = TypeAdapter(list[BoundingBox])
 
 
 def annotation_view(detail: AnnotationDetail) -> Annotation:
+    """Of sealed words, those that `words.opened` opened before."""
     record = detail.annotation
     is_open = record.resolved_at is None
     return Annotation(
         id=record.id,
         file_id=record.file_id,
         version=detail.made_on,
-        target=_target(record),
+        target=_target(detail),
         anchor=_anchor(detail),
         body=record.body,
         tags=record.tags,
@@ -65,15 +67,27 @@ def entity_tag(record: AnnotationRecord | AnnotationComment) -> str:
     return f'"{record.revision}"'
 
 
-def _target(record: AnnotationRecord) -> Target | None:
+def without_words(shown: Annotation) -> Annotation:
+    """The annotation with its places, and nothing that it quotes."""
+    target, anchor = shown.target, shown.anchor
+    if target is not None:
+        target = target.model_copy(update={"quote": None})
+    return shown.model_copy(
+        update={"target": target, "anchor": anchor.model_copy(update={"quote": None})}
+    )
+
+
+def _target(detail: AnnotationDetail) -> Target | None:
+    record = detail.annotation
     if record.page is None:
         return None
     quote = None
     if record.start_offset is not None and record.end_offset is not None:
+        words = detail.opened_words or plain_words(record)
         quote = Quote(
-            exact=record.quote,
-            prefix=record.prefix,
-            suffix=record.suffix,
+            exact=words.quote,
+            prefix=words.prefix,
+            suffix=words.suffix,
             start=record.start_offset,
             end=record.end_offset,
         )
@@ -93,7 +107,7 @@ def _anchor(detail: AnnotationDetail) -> Anchor:
             score=1.0,
             page=record.page,
             region=_box(record.region),
-            quote=_found_words(record),
+            quote=_found_words(record, _exact(detail)),
             boxes=_boxes(record.boxes),
         )
     if detail.anchor is None:
@@ -105,15 +119,21 @@ def _anchor(detail: AnnotationDetail) -> Anchor:
         score=found.score,
         page=found.page,
         region=_box(found.region),
-        quote=_found_words(found),
+        quote=_found_words(
+            found, found.quote if detail.opened_found is None else detail.opened_found
+        ),
         boxes=_boxes(found.boxes),
     )
 
 
-def _found_words(record: AnnotationRecord | AnnotationAnchor) -> FoundWords | None:
+def _exact(detail: AnnotationDetail) -> str:
+    return (detail.opened_words or plain_words(detail.annotation)).quote
+
+
+def _found_words(record: AnnotationRecord | AnnotationAnchor, exact: str) -> FoundWords | None:
     if record.start_offset is None or record.end_offset is None:
         return None
-    return FoundWords(exact=record.quote, start=record.start_offset, end=record.end_offset)
+    return FoundWords(exact=exact, start=record.start_offset, end=record.end_offset)
 
 
 def _author(author_id: UUID | None, name: str | None) -> Author | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.times import UtcTime
+from muniment.contracts.text_modes import TextMode
 
 Visibility = Literal["tenant", "private"]
 
@@ -19,13 +20,28 @@ def _clean(name: str) -> str:
 CollectionName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 
 
+LOST_WITH_ENCRYPTED_TEXT = (
+    "Search by words does not find its passages; search by meaning does.",
+    "Passages have no highlights.",
+    "Files show no title, authors, date or outline of their documents.",
+    "While keys are out of reach, passages are found without their text.",
+    "Vectors stay readable to whoever reads the database, and much of a text can be recovered from them.",
+    "Names, metadata and labels of files, and what people write in annotations, are not sealed.",
+    "Files do not move to or from collections of another `text_mode`.",
+)
+"""What an owner gives up, and what is still in the clear: docs/encrypted-text.md."""
+
+
 class Collection(BaseModel):
     """`visibility` tenant: everyone of the tenant reads its files and may add some; private: its
-    owner, and who was granted it."""
+    owner, and who was granted it. `text_mode` `encrypted_text`: what its documents say lies in the
+    database only sealed; `limitations` are what that costs."""
 
     id: UUID
     name: str
     visibility: Visibility
+    text_mode: TextMode
+    limitations: list[str]
     owner_id: UUID | None
     created_at: UtcTime
 
@@ -35,12 +51,15 @@ class NewCollection(BaseModel):
 
     name: CollectionName
     visibility: Visibility = "tenant"
+    text_mode: TextMode = TextMode.FULL
 
 
 class CollectionChange(BaseModel):
-    """What is absent stays."""
+    """What is absent stays. `text_mode` changes only while the collection holds no files, those in the
+    trash included."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: CollectionName | None = None
     visibility: Visibility | None = None
+    text_mode: TextMode | None = None

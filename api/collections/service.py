@@ -3,24 +3,41 @@
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.collections.schemas import Collection, CollectionChange, NewCollection
+from api.collections.schemas import (
+    LOST_WITH_ENCRYPTED_TEXT,
+    Collection,
+    CollectionChange,
+    NewCollection,
+    Visibility,
+)
 from api.files.service import check_if_match
 from api.levels import lacks_level
 from db.audit import record
 from db.models import Collection as CollectionRecord
 from db.queries import collections
+from muniment.contracts.text_modes import TextMode
 from muniment.errors import Conflict, NotFound
 
+VISIBILITY: TypeAdapter[Visibility] = TypeAdapter(Visibility)
 TAKEN = "another collection has this name"
 
 
 def collection_view(found: CollectionRecord) -> Collection:
-    return Collection.model_validate(found, from_attributes=True)
+    is_sealed = found.text_mode == TextMode.ENCRYPTED_TEXT
+    return Collection(
+        id=found.id,
+        name=found.name,
+        visibility=VISIBILITY.validate_python(found.visibility),
+        text_mode=TextMode(found.text_mode),
+        limitations=[*LOST_WITH_ENCRYPTED_TEXT] if is_sealed else [],
+        owner_id=found.owner_id,
+        created_at=found.created_at,
+    )
 
 
 def entity_tag(found: CollectionRecord) -> str:
@@ -46,11 +63,13 @@ async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> 
         tenant_id=caller.tenant_id,
         name=body.name,
         visibility=body.visibility,
+        text_mode=body.text_mode,
         owner_id=caller.principal_id,
     )
     session.add(made)
     await _flush_unique(session)
-    record(session, caller.act("collection.created", "collection", made.id))
+    payload: dict[str, JsonValue] = {"text_mode": made.text_mode}
+    record(session, caller.act("collection.created", "collection", made.id, payload))
     return made
 
 
@@ -67,6 +86,8 @@ async def change(
         found.name = body.name
     if body.visibility is not None:
         found.visibility = body.visibility
+    if body.text_mode is not None and body.text_mode != found.text_mode:
+        await _change_text_mode(session, found, body.text_mode)
     found.revision += 1
     await _flush_unique(session)
     payload: dict[str, JsonValue] = {"fields": [*sorted(body.model_fields_set)]}
@@ -87,6 +108,19 @@ async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> 
         # A file came into it since it was looked for.
         raise _holds_files() from error
     record(session, caller.act("collection.deleted", "collection", collection_id))
+
+
+async def _change_text_mode(
+    session: AsyncSession, found: CollectionRecord, text_mode: TextMode
+) -> None:
+    """The collection is locked: whatever is put into it meanwhile comes after. So no file is ever read
+    under another mode than its collection's."""
+    if await collections.holds_content(session, found.id):
+        raise Conflict(
+            f"the collection holds files, whose text is kept as `{found.text_mode}`",
+            remedy="Make a collection with that `text_mode`, upload the files to it, and erase them here.",
+        )
+    found.text_mode = text_mode
 
 
 def _holds_files() -> Conflict:

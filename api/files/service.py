@@ -164,7 +164,20 @@ async def _move(session: AsyncSession, file: FileRecord, name_or_id: str) -> Non
     collection_id = await _collection_id(session, name_or_id)
     if collection_id != file.collection_id:
         await require_file(session, file.id, "manage")
+        await _require_same_text_mode(session, file.collection_id, collection_id)
         file.collection_id = collection_id
+
+
+async def _require_same_text_mode(session: AsyncSession, present_id: UUID, wanted_id: UUID) -> None:
+    """What was once in the clear stays so for a while in the database's files and its log: what is to
+    be sealed is sealed from its first day."""
+    present = await collections.text_mode_of(session, present_id)
+    wanted = await collections.text_mode_of(session, wanted_id)
+    if present is not wanted:
+        raise Conflict(
+            f"the collection keeps text as `{wanted}`, and the file's is kept as `{present}`",
+            remedy="Upload the file to that collection, and erase this one.",
+        )
 
 
 async def _collection_id(session: AsyncSession, name_or_id: str) -> UUID:

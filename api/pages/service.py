@@ -32,6 +32,7 @@ from muniment.contracts.documents import Page as ReadPage
 from muniment.contracts.render_view import MarkdownView, PageImageView, pictured_family
 from muniment.errors import Conflict, Gone, KeyDestroyed, NotFound, ObjectMissing
 from muniment.objects import BlobStore
+from retrieval.passage_texts import chunk_texts
 
 logger = logging.getLogger(__name__)
 
@@ -258,19 +259,21 @@ async def list_chunks(
     limit: int,
     place: NumberCursor | None,
 ) -> Page[ChunkView]:
-    """In the order of the document."""
+    """In the order of the document. Sealed ones are opened, or nothing is answered: 503 while keys are
+    out of reach."""
     version = await require_published(services, caller, file_id, number, "chunks")
     async with services.database.transaction(caller.access) as session:
         rows = await pages.list_chunks(
             session, version.id, limit=limit + 1, after_ordinal=place.number if place else -1
         )
     shown, last = cut(rows, limit)
+    said = await chunk_texts(services.texts, shown)
     data = [
         ChunkView(
             id=row.id,
             ordinal=row.ordinal,
-            text=row.text,
-            headings=row.headings,
+            text=said[row.id].text,
+            headings=[*said[row.id].headings],
             pages=row.pages,
             boxes=BOXES.validate_python(row.boxes),
             token_count=row.token_count,

@@ -115,7 +115,8 @@ class StreamTicket(SQLModel, table=True):
 
 
 class Collection(SQLModel, table=True):
-    """`visibility` tenant: every principal of the tenant may read; private: owner and grants only."""
+    """`visibility` tenant: every principal of the tenant may read; private: owner and grants only.
+    `text_mode` is the same for all its files, and does not change while it has any."""
 
     __tablename__ = "collection"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -124,6 +125,9 @@ class Collection(SQLModel, table=True):
     tenant_id: UUID = tenant_field()
     name: str
     visibility: str = "tenant"  # tenant | private
+    text_mode: str = Field(
+        default="full", sa_column_kwargs={"server_default": "full"}
+    )  # muniment.contracts.text_modes.TextMode
     owner_id: UUID | None = Field(default=None, foreign_key="principal.id")
     revision: int = 1
     created_at: datetime = time_field()

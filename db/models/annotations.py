@@ -19,6 +19,9 @@ class Annotation(SQLModel, table=True):
     of it is told. `region` and `boxes` are in the page's frame, points. `quote` are the words, or those
     that stood in the region; `occurrence` counts, from 0, those before it among the `occurrences` of the
     same words on the page. `page_digest` is the SHA-256 of the page's folded text.
+
+    In a collection with `encrypted_text` quote, prefix and suffix are empty, and `sealed_words` is all
+    three under the text key that the blob `text_key_id` holds.
     """
 
     __tablename__ = "annotation"
@@ -53,6 +56,8 @@ class Annotation(SQLModel, table=True):
     quote: str = Field(default="", sa_column=Column(Text, nullable=False))
     prefix: str = Field(default="", sa_column=Column(Text, nullable=False))
     suffix: str = Field(default="", sa_column=Column(Text, nullable=False))
+    sealed_words: bytes | None = None
+    text_key_id: UUID | None = None
     start_offset: int | None = None
     end_offset: int | None = None
     occurrence: int = 0
@@ -67,7 +72,8 @@ class Annotation(SQLModel, table=True):
 
 class AnnotationAnchor(SQLModel, table=True):
     """Where an annotation stands in one reading of one version, found by a worker: the place that it was
-    made on stays with the annotation. `score` (0-1) is how alike the words are."""
+    made on stays with the annotation. `score` (0-1) is how alike the words are. `sealed_words` as with the
+    annotation, under the key of the version that they were found in."""
 
     __tablename__ = "annotation_anchor"
     __table_args__ = (Index("ix_annotation_anchor_version_page", "version_id", "page"),)
@@ -82,6 +88,8 @@ class AnnotationAnchor(SQLModel, table=True):
     page: int | None = None
     region: list[float] | None = Field(default=None, sa_column=Column(ARRAY(Float)))
     quote: str = Field(default="", sa_column=Column(Text, nullable=False))
+    sealed_words: bytes | None = None
+    text_key_id: UUID | None = None
     start_offset: int | None = None
     end_offset: int | None = None
     boxes: list[JsonValue] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))

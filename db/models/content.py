@@ -54,7 +54,10 @@ class PageLayer(SQLModel, table=True):
 
 class ChunkRow(SQLModel, table=True):
     """A published passage. `text_hash` is keyed by the tenant: equal text has equal hashes within a
-    tenant and nowhere else. `term_count` is the length that BM25 uses."""
+    tenant and nowhere else. `term_count` is the length that BM25 uses.
+
+    In a collection with `encrypted_text` text and headings are empty, and `sealed_text` is both under
+    the text key that the blob `text_key_id` holds (muniment.objects.sealed_texts)."""
 
     __tablename__ = "chunk"
     __table_args__ = (
@@ -74,6 +77,8 @@ class ChunkRow(SQLModel, table=True):
     headings: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     pages: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
     boxes: list[JsonValue] = Field(sa_column=Column(JSONB, nullable=False))
+    sealed_text: bytes | None = None
+    text_key_id: UUID | None = None
     created_at: datetime = time_field()
 
 

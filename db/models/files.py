@@ -69,7 +69,8 @@ class File(SQLModel, table=True):
 
 class FileVersion(SQLModel, table=True):
     """Immutable content, numbered from 1; the scan's verdict and the published document with it.
-    `counted_pages`: what it takes of the tenant's quota of pages."""
+    `counted_pages`: what it takes of the tenant's quota of pages. `text_key_id`: the blob of the key that
+    seals its text in the database, in a collection with `encrypted_text`."""
 
     __tablename__ = "file_version"
     __table_args__ = (UniqueConstraint("file_id", "number"),)
@@ -92,6 +93,7 @@ class FileVersion(SQLModel, table=True):
     scan_signature: str | None = None
     scanned_at: datetime | None = optional_time_field()
     document_blob_id: UUID | None = Field(default=None, foreign_key="blob.id")
+    text_key_id: UUID | None = None
     published_at: datetime | None = optional_time_field()
     created_at: datetime = time_field()
 

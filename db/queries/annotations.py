@@ -20,6 +20,7 @@ from db.models import (
 )
 from db.queries.files import OUT_OF_SIGHT, has_level
 from muniment.contracts.jobs import FileState
+from muniment.contracts.text_modes import QuotedWords
 
 HELD_BACK = (
     *OUT_OF_SIGHT,
@@ -47,7 +48,8 @@ class AnnotationFilter:
 @dataclass(frozen=True)
 class AnnotationDetail:
     """An annotation with all that its representation needs. `anchor` is where it was found in the
-    `reading`; None where it was not looked for yet, or was made on it."""
+    `reading`; None where it was not looked for yet, or was made on it. `opened_…` are the words of both
+    once somebody opened them, where they are sealed."""
 
     annotation: Annotation
     made_on: int
@@ -55,6 +57,8 @@ class AnnotationDetail:
     anchor: AnnotationAnchor | None
     author_name: str | None
     comment_count: int
+    opened_words: QuotedWords | None = None
+    opened_found: str | None = None
 
     @property
     def is_original(self) -> bool:

@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import AccessGrant, Collection, File, GroupMember, Principal
+from muniment.contracts.jobs import FileState
+from muniment.contracts.text_modes import TextMode
 
 _LEVELS = ("read", "write", "manage")
 
@@ -110,6 +112,22 @@ async def collection_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, 
 async def name_is_taken(session: AsyncSession, name: str) -> bool:
     found = await session.scalars(select(col(Collection.id)).where(col(Collection.name) == name))
     return found.one_or_none() is not None
+
+
+async def text_mode_of(session: AsyncSession, collection_id: UUID) -> TextMode:
+    """Of a collection that the caller's file lies in, whatever the caller may see of it."""
+    statement = select(col(Collection.text_mode)).where(col(Collection.id) == collection_id)
+    return TextMode((await session.scalars(statement)).one())
+
+
+async def holds_content(session: AsyncSession, collection_id: UUID) -> bool:
+    """Whether the collection has files of which something may be kept: any that is not erased."""
+    statement = (
+        select(col(File.id))
+        .where(col(File.collection_id) == collection_id, col(File.state) != FileState.ERASED)
+        .limit(1)
+    )
+    return (await session.scalars(statement)).one_or_none() is not None
 
 
 async def holds_files(session: AsyncSession, collection_id: UUID) -> bool:

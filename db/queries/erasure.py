@@ -178,7 +178,8 @@ async def blank_file(session: AsyncSession, file_id: UUID) -> None:
     await session.execute(
         text(
             "UPDATE file_version SET name = '', sha256 = ''::bytea, scan_signature = NULL,"
-            " page_count = NULL, document_blob_id = NULL WHERE file_id = :file_id"
+            " page_count = NULL, document_blob_id = NULL, text_key_id = NULL"
+            " WHERE file_id = :file_id"
         ),
         {"file_id": file_id},
     )

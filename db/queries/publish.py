@@ -12,9 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries.stages import NewBlob, keep_blob
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk, Finding
 from muniment.contracts.jobs import FileState
+from muniment.contracts.text_modes import TextMode
+from muniment.errors import Gone
 
 ROWS_PER_STATEMENT = 500
 TEXT_SEARCH_CONFIGURATION = "english"
@@ -39,14 +42,17 @@ class PublishTarget:
     state: FileState
     number: int
     is_newest: bool
+    text_mode: TextMode
 
 
 @dataclass(frozen=True)
 class NewChunk:
-    """A chunk with its keyed text hash."""
+    """A chunk with its keyed text hash. `sealed_text` stands in for text and headings, where the
+    collection has them sealed."""
 
     chunk: Chunk
     text_hash: bytes
+    sealed_text: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,54 @@ async def lock_target(session: AsyncSession, version: VersionReference) -> Publi
         text(
             "SELECT file.state, file_version.number, NOT EXISTS ("
             " SELECT 1 FROM file_version later WHERE later.file_id = file.id"
-            " AND later.number > file_version.number AND later.published_at IS NOT NULL)"
+            " AND later.number > file_version.number AND later.published_at IS NOT NULL),"
+            " collection.text_mode"
             " FROM file JOIN file_version ON file_version.file_id = file.id"
+            " JOIN collection ON collection.id = file.collection_id"
             " WHERE file.id = :file_id AND file_version.id = :version_id"
         ),
         {"file_id": version.file_id, "version_id": version.version_id},
     )
     row = rows.one_or_none()
-    return None if row is None else PublishTarget(FileState(row[0]), row[1], row[2])
+    if row is None:
+        return None
+    return PublishTarget(FileState(row[0]), row[1], row[2], TextMode(row[3]))
+
+
+async def text_mode_of(session: AsyncSession, file_id: UUID) -> TextMode:
+    """Of the collection that the file lies in. Raises Gone when the file is no longer there."""
+    found = await session.execute(
+        text(
+            "SELECT collection.text_mode FROM file"
+            " JOIN collection ON collection.id = file.collection_id WHERE file.id = :file_id"
+        ),
+        {"file_id": file_id},
+    )
+    mode = found.scalar_one_or_none()
+    if mode is None:
+        raise Gone("The file is no longer there.")
+    return TextMode(mode)
+
+
+async def keep_text_key(session: AsyncSession, version: VersionReference, blob: NewBlob) -> None:
+    """The version's texts are sealed by this key from now on. Its former keys stay until it is erased:
+    words that were annotated are sealed by them."""
+    await keep_blob(session, version, blob)
+    await session.execute(
+        text(
+            "INSERT INTO blob_reference (tenant_id, blob_id, version_id, role, created_at)"
+            " VALUES (:tenant_id, :blob_id, :version_id, 'text_key', now())"
+        ),
+        {
+            "tenant_id": version.tenant_id,
+            "blob_id": blob.blob_id,
+            "version_id": version.version_id,
+        },
+    )
+    await session.execute(
+        text("UPDATE file_version SET text_key_id = :blob_id WHERE id = :version_id"),
+        {"blob_id": blob.blob_id, "version_id": version.version_id},
+    )
 
 
 async def replace_chunks(
@@ -86,13 +132,14 @@ async def replace_chunks(
     chunks: Sequence[NewChunk],
     vectors: Vectors,
     index_version_id: UUID,
+    text_key_id: UUID | None = None,
 ) -> None:
     """Removes every chunk of the file and puts these in, with postings and vectors (a row of
-    `vectors` per chunk)."""
+    `vectors` per chunk). Chunks with a sealed text, by the key `text_key_id`, have no postings."""
     await delete_chunks(session, version.file_id)
     ids = [new_id() for _ in chunks]
     for part in _slices(len(chunks)):
-        await _insert_chunks(session, version, ids[part], chunks[part])
+        await _insert_chunks(session, version, ids[part], chunks[part], text_key_id)
         await _insert_vectors(
             session, version.tenant_id, ids[part], vectors[part], index_version_id
         )
@@ -118,16 +165,17 @@ _DELETE_CHUNKS = text(
 _INSERT_CHUNKS = text(
     f"""
     INSERT INTO chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash, token_count,
-                       term_count, headings, pages, boxes, created_at)
+                       term_count, headings, pages, boxes, sealed_text, text_key_id, created_at)
     SELECT item.id, :tenant_id, :file_id, :version_id, item.ordinal, item.text,
            decode(item.text_hash, 'hex'), item.token_count,
            (SELECT coalesce(sum(cardinality(term.positions)), 0)
             FROM unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
                                     array_to_string(item.headings || item.text, ' '))) AS term),
-           item.headings, item.pages, item.boxes, now()
+           item.headings, item.pages, item.boxes, decode(item.sealed_text, 'hex'),
+           CAST(:text_key_id AS uuid), now()
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS item(
         id uuid, ordinal int, text text, text_hash text, token_count int, headings text[],
-        pages int[], boxes jsonb)
+        pages int[], boxes jsonb, sealed_text text)
     """  # noqa: S608 - a constant
 )
 
@@ -147,30 +195,42 @@ async def _insert_chunks(
     version: VersionReference,
     ids: Sequence[UUID],
     chunks: Sequence[NewChunk],
+    text_key_id: UUID | None,
 ) -> None:
-    rows = [
-        {
-            "id": str(chunk_id),
-            "ordinal": new.chunk.ordinal,
-            # PostgreSQL's text holds every code point but this one.
-            "text": new.chunk.text.replace("\0", ""),
-            "text_hash": new.text_hash.hex(),
-            "token_count": new.chunk.token_count,
-            "headings": [heading.replace("\0", "") for heading in new.chunk.headings],
-            "pages": list(new.chunk.pages),
-            "boxes": [box.model_dump(mode="json") for box in new.chunk.boxes],
-        }
-        for chunk_id, new in zip(ids, chunks, strict=True)
-    ]
+    rows = [_row(chunk_id, new) for chunk_id, new in zip(ids, chunks, strict=True)]
     await session.execute(
         _INSERT_CHUNKS,
         {
             "tenant_id": version.tenant_id,
             "file_id": version.file_id,
             "version_id": version.version_id,
+            "text_key_id": text_key_id,
             "rows": json.dumps(rows),
         },
     )
+
+
+def _row(chunk_id: UUID, new: NewChunk) -> dict[str, JsonValue]:
+    """A sealed text's plaintext does not even travel to the database."""
+    chunk, sealed = new.chunk, new.sealed_text
+    row: dict[str, JsonValue] = {
+        "id": str(chunk_id),
+        "ordinal": chunk.ordinal,
+        "text": "",
+        "text_hash": new.text_hash.hex(),
+        "token_count": chunk.token_count,
+        "headings": [],
+        "pages": [*chunk.pages],
+        "boxes": [box.model_dump(mode="json") for box in chunk.boxes],
+        "sealed_text": None if sealed is None else sealed.hex(),
+    }
+    if sealed is not None:
+        return row
+    # PostgreSQL's text holds every code point but this one.
+    return row | {
+        "text": chunk.text.replace("\0", ""),
+        "headings": [heading.replace("\0", "") for heading in chunk.headings],
+    }
 
 
 async def _insert_vectors(

@@ -92,17 +92,22 @@ class TermWeight:
 @dataclass(frozen=True)
 class FoundPassage:
     """`marked_text` is `text` with HIGHLIGHT_START and HIGHLIGHT_STOP around what the query matches;
-    absent when the query has no terms."""
+    absent when the query has no terms. Of a sealed one `sealed_text` is text and headings under the key
+    in the blob `text_key_id`, by the place that version and ordinal make."""
 
     chunk_id: UUID
     file_id: UUID
+    version_id: UUID
     version: int
+    ordinal: int
     name: str
     text: str
     headings: tuple[str, ...]
     pages: tuple[int, ...]
     boxes: tuple[JsonValue, ...]
     marked_text: str | None
+    sealed_text: bytes | None = None
+    text_key_id: UUID | None = None
 
 
 _SEARCHABLE = """
@@ -154,6 +159,7 @@ asked AS MATERIALIZED (
 passage AS MATERIALIZED (
     SELECT chunk.id, chunk.term_count, searchable.wanted
     FROM searchable JOIN chunk ON chunk.version_id = searchable.version_id
+    WHERE chunk.text_key_id IS NULL  -- those that are sealed have no words here
 ),
 corpus AS MATERIALIZED (
     SELECT
@@ -245,13 +251,19 @@ matcher AS MATERIALIZED (
 SELECT
     chunk.id,
     searchable.file_id,
+    searchable.version_id,
     searchable.number,
+    chunk.ordinal,
     searchable.name,
     chunk.text,
     chunk.headings,
     chunk.pages,
     chunk.boxes,
-    ts_headline('english', chunk.text, matcher.anything, :headline_options) AS marked_text
+    CASE WHEN chunk.text_key_id IS NULL
+        THEN ts_headline('english', chunk.text, matcher.anything, :headline_options)
+    END AS marked_text,
+    chunk.sealed_text,
+    chunk.text_key_id
 FROM chunk
 JOIN searchable ON searchable.version_id = chunk.version_id
 CROSS JOIN matcher
@@ -371,13 +383,17 @@ async def passages(
         row.id: FoundPassage(
             chunk_id=row.id,
             file_id=row.file_id,
+            version_id=row.version_id,
             version=row.number,
+            ordinal=row.ordinal,
             name=row.name,
             text=row.text,
             headings=tuple(row.headings),
             pages=tuple(row.pages),
             boxes=tuple(row.boxes),
             marked_text=row.marked_text,
+            sealed_text=row.sealed_text,
+            text_key_id=row.text_key_id,
         )
         for row in rows
     }

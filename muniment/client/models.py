@@ -294,7 +294,8 @@ class Scores(Record):
 
 
 class Hit(Record):
-    """A passage found. `highlights` are (start, end) in code points of `text`."""
+    """A passage found. `highlights` are (start, end) in code points of `text`. `sealed`: of a collection
+    with `encrypted_text`; `text_missing`: it could not be opened now."""
 
     chunk_id: UUID
     file_id: UUID
@@ -307,6 +308,8 @@ class Hit(Record):
     pages: tuple[int, ...] = ()
     boxes: tuple[PageBox, ...] = ()
     scores: Scores | None = None
+    sealed: bool = False
+    text_missing: bool = False
 
 
 class SearchResult(Record):

@@ -4,6 +4,7 @@ from muniment.objects.blobs import BlobPlace, BlobStore, SealedBlob
 from muniment.objects.filesystem import FilesystemObjectStore
 from muniment.objects.interface import ObjectStore, StoredObject
 from muniment.objects.s3 import S3_TLS, S3Limits, S3ObjectStore, connect_s3
+from muniment.objects.sealed_texts import NewTextKey, SealedText, SealedTexts
 from muniment.objects.tiers import BlobTiers, TieredObjectStore
 
 __all__ = [
@@ -12,10 +13,13 @@ __all__ = [
     "BlobStore",
     "BlobTiers",
     "FilesystemObjectStore",
+    "NewTextKey",
     "ObjectStore",
     "S3Limits",
     "S3ObjectStore",
     "SealedBlob",
+    "SealedText",
+    "SealedTexts",
     "StoredObject",
     "TieredObjectStore",
     "connect_s3",

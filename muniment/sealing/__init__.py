@@ -2,7 +2,8 @@
 
 `floe` is the format on disk, `keys` the promises of key management, `key_file` their
 implementation for one machine; `remote_keys` is the one for a service elsewhere, which is
-`vault_transit` or `aws_kms`. `key_cache` is the short memory of unwrapped keys.
+`vault_transit` or `aws_kms`. `key_cache` is the short memory of unwrapped keys. `text_key` seals
+single texts for the database.
 """
 
 from muniment.sealing.aws_kms import AwsAccess, AwsKms
@@ -12,6 +13,7 @@ from muniment.sealing.key_file import KeyFile
 from muniment.sealing.keys import DataKey, KeyManagement
 from muniment.sealing.remote_keys import RemoteKeys
 from muniment.sealing.tenant_records import TenantRecords
+from muniment.sealing.text_key import TextKey
 from muniment.sealing.vault_transit import VaultAccess, VaultTransit
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "RemoteKeys",
     "Sealer",
     "TenantRecords",
+    "TextKey",
     "VaultAccess",
     "VaultTransit",
 ]

@@ -27,6 +27,7 @@ from muniment.contracts.anchor_annotations import AnchorResult
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import BoundingBox
 from muniment.contracts.jobs import JobSettings
+from muniment.objects import SealedTexts
 from tests.workflows.documents import page_text, scanned_pdf, text_pdf
 from tests.workflows.test_erase_file import _erase
 from tests.workflows.test_reprocess import OTHER_OCR
@@ -51,7 +52,8 @@ async def annotate(
     exact: str | None = None,
     region: BoundingBox | None = None,
 ) -> Annotation:
-    services = SimpleNamespace(database=workshop.database, blobs=workshop.stores.blobs)
+    blobs = workshop.stores.blobs
+    services = SimpleNamespace(database=workshop.database, blobs=blobs, texts=SealedTexts(blobs))
     caller = caller_of(owner)
     quote = None if exact is None else NewQuote(exact=exact)
     target = NewTarget(page=page, region=region, quote=quote)

@@ -1,0 +1,33 @@
+"""The lexemes of texts that PostgreSQL is not to see: as its configuration `english` makes them, near
+enough to weigh sentences by. Both stem by Snowball's English (Porter2)."""
+
+import re
+from collections.abc import Sequence
+
+from py_rust_stemmers import SnowballStemmer
+
+_ENGLISH_STOP = """
+i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers
+herself it its itself they them their theirs themselves what which who whom this that these those am is
+are was were be been being have has had having do does did doing a an the and but if or because as until
+while of at by for with about against between into through during before after above below to from up
+down in out on off over under again further then once here there when where why how all any both each
+few more most other some such no nor not only own same so than too very s t can will just don should now
+"""
+STOP_WORDS = frozenset(_ENGLISH_STOP.split())
+"""PostgreSQL's `english.stop`."""
+
+_WORD = re.compile(r"\w+")
+
+
+def sealed_lexemes(texts: Sequence[str]) -> list[frozenset[str]]:
+    """For each text."""
+    stemmer = SnowballStemmer("english")
+    return [
+        frozenset(
+            stemmer.stem_word(word)
+            for word in _WORD.findall(text.lower())
+            if word not in STOP_WORDS
+        )
+        for text in texts
+    ]

@@ -1,0 +1,177 @@
+"""Collections that have their documents' text sealed: who makes one is told what that costs, and a file
+never comes from one mode to another."""
+
+import asyncio
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+
+from db.models import FileVersion, new_id
+from db.queries import collections
+from db.session import Database
+from muniment.objects import SealedTexts
+from muniment.settings import load_settings
+from muniment.stores import Stores, open_stores
+from tests.api.annotated import publish_pages
+from tests.api.conftest import ApiProcess, client_of
+from tests.api.test_collections import add_file
+from tests.conftest import TenantFixture, make_tenant
+from tests.db.test_members import until_waiting
+
+CANARY = "quillonwhelk"
+
+
+@pytest.fixture
+def stores(api: ApiProcess, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    """The stores of the API process, opened a second time as a worker does."""
+    monkeypatch.setenv("MUNIMENT_OBJECTS__ROOT", str(api.home / "objects"))
+    monkeypatch.setenv("MUNIMENT_KEYS__ROOT", str(api.home / "keys"))
+    return open_stores(load_settings())
+
+
+async def make_collection(client: httpx.AsyncClient, text_mode: str) -> dict[str, object]:
+    body = {"name": f"c-{new_id()}", "text_mode": text_mode}
+    answer = await client.post("/v1/collections", json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, object] = answer.json()
+    return made
+
+
+async def test_whoever_makes_or_looks_at_one_is_told_what_it_costs(
+    client: httpx.AsyncClient,
+) -> None:
+    sealed = await make_collection(client, "encrypted_text")
+    assert sealed["text_mode"] == "encrypted_text"
+    told = " ".join(sealed["limitations"])  # type: ignore[arg-type] # JSON of a list of texts
+    for word in ("words", "highlights", "title", "Vectors", "annotations", "move"):
+        assert word in told, word
+    shown = await client.get(f"/v1/collections/{sealed['id']}")
+    assert shown.json() == sealed
+    listed = (await client.get("/v1/collections")).json()["data"]
+    assert sealed in listed
+    plain = await client.post("/v1/collections", json={"name": f"c-{new_id()}"})
+    assert (plain.json()["text_mode"], plain.json()["limitations"]) == ("full", [])
+
+
+@pytest.mark.parametrize("mode", ["sealed", "", None, 1, ["full"]])
+async def test_no_other_mode_is_taken(client: httpx.AsyncClient, mode: object) -> None:
+    body = {"name": f"c-{new_id()}", "text_mode": mode}
+    answer = await client.post("/v1/collections", json=body)
+    assert answer.status_code == 422, answer.text
+
+
+async def test_the_mode_changes_while_there_are_no_files_and_not_after(
+    client: httpx.AsyncClient,
+) -> None:
+    made = await make_collection(client, "full")
+    path = f"/v1/collections/{made['id']}"
+    changed = await client.patch(path, json={"text_mode": "encrypted_text"})
+    assert (changed.status_code, changed.json()["text_mode"]) == (200, "encrypted_text")
+    assert changed.json()["limitations"]
+    file = (await add_file(client, str(made["id"]))).json()
+    for _ in range(2):
+        refused = await client.patch(path, json={"text_mode": "full"})
+        assert refused.status_code == 409, refused.text
+        assert "upload" in refused.json()["remedy"]
+        # From the trash it may be restored.
+        await client.delete(f"/v1/files/{file['id']}")
+    assert (await client.patch(path, json={"text_mode": "encrypted_text"})).status_code == 200
+    assert (await client.get(path)).json()["text_mode"] == "encrypted_text"
+
+
+async def test_the_mode_of_another_tenants_collection_is_nobodys(
+    client: httpx.AsyncClient, api: ApiProcess, postgres_dsn: str
+) -> None:
+    made = await make_collection(client, "full")
+    stranger = make_tenant(postgres_dsn)
+    async with client_of(api, stranger.api_key) as other:
+        answer = await other.patch(
+            f"/v1/collections/{made['id']}", json={"text_mode": "encrypted_text"}
+        )
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("origin", "goal"), [("full", "encrypted_text"), ("encrypted_text", "full")]
+)
+async def test_a_file_does_not_move_from_one_mode_to_the_other(
+    client: httpx.AsyncClient, origin: str, goal: str
+) -> None:
+    source, destination = [await make_collection(client, mode) for mode in (origin, goal)]
+    same = await make_collection(client, origin)
+    path = f"/v1/files/{(await add_file(client, str(source['id']))).json()['id']}"
+    refused = await client.patch(path, json={"collection": destination["id"]})
+    assert refused.status_code == 409, refused.text
+    assert goal in refused.json()["detail"]
+    assert "Upload" in refused.json()["remedy"]
+    assert (await client.get(path)).json()["collection"] == source["name"]
+    moved = await client.patch(path, json={"collection": same["id"]})
+    assert moved.status_code == 200, moved.text
+
+
+async def test_a_mode_does_not_change_under_a_file_that_is_put_into_the_collection(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await make_collection(client, "full")
+    path = f"/v1/collections/{made['id']}"
+    async with database.transaction(tenant.access) as session:
+        assert await collections.find_collection(session, str(made["id"]), level="write")
+        change = asyncio.create_task(client.patch(path, json={"text_mode": "encrypted_text"}))
+        await until_waiting(postgres_dsn)
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute(
+                "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
+                " media_type, degraded, revision, created_at, updated_at)"
+                " VALUES (%s, %s, %s, 'a', 'ready', 1, 'text/plain', false, 1, now(), now())",
+                (new_id(), tenant.tenant_id, made["id"]),
+            )
+    assert (await change).status_code == 409
+
+
+async def test_what_is_quoted_is_shown_and_kept_sealed_in_first_answers_too(
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    stores: Stores,
+    postgres_dsn: str,
+) -> None:
+    made = await make_collection(client, "encrypted_text")
+    file_id = (await add_file(client, str(made["id"]))).json()["id"]
+    version = await publish_pages(
+        database, tenant, stores, UUID(file_id), [[f"The lease of {CANARY} runs for twelve years."]]
+    )
+    key = await SealedTexts(stores.blobs).make_key(tenant.tenant_id)
+    async with database.transaction(tenant.system) as session:
+        published = await session.get_one(FileVersion, version.id)
+        published.text_key_id = key.blob.blob_id
+    body = {
+        "file_id": file_id,
+        "target": {"page": 1, "quote": {"exact": f"lease of {CANARY}"}},
+        "body": "Since when?",
+    }
+    headers = {"Idempotency-Key": str(new_id())}
+    first = await client.post("/v1/annotations", json=body, headers=headers)
+    assert first.status_code == 201, first.text
+    assert first.json()["target"]["quote"]["exact"] == f"lease of {CANARY}"
+    assert first.json()["anchor"]["quote"]["exact"] == f"lease of {CANARY}"
+    repeated = await client.post("/v1/annotations", json=body, headers=headers)
+    assert (repeated.status_code, repeated.json()["id"]) == (201, first.json()["id"])
+    assert repeated.json()["target"]["quote"] is None
+    path = f"/v1/annotations/{first.json()['id']}"
+    shown = (await client.get(path)).json()
+    assert shown == first.json()
+    changed = await client.patch(path, json={"state": "resolved"})
+    assert changed.json()["target"] == first.json()["target"]
+    (listed,) = (await client.get("/v1/annotations", params={"file_id": file_id})).json()["data"]
+    assert listed["target"] == first.json()["target"]
+    with psycopg.connect(postgres_dsn) as connection:
+        rows = connection.execute(
+            "SELECT (SELECT count(*) FROM annotation WHERE annotation::text LIKE %(canary)s),"
+            " (SELECT count(*) FROM idempotency_key WHERE response::text LIKE %(canary)s),"
+            " (SELECT count(*) FROM annotation"
+            "  WHERE file_id = %(file_id)s AND sealed_words IS NOT NULL)",
+            {"canary": f"%{CANARY}%", "file_id": file_id},
+        ).fetchone()
+    assert rows == (0, 0, 1)
