@@ -10,6 +10,7 @@
     │   ├── MethodNotAllowed          405
     │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
+    │   │   └── ContentInRetrieval    409  it lies in an archive, and is being brought out of it
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
     │   │   └── ProtocolVersion       412  a version of tus that is not spoken here
@@ -176,6 +177,19 @@ class Conflict(RequestError):
     title = "The present state forbids it"
     status = 409
     default_remedy = "Read the thing again and act on its present state."
+
+
+class ContentInRetrieval(Conflict):
+    """What asks for it waits: a job by Temporal's timer until its next attempt, a client by
+    `Retry-After`. An archive takes from minutes to two days."""
+
+    problem = "content-in-retrieval"
+    title = "The content is being retrieved from the archive"
+    retryable = True
+    retry_after_seconds = 900.0
+    default_remedy = (
+        "Ask again later; `GET /v1/files/{id}/tier` tells how far it is. Jobs go on by themselves."
+    )
 
 
 class Gone(RequestError):

@@ -15,7 +15,8 @@ from activities.heartbeats import heartbeats
 from activities.pace import Pace
 from db.audit import Act, record
 from db.queries import tiers as moves
-from db.queries.tiers import ColdPolicy, DueMove
+from db.queries.tier_policies import ColdPolicy
+from db.queries.tiers import DueMove
 from db.session import Access, Database
 from muniment.contracts.move_tier import (
     MoveBatchInput,
@@ -26,6 +27,7 @@ from muniment.contracts.move_tier import (
     TierActivities,
 )
 from muniment.errors import (
+    ContentInRetrieval,
     MunimentError,
     ObjectMissing,
     ObjectStoreUnavailable,
@@ -45,8 +47,8 @@ PLANNED_BLOBS = 10_000
 
 @dataclass(frozen=True)
 class MovePolicy:
-    """`cold`: what goes to the cold tier by itself, if anything does. `grace`: how long what a move left
-    behind stays."""
+    """`cold`: what goes to the cold tier by itself where nobody set anything else, if anything does.
+    `grace`: how long what a move left behind stays."""
 
     cold: ColdPolicy | None
     grace: timedelta
@@ -65,7 +67,7 @@ class Tiers(TierActivities):
 
     @activity.defn(name="plan_moves")
     async def plan_moves(self, request: MoveTierInput) -> PlanMovesResult:
-        if self._tiers is None or self._policy.cold is None:
+        if self._tiers is None:
             return PlanMovesResult(planned=0)
         async with _attempt(), self._transaction(request.tenant_id) as session:
             planned = await moves.plan_moves(session, self._policy.cold, PLANNED_BLOBS)
@@ -93,6 +95,10 @@ class Tiers(TierActivities):
                         )
                     else:
                         moved += await self._move(self._tiers, request.tenant_id, move)
+                except ContentInRetrieval:
+                    # A later run of the tenant's schedule finds it where it can be read.
+                    await self._tiers.retrieve(request.tenant_id, move.blob_id)
+                    tier_moves_total.labels(move.destination, "waiting").inc()
                 except StorageFull as error:
                     _tell_failed(move, error)
                     full.add(move.destination)
@@ -153,15 +159,10 @@ class Tiers(TierActivities):
 
     async def _delete_left_behind(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
         """Nothing is deleted but while the other copy is seen, in the store itself, and was read again
-        and found to be the same."""
+        and found to be the same. What lies in the cold store alone goes into its archive."""
         former = other(move.destination)
-        try:
-            if not await tiers.are_same(tenant_id, move.blob_id, self._pace.take):
-                _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
-                await self._discard_broken(tiers, tenant_id, move)
-                return False
-        except ObjectMissing:
-            pass  # of which, is looked at under the lock
+        if not await self._is_compared(tiers, tenant_id, move):
+            return False
         async with self._transaction(tenant_id) as session:
             if not await moves.lock_left_behind(session, move, self._policy.grace):
                 return False
@@ -174,8 +175,32 @@ class Tiers(TierActivities):
                 record(session, _act("blob.move_undone", tenant_id, move, former))
                 return False
             await tiers.delete(tenant_id, move.blob_id, former)
+        if move.destination is Tier.COLD:
+            await tiers.archive(tenant_id, move.blob_id)
+        async with self._transaction(tenant_id) as session:
+            if not await moves.lock_left_behind(session, move, self._policy.grace):
+                return False  # turned around meanwhile
             await moves.forget_move(session, move.blob_id)
         return True
+
+    async def _is_compared(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
+        """Whether the copy at the destination was read and is sound. What lies in the archive was compared
+        before it went there, and nobody writes over it; the copy that came out of it opens by itself."""
+        try:
+            if await tiers.are_same(tenant_id, move.blob_id, self._pace.take):
+                return True
+        except ObjectMissing:
+            return True  # of which, is looked at under the lock
+        except ContentInRetrieval:
+            if move.destination is Tier.COLD:
+                return True
+            size, sha256 = move.size, move.sha256
+            sound = await tiers.sound_in(tenant_id, move.blob_id, size, sha256, self._pace.take)
+            if sound == [Tier.HOT]:
+                return True
+        _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
+        await self._discard_broken(tiers, tenant_id, move)
+        return False
 
     async def _discard_broken(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> None:
         """Of two copies that differ, deletes the one that does not open, where the other does: the next
