@@ -43,6 +43,7 @@ from muniment.objects.interface import (
 from muniment.objects.s3_archive import (
     CLASS_HEADER,
     MAX_COPIED_BYTES,
+    Headers,
     S3Placement,
     retrieval_of,
 )
@@ -185,7 +186,7 @@ class S3ObjectStore:
         while page := await self._call(self._next_page, found):
             yield page
 
-    async def _put_whole(self, name: str, content: bytes, headers: dict[str, str]) -> None:
+    async def _put_whole(self, name: str, content: bytes, headers: Headers) -> None:
         body = BytesIO(content)
         await self._call(
             self._client.put_object, self._bucket, name, body, len(content), metadata=headers
@@ -252,7 +253,7 @@ class S3ObjectStore:
         """S3 has no other way to give an object another class. The bytes stay within the server, and until
         the last of them the object is as it was."""
         name = self._prefix + require_key(key)
-        wanted = {CLASS_HEADER: self._placement.storage_class.value}
+        wanted: Headers = {CLASS_HEADER: self._placement.storage_class.value}
         if size_bytes <= MAX_COPIED_BYTES:
             source = CopySource(self._bucket, name)
             self._client.copy_object(self._bucket, name, source, metadata=wanted)
@@ -263,7 +264,7 @@ class S3ObjectStore:
     def _restore(self, key: str) -> None:
         """Somebody else may have asked for it since it was looked at."""
         body = self._placement.restore_request()
-        headers: dict[str, str | list[str] | tuple[str]] = {
+        headers: Headers = {
             "Content-Type": "application/xml",
             "Content-MD5": b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
         }

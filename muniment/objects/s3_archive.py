@@ -11,6 +11,8 @@ from muniment.objects.interface import Retrieval
 RetrievalTier = Literal["Expedited", "Standard", "Bulk"]
 """How fast, and how dear: of GLACIER minutes, hours, half a day."""
 
+Headers = dict[str, str | list[str] | tuple[str]]
+"""What the `minio` client takes as headers."""
 CLASS_HEADER = "x-amz-storage-class"
 RESTORE_HEADER = "x-amz-restore"
 MAX_COPIED_BYTES = 5 * 1024**3
@@ -39,7 +41,7 @@ class S3Placement:
     retrieval_days: int = 7
     retrieval_tier: RetrievalTier = "Standard"
 
-    def put_headers(self) -> dict[str, str]:
+    def put_headers(self) -> Headers:
         """What is put into an archive has to be read and compared first, and goes there after that."""
         if self.storage_class is StorageClass.STANDARD or self.storage_class.is_archive:
             return {}

@@ -102,6 +102,7 @@ async def test_what_came_back_is_not_asked_for_again_before_the_archived_copy_is
     sealed = place.path(owner, blob_id, Tier.HOT)
     await place.request(owner, job.file_id, Tier.HOT)
     await place.run(owner)
+    assert await state(place, owner, job) is Retrieval.IN_PROGRESS
     await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
     await place.run(owner, grace=DAY)
     kept = sealed.read_bytes()
@@ -124,7 +125,7 @@ async def again_in_archive(place: ColdPlace, owner: TenantIds, job: Job) -> None
     blob_id = await blob_of(place.workshop, job)
     key = object_key(owner.tenant_id, blob_id)
     await store._call(store._copy_in_place, key, (await store.stat(key)).size_bytes)
-    assert await state(place, owner, job) is Retrieval.ARCHIVED
+    assert (await store.stat(key)).retrieval is Retrieval.ARCHIVED
 
 
 async def test_verification_finds_it_whole_and_brings_nothing_out_of_the_archive(

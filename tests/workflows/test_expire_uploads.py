@@ -104,6 +104,18 @@ async def is_expired(workshop: Workshop, upload: Upload) -> bool:
     return found.state == UploadState.EXPIRED and found.parts == 0
 
 
+async def expired(workshop: Workshop, owner: TenantIds) -> WorkflowHandle[Any, Any]:
+    """A workflow that ended uploads, one after the other, and was woken in between."""
+    await begun(workshop, owner, 4 * SOON)
+    async with workshop.working(names=ONLY):
+        await timers(workshop).round()
+        await eventually(lambda: _is_set(workshop, owner))
+        await begun(workshop, owner, SOON)
+        await timers(workshop).round()
+        await handle(workshop, owner).result()
+    return handle(workshop, owner)
+
+
 async def test_an_upload_ends_when_its_time_has_run_out_and_leaves_nothing(
     workshop: Workshop, owner: TenantIds
 ) -> None:
