@@ -59,9 +59,8 @@
     │       └── ChecksumMismatch      460: likewise, of a piece of an upload (tus)
     └── ConfigurationError            the operator's settings cannot work
 
-Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and
-what the reader can do about it. `api/problems.py` maps them to HTTP and `activities/failures.py` to
-Temporal; nothing else does.
+Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and what the
+reader can do about it. `api/problems.py` alone maps them to HTTP, `activities/failures.py` to Temporal.
 """
 
 from collections.abc import Sequence
@@ -180,16 +179,11 @@ class Conflict(RequestError):
 
 
 class ContentInRetrieval(Conflict):
-    """What asks for it waits: a job by Temporal's timer until its next attempt, a client by
-    `Retry-After`. An archive takes from minutes to two days."""
-
     problem = "content-in-retrieval"
-    title = "The content is being retrieved from the archive"
+    title = "The content is being retrieved from an archive"
     retryable = True
     retry_after_seconds = 900.0
-    default_remedy = (
-        "Ask again later; `GET /v1/files/{id}/tier` tells how far it is. Jobs go on by themselves."
-    )
+    default_remedy = "Ask again later; `GET /v1/files/{id}/tier` tells how far it is."
 
 
 class Gone(RequestError):
