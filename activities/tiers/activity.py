@@ -87,18 +87,8 @@ class Tiers(TierActivities):
                 if move.destination in full and not (move.is_switched or move.is_destroyed):
                     continue
                 try:
-                    if move.is_destroyed:
-                        await self._forget_destroyed(self._tiers, request.tenant_id, move)
-                    elif move.is_switched:
-                        deleted += await self._delete_left_behind(
-                            self._tiers, request.tenant_id, move
-                        )
-                    else:
-                        moved += await self._move(self._tiers, request.tenant_id, move)
-                except ContentInRetrieval:
-                    # A later run of the tenant's schedule finds it where it can be read.
-                    await self._tiers.retrieve(request.tenant_id, move.blob_id)
-                    tier_moves_total.labels(move.destination, "waiting").inc()
+                    done = await self._carry_out(self._tiers, request.tenant_id, move)
+                    moved, deleted = moved + done.moved, deleted + done.deleted
                 except StorageFull as error:
                     _tell_failed(move, error)
                     full.add(move.destination)
@@ -108,6 +98,22 @@ class Tiers(TierActivities):
                     _tell_failed(move, error)
         last = due[-1].blob_id if due else None
         return MoveBatchResult(last=last, moved=moved, deleted=deleted)
+
+    async def _carry_out(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> MoveBatchResult:
+        """One step of the move. What is archived is asked for: a later run of the tenant's schedule finds
+        it where it can be read."""
+        try:
+            if move.is_destroyed:
+                await self._forget_destroyed(tiers, tenant_id, move)
+                return MoveBatchResult()
+            if move.is_switched:
+                is_deleted = await self._delete_left_behind(tiers, tenant_id, move)
+                return MoveBatchResult(deleted=int(is_deleted))
+            return MoveBatchResult(moved=int(await self._move(tiers, tenant_id, move)))
+        except ContentInRetrieval:
+            await tiers.retrieve(tenant_id, move.blob_id)
+            tier_moves_total.labels(move.destination, "waiting").inc()
+            return MoveBatchResult()
 
     async def _require_stores(self, tiers: BlobTiers, tenant_id: UUID) -> None:
         """Raises ConfigurationError where both are one place, and ObjectStoreUnavailable where one is not
@@ -198,6 +204,7 @@ class Tiers(TierActivities):
             sound = await tiers.sound_in(tenant_id, move.blob_id, size, sha256, self._pace.take)
             if sound == [Tier.HOT]:
                 return True
+            await tiers.retrieve(tenant_id, move.blob_id)
         _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
         await self._discard_broken(tiers, tenant_id, move)
         return False
