@@ -99,8 +99,8 @@ async def rule_of_collection(
 async def rule_of_file(
     session: AsyncSession, file: File, installation: ColdPolicy | None
 ) -> TierRule:
-    """The hottest of those that the file's content is under, whichever files have it; of one without any
-    its collection's."""
+    """The hottest of those that the file's content is under, as far as the caller sees the files that have
+    it: that somebody else has the same is nobody's to know. Of a file without content its collection's."""
     found = await session.execute(
         text(
             "SELECT CASE WHEN rule.source = 'collection' AND rule.collection_id <> own.collection_id"  # noqa: S608 - a constant
@@ -111,6 +111,7 @@ async def rule_of_file(
             " JOIN file ON file.id = having_it.file_id"
             f" JOIN ({RULES}) rule ON rule.collection_id = file.collection_id"
             " WHERE own.id = :file_id"
+            " AND (file.id = own.id OR file.id IN (SELECT visible_files('read')))"
             " ORDER BY rule.min_age DESC NULLS FIRST, rule.min_bytes DESC,"
             " rule.collection_id = own.collection_id DESC LIMIT 1"
         ),

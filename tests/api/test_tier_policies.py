@@ -60,6 +60,21 @@ async def test_of_content_that_several_collections_have_the_hottest_rule_decides
     assert (await rule_of(client, ids[1]))["source"] == "another_collection"
 
 
+async def test_whose_content_is_the_same_is_not_told_to_who_does_not_see_it(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await client.post("/v1/collections", json={"name": "mine", "visibility": "private"})
+    await client.put(f"/v1/collections/{made.json()['id']}/tier-policy", json={"after_days": None})
+    await client.post("/v1/files?name=a.txt&collection=mine", content=b"the same")
+    somebody = make_tenant(postgres_dsn, tenant.name, principal="somebody", is_admin=False)
+    await client.put(TENANT, json={"after_days": 7, "min_bytes": 0})
+    async with client_of(api, somebody.api_key) as other:
+        file = (await other.post("/v1/files?name=b.txt", content=b"the same")).json()
+        shown = {"source": "tenant", "after_days": 7.0, "min_bytes": 0}
+        assert await rule_of(other, file["id"]) == shown
+    assert (await rule_of(client, file["id"]))["source"] == "another_collection"
+
+
 async def test_who_changed_it_meanwhile_is_not_written_over(client: httpx.AsyncClient) -> None:
     own = await collection(client, "own")
     unset = (await client.get(own)).headers["ETag"]
