@@ -12,19 +12,25 @@ from muniment.objects import S3ObjectStore, S3Placement, StorageClass, connect_s
 from muniment.stores import S3_PREFIX
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_tiers import CONTENT, upload
-from tests.conformance.archiving_server import serving_archive
+from tests.conformance.archiving_server import ArchivingServer, serving_archive
 from tests.conformance.object_store import in_chunks
 from tests.conformance.s3_server import S3Bucket
 from tests.conftest import TenantFixture
 
-RETRIEVAL_SECONDS = 1.0
+RETRIEVAL_SECONDS = 3.0
+HOUR_SECONDS = 3_600.0
 
 
 @pytest.fixture
-async def bucket(tmp_path: Path) -> AsyncIterator[S3Bucket]:
+async def server(tmp_path: Path) -> AsyncIterator[ArchivingServer]:
     with serving_archive(tmp_path) as server:
         server.retrieve_within(RETRIEVAL_SECONDS)
-        yield server.new_bucket()
+        yield server
+
+
+@pytest.fixture
+async def bucket(server: ArchivingServer) -> S3Bucket:
+    return server.new_bucket()
 
 
 @pytest.fixture
@@ -75,7 +81,11 @@ def refused(answer: httpx.Response) -> bool:
 
 
 async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
-    archiving: ApiProcess, bucket: S3Bucket, tenant: TenantFixture, postgres_dsn: str
+    archiving: ApiProcess,
+    server: ArchivingServer,
+    bucket: S3Bucket,
+    tenant: TenantFixture,
+    postgres_dsn: str,
 ) -> None:
     async with client_of(archiving, tenant.api_key) as client:
         first = await upload(client)
@@ -91,10 +101,11 @@ async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
         wanted = {"files": [{"id": first}, {"id": second}]}
         assert refused(await client.post("/v1/files/archive", json=wanted))
         assert await retrieval(first) == await retrieval(second) == {"in_progress": 1}
+        server.retrieve_within(HOUR_SECONDS)
         assert refused(await client.get(f"/v1/files/{first}/content"))
         head = await client.head(f"/v1/files/{first}/content")
         assert head.status_code == 409
-        await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+        server.retrieve_within(0)
         assert await retrieval(first) == {"retrieved": 1}
         assert (await client.get(f"/v1/files/{first}/content")).content == CONTENT
         archive = await client.post("/v1/files/archive", json=wanted)

@@ -3,7 +3,6 @@ again but once, where its parts are joined."""
 
 import asyncio
 import json
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,7 @@ import psutil
 import pytest
 
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
-from tests.api.tus import create, opened, patch
-from tests.conformance.s3_server import serving_s3
+from tests.api.tus import opened, patch
 from tests.conftest import TenantFixture
 
 MEBIBYTE = 1024 * 1024
@@ -72,19 +70,6 @@ def roomy(api_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProces
     assert stop_api(api) == 0
 
 
-@pytest.fixture
-def roomy_on_s3(api_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProcess]:
-    """Its objects lie on a server of their own, whose folder goes with the test."""
-    environment = {**api_environment, "MUNIMENT_API__MAX_UPLOAD_BYTES": str(2 * SIZE)}
-    folder = tmp_path / "s3"
-    folder.mkdir()
-    with serving_s3(folder) as server:
-        api = start_api(tmp_path / "home", environment, server.new_bucket())
-        yield api
-        assert stop_api(api) == 0
-    shutil.rmtree(folder)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_gigabytes_come_in_pieces_and_whole_and_nothing_holds_or_rereads_them(
@@ -119,51 +104,6 @@ async def test_gigabytes_come_in_pieces_and_whole_and_nothing_holds_or_rereads_t
     assert pieces.written_bytes < 2.01 * SIZE + BESIDES
     assert whole.read_bytes < 1.01 * SIZE + BESIDES
     assert whole.written_bytes < 1.01 * SIZE + BESIDES
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-async def test_gigabytes_reach_an_s3_server_joined_of_partial_uploads_and_whole(
-    roomy_on_s3: ApiProcess, tenant: TenantFixture
-) -> None:
-    process = psutil.Process(roomy_on_s3.process.pid)
-    clock = asyncio.get_running_loop().time
-    figures: dict[str, float] = {}
-    async with client_of(roomy_on_s3, tenant.api_key) as client:
-        client.timeout = httpx.Timeout(900)
-        began = clock()
-        with measured(process) as joined:
-            partials = [await sent_partial(client, first) for first in range(0, SIZE, PIECE)]
-            final = {"Upload-Concat": f"final;{' '.join(partials)}"}
-            figures["sent_seconds"] = round(clock() - began, 1)
-            answer = await create(client, None, final)
-        assert answer.status_code == 201, answer.text
-        figures["joined_after_seconds"] = round(clock() - began, 1)
-        await the_file_is_whole(client, answer.headers["Muniment-File"], b"joined")
-        began = clock()
-        with measured(process) as whole:
-            sent = await client.post("/v1/files?name=whole.bin", content=zeros(b"whole", 0, SIZE))
-        assert sent.status_code == 202, sent.text
-        figures["body_seconds"] = round(clock() - began, 1)
-        await the_file_is_whole(client, sent.json()["id"], b"whole")
-    for name, use in (("joined", joined), ("body", whole)):
-        figures[f"{name}_peak_mebibytes"] = round(use.peak_bytes / MEBIBYTE, 1)
-        figures[f"{name}_read_times"] = round(use.read_bytes / SIZE, 3)
-        figures[f"{name}_written_times"] = round(use.written_bytes / SIZE, 3)
-    print(json.dumps(figures))
-    assert max(joined.peak_bytes, whole.peak_bytes) < 250 * MEBIBYTE
-    # Once as it comes and goes, and a second time out of the server and into it again.
-    assert max(joined.read_bytes, joined.written_bytes) < 2.02 * SIZE + BESIDES
-    assert max(whole.read_bytes, whole.written_bytes) < 1.02 * SIZE + BESIDES
-
-
-async def sent_partial(client: httpx.AsyncClient, first: int) -> str:
-    """Where the part of the file is that begins there."""
-    headers = {"Upload-Concat": "partial", "Upload-Metadata": ""}
-    path = await opened(client, PIECE, headers=headers)
-    answer = await patch(client, path, 0, zeros(b"joined", first, first + PIECE))
-    assert answer.status_code == 204, answer.text
-    return path
 
 
 async def the_file_is_whole(client: httpx.AsyncClient, file_id: str, mark: bytes) -> None:

@@ -23,8 +23,8 @@ class ArchivingServer(S3Server):
     """Its buckets lie in its memory; `folder` holds its log."""
 
     def retrieve_within(self, seconds: float) -> None:
-        """From now on a retrieval takes that long. One of an object that is younger than that is told
-        wrongly: moto counts from when it was archived."""
+        """From now on a retrieval takes that long, from when its state was first asked for. One of an object
+        that was archived since less than that is told wrongly: moto counts from there."""
         answer = httpx.post(
             f"http://{self.endpoint}/moto-api/state-manager/set-transition",
             json={

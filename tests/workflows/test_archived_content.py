@@ -113,7 +113,7 @@ async def test_what_came_back_is_not_asked_for_again_before_the_archived_copy_is
         "the only sound one"
     )
     sealed.write_bytes(kept)
-    await place.run(owner)
+    await place.run(owner, times=3)
     assert not await place.tiers.is_in(owner.tenant_id, blob_id, len(CONTENT), Tier.COLD)
     assert await place.content(owner, blob_id, len(CONTENT)) == CONTENT
 

@@ -29,7 +29,7 @@ from tests.conformance.archiving_server import ArchivingServer, serving_archive
 from tests.conformance.object_store import content_of, in_chunks
 from tests.conformance.s3_server import S3Bucket
 
-RETRIEVAL_SECONDS = 1.0
+RETRIEVAL_SECONDS = 2.0
 LARGE = 9 * 1024 * 1024
 """Put in parts."""
 
