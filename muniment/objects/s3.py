@@ -42,7 +42,7 @@ from muniment.objects.interface import (
 )
 from muniment.objects.s3_archive import (
     CLASS_HEADER,
-    MAX_COPIED_BYTES,
+    COPIED_BYTES,
     Headers,
     S3Placement,
     retrieval_of,
@@ -254,12 +254,15 @@ class S3ObjectStore:
         the last of them the object is as it was."""
         name = self._prefix + require_key(key)
         wanted: Headers = {CLASS_HEADER: self._placement.storage_class.value}
-        if size_bytes <= MAX_COPIED_BYTES:
+        if size_bytes <= COPIED_BYTES:
             source = CopySource(self._bucket, name)
             self._client.copy_object(self._bucket, name, source, metadata=wanted)
-        else:
-            whole = [ComposeSource(self._bucket, name)]
-            self._client.compose_object(self._bucket, name, whole, metadata=wanted)
+            return
+        pieces = [
+            ComposeSource(self._bucket, name, offset=at, length=min(COPIED_BYTES, size_bytes - at))
+            for at in range(0, size_bytes, COPIED_BYTES)
+        ]
+        self._client.compose_object(self._bucket, name, pieces, metadata=wanted)
 
     def _restore(self, key: str) -> None:
         """Somebody else may have asked for it since it was looked at."""

@@ -15,8 +15,8 @@ Headers = dict[str, str | list[str] | tuple[str]]
 """What the `minio` client takes as headers."""
 CLASS_HEADER = "x-amz-storage-class"
 RESTORE_HEADER = "x-amz-restore"
-MAX_COPIED_BYTES = 5 * 1024**3
-"""What one request copies within S3; the client copies what is larger in parts."""
+COPIED_BYTES = 512 * 1024**2
+"""What one request copies within S3, which takes 5 GiB at most: seconds, within a request's time-out."""
 
 
 class StorageClass(StrEnum):

@@ -20,6 +20,7 @@ from muniment.objects import (
     StorageClass,
     TieredObjectStore,
     connect_s3,
+    s3,
 )
 from muniment.objects.blobs import object_key
 from muniment.sealing import KeyFile
@@ -111,6 +112,21 @@ async def test_what_was_compared_is_archived_and_comes_back_as_it_was(
     await glacier.delete("a/b")
     with pytest.raises(ObjectMissing):
         await glacier.retrieve("a/b")
+
+
+async def test_what_is_larger_than_one_request_copies_is_archived_in_pieces(
+    bucket: S3Bucket, glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_BYTES", 5 * 1024 * 1024)
+    content = os.urandom(LARGE)
+    await glacier.put("a/b", in_chunks(content))
+    await glacier.archive("a/b")
+    assert class_of(bucket, "a/b") == "GLACIER"
+    await asyncio.sleep(RETRIEVAL_SECONDS)
+    await glacier.retrieve("a/b")
+    assert (await glacier.stat("a/b")).retrieval is Retrieval.IN_PROGRESS
+    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    assert await content_of(glacier, "a/b") == content
 
 
 async def test_retrieving_what_can_be_read_does_nothing(
