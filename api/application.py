@@ -40,6 +40,7 @@ from api.sign_ins.endpoints import router as sign_ins
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.tenants.endpoints import router as tenants
+from api.tier_policies.endpoints import router as tier_policies
 from api.tiers.endpoints import router as tiers
 from api.transport_security import StrictTransport
 from api.uploads.endpoints import router as uploads
@@ -77,6 +78,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     pages,
     version_comparisons,
     collections,
+    tier_policies,
     jobs,
     batches,
     reading_comparisons,

@@ -33,6 +33,7 @@ from api.slots import Slots
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
+from db.queries.tier_policies import ColdPolicy
 from db.session import Database
 from db.transport import database_exposures
 from muniment.connections import open_scanner, temporal_tls
@@ -121,6 +122,11 @@ async def build_services(
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         has_cold_store=stores.tiers is not None,
+        cold_policy=ColdPolicy.after(
+            settings.cold_store.after_days,
+            settings.cold_store.min_bytes,
+            settings.cold_store.collections,
+        ),
         rate_limits=_rate_limits(settings.rate_limits),
         metrics_on_api=settings.api.metrics_port is None,
         strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,

@@ -20,6 +20,7 @@ from api.sign_ins.passwords import Passwords
 from api.slots import Slots
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
+from db.queries.tier_policies import ColdPolicy
 from db.session import Database
 from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore, SealedTexts
@@ -92,6 +93,7 @@ class Services:
     people: SigningIn
     rate_limits: RateLimits
     has_cold_store: bool = False
+    cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True
     strict_transport_seconds: int = 0
 

@@ -10,6 +10,7 @@
     │   ├── MethodNotAllowed          405
     │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
+    │   │   └── ContentInRetrieval    409  it lies in an archive, and is being brought out of it
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
     │   │   └── ProtocolVersion       412  a version of tus that is not spoken here
@@ -59,9 +60,8 @@
     │       └── ChecksumMismatch      460: likewise, of a piece of an upload (tus)
     └── ConfigurationError            the operator's settings cannot work
 
-Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and
-what the reader can do about it. `api/problems.py` maps them to HTTP and `activities/failures.py` to
-Temporal; nothing else does.
+Each class carries an RFC 9457 problem type, a title, an HTTP status, whether a retry can help, and what the
+reader can do about it. `api/problems.py` alone maps them to HTTP, `activities/failures.py` to Temporal.
 """
 
 from collections.abc import Sequence
@@ -177,6 +177,14 @@ class Conflict(RequestError):
     title = "The present state forbids it"
     status = 409
     default_remedy = "Read the thing again and act on its present state."
+
+
+class ContentInRetrieval(Conflict):
+    problem = "content-in-retrieval"
+    title = "The content is being retrieved from an archive"
+    retryable = True
+    retry_after_seconds = 900.0
+    default_remedy = "Ask again later; `GET /v1/files/{id}/tier` tells how far it is."
 
 
 class Gone(RequestError):

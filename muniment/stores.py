@@ -28,6 +28,8 @@ from muniment.objects import (
     FilesystemObjectStore,
     ObjectStore,
     S3ObjectStore,
+    S3Placement,
+    StorageClass,
     TieredObjectStore,
     connect_s3,
 )
@@ -168,7 +170,18 @@ def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> O
         region=settings.region or DEFAULT_REGION,
         tls=_verifying(settings, S3_TLS),
     )
-    return S3ObjectStore(client, settings.bucket, S3_PREFIX)
+    placement = _placement(settings) if isinstance(settings, ColdStoreSettings) else None
+    return S3ObjectStore(client, settings.bucket, S3_PREFIX, placement=placement)
+
+
+def _placement(settings: ColdStoreSettings) -> S3Placement:
+    storage_class = StorageClass(settings.storage_class)
+    if storage_class is StorageClass.DEEP_ARCHIVE and settings.retrieval_tier == "Expedited":
+        raise ConfigurationError(
+            "nothing is retrieved from DEEP_ARCHIVE by Expedited",
+            remedy="Set MUNIMENT_COLD_STORE__RETRIEVAL_TIER to Standard or Bulk.",
+        )
+    return S3Placement(storage_class, settings.retrieval_days, settings.retrieval_tier)
 
 
 def _place(settings: ObjectSettings | ColdStoreSettings) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from activities.integrity.activity import IntegrityPolicy
 from activities.scan.policy import Course, ScanPolicy
 from activities.tiers.activity import MovePolicy
-from db.queries.tiers import ColdPolicy
+from db.queries.tier_policies import ColdPolicy
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -69,8 +69,5 @@ def integrity_policy(settings: IntegritySettings) -> IntegrityPolicy:
 
 
 def move_policy(settings: ColdStoreSettings) -> MovePolicy:
-    cold = None
-    if settings.after_days is not None:
-        age = timedelta(days=settings.after_days)
-        cold = ColdPolicy(age, settings.min_bytes, settings.collections)
+    cold = ColdPolicy.after(settings.after_days, settings.min_bytes, settings.collections)
     return MovePolicy(cold, timedelta(hours=settings.grace_hours), settings.bytes_per_second)

@@ -58,6 +58,7 @@ from activities.scan.activity import Scan
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from activities.tiers.activity import Tiers
+from activities.uploads.activity import UploadExpiry
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
 from activities.views.activity import RenderView
 from activities.webhooks.activity import Webhooks
@@ -154,6 +155,7 @@ class Parts:
             self.integrity.begin_verification,
             self.integrity.end_verification,
             self.tiers.plan_moves,
+            UploadExpiry(self._database, self._stores.blobs).expire_uploads,
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,
             rotations.rewrap_keys,

@@ -17,6 +17,7 @@ from worker.slots import standing_aside
 from workflows.compare_reading import CompareReading
 from workflows.deliver_webhook import DeliverWebhook
 from workflows.erase_file import EraseFile
+from workflows.expire_uploads import ExpireUploads
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
@@ -29,7 +30,7 @@ from workflows.verify_integrity import VerifyIntegrity
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
-    DeliverWebhook,
+    *(DeliverWebhook, ExpireUploads),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

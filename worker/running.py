@@ -36,6 +36,7 @@ from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
 from worker.tenant_schedules import MOVES, VERIFICATION, TenantSchedules
+from worker.upload_timers import UploadTimers
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def _housekeeping(
         LostDeliveries(database, client, min_age=LOST_DELIVERY_AGE).run(),
         sweep.run(),
         SpentPasswords(database, stores.blobs).run(),
+        UploadTimers(database, client).run(),
         SpentUploads(database, stores.blobs).run(),
         SpentSecrets(database, stores.blobs).run(),
         OldEvents(database, stores.blobs, timedelta(days=settings.webhooks.keep_days)).run(),

@@ -261,6 +261,14 @@ REWRAP_BATCHES = 300
 """Three events a batch: some 1,000, before the rotation continues as new."""
 ROTATION_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first."""
+EXPIRE = _stage(queues.WORKFLOWS, timedelta(hours=1))
+"""A few writes to a disk for each part of what expired; a tenant may have thousands."""
+EXPIRY_LOOKS = 200
+"""Some ten events a look: 2,000, before the run continues as new."""
+LEAST_EXPIRY_PAUSE = timedelta(seconds=2)
+"""Uploads that were begun one after the other expire so: a look takes all of some seconds together."""
+EXPIRY_PRIORITY = MAX_PRIORITY
+"""Nobody waits for it."""
 WITHDRAW = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=5),

@@ -28,6 +28,10 @@ from muniment.contracts.deliver_webhook import DeliverWebhookInput
 from muniment.contracts.deliver_webhook import workflow_id as delivery_workflow_id
 from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
 from muniment.contracts.erase_file import EraseFileInput
+from muniment.contracts.expire_uploads import WAKE as WAKE_EXPIRY
+from muniment.contracts.expire_uploads import WORKFLOW as EXPIRE_UPLOADS
+from muniment.contracts.expire_uploads import ExpireUploadsInput
+from muniment.contracts.expire_uploads import workflow_id as expiry_workflow_id
 from muniment.contracts.ingest_batch import WORKFLOW as INGEST_BATCH
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
@@ -43,7 +47,13 @@ from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
-from workflows.policies import DELIVERY_PRIORITY, ROTATION_PRIORITY, VERIFY_PRIORITY, priority
+from workflows.policies import (
+    DELIVERY_PRIORITY,
+    EXPIRY_PRIORITY,
+    ROTATION_PRIORITY,
+    VERIFY_PRIORITY,
+    priority,
+)
 
 START_TIMEOUT = timedelta(seconds=10)
 ERASURE_PRIORITY = 1
@@ -240,9 +250,25 @@ async def start_delivery(client: Client, request: DeliverWebhookInput) -> str:
     return await start.carry_out(client, DELIVER_WEBHOOK, request)
 
 
+async def wake_expiry(client: Client, tenant_id: UUID) -> str:
+    """Starts the tenant's `ExpireUploads`, or has the one that runs look again now, also where it is about
+    to end; returns and raises as `start_ingestion` does."""
+    start = _Start(
+        expiry_workflow_id(tenant_id),
+        tenant=str(tenant_id),
+        file=None,
+        summary="Expiry of unfinished uploads",
+        level=EXPIRY_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        signal=WAKE_EXPIRY,
+    )
+    return await start.carry_out(client, EXPIRE_UPLOADS, ExpireUploadsInput(tenant_id=tenant_id))
+
+
 @dataclass(frozen=True)
 class _Start:
-    """How a workflow is started: ids only, since none of it is encrypted but the summary."""
+    """How a workflow is started: ids only, since none of it is encrypted but the summary. `signal` is sent
+    in the same request, to the one that runs as well."""
 
     workflow_id: str
     tenant: str
@@ -251,6 +277,7 @@ class _Start:
     level: int
     stage: StageName | None = None
     reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+    signal: str | None = None
 
     async def carry_out(self, client: Client, workflow: str, request: Contract) -> str:
         try:
@@ -264,6 +291,7 @@ class _Start:
                 search_attributes=self._search_attributes(),
                 static_summary=self.summary,
                 priority=priority(self.level, self.tenant),
+                start_signal=self.signal,
                 rpc_timeout=START_TIMEOUT,
             )
         except WorkflowAlreadyStartedError as error:

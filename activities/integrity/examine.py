@@ -8,8 +8,15 @@ from uuid import UUID
 
 from activities.pace import Pace
 from db.queries.integrity import DueBlob
+from muniment.contracts.move_tier import Tier
 from muniment.contracts.verify_integrity import FaultKind
-from muniment.errors import KeyDestroyed, ObjectMissing, ObjectStoreUnavailable, SealBroken
+from muniment.errors import (
+    ContentInRetrieval,
+    KeyDestroyed,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    SealBroken,
+)
 from muniment.objects import BlobStore, BlobTiers
 
 ATTEMPTS = 2
@@ -38,12 +45,22 @@ class Examiner:
                 return FaultKind.OBJECT_MISSING
             except KeyDestroyed:
                 return FaultKind.KEY_MISSING
+            except ContentInRetrieval:
+                return await self._of_archived(tenant_id, blob)
             except ObjectStoreUnavailable:
                 failures = failures + 1 if reading.reached == reached else 1
                 await self._blobs.probe()
                 if self._tiers is not None:
                     await self._tiers.probe_cold()
         return FaultKind.UNREADABLE
+
+    async def _of_archived(self, tenant_id: UUID, blob: DueBlob) -> FaultKind | None:
+        """What lies in an archive is not brought out of it to be looked at: its key is there, and it is as
+        long as it was."""
+        is_whole = self._tiers is None or await self._tiers.is_in(
+            tenant_id, blob.id, blob.size, Tier.COLD
+        )
+        return None if is_whole else FaultKind.SEAL_BROKEN
 
     async def is_cold_away(self) -> bool:
         """Whether it is the cold tier alone that does not answer. Raises ObjectStoreUnavailable where

@@ -15,7 +15,8 @@ from activities.heartbeats import heartbeats
 from activities.pace import Pace
 from db.audit import Act, record
 from db.queries import tiers as moves
-from db.queries.tiers import ColdPolicy, DueMove
+from db.queries.tier_policies import ColdPolicy
+from db.queries.tiers import DueMove
 from db.session import Access, Database
 from muniment.contracts.move_tier import (
     MoveBatchInput,
@@ -26,6 +27,7 @@ from muniment.contracts.move_tier import (
     TierActivities,
 )
 from muniment.errors import (
+    ContentInRetrieval,
     MunimentError,
     ObjectMissing,
     ObjectStoreUnavailable,
@@ -45,8 +47,8 @@ PLANNED_BLOBS = 10_000
 
 @dataclass(frozen=True)
 class MovePolicy:
-    """`cold`: what goes to the cold tier by itself, if anything does. `grace`: how long what a move left
-    behind stays."""
+    """`cold`: what goes to the cold tier by itself where nobody set anything else, if anything does.
+    `grace`: how long what a move left behind stays."""
 
     cold: ColdPolicy | None
     grace: timedelta
@@ -65,7 +67,7 @@ class Tiers(TierActivities):
 
     @activity.defn(name="plan_moves")
     async def plan_moves(self, request: MoveTierInput) -> PlanMovesResult:
-        if self._tiers is None or self._policy.cold is None:
+        if self._tiers is None:
             return PlanMovesResult(planned=0)
         async with _attempt(), self._transaction(request.tenant_id) as session:
             planned = await moves.plan_moves(session, self._policy.cold, PLANNED_BLOBS)
@@ -85,14 +87,8 @@ class Tiers(TierActivities):
                 if move.destination in full and not (move.is_switched or move.is_destroyed):
                     continue
                 try:
-                    if move.is_destroyed:
-                        await self._forget_destroyed(self._tiers, request.tenant_id, move)
-                    elif move.is_switched:
-                        deleted += await self._delete_left_behind(
-                            self._tiers, request.tenant_id, move
-                        )
-                    else:
-                        moved += await self._move(self._tiers, request.tenant_id, move)
+                    done = await self._carry_out(self._tiers, request.tenant_id, move)
+                    moved, deleted = moved + done.moved, deleted + done.deleted
                 except StorageFull as error:
                     _tell_failed(move, error)
                     full.add(move.destination)
@@ -102,6 +98,22 @@ class Tiers(TierActivities):
                     _tell_failed(move, error)
         last = due[-1].blob_id if due else None
         return MoveBatchResult(last=last, moved=moved, deleted=deleted)
+
+    async def _carry_out(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> MoveBatchResult:
+        """One step of the move. What is archived is asked for: a later run of the tenant's schedule finds
+        it where it can be read."""
+        try:
+            if move.is_destroyed:
+                await self._forget_destroyed(tiers, tenant_id, move)
+                return MoveBatchResult()
+            if move.is_switched:
+                is_deleted = await self._delete_left_behind(tiers, tenant_id, move)
+                return MoveBatchResult(deleted=int(is_deleted))
+            return MoveBatchResult(moved=int(await self._move(tiers, tenant_id, move)))
+        except ContentInRetrieval:
+            await tiers.retrieve(tenant_id, move.blob_id)
+            tier_moves_total.labels(move.destination, "waiting").inc()
+            return MoveBatchResult()
 
     async def _require_stores(self, tiers: BlobTiers, tenant_id: UUID) -> None:
         """Raises ConfigurationError where both are one place, and ObjectStoreUnavailable where one is not
@@ -153,15 +165,10 @@ class Tiers(TierActivities):
 
     async def _delete_left_behind(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
         """Nothing is deleted but while the other copy is seen, in the store itself, and was read again
-        and found to be the same."""
+        and found to be the same. What lies in the cold store alone goes into its archive."""
         former = other(move.destination)
-        try:
-            if not await tiers.are_same(tenant_id, move.blob_id, self._pace.take):
-                _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
-                await self._discard_broken(tiers, tenant_id, move)
-                return False
-        except ObjectMissing:
-            pass  # of which, is looked at under the lock
+        if not await self._is_compared(tiers, tenant_id, move):
+            return False
         async with self._transaction(tenant_id) as session:
             if not await moves.lock_left_behind(session, move, self._policy.grace):
                 return False
@@ -174,8 +181,33 @@ class Tiers(TierActivities):
                 record(session, _act("blob.move_undone", tenant_id, move, former))
                 return False
             await tiers.delete(tenant_id, move.blob_id, former)
+        if move.destination is Tier.COLD:
+            await tiers.archive(tenant_id, move.blob_id)
+        async with self._transaction(tenant_id) as session:
+            if not await moves.lock_left_behind(session, move, self._policy.grace):
+                return False  # turned around meanwhile
             await moves.forget_move(session, move.blob_id)
         return True
+
+    async def _is_compared(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
+        """Whether the copy at the destination was read and is sound. What lies in the archive was compared
+        before it went there, and nobody writes over it; the copy that came out of it opens by itself."""
+        try:
+            if await tiers.are_same(tenant_id, move.blob_id, self._pace.take):
+                return True
+        except ObjectMissing:
+            return True  # of which, is looked at under the lock
+        except ContentInRetrieval:
+            if move.destination is Tier.COLD:
+                return True
+            size, sha256 = move.size, move.sha256
+            sound = await tiers.sound_in(tenant_id, move.blob_id, size, sha256, self._pace.take)
+            if sound == [Tier.HOT]:
+                return True
+            await tiers.retrieve(tenant_id, move.blob_id)
+        _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
+        await self._discard_broken(tiers, tenant_id, move)
+        return False
 
     async def _discard_broken(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> None:
         """Of two copies that differ, deletes the one that does not open, where the other does: the next

@@ -20,8 +20,15 @@ from db.audit import record
 from db.models import FileVersion
 from db.queries import files
 from db.queries.files import FileDetail
-from db.queries.tiers import note_access
-from muniment.errors import NotFound, RequestError, Unprocessable, WrongField
+from db.queries.tiers import cold_among, note_access
+from muniment.errors import (
+    ContentInRetrieval,
+    NotFound,
+    RequestError,
+    Unprocessable,
+    WrongField,
+)
+from muniment.objects import BlobStore
 
 MEDIA_TYPE = "application/zip"
 _SUFFIX = ".zip"
@@ -65,9 +72,24 @@ async def _archived(
             )
         async with services.database.transaction(caller.access) as session:
             entries = await _entries(session, caller, wanted)
+            cold = await cold_among(session, [entry.sealed.blob_id for entry in entries])
+        await _require_readable(services.blobs, caller, cold)
         async with aclosing(zipped(services.blobs, entries)) as pieces:
             async for piece in pieces:
                 yield piece
+
+
+async def _require_readable(blobs: BlobStore, caller: Caller, blob_ids: Sequence[UUID]) -> None:
+    """Raises ContentInRetrieval before anything is sent. All that is archived is asked for together: one
+    after the other it would take days."""
+    waiting = 0
+    for blob_id in blob_ids:
+        try:
+            await blobs.require_readable(caller.tenant_id, blob_id)
+        except ContentInRetrieval:
+            waiting += 1
+    if waiting:
+        raise ContentInRetrieval(f"the content of {waiting} files lies in an archive")
 
 
 async def _entries(

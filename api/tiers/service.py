@@ -2,32 +2,51 @@
 
 import asyncio
 import logging
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.service import require_file
 from api.services import Services
-from api.tiers.schemas import FileTiers
+from api.tiers import schemas
 from db.audit import record
+from db.models import File
 from db.queries import tiers
+from db.queries.tier_policies import TierRule, rule_of_file
 from db.queries.tiers import TierCounts
 from muniment.contracts.jobs import FileState
 from muniment.contracts.move_tier import Tier
-from muniment.errors import Conflict, Gone, OrchestratorUnavailable
+from muniment.errors import (
+    Conflict,
+    Gone,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    OrchestratorUnavailable,
+)
+from muniment.objects import Retrieval
 from workflows.starting import hasten_moves
 
 logger = logging.getLogger(__name__)
 
+MOST_ASKED = 100
+"""Versions whose state is asked of the cold store, one request each."""
 
-async def show(services: Services, caller: Caller, file_id: UUID) -> FileTiers:
+
+async def show(services: Services, caller: Caller, file_id: UUID) -> schemas.FileTiers:
     """Raises NotFound."""
     async with services.database.transaction(caller.access) as session:
-        await require_file(session, file_id)
-        counts = await tiers.count_tiers(session, file_id)
-    return _view(file_id, counts)
+        detail = await require_file(session, file_id)
+        found = await _standing(session, services, detail.file)
+    return await _view(services, caller, file_id, found)
 
 
-async def move(services: Services, caller: Caller, file_id: UUID, wanted: Tier) -> FileTiers:
+async def move(
+    services: Services, caller: Caller, file_id: UUID, wanted: Tier
+) -> schemas.FileTiers:
     """Raises NotFound, Forbidden, Gone, and Conflict where there is no cold store. What is committed
     is carried out by the tenant's next run at the latest."""
     async with services.database.transaction(caller.access) as session:
@@ -42,10 +61,10 @@ async def move(services: Services, caller: Caller, file_id: UUID, wanted: Tier) 
         moving = await tiers.request_moves(session, file_id, wanted)
         payload = {"tier": wanted.value, "blobs": moving}
         record(session, caller.act("file.tier_requested", "file", file_id, {**payload}))
-        counts = await tiers.count_tiers(session, file_id)
+        found = await _standing(session, services, detail.file)
     if moving:
         await _hasten(services, caller)
-    return _view(file_id, counts)
+    return await _view(services, caller, file_id, found)
 
 
 async def _hasten(services: Services, caller: Caller) -> None:
@@ -58,5 +77,56 @@ async def _hasten(services: Services, caller: Caller) -> None:
         logger.warning("a move waits for the next run", extra={"reason": type(error).__name__})
 
 
-def _view(file_id: UUID, counts: TierCounts) -> FileTiers:
-    return FileTiers(file_id=file_id, hot=counts.hot, cold=counts.cold, moving=counts.moving)
+@dataclass(frozen=True)
+class _Standing:
+    """What the database knows of a file's content."""
+
+    counts: TierCounts
+    cold_blobs: list[UUID]
+    rule: TierRule
+
+
+async def _standing(session: AsyncSession, services: Services, file: File) -> _Standing:
+    return _Standing(
+        await tiers.count_tiers(session, file.id),
+        await tiers.cold_blobs(session, file.id, MOST_ASKED),
+        await rule_of_file(session, file, services.cold_policy),
+    )
+
+
+async def _view(
+    services: Services, caller: Caller, file_id: UUID, found: _Standing
+) -> schemas.FileTiers:
+    return schemas.FileTiers(
+        file_id=file_id,
+        hot=found.counts.hot,
+        cold=found.counts.cold,
+        moving=found.counts.moving,
+        retrieval=await _retrievals(services, caller, found.cold_blobs),
+        rule=rule_view(found.rule),
+    )
+
+
+def rule_view(rule: TierRule) -> schemas.TierRule:
+    return schemas.TierRule(
+        source=rule.source, after_days=rule.after_days, min_bytes=rule.min_bytes
+    )
+
+
+async def _retrievals(
+    services: Services, caller: Caller, blob_ids: list[UUID]
+) -> schemas.Retrievals | None:
+    """As the store says now. What is missing there, verification tells of."""
+    states: Counter[Retrieval] = Counter()
+    try:
+        for blob_id in blob_ids:
+            with suppress(ObjectMissing):
+                states[await services.blobs.retrieval(caller.tenant_id, blob_id)] += 1
+    except ObjectStoreUnavailable as error:
+        logger.warning("the state of retrievals is not known", extra={"reason": error.problem})
+        return None
+    return schemas.Retrievals(
+        archived=states[Retrieval.ARCHIVED],
+        in_progress=states[Retrieval.IN_PROGRESS],
+        retrieved=states[Retrieval.RETRIEVED],
+    )

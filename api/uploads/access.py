@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from db.models import Upload, now
+from db.models import Upload
 from db.queries import resumable_uploads
 from db.queries.resumable_uploads import UploadState
 from muniment.errors import Conflict, Gone, NotFound
@@ -23,8 +23,7 @@ async def require_upload(
     )
     if upload is None:
         raise NotFound("there is no such upload")
-    expired = upload.closed_at is None and upload.expires_at <= now()
-    if expired or upload.state in _GONE:
+    if resumable_uploads.has_expired(upload) or upload.state in _GONE:
         raise Gone(
             "the upload expired or was terminated", remedy="Create a new one, and begin again."
         )

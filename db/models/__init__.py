@@ -37,8 +37,8 @@ from db.models.sign_ins import (
     SignIn,
     SignInAttempt,
 )
-from db.models.tiers import TierMove
-from db.models.uploads import Upload, UploadPart
+from db.models.tiers import TierMove, TierPolicy
+from db.models.uploads import Upload, UploadPart, UploadTimer
 from db.models.webhooks import (
     Webhook,
     WebhookAttempt,
@@ -98,8 +98,10 @@ __all__ = [
     "TenantQuota",
     "TenantUsage",
     "TierMove",
+    "TierPolicy",
     "Upload",
     "UploadPart",
+    "UploadTimer",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -65,3 +65,15 @@ class UploadPart(SQLModel, table=True):
     tenant_id: UUID = tenant_field()
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
     blob_id: UUID = Field(index=True, unique=True)
+
+
+class UploadTimer(SQLModel, table=True):
+    """A tenant with unfinished uploads: the next of them expires at `due_at`, until when its workflow
+    sleeps. `set_at` is null until that was told to, `asked_at` is when a worker last asked it to."""
+
+    __tablename__ = "upload_timer"
+
+    tenant_id: UUID = tenant_field(primary_key=True)
+    due_at: datetime = time_field()
+    set_at: datetime | None = optional_time_field()
+    asked_at: datetime | None = optional_time_field()

@@ -15,11 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import Upload, UploadPart, now
+from db.queries.upload_timers import take_turns, want_timer
 from muniment.errors import ContentTooLarge, TooManyRequests
 from muniment.objects import SealedBlob
 
 ENDED_KEPT = timedelta(hours=24)
 """How long an upload that has ended answers as such."""
+OVERDUE = timedelta(minutes=1)
+"""What its workflow has not ended by then is ended without it."""
 JOINING_LEASE = timedelta(seconds=6)
 """So long does a process that was killed keep others from joining what it joined. Two that join at once
 cost work and harm nothing: only one of them commits."""
@@ -60,8 +63,9 @@ class OpenUploads:
 
 async def add_open(session: AsyncSession, upload: Upload, limits: OpenUploads) -> None:
     """Adds it, unless the tenant has as much open as it may: raises TooManyRequests. Those of a tenant
-    that begin at once take turns, so that together they do not exceed it either."""
-    await _take_turns(session, upload.tenant_id)
+    that begin at once take turns, so that together they do not exceed it either. That it expires is known
+    to a timer from the commit on."""
+    await take_turns(session, upload.tenant_id)
     opened = await session.scalar(
         select(func.count())
         .select_from(Upload)
@@ -76,14 +80,7 @@ async def add_open(session: AsyncSession, upload: Upload, limits: OpenUploads) -
     await require_room(session, upload, upload.size or 0, limits)
     session.add(upload)
     await session.flush()
-
-
-async def _take_turns(session: AsyncSession, tenant_id: UUID) -> None:
-    """Until the transaction's end nobody else looks at how much the tenant has open."""
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('upload:' || :tenant_id, 0))"),
-        {"tenant_id": str(tenant_id)},
-    )
+    await want_timer(session, upload.tenant_id, upload.expires_at)
 
 
 async def require_room(
@@ -96,7 +93,7 @@ async def require_room(
             f"the upload is larger than a tenant's unfinished uploads may be ({limits.max_bytes} bytes)",
             remedy="Ask the operator to raise MUNIMENT_API__MAX_OPEN_UPLOAD_BYTES.",
         )
-    await _take_turns(session, upload.tenant_id)
+    await take_turns(session, upload.tenant_id)
     if await bytes_of_others(session, upload) + size_bytes > limits.max_bytes:
         raise TooManyRequests(
             f"the unfinished uploads come to more than {limits.max_bytes} bytes",
@@ -236,6 +233,12 @@ async def close(
     await session.flush()
 
 
+def has_expired(upload: Upload) -> bool:
+    """Whether an upload that is open ran out of time; not while a request makes a file of it."""
+    latest = max(upload.expires_at, upload.joining_until or upload.expires_at)
+    return upload.closed_at is None and latest <= now()
+
+
 # ── clearing away ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -246,11 +249,28 @@ async def spent_uploads(
     rows = await session.execute(
         text(
             "SELECT tenant_id, upload_id"
-            " FROM spent_uploads(:kept_for, CAST(:after AS uuid), :max_rows)"
+            " FROM spent_uploads(:kept_for, :overdue, CAST(:after AS uuid), :max_rows)"
         ),
-        {"kept_for": ENDED_KEPT, "after": after, "max_rows": max_rows},
+        {"kept_for": ENDED_KEPT, "overdue": OVERDUE, "after": after, "max_rows": max_rows},
     )
     return [SpentUpload(**row) for row in rows.mappings()]
+
+
+async def due_uploads(session: AsyncSession, after: UUID | None, max_rows: int) -> list[UUID]:
+    """The tenant's, behind that one: those whose time has run out, and those that expired and whose parts
+    are still there, because whoever was at it was killed."""
+    rows = await session.execute(
+        text(
+            "SELECT id FROM upload"
+            " WHERE (closed_at IS NULL AND expires_at <= now()"
+            "  AND (joining_until IS NULL OR joining_until <= clock_timestamp())"
+            "  OR closed_at IS NOT NULL AND parts > 0 AND state = 'expired')"
+            " AND (CAST(:after AS uuid) IS NULL OR id > :after)"
+            " ORDER BY id LIMIT :max_rows"
+        ),
+        {"after": after, "max_rows": max_rows},
+    )
+    return [row.id for row in rows]
 
 
 async def parts_of_ended(session: AsyncSession, upload_id: UUID) -> list[StoredPart]:
@@ -264,7 +284,7 @@ async def parts_of_ended(session: AsyncSession, upload_id: UUID) -> list[StoredP
 async def expire(session: AsyncSession, upload_id: UUID) -> bool:
     """Closes the upload if its time has run out; whether it was closed by this."""
     upload = await session.get(Upload, upload_id, with_for_update=True)
-    if upload is None or upload.closed_at is not None or upload.expires_at > now():
+    if upload is None or not has_expired(upload):
         return False
     await close(session, upload, UploadState.EXPIRED)
     return True

@@ -12,20 +12,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.queries.tier_policies import RULES, ColdPolicy, rule_parameters
 from muniment.contracts.move_tier import Tier
 
 SEEN_ANEW = timedelta(days=1)
 """A look at content is noted once in so long: a file that many read costs one write a day."""
-
-
-@dataclass(frozen=True)
-class ColdPolicy:
-    """What goes to the cold tier by itself: content that nobody asked for in `min_age`, of so many
-    bytes at least, and of these collections (none: of any)."""
-
-    min_age: timedelta
-    min_bytes: int
-    collections: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -122,35 +113,56 @@ async def holds_cold(session: AsyncSession) -> bool:
     return bool(found.scalar_one())
 
 
-async def plan_moves(session: AsyncSession, policy: ColdPolicy, max_rows: int) -> int:
-    """Notes what the policy sends to the cold tier, first what was asked for longest ago; how much."""
+async def cold_blobs(session: AsyncSession, file_id: UUID, max_rows: int) -> list[UUID]:
+    """Content of the file's versions that is known to lie in the cold tier, the newest versions' first."""
+    rows = await session.execute(
+        text(
+            "SELECT blob.id FROM file_version version JOIN blob ON blob.id = version.blob_id"
+            " WHERE version.file_id = :file_id AND blob.tier = 'cold' AND blob.destroyed_at IS NULL"
+            " ORDER BY version.number DESC LIMIT :max_rows"
+        ),
+        {"file_id": file_id, "max_rows": max_rows},
+    )
+    return [row.id for row in rows]
+
+
+async def cold_among(session: AsyncSession, blob_ids: Sequence[UUID]) -> list[UUID]:
+    """Those that are known to lie in the cold tier."""
+    rows = await session.execute(
+        text("SELECT id FROM blob WHERE id = ANY(:ids) AND tier = 'cold' ORDER BY id"),
+        {"ids": list(blob_ids)},
+    )
+    return [row.id for row in rows]
+
+
+async def plan_moves(session: AsyncSession, installation: ColdPolicy | None, max_rows: int) -> int:
+    """Notes what the rules send to the cold tier, first what was asked for longest ago; how much."""
     planned = await session.execute(
         text(
-            """
+            f"""
+            WITH rule AS MATERIALIZED ({RULES})
             INSERT INTO tier_move (blob_id, tenant_id, destination, requested_at)
             SELECT blob.id, blob.tenant_id, 'cold', now()
             FROM blob
             WHERE blob.destroyed_at IS NULL AND blob.kind = 'content' AND blob.tier = 'hot'
-              AND coalesce(blob.accessed_at, blob.created_at) < now() - CAST(:min_age AS interval)
-              AND blob.size >= :min_bytes
+              AND coalesce(blob.accessed_at, blob.created_at)
+                < now() - (SELECT min(min_age) FROM rule)
               AND NOT EXISTS (SELECT 1 FROM tier_move WHERE tier_move.blob_id = blob.id)
-              AND (cardinality(CAST(:collections AS text[])) = 0 OR NOT EXISTS (
+              AND EXISTS (SELECT 1 FROM file_version version WHERE version.blob_id = blob.id)
+              AND NOT EXISTS (
                 SELECT 1 FROM file_version version
                 JOIN file ON file.id = version.file_id
-                JOIN collection ON collection.id = file.collection_id
-                WHERE version.blob_id = blob.id AND collection.name <> ALL(:collections)))
+                JOIN rule ON rule.collection_id = file.collection_id
+                WHERE version.blob_id = blob.id
+                  AND (rule.min_age IS NULL OR blob.size < rule.min_bytes
+                    OR coalesce(blob.accessed_at, blob.created_at) >= now() - rule.min_age))
             ORDER BY coalesce(blob.accessed_at, blob.created_at), blob.id
             LIMIT :max_rows
             ON CONFLICT (blob_id) DO NOTHING
             RETURNING blob_id
-            """
+            """  # noqa: S608 - a constant
         ),
-        {
-            "min_age": policy.min_age,
-            "min_bytes": policy.min_bytes,
-            "collections": list(policy.collections),
-            "max_rows": max_rows,
-        },
+        {"max_rows": max_rows, **rule_parameters(installation)},
     )
     return len(planned.all())
 

@@ -2,8 +2,9 @@
 
 from muniment.objects.blobs import BlobPlace, BlobStore, SealedBlob
 from muniment.objects.filesystem import FilesystemObjectStore
-from muniment.objects.interface import ObjectStore, StoredObject
+from muniment.objects.interface import ObjectStore, Retrieval, StoredObject
 from muniment.objects.s3 import S3_TLS, S3Limits, S3ObjectStore, connect_s3
+from muniment.objects.s3_archive import S3Placement, StorageClass
 from muniment.objects.sealed_texts import NewTextKey, SealedText, SealedTexts
 from muniment.objects.tiers import BlobTiers, TieredObjectStore
 
@@ -15,11 +16,14 @@ __all__ = [
     "FilesystemObjectStore",
     "NewTextKey",
     "ObjectStore",
+    "Retrieval",
     "S3Limits",
     "S3ObjectStore",
+    "S3Placement",
     "SealedBlob",
     "SealedText",
     "SealedTexts",
+    "StorageClass",
     "StoredObject",
     "TieredObjectStore",
     "connect_s3",

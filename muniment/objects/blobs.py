@@ -10,8 +10,8 @@ without it nobody can read the ciphertext, so destroying goes key first.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,13 +20,14 @@ from uuid import UUID
 import uuid_utils.compat
 
 from muniment.errors import (
+    ContentInRetrieval,
     KeyDestroyed,
     KeyManagementUnavailable,
     ObjectMissing,
     ObjectStoreUnavailable,
     SealBroken,
 )
-from muniment.objects.interface import ObjectStore, StoredObject
+from muniment.objects.interface import ObjectStore, Retrieval, StoredObject
 from muniment.objects.pieces import ahead, slices
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
@@ -186,7 +187,8 @@ class BlobStore:
 
         `size` is the plaintext's size as the database knows it: `SealBroken` when the stored
         object has another one, or does not authenticate. `KeyDestroyed` when the blob was
-        destroyed, `ObjectMissing` when only its ciphertext is gone. Close the iterator
+        destroyed, `ObjectMissing` when only its ciphertext is gone, `ContentInRetrieval` when it lies
+        in an archive, out of which it is brought from now on. Close the iterator
         (`contextlib.aclosing`) when leaving it early.
         """
         if offset < 0 or (length is not None and length < 0):
@@ -198,14 +200,15 @@ class BlobStore:
             plaintext = self._read_segments(tenant_id, blob_id, readable, offset, end)
             if end - offset > SLICE_BYTES:
                 plaintext = ahead(plaintext)
-            async with aclosing(plaintext):
+            async with aclosing(plaintext), self._asking_for_it(tenant_id, blob_id):
                 async for piece in plaintext:
                     yield piece
 
     async def reread(
         self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0
     ) -> AsyncGenerator[bytes, None]:
-        """The plaintext from `offset` on, out of what now lies in both stores; raises as `read` does.
+        """The plaintext from `offset` on, out of what now lies in both stores; raises as `read` does, but
+        asks for nothing that is archived: looking at it costs more than it tells.
 
         Nothing that is remembered of the blob is believed, nor is it remembered: whoever verifies
         all blobs in turn must neither miss a lost key nor push out the blobs that are in use.
@@ -256,6 +259,17 @@ class BlobStore:
         """The wrapped key alone, wherever the ciphertext lies: nobody opens it from here on."""
         self._readable.forget((tenant_id, blob_id))
         await self._wrapped_keys.delete(object_key(tenant_id, blob_id))
+
+    async def retrieval(self, tenant_id: UUID, blob_id: UUID) -> Retrieval:
+        """Whether the blob can be read now, as its store tells; nothing is asked for. `ObjectMissing`."""
+        return (await self._objects.stat(object_key(tenant_id, blob_id))).retrieval
+
+    async def require_readable(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Raises `ContentInRetrieval` for what is archived, and brings it out of the archive."""
+        async with self._asking_for_it(tenant_id, blob_id):
+            found = await self.retrieval(tenant_id, blob_id)
+            if found in (Retrieval.ARCHIVED, Retrieval.IN_PROGRESS):
+                raise ContentInRetrieval("the content lies in an archive")
 
     async def has_ciphertext(self, tenant_id: UUID, blob_id: UUID) -> bool:
         """Whether the blob's ciphertext lies in its store: not yet, or no more, where it does not."""
@@ -326,9 +340,19 @@ class BlobStore:
         remembered = self._readable.get((tenant_id, blob_id))
         if remembered is not None:
             return remembered
-        readable = await self._open_afresh(tenant_id, blob_id)
+        async with self._asking_for_it(tenant_id, blob_id):
+            readable = await self._open_afresh(tenant_id, blob_id)
         self._readable.put((tenant_id, blob_id), readable)
         return readable
+
+    @asynccontextmanager
+    async def _asking_for_it(self, tenant_id: UUID, blob_id: UUID) -> AsyncIterator[None]:
+        """What turns out to be archived is brought out of the archive for whoever comes back."""
+        try:
+            yield
+        except ContentInRetrieval:
+            await self._objects.retrieve(object_key(tenant_id, blob_id))
+            raise
 
     async def _open_afresh(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
         context = _associated_data(tenant_id, blob_id)

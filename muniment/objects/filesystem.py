@@ -63,6 +63,13 @@ class FilesystemObjectStore:
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(_delete, self._root / require_key(key))
 
+    async def archive(self, key: str) -> None:
+        """A folder has no archive."""
+
+    async def retrieve(self, key: str) -> None:
+        """What lies in a folder can be read."""
+        await self.stat(key)
+
     async def probe(self) -> None:
         probe = _Upload(self._root, self._root / UPLOADS / "probe")
         try:

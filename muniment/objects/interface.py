@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 READ_CHUNK_BYTES = 16 * 65_568
@@ -20,13 +21,24 @@ _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 _KEY = re.compile(rf"{_NAME}(?:/{_NAME}){{0,31}}")
 
 
+class Retrieval(StrEnum):
+    """Whether an object can be read: at once, as all are in most stores; not before it was retrieved from
+    an archive; or for some days, since it was."""
+
+    READABLE = "readable"
+    ARCHIVED = "archived"
+    IN_PROGRESS = "in_progress"
+    RETRIEVED = "retrieved"
+
+
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as it lies in the store."""
+    """An object as it lies in the store; `retrieval` as `stat` tells it, which `list` does not."""
 
     key: str
     size_bytes: int
     modified_at: datetime
+    retrieval: Retrieval = Retrieval.READABLE
 
 
 class ObjectStore(Protocol):
@@ -48,8 +60,9 @@ class ObjectStore(Protocol):
     ) -> AsyncGenerator[bytes, None]:
         """The content from `offset`, `length` bytes of it or all, in chunks.
 
-        What lies past the end is left out, as with a file. Raises `ObjectMissing` at the first
-        step. Close the iterator (`contextlib.aclosing`) when leaving it early.
+        What lies past the end is left out, as with a file. Raises `ObjectMissing`, and
+        `ContentInRetrieval` for what is archived, at the first step. Close the iterator
+        (`contextlib.aclosing`) when leaving it early.
         """
         ...
 
@@ -59,6 +72,16 @@ class ObjectStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Removes the object, durably; does nothing when there is none."""
+        ...
+
+    async def archive(self, key: str) -> None:
+        """Puts the object, which was read and compared, where it costs least and has to be retrieved
+        before it is read again; does nothing in a store that has no such place, or is not set so."""
+        ...
+
+    async def retrieve(self, key: str) -> None:
+        """Has an archived object made readable for some days, which takes minutes to days; does nothing
+        for one that can be read, or that is on its way. `ObjectMissing` when there is none."""
         ...
 
     async def probe(self) -> None:

@@ -7,7 +7,9 @@ fails.
 """
 
 import asyncio
+import hashlib
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,13 +22,33 @@ from typing import ParamSpec, TypeVar
 
 import urllib3
 from minio import Minio
+from minio.commonconfig import ComposeSource, CopySource
 from minio.datatypes import Object, Part
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from muniment.errors import ContentTooLarge, ObjectMissing, ObjectStoreUnavailable, StorageFull
-from muniment.objects.interface import PAGE_KEYS, READ_CHUNK_BYTES, StoredObject, require_key
+from muniment.errors import (
+    ContentInRetrieval,
+    ContentTooLarge,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+    StorageFull,
+)
+from muniment.objects.interface import (
+    PAGE_KEYS,
+    READ_CHUNK_BYTES,
+    Retrieval,
+    StoredObject,
+    require_key,
+)
+from muniment.objects.s3_archive import (
+    CLASS_HEADER,
+    COPIED_BYTES,
+    Headers,
+    S3Placement,
+    retrieval_of,
+)
 from muniment.objects.s3_requests import PiecewiseRequests, RetriesUnlessSilent
 from muniment.transport import TlsSettings, refusal_of
 
@@ -41,6 +63,7 @@ PART_BYTES = 8 * 1024 * 1024
 PARTS_BEFORE_DOUBLING = 2_500
 MAX_PARTS = 10_000
 """S3's limit: with doubling, an object may hold 293 GiB."""
+ACCEPTED = 202
 PROBE = ".probe"
 """What `probe` writes; no key can name it, and `list` leaves it out."""
 INSUFFICIENT_STORAGE = 507
@@ -96,7 +119,12 @@ class S3ObjectStore:
     """`ObjectStore` on one bucket, below `prefix` (empty, or ending with `/`)."""
 
     def __init__(
-        self, client: Minio, bucket: str, prefix: str = "", limits: S3Limits | None = None
+        self,
+        client: Minio,
+        bucket: str,
+        prefix: str = "",
+        limits: S3Limits | None = None,
+        placement: S3Placement | None = None,
     ) -> None:
         if prefix:
             require_key(prefix.removesuffix("/"))
@@ -104,6 +132,7 @@ class S3ObjectStore:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
+        self._placement = placement or S3Placement()
         self._threads = ThreadPoolExecutor(limits.concurrent_requests, "s3")
         self._turns = asyncio.Semaphore(limits.concurrent_requests)
         self._turn_timeout_seconds = limits.turn_timeout_seconds
@@ -113,7 +142,7 @@ class S3ObjectStore:
         parts = _Parts(chunks)
         first = await parts.next_part()
         if parts.ended:
-            await self._put_whole(name, first)
+            await self._put_whole(name, first, self._placement.put_headers())
         else:
             await self._put_in_parts(name, first, parts)
 
@@ -140,8 +169,19 @@ class S3ObjectStore:
     async def delete(self, key: str) -> None:
         await self._call(self._remove, self._prefix + require_key(key))
 
+    async def archive(self, key: str) -> None:
+        if not self._placement.storage_class.is_archive:
+            return
+        found = await self.stat(key)
+        if found.retrieval is Retrieval.READABLE:
+            await self._call(self._copy_in_place, key, found.size_bytes)
+
+    async def retrieve(self, key: str) -> None:
+        if (await self.stat(key)).retrieval is Retrieval.ARCHIVED:
+            await self._call(self._restore, key)
+
     async def probe(self) -> None:
-        await self._put_whole(self._prefix + PROBE, b"probe")
+        await self._put_whole(self._prefix + PROBE, b"probe", {})
         await self._call(self._remove, self._prefix + PROBE)
 
     async def sweep_abandoned(self, older_than: datetime) -> int:
@@ -156,16 +196,23 @@ class S3ObjectStore:
         while page := await self._call(self._next_page, found):
             yield page
 
-    async def _put_whole(self, name: str, content: bytes) -> None:
+    async def _put_whole(self, name: str, content: bytes, headers: Headers) -> None:
         body = BytesIO(content)
-        await self._call(self._client.put_object, self._bucket, name, body, len(content))
+        await self._call(
+            self._client.put_object, self._bucket, name, body, len(content), metadata=headers
+        )
 
     # The client's own multipart upload pulls from a blocking stream, which would hold a thread for
     # as long as an upload lasts. So these methods call the requests behind it, which the client
     # does not export; the conformance suite notices when a release moves them.
 
     async def _put_in_parts(self, name: str, first: bytes, parts: "_Parts") -> None:
-        upload_id = await self._call(self._client._create_multipart_upload, self._bucket, name, {})
+        upload_id = await self._call(
+            self._client._create_multipart_upload,
+            self._bucket,
+            name,
+            self._placement.put_headers(),
+        )
         sent: list[Part] = []
         try:
             content = first
@@ -212,6 +259,45 @@ class S3ObjectStore:
         with _missing_as_ours(key):
             return self._client.stat_object(self._bucket, self._prefix + require_key(key))
 
+    def _copy_in_place(self, key: str, size_bytes: int) -> None:
+        """S3 has no other way to give an object another class. The bytes stay within the server, and until
+        the last of them the object is as it was."""
+        name = self._prefix + require_key(key)
+        wanted: Headers = {CLASS_HEADER: self._placement.storage_class.value}
+        if size_bytes <= COPIED_BYTES:
+            source = CopySource(self._bucket, name)
+            self._client.copy_object(self._bucket, name, source, metadata=wanted)
+            return
+        pieces = [
+            ComposeSource(self._bucket, name, offset=at, length=min(COPIED_BYTES, size_bytes - at))
+            for at in range(0, size_bytes, COPIED_BYTES)
+        ]
+        self._client.compose_object(self._bucket, name, pieces, metadata=wanted)
+
+    def _restore(self, key: str) -> None:
+        """Somebody else may have asked for it since it was looked at."""
+        body = self._placement.restore_request()
+        headers: Headers = {
+            "Content-Type": "application/xml",
+            "Content-MD5": b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(),
+        }
+        try:
+            self._client._execute(
+                "POST",
+                self._bucket,
+                self._prefix + require_key(key),
+                body=body,
+                headers=headers,
+                query_params={"restore": ""},
+            )
+        except InvalidResponseError as error:
+            # To the client, which knows no such request, 202 is none of the answers of success.
+            if error._code != ACCEPTED:
+                raise
+        except S3Error as error:
+            if error.code not in {"RestoreAlreadyInProgress", "InvalidObjectState"}:
+                raise
+
     def _open(self, key: str, offset: int, length: int) -> BaseHTTPResponse | None:
         """The response to read from; None when `offset` lies at or past the end."""
         name = self._prefix + require_key(key)
@@ -221,6 +307,8 @@ class S3ObjectStore:
         except S3Error as error:
             if error.code == "InvalidRange":
                 return None
+            if error.code == "InvalidObjectState":
+                raise ContentInRetrieval("the content lies in an archive") from None
             raise
 
     def _remove(self, name: str) -> None:
@@ -238,7 +326,9 @@ class S3ObjectStore:
         if found.object_name is None or found.size is None or found.last_modified is None:
             raise ObjectStoreUnavailable("the S3 server described an object incompletely")
         key = found.object_name.removeprefix(self._prefix)
-        return StoredObject(key, found.size, found.last_modified)
+        return StoredObject(
+            key, found.size, found.last_modified, retrieval_of(found.metadata or {})
+        )
 
     async def _call(
         self,

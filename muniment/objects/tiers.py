@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 from muniment.contracts.move_tier import Tier
 from muniment.errors import (
     ConfigurationError,
+    ContentInRetrieval,
     KeyDestroyed,
     ObjectMissing,
     ObjectStoreUnavailable,
@@ -93,6 +94,13 @@ class TieredObjectStore:
         finally:
             await self._cold.delete(key)
 
+    async def archive(self, key: str) -> None:
+        """What is to be cheap to keep lies in the cold store."""
+        await self._cold.archive(key)
+
+    async def retrieve(self, key: str) -> None:
+        await self._cold.retrieve(key)
+
     async def probe(self) -> None:
         """Of the hot store alone: without the cold one all is served but what lies there."""
         await self._hot.probe()
@@ -124,7 +132,8 @@ class TieredObjectStore:
 
 class BlobTiers:
     """Moves blobs between the tiers, sealed: keys are asked for only to tell which of two copies that
-    differ is the sound one, for which `opened` reads each tier by itself."""
+    differ is the sound one, for which `opened` reads each tier by itself. What reads the cold tier raises
+    ContentInRetrieval for what is archived there, and does not ask for it."""
 
     def __init__(
         self,
@@ -181,7 +190,7 @@ class BlobTiers:
         sound = []
         for tier, blobs in self._opened.items():
             hashed = _Hashed()
-            with suppress(ObjectMissing, SealBroken, KeyDestroyed):
+            with suppress(ObjectMissing, SealBroken, KeyDestroyed, ContentInRetrieval):
                 await hashed.exhaust(blobs.reread(tenant_id, blob_id, size), paced)
                 if hashed.digest == sha256:
                     sound.append(tier)
@@ -190,6 +199,14 @@ class BlobTiers:
     async def delete(self, tenant_id: UUID, blob_id: UUID, tier: Tier) -> None:
         """Deletes what that tier has of the blob."""
         await self._stores[tier].delete(object_key(tenant_id, blob_id))
+
+    async def archive(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Has the cold store keep the blob's object, which was compared there, where it costs least."""
+        await self._stores[Tier.COLD].archive(object_key(tenant_id, blob_id))
+
+    async def retrieve(self, tenant_id: UUID, blob_id: UUID) -> None:
+        """Has what is archived made readable; who needs it comes back for it."""
+        await self._stores[Tier.COLD].retrieve(object_key(tenant_id, blob_id))
 
     async def is_in(self, tenant_id: UUID, blob_id: UUID, size: int, tier: Tier) -> bool:
         """Whether that tier has the blob, in the length that plaintext of that size has when sealed."""

@@ -44,6 +44,21 @@ class ColdStoreSettings(StorePlace):
         Path | None, Field(description="The folder, for `filesystem`: an absolute path.")
     ] = None
     bucket: Annotated[str, Field(description="S3 bucket.")] = "muniment-cold"
+    storage_class: Annotated[
+        Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"],
+        Field(
+            description="S3's storage class of what lies there. Out of GLACIER and DEEP_ARCHIVE content is"
+            " retrieved before it is read, when somebody first asks for it."
+        ),
+    ] = "STANDARD"
+    retrieval_days: Annotated[
+        int,
+        Field(description="For so many days what was retrieved can be read.", ge=1, le=365),
+    ] = 7
+    retrieval_tier: Annotated[
+        Literal["Expedited", "Standard", "Bulk"],
+        Field(description="How fast, and how dear, S3 retrieves: see its price list."),
+    ] = "Standard"
     after_days: Annotated[
         float | None,
         Field(

@@ -48,7 +48,7 @@ integrity_bytes_total = Counter(
 )
 tier_moves_total = Counter(
     "muniment_tier_moves_total",
-    "Blobs moved to a tier of the object store, by tier and outcome (moved, failed).",
+    "Blobs moved to a tier of the object store, by tier and outcome (moved, failed, waiting).",
     ("tier", "outcome"),
     registry=REGISTRY,
 )

@@ -60,6 +60,9 @@ NEEDED = {
     ("GET", "/v1/collections/{collection_id}"): "read",
     ("PATCH", "/v1/collections/{collection_id}"): "manage",
     ("DELETE", "/v1/collections/{collection_id}"): "manage",
+    ("GET", "/v1/collections/{collection_id}/tier-policy"): "read",
+    ("PUT", "/v1/collections/{collection_id}/tier-policy"): "manage",
+    ("DELETE", "/v1/collections/{collection_id}/tier-policy"): "manage",
 }
 
 BODIES: dict[str, object] = {
@@ -67,6 +70,7 @@ BODIES: dict[str, object] = {
     "/v1/files/{file_id}/tier": {"tier": "cold"},
     "/v1/jobs/{job_id}/reprioritise": {"priority": 2},
     "/v1/collections/{collection_id}": {"visibility": "private"},
+    "/v1/collections/{collection_id}/tier-policy": {"after_days": 30},
 }
 
 WAITING_FOR_A_WORKER = ("/pause", "/resume", "/reprioritise")
@@ -172,6 +176,10 @@ WITHOUT_LEVELS = {
     ("DELETE", "/v1/uploads/{upload_id}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    # For administrators to change: test_tier_policies.py.
+    ("GET", "/v1/tier-policy"),
+    ("PUT", "/v1/tier-policy"),
+    ("DELETE", "/v1/tier-policy"),
     # Make what is the caller's own.
     ("POST", "/v1/collections"),
     ("GET", "/metrics"),
@@ -302,7 +310,7 @@ async def test_a_route_is_for_those_who_have_its_level(
 ) -> None:
     needed = NEEDED[method, path]
     ids = await fill(drawer, postgres_dsn)
-    body = BODIES.get(path) if method in ("PATCH", "POST") else None
+    body = BODIES.get(path) if method in ("PATCH", "POST", "PUT") else None
     for level in LEVELS:
         status, detail = await answered(drawer.clients[level], method, filled(path, ids), body)
         if level == "none":

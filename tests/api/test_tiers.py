@@ -45,7 +45,14 @@ async def test_what_is_asked_for_is_noted_and_shown(
 ) -> None:
     file_id = await upload(client)
     path = f"/v1/files/{file_id}/tier"
-    shown = {"file_id": file_id, "hot": 1, "cold": 0, "moving": 0}
+    shown = {
+        "file_id": file_id,
+        "hot": 1,
+        "cold": 0,
+        "moving": 0,
+        "retrieval": {"archived": 0, "in_progress": 0, "retrieved": 0},
+        "rule": {"source": "installation", "after_days": None, "min_bytes": 0},
+    }
     assert (await client.get(path)).json() == shown
     for moving, wanted in ((1, "cold"), (1, "cold"), (1, "hot")):
         answer = await client.post(path, json={"tier": wanted})

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from db.queries.resumable_uploads import OVERDUE
 from db.session import Database
 from muniment.objects import (
     BlobStore,
@@ -306,7 +307,7 @@ async def test_what_ended_leaves_no_part_and_in_the_end_no_row(
     finished = address(await create(client, 3, content=b"xyz"))
     file_id = (await head(client, finished)).headers["Muniment-File"]
     await client.delete(terminated, headers=VERSION)
-    _move(postgres_dsn, "expires_at", expired, timedelta(0))
+    _move(postgres_dsn, "expires_at", expired, 2 * OVERDUE)
     async with blob_store(api) as blobs:
         rounds = SpentUploads(database, blobs)
         await rounds.round()

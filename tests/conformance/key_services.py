@@ -72,14 +72,14 @@ def _serving(
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        _until_listening(port, process, log)
+        until_listening(port, process, log)
         yield KeyServer(f"http://127.0.0.1:{port}", process)
     finally:
         process.kill()
         process.wait()
 
 
-def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the key service ended at once: {log.read_text()}"

@@ -38,8 +38,10 @@ from db.models import (
     ShareTry,
     SignIn,
     StreamTicket,
+    TierPolicy,
     Upload,
     UploadPart,
+    UploadTimer,
     Webhook,
     WebhookAttempt,
     WebhookDelivery,
@@ -183,7 +185,8 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             received=piece.size,
             parts=1,
         )
-        session.add(upload)
+        session.add_all([upload, UploadTimer(tenant_id=tenant.tenant_id)])
+        session.add(TierPolicy(tenant_id=tenant.tenant_id, collection_id=tenant.collection_id))
         share = ShareLink(
             tenant_id=tenant.tenant_id,
             file_id=job.file_id,

@@ -12,7 +12,8 @@ from temporalio.client import WorkflowHandle
 
 from activities.tiers.activity import MovePolicy, Tiers
 from db.models import new_id
-from db.queries.tiers import ColdPolicy, request_moves
+from db.queries.tier_policies import ColdPolicy
+from db.queries.tiers import request_moves
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.move_tier import WORKFLOW, MoveTierInput, Tier

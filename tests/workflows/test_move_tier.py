@@ -17,7 +17,7 @@ from activities.integrity.examine import Examiner
 from activities.pace import Pace
 from db.models import Job
 from db.queries.integrity import DueBlob
-from db.queries.tiers import ColdPolicy
+from db.queries.tier_policies import ColdPolicy
 from db.session import Access
 from muniment.contracts.move_tier import Tier, schedule_id
 from muniment.errors import ObjectStoreUnavailable

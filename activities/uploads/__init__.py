@@ -1,0 +1,1 @@
+"""Unfinished uploads whose time has run out."""

@@ -1,0 +1,1 @@
+"""What of a collection, and of a tenant, goes to the cold tier by itself."""

@@ -1,0 +1,112 @@
+"""Content in an archive is answered with a problem that says when to ask again, and its state is shown."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from muniment.objects import S3ObjectStore, S3Placement, StorageClass, connect_s3
+from muniment.stores import S3_PREFIX
+from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
+from tests.api.test_tiers import CONTENT, upload
+from tests.conformance.archiving_server import ArchivingServer, serving_archive
+from tests.conformance.object_store import in_chunks
+from tests.conformance.s3_server import S3Bucket
+from tests.conftest import TenantFixture
+
+RETRIEVAL_SECONDS = 3.0
+HOUR_SECONDS = 3_600.0
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ArchivingServer]:
+    with serving_archive(tmp_path) as server:
+        server.retrieve_within(RETRIEVAL_SECONDS)
+        yield server
+
+
+@pytest.fixture
+async def bucket(server: ArchivingServer) -> S3Bucket:
+    return server.new_bucket()
+
+
+@pytest.fixture
+async def archiving(
+    api_environment: dict[str, str], tmp_path: Path, bucket: S3Bucket
+) -> AsyncIterator[ApiProcess]:
+    """An API whose cold store is an archive."""
+    environment = {
+        **api_environment,
+        **bucket.environment("COLD_STORE"),
+        "MUNIMENT_COLD_STORE__STORAGE_CLASS": "GLACIER",
+    }
+    api = start_api(tmp_path / "home", environment, has_cold_store=False)
+    yield api
+    assert await asyncio.to_thread(stop_api, api) == 0
+
+
+async def freeze(
+    api: ApiProcess, bucket: S3Bucket, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """Moves the tenant's objects into the archive, as movers leave them."""
+    server = bucket.server
+    client = connect_s3(server.endpoint, server.access_key, server.secret_key, secure=False)
+    placement = S3Placement(StorageClass.GLACIER)
+    store = S3ObjectStore(client, bucket.name, S3_PREFIX, placement=placement)
+    hot = [path for path in (api.objects / str(tenant.tenant_id)).rglob("*") if path.is_file()]
+    keys = [str(path.relative_to(api.objects)) for path in hot]
+    for key, path in zip(keys, hot, strict=True):
+        await store.put(key, in_chunks(path.read_bytes()))
+        path.unlink()
+    for key in keys:
+        await store.archive(key)
+    await asyncio.sleep(RETRIEVAL_SECONDS)
+    await store.close()
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE blob SET tier = 'cold' WHERE tenant_id = %s", (tenant.tenant_id,)
+        )
+
+
+def refused(answer: httpx.Response) -> bool:
+    problem = answer.json()
+    return (
+        answer.status_code == 409
+        and problem["type"] == "urn:muniment:problem:content-in-retrieval"
+        and int(answer.headers["Retry-After"]) > 60
+    )
+
+
+async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
+    archiving: ApiProcess,
+    server: ArchivingServer,
+    bucket: S3Bucket,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    async with client_of(archiving, tenant.api_key) as client:
+        first = await upload(client)
+        answer = await client.post("/v1/files?name=b.bin", content=CONTENT + b"b")
+        second = answer.json()["id"]
+        await freeze(archiving, bucket, tenant, postgres_dsn)
+
+        async def retrieval(file_id: str) -> dict[str, int]:
+            shown = (await client.get(f"/v1/files/{file_id}/tier")).json()["retrieval"]
+            return {state: count for state, count in shown.items() if count}
+
+        assert await retrieval(first) == {"archived": 1}
+        wanted = {"files": [{"id": first}, {"id": second}]}
+        assert refused(await client.post("/v1/files/archive", json=wanted))
+        assert await retrieval(first) == await retrieval(second) == {"in_progress": 1}
+        server.retrieve_within(HOUR_SECONDS)
+        assert refused(await client.get(f"/v1/files/{first}/content"))
+        head = await client.head(f"/v1/files/{first}/content")
+        assert head.status_code == 409
+        server.retrieve_within(0)
+        assert await retrieval(first) == {"retrieved": 1}
+        assert (await client.get(f"/v1/files/{first}/content")).content == CONTENT
+        archive = await client.post("/v1/files/archive", json=wanted)
+        assert archive.status_code == 200
