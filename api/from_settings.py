@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.client_address import Proxies
 from api.events.hub import EventHub
+from api.files.scan_policy import ScanPolicy
 from api.health.checks import Readiness
 from api.health.dependencies import Dependencies
 from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
@@ -119,6 +120,7 @@ async def build_services(
         people=_signing_in(settings),
         has_cold_store=stores.tiers is not None,
         rate_limits=_rate_limits(settings.rate_limits),
+        scans=_scans(settings.scan),
         metrics_on_api=settings.api.metrics_port is None,
         strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
     )
@@ -130,6 +132,11 @@ def _rate_limits(settings: RateLimitSettings) -> RateLimits:
         max(1, settings.principal_requests_per_minute // settings.api_processes),
         max(1, settings.tenant_requests_per_minute // settings.api_processes),
     )
+
+
+def _scans(settings: ScanSettings) -> ScanPolicy:
+    is_scanned = settings.socket is not None or settings.required
+    return ScanPolicy(settings.await_verdict and is_scanned, settings.required)
 
 
 def _scanner_check(settings: ScanSettings) -> ScannerCheck:
@@ -148,6 +155,7 @@ def _sharing(settings: Settings) -> SharingPolicy:
         longest_life=timedelta(days=sharing.max_days),
         session_life=timedelta(hours=sharing.session_hours),
         requires_clean=sharing.require_clean,
+        scans=_scans(settings.scan),
         tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
         passwords=SharePasswords(),
         downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.events.hub import EventHub
+from api.files.scan_policy import ScanPolicy
 from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.oidc.people import Issuer
@@ -90,6 +91,7 @@ class Services:
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
     rate_limits: RateLimits
+    scans: ScanPolicy
     has_cold_store: bool = False
     metrics_on_api: bool = True
     strict_transport_seconds: int = 0

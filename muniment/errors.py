@@ -10,6 +10,7 @@
     │   ├── MethodNotAllowed          405
     │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
+    │   │   └── ScanPending           409  its virus scan has not ended
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
     │   │   └── ProtocolVersion       412  a version of tus that is not spoken here
@@ -176,6 +177,13 @@ class Conflict(RequestError):
     title = "The present state forbids it"
     status = 409
     default_remedy = "Read the thing again and act on its present state."
+
+
+class ScanPending(Conflict):
+    problem = "scan-pending"
+    title = "The virus scan has not ended"
+    retryable = True
+    retry_after_seconds = 5.0
 
 
 class Gone(RequestError):

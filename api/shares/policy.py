@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from api.client_address import Proxies
+from api.files.scan_policy import ScanPolicy
 from api.shares.passwords import SharePasswords
 from api.slots import Slots
 from db.queries.shares import TryLimits
@@ -21,6 +22,7 @@ class SharingPolicy:
     longest_life: timedelta
     session_life: timedelta
     requires_clean: bool
+    scans: ScanPolicy
     tries: TryLimits
     passwords: SharePasswords
     downloads: Slots

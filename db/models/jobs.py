@@ -89,6 +89,17 @@ class JobEvent(SQLModel, table=True):
     created_at: datetime = time_field()
 
 
+class JobEventHorizon(SQLModel, table=True):
+    """The newest event of the tenant that is no longer kept: of those before it some may be missing.
+    Written by a trigger on `job_event`; the application role may only read it."""
+
+    __tablename__ = "job_event_horizon"
+
+    tenant_id: UUID = tenant_field(primary_key=True)
+    x: str = Field(sa_column=Column(Xid8, nullable=False))
+    event_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class Decision(SQLModel, table=True):
     """What a person decided about a waiting job, written under that person's rights."""
 
