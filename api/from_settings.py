@@ -122,6 +122,7 @@ async def build_services(
         rate_limits=_rate_limits(settings.rate_limits),
         scans=_scans(settings.scan),
         metrics_on_api=settings.api.metrics_port is None,
+        allowed_origins=settings.api.origins,
         strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
     )
 

@@ -1,6 +1,6 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -95,6 +95,7 @@ class Services:
     has_cold_store: bool = False
     metrics_on_api: bool = True
     strict_transport_seconds: int = 0
+    allowed_origins: Sequence[str] = ()
 
 
 def _services(request: Request) -> Services:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller
-from api.files.scan_policy import ScanPolicy
 from api.files.content import original
 from api.files.disposition import attachment
+from api.files.scan_policy import ScanPolicy
 from api.files.schemas import ArchivedFile, NewArchive
 from api.files.zipping import Entry, zipped
 from api.sending import Download, continued

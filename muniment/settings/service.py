@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from muniment.settings.group import Group
+from muniment.settings.origins import named_origins
 
 Network = IPv4Network | IPv6Network
 
@@ -100,6 +101,24 @@ class ApiSettings(Group):
             " `X-Forwarded-For` and `X-Forwarded-Proto` counts. Unset: nobody's word."
         ),
     ] = None
+
+    allowed_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins of pages elsewhere that may call the API from a browser, such as"
+            " `https://desk.example.org`, joined by `,`; each is named, `*` is refused. Unset: none."
+        ),
+    ] = None
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _names_origins(cls, allowed_origins: str | None) -> str | None:
+        named_origins(allowed_origins)
+        return allowed_origins
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        return named_origins(self.allowed_origins)
 
     @field_validator("trusted_proxies")
     @classmethod
