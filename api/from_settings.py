@@ -26,6 +26,7 @@ from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.rate_limits import RateLimits
 from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
+from api.shared_files.places import DownloadPlaces
 from api.shares.passwords import SharePasswords
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
@@ -120,6 +121,7 @@ async def build_services(
         people=_signing_in(settings),
         has_cold_store=stores.tiers is not None,
         rate_limits=_rate_limits(settings.rate_limits),
+        max_open_jobs=settings.api.max_open_jobs,
         scans=_scans(settings.scan),
         metrics_on_api=settings.api.metrics_port is None,
         allowed_origins=settings.api.origins,
@@ -159,7 +161,10 @@ def _sharing(settings: Settings) -> SharingPolicy:
         scans=_scans(settings.scan),
         tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
         passwords=SharePasswords(),
-        downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),
+        max_sessions=sharing.max_sessions,
+        downloads=DownloadPlaces(
+            sharing.max_concurrent_downloads, sharing.max_concurrent_downloads_per_address
+        ),
     )
 
 

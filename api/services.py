@@ -91,6 +91,7 @@ class Services:
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
     rate_limits: RateLimits
+    max_open_jobs: int
     scans: ScanPolicy
     has_cold_store: bool = False
     metrics_on_api: bool = True

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from api.client_address import Proxies
 from api.files.scan_policy import ScanPolicy
+from api.shared_files.places import DownloadPlaces
 from api.shares.passwords import SharePasswords
-from api.slots import Slots
 from db.queries.shares import TryLimits
 
 
@@ -25,4 +25,5 @@ class SharingPolicy:
     scans: ScanPolicy
     tries: TryLimits
     passwords: SharePasswords
-    downloads: Slots
+    max_sessions: int
+    downloads: DownloadPlaces

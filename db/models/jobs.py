@@ -20,6 +20,7 @@ class Job(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         Index("ix_job_open", "id", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_job_tenant_open", "tenant_id", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
         Index(
             "ix_job_not_started",

@@ -67,6 +67,15 @@ class ApiSettings(Group):
             ge=1,
         ),
     ] = 1024**4
+    max_open_jobs: Annotated[
+        int,
+        Field(
+            description="Jobs of a tenant that have not ended, those that wait included; who uploads or"
+            " asks for more gets 429.",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
     upload_expiry_hours: Annotated[
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", ge=2),
@@ -373,6 +382,18 @@ class SharingSettings(Group):
             ge=1,
         ),
     ] = 64
+    max_concurrent_downloads_per_address: Annotated[
+        int, Field(description="Of those, to one address (of IPv6 its /64).", ge=1)
+    ] = 16
+    max_sessions: Annotated[
+        int,
+        Field(
+            description="Visitors' sessions of one link that are remembered; of more the oldest would be"
+            " counted again.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 10_000
 
     @field_validator("public_url")
     @classmethod

@@ -11,9 +11,10 @@ import pytest
 from db.queries.quotas import Quota
 from db.quotas import set_quota
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
-from tests.api.tus import address, create, head, metadata, offset_of, opened, patch
+from tests.api.tus import PIECE, address, create, head, metadata, offset_of, opened, patch
 from tests.conftest import TenantFixture
 
+MIB = 1024 * 1024
 PROBLEM = "urn:muniment:problem:quota-exceeded"
 
 
@@ -84,6 +85,66 @@ async def test_uploads_beyond_it_are_refused_with_what_is_there(
         await upload(client, b"", "c.txt"),
         "the tenant keeps 2 of 2 files, and this needs 1 more",
     )
+
+
+@pytest.mark.parametrize("door", ["raw", "form", "version", "resumable", "partial"])
+async def test_what_comes_without_a_length_is_read_no_further_than_there_is_room(
+    client: httpx.AsyncClient,
+    api: ApiProcess,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    door: str,
+) -> None:
+    file = (await upload(client, b"12345678")).json()
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=MIB))
+    before = len(api.stored_objects(tenant.tenant_id))
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        if door == "form":
+            yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="b.txt"\r\n\r\n'
+        while sent < 300 * MIB:
+            sent += MIB
+            yield bytes(MIB)
+
+    path, method, headers = {
+        "raw": ("/v1/files?name=b.txt", "POST", {}),
+        "form": ("/v1/files", "POST", {"Content-Type": "multipart/form-data; boundary=b"}),
+        "version": (f"/v1/files/{file['id']}/versions", "POST", {}),
+        "resumable": ("", "PATCH", {**PIECE, "Upload-Offset": "0"}),
+        "partial": ("", "PATCH", {**PIECE, "Upload-Offset": "0"}),
+    }[door]
+    if method == "PATCH":
+        concatenation = {"Upload-Concat": "partial"} if door == "partial" else {}
+        deferred = {"Upload-Defer-Length": "1", **concatenation}
+        path = address(await create(client, None, deferred, filename="b.txt"))
+    async with asyncio.timeout(60):
+        try:
+            answer = await client.request(method, path, content=endless(), headers=headers)
+        except httpx.WriteError:
+            # The API hung up while the body was still being sent.
+            assert method == "POST"
+        else:
+            assert (answer.status_code, answer.json()["type"]) == (403, PROBLEM), answer.text
+    assert sent < 100 * MIB
+    assert await used(client) == (8, 1, 0)
+    assert len(api.stored_objects(tenant.tenant_id)) == before, "nothing of it stays"
+
+
+async def test_what_is_there_already_may_come_again_without_a_length(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    first = (await upload(client, b"12345678")).json()
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=8, max_files=1))
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        yield b"1234"
+        yield b"5678"
+
+    for path in ("/v1/files?name=a.txt", f"/v1/files/{first['id']}/versions"):
+        answer = await client.post(path, content=unannounced())
+        assert (answer.status_code, answer.json()["id"]) == (200, first["id"]), answer.text
 
 
 async def test_what_is_there_already_needs_no_room(
