@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from api.cross_origin import ANSWER_HEADERS, REQUEST_HEADERS
 from muniment.settings import ApiSettings
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
+from tests.api.tus import create
 from tests.conftest import TenantFixture
 
 NAMED = "https://desk.example.org"
@@ -65,10 +66,7 @@ async def test_a_named_origin_uploads_and_reads(
         unknown = preflight(NAMED, "GET", "X-Something-Else")
         assert (await browser.options("/v1/files", headers=unknown)).status_code == 400
     async with client_of(named_api, tenant.api_key) as page:
-        created = await page.post(
-            "/v1/uploads",
-            headers={"Origin": NAMED, "Tus-Resumable": "1.0.0", "Upload-Length": "3"},
-        )
+        created = await create(page, 3, {"Origin": NAMED})
         assert created.status_code == 201, created.text
         assert created.headers["Access-Control-Allow-Origin"] == NAMED
         exposed = listed(created, "Access-Control-Expose-Headers")
@@ -111,7 +109,7 @@ async def test_a_named_origin_does_not_sign_anybody_in_for_a_cookie(named_api: A
     async with httpx.AsyncClient(base_url=named_api.url, trust_env=False, timeout=60) as browser:
         answer = await browser.post(
             "/v1/auth/session",
-            json={"tenant": "t", "name": "n", "password": "p"},
+            json={"tenant": "t", "username": "n", "password": "p"},
             headers={"Origin": NAMED, "Sec-Fetch-Site": "same-site"},
         )
     assert answer.status_code == 403, answer.text
