@@ -48,7 +48,8 @@ async def decode(request: Request, services: Provided, caller: Reader) -> Respon
     async with services.database.transaction(caller.access) as session:
         if not await is_operator(session, caller):
             decoded = own_alone(caller.tenant_id, payloads, decoded)
-        _record(session, caller, "decoded", len(decoded))
+        opened = [one is not other for one, other in zip(payloads, decoded, strict=True)]
+        _record(session, caller, "decoded", sum(opened))
     return _answer(decoded)
 
 

@@ -256,7 +256,8 @@ async def test_nobody_has_all_places_for_downloads(
     async with (
         visitor(api, **{"X-Forwarded-For": first_of_site}) as greedy,
         visitor(api, **{"X-Forwarded-For": second_of_site}) as same_site,
-        visitor(api, **{"X-Forwarded-For": elsewhere}) as other,greedy.stream("GET", link.content) as reading
+        visitor(api, **{"X-Forwarded-For": elsewhere}) as other,
+        greedy.stream("GET", link.content) as reading,
     ):
         await anext(reading.aiter_raw())
         refused = await same_site.get(link.content)

@@ -216,6 +216,21 @@ async def test_what_is_kept_is_counted_anew(
     assert await used(database, other_tenant) == Amounts(bytes=1_000, files=1)
 
 
+async def test_an_owner_who_is_no_superuser_counts_all_that_is_kept(owner_dsn: str) -> None:
+    superuser = f"postgresql://postgres@{owner_dsn.partition('@')[2]}"
+    tenant = make_tenant(superuser)
+    database = Database(superuser.replace("//postgres@", "//muniment_app@"))
+    kept = await keep(database, tenant, 10)
+    gone = await keep(database, tenant, 100)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, kept.id, 7, UNLIMITED)
+        await count_pages(session, gone.id, 70, UNLIMITED)
+    await erase(database, tenant, gone.file_id)
+    assert await used(database, tenant) == Amounts(10, 1, 7)
+    await database.close()
+    assert recount(owner_dsn, tenant.name) == (Amounts(10, 1, 7), Amounts(10, 1, 7))
+
+
 async def test_whoever_adds_while_it_is_counted_anew_is_counted(
     database: Database, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
