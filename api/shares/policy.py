@@ -13,7 +13,7 @@ from db.queries.shares import TryLimits
 @dataclass(frozen=True)
 class SharingPolicy:
     """`public_url`: where the world finds this API, if the operator says so. `requires_clean`: only
-    what a scanner found clean is served."""
+    what a scanner found clean is served. `max_sessions`: how many of a link are remembered."""
 
     enabled: bool
     public_url: str | None
