@@ -11,6 +11,7 @@ from tests.api.sharing import change, scanned, share, visitor
 from tests.conftest import TenantFixture, make_tenant
 
 PENDING = "urn:muniment:problem:scan-pending"
+SCOPES = ("files:read", "files:write", "shares:manage")
 DOORS = ("content", "text", "pages", "pages/1/image", "thumbnail", "document", "markdown", "chunks")
 
 
@@ -30,8 +31,7 @@ async def reader(
     awaiting_api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Uploads and reads, and decides about nothing."""
-    scopes = ("files:read", "files:write", "shares:manage")
-    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=scopes)
+    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=SCOPES)
     async with client_of(awaiting_api, made.api_key) as client:
         yield client
 
@@ -106,14 +106,20 @@ async def test_a_link_serves_nothing_before_the_scan_has_ended(
         assert (await anybody.get(link.content)).status_code == 200
 
 
-async def test_where_a_scan_is_required_what_no_scanner_saw_waits_for_a_person(
-    api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture, postgres_dsn: str
-) -> None:
+@pytest.fixture
+def strict_api(api_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProcess]:
+    """An API that requires a scan, and has no scanner."""
     strict = {"MUNIMENT_SCAN__REQUIRED": "true", "MUNIMENT_SHARING__REQUIRE_CLEAN": "false"}
-    api = start_api(tmp_path / "strict", {**api_environment, **strict})
-    scopes = ("files:read", "files:write", "shares:manage")
-    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=scopes)
-    async with client_of(api, made.api_key) as reader, visitor(api) as anybody:
+    api = start_api(tmp_path, {**api_environment, **strict})
+    yield api
+    assert stop_api(api) == 0
+
+
+async def test_where_a_scan_is_required_what_no_scanner_saw_waits_for_a_person(
+    strict_api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=SCOPES)
+    async with client_of(strict_api, made.api_key) as reader, visitor(strict_api) as anybody:
         file_id = await add(reader)
         assert_pending(await reader.get(f"/v1/files/{file_id}/content"))
         link = await share(reader, file_id)
@@ -125,19 +131,23 @@ async def test_where_a_scan_is_required_what_no_scanner_saw_waits_for_a_person(
         change(postgres_dsn, published, file_id)
         assert (await reader.get(f"/v1/files/{file_id}/content")).status_code == 200
         assert (await anybody.get(link.content)).status_code == 200
+
+
+@pytest.fixture
+def hasty_api(api_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProcess]:
+    """An API that is told of a scanner, and not to wait for it."""
+    hasty = {"MUNIMENT_SCAN__SOCKET": "127.0.0.1:1", "MUNIMENT_SCAN__AWAIT_VERDICT": "false"}
+    api = start_api(tmp_path, {**api_environment, **hasty})
+    yield api
     assert stop_api(api) == 0
 
 
 async def test_the_operator_may_have_content_served_at_once(
-    api_environment: dict[str, str], tmp_path: Path, tenant: TenantFixture, postgres_dsn: str
+    hasty_api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
-    open_doors = {"MUNIMENT_SCAN__SOCKET": "127.0.0.1:1", "MUNIMENT_SCAN__AWAIT_VERDICT": "false"}
-    api = start_api(tmp_path / "open", {**api_environment, **open_doors})
-    scopes = ("files:read", "files:write")
-    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=scopes)
-    async with client_of(api, made.api_key) as reader:
+    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=SCOPES)
+    async with client_of(hasty_api, made.api_key) as reader:
         file_id = await add(reader)
         assert (await reader.get(f"/v1/files/{file_id}/content")).content == b"content"
         scanned(postgres_dsn, file_id, "infected")
         assert (await reader.get(f"/v1/files/{file_id}/content")).status_code == 409
-    assert stop_api(api) == 0
