@@ -13,6 +13,7 @@ from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
+from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
 from api.events.endpoints import router as events
@@ -137,6 +138,8 @@ def create_application(services: Services | None = None) -> FastAPI:
         ui_origin = services.links.ui_url.rstrip("/")
         application.add_middleware(CodecCrossOrigin, ui_origin=ui_origin)
     application.add_middleware(RateLimitHeaders)
+    if services is not None and services.allowed_origins:
+        application.add_middleware(CrossOrigin, origins=services.allowed_origins)
     if services is not None and services.strict_transport_seconds:
         application.add_middleware(StrictTransport, seconds=services.strict_transport_seconds)
     application.add_middleware(RequestContext)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.client_address import Proxies
 from api.events.hub import EventHub
+from api.files.scan_policy import ScanPolicy
 from api.health.checks import Readiness
 from api.health.dependencies import Dependencies
 from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
@@ -25,6 +26,7 @@ from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.rate_limits import RateLimits
 from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
+from api.shared_files.places import DownloadPlaces
 from api.shares.passwords import SharePasswords
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
@@ -128,7 +130,10 @@ async def build_services(
             settings.cold_store.collections,
         ),
         rate_limits=_rate_limits(settings.rate_limits),
+        max_open_jobs=settings.api.max_open_jobs,
+        scans=_scans(settings.scan),
         metrics_on_api=settings.api.metrics_port is None,
+        allowed_origins=settings.api.origins,
         strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
     )
 
@@ -139,6 +144,11 @@ def _rate_limits(settings: RateLimitSettings) -> RateLimits:
         max(1, settings.principal_requests_per_minute // settings.api_processes),
         max(1, settings.tenant_requests_per_minute // settings.api_processes),
     )
+
+
+def _scans(settings: ScanSettings) -> ScanPolicy:
+    is_scanned = settings.socket is not None or settings.required
+    return ScanPolicy(settings.await_verdict and is_scanned, settings.required)
 
 
 def _scanner_check(settings: ScanSettings) -> ScannerCheck:
@@ -157,9 +167,13 @@ def _sharing(settings: Settings) -> SharingPolicy:
         longest_life=timedelta(days=sharing.max_days),
         session_life=timedelta(hours=sharing.session_hours),
         requires_clean=sharing.require_clean,
+        scans=_scans(settings.scan),
         tries=TryLimits(sharing.password_tries, sharing.password_tries_of_all),
         passwords=SharePasswords(),
-        downloads=Slots(sharing.max_concurrent_downloads, "downloads of shared files"),
+        max_sessions=sharing.max_sessions,
+        downloads=DownloadPlaces(
+            sharing.max_concurrent_downloads, sharing.max_concurrent_downloads_per_address
+        ),
     )
 
 

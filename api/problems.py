@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from muniment.errors import (
-    ContentInRetrieval,
     DependencyUnavailable,
     InvalidRequest,
     MethodNotAllowed,
@@ -109,8 +108,8 @@ def _headers(error: MunimentError) -> dict[str, str]:
         headers["WWW-Authenticate"] = 'Bearer realm="muniment"'
     if isinstance(error, TooManyRequests) and error.wait_seconds is not None:
         headers["Retry-After"] = str(math.ceil(error.wait_seconds))
-    elif isinstance(error, ContentInRetrieval):
-        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds or RETRY_AFTER_SECONDS))
+    elif error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
     elif isinstance(error, TooManyRequests | DependencyUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, RequestTooSlow):

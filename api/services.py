@@ -1,6 +1,6 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.events.hub import EventHub
+from api.files.scan_policy import ScanPolicy
 from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.oidc.people import Issuer
@@ -92,10 +93,13 @@ class Services:
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
     rate_limits: RateLimits
+    max_open_jobs: int
+    scans: ScanPolicy
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True
     strict_transport_seconds: int = 0
+    allowed_origins: Sequence[str] = ()
 
 
 def _services(request: Request) -> Services:

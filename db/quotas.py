@@ -1,7 +1,8 @@
-"""`python -m db.quotas --tenant NAME [--bytes N] [--files N] [--pages N] [--default]`.
+"""`python -m db.quotas --tenant NAME [--bytes N] [--files N] [--pages N] [--default] [--recount]`.
 
 Gives a tenant a quota of its own, or with `--default` takes it away again, so that the settings hold.
-`none` is any amount; what is not named stays as it is. Prints what the tenant keeps and may keep.
+`none` is any amount; what is not named stays as it is. `--recount` counts anew what the tenant keeps, and
+prints by how much the count was wrong. Prints what the tenant keeps and may keep.
 Connects as the schema's owner: no key of the API can do this, an administrator's of the tenant neither.
 """
 
@@ -9,7 +10,8 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, astuple, replace
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -39,11 +41,7 @@ def set_quota(owner_url: str, tenant: str, quota: Quota | None) -> None:
                 " max_pages = excluded.max_pages, updated_at = excluded.updated_at",
                 (tenant_id, quota.max_bytes, quota.max_files, quota.max_pages),
             )
-        connection.execute(
-            "INSERT INTO audit_event (id, tenant_id, at, actor_kind, action, object_type, object_id,"
-            " payload, salt) VALUES (%s, %s, now(), 'system', 'quota.set', 'tenant', %s, %s, %s)",
-            (new_id(), tenant_id, tenant_id, _payload(quota), os.urandom(_SALT_BYTES)),
-        )
+        _record(connection, tenant_id, "quota.set", _payload(quota))
 
 
 def get_standing(owner_url: str, tenant: str, default: Quota) -> Standing:
@@ -59,6 +57,47 @@ def get_standing(owner_url: str, tenant: str, default: Quota) -> Standing:
         ).fetchone()
     return Standing(
         Amounts() if used is None else Amounts(*used), default if own is None else Quota(*own)
+    )
+
+
+def recount(owner_url: str, tenant: str) -> tuple[Amounts, Amounts]:
+    """What was counted, and what the rows come to, which is the count from here on. Whoever adds or
+    erases meanwhile waits, and is counted behind it. Raises ConfigurationError where there is none."""
+    with psycopg.connect(owner_url, connect_timeout=10) as connection:
+        tenant_id = _act_for(connection, tenant)
+        counted = _amounts(connection, "SELECT bytes, files, pages FROM take_usage_turn()")
+        # A statement of its own: it sees what was committed before the turn came.
+        kept = _amounts(connection, _SUM)
+        connection.execute(
+            "UPDATE tenant_usage SET bytes = %s, files = %s, pages = %s WHERE tenant_id = %s",
+            (kept.bytes, kept.files, kept.pages, tenant_id),
+        )
+        payload = json.dumps({"counted": asdict(counted), "kept": asdict(kept)})
+        _record(connection, tenant_id, "quota.recounted", payload)
+    return counted, kept
+
+
+_SUM = """
+    SELECT coalesce(sum(content.bytes), 0)::bigint, count(*), coalesce(sum(content.pages), 0)::bigint
+    FROM file
+    LEFT JOIN (
+        SELECT file_id, sum(size) AS bytes, sum(counted_pages) AS pages
+        FROM file_version WHERE tenant_id = (SELECT current_tenant()) GROUP BY file_id
+    ) content ON content.file_id = file.id
+    WHERE file.tenant_id = (SELECT current_tenant()) AND file.state <> 'erased'
+"""
+
+
+def _amounts(connection: psycopg.Connection, statement: LiteralString) -> Amounts:
+    found = connection.execute(statement).fetchone()
+    return Amounts() if found is None else Amounts(*found)
+
+
+def _record(connection: psycopg.Connection, tenant_id: UUID, action: str, payload: str) -> None:
+    connection.execute(
+        "INSERT INTO audit_event (id, tenant_id, at, actor_kind, action, object_type, object_id,"
+        " payload, salt) VALUES (%s, %s, now(), 'system', %s, 'tenant', %s, %s, %s)",
+        (new_id(), tenant_id, action, tenant_id, payload, os.urandom(_SALT_BYTES)),
     )
 
 
@@ -96,6 +135,7 @@ def main(arguments: list[str]) -> int:
         # Left out where it is not named, which is not the same as `none`.
         parser.add_argument(f"--{name}", type=_amount, default=argparse.SUPPRESS)
     parser.add_argument("--default", action="store_true")
+    parser.add_argument("--recount", action="store_true")
     options = parser.parse_args(arguments)
     named = {f"max_{name}": limit for name, limit in vars(options).items() if name in _AMOUNTS}
     if options.default and named:
@@ -110,8 +150,19 @@ def main(arguments: list[str]) -> int:
     elif named:
         present = get_standing(owner_url, options.tenant, default).quota
         set_quota(owner_url, options.tenant, replace(present, **named))
+    if options.recount:
+        sys.stdout.write(_compared(*recount(owner_url, options.tenant)))
     sys.stdout.write(_shown(get_standing(owner_url, options.tenant, default)))
     return 0
+
+
+def _compared(counted: Amounts, kept: Amounts) -> str:
+    """What was wrong, if anything."""
+    return "".join(
+        f"{name}: {before} were counted, {there} are kept\n"
+        for name, before, there in zip(_AMOUNTS, astuple(counted), astuple(kept), strict=True)
+        if before != there
+    )
 
 
 def _shown(standing: Standing) -> str:

@@ -11,6 +11,7 @@
     │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
     │   │   └── ContentInRetrieval    409  it lies in an archive, and is being brought out of it
+    │   │   └── ScanPending           409  its virus scan has not ended
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
     │   │   └── ProtocolVersion       412  a version of tus that is not spoken here
@@ -185,6 +186,13 @@ class ContentInRetrieval(Conflict):
     retryable = True
     retry_after_seconds = 900.0
     default_remedy = "Ask again later; `GET /v1/files/{id}/tier` tells how far it is."
+
+
+class ScanPending(Conflict):
+    problem = "scan-pending"
+    title = "The virus scan has not ended"
+    retryable = True
+    retry_after_seconds = 5.0
 
 
 class Gone(RequestError):

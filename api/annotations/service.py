@@ -12,7 +12,8 @@ from api.annotations.schemas import AnnotationChange, AnnotationState, NewAnnota
 from api.annotations.targets import ProvenTarget, prove
 from api.annotations.view import entity_tag
 from api.authentication import Caller, lacks
-from api.files.service import check_if_match, require_content, require_file, require_version
+from api.files.clearance import require_content
+from api.files.service import check_if_match, require_file, require_version
 from api.pages.service import ArtifactReader
 from api.services import Services
 from db.audit import record

@@ -24,7 +24,7 @@ from api.services import Services
 from db.audit import record
 from db.models import Batch as BatchRecord
 from db.models import Tenant, new_id
-from db.queries import batches, imports
+from db.queries import batches, imports, jobs
 from db.queries.batches import BatchCounts
 from db.queries.collections import find_collection
 from db.session import Access
@@ -47,7 +47,9 @@ async def create(
     services: Services, session: AsyncSession, caller: Caller, body: NewBatch
 ) -> BatchRecord:
     """Raises Unprocessable naming the first place in the list that is no file of the caller's, or
-    the source or collection that the caller may not use."""
+    the source or collection that the caller may not use; TooManyRequests where the tenant has more jobs
+    open than may be begun."""
+    await jobs.require_place(session, services.max_open_jobs)
     if body.source is not None:
         return await _create_import(services, session, caller, body.source, body.priority)
     named = body.files or []

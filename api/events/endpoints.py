@@ -59,7 +59,7 @@ async def job_events(
     "/events",
     summary="Follow all jobs of the tenant",
     response_class=Response,
-    responses={**problems(400, 429), **_STREAM},
+    responses={**problems(400, 409, 429), **_STREAM},
 )
 async def tenant_events(
     services: Provided,
@@ -68,7 +68,8 @@ async def tenant_events(
     last_event_id_query: LastEventIdQuery = None,
 ) -> Response:
     """Of the files that the caller may read, in commit order, with ids of its own. It opens with a
-    `snapshot` of every job that is not over."""
+    `snapshot` of every job that is not over. `Last-Event-ID` resumes without loss; 409 where events
+    behind it were erased with their file, whether or not the caller could read that."""
     value = last_event_id or last_event_id_query
     cursor = parse_event_id(value) if value else None
     stream = await services.events.tenant_stream(caller.access, cursor)

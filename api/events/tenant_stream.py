@@ -1,5 +1,6 @@
 """The stream of all jobs of a tenant, in commit order, each viewer seeing what it may see."""
 
+import logging
 from collections.abc import AsyncGenerator
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from db.queries import events, jobs
 from db.queries.events import TenantCursor
 from db.session import Access, Database
 from muniment.contracts.jobs import JobState
-from muniment.errors import InvalidRequest
+from muniment.errors import Conflict, InvalidRequest
+
+logger = logging.getLogger(__name__)
 
 MAX_SNAPSHOTS = 100
 """Open jobs that a stream begins with, for each state."""
@@ -36,6 +39,8 @@ class TenantStream:
         """See EventHub.tenant_stream."""
         async with self._database.transaction(access) as session:
             end = await events.tenant_stream_end(session)
+            if cursor is not None:
+                await events.require_events_kept(session, cursor, end)
         if cursor is not None:
             return self._stream(access, end, cursor, ())
         # The end was read first: what happens while the open jobs are read comes again behind it.
@@ -54,6 +59,9 @@ class TenantStream:
                 yield server_sent_event(SNAPSHOT, job.model_dump_json(), event_id(cursor))
             async for piece in self._follow(access, subscription, cursor):
                 yield piece
+        except Conflict:
+            # Erased since the stream was opened: it ends, and whoever resumes it is told.
+            logger.info("a stream of events ends at what was erased")
         finally:
             watcher.unsubscribe(subscription)
 
@@ -76,9 +84,11 @@ class TenantStream:
     async def _rows(
         self, access: Access, cursor: TenantCursor, until: TenantCursor
     ) -> AsyncGenerator[Told[TenantCursor], None]:
+        """Raises Conflict where some of them were erased before they were read."""
         while _is_behind(until, cursor):
             async with self._database.transaction(access) as session:
                 rows = await events.tenant_events_after(session, cursor, _ROWS_AT_ONCE)
+                await events.require_events_kept(session, cursor)
             describing = Describing(self._database, self._links, access)
             for row in rows:
                 cursor = TenantCursor(row.x, row.id)

@@ -18,7 +18,7 @@ from db.queries import events
 from db.queries.events import Event, TenantCursor
 from db.session import Access, Database
 from muniment.contracts.jobs import JobEventKind, JobSnapshot, StageProgress
-from muniment.errors import MunimentError, NotFound
+from muniment.errors import Conflict, MunimentError, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -165,6 +165,12 @@ class TenantWatcher(Watcher[TenantCursor]):
     async def _look(self) -> int:
         async with self._database.transaction(self._access) as session:
             found = await events.tenant_events_after(session, self._cursor)
+            try:
+                await events.require_events_kept(session, self._cursor)
+            except Conflict:
+                # Erased before they were told: viewers resume, and are told that.
+                self.close()
+                return 0
         describing = self.describing()
         for event in found:
             data = await describing.data(event)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from api.authentication import Caller
 from api.files.content import original
 from api.files.disposition import attachment
+from api.files.scan_policy import ScanPolicy
 from api.files.schemas import ArchivedFile, NewArchive
-from api.files.service import require_content
 from api.files.zipping import Entry, zipped
 from api.sending import Download, continued
 from api.services import Services
@@ -71,7 +71,7 @@ async def _archived(
                 errors=[{"field": "files", "detail": f"at most {limits.max_files}"}],
             )
         async with services.database.transaction(caller.access) as session:
-            entries = await _entries(session, caller, wanted)
+            entries = await _entries(session, caller, services.scans, wanted)
             cold = await cold_among(session, [entry.sealed.blob_id for entry in entries])
         await _require_readable(services.blobs, caller, cold)
         async with aclosing(zipped(services.blobs, entries)) as pieces:
@@ -93,7 +93,7 @@ async def _require_readable(blobs: BlobStore, caller: Caller, blob_ids: Sequence
 
 
 async def _entries(
-    session: AsyncSession, caller: Caller, wanted: Sequence[ArchivedFile]
+    session: AsyncSession, caller: Caller, policy: ScanPolicy, wanted: Sequence[ArchivedFile]
 ) -> list[Entry]:
     """Where each file lies, if the caller may download every one of them; that is audited as as many
     single downloads are."""
@@ -112,7 +112,7 @@ async def _entries(
     for (file_id, number), place in asked:
         detail = details[file_id]
         with _telling(place):
-            entries.append(_entry(session, caller, detail, versions, number))
+            entries.append(_entry(session, caller, policy, detail, versions, number))
     await note_access(session, [entry.sealed.blob_id for entry in entries])
     return entries
 
@@ -120,15 +120,15 @@ async def _entries(
 def _entry(
     session: AsyncSession,
     caller: Caller,
+    policy: ScanPolicy,
     detail: FileDetail,
     versions: dict[tuple[UUID, int], FileVersion],
     number: int | None,
 ) -> Entry:
-    require_content(detail, caller)
     version = versions.get((detail.file.id, _number(detail, number)))
     if version is None:
         raise NotFound("the file has no such version")
-    sealed = original(caller, detail, version, number)
+    sealed = original(caller, policy, detail, version, number)
     payload: dict[str, JsonValue] = {"version": version.number, "archived": True}
     record(session, caller.act("file.downloaded", "file", detail.file.id, payload))
     return Entry(sealed, version.created_at)

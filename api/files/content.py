@@ -10,9 +10,11 @@ from pydantic import JsonValue
 from starlette.responses import Response
 
 from api.authentication import Caller
+from api.files.clearance import require_served
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
-from api.files.service import require_content, require_file, require_harmless, require_version
+from api.files.scan_policy import ScanPolicy
+from api.files.service import require_file, require_version
 from api.problems import problem_response
 from api.sending import Download, continued
 from api.services import Services
@@ -54,13 +56,12 @@ class Sealed:
 async def download(
     request: Request, caller: Caller, services: Services, file_id: UUID, number: int | None
 ) -> Response:
-    """The response to GET or HEAD. Raises NotFound, Conflict (trash, quarantine), Gone,
+    """The response to GET or HEAD. Raises NotFound, Conflict (trash, quarantine, scan), Gone,
     PreconditionFailed, and what reading the store raises."""
     async with services.database.transaction(caller.access) as session:
         detail = await require_file(session, file_id)
-        require_content(detail, caller)
         version = await require_version(session, detail, number)
-        sealed = original(caller, detail, version, number)
+        sealed = original(caller, services.scans, detail, version, number)
         if request.method == "GET":
             payload: dict[str, JsonValue] = {
                 "version": version.number,
@@ -72,11 +73,15 @@ async def download(
 
 
 def original(
-    caller: Caller, detail: FileDetail, version: FileVersion, number: int | None
+    caller: Caller,
+    policy: ScanPolicy,
+    detail: FileDetail,
+    version: FileVersion,
+    number: int | None,
 ) -> Sealed:
     """Where a version's bytes lie: under the file's name, unless it was asked for by its number.
-    Raises Conflict when they are withheld from the caller."""
-    require_harmless(version, caller)
+    Raises Conflict and Gone when they are withheld from the caller."""
+    require_served(detail, version, caller, policy)
     return Sealed(
         caller.tenant_id,
         version.blob_id,

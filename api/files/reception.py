@@ -19,6 +19,7 @@ from api.files.passwords import PASSWORD_HEADER
 from api.files.schemas import UploadFields
 from api.idempotency import hash_of
 from api.problems import field_errors
+from db.queries.uploads import Room
 from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE
 from muniment.errors import (
     ContentTooLarge,
@@ -92,16 +93,23 @@ class Reception:
     discard them when what follows them turns out to be wrong."""
 
     def __init__(
-        self, request: Request, sink: Sink, max_bytes: int, default_name: str | None = None
+        self,
+        request: Request,
+        sink: Sink,
+        max_bytes: int,
+        default_name: str | None = None,
+        room: Room | None = None,
     ) -> None:
+        """`room` is given for content whose length the request does not announce."""
         self._request = request
         self._sink = sink
         self._max_bytes = max_bytes
         self._default_name = default_name
+        self._room = room
         self.content: Content | None = None
 
     async def receive(self) -> Received:
-        """Raises InvalidRequest, Unprocessable, ContentTooLarge, UnsupportedMediaType, or
+        """Raises InvalidRequest, Unprocessable, ContentTooLarge, QuotaExceeded, UnsupportedMediaType, or
         DigestMismatch; and what the store raises."""
         if self._request.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaType(
@@ -180,6 +188,8 @@ class Reception:
             received += len(chunk)
             if received > self._max_bytes:
                 raise self._too_large()
+            if self._room is not None:
+                self._room.require(received)
             yield chunk
 
 
@@ -187,8 +197,11 @@ def announced_content_size(headers: Mapping[str, str]) -> int | None:
     """How many bytes of content a request brings, as its head says; None where it does not say, as
     of a form, which names its file within its body, too."""
     announced = headers.get("content-length", "")
-    is_form = boundary_of(headers.get("content-type", "")) is not None
-    return int(announced) if announced.isdigit() and not is_form else None
+    return int(announced) if announced.isdigit() and not is_form(headers) else None
+
+
+def is_form(headers: Mapping[str, str]) -> bool:
+    return boundary_of(headers.get("content-type", "")) is not None
 
 
 def _require_digests(whole: StreamDigests, file: StreamDigests) -> None:

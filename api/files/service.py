@@ -25,7 +25,6 @@ from db.models import FileVersion as VersionRecord
 from db.queries import collections, files, members
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState, JobSettings, JobState
-from muniment.contracts.scan import ScanState
 from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 
 IF_MATCH = "if-match"
@@ -57,31 +56,6 @@ async def require_version(
     if version is None:
         raise NotFound("the file has no such version")
     return version
-
-
-def require_content(detail: FileDetail, caller: Caller) -> None:
-    """Raises unless the file's content may be shown: not from the trash, not once erased, and from
-    quarantine only to those who decide about it."""
-    state = detail.file.state
-    if state in (FileState.ERASING, FileState.ERASED):
-        raise Gone("the file was erased")
-    if state == FileState.TRASHED:
-        raise Conflict("the file is in the trash", remedy="Restore it first.")
-    withheld = (FileState.QUARANTINED, FileState.REJECTED, FileState.RESTRICTED)
-    if state in withheld and not caller.may_decide_quarantine:
-        raise Conflict(
-            f"the file is {state}", remedy="Someone with quarantine:decide must release it."
-        )
-
-
-def require_harmless(version: VersionRecord, caller: Caller) -> None:
-    """Raises when the version waits for a decision, or was refused, while its file shows another."""
-    suspect = version.scan_state in (ScanState.INFECTED, ScanState.UNSCANNABLE)
-    if suspect and version.published_at is None and not caller.may_decide_quarantine:
-        raise Conflict(
-            f"this version is {version.scan_state}",
-            remedy="Someone with quarantine:decide must release it.",
-        )
 
 
 async def show(session: AsyncSession, links: WorkflowLinks, detail: FileDetail) -> File:

@@ -20,6 +20,7 @@ from api.files.reception import (
     Sink,
     announced_content_size,
     hashing,
+    is_form,
     storing,
     upload_fields,
 )
@@ -31,9 +32,10 @@ from api.jobs.starting import start_job
 from api.services import Services
 from db.audit import record
 from db.models import Collection, File, FileVersion, Job, new_id, now
-from db.queries import collections, files, uploads
+from db.queries import collections, files, jobs, uploads
 from db.queries.job_passwords import keep_password
 from db.queries.quotas import Quota, standing_of
+from db.queries.uploads import Room
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
 from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE, media_type_of_name
@@ -69,8 +71,8 @@ async def upload(
             sink: Sink = hashing
             if not attempt.is_repetition:
                 sink = storing(services.blobs, caller.tenant_id)
-            name = await _look_ahead(request, services, caller, attempt, file_id)
-            reception = Reception(request, sink, limits.max_bytes, name)
+            name, room = await _look_ahead(request, services, caller, attempt, file_id)
+            reception = Reception(request, sink, limits.max_bytes, name, room)
             password: SealedBlob | None = None
             try:
                 received = await reception.receive()
@@ -96,30 +98,44 @@ async def upload(
 
 async def _look_ahead(
     request: Request, services: Services, caller: Caller, attempt: Attempt, file_id: UUID | None
-) -> str | None:
-    """The name of the file that gets a version. Refuses before the first byte is read: a file that may
-    not be written, and what the tenant has no room for, as far as the request says what it is."""
+) -> tuple[str | None, Room | None]:
+    """The name of the file that gets a version, and the room for content of unannounced length. Refuses
+    before the first byte is read: a file that may not be written, what the tenant has no room for, as
+    far as the request says what it is, and one job too many."""
     if attempt.is_repetition and file_id is None:
-        return None
+        return None, None
     quota = services.uploads.default_quota
     size = announced_content_size(request.headers)
     async with services.database.transaction(caller.access) as session:
+        if not attempt.is_repetition:
+            await jobs.require_place(session, services.max_open_jobs)
         if file_id is not None:
             file = await _require_writable(session, file_id)
             newest = await files.newest_version(session, file_id)
             # The same content again makes no version.
-            if not attempt.is_repetition and size is not None and newest.size != size:
+            room = None
+            if not attempt.is_repetition and newest.size != size:
                 standing = await standing_of(session, quota)
-                standing.require_room(uploads.needed_for(size, is_new_file=False))
-            return file.name
+                if size is None:
+                    room = Room(standing, 0, newest.size)
+                else:
+                    standing.require_room(uploads.needed_for(size, is_new_file=False))
+            return file.name, room
         asked = dict(request.query_params)
-        if size is not None and "password" not in asked:
-            fields = upload_fields(asked)
-            collection = await writable_collection(session, fields.collection)
-            is_version = fields.on_conflict is OnConflict.VERSION
-            announced = uploads.Announced(collection.id, fields.name, size, is_version)
-            await uploads.require_room_for(session, announced, quota)
-    return None
+        if is_form(request.headers):
+            return None, await uploads.room_for_unannounced(session, quota)
+        if "password" in asked:
+            return None, None
+        fields = upload_fields(asked)
+        collection = await writable_collection(session, fields.collection)
+        is_version = fields.on_conflict is OnConflict.VERSION
+        announced = uploads.Announced(collection.id, fields.name, size, is_version)
+        await uploads.require_room_for(session, announced, quota)
+        if size is not None:
+            return None, None
+        return None, await uploads.room_for_unannounced(
+            session, quota, collection_id=collection.id, name=fields.name
+        )
 
 
 async def _commit(

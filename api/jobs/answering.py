@@ -15,7 +15,9 @@ from api.jobs.service import recorded_jobs
 from api.jobs.starting import start_job
 from api.services import Services
 from db.models import Job
+from db.queries import jobs
 from db.queries.job_passwords import keep_password
+from muniment.contracts.jobs import JobKind
 
 
 async def answer_with_job(
@@ -37,6 +39,9 @@ async def answer_with_job(
                 return replayed
             async with services.database.transaction(caller.access) as session:
                 job = await add(session)
+                if job.kind != JobKind.ERASE_FILE:
+                    # It is among those that are counted. What is to be erased never waits for a place.
+                    await jobs.require_place(session, services.max_open_jobs, more=0)
                 if sealed is not None:
                     await keep_password(session, job, sealed)
                 answer = await recorded_answer(session, services, job)

@@ -9,8 +9,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from api.authentication import Caller
+from api.files.clearance import require_served
 from api.files.content import Sealed
-from api.files.service import require_content, require_file, require_version
+from api.files.service import require_file, require_version
 from api.pages.schemas import (
     BOXES,
     ChunkView,
@@ -69,8 +70,8 @@ async def require_published(
     """The version, if it was published and its content may be shown; the reading is audited."""
     async with services.database.transaction(caller.access) as session:
         detail = await require_file(session, file_id)
-        require_content(detail, caller)
         version = await require_version(session, detail, number)
+        require_served(detail, version, caller, services.scans)
         if version.published_at is None:
             raise Conflict(
                 f"version {version.number} has not been read yet",

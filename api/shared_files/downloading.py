@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from urllib.parse import quote
 
 from fastapi import Request
@@ -17,7 +18,6 @@ from api.sending import Download
 from api.services import Services
 from api.shared_files import pages, refusals, sessions
 from api.shared_files.visiting import Visit, begin_visit, is_still_served
-from api.slots import Slots
 from db.audit import record
 from db.queries import shares
 from db.queries.shares import Taking
@@ -37,7 +37,7 @@ async def head(request: Request, services: Services, token: str) -> Response:
     visit = await begin_visit(request, services, token)
     if visit.is_locked:
         raise refusals.locked(token)
-    with services.sharing.downloads.take():
+    with services.sharing.downloads.take(visit.address):
         return _marked(await respond(request, services.blobs, visit.sealed), visit)
 
 
@@ -47,15 +47,15 @@ async def download(request: Request, services: Services, token: str) -> Response
     visit = await begin_visit(request, services, token)
     if visit.is_locked:
         raise refusals.locked(token)
-    slots = services.sharing.downloads
-    slots.acquire()
+    places = services.sharing.downloads
+    places.acquire(visit.address)
     try:
         response = await _content(request, services, visit)
     except BaseException:
-        slots.release()
+        places.release(visit.address)
         raise
     if not isinstance(response, SharedContent):
-        slots.release()
+        places.release(visit.address)
     return response
 
 
@@ -72,7 +72,9 @@ async def _content(request: Request, services: Services, visit: Visit) -> Respon
         await response.body_pieces.aclose()
         raise
     body = _while_live(services, visit, response.body_pieces)
-    content = SharedContent(response, body, services.sharing.downloads)
+    content = SharedContent(
+        response, body, partial(services.sharing.downloads.release, visit.address)
+    )
     if visit.session is None:
         sessions.hand_out(content, session, visit.share, visit.token, visit.cookie_scope)
     return content
@@ -90,7 +92,8 @@ async def _take(
 ) -> None:
     """Counts and audits the download, unless its session was counted before."""
     async with services.database.transaction(visit.access) as transaction:
-        taking = await shares.take(transaction, visit.share, session.id, session.until)
+        most = services.sharing.max_sessions
+        taking = await shares.take(transaction, visit.share, session.id, session.until, most)
         if taking is Taking.GONE:
             raise refusals.absent()
         if taking is Taking.REFUSED:
@@ -138,13 +141,15 @@ async def _require_live(services: Services, visit: Visit) -> None:
 class SharedContent(Download):
     """Holds its place among the downloads until it is over."""
 
-    def __init__(self, response: Download, body: AsyncGenerator[bytes, None], slots: Slots) -> None:
+    def __init__(
+        self, response: Download, body: AsyncGenerator[bytes, None], release: Callable[[], None]
+    ) -> None:
         super().__init__(body, response.status_code, {})
         self.raw_headers = response.raw_headers
-        self._slots = slots
+        self._release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._slots.release()
+            self._release()

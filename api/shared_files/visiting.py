@@ -127,7 +127,7 @@ async def _shared_content(
     except RequestError:
         # In the trash, withheld, erased, or no longer its maker's to read: the visitor need not know.
         raise refusals.absent() from None
-    if not is_cleared(version, requires_clean=policy.requires_clean):
+    if not is_cleared(version, policy):
         raise refusals.absent()
     name = detail.file.name if number is None else version.name
     media_type = version.media_type or version.declared_media_type
@@ -149,4 +149,4 @@ async def is_still_served(session: AsyncSession, policy: SharingPolicy, visit: V
         return False
     # By its number: that the file has a newer one meanwhile is no reason to break off.
     _, version = await require_shareable(session, share.file_id, visit.version)
-    return is_cleared(version, requires_clean=policy.requires_clean)
+    return is_cleared(version, policy)

@@ -85,7 +85,7 @@ async def require_may_be_shared(
     ends = _allowed_end(policy, body.expires_at or now() + policy.default_life)
     _, version = await require_shareable(session, body.file_id, body.version, for_update=for_update)
     is_scanned = version.scan_state is not None
-    if is_scanned and not is_cleared(version, requires_clean=policy.requires_clean):
+    if is_scanned and not is_cleared(version, policy):
         raise Conflict(
             f"this version is {version.scan_state}, and only clean ones are shared",
             remedy="The operator decides it: MUNIMENT_SHARING__REQUIRE_CLEAN.",

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.files.service import require_file, require_version
+from api.shares.policy import SharingPolicy
 from db.models import FileVersion
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState
@@ -34,11 +35,11 @@ async def require_shareable(
     return detail, await require_version(session, detail, number)
 
 
-def is_cleared(version: FileVersion, *, requires_clean: bool) -> bool:
+def is_cleared(version: FileVersion, policy: SharingPolicy) -> bool:
     """Whether a scanner found the version clean; where that is not required, whether at least none was
     there to ask, or a person or the operator's policy let it pass."""
     if version.scan_state == ScanState.CLEAN:
         return True
-    if requires_clean or version.scan_state is None:
+    if policy.requires_clean or version.scan_state is None:
         return False
-    return version.scan_state == ScanState.UNSCANNED or version.published_at is not None
+    return not policy.scans.is_suspect(version)

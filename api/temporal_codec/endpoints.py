@@ -3,24 +3,27 @@
 temporal workflow show -w ID --codec-endpoint URL/v1/temporal/codec --codec-auth "Bearer mun_…"
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from google.protobuf import json_format
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 from temporalio.api.common.v1 import Payload, Payloads
 
 from api.authentication import Caller, require
 from api.problem_responses import problems
-from api.services import Provided, Services
+from api.services import Provided
+from api.temporal_codec.ownership import own_alone
+from api.tenants.service import is_operator
 from db.audit import record
 from muniment.errors import InvalidRequest
 
 PREFIX = "/v1/temporal/codec"
 router = APIRouter(prefix=PREFIX, tags=["temporal"])
 
-Operator = Annotated[Caller, Depends(require("payloads:read"))]
+Reader = Annotated[Caller, Depends(require("payloads:read"))]
 _BODY = {
     "requestBody": {
         "required": True,
@@ -36,10 +39,18 @@ _BODY = {
     openapi_extra=_BODY,
     responses=problems(400, 413),
 )
-async def decode(request: Request, services: Provided, caller: Operator) -> Response:
-    """Payloads hold references, never a document's content."""
+async def decode(request: Request, services: Provided, caller: Reader) -> Response:
+    """Payloads hold references, never a document's content. Those that do not name the caller's tenant
+    come back as they are, unless the caller operates the deployment."""
+    payloads = await _payloads_of(request)
     codec = services.temporal.client.data_converter.payload_codec
-    return await _convert(request, services, caller, "decoded", codec.decode if codec else None)
+    decoded = payloads if codec is None else await codec.decode(payloads)
+    async with services.database.transaction(caller.access) as session:
+        if not await is_operator(session, caller):
+            decoded = own_alone(caller.tenant_id, payloads, decoded)
+        opened = [one is not other for one, other in zip(payloads, decoded, strict=True)]
+        _record(session, caller, "decoded", sum(opened))
+    return _answer(decoded)
 
 
 @router.post(
@@ -49,26 +60,27 @@ async def decode(request: Request, services: Provided, caller: Operator) -> Resp
     openapi_extra=_BODY,
     responses=problems(400, 413),
 )
-async def encode(request: Request, services: Provided, caller: Operator) -> Response:
+async def encode(request: Request, services: Provided, caller: Reader) -> Response:
     """For what operators send with Temporal's own tools."""
+    payloads = await _payloads_of(request)
     codec = services.temporal.client.data_converter.payload_codec
-    return await _convert(request, services, caller, "encoded", codec.encode if codec else None)
+    encoded = payloads if codec is None else await codec.encode(payloads)
+    async with services.database.transaction(caller.access) as session:
+        _record(session, caller, "encoded", len(encoded))
+    return _answer(encoded)
 
 
-async def _convert(
-    request: Request,
-    services: Services,
-    caller: Caller,
-    done: str,
-    conversion: Callable[[Sequence[Payload]], Awaitable[list[Payload]]] | None,
-) -> Response:
+async def _payloads_of(request: Request) -> list[Payload]:
     try:
-        payloads = json_format.Parse(await request.body(), Payloads())
+        return [*json_format.Parse(await request.body(), Payloads()).payloads]
     except (json_format.ParseError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("the body is not a list of Temporal payloads") from None
-    converted = payloads.payloads if conversion is None else await conversion(payloads.payloads)
-    async with services.database.transaction(caller.access) as session:
-        count = len(converted)
-        record(session, caller.act(f"payloads.{done}", "payload", None, {"count": count}))
-    body = json_format.MessageToJson(Payloads(payloads=converted))
+
+
+def _record(session: AsyncSession, caller: Caller, done: str, count: int) -> None:
+    record(session, caller.act(f"payloads.{done}", "payload", None, {"count": count}))
+
+
+def _answer(payloads: Sequence[Payload]) -> Response:
+    body = json_format.MessageToJson(Payloads(payloads=payloads))
     return Response(body, media_type="application/json")

@@ -29,9 +29,14 @@ def entity_tag(found: FoundTenant) -> str:
     return f'"{found.revision}"'
 
 
+async def is_operator(session: AsyncSession, caller: Caller) -> bool:
+    """Whether the caller is an administrator of a tenant that operates."""
+    return caller.is_admin and await tenants.operates(session)
+
+
 async def require_operator(session: AsyncSession, caller: Caller) -> None:
-    """Raises Forbidden but for an administrator of a tenant that operates."""
-    if not caller.is_admin or not await tenants.operates(session):
+    """Raises Forbidden but for an operator."""
+    if not await is_operator(session, caller):
         raise Forbidden("only an administrator of the tenant that operates manages tenants")
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.passwords import PASSWORD_HEADER
+from api.files.uploading import writable_collection
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.finishing import make_file, require_keepable
@@ -18,6 +19,7 @@ from api.uploads.receiving import PartReception
 from db.models import Upload, now
 from db.queries import resumable_uploads
 from db.queries.resumable_uploads import StoredPart, UploadState
+from db.queries.uploads import Room, room_for_unannounced
 from muniment.errors import Conflict, Forbidden, InvalidRequest
 
 
@@ -60,7 +62,8 @@ async def append_body(
     request: Request, caller: Caller, services: Services, upload: Upload, size: int | None
 ) -> Upload:
     """Appends the request's body; the upload as it is after it. The caller has a slot."""
-    reception = PartReception(services, caller, upload, request, size)
+    room = None if size is not None else await _room(services, caller, upload)
+    reception = PartReception(services, caller, upload, request, size, room)
     try:
         await reception.receive()
         if reception.makes_file:
@@ -71,6 +74,24 @@ async def append_body(
         raise
     async with services.database.transaction(caller.access) as session:
         return await require_upload(session, caller, upload.id)
+
+
+async def _room(services: Services, caller: Caller, upload: Upload) -> Room | None:
+    """Beside what other unfinished uploads were promised; None for any number of bytes."""
+    quota = services.uploads.default_quota
+    async with services.database.transaction(caller.access) as session:
+        promised = await resumable_uploads.bytes_of_others(session, upload)
+        if upload.concatenation:
+            return await room_for_unannounced(session, quota, promised_bytes=promised)
+        fields = describe(upload.described).fields
+        collection = await writable_collection(session, fields.collection)
+        return await room_for_unannounced(
+            session,
+            quota,
+            collection_id=collection.id,
+            name=fields.name,
+            promised_bytes=promised,
+        )
 
 
 async def _finish(

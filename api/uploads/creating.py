@@ -31,7 +31,7 @@ from api.uploads.schemas import upload_view
 from api.uploads.tus_headers import BASE
 from db.audit import record
 from db.models import Upload, new_id, now
-from db.queries import resumable_uploads
+from db.queries import jobs, resumable_uploads
 from db.queries.quotas import standing_of
 from db.queries.resumable_uploads import StoredPart, UploadState
 from db.queries.uploads import needed_for
@@ -108,14 +108,15 @@ def _request_hash(wanted: Creation) -> bytes:
 async def _described(
     request: Request, caller: Caller, services: Services, wanted: Creation
 ) -> Description | None:
-    """The checked fields: what is wrong with them costs no transfer. None for a partial upload, whose
-    final one has them."""
+    """The checked fields: what is wrong with them, or one job too many, costs no transfer. None for a
+    partial upload, whose final one has them."""
     if wanted.is_partial:
         decode(wanted.described)
         return None
     description = describe(wanted.described, request.headers.get(PASSWORD_HEADER))
     async with services.database.transaction(caller.access) as session:
         await writable_collection(session, description.fields.collection)
+        await jobs.require_place(session, services.max_open_jobs)
     return description
 
 

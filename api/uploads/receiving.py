@@ -21,6 +21,7 @@ from api.uploads.access import require_open
 from api.uploads.protocol import announced_checksum
 from db.models import Upload, now
 from db.queries import resumable_uploads
+from db.queries.uploads import Room
 from muniment.errors import Conflict, ContentTooLarge, RequestTooSlow
 from muniment.objects import SealedBlob
 
@@ -38,9 +39,16 @@ class PartReception:
     caller makes the file of them and those before, or discards them."""
 
     def __init__(
-        self, services: Services, caller: Caller, upload: Upload, request: Request, size: int | None
+        self,
+        services: Services,
+        caller: Caller,
+        upload: Upload,
+        request: Request,
+        size: int | None,
+        room: Room | None,
     ) -> None:
-        """`size` is the whole upload's, if it is known with this request."""
+        """`size` is the whole upload's, if it is known with this request; `room` is for one of which it
+        is not."""
         self._services = services
         self._caller = caller
         self._upload_id: UUID = upload.id
@@ -56,7 +64,7 @@ class PartReception:
         limit = services.uploads.max_bytes if size is None else size
         _require_announced_fits(request, limit - upload.received)
         self._chunks = self._watched(request)
-        self._body = _Body(self._chunks, limit - upload.received)
+        self._body = _Body(self._chunks, upload.received, limit, room)
         self.acknowledged = upload.received
         self.pending: list[SealedBlob] = []
 
@@ -66,8 +74,9 @@ class PartReception:
         return not self._is_partial and self.offset == self._size
 
     async def receive(self) -> None:
-        """Raises ContentTooLarge, Conflict, Gone, ChecksumMismatch, DigestMismatch; ClientDisconnect
-        or RequestTooSlow after what came before it was acknowledged; and what the store raises."""
+        """Raises ContentTooLarge, QuotaExceeded, Conflict, Gone, ChecksumMismatch, DigestMismatch;
+        ClientDisconnect or RequestTooSlow after what came before it was acknowledged; and what the
+        store raises."""
         async with aclosing(self._chunks):
             await self._store_body()
         # Whose last byte has come need not say that it was the last.
@@ -143,18 +152,23 @@ class PartReception:
 
 
 class _Body:
-    """A body of `allowed` bytes at most, cut into parts. `interruption` is what ended it early."""
+    """A body that goes on from `received` bytes to `limit` at most, and no further than there is room,
+    cut into parts. `interruption` is what ended it early."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], allowed: int) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], received: int, limit: int, room: Room | None
+    ) -> None:
         self._chunks = chunks
-        self._allowed = allowed
+        self._received = received
+        self._limit = limit
+        self._room = room
         self._held = b""
         self._ended = False
         self._deadline = asyncio.get_running_loop().time() + LONGEST_REQUEST_SECONDS
         self.interruption: ClientDisconnect | RequestTooSlow | None = None
 
     async def has_more(self) -> bool:
-        """Waits for the next bytes. Raises ContentTooLarge when they are too many."""
+        """Waits for the next bytes. Raises ContentTooLarge and QuotaExceeded when they are too many."""
         while not self._held and not self._ended:
             try:
                 self._held = await anext(self._chunks)
@@ -162,9 +176,11 @@ class _Body:
                 self._ended = True
             except (ClientDisconnect, RequestTooSlow) as error:
                 self._ended, self.interruption = True, error
-            self._allowed -= len(self._held)
-            if self._allowed < 0:
+            self._received += len(self._held)
+            if self._received > self._limit:
                 raise _too_long()
+            if self._room is not None and self._held:
+                self._room.require(self._received)
             if asyncio.get_running_loop().time() > self._deadline and not self._ended:
                 self.interruption = RequestTooSlow("the request took too long")
                 self._ended = True

@@ -26,7 +26,15 @@ from db.models.content import (
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
-from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
+from db.models.jobs import (
+    Decision,
+    Job,
+    JobEvent,
+    JobEventHorizon,
+    JobPassword,
+    StageOutput,
+    StageResult,
+)
 from db.models.key_rotations import KeyRotation
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
@@ -77,6 +85,7 @@ __all__ = [
     "IntegrityRun",
     "Job",
     "JobEvent",
+    "JobEventHorizon",
     "JobPassword",
     "KeyRotation",
     "PageLayer",

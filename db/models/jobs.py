@@ -20,6 +20,7 @@ class Job(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         Index("ix_job_open", "id", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_job_tenant_open", "tenant_id", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
         Index(
             "ix_job_not_started",
@@ -87,6 +88,17 @@ class JobEvent(SQLModel, table=True):
     event: str  # stage | page | state | retry | end
     payload: dict[str, JsonValue] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime = time_field()
+
+
+class JobEventHorizon(SQLModel, table=True):
+    """The newest event of the tenant that is no longer kept: of those before it some may be missing.
+    Written by a trigger on `job_event`; the application role may only read it."""
+
+    __tablename__ = "job_event_horizon"
+
+    tenant_id: UUID = tenant_field(primary_key=True)
+    x: str = Field(sa_column=Column(Xid8, nullable=False))
+    event_id: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Decision(SQLModel, table=True):

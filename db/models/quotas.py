@@ -24,7 +24,7 @@ class TenantQuota(SQLModel, table=True):
 
 class TenantUsage(SQLModel, table=True):
     """What the tenant keeps: counted by triggers on `file` and `file_version`, in the transaction that
-    changes them."""
+    changes them. The application role may only read it."""
 
     __tablename__ = "tenant_usage"
 

@@ -15,6 +15,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from muniment.contracts.jobs import JobEventKind
+from muniment.errors import Conflict
 
 MOST_EVENTS = 500
 """So many are read at a time: when fewer come, these were all."""
@@ -139,6 +140,27 @@ async def tenant_stream_end(session: AsyncSession) -> TenantCursor:
         text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     )
     return TenantCursor(x=int(found.scalar_one()) - 1, id=2**63 - 1)
+
+
+async def require_events_kept(
+    session: AsyncSession, cursor: TenantCursor, end: TenantCursor | None = None
+) -> None:
+    """Raises Conflict where events of the tenant behind the cursor may be missing, and for a cursor
+    behind `end`, which no stream has come to. Ask after reading: what is erased meanwhile is told."""
+    if end is not None and (cursor.x, cursor.id) > (end.x, end.id):
+        raise Conflict("the event id is none of this stream's", remedy=_ANEW)
+    row = await session.execute(
+        text(
+            "SELECT true FROM job_event_horizon WHERE tenant_id = current_tenant()"
+            " AND (x, event_id) > (CAST(:x AS text)::xid8, :id)"
+        ),
+        {"x": str(cursor.x), "id": cursor.id},
+    )
+    if row.one_or_none() is not None:
+        raise Conflict("the events behind this id are no longer kept", remedy=_ANEW)
+
+
+_ANEW = "Open the stream without an id: it begins with a snapshot."
 
 
 def _event(row: RowMapping) -> Event:

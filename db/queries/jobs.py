@@ -32,7 +32,10 @@ from muniment.contracts.jobs import (
     StageState,
     percent,
 )
+from muniment.errors import TooManyRequests
 
+PLACE_SECONDS = 30.0
+"""How long whoever has too many jobs is asked to wait: a job takes seconds to minutes."""
 _STAGES = TypeAdapter(tuple[StageProgress, ...])
 _ORDER = list(StageName)
 
@@ -93,6 +96,25 @@ async def list_jobs(
         query = query.where(col(Job.state) == state.value)
     query = query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit)
     return list((await session.execute(query)).scalars())
+
+
+async def require_place(session: AsyncSession, most: int, more: int = 1) -> None:
+    """Raises TooManyRequests where the tenant would have more than `most` jobs that have not ended.
+    Those that begin at once do not see each other: they may be a few more together."""
+    found = await session.scalar(
+        text(
+            "SELECT count(*) FROM (SELECT FROM job WHERE tenant_id = (SELECT current_tenant())"
+            " AND finished_at IS NULL LIMIT :most) open"
+        ),
+        {"most": most + 1},
+    )
+    if (found or 0) + more > most:
+        raise TooManyRequests(
+            f"{most} jobs of the tenant have not ended",
+            remedy="Wait until some have, cancel some, or ask the operator to raise"
+            " MUNIMENT_API__MAX_OPEN_JOBS.",
+            wait_seconds=PLACE_SECONDS,
+        )
 
 
 async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) -> dict[UUID, Job]:

@@ -86,14 +86,9 @@ _WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '3s'")
 
 _TAKE_TURN = text(
     f"""
-    WITH locked AS (
-        INSERT INTO tenant_usage AS usage (tenant_id, bytes, files, pages)
-        VALUES ((SELECT current_tenant()), 0, 0, 0)
-        ON CONFLICT (tenant_id) DO UPDATE SET bytes = usage.bytes
-        RETURNING usage.tenant_id, usage.bytes, usage.files, usage.pages
-    )
     SELECT locked.bytes, locked.files, locked.pages, {_QUOTA}
-    FROM locked LEFT JOIN tenant_quota quota ON quota.tenant_id = locked.tenant_id
+    FROM take_usage_turn() locked
+    LEFT JOIN tenant_quota quota ON quota.tenant_id = locked.tenant_id
     """  # noqa: S608 - a constant
 )
 

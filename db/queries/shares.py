@@ -133,15 +133,23 @@ async def was_counted(session: AsyncSession, share_id: UUID, session_id: UUID) -
 
 
 async def take(
-    session: AsyncSession, share: ShareLink, session_id: UUID, until: datetime
+    session: AsyncSession,
+    share: ShareLink,
+    session_id: UUID,
+    until: datetime,
+    max_sessions: int,
 ) -> Taking:
     """Counts a download, once for each session however many requests it makes at once. After REFUSED
-    the transaction must not commit: the session would pass for one that was counted."""
+    the transaction must not commit: the session would pass for one that was counted. Of a link that
+    may be used oftener than `max_sessions` the oldest sessions beyond them are forgotten, which would be
+    counted again."""
     if not await _is_there(session, share):
         return Taking.GONE
     if not await _is_first(session, share, session_id, until):
         is_refused = not await is_live(session, share.id)
         return Taking.REFUSED if is_refused else Taking.COUNTED_BEFORE
+    if share.max_downloads is None or share.max_downloads > max_sessions:
+        await _forget_oldest(session, share, max_sessions)
     counted = await session.execute(
         text(
             "UPDATE share_link SET downloads = downloads + 1, last_used_at = now()"
@@ -181,6 +189,23 @@ async def _is_first(
         },
     )
     return inserted.one_or_none() is not None
+
+
+async def _forget_oldest(session: AsyncSession, share: ShareLink, most: int) -> None:
+    """A tenth of them at a time, so that few takers pay for it. The caller holds the link's row."""
+    remembered = await session.scalar(
+        text("SELECT count(*) FROM share_session WHERE share_id = :share_id"),
+        {"share_id": share.id},
+    )
+    if (remembered or 0) > most:
+        await session.execute(
+            text(
+                "DELETE FROM share_session WHERE (share_id, session_id) IN"
+                " (SELECT share_id, session_id FROM share_session WHERE share_id = :share_id"
+                " ORDER BY expires_at LIMIT :some FOR UPDATE SKIP LOCKED)"
+            ),
+            {"share_id": share.id, "some": max(1, most // 10)},
+        )
 
 
 # ── passwords ───────────────────────────────────────────────────────────────────────────────────

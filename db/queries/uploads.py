@@ -4,14 +4,14 @@ transaction."""
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import Blob, BlobReference, File, FileVersion, now
 from db.queries.files import OUT_OF_SIGHT, visible
-from db.queries.quotas import Amounts, Quota, standing_of, take_turn
+from db.queries.quotas import Amounts, Quota, Standing, standing_of, take_turn
 from muniment.errors import DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 
@@ -157,6 +157,46 @@ async def _may_be_there(session: AsyncSession, announced: Announced) -> bool:
     if announced.size_bytes is not None:
         statement = statement.where(newest == announced.size_bytes)
     return (await session.scalars(statement)).one_or_none() is not None
+
+
+@dataclass(frozen=True)
+class Room:
+    """What may come of content whose length nothing announced. `known_bytes` is how long the content is
+    that it may turn out to be again, and that then takes nothing."""
+
+    standing: Standing
+    promised_bytes: int
+    known_bytes: int
+
+    def require(self, received_bytes: int) -> None:
+        """Raises QuotaExceeded once more came than the tenant has room for."""
+        if received_bytes > self.known_bytes:
+            self.standing.require_room(Amounts(bytes=received_bytes), self.promised_bytes)
+
+
+async def room_for_unannounced(
+    session: AsyncSession,
+    default_quota: Quota,
+    *,
+    collection_id: UUID | None = None,
+    name: str | None = None,
+    promised_bytes: int = 0,
+) -> Room | None:
+    """The room for what comes under that name, or under any where none is known yet; None where the
+    tenant may keep any number of bytes. Others may take the room meanwhile: whoever adds looks again."""
+    standing = await standing_of(session, default_quota)
+    if standing.quota.max_bytes is None:
+        return None
+    statement = (
+        select(func.max(col(FileVersion.size)))
+        .join(File, col(File.id) == col(FileVersion.file_id))
+        .where(col(File.state).not_in(OUT_OF_SIGHT), visible("read"))
+    )
+    if collection_id is not None:
+        statement = statement.where(col(File.collection_id) == collection_id)
+    if name is not None:
+        statement = statement.where(col(File.name) == name)
+    return Room(standing, promised_bytes, await session.scalar(statement) or 0)
 
 
 async def add_file(

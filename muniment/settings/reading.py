@@ -43,6 +43,14 @@ class ScanSettings(Group):
         bool,
         Field(description="Fail closed: without a scanner, files wait in quarantine."),
     ] = False
+    await_verdict: Annotated[
+        bool,
+        Field(
+            description="Content is not handed out before its scan has ended (409 `scan-pending`), where"
+            " the API, too, is told of a scanner or that one is required; off: to whoever may read the"
+            " file, though not by links."
+        ),
+    ] = True
     unscannable: Annotated[
         Literal["hold", "refuse", "accept"],
         Field(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from muniment.settings.group import Group
+from muniment.settings.origins import named_origins
 
 Network = IPv4Network | IPv6Network
 
@@ -66,6 +67,15 @@ class ApiSettings(Group):
             ge=1,
         ),
     ] = 1024**4
+    max_open_jobs: Annotated[
+        int,
+        Field(
+            description="Jobs of a tenant that have not ended, those that wait included; who uploads or"
+            " asks for more gets 429.",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
     upload_expiry_hours: Annotated[
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", ge=2),
@@ -100,6 +110,24 @@ class ApiSettings(Group):
             " `X-Forwarded-For` and `X-Forwarded-Proto` counts. Unset: nobody's word."
         ),
     ] = None
+
+    allowed_origins: Annotated[
+        str | None,
+        Field(
+            description="Origins of pages elsewhere that may call the API from a browser, such as"
+            " `https://desk.example.org`, joined by `,`; each is named, `*` is refused. Unset: none."
+        ),
+    ] = None
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _names_origins(cls, allowed_origins: str | None) -> str | None:
+        named_origins(allowed_origins)
+        return allowed_origins
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        return named_origins(self.allowed_origins)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -354,6 +382,18 @@ class SharingSettings(Group):
             ge=1,
         ),
     ] = 64
+    max_concurrent_downloads_per_address: Annotated[
+        int, Field(description="Of those, to one address (of IPv6 its /64).", ge=1)
+    ] = 16
+    max_sessions: Annotated[
+        int,
+        Field(
+            description="Visitors' sessions of one link that are remembered; of more the oldest would be"
+            " counted again.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 10_000
 
     @field_validator("public_url")
     @classmethod

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from api.authentication import Caller
 from api.events import authorization
@@ -17,7 +18,7 @@ from api.events.authorization import still_allowed, while_allowed
 from api.events.subscription import LONGEST_QUEUE, Subscription, Told
 from api.events.wire import HEARTBEAT
 from db.models import now
-from db.queries import jobs
+from db.queries import erasure, jobs
 from db.queries.events import NewEvent, append_events
 from db.session import Access, Database
 from muniment.contracts.jobs import (
@@ -249,6 +250,66 @@ async def test_a_row_that_commits_late_is_not_lost_to_the_tenants_stream(
             await asyncio.sleep(1.0)
         found = await take(events, 2)
     assert {each.data["job_id"] for each in found} == {slow, quick}
+
+
+async def test_a_tenants_stream_is_not_resumed_over_what_was_erased(
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+) -> None:
+    erased, kept = await ingest(client, "erased"), await ingest(client, "kept")
+    async with opened(client, "/v1/events") as events:
+        await take(events, 2)
+        await read_pages(database, tenant.tenant_id, kept, 1)
+        await read_pages(database, tenant.tenant_id, erased, 1)
+        await read_pages(database, tenant.tenant_id, kept, 2)
+        before, of_erased, behind = await take(events, 3)
+    async with database.transaction(tenant.system) as session:
+        job = await jobs.get_job(session, UUID(erased))
+        assert job is not None
+        await erasure.erase_job_events(session, job.file_id)
+    path = "/v1/events"
+    refused = await client.get(path, params={"last_event_id": before.id})
+    assert refused.status_code == 409, refused.text
+    assert "without an id" in refused.json()["remedy"]
+    assert (await client.get(path, params={"last_event_id": "0-0"})).status_code == 409
+    await read_pages(database, tenant.tenant_id, kept, 3)
+    for seen in (of_erased, behind):
+        async with opened(client, path, seen.id) as events:
+            assert (await take(events, 1))[0].data["job_id"] == kept
+    async with opened(stranger, path, before.id):
+        pass
+
+
+async def test_a_tenants_stream_is_not_resumed_from_where_none_was(
+    client: httpx.AsyncClient,
+) -> None:
+    ahead = f"{2**62}-1"
+    answer = await client.get("/v1/events", params={"last_event_id": ahead})
+    assert answer.status_code == 409, answer.text
+
+
+async def test_what_is_erased_before_it_is_told_ends_the_stream(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture
+) -> None:
+    erased, kept = await ingest(client, "erased"), await ingest(client, "kept")
+    async with opened(client, "/v1/events") as events:
+        await take(events, 2)
+        await read_pages(database, tenant.tenant_id, kept, 1)
+        seen = (await take(events, 1))[0]
+        # A transaction that goes on keeps all that commits behind it from being told.
+        async with database.transaction(tenant.system) as holding:
+            await holding.execute(text("SELECT pg_current_xact_id()"))
+            await read_pages(database, tenant.tenant_id, erased, 1)
+            async with database.transaction(tenant.system) as session:
+                job = await jobs.get_job(session, UUID(erased))
+                assert job is not None
+                await erasure.erase_job_events(session, job.file_id)
+            with pytest.raises(StopAsyncIteration):
+                await take(events, 1)
+    answer = await client.get("/v1/events", params={"last_event_id": seen.id})
+    assert answer.status_code == 409, answer.text
 
 
 async def test_only_who_may_see_the_file_may_follow_it(

@@ -11,9 +11,11 @@ import pytest
 from db.queries.quotas import Quota
 from db.quotas import set_quota
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
-from tests.api.tus import address, create, head, metadata, offset_of, opened, patch
+from tests.api.tus import PIECE, address, create, head, metadata, offset_of, opened, patch
 from tests.conftest import TenantFixture
 
+MIB = 1024 * 1024
+FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="b.txt"\r\n\r\n'
 PROBLEM = "urn:muniment:problem:quota-exceeded"
 
 
@@ -84,6 +86,67 @@ async def test_uploads_beyond_it_are_refused_with_what_is_there(
         await upload(client, b"", "c.txt"),
         "the tenant keeps 2 of 2 files, and this needs 1 more",
     )
+
+
+@pytest.mark.parametrize("door", ["raw", "form", "version", "resumable", "partial"])
+async def test_what_comes_without_a_length_is_read_no_further_than_there_is_room(
+    client: httpx.AsyncClient,
+    api: ApiProcess,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    door: str,
+) -> None:
+    file = (await upload(client, b"12345678")).json()
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=MIB))
+    before = len(api.stored_objects(tenant.tenant_id))
+    path, method, headers, beginning = {
+        "raw": ("/v1/files?name=b.txt", "POST", {}, b""),
+        "form": ("/v1/files", "POST", {"Content-Type": "multipart/form-data; boundary=b"}, FORM),
+        "version": (f"/v1/files/{file['id']}/versions", "POST", {}, b""),
+        "resumable": ("", "PATCH", {**PIECE, "Upload-Offset": "0"}, b""),
+        "partial": ("", "PATCH", {**PIECE, "Upload-Offset": "0"}, b""),
+    }[door]
+    if method == "PATCH":
+        concatenation = {"Upload-Concat": "partial"} if door == "partial" else {}
+        deferred = {"Upload-Defer-Length": "1", **concatenation}
+        path = address(await create(client, None, deferred, filename="b.txt"))
+    parts = urlsplit(api.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = {
+        "Host": parts.netloc,
+        "Authorization": f"Bearer {tenant.api_key}",
+        "Transfer-Encoding": "chunked",
+        **headers,
+    }
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    body = beginning + bytes(MIB)
+    writer.write("\r\n".join([*lines, "", ""]).encode() + b"%x\r\n" % len(body) + body + b"\r\n")
+    async with asyncio.timeout(30):
+        # More is to come, and the API does not wait for it.
+        status = await reader.readline()
+    writer.close()
+    assert status.startswith(b"HTTP/1.1 403"), status
+    assert await used(client) == (8, 1, 0)
+    for _ in range(100):
+        if len(api.stored_objects(tenant.tenant_id)) == before:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("something of it stays")
+
+
+async def test_what_is_there_already_may_come_again_without_a_length(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    first = (await upload(client, b"12345678")).json()
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=8, max_files=1))
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        yield b"1234"
+        yield b"5678"
+
+    for path in ("/v1/files?name=a.txt", f"/v1/files/{first['id']}/versions"):
+        answer = await client.post(path, content=unannounced())
+        assert (answer.status_code, answer.json()["id"]) == (200, first["id"]), answer.text
 
 
 async def test_what_is_there_already_needs_no_room(

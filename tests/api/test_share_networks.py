@@ -240,6 +240,41 @@ async def test_where_the_operator_allows_it_what_nobody_scanned_is_served(
         assert (await anybody.get(link.content)).status_code == 200, "a person released it"
 
 
+@pytest.fixture
+def fair(proxied_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProcess]:
+    """Two places, of which nobody has both."""
+    places = {
+        "MUNIMENT_SHARING__MAX_CONCURRENT_DOWNLOADS": "2",
+        "MUNIMENT_SHARING__MAX_CONCURRENT_DOWNLOADS_PER_ADDRESS": "1",
+    }
+    api = start_api(tmp_path, {**proxied_environment, **places})
+    yield api
+    assert stop_api(api) == 0
+
+
+async def test_nobody_has_all_places_for_downloads(
+    fair: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    async with client_of(fair, tenant.api_key) as maker:
+        link = await share(
+            maker, await clean_file(maker, postgres_dsn, "large.bin", bytes(64 * 1024 * 1024))
+        )
+    first_of_site, second_of_site, elsewhere = "2001:db8::1", "2001:db8::2", "198.51.100.1"
+    async with (
+        visitor(fair, **{"X-Forwarded-For": first_of_site}) as greedy,
+        visitor(fair, **{"X-Forwarded-For": second_of_site}) as same_site,
+        visitor(fair, **{"X-Forwarded-For": elsewhere}) as other,
+        greedy.stream("GET", link.content) as reading,
+    ):
+        pieces = reading.aiter_raw()
+        await anext(pieces)
+        refused = await same_site.get(link.content)
+        assert refused.status_code == 429
+        assert int(refused.headers["Retry-After"]) > 0
+        answer = await other.get(link.content, headers={"Range": "bytes=0-9"})
+        assert answer.status_code == 206
+
+
 async def test_downloads_have_a_bounded_number_of_places(
     proxied: ApiProcess, maker: httpx.AsyncClient, postgres_dsn: str
 ) -> None:

@@ -77,9 +77,30 @@ async def test_a_link_that_is_erased_in_the_middle_of_a_visit_is_not_there(
         found = await session.get_one(ShareLink, UUID(link.id))
     change(postgres_dsn, "DELETE FROM share_link WHERE id = %s", link.id)
     async with database.transaction(tenant.access) as session:
-        taking = await shares.take(session, found, uuid4(), now() + timedelta(hours=1))
+        taking = await shares.take(session, found, uuid4(), now() + timedelta(hours=1), 10)
         begun = await shares.begin_try(session, found, b"address", TryLimits(5, 50))
     assert (taking, begun) == (Taking.GONE, None)
+
+
+async def test_the_oldest_sessions_of_a_link_are_forgotten_when_there_are_too_many(
+    client: httpx.AsyncClient, file_id: str, database: Database, tenant: TenantFixture
+) -> None:
+    unlimited, limited = await share(client, file_id), await share(client, file_id, max_downloads=4)
+    for link, remembered in ((unlimited, 3), (limited, 4)):
+        taken = [uuid4() for _ in range(4)]
+        for minutes, session_id in enumerate(taken):
+            async with database.transaction(tenant.access) as session:
+                found = await session.get_one(ShareLink, UUID(link.id))
+                until = now() + timedelta(minutes=10 + minutes)
+                # A link that is used up by its visitors needs no other bound.
+                most = 3 if link is unlimited else 4
+                taking = await shares.take(session, found, session_id, until, most)
+                assert taking is Taking.COUNTED
+        async with database.transaction(tenant.access) as session:
+            known = [
+                await shares.was_counted(session, UUID(link.id), session_id) for session_id in taken
+            ]
+        assert known == [len(taken) - each <= remembered for each in range(len(taken))]
 
 
 async def test_processes_count_together_and_one_that_is_killed_costs_no_second_download(

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
@@ -15,7 +15,7 @@ from db.models import File, FileVersion, new_id, now
 from db.queries import uploads
 from db.queries.erasure import finish_erasure
 from db.queries.quotas import Amounts, Quota, count_pages, standing_of, take_turn
-from db.quotas import get_standing, main, set_quota
+from db.quotas import get_standing, main, recount, set_quota
 from db.session import Database
 from muniment.contracts.erase_file import EraseFileInput
 from muniment.errors import ConfigurationError, DatabaseUnavailable, QuotaExceeded
@@ -160,14 +160,89 @@ async def test_the_application_cannot_write_a_quota(
     assert isinstance(refused.value.orig, InsufficientPrivilege)
 
 
-async def test_the_application_cannot_count_below_nothing(
-    database: Database, tenant: TenantFixture
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tenant_usage SET bytes = 0",
+        "DELETE FROM tenant_usage",
+        "INSERT INTO tenant_usage SELECT current_tenant(), 0, 0, 0",
+        "SELECT add_to_usage(current_tenant(), -10, -1, 0)",
+        # A trigger on a table of its own would count what it likes.
+        "CREATE TRIGGER counted AFTER INSERT ON its_own FOR EACH ROW"
+        " EXECUTE FUNCTION count_version()",
+    ],
+)
+async def test_the_application_cannot_write_what_is_kept(
+    database: Database, tenant: TenantFixture, statement: str
 ) -> None:
     await keep(database, tenant, 10)
-    for name in ("bytes", "files", "pages"):
-        with pytest.raises(IntegrityError):
-            async with database.transaction(tenant.access) as session:
-                await session.execute(text(f"UPDATE tenant_usage SET {name} = -1"))  # noqa: S608
+    async with database.transaction(tenant.access) as session:
+        own_table = "CREATE TEMPORARY TABLE its_own ON COMMIT DROP AS SELECT * FROM file_version"
+        await session.execute(text(own_table))
+        with pytest.raises(ProgrammingError) as refused:
+            await session.execute(text(statement))
+    assert isinstance(refused.value.orig, InsufficientPrivilege)
+    assert await used(database, tenant) == Amounts(bytes=10, files=1)
+
+
+async def test_what_is_kept_is_counted_anew(
+    database: Database,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = await keep(database, tenant, 10)
+    await keep(database, tenant, 5, file_id=first.file_id)
+    gone = await keep(database, tenant, 100)
+    await keep(database, other_tenant, 1_000)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, first.id, 7, UNLIMITED)
+    await erase(database, tenant, gone.file_id)
+    assert recount(postgres_dsn, tenant.name) == (Amounts(15, 1, 7), Amounts(15, 1, 7))
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE tenant_usage SET bytes = 3, pages = 9 WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        )
+    monkeypatch.setenv("MUNIMENT_DATABASE__OWNER_URL", postgres_dsn)
+    assert main(["--tenant", tenant.name, "--recount"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "bytes: 3 were counted, 15 are kept\npages: 9 were counted, 7 are kept\n"
+    )
+    assert await used(database, tenant) == Amounts(bytes=15, files=1, pages=7)
+    assert await used(database, other_tenant) == Amounts(bytes=1_000, files=1)
+
+
+async def test_an_owner_who_is_no_superuser_counts_all_that_is_kept(owner_dsn: str) -> None:
+    superuser = f"postgresql://postgres@{owner_dsn.partition('@')[2]}"
+    tenant = make_tenant(superuser)
+    database = Database(superuser.replace("//postgres@", "//muniment_app@"))
+    kept = await keep(database, tenant, 10)
+    gone = await keep(database, tenant, 100)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, kept.id, 7, UNLIMITED)
+        await count_pages(session, gone.id, 70, UNLIMITED)
+    await erase(database, tenant, gone.file_id)
+    assert await used(database, tenant) == Amounts(10, 1, 7)
+    await database.close()
+    assert recount(owner_dsn, tenant.name) == (Amounts(10, 1, 7), Amounts(10, 1, 7))
+
+
+async def test_whoever_adds_while_it_is_counted_anew_is_counted(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    await keep(database, tenant, 10)
+    async with database.transaction(tenant.system) as adding:
+        await take_turn(adding, UNLIMITED)
+        counting = asyncio.create_task(asyncio.to_thread(recount, postgres_dsn, tenant.name))
+        later = asyncio.create_task(keep(database, tenant, 100))
+        await asyncio.sleep(0.5)
+        assert not counting.done()
+    await asyncio.gather(counting, later)
+    assert await used(database, tenant) == Amounts(bytes=110, files=2)
 
 
 async def test_of_many_read_at_once_no_more_pages_are_taken_than_fit(

@@ -1,0 +1,41 @@
+"""Whether a version's content may be handed out: every door for callers asks here."""
+
+from api.authentication import Caller
+from api.files.scan_policy import ScanPolicy
+from db.models import FileVersion
+from db.queries.files import FileDetail
+from muniment.contracts.jobs import FileState
+from muniment.errors import Conflict, Gone, ScanPending
+
+DECISION = "Someone with quarantine:decide must release it."
+
+
+def require_content(detail: FileDetail, caller: Caller) -> None:
+    """Raises unless the file's content may be shown: not from the trash, not once erased, and from
+    quarantine only to those who decide about it."""
+    state = detail.file.state
+    if state in (FileState.ERASING, FileState.ERASED):
+        raise Gone("the file was erased")
+    if state == FileState.TRASHED:
+        raise Conflict("the file is in the trash", remedy="Restore it first.")
+    withheld = (FileState.QUARANTINED, FileState.REJECTED, FileState.RESTRICTED)
+    if state in withheld and not caller.may_decide_quarantine:
+        raise Conflict(f"the file is {state}", remedy=DECISION)
+
+
+def require_served(
+    detail: FileDetail, version: FileVersion, caller: Caller, policy: ScanPolicy
+) -> None:
+    """Raises unless this content may be handed out: what `require_content` raises, ScanPending before
+    its scan has ended, and Conflict for a version that waits for a decision, or was refused, while its
+    file shows another. Whoever uploaded it is no exception: by now somebody else may have the account."""
+    require_content(detail, caller)
+    if caller.may_decide_quarantine:
+        return
+    if policy.is_pending(version):
+        raise ScanPending(
+            "the virus scan of this content has not ended",
+            remedy="Ask again when Retry-After says; where its job has ended, retry that.",
+        )
+    if policy.is_suspect(version):
+        raise Conflict(f"this version is {version.scan_state}", remedy=DECISION)
