@@ -21,6 +21,7 @@ from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
+from api.invitations.endpoints import router as invitations
 from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
 from api.oidc.endpoints import router as identities
@@ -90,6 +91,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_ins,
     sessions,
     principals,
+    invitations,
     identities,
     groups,
     grants,

@@ -37,6 +37,7 @@ from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
 from worker.tenant_schedules import MOVES, VERIFICATION, TenantSchedules
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
+from worker.webhook_figures import WebhookFigures
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ def _housekeeping(
             DispatchPolicy(settings.webhooks.retry_delays_seconds, settings.webhooks.max_pending),
             settings.database.url.get_secret_value(),
         ).run(),
+        WebhookFigures(database).run(),
         SpentVisits(database, stores.blobs).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)

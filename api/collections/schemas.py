@@ -31,7 +31,9 @@ class Collection(BaseModel):
 
 
 class NewCollection(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "law", "visibility": "private"}]}
+    )
 
     name: CollectionName
     visibility: Visibility = "tenant"
@@ -40,7 +42,9 @@ class NewCollection(BaseModel):
 class CollectionChange(BaseModel):
     """What is absent stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"visibility": "private"}]}
+    )
 
     name: CollectionName | None = None
     visibility: Visibility | None = None

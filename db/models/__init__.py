@@ -26,6 +26,7 @@ from db.models.content import (
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
+from db.models.invitations import Invitation, InvitationGroup
 from db.models.jobs import Decision, Job, JobEvent, JobPassword, StageOutput, StageResult
 from db.models.key_rotations import KeyRotation
 from db.models.quotas import TenantQuota, TenantUsage
@@ -75,6 +76,8 @@ __all__ = [
     "IndexVersion",
     "IntegrityFault",
     "IntegrityRun",
+    "Invitation",
+    "InvitationGroup",
     "Job",
     "JobEvent",
     "JobPassword",
