@@ -126,8 +126,10 @@ def _complete(operation: Schema, made: "_Examples", by_status: dict[int, str]) -
     for status, answer in operation["responses"].items():
         if str(status).startswith("2"):
             _complete_content(answer, made, is_asked=False)
-        elif (content := answer.get("content", {}).get(MEDIA_TYPE)) is not None:
-            name = by_status[int(status)]
+            continue
+        name = by_status.get(int(status))
+        content = answer.get("content", {}).get(MEDIA_TYPE)
+        if name is not None and content is not None:
             content["examples"] = {name: {"$ref": _PROBLEM_EXAMPLES + name}}
 
 

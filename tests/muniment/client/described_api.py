@@ -6,12 +6,24 @@ import re
 from typing import Any
 
 import httpx
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 
 from api.application import create_application
 
 DESCRIPTION = create_application().openapi()
+_NAME = "urn:description"
+# Looked through once: for each schema anew it takes a tenth of a second.
+_REGISTRY = Registry().with_resource(_NAME, Resource(DESCRIPTION, DRAFT202012)).crawl()
 ID = "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c11"
+
+
+def violations(schema: dict[str, Any], value: object) -> list[str]:
+    """Where the value is not as this schema of the description says."""
+    named = json.loads(json.dumps(schema).replace('"#/', f'"{_NAME}#/'))
+    validator = Draft202012Validator(named, registry=_REGISTRY, format_checker=FormatChecker())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
 class Described:
@@ -44,9 +56,7 @@ class Described:
         if request.headers.get("Content-Type") != "application/json":
             return
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        root = {**schema, "components": DESCRIPTION["components"]}
-        wrong = list(Draft202012Validator(root).iter_errors(json.loads(request.content)))
-        assert wrong == []
+        assert violations(schema, json.loads(request.content)) == []
 
 
 def described(method: str, path: str) -> tuple[str, dict[str, Any]]:
