@@ -22,6 +22,7 @@ from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
 from api.integrity.endpoints import router as integrity
+from api.invitations.endpoints import router as invitations
 from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
 from api.oidc.endpoints import router as identities
@@ -56,7 +57,8 @@ DESCRIPTION = (
     "Takes files in, reads every page, keeps them under law, and answers from them with proof.\n\n"
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
-    " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`."
+    " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`, and so does every PUT and DELETE of"
+    " principals, groups and grants."
     " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
     " With the cookie of a session instead, what changes something needs `X-CSRF-Token`.\n\n"
     "`RateLimit-Policy` and `RateLimit` tell a known caller how many requests it and its tenant may make"
@@ -93,6 +95,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_ins,
     sessions,
     principals,
+    invitations,
     identities,
     groups,
     grants,

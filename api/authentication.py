@@ -28,7 +28,15 @@ from muniment.errors import Forbidden, Unauthenticated
 from muniment.telemetry import context
 
 PUBLIC_PATHS = frozenset(
-    {"/healthz", "/readyz", "/openapi.json", "/docs", "/v1/auth/token", "/v1/auth/revoke"}
+    {
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/v1/auth/token",
+        "/v1/auth/revoke",
+        "/v1/invitations/accept",
+    }
 )
 """Served without a key: none of them tells anything of a tenant, but to whom its body proves itself."""
 PUBLIC_ROUTES = frozenset({("POST", "/v1/auth/session")})

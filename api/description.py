@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.examples import add_examples
 from api.problem_responses import documented
 
 _BY_FRAMEWORK = ("HTTPValidationError", "ValidationError")
@@ -34,6 +35,7 @@ def _complete(description: dict[str, Any]) -> None:
                 _complete_operation(operation)
     for name in _BY_FRAMEWORK:
         description["components"]["schemas"].pop(name, None)
+    add_examples(description)
 
 
 def _complete_operation(operation: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """API keys and the tokens of people who signed in: secrets with a check (`checked_secrets`), which
 scanners of source code tell by their prefix: `mun_` begins a key, `munat_` an access token, `munrt_` a
-refresh token, `munse_` a browser's session. Stored as SHA-256, and shown once."""
+refresh token, `munse_` a browser's session, `munin_` an invitation. Stored as SHA-256, and shown once."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,6 +52,7 @@ class Prefix(StrEnum):
     ACCESS_TOKEN = "munat_"  # noqa: S105 - how tokens begin
     REFRESH_TOKEN = "munrt_"  # noqa: S105 - how tokens begin
     SESSION = "munse_"
+    INVITATION = "munin_"
 
 
 @dataclass(frozen=True)

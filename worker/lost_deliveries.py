@@ -11,6 +11,7 @@ from db.queries import webhook_deliveries
 from db.queries.webhook_deliveries import OpenDelivery, end_of
 from db.session import Access
 from muniment.contracts.deliver_webhook import Attempt, Outcome
+from muniment.telemetry.metrics import webhook_deliveries_total
 from worker.workflow_ends import LostWork
 
 MIN_AGE = timedelta(hours=1)
@@ -40,4 +41,5 @@ class LostDeliveries(LostWork[OpenDelivery]):
                 session, delivery, delivery.attempts, lost, next_attempt_at=None
             )
             record(session, end_of(delivery))
+        webhook_deliveries_total.labels(delivery.state, Outcome.LOST.value).inc()
         return True

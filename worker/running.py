@@ -38,6 +38,7 @@ from worker.sweep import Sweep
 from worker.tenant_schedules import MOVES, VERIFICATION, TenantSchedules
 from worker.upload_timers import UploadTimers
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
+from worker.webhook_figures import WebhookFigures
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +136,7 @@ def _housekeeping(
             DispatchPolicy(settings.webhooks.retry_delays_seconds, settings.webhooks.max_pending),
             settings.database.url.get_secret_value(),
         ).run(),
+        WebhookFigures(database).run(),
         SpentVisits(database, stores.blobs).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)

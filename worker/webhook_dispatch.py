@@ -12,9 +12,15 @@ from db.listening import WakingListener
 from db.queries import webhook_deliveries
 from db.queries.webhook_deliveries import CHANNEL, UndispatchedEvent, UnstartedDelivery
 from db.session import Access, Database
-from muniment.contracts.deliver_webhook import TEST_EVENT, DeliverWebhookInput, DeliveryState
+from muniment.contracts.deliver_webhook import (
+    TEST_EVENT,
+    DeliverWebhookInput,
+    DeliveryState,
+    Outcome,
+)
 from muniment.errors import MunimentError
 from muniment.task_group import task_group
+from muniment.telemetry.metrics import webhook_deliveries_total
 from worker.rounds import go_round
 from workflows.starting import start_delivery
 
@@ -114,6 +120,7 @@ class WebhookDispatch:
                     session, event.event_id, subscriber.webhook_id, self._policy.max_pending
                 )
             if state is DeliveryState.FAILED:
+                webhook_deliveries_total.labels(state.value, Outcome.TOO_MANY_PENDING.value).inc()
                 ids = {"webhook_id": str(subscriber.webhook_id), "event_id": str(event.event_id)}
                 logger.warning("an endpoint has too many unfinished deliveries", extra=ids)
         async with self._database.transaction(system) as session:

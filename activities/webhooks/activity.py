@@ -28,6 +28,7 @@ from muniment.contracts.deliver_webhook import (
 from muniment.egress import Answer, Egress
 from muniment.errors import AddressNotAllowed, MunimentError
 from muniment.objects import BlobStore
+from muniment.telemetry.metrics import webhook_attempts_total, webhook_deliveries_total
 from muniment.webhook_signing import SignatureScheme, SigningKey, signed_headers
 
 logger = logging.getLogger(__name__)
@@ -68,15 +69,19 @@ class Webhooks(WebhookActivities):
 
     @activity.defn(name="record_attempt")
     async def record_attempt(self, request: RecordAttemptInput) -> None:
-        async with (
-            _attempt(),
-            self._database.transaction(Access(request.tenant_id)) as session,
-        ):
+        async with _attempt():
+            delivery = await self._record(request)
+        if delivery is not None:
+            _count(request.attempt, delivery)
+
+    async def _record(self, request: RecordAttemptInput) -> WebhookDelivery | None:
+        """The delivery as it is now; None where it was over before."""
+        async with self._database.transaction(Access(request.tenant_id)) as session:
             delivery = await webhook_deliveries.delivery_at_work(
                 session, request.delivery_id, request.round, for_update=True
             )
             if delivery is None:
-                return
+                return None
             await webhook_deliveries.record_attempt(
                 session, delivery, request.number, request.attempt, request.next_attempt_at
             )
@@ -89,6 +94,7 @@ class Webhooks(WebhookActivities):
             ):
                 act = Act("webhook.disabled", "webhook", delivery.webhook_id, request.tenant_id)
                 record(session, act)
+        return delivery
 
     async def _due(self, request: AttemptInput) -> _Due | Outcome:
         """What is to be sent, or why nothing is. Who made the endpoint may have lost the right to the
@@ -153,6 +159,14 @@ def _outcome_of(status: int) -> Outcome:
     if 300 <= status < 400:
         return Outcome.REDIRECTED
     return Outcome.GONE if status == GONE_STATUS else Outcome.REFUSED
+
+
+def _count(attempt: Attempt, delivery: WebhookDelivery) -> None:
+    """What was committed; an attempt without a time was none."""
+    if attempt.at is not None:
+        webhook_attempts_total.labels(attempt.outcome.value).inc()
+    if delivery.state != DeliveryState.PENDING:
+        webhook_deliveries_total.labels(delivery.state, attempt.outcome.value).inc()
 
 
 def _tell(delivery: WebhookDelivery) -> None:

@@ -38,7 +38,15 @@ class NewBatch(BaseModel):
     """Either files that are uploaded already, in the order in which they are to be read, or objects
     of a source, which are taken in first."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"files": ["0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c11"], "priority": 2},
+                {"source": {"name": "scans", "prefix": "2024/"}},
+            ]
+        },
+    )
 
     files: Annotated[list[UUID], Field(min_length=1, max_length=MAX_FILES)] | None = None
     source: SourcePrefix | None = None

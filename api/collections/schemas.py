@@ -47,7 +47,9 @@ class Collection(BaseModel):
 
 
 class NewCollection(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "law", "visibility": "private"}]}
+    )
 
     name: CollectionName
     visibility: Visibility = "tenant"
@@ -58,7 +60,9 @@ class CollectionChange(BaseModel):
     """What is absent stays. `text_mode` changes only while the collection holds no files, those in the
     trash included."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"visibility": "private"}]}
+    )
 
     name: CollectionName | None = None
     visibility: Visibility | None = None

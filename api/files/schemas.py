@@ -168,7 +168,14 @@ class FileChange(BaseModel):
     """What to change; what is absent stays. `metadata` is merged (RFC 7396): a null removes. What
     comes of it has at most 200 fields and 1 MiB."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "lease 2026.pdf", "metadata": {"matter": "A-17"}, "labels": ["signed"]}
+            ]
+        },
+    )
 
     name: Name | None = None
     collection: StorableText | None = Field(default=None, min_length=1, max_length=200)

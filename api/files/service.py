@@ -17,6 +17,7 @@ from api.jobs.making import new_erasure, new_ingestion
 from api.jobs.view import WorkflowLinks
 from api.levels import lacks_level
 from api.pagination import NumberCursor, Page, cut, encode_cursor
+from api.preconditions import require_match
 from api.services import Services
 from db.audit import record
 from db.models import Erasure, Job, now
@@ -25,7 +26,7 @@ from db.models import FileVersion as VersionRecord
 from db.queries import collections, files, members
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState, JobSettings, JobState
-from muniment.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
+from muniment.errors import Conflict, Gone, NotFound, Unprocessable
 
 IF_MATCH = "if-match"
 READ = "read"
@@ -64,11 +65,7 @@ async def show(session: AsyncSession, links: WorkflowLinks, detail: FileDetail) 
 
 def check_if_match(request: Request, current: str) -> None:
     """Raises PreconditionFailed when the caller's `If-Match` does not name the present ETag."""
-    wanted = request.headers.get(IF_MATCH)
-    if wanted is None or wanted.strip() == "*":
-        return
-    if current not in [tag.strip() for tag in wanted.split(",")]:
-        raise PreconditionFailed("the file changed since it was read")
+    require_match(request.headers.get(IF_MATCH), current)
 
 
 async def change(

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from api.authentication import Caller, require
 from api.grants import service
@@ -20,6 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries import grants
@@ -83,14 +84,20 @@ async def create_grant(
     return json_answer(answer)
 
 
-@router.get("/{grant_id}", summary="Show a grant", responses=problems(404))
-async def show_grant(grant_id: UUID, services: Provided, caller: Sharer) -> Grant:
+@router.get("/{grant_id}", summary="Show a grant", response_model=Grant, responses=problems(404))
+async def show_grant(grant_id: UUID, services: Provided, caller: Sharer) -> Response:
     async with services.database.transaction(caller.access) as session:
-        return service.grant_view(await service.require_grant(session, grant_id))
+        found = await service.require_grant(session, grant_id)
+    body = service.grant_view(found).model_dump(mode="json")
+    return JSONResponse(body, headers={"ETag": service.entity_tag(found)})
 
 
-@router.delete("/{grant_id}", status_code=204, summary="Take a grant back", responses=problems(404))
-async def delete_grant(grant_id: UUID, services: Provided, caller: Sharer) -> None:
-    """For whoever manages what it is on. In force with the next request."""
+@router.delete(
+    "/{grant_id}", status_code=204, summary="Take a grant back", responses=problems(404, 412)
+)
+async def delete_grant(
+    grant_id: UUID, services: Provided, caller: Sharer, if_match: IfMatch = None
+) -> None:
+    """For whoever manages what it is on. In force with the next request. The ETag tells the level."""
     async with services.database.transaction(caller.access) as session:
-        await service.take_back(session, caller, grant_id)
+        await service.take_back(session, caller, if_match, grant_id)

@@ -11,6 +11,7 @@ from api.collections.service import require_collection
 from api.files.service import require_file
 from api.grants.schemas import Grant, NewGrant
 from api.groups.service import require_group
+from api.preconditions import require_match
 from api.principals.service import require_principal
 from db.audit import record
 from db.models import AccessGrant
@@ -32,6 +33,11 @@ class Granted:
 
 def grant_view(found: AccessGrant) -> Grant:
     return Grant.model_validate(found, from_attributes=True)
+
+
+def entity_tag(found: AccessGrant) -> str:
+    """The level is all that changes of a grant."""
+    return f'"{found.level}"'
 
 
 async def require_grant(
@@ -63,7 +69,9 @@ async def give(session: AsyncSession, caller: Caller, body: NewGrant) -> Granted
     return Granted(made, is_new=True)
 
 
-async def take_back(session: AsyncSession, caller: Caller, grant_id: UUID) -> None:
+async def take_back(
+    session: AsyncSession, caller: Caller, if_match: str | None, grant_id: UUID
+) -> None:
     """Whatever state its file is in. Raises Forbidden for one that the caller has, but may not take
     from itself or others."""
     found = await require_grant(session, grant_id, for_update=True)
@@ -71,6 +79,7 @@ async def take_back(session: AsyncSession, caller: Caller, grant_id: UUID) -> No
         await require_file(session, found.file_id, MANAGE)
     if found.collection_id is not None:
         await require_collection(session, found.collection_id, MANAGE)
+    require_match(if_match, entity_tag(found))
     await session.delete(found)
     record(session, caller.act("grant.deleted", "grant", grant_id, _described(found)))
 

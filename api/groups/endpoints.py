@@ -20,6 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.principals.listing import principals_page
 from api.principals.schemas import Principal, PrincipalName
 from api.problem_responses import problems
@@ -88,18 +89,26 @@ async def show_group(group_id: UUID, services: Provided, caller: Manager) -> Res
     responses=problems(404, 409, 412, 422),
 )
 async def change_group(
-    group_id: UUID, body: GroupChange, request: Request, services: Provided, caller: Manager
+    group_id: UUID,
+    body: GroupChange,
+    services: Provided,
+    caller: Manager,
+    if_match: IfMatch = None,
 ) -> Response:
     async with services.database.transaction(caller.access) as session:
-        found = await service.change(session, caller, request, group_id, body)
+        found = await service.change(session, caller, if_match, group_id, body)
     return _tagged(found)
 
 
-@router.delete("/{group_id}", status_code=204, summary="Delete a group", responses=problems(404))
-async def delete_group(group_id: UUID, services: Provided, caller: Manager) -> None:
+@router.delete(
+    "/{group_id}", status_code=204, summary="Delete a group", responses=problems(404, 412)
+)
+async def delete_group(
+    group_id: UUID, services: Provided, caller: Manager, if_match: IfMatch = None
+) -> None:
     """What was granted to it ends with the next request of its members."""
     async with services.database.transaction(caller.access) as session:
-        await service.delete(session, caller, group_id)
+        await service.delete(session, caller, if_match, group_id)
 
 
 @router.get("/{group_id}/members", summary="List a group's members", responses=problems(400, 404))
@@ -121,27 +130,36 @@ async def list_members(
     "/{group_id}/members/{principal_id}",
     status_code=204,
     summary="Make a principal a member of a group",
-    responses=problems(404),
+    responses=problems(404, 412),
 )
 async def add_member(
-    group_id: UUID, principal_id: UUID, services: Provided, caller: Manager
+    group_id: UUID,
+    principal_id: UUID,
+    services: Provided,
+    caller: Manager,
+    if_match: IfMatch = None,
 ) -> None:
-    """It has what is granted to the group from its next request on."""
+    """It has what is granted to the group from its next request on. `If-Match` is the group's ETag, which
+    tells its name, not its members."""
     async with services.database.transaction(caller.access) as session:
-        await service.add_member(session, caller, group_id, principal_id)
+        await service.add_member(session, caller, if_match, group_id, principal_id)
 
 
 @router.delete(
     "/{group_id}/members/{principal_id}",
     status_code=204,
     summary="Take a principal out of a group",
-    responses=problems(404),
+    responses=problems(404, 412),
 )
 async def remove_member(
-    group_id: UUID, principal_id: UUID, services: Provided, caller: Manager
+    group_id: UUID,
+    principal_id: UUID,
+    services: Provided,
+    caller: Manager,
+    if_match: IfMatch = None,
 ) -> None:
     async with services.database.transaction(caller.access) as session:
-        await service.remove_member(session, caller, group_id, principal_id)
+        await service.remove_member(session, caller, if_match, group_id, principal_id)
 
 
 def _tagged(found: PrincipalGroup) -> Response:

@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
 from api.groups.schemas import Group, GroupChange, NewGroup
+from api.preconditions import require_match
 from api.principals.service import require_principal
 from db.audit import record
 from db.models import PrincipalGroup
@@ -45,10 +44,10 @@ async def create(session: AsyncSession, caller: Caller, body: NewGroup) -> Princ
 
 
 async def change(
-    session: AsyncSession, caller: Caller, request: Request, group_id: UUID, body: GroupChange
+    session: AsyncSession, caller: Caller, if_match: str | None, group_id: UUID, body: GroupChange
 ) -> PrincipalGroup:
     found = await require_group(session, group_id, for_update=True)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     found.name = body.name
     found.revision += 1
     await _flush_unique(session)
@@ -56,18 +55,26 @@ async def change(
     return found
 
 
-async def delete(session: AsyncSession, caller: Caller, group_id: UUID) -> None:
+async def delete(
+    session: AsyncSession, caller: Caller, if_match: str | None, group_id: UUID
+) -> None:
     """With what was granted to it."""
     found = await require_group(session, group_id, for_update=True)
+    require_match(if_match, entity_tag(found))
     await session.delete(found)
     record(session, caller.act("group.deleted", "group", group_id))
 
 
 async def add_member(
-    session: AsyncSession, caller: Caller, group_id: UUID, principal_id: UUID
+    session: AsyncSession,
+    caller: Caller,
+    if_match: str | None,
+    group_id: UUID,
+    principal_id: UUID,
 ) -> None:
     """A member stays one."""
-    await require_group(session, group_id, for_update=True)
+    found = await require_group(session, group_id, for_update=True)
+    require_match(if_match, entity_tag(found))
     await require_principal(session, principal_id, stays=True)
     if await principals.add_member(session, caller.tenant_id, group_id, principal_id):
         payload = {"principal_id": str(principal_id)}
@@ -75,10 +82,15 @@ async def add_member(
 
 
 async def remove_member(
-    session: AsyncSession, caller: Caller, group_id: UUID, principal_id: UUID
+    session: AsyncSession,
+    caller: Caller,
+    if_match: str | None,
+    group_id: UUID,
+    principal_id: UUID,
 ) -> None:
     """Raises NotFound for a principal that is no member."""
-    await require_group(session, group_id)
+    found = await require_group(session, group_id, for_update=if_match is not None)
+    require_match(if_match, entity_tag(found))
     if not await principals.remove_member(session, group_id, principal_id):
         raise NotFound("the group has no such member")
     payload = {"principal_id": str(principal_id)}

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from api.authentication import Caller, require
 from api.oidc import service
 from api.oidc.schemas import Identity, NewIdentity
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 
@@ -24,26 +25,35 @@ async def show_identity(principal_id: UUID, services: Provided, caller: Manager)
 
 
 @router.put(
-    "", summary="Bind a principal to a subject of the issuer", responses=problems(404, 409, 422)
+    "",
+    summary="Bind a principal to a subject of the issuer",
+    responses=problems(404, 409, 412, 422),
 )
 async def bind_identity(
-    principal_id: UUID, body: NewIdentity, services: Provided, caller: Manager
+    principal_id: UUID,
+    body: NewIdentity,
+    services: Provided,
+    caller: Manager,
+    if_match: IfMatch = None,
 ) -> Identity:
     """Whoever comes with a token for this subject is the principal from now on, and nobody else by
     an earlier subject. For administrators, with a key or token that has every scope the principal
-    will have."""
+    will have. `If-Match` is the principal's ETag."""
+    issuer = services.people.issuer
     async with services.database.transaction(caller.access) as session:
-        return await service.bind(session, caller, services.people.issuer, principal_id, body)
+        return await service.bind(session, caller, issuer, if_match, principal_id, body)
 
 
 @router.delete(
     "",
     status_code=204,
     summary="Unbind a principal from its subject",
-    responses=problems(404),
+    responses=problems(404, 412),
 )
-async def unbind_identity(principal_id: UUID, services: Provided, caller: Manager) -> None:
+async def unbind_identity(
+    principal_id: UUID, services: Provided, caller: Manager, if_match: IfMatch = None
+) -> None:
     """Its tokens are refused with the next request, unless the operator has principals made of whoever
-    comes: then disable the principal instead."""
+    comes: then disable the principal instead. `If-Match` is the principal's ETag."""
     async with services.database.transaction(caller.access) as session:
-        await service.unbind(session, caller, principal_id)
+        await service.unbind(session, caller, if_match, principal_id)

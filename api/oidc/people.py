@@ -62,15 +62,32 @@ async def recognise(database: Database, issuer: Issuer, token: str) -> Authentic
         proven = await issuer.verifier.verify(token)
         return await _principal_of(database, issuer, proven)
     except NotAccepted as refused:
-        logger.warning("a token of the issuer was refused", extra={"reason": refused.reason})
-        if refused.is_expired:
-            raise Unauthenticated(
-                "the access token has expired", remedy="Get a new one from its issuer."
-            ) from None
-        raise Unauthenticated(
-            "the access token is not accepted here",
-            remedy="Ask the operator; the API's log has the reason under this request's id.",
-        ) from None
+        raise _refusal(refused) from None
+
+
+async def prove(issuer: Issuer, token: str, tenant: str) -> str:
+    """The subject of a token that is for this tenant, whether it means a principal yet or not. Raises
+    what `recognise` raises."""
+    try:
+        proven = await issuer.verifier.verify(token)
+        if _tenant_of(issuer.policy, proven) != tenant:
+            raise NotAccepted("the token is for another tenant")
+    except NotAccepted as refused:
+        raise _refusal(refused) from None
+    return proven.subject
+
+
+def _refusal(refused: NotAccepted) -> Unauthenticated:
+    """For whoever came with the token; the log says more."""
+    logger.warning("a token of the issuer was refused", extra={"reason": refused.reason})
+    if refused.is_expired:
+        return Unauthenticated(
+            "the access token has expired", remedy="Get a new one from its issuer."
+        )
+    return Unauthenticated(
+        "the access token is not accepted here",
+        remedy="Ask the operator; the API's log has the reason under this request's id.",
+    )
 
 
 async def _principal_of(database: Database, issuer: Issuer, proven: Proven) -> Authenticated:

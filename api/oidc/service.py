@@ -7,9 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.oidc.people import Issuer
 from api.oidc.schemas import Identity, NewIdentity
-from api.principals.service import require_may_empower, require_may_manage, require_principal
+from api.preconditions import require_match
+from api.principals.service import (
+    entity_tag,
+    require_may_empower,
+    require_may_manage,
+    require_principal,
+)
 from db.audit import record
-from db.models import ExternalIdentity
+from db.models import ExternalIdentity, Principal
 from db.queries import identities, principals
 from db.queries.identities import identity_hash
 from muniment.errors import Conflict, NotFound
@@ -24,12 +30,14 @@ async def bind(
     session: AsyncSession,
     caller: Caller,
     issuer: Issuer | None,
+    if_match: str | None,
     principal_id: UUID,
     body: NewIdentity,
 ) -> Identity:
     """Raises Forbidden for whom the caller may not let in, and Conflict for a subject that means
     another principal, and where no issuer is configured."""
     found = await require_principal(session, principal_id, for_update=True)
+    require_match(if_match, entity_tag(found))
     require_may_empower(caller, is_admin=found.is_admin)
     if issuer is None:
         raise Conflict(
@@ -41,25 +49,39 @@ async def bind(
     bound = await identities.get_identity(session, hashed)
     if bound is not None and bound.principal_id == found.id:
         return _view(bound)
-    if bound is not None:
-        await _require_free(session, bound)
-    await identities.forget_identity(session, found.id)
-    made = ExternalIdentity(
-        tenant_id=caller.tenant_id,
-        identity_hash=hashed,
-        principal_id=found.id,
-        issuer=issuer.name,
-        subject=body.subject,
-    )
-    session.add(made)
-    await session.flush()
+    made = await bind_subject(session, issuer, found, body.subject)
     record(session, caller.act("principal.identity_bound", "principal", found.id))
     return _view(made)
 
 
-async def unbind(session: AsyncSession, caller: Caller, principal_id: UUID) -> None:
+async def bind_subject(
+    session: AsyncSession, issuer: Issuer, principal: Principal, subject: str
+) -> ExternalIdentity:
+    """In place of the one before. Raises Conflict for a subject that means another principal."""
+    hashed = identity_hash(issuer.name, subject)
+    await identities.lock_identity(session, hashed)
+    bound = await identities.get_identity(session, hashed)
+    if bound is not None and bound.principal_id != principal.id:
+        await _require_free(session, bound)
+    await identities.forget_identity(session, principal.id)
+    made = ExternalIdentity(
+        tenant_id=principal.tenant_id,
+        identity_hash=hashed,
+        principal_id=principal.id,
+        issuer=issuer.name,
+        subject=subject,
+    )
+    session.add(made)
+    await session.flush()
+    return made
+
+
+async def unbind(
+    session: AsyncSession, caller: Caller, if_match: str | None, principal_id: UUID
+) -> None:
     """The memberships that came of the issuer's word go with it."""
     found = await require_principal(session, principal_id, for_update=True)
+    require_match(if_match, entity_tag(found))
     require_may_manage(caller, is_admin=found.is_admin)
     await _require_bound(session, found.id)
     await identities.forget_identity(session, found.id)

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from api.authentication import Caller, require
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
+from api.preconditions import IfMatch
 from api.principals import service
 from api.principals.listing import principals_page
 from api.principals.schemas import Kind, NewPrincipal, Principal, PrincipalChange, PrincipalName
@@ -79,14 +80,14 @@ async def show_principal(principal_id: UUID, services: Provided, caller: Manager
 async def change_principal(
     principal_id: UUID,
     body: PrincipalChange,
-    request: Request,
     services: Provided,
     caller: Manager,
+    if_match: IfMatch = None,
 ) -> Response:
     """In force with the next request. Disabling ends what the principal signed in to; its API keys
     rest. The last administrator can be neither disabled nor made another."""
     async with services.database.transaction(caller.access) as session:
-        found = await service.change(session, caller, request, principal_id, body)
+        found = await service.change(session, caller, if_match, principal_id, body)
     return _tagged(found)
 
 
@@ -94,7 +95,7 @@ async def change_principal(
     "/{principal_id}",
     status_code=204,
     summary="Delete a principal",
-    responses=problems(404, 409, 422),
+    responses=problems(404, 409, 412, 422),
 )
 async def delete_principal(
     principal_id: UUID,
@@ -104,11 +105,12 @@ async def delete_principal(
         UUID | None,
         Query(description="Whom the files, collections and unfinished batches go to."),
     ] = None,
+    if_match: IfMatch = None,
 ) -> None:
     """Its keys are revoked, its sign-ins end, its grants and memberships go, and its name is free. The
     audit trail keeps its id. 409 while it owns something and no successor is named."""
     async with services.database.transaction(caller.access) as session:
-        await service.delete(session, caller, principal_id, successor)
+        await service.delete(session, caller, if_match, principal_id, successor)
 
 
 def _tagged(found: PrincipalRecord) -> Response:

@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from api.principals.schemas import NewPrincipal, Principal, PrincipalChange
 from db.audit import record
 from db.models import Principal as PrincipalRecord
@@ -80,7 +79,7 @@ async def create(session: AsyncSession, caller: Caller, body: NewPrincipal) -> P
 async def change(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     principal_id: UUID,
     body: PrincipalChange,
 ) -> PrincipalRecord:
@@ -88,7 +87,7 @@ async def change(
     work again when it is enabled."""
     administrators = await _lock_if_one_may_go(session, body)
     found = await require_principal(session, principal_id, for_update=True)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     require_may_manage(caller, is_admin=found.is_admin)
     if body.is_admin and not found.is_admin:
         require_may_empower(caller, is_admin=True)
@@ -121,13 +120,18 @@ async def _lock_if_one_may_go(session: AsyncSession, body: PrincipalChange) -> s
 
 
 async def delete(
-    session: AsyncSession, caller: Caller, principal_id: UUID, successor_id: UUID | None
+    session: AsyncSession,
+    caller: Caller,
+    if_match: str | None,
+    principal_id: UUID,
+    successor_id: UUID | None,
 ) -> None:
     """Whoever owns something is deleted with a successor only, whom it goes to."""
     administrators: set[UUID] = set()
     if await principals.is_administrator(session, principal_id):
         administrators = await principals.lock_administrators(session)
     found = await require_principal(session, principal_id, for_update=True)
+    require_match(if_match, entity_tag(found))
     require_may_manage(caller, is_admin=found.is_admin)
     if found.is_admin and found.disabled_at is None and found.id not in administrators:
         raise Conflict("the principal was made an administrator meanwhile", remedy="Try again.")

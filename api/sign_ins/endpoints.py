@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, RequireCaller, require
+from api.preconditions import IfMatch
 from api.problem_responses import documented, problems
 from api.services import Provided
 from api.sign_ins import service
@@ -86,11 +87,15 @@ async def change_password(
     "/principals/{principal_id}/password",
     status_code=204,
     summary="Set a person's password",
-    responses=problems(404, 409, 422, 429),
+    responses=problems(404, 409, 412, 422, 429),
 )
 async def set_password(
-    principal_id: UUID, body: PasswordToSet, services: Provided, caller: Manager
+    principal_id: UUID,
+    body: PasswordToSet,
+    services: Provided,
+    caller: Manager,
+    if_match: IfMatch = None,
 ) -> None:
     """For administrators, with a key or token that has every scope the person will have. Ends what the
-    person signed in to."""
-    await service.set_password(services, caller, principal_id, body.password)
+    person signed in to. `If-Match` is the principal's ETag."""
+    await service.set_password(services, caller, if_match, principal_id, body.password)

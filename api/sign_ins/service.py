@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.principals.service import require_may_empower, require_principal
+from api.preconditions import require_match
+from api.principals.service import entity_tag, require_may_empower, require_principal
 from api.services import Services
 from api.sign_ins.attempts import attempting
 from api.sign_ins.schemas import Me, NameAndPassword, PasswordChange, PasswordGrant, Tokens
@@ -202,14 +203,20 @@ async def change_own_password(
 
 
 async def set_password(
-    services: Services, caller: Caller, principal_id: UUID, password: SecretStr
+    services: Services,
+    caller: Caller,
+    if_match: str | None,
+    principal_id: UUID,
+    password: SecretStr,
 ) -> None:
     """Of a person, by an administrator; ends all of the person's sign-ins."""
     async with services.database.transaction(caller.access) as session:
-        await _require_settable(session, caller, principal_id)
+        found = await _require_settable(session, caller, principal_id)
+        require_match(if_match, entity_tag(found))
     hashed = await services.people.passwords.hash(password)
     async with services.database.transaction(caller.access) as session:
         found = await _require_settable(session, caller, principal_id, for_update=True)
+        require_match(if_match, entity_tag(found))
         await sign_ins.set_password(session, caller.tenant_id, found.id, hashed)
         await sign_ins.end_sign_ins(session, found.id)
         record(session, caller.act("password.set", "principal", found.id))

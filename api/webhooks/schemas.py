@@ -92,7 +92,7 @@ class NewWebhook(BaseModel):
 class WebhookChange(BaseModel):
     """What is absent stays. Deliveries that are pending go to the new address."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
 
     url: Url | None = None
     events: Events | None = None

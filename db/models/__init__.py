@@ -26,6 +26,7 @@ from db.models.content import (
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
+from db.models.invitations import Invitation, InvitationGroup
 from db.models.jobs import (
     Decision,
     Job,
@@ -83,6 +84,8 @@ __all__ = [
     "IndexVersion",
     "IntegrityFault",
     "IntegrityRun",
+    "Invitation",
+    "InvitationGroup",
     "Job",
     "JobEvent",
     "JobEventHorizon",

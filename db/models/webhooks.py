@@ -93,6 +93,14 @@ class WebhookDelivery(SQLModel, table=True):
             postgresql_where=text("state = 'pending' AND started_at IS NULL"),
         ),
         Index("ix_webhook_delivery_open", "webhook_id", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_webhook_delivery_pending_created",
+            "created_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_webhook_delivery_failed", "webhook_id", postgresql_where=text("state = 'failed'")
+        ),
     )
 
     id: UUID = id_field()

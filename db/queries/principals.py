@@ -23,6 +23,7 @@ from db.models import (
     PrincipalPassword,
     now,
 )
+from db.queries.invitations import forget_of_principal
 from db.queries.sign_ins import end_sign_ins
 from muniment.contracts.jobs import FileState
 
@@ -175,6 +176,7 @@ async def strip(session: AsyncSession, principal: Principal) -> None:
     )
     await session.execute(delete(GroupMember).where(col(GroupMember.principal_id) == principal.id))
     await session.execute(delete(AccessGrant).where(col(AccessGrant.principal_id) == principal.id))
+    await forget_of_principal(session, principal.id)
     principal.name = str(principal.id)
     principal.is_admin = False
     principal.deleted_at = now()

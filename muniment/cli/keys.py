@@ -7,7 +7,7 @@ from rich.text import Text
 
 from muniment.cli.connection import connect
 from muniment.cli.output import age_text, out, print_json, print_more_hint, state_text, table_of
-from muniment.client.key_rotations import KeyRotation
+from muniment.client.resources.key_rotations import KeyRotation
 
 
 def rotate_keys(home: Path | None, *, as_json: bool) -> None:

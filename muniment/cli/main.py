@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
+from muniment.cli.administration.api_keys import api_keys
+from muniment.cli.administration.grants import grants
+from muniment.cli.administration.groups import groups
+from muniment.cli.administration.invitations import invitations
+from muniment.cli.administration.principals import principals
+from muniment.cli.administration.shares import shares
+from muniment.cli.administration.tenants import show_quotas, tenants
+from muniment.cli.administration.webhooks import webhooks
 from muniment.cli.failures import reported
+from muniment.cli.options import AsJson, Home, Limit, group_of_commands
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
 from muniment.contracts.ocr import CandidateEngineName
@@ -23,14 +32,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-schema = typer.Typer(help="The database's schema.", no_args_is_help=True, rich_markup_mode=None)
+schema = group_of_commands("The database's schema.")
 app.add_typer(schema, name="schema")
 shadow = typer.Typer(
     help="What a candidate would read otherwise than what is published.", rich_markup_mode=None
 )
 app.add_typer(shadow, name="shadow")
-keys = typer.Typer(help="The tenant's key.", no_args_is_help=True, rich_markup_mode=None)
+keys = group_of_commands("The tenant's key.")
 app.add_typer(keys, name="keys")
+app.add_typer(principals, name="principals")
+app.add_typer(groups, name="groups")
+app.add_typer(grants, name="grants")
+app.add_typer(api_keys, name="api-keys")
+app.add_typer(invitations, name="invitations")
+app.add_typer(shares, name="shares")
+app.add_typer(webhooks, name="webhooks")
+app.add_typer(tenants, name="tenants")
+app.command("quotas")(show_quotas)
 
 
 class Mode(StrEnum):
@@ -39,21 +57,11 @@ class Mode(StrEnum):
     VECTOR = "vector"
 
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        help="Home of an embedded stack; else MUNIMENT_API__URL and MUNIMENT_API__KEY, else"
-        " MUNIMENT_HOME, else your user data folder.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 PasswordFile = Annotated[
     Path | None,
     typer.Option("--password-file", help="A file whose first line opens the encrypted documents."),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
 
 
 # ── the embedded stack ──────────────────────────────────────────────────────────────────────────

@@ -1,11 +1,10 @@
 """The typed Python client of Muniment's HTTP API."""
 
-from muniment.client.annotations import ActivityEntry, Anchor, Annotation, Comment
 from muniment.client.answering import Part, Token
 from muniment.client.async_client import AsyncMuniment
+from muniment.client.building import UNCHANGED
 from muniment.client.comparisons import CandidateSummary, ComparisonSummary, ReadingComparison
 from muniment.client.events import Event, EventKind
-from muniment.client.key_rotations import KeyRotation
 from muniment.client.models import (
     Answer,
     Batch,
@@ -23,47 +22,87 @@ from muniment.client.models import (
     Version,
 )
 from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, UnexpectedAnswer
+from muniment.client.resources.annotations import ActivityEntry, Anchor, Annotation, Comment
+from muniment.client.resources.api_keys import ApiKey
+from muniment.client.resources.collections import Collection
+from muniment.client.resources.files import FileTiers
+from muniment.client.resources.grants import Grant
+from muniment.client.resources.groups import Group
+from muniment.client.resources.integrity import IntegrityFault, IntegrityReport, IntegrityRun
+from muniment.client.resources.invitations import AcceptedInvitation, Invitation
+from muniment.client.resources.key_rotations import KeyRotation
+from muniment.client.resources.principals import Identity, Principal
+from muniment.client.resources.shares import Share
+from muniment.client.resources.tenant import (
+    AuditEvent,
+    DirectoryEntry,
+    DirectoryMatches,
+    Me,
+    Quotas,
+)
+from muniment.client.resources.tenants import Tenant
+from muniment.client.resources.webhooks import Webhook, WebhookDelivery
 from muniment.client.retry import Retry
-from muniment.client.shares import Share
 from muniment.client.sync_client import Muniment
 from muniment.client.versions import ComparedPage, VersionComparison, WordSpan
 
 __all__ = [
+    "UNCHANGED",
+    "AcceptedInvitation",
     "ActivityEntry",
     "Anchor",
     "Annotation",
     "Answer",
+    "ApiKey",
     "ApiProblem",
     "ApiUnreachable",
     "AsyncMuniment",
+    "AuditEvent",
     "Batch",
     "CandidateSummary",
     "Chunk",
     "Citation",
+    "Collection",
     "Comment",
     "ComparedPage",
     "ComparisonSummary",
+    "DirectoryEntry",
+    "DirectoryMatches",
     "Event",
     "EventKind",
     "File",
+    "FileTiers",
+    "Grant",
+    "Group",
     "Hit",
+    "Identity",
+    "IntegrityFault",
+    "IntegrityReport",
+    "IntegrityRun",
+    "Invitation",
     "Job",
     "KeyRotation",
     "Layer",
     "Listing",
+    "Me",
     "Muniment",
     "Page",
     "Part",
+    "Principal",
     "Problem",
+    "Quotas",
     "ReadingComparison",
     "Retry",
     "SearchResult",
     "Share",
     "Stage",
     "StreamBroken",
+    "Tenant",
     "Token",
     "UnexpectedAnswer",
     "Version",
     "VersionComparison",
+    "Webhook",
+    "WebhookDelivery",
     "WordSpan",
 ]

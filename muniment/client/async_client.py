@@ -10,15 +10,14 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client import calls
-from muniment.client.annotating import AsyncAnnotations
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
-from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
+from muniment.client.building import Id
+from muniment.client.calls import Generate, ImageFormat, SearchMode
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
-from muniment.client.key_rotations import KeyRotation
 from muniment.client.location import locate
 from muniment.client.models import (
     Answer,
@@ -31,6 +30,7 @@ from muniment.client.models import (
     SearchResult,
     Version,
 )
+from muniment.client.operations import AsyncResource
 from muniment.client.protocol import (
     DEFAULT_TIMEOUT_SECONDS,
     Parameters,
@@ -38,14 +38,27 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.annotations import AsyncAnnotations
+from muniment.client.resources.api_keys import AsyncApiKeys
+from muniment.client.resources.collections import AsyncCollections
+from muniment.client.resources.files import FileOperations
+from muniment.client.resources.grants import AsyncGrants
+from muniment.client.resources.groups import AsyncGroups
+from muniment.client.resources.integrity import AsyncIntegrity
+from muniment.client.resources.invitations import AsyncInvitations
+from muniment.client.resources.key_rotations import AsyncKeys
+from muniment.client.resources.principals import AsyncPrincipals
+from muniment.client.resources.shares import AsyncShares
+from muniment.client.resources.tenant import TenantOwnOperations
+from muniment.client.resources.tenants import AsyncTenants
+from muniment.client.resources.webhooks import AsyncWebhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
-from muniment.client.shares import Share
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
 from muniment.client.versions import VersionComparison
 
 
-class AsyncMuniment:
+class AsyncMuniment(TenantOwnOperations, AsyncResource):
     """Muniment's API over HTTP.
 
         async with AsyncMuniment() as muniment:
@@ -72,13 +85,13 @@ class AsyncMuniment:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         location = locate(url, key, home, ca_file=ca_file)
-        self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
+        protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
         client = httpx.AsyncClient(
             transport=transport,
             verify=verification(location.ca_file),
             trust_env=trusts_environment(location.url),
         )
-        self._run = Awaiting(client)
+        super().__init__(protocol, Awaiting(client))
         self.files = AsyncFiles(self._protocol, self._run)
         self.jobs = AsyncJobs(self._protocol, self._run)
         self.batches = AsyncBatches(self._protocol, self._run)
@@ -86,6 +99,15 @@ class AsyncMuniment:
         self.shares = AsyncShares(self._protocol, self._run)
         self.keys = AsyncKeys(self._protocol, self._run)
         self.annotations = AsyncAnnotations(self._protocol, self._run)
+        self.collections = AsyncCollections(self._protocol, self._run)
+        self.principals = AsyncPrincipals(self._protocol, self._run)
+        self.groups = AsyncGroups(self._protocol, self._run)
+        self.grants = AsyncGrants(self._protocol, self._run)
+        self.api_keys = AsyncApiKeys(self._protocol, self._run)
+        self.invitations = AsyncInvitations(self._protocol, self._run)
+        self.webhooks = AsyncWebhooks(self._protocol, self._run)
+        self.integrity = AsyncIntegrity(self._protocol, self._run)
+        self.tenants = AsyncTenants(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,6 +160,31 @@ class AsyncMuniment:
         )
         return await self._run.run(send(self._protocol, upload))
 
+    async def upload_version(
+        self,
+        file_id: Id,
+        source: Path | str | bytes | BinaryIO,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        priority: int | None = None,
+        password: str | None = None,
+        verify: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> File:
+        """Streams a new version of a file in; its `job` ingests it."""
+        upload = Upload(
+            source,
+            name=name,
+            media_type=media_type,
+            priority=priority,
+            password=password,
+            verify=verify,
+            progress=progress,
+            version_of=file_id,
+        )
+        return await self._run.run(send(self._protocol, upload))
+
     def follow(self, job: Job) -> AsyncIterator[Job]:
         """The job as it is now, then after every change, over broken connections, until it ends."""
         return self._run.iterate(follow(self._protocol, job))
@@ -169,12 +216,8 @@ class AsyncMuniment:
         return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
 
 
-class AsyncFiles:
+class AsyncFiles(FileOperations, AsyncResource):
     """`/v1/files`."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
 
     async def list(
         self,
@@ -296,12 +339,8 @@ class AsyncFiles:
         return await self._run.run(self._protocol.call(calls.list_chunks(file_id, limit, cursor)))
 
 
-class AsyncJobs:
+class AsyncJobs(AsyncResource):
     """`/v1/jobs`. What a job's state forbids raises Conflict."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
 
     async def list(
         self,
@@ -350,12 +389,8 @@ class AsyncJobs:
         return await self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))
 
 
-class AsyncBatches:
+class AsyncBatches(AsyncResource):
     """`/v1/batches`. What a batch's state forbids raises Conflict."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
 
     async def create(self, file_ids: Sequence[Id], *, priority: int | None = None) -> Batch:
         """Brings uploaded files to ready."""
@@ -391,12 +426,8 @@ class AsyncBatches:
         return await self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))
 
 
-class AsyncComparisons:
+class AsyncComparisons(AsyncResource):
     """`/v1/reading-comparisons`: what a candidate would read otherwise."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
 
     async def list(
         self,
@@ -415,61 +446,3 @@ class AsyncComparisons:
         """By candidate, each with so many of its worst files."""
         call = calls.summarise_comparisons(candidate, since, worst)
         return await self._run.run(self._protocol.call(call))
-
-
-class AsyncShares:
-    """`/v1/shares`: links by which files are downloaded without a key."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
-
-    async def list(
-        self, *, file_id: Id | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Listing[Share]:
-        """One's own, for an administrator all of the tenant's; newest first."""
-        call = calls.list_shares(limit, cursor, file_id)
-        return await self._run.run(self._protocol.call(call))
-
-    async def get(self, share_id: Id) -> Share:
-        return await self._run.run(self._protocol.call(calls.get_share(share_id)))
-
-    async def create(
-        self,
-        file_id: Id,
-        *,
-        version: int | None = None,
-        expires_at: datetime | None = None,
-        password: str | None = None,
-        networks: Sequence[str] = (),
-        max_downloads: int | None = None,
-    ) -> Share:
-        """Its `url` is told this once. None, if the answer to a first attempt was lost: then revoke it,
-        and make another."""
-        call = calls.create_share(file_id, version, expires_at, password, networks, max_downloads)
-        return await self._run.run(self._protocol.call(call))
-
-    async def revoke(self, share_id: Id) -> Share:
-        """At once and for good."""
-        return await self._run.run(self._protocol.call(calls.revoke_share(share_id)))
-
-
-class AsyncKeys:
-    """`/v1/keys/rotations`: the tenant's key, for administrators."""
-
-    def __init__(self, protocol: Protocol, run: Awaiting) -> None:
-        self._protocol = protocol
-        self._run = run
-
-    async def rotate(self) -> KeyRotation:
-        """A new version of the key; one that is at work answers with itself."""
-        return await self._run.run(self._protocol.call(calls.rotate_keys()))
-
-    async def rotations(
-        self, *, limit: int = 50, cursor: str | None = None
-    ) -> Listing[KeyRotation]:
-        """Newest first."""
-        return await self._run.run(self._protocol.call(calls.list_key_rotations(limit, cursor)))
-
-    async def rotation(self, rotation_id: Id) -> KeyRotation:
-        return await self._run.run(self._protocol.call(calls.get_key_rotation(rotation_id)))

@@ -1,15 +1,14 @@
 """The calls of the API that are one request and one answer: a function per route."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypeVar
-from uuid import UUID
+from typing import Literal
 
 import httpx
-from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
+from muniment.client.building import Id, get, given, post
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
-from muniment.client.key_rotations import KeyRotation
 from muniment.client.models import (
     Answer,
     Batch,
@@ -21,20 +20,21 @@ from muniment.client.models import (
     SearchResult,
     Version,
 )
-from muniment.client.problems import UnexpectedAnswer
+from muniment.client.parsing import (
+    parse_model,
+    read_content,
+    read_json,
+    read_model,
+    read_text,
+)
 from muniment.client.protocol import Call, Parameters
-from muniment.client.shares import Share
 from muniment.client.versions import VersionComparison
 
-Model = TypeVar("Model", bound=BaseModel)
-Id = UUID | str
 SearchMode = Literal["hybrid", "lexical", "vector"]
 Generate = Literal["auto", "extractive", "llm"]
 ImageFormat = Literal["webp", "png"]
 JobMessage = Literal["cancel", "pause", "resume"]
 JobDecision = Literal["release", "reject"]
-
-_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────────
@@ -42,11 +42,11 @@ _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 def list_files(limit: int, cursor: str | None, filters: Parameters) -> Call[Listing[File]]:
     parameters = {"limit": limit, "cursor": cursor, **filters}
-    return _get("/v1/files", Listing[File], parameters)
+    return get("/v1/files", Listing[File], parameters)
 
 
 def get_file(file_id: Id) -> Call[File]:
-    return _get(f"/v1/files/{file_id}", File)
+    return get(f"/v1/files/{file_id}", File)
 
 
 def delete_file(file_id: Id, *, permanent: bool) -> Call[File | Job]:
@@ -60,7 +60,7 @@ def delete_file(file_id: Id, *, permanent: bool) -> Call[File | Job]:
 
 
 def restore_file(file_id: Id) -> Call[File]:
-    return _post(f"/v1/files/{file_id}/restore", File)
+    return post(f"/v1/files/{file_id}/restore", File)
 
 
 def reprocess_file(
@@ -72,19 +72,19 @@ def reprocess_file(
     password: str | None = None,
 ) -> Call[Job]:
     json: dict[str, JsonValue] = {}
-    settings = _given(chunk_tokens=chunk_tokens, ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
+    settings = given(chunk_tokens=chunk_tokens, ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
     if settings:
         json["settings"] = settings
     if priority is not None:
         json["priority"] = priority
     if password is not None:
         json["password"] = password
-    return Call("POST", f"/v1/files/{file_id}/reprocess", _model(Job), json=json, creates=True)
+    return Call("POST", f"/v1/files/{file_id}/reprocess", read_model(Job), json=json, creates=True)
 
 
 def compare_file(file_id: Id, ocr_engine: str | None, pdf_pipeline: str | None) -> Call[Job]:
-    json = _given(ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
-    return Call("POST", f"/v1/files/{file_id}/compare", _model(Job), json=json, creates=True)
+    json = given(ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
+    return Call("POST", f"/v1/files/{file_id}/compare", read_model(Job), json=json, creates=True)
 
 
 def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict[str, JsonValue]:
@@ -93,41 +93,41 @@ def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict
         {"id": str(each[0]), "version": each[1]} if isinstance(each, tuple) else {"id": str(each)}
         for each in files
     ]
-    return {"files": named} | _given(name=name)
+    return {"files": named} | given(name=name)
 
 
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
-    return _get(f"/v1/files/{file_id}/versions", Listing[Version])
+    return get(f"/v1/files/{file_id}/versions", Listing[Version])
 
 
 def compare_versions(
     file_id: Id, number: int, other: int | None, parameters: Parameters
 ) -> Call[VersionComparison]:
     path = f"/v1/files/{file_id}/versions/{number}/comparison"
-    return _get(path, VersionComparison, {"with": other, **parameters})
+    return get(path, VersionComparison, {"with": other, **parameters})
 
 
 def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page]]:
-    return _get(f"/v1/files/{file_id}/pages", Listing[Page], {"limit": limit, "cursor": cursor})
+    return get(f"/v1/files/{file_id}/pages", Listing[Page], {"limit": limit, "cursor": cursor})
 
 
 def get_page(file_id: Id, page: int, layer: str | None) -> Call[Page]:
-    return _get(f"/v1/files/{file_id}/pages/{page}", Page, {"layer": layer})
+    return get(f"/v1/files/{file_id}/pages/{page}", Page, {"layer": layer})
 
 
 def get_document(file_id: Id, version: int | None) -> Call[JsonValue]:
     """DoclingDocument JSON; docling-core's own model reads it."""
     path = f"/v1/files/{file_id}/document"
-    return Call("GET", path, _json, parameters={"version": version})
+    return Call("GET", path, read_json, parameters={"version": version})
 
 
 def get_markdown(file_id: Id, version: int | None) -> Call[str]:
     path = f"/v1/files/{file_id}/markdown"
-    return Call("GET", path, _text, parameters={"version": version})
+    return Call("GET", path, read_text, parameters={"version": version})
 
 
 def get_text(file_id: Id, version: int | None) -> Call[str]:
-    return Call("GET", f"/v1/files/{file_id}/text", _text, parameters={"version": version})
+    return Call("GET", f"/v1/files/{file_id}/text", read_text, parameters={"version": version})
 
 
 def get_page_image(
@@ -135,16 +135,16 @@ def get_page_image(
 ) -> Call[bytes]:
     parameters: Parameters = {"dpi": dpi, "format": image_format, "version": version}
     path = f"/v1/files/{file_id}/pages/{page}/image"
-    return Call("GET", path, _content, parameters=parameters)
+    return Call("GET", path, read_content, parameters=parameters)
 
 
 def get_thumbnail(file_id: Id, image_format: ImageFormat, version: int | None) -> Call[bytes]:
     parameters: Parameters = {"format": image_format, "version": version}
-    return Call("GET", f"/v1/files/{file_id}/thumbnail", _content, parameters=parameters)
+    return Call("GET", f"/v1/files/{file_id}/thumbnail", read_content, parameters=parameters)
 
 
 def list_chunks(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Chunk]]:
-    return _get(f"/v1/files/{file_id}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor})
+    return get(f"/v1/files/{file_id}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor})
 
 
 # ── comparisons of readings ─────────────────────────────────────────────────────────────────────
@@ -154,7 +154,7 @@ def list_comparisons(
     limit: int, cursor: str | None, filters: Parameters
 ) -> Call[Listing[ReadingComparison]]:
     parameters = {"limit": limit, "cursor": cursor, **filters}
-    return _get("/v1/reading-comparisons", Listing[ReadingComparison], parameters)
+    return get("/v1/reading-comparisons", Listing[ReadingComparison], parameters)
 
 
 def summarise_comparisons(
@@ -165,29 +165,29 @@ def summarise_comparisons(
         "since": since.isoformat() if since else None,
         "worst": worst,
     }
-    return _get("/v1/reading-comparisons/summary", ComparisonSummary, parameters)
+    return get("/v1/reading-comparisons/summary", ComparisonSummary, parameters)
 
 
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def list_jobs(limit: int, cursor: str | None, filters: Parameters) -> Call[Listing[Job]]:
-    return _get("/v1/jobs", Listing[Job], {"limit": limit, "cursor": cursor, **filters})
+    return get("/v1/jobs", Listing[Job], {"limit": limit, "cursor": cursor, **filters})
 
 
 def get_job(job_id: Id) -> Call[Job]:
-    return _get(f"/v1/jobs/{job_id}", Job)
+    return get(f"/v1/jobs/{job_id}", Job)
 
 
 def tell_job(job_id: Id, message: JobMessage) -> Call[Job]:
     """Not repeated after it may have arrived: a second `cancel` is a conflict."""
-    return Call("POST", f"/v1/jobs/{job_id}/{message}", _model(Job), repeatable=False)
+    return Call("POST", f"/v1/jobs/{job_id}/{message}", read_model(Job), repeatable=False)
 
 
 def decide_job(job_id: Id, decision: JobDecision, reason: str | None) -> Call[Job]:
     json = {"reason": reason} if reason is not None else {}
     path = f"/v1/jobs/{job_id}/{decision}"
-    return Call("POST", path, _model(Job), json=json, repeatable=False)
+    return Call("POST", path, read_model(Job), json=json, repeatable=False)
 
 
 def retry_job(job_id: Id, pages: tuple[int, ...] | None, password: str | None = None) -> Call[Job]:
@@ -196,11 +196,11 @@ def retry_job(job_id: Id, pages: tuple[int, ...] | None, password: str | None = 
         json["pages"] = list(pages)
     if password is not None:
         json["password"] = password
-    return Call("POST", f"/v1/jobs/{job_id}/retry", _model(Job), json=json, creates=True)
+    return Call("POST", f"/v1/jobs/{job_id}/retry", read_model(Job), json=json, creates=True)
 
 
 def reprioritise_job(job_id: Id, priority: int) -> Call[Job]:
-    return _post(f"/v1/jobs/{job_id}/reprioritise", Job, {"priority": priority})
+    return post(f"/v1/jobs/{job_id}/reprioritise", Job, {"priority": priority})
 
 
 # ── batches ─────────────────────────────────────────────────────────────────────────────────────
@@ -222,53 +222,20 @@ def create_import(
 def _new_batch(json: dict[str, JsonValue], priority: int | None) -> Call[Batch]:
     if priority is not None:
         json["priority"] = priority
-    return Call("POST", "/v1/batches", _model(Batch), json=json, creates=True)
+    return Call("POST", "/v1/batches", read_model(Batch), json=json, creates=True)
 
 
 def list_batches(limit: int, cursor: str | None) -> Call[Listing[Batch]]:
-    return _get("/v1/batches", Listing[Batch], {"limit": limit, "cursor": cursor})
+    return get("/v1/batches", Listing[Batch], {"limit": limit, "cursor": cursor})
 
 
 def get_batch(batch_id: Id) -> Call[Batch]:
-    return _get(f"/v1/batches/{batch_id}", Batch)
+    return get(f"/v1/batches/{batch_id}", Batch)
 
 
 def tell_batch(batch_id: Id, message: JobMessage) -> Call[Batch]:
     """Not repeated, as `tell_job`."""
-    return Call("POST", f"/v1/batches/{batch_id}/{message}", _model(Batch), repeatable=False)
-
-
-# ── shares ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def list_shares(limit: int, cursor: str | None, file_id: Id | None) -> Call[Listing[Share]]:
-    file = None if file_id is None else str(file_id)
-    return _get("/v1/shares", Listing[Share], {"limit": limit, "cursor": cursor, "file_id": file})
-
-
-def get_share(share_id: Id) -> Call[Share]:
-    return _get(f"/v1/shares/{share_id}", Share)
-
-
-def create_share(
-    file_id: Id,
-    version: int | None,
-    expires_at: datetime | None,
-    password: str | None,
-    networks: Sequence[str],
-    max_downloads: int | None,
-) -> Call[Share]:
-    json = {"file_id": str(file_id), "networks": [*networks]} | _given(
-        version=version,
-        expires_at=expires_at.isoformat() if expires_at else None,
-        password=password,
-        max_downloads=max_downloads,
-    )
-    return Call("POST", "/v1/shares", _model(Share), json=json, creates=True)
-
-
-def revoke_share(share_id: Id) -> Call[Share]:
-    return Call("DELETE", f"/v1/shares/{share_id}", _model(Share))
+    return Call("POST", f"/v1/batches/{batch_id}/{message}", read_model(Batch), repeatable=False)
 
 
 # ── search and answers ──────────────────────────────────────────────────────────────────────────
@@ -286,11 +253,11 @@ def search(
         json["collection"] = collection
     if filters:
         json["filter"] = dict(filters)
-    return _post("/v1/search", SearchResult, json)
+    return post("/v1/search", SearchResult, json)
 
 
 def query(question: str, top_k: int, generate: Generate) -> Call[Answer]:
-    return _post("/v1/query", Answer, query_body(question, top_k, generate))
+    return post("/v1/query", Answer, query_body(question, top_k, generate))
 
 
 def query_body(
@@ -299,56 +266,7 @@ def query_body(
     return {"query": question, "top_k": top_k, "generate": generate, "stream": stream}
 
 
-# ── keys ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def rotate_keys() -> Call[KeyRotation]:
-    """One that is at work answers with itself."""
-    return _post("/v1/keys/rotations", KeyRotation)
-
-
-def list_key_rotations(limit: int, cursor: str | None) -> Call[Listing[KeyRotation]]:
-    parameters: Parameters = {"limit": limit, "cursor": cursor}
-    return _get("/v1/keys/rotations", Listing[KeyRotation], parameters)
-
-
-def get_key_rotation(rotation_id: Id) -> Call[KeyRotation]:
-    return _get(f"/v1/keys/rotations/{rotation_id}", KeyRotation)
-
-
-def _given(**fields: JsonValue) -> dict[str, JsonValue]:
-    """Those that are not None: the API's own defaults stand for the others."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 # ── parsing ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _get(path: str, model: type[Model], parameters: Parameters | None = None) -> Call[Model]:
-    return Call("GET", path, _model(model), parameters=parameters or {})
-
-
-def _post(path: str, model: type[Model], json: JsonValue = None) -> Call[Model]:
-    return Call("POST", path, _model(model), json=json)
-
-
-def _model(model: type[Model]) -> Callable[[httpx.Response], Model]:
-    def parse(response: httpx.Response) -> Model:
-        return parse_model(model, response.content)
-
-    return parse
-
-
-def parse_model(model: type[Model], content: bytes | str) -> Model:
-    """Raises UnexpectedAnswer, naming the fields but never their values."""
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        wrong = ", ".join(
-            ".".join(str(part) for part in problem["loc"]) or "the body"
-            for problem in error.errors(include_input=False)[:5]
-        )
-        raise UnexpectedAnswer(f"a {model.__name__} cannot be read from it: {wrong}") from None
 
 
 def _file_or_job(response: httpx.Response) -> File | Job:
@@ -356,18 +274,3 @@ def _file_or_job(response: httpx.Response) -> File | Job:
     if response.status_code == 202:
         return parse_model(Job, response.content)
     return parse_model(File, response.content)
-
-
-def _json(response: httpx.Response) -> JsonValue:
-    try:
-        return _JSON.validate_json(response.content)
-    except ValidationError:
-        raise UnexpectedAnswer("it is not JSON") from None
-
-
-def _content(response: httpx.Response) -> bytes:
-    return response.content
-
-
-def _text(response: httpx.Response) -> str:
-    return response.content.decode("utf-8")

@@ -10,7 +10,8 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client.actions import Flow, Pause, ReadChunk
-from muniment.client.calls import Id, archive_body
+from muniment.client.building import Id
+from muniment.client.calls import archive_body
 from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.protocol import Protocol
 

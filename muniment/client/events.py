@@ -10,8 +10,9 @@ import httpx
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from muniment.client.actions import IO, Deliver, Pause, ReadChunk, Stream
-from muniment.client.calls import Id, parse_model
+from muniment.client.building import Id
 from muniment.client.models import Job, Stage
+from muniment.client.parsing import parse_model
 from muniment.client.problems import ApiProblem, StreamBroken, UnexpectedAnswer
 from muniment.client.protocol import Protocol
 from muniment.client.server_sent_events import Decoder, ServerSentEvent

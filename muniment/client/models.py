@@ -29,6 +29,12 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Tagged(Record):
+    """`etag` names this state of it where it was answered by itself; in lists it is None."""
+
+    etag: str | None = None
+
+
 class Problem(Record):
     """RFC 9457 members, and what to do about it."""
 
@@ -87,6 +93,7 @@ class Job(Record):
     retry_of: UUID | None = None
     error: Problem | None = None
     created_at: datetime | None = None
+    started_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
@@ -183,6 +190,7 @@ class File(Record):
     version: int = 1
     state: AnyFileState
     collection: str | None = None
+    collection_id: UUID | None = None
     metadata: dict[str, JsonValue] = {}
     extracted: dict[str, JsonValue] = {}
     labels: tuple[str, ...] = ()
@@ -194,11 +202,14 @@ class File(Record):
     updated_at: datetime | None = None
     job: Job | None = None
     parent: Parent | None = None
+    retention: dict[str, JsonValue] = {}
+    holds: tuple[UUID, ...] = ()
 
 
 class Version(Record):
     """One immutable content of a file, numbered from 1."""
 
+    file_id: UUID | None = None
     version: int
     name: str | None = None
     media_type: str | None = None
@@ -246,7 +257,7 @@ class Layer(Record):
 
 class Page(Record):
     """A page as read; the frame is the crop box after rotation, origin top left. `problem` says why
-    it could not be read."""
+    it could not be read, `queue` who read it."""
 
     page: int
     label: str | None = None
@@ -256,6 +267,7 @@ class Page(Record):
     rotation: int = 0
     source: str = "text"
     engine: str | None = None
+    queue: str | None = None
     confidence: float | None = None
     text: str = ""
     lines: tuple[Line, ...] = ()

@@ -42,6 +42,7 @@ class Call(Generic[Result]):
     path: str
     parse: Callable[[httpx.Response], Result]
     parameters: Parameters = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     json: object = None
     repeatable: bool = True
     creates: bool = False
@@ -96,7 +97,8 @@ class Protocol:
 
     def call(self, call: Call[Result]) -> Flow[Result]:
         """Sends a call until it is answered, and parses the answer."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())} if call.creates else {}
+        key = {"Idempotency-Key": str(uuid.uuid4())} if call.creates else {}
+        headers = {**call.headers, **key}
 
         def build() -> httpx.Request:
             return self.request(

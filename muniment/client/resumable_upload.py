@@ -11,8 +11,9 @@ from typing import BinaryIO
 import httpx
 
 from muniment.client.actions import Exchange, Flow, Pause
-from muniment.client.calls import get_file, parse_model
+from muniment.client.calls import get_file
 from muniment.client.models import File, Record
+from muniment.client.parsing import parse_model
 from muniment.client.problems import UnexpectedAnswer, problem_of
 from muniment.client.protocol import Protocol
 from muniment.client.retry import retry_after_seconds

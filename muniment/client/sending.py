@@ -19,6 +19,6 @@ def send(protocol: Protocol, upload: Upload) -> Flow[File]:
         is_resumable = upload.resumable
         if is_resumable is None:
             is_resumable = size >= RESUMABLE_FROM_BYTES
-        if is_resumable and is_sendable(upload):
+        if is_resumable and upload.version_of is None and is_sendable(upload):
             return (yield from send_resumably(protocol, upload, content, size))
         return (yield from send_whole(protocol, upload, content))

@@ -10,15 +10,14 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client import calls
-from muniment.client.annotating import Annotations
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.blocking import Blocking
-from muniment.client.calls import Generate, Id, ImageFormat, SearchMode
+from muniment.client.building import Id
+from muniment.client.calls import Generate, ImageFormat, SearchMode
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
-from muniment.client.key_rotations import KeyRotation
 from muniment.client.location import locate
 from muniment.client.models import (
     Answer,
@@ -31,6 +30,7 @@ from muniment.client.models import (
     SearchResult,
     Version,
 )
+from muniment.client.operations import Resource
 from muniment.client.protocol import (
     DEFAULT_TIMEOUT_SECONDS,
     Parameters,
@@ -38,14 +38,27 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.annotations import Annotations
+from muniment.client.resources.api_keys import ApiKeys
+from muniment.client.resources.collections import Collections
+from muniment.client.resources.files import FileOperations
+from muniment.client.resources.grants import Grants
+from muniment.client.resources.groups import Groups
+from muniment.client.resources.integrity import Integrity
+from muniment.client.resources.invitations import Invitations
+from muniment.client.resources.key_rotations import Keys
+from muniment.client.resources.principals import Principals
+from muniment.client.resources.shares import Shares
+from muniment.client.resources.tenant import TenantOwnOperations
+from muniment.client.resources.tenants import Tenants
+from muniment.client.resources.webhooks import Webhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
-from muniment.client.shares import Share
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
 from muniment.client.versions import VersionComparison
 
 
-class Muniment:
+class Muniment(TenantOwnOperations, Resource):
     """Muniment's API over HTTP.
 
         with Muniment() as muniment:
@@ -72,13 +85,13 @@ class Muniment:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         location = locate(url, key, home, ca_file=ca_file)
-        self._protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
+        protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
         client = httpx.Client(
             transport=transport,
             verify=verification(location.ca_file),
             trust_env=trusts_environment(location.url),
         )
-        self._run = Blocking(client)
+        super().__init__(protocol, Blocking(client))
         self.files = Files(self._protocol, self._run)
         self.jobs = Jobs(self._protocol, self._run)
         self.batches = Batches(self._protocol, self._run)
@@ -86,6 +99,15 @@ class Muniment:
         self.shares = Shares(self._protocol, self._run)
         self.keys = Keys(self._protocol, self._run)
         self.annotations = Annotations(self._protocol, self._run)
+        self.collections = Collections(self._protocol, self._run)
+        self.principals = Principals(self._protocol, self._run)
+        self.groups = Groups(self._protocol, self._run)
+        self.grants = Grants(self._protocol, self._run)
+        self.api_keys = ApiKeys(self._protocol, self._run)
+        self.invitations = Invitations(self._protocol, self._run)
+        self.webhooks = Webhooks(self._protocol, self._run)
+        self.integrity = Integrity(self._protocol, self._run)
+        self.tenants = Tenants(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -138,6 +160,31 @@ class Muniment:
         )
         return self._run.run(send(self._protocol, upload))
 
+    def upload_version(
+        self,
+        file_id: Id,
+        source: Path | str | bytes | BinaryIO,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        priority: int | None = None,
+        password: str | None = None,
+        verify: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> File:
+        """Streams a new version of a file in; its `job` ingests it."""
+        upload = Upload(
+            source,
+            name=name,
+            media_type=media_type,
+            priority=priority,
+            password=password,
+            verify=verify,
+            progress=progress,
+            version_of=file_id,
+        )
+        return self._run.run(send(self._protocol, upload))
+
     def follow(self, job: Job) -> Iterator[Job]:
         """The job as it is now, then after every change, over broken connections, until it ends."""
         return self._run.iterate(follow(self._protocol, job))
@@ -169,12 +216,8 @@ class Muniment:
         return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
 
 
-class Files:
+class Files(FileOperations, Resource):
     """`/v1/files`."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
 
     def list(
         self,
@@ -288,12 +331,8 @@ class Files:
         return self._run.run(self._protocol.call(calls.list_chunks(file_id, limit, cursor)))
 
 
-class Jobs:
+class Jobs(Resource):
     """`/v1/jobs`. What a job's state forbids raises Conflict."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
 
     def list(
         self,
@@ -340,12 +379,8 @@ class Jobs:
         return self._run.run(self._protocol.call(calls.reprioritise_job(job_id, priority)))
 
 
-class Batches:
+class Batches(Resource):
     """`/v1/batches`. What a batch's state forbids raises Conflict."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
 
     def create(self, file_ids: Sequence[Id], *, priority: int | None = None) -> Batch:
         """Brings uploaded files to ready."""
@@ -381,12 +416,8 @@ class Batches:
         return self._run.run(self._protocol.call(calls.tell_batch(batch_id, "resume")))
 
 
-class Comparisons:
+class Comparisons(Resource):
     """`/v1/reading-comparisons`: what a candidate would read otherwise."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
 
     def list(
         self,
@@ -405,59 +436,3 @@ class Comparisons:
         """By candidate, each with so many of its worst files."""
         call = calls.summarise_comparisons(candidate, since, worst)
         return self._run.run(self._protocol.call(call))
-
-
-class Shares:
-    """`/v1/shares`: links by which files are downloaded without a key."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
-
-    def list(
-        self, *, file_id: Id | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Listing[Share]:
-        """One's own, for an administrator all of the tenant's; newest first."""
-        call = calls.list_shares(limit, cursor, file_id)
-        return self._run.run(self._protocol.call(call))
-
-    def get(self, share_id: Id) -> Share:
-        return self._run.run(self._protocol.call(calls.get_share(share_id)))
-
-    def create(
-        self,
-        file_id: Id,
-        *,
-        version: int | None = None,
-        expires_at: datetime | None = None,
-        password: str | None = None,
-        networks: Sequence[str] = (),
-        max_downloads: int | None = None,
-    ) -> Share:
-        """Its `url` is told this once. None, if the answer to a first attempt was lost: then revoke it,
-        and make another."""
-        call = calls.create_share(file_id, version, expires_at, password, networks, max_downloads)
-        return self._run.run(self._protocol.call(call))
-
-    def revoke(self, share_id: Id) -> Share:
-        """At once and for good."""
-        return self._run.run(self._protocol.call(calls.revoke_share(share_id)))
-
-
-class Keys:
-    """`/v1/keys/rotations`: the tenant's key, for administrators."""
-
-    def __init__(self, protocol: Protocol, run: Blocking) -> None:
-        self._protocol = protocol
-        self._run = run
-
-    def rotate(self) -> KeyRotation:
-        """A new version of the key; one that is at work answers with itself."""
-        return self._run.run(self._protocol.call(calls.rotate_keys()))
-
-    def rotations(self, *, limit: int = 50, cursor: str | None = None) -> Listing[KeyRotation]:
-        """Newest first."""
-        return self._run.run(self._protocol.call(calls.list_key_rotations(limit, cursor)))
-
-    def rotation(self, rotation_id: Id) -> KeyRotation:
-        return self._run.run(self._protocol.call(calls.get_key_rotation(rotation_id)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Literal
+from uuid import UUID
 
 from pydantic import JsonValue
 
@@ -23,7 +24,8 @@ again, or at what had arrived of an upload that is resumed."""
 @dataclass(frozen=True)
 class Upload:
     """What to send. `source` is a path, bytes, or a seekable binary file at any position. `resumable`
-    has it go on where it broke off; by default, what is large enough for that to matter."""
+    has it go on where it broke off; by default, what is large enough for that to matter. `version_of`:
+    the file that it is a new version of, which goes in one request."""
 
     source: Path | str | bytes | BinaryIO
     name: str | None = None
@@ -36,6 +38,7 @@ class Upload:
     verify: bool = False
     progress: ProgressCallback | None = None
     resumable: bool | None = None
+    version_of: UUID | str | None = None
 
     @property
     def file_name(self) -> str:

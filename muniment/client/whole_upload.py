@@ -9,8 +9,8 @@ from typing import BinaryIO
 import httpx
 
 from muniment.client.actions import Flow
-from muniment.client.calls import parse_model
 from muniment.client.models import File
+from muniment.client.parsing import parse_model
 from muniment.client.protocol import Protocol
 from muniment.client.upload import ProgressCallback, Upload
 
@@ -36,9 +36,10 @@ def _request(
 ) -> httpx.Request:
     counted = _Counted(content, upload.progress)
     part = (upload.file_name, counted, upload.sent_media_type)
+    is_new = upload.version_of is None
     return protocol.request(
         "POST",
-        "/v1/files",
+        "/v1/files" if is_new else f"/v1/files/{upload.version_of}/versions",
         fields=upload.fields(),
         files=[("file", part)],
         headers=headers,

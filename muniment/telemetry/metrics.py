@@ -1,6 +1,6 @@
 """Prometheus metrics. Labels are names of routes, stages and states: never ids, never people's."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
 METRICS_MEDIA_TYPE = CONTENT_TYPE_LATEST
@@ -50,6 +50,33 @@ tier_moves_total = Counter(
     "muniment_tier_moves_total",
     "Blobs moved to a tier of the object store, by tier and outcome (moved, failed, waiting).",
     ("tier", "outcome"),
+    registry=REGISTRY,
+)
+webhook_attempts_total = Counter(
+    "muniment_webhook_attempts_total",
+    "Attempts to deliver an event to an endpoint, by outcome.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+webhook_deliveries_total = Counter(
+    "muniment_webhook_deliveries_total",
+    "Deliveries that ended, by state (delivered, failed) and the outcome of the last attempt.",
+    ("state", "outcome"),
+    registry=REGISTRY,
+)
+webhook_pending = Gauge(
+    "muniment_webhook_pending",
+    "Deliveries that are on their way, of all tenants.",
+    registry=REGISTRY,
+)
+webhook_oldest_seconds = Gauge(
+    "muniment_webhook_oldest_seconds",
+    "Age of the oldest event or delivery that is neither delivered nor given up; 0 without any.",
+    registry=REGISTRY,
+)
+webhook_dead_letters = Gauge(
+    "muniment_webhook_dead_letters",
+    "Deliveries that were given up and not replayed, of all tenants' endpoints.",
     registry=REGISTRY,
 )
 

@@ -148,6 +148,12 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/groups/{group_id}/members"),
     ("PUT", "/v1/groups/{group_id}/members/{principal_id}"),
     ("DELETE", "/v1/groups/{group_id}/members/{principal_id}"),
+    ("GET", "/v1/invitations"),
+    ("POST", "/v1/invitations"),
+    ("GET", "/v1/invitations/{invitation_id}"),
+    ("DELETE", "/v1/invitations/{invitation_id}"),
+    # Of whoever has its secret: test_invitations.py.
+    ("POST", "/v1/invitations/accept"),
     ("GET", "/v1/integrity"),
     ("GET", "/v1/integrity/faults"),
     ("POST", "/v1/integrity/verify"),

@@ -241,6 +241,35 @@ async def test_no_principal_is_made_unless_the_operator_wants_it(
     assert actions.count("principal.identity_unbound") == 1
 
 
+async def test_whoever_is_invited_comes_in_with_the_issuers_token(
+    strict_api: ApiProcess,
+    strict: httpx.AsyncClient,
+    issuer: Issuer,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    async with client_of(strict_api, tenant.api_key) as client:
+        made = [(await client.post("/v1/invitations", json={"name": n})).json() for n in "ab"]
+
+    async def accept(number: int, issued: str) -> httpx.Response:
+        body = {"token": made[number]["token"], "issuer_token": issued}
+        return await strict.post("/v1/invitations/accept", json=body)
+
+    token = issuer.token("invited", org=tenant.name, scope="files:read")
+    for wrong in (
+        issuer.token("invited", org=tenant.name, key="foreign"),
+        issuer.token("invited", org="another tenant"),
+        "a.b.c",
+    ):
+        assert (await accept(0, wrong)).status_code == 401
+    assert (await me(strict, token)).status_code == 401
+    accepted = await accept(0, token)
+    assert accepted.status_code == 201, accepted.text
+    assert (await me(strict, token)).json()["id"] == accepted.json()["principal_id"]
+    assert (await accept(1, token)).status_code == 409, "the subject means somebody already"
+    assert "principal.identity_bound" in audit_actions(postgres_dsn, tenant.tenant_id)
+
+
 async def test_nobody_binds_an_administrator_who_may_not_make_one(
     strict_api: ApiProcess, issuer: Issuer, tenant: TenantFixture
 ) -> None:

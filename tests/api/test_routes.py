@@ -158,6 +158,7 @@ async def things(client: httpx.AsyncClient) -> Things:
     )
     tested = await client.post(f"/v1/webhooks/{webhook.json()['id']}/test")
     rotation = (await client.post("/v1/keys/rotations")).json()
+    invitation = (await client.post("/v1/invitations", json={"name": "invited"})).json()
     return Things(
         {
             "rotation_id": rotation["id"],
@@ -176,6 +177,7 @@ async def things(client: httpx.AsyncClient) -> Things:
             "tenant_id": (await client.get("/v1/auth/me")).json()["tenant_id"],
             "group_id": group["id"],
             "grant_id": grant["id"],
+            "invitation_id": invitation["id"],
             "number": "1",
             "page": "1",
         }
@@ -219,6 +221,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/directory?query=a",
         "/v1/directory?query=g",
         "/v1/grants",
+        "/v1/invitations",
         "/v1/audit",
         "/v1/integrity",
         "/v1/keys/rotations",
@@ -330,6 +333,8 @@ CHANGES = [
     ),
     ("POST", "/v1/principals", {"kind": "service", "name": "new"}, "principal.created"),
     ("PATCH", "/v1/principals/{principal_id}", {"disabled": True}, "principal.changed"),
+    ("POST", "/v1/invitations", {"name": "grace"}, "invitation.created"),
+    ("DELETE", "/v1/invitations/{invitation_id}", None, "invitation.revoked"),
     ("POST", "/v1/groups", {"name": "new"}, "group.created"),
     ("PATCH", "/v1/groups/{group_id}", {"name": "renamed"}, "group.changed"),
     ("PUT", "/v1/groups/{group_id}/members/{principal_id}", None, "group.member_added"),
@@ -384,6 +389,8 @@ UPLOADS = {("POST", "/v1/uploads")} | {
 }
 # Whoever signs in, stays so and signs out: test_sign_ins.py.
 ELSEWHERE |= {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/password"}
+# Whoever accepts is no caller yet: test_invitations.py.
+ELSEWHERE |= {"/v1/invitations/accept"}
 # Of sessions, subjects of an issuer, and an operator's tenants: test_sessions.py, test_oidc.py,
 # test_tenants.py.
 NEXT_DOORS = {
@@ -454,6 +461,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
+    *("invitation_id",),
     *("annotation_id", "comment_id"),
 )
 

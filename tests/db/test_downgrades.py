@@ -3,7 +3,6 @@ nothing behind that somebody could read and nobody would erase."""
 
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -11,33 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.migrate import migrate
 from db.models import (
-    AccessGrant,
     Activity,
     Annotation,
     AnnotationAnchor,
     AnnotationComment,
     Batch,
     BatchItem,
-    BearerToken,
     ComparedPage,
-    ExternalIdentity,
     File,
     FileVersion,
-    GroupMember,
     IntegrityFault,
     IntegrityRun,
     Job,
     KeyRotation,
     PageLayer,
-    Principal,
-    PrincipalGroup,
-    PrincipalPassword,
     ReadingComparison,
     ShareLink,
     ShareSession,
     ShareTry,
-    SignIn,
-    StreamTicket,
     TierPolicy,
     Upload,
     UploadPart,
@@ -59,6 +49,7 @@ from muniment.errors import KeyDestroyed
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
 from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture, make_tenant
+from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
@@ -218,7 +209,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         session.add(
             ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
         )
-        await _add_people(session, tenant, job.file_id)
+        await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
     return [password, piece, secret]
@@ -294,79 +285,6 @@ async def _add_annotation(
                 subject_id=annotation.id,
             ),
         ]
-    )
-    await session.flush()
-
-
-async def _add_people(session: AsyncSession, tenant: TenantFixture, file_id: UUID) -> None:
-    """One who signed in and was granted something, one who was disabled, and two who were deleted."""
-    person, disabled, *deleted = [
-        Principal(
-            tenant_id=tenant.tenant_id,
-            kind="user",
-            name=str(new_id()),
-            disabled_at=now() if number else None,
-            deleted_at=now() if number > 1 else None,
-        )
-        for number in range(4)
-    ]
-    session.add_all([person, disabled, *deleted])
-    await session.flush()
-    sign_in = SignIn(tenant_id=tenant.tenant_id, principal_id=person.id)
-    session.add(sign_in)
-    await session.flush()
-    hashed = new_id().bytes
-    session.add_all(
-        [
-            PrincipalPassword(
-                principal_id=person.id, tenant_id=tenant.tenant_id, password_hash="$argon2id$"
-            ),
-            BearerToken(
-                token_hash=hashed,
-                tenant_id=tenant.tenant_id,
-                sign_in_id=sign_in.id,
-                kind="access",
-            ),
-            BearerToken(
-                token_hash=new_id().bytes,
-                tenant_id=tenant.tenant_id,
-                sign_in_id=sign_in.id,
-                kind="session",
-            ),
-            StreamTicket(ticket_hash=hashed, tenant_id=tenant.tenant_id, sign_in_id=sign_in.id),
-            StreamTicket(
-                ticket_hash=new_id().bytes,
-                tenant_id=tenant.tenant_id,
-                principal_id=person.id,
-                scopes=["search"],
-                ends_at=now(),
-                identity_hash=hashed,
-            ),
-            ExternalIdentity(
-                tenant_id=tenant.tenant_id,
-                identity_hash=hashed,
-                principal_id=person.id,
-                issuer="https://login.example.org",
-                subject="ada",
-            ),
-            AccessGrant(
-                tenant_id=tenant.tenant_id,
-                principal_id=person.id,
-                file_id=file_id,
-                level="read",
-            ),
-        ]
-    )
-    group = PrincipalGroup(tenant_id=tenant.tenant_id, name=str(new_id()))
-    session.add(group)
-    await session.flush()
-    session.add(
-        GroupMember(
-            tenant_id=tenant.tenant_id,
-            group_id=group.id,
-            principal_id=person.id,
-            from_issuer=True,
-        )
     )
     await session.flush()
 

@@ -387,14 +387,14 @@ def test_pictures_are_asked_for_as_they_are_wanted(api: ApiForTests, muniment: M
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    def methods(kind: object) -> set[str]:
-        return {name for name in dir(kind) if not name.startswith("_")}
+    """Blocking and awaited; `test_operations.py` calls each."""
 
-    from muniment.client import annotating, async_client, sync_client
+    def methods(client: object) -> set[str]:
+        parts = {name: part for name, part in vars(client).items() if not name.startswith("_")}
+        found = {name for name in dir(client) if not name.startswith("_")}
+        for name, part in parts.items():
+            found |= {f"{name}.{each}" for each in dir(part) if not each.startswith("_")}
+        return found
 
-    assert methods(Muniment) == methods(AsyncMuniment)
-    assert methods(sync_client.Files) == methods(async_client.AsyncFiles)
-    assert methods(sync_client.Jobs) == methods(async_client.AsyncJobs)
-    assert methods(sync_client.Batches) == methods(async_client.AsyncBatches)
-    assert methods(annotating.Annotations) == methods(annotating.AsyncAnnotations)
-    assert methods(sync_client.Comparisons) == methods(async_client.AsyncComparisons)
+    with Muniment("http://api", KEY) as muniment:
+        assert methods(muniment) == methods(AsyncMuniment("http://api", KEY))

@@ -1,0 +1,1 @@
+"""Who may become a principal by a secret that is good once."""

@@ -1,0 +1,1 @@
+"""What operators and administrators do by hand: a file per resource, with its commands."""

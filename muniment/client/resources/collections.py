@@ -1,0 +1,81 @@
+"""`/v1/collections`: what files lie in."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from muniment.client.building import Id, create, get, given, matching
+from muniment.client.models import Listing, Tagged
+from muniment.client.operations import AsyncResource, Operation, Resource
+from muniment.client.parsing import read_nothing, read_tagged
+from muniment.client.protocol import Call
+
+Visibility = Literal["tenant", "private"]
+
+_PATH = "/v1/collections"
+
+
+class Collection(Tagged):
+    """`visibility` tenant: everyone of the tenant reads its files; private: its owner, and who was
+    granted it."""
+
+    id: UUID
+    name: str
+    visibility: str = "tenant"
+    owner_id: UUID | None = None
+    created_at: datetime | None = None
+
+
+def list_collections(*, limit: int = 50, cursor: str | None = None) -> Call[Listing[Collection]]:
+    """Newest first."""
+    return get(_PATH, Listing[Collection], {"limit": limit, "cursor": cursor})
+
+
+def get_collection(collection_id: Id) -> Call[Collection]:
+    return Call("GET", f"{_PATH}/{collection_id}", read_tagged(Collection))
+
+
+def create_collection(name: str, *, visibility: Visibility = "tenant") -> Call[Collection]:
+    return create(_PATH, Collection, {"name": name, "visibility": visibility})
+
+
+def change_collection(
+    collection_id: Id,
+    *,
+    name: str | None = None,
+    visibility: Visibility | None = None,
+    etag: str | None = None,
+) -> Call[Collection]:
+    """What is None stays. With the `etag` of a Collection that was read: PreconditionFailed if it has
+    been changed since."""
+    return Call(
+        "PATCH",
+        f"{_PATH}/{collection_id}",
+        read_tagged(Collection),
+        json=given(name=name, visibility=visibility),
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
+
+
+def delete_collection(collection_id: Id) -> Call[None]:
+    """An empty one."""
+    return Call("DELETE", f"{_PATH}/{collection_id}", read_nothing)
+
+
+class CollectionOperations:
+    """`/v1/collections`."""
+
+    list = Operation(list_collections)
+    get = Operation(get_collection)
+    create = Operation(create_collection)
+    change = Operation(change_collection)
+    delete = Operation(delete_collection)
+
+
+class Collections(CollectionOperations, Resource):
+    """`/v1/collections`."""
+
+
+class AsyncCollections(CollectionOperations, AsyncResource):
+    """`/v1/collections`."""

@@ -1,0 +1,85 @@
+"""`If-Match` on what is changed of principals, groups and grants: to what was read, or not at all."""
+
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+PASSWORD = {"password": "correct horse battery"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A person in a group, who was granted a file."""
+
+    principal: str
+    group: str
+    grant: str
+
+    @property
+    def member(self) -> str:
+        return f"{self.group}/members/{self.principal.rpartition('/')[2]}"
+
+
+@pytest.fixture
+async def place(client: httpx.AsyncClient) -> Place:
+    person = (await client.post("/v1/principals", json={"kind": "user", "name": "ada"})).json()
+    group = (await client.post("/v1/groups", json={"name": "accounting"})).json()
+    file = (await client.post("/v1/files?name=a.txt", content=b"a")).json()
+    grant = await client.post(
+        "/v1/grants", json={"principal_id": person["id"], "file_id": file["id"], "level": "read"}
+    )
+    return Place(
+        f"/v1/principals/{person['id']}",
+        f"/v1/groups/{group['id']}",
+        f"/v1/grants/{grant.json()['id']}",
+    )
+
+
+CHANGES = [
+    ("PUT", "member", "group", "", None),
+    ("DELETE", "member", "group", "", None),
+    ("PUT", "principal", "principal", "/password", PASSWORD),
+    ("PATCH", "principal", "principal", "", {"disabled": False}),
+    ("PATCH", "group", "group", "", {"name": "tax"}),
+    ("DELETE", "grant", "grant", "", None),
+    ("DELETE", "group", "group", "", None),
+    ("DELETE", "principal", "principal", "", None),
+]
+
+
+async def test_every_change_is_made_to_what_was_read_or_not_at_all(
+    client: httpx.AsyncClient, place: Place
+) -> None:
+    for method, what, tagged, below, body in CHANGES:
+        path = getattr(place, what) + below
+        tag = (await client.get(getattr(place, tagged))).headers["ETag"]
+        for stale in ('"0"', f"W/{tag}", f'"x", "{tag}"'):
+            late = await client.request(method, path, json=body, headers={"If-Match": stale})
+            assert late.status_code == 412, (method, path, stale, late.text)
+            assert late.json()["type"] == "urn:muniment:problem:precondition-failed"
+        done = await client.request(method, path, json=body, headers={"If-Match": f'"0", {tag}'})
+        assert done.is_success, (method, path, done.text)
+
+
+async def test_a_grant_that_was_raised_meanwhile_is_not_taken_back(
+    client: httpx.AsyncClient, place: Place
+) -> None:
+    shown = await client.get(place.grant)
+    again = {**shown.json(), "level": "manage"}
+    raised = {name: again[name] for name in ("principal_id", "file_id", "level")}
+    assert (await client.post("/v1/grants", json=raised)).status_code == 200
+    stale = {"If-Match": shown.headers["ETag"]}
+    assert (await client.delete(place.grant, headers=stale)).status_code == 412
+    assert (await client.get(place.grant)).json()["level"] == "manage"
+    assert (await client.delete(place.grant, headers={"If-Match": "*"})).status_code == 204
+
+
+async def test_another_tenants_is_404_whatever_the_tag(
+    stranger: httpx.AsyncClient, client: httpx.AsyncClient, place: Place
+) -> None:
+    for path in (place.principal, place.group, place.grant):
+        tag = (await client.get(path)).headers["ETag"]
+        for sent in (tag, '"0"'):
+            answer = await stranger.delete(path, headers={"If-Match": sent})
+            assert answer.status_code == 404, (path, sent)

@@ -1,0 +1,262 @@
+"""Every operation of the OpenAPI description has a method of both clients, which asks for it as it is
+described, and reads the answer that is its example."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+
+from muniment.client import AsyncMuniment, Muniment, Retry
+from muniment.client.models import Record
+from muniment.client.problems import ApiProblem
+from tests.muniment.client.described_api import DESCRIPTION, ID, Described
+
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+MOMENT = datetime(2026, 11, 20, tzinfo=UTC)
+LATER = datetime(2026, 11, 21, tzinfo=UTC)
+ONCE = Retry(attempts=1)
+TARGET = Path("content")
+"""In a folder of the test."""
+
+WITHOUT_A_METHOD = {
+    # For probes and Prometheus, which have clients of their own.
+    ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
+    # Of share links: for browsers of people who have no key.
+    ("GET", "/s/{token}"), ("HEAD", "/s/{token}"), ("POST", "/s/{token}"),
+    ("GET", "/s/{token}/content"), ("HEAD", "/s/{token}/content"),
+    # A head tells what the answer to GET tells.
+    ("HEAD", "/v1/files/{file_id}/content"),
+    # tus, which `upload(resumable=True)` speaks: test_resumable_upload.py.
+    ("OPTIONS", "/v1/uploads"), ("POST", "/v1/uploads"), ("OPTIONS", "/v1/uploads/{upload_id}"),
+    ("HEAD", "/v1/uploads/{upload_id}"), ("PATCH", "/v1/uploads/{upload_id}"),
+    ("DELETE", "/v1/uploads/{upload_id}"),
+    # Whoever signs in has no key yet: clients of OAuth 2.0 do, and pages, which have a cookie.
+    ("POST", "/v1/auth/token"), ("POST", "/v1/auth/revoke"), ("GET", "/v1/auth/session"),
+    ("POST", "/v1/auth/session"), ("DELETE", "/v1/auth/session"),
+    ("POST", "/v1/auth/stream-ticket"),
+    # For Temporal's Web UI and command line.
+    ("POST", "/v1/temporal/codec/encode"), ("POST", "/v1/temporal/codec/decode"),
+}  # fmt: skip
+
+CALLS: dict[str, Callable[[Muniment], object]] = {
+    "upload": lambda m: m.upload(b"x", name="a.txt", resumable=False),
+    "upload_version": lambda m: m.upload_version(ID, b"x", name="a.txt"),
+    "search": lambda m: m.search("lease", collection="default", filters={"name": "x"}),
+    "query": lambda m: m.query("when?"),
+    "query_stream": lambda m: m.query_stream("when?"),
+    "events": lambda m: m.events(),
+    "me": lambda m: m.me(),
+    "change_password": lambda m: m.change_password("correct horse", "battery staple"),
+    "directory": lambda m: m.directory("ada"),
+    "quotas": lambda m: m.quotas(),
+    "audit": lambda m: m.audit(action="file.created", object_id=ID, actor_id=ID),
+    "files.list": lambda m: m.files.list(filters={"state": "ready"}),
+    "files.get": lambda m: m.files.get(ID),
+    "files.change": lambda m: m.files.change(
+        ID, name="b", collection="c", metadata={"a": None}, labels=["x"], etag='"1"'
+    ),
+    "files.delete": lambda m: m.files.delete(ID),
+    "files.restore": lambda m: m.files.restore(ID),
+    "files.content": lambda m: m.files.content(ID, TARGET),
+    "files.archive": lambda m: m.files.archive([ID, (ID, 2)], TARGET),
+    "files.reprocess": lambda m: m.files.reprocess(ID, chunk_tokens=64),
+    "files.compare": lambda m: m.files.compare(ID, ocr_engine="tesseract"),
+    "files.versions": lambda m: m.files.versions(ID),
+    "files.version": lambda m: m.files.version(ID, 1),
+    "files.compare_versions": lambda m: m.files.compare_versions(ID, 2, 1, unchanged=True),
+    "files.pages": lambda m: m.files.pages(ID),
+    "files.page": lambda m: m.files.page(ID, 1, layer="x"),
+    "files.document": lambda m: m.files.document(ID, version=1),
+    "files.markdown": lambda m: m.files.markdown(ID),
+    "files.text": lambda m: m.files.text(ID),
+    "files.page_image": lambda m: m.files.page_image(ID, 1, dpi=72),
+    "files.thumbnail": lambda m: m.files.thumbnail(ID),
+    "files.chunks": lambda m: m.files.chunks(ID),
+    "files.tier": lambda m: m.files.tier(ID),
+    "files.move": lambda m: m.files.move(ID, "cold"),
+    "jobs.list": lambda m: m.jobs.list(filters={"state": "running"}),
+    "jobs.get": lambda m: m.jobs.get(ID),
+    "jobs.events": lambda m: m.jobs.events(ID),
+    "jobs.cancel": lambda m: m.jobs.cancel(ID),
+    "jobs.pause": lambda m: m.jobs.pause(ID),
+    "jobs.resume": lambda m: m.jobs.resume(ID),
+    "jobs.release": lambda m: m.jobs.release(ID, reason="seen"),
+    "jobs.reject": lambda m: m.jobs.reject(ID, reason="seen"),
+    "jobs.retry": lambda m: m.jobs.retry(ID, pages=(1, 2)),
+    "jobs.reprioritise": lambda m: m.jobs.reprioritise(ID, 2),
+    "batches.create": lambda m: m.batches.create([ID], priority=2),
+    "batches.import_from": lambda m: m.batches.import_from("scans", "2024/", collection="c"),
+    "batches.list": lambda m: m.batches.list(),
+    "batches.get": lambda m: m.batches.get(ID),
+    "batches.cancel": lambda m: m.batches.cancel(ID),
+    "batches.pause": lambda m: m.batches.pause(ID),
+    "batches.resume": lambda m: m.batches.resume(ID),
+    "comparisons.list": lambda m: m.comparisons.list(),
+    "comparisons.summary": lambda m: m.comparisons.summary(since=MOMENT),
+    "shares.list": lambda m: m.shares.list(file_id=ID),
+    "shares.get": lambda m: m.shares.get(ID),
+    "shares.create": lambda m: m.shares.create(
+        ID, version=1, expires_at=MOMENT, password="correct horse", networks=["192.0.2.0/24"]
+    ),
+    "shares.change": lambda m: m.shares.change(
+        ID, expires_at=MOMENT, networks=[], password=None, max_downloads=3
+    ),
+    "shares.revoke": lambda m: m.shares.revoke(ID),
+    "keys.rotate": lambda m: m.keys.rotate(),
+    "keys.rotations": lambda m: m.keys.rotations(),
+    "keys.rotation": lambda m: m.keys.rotation(ID),
+    "annotations.list": lambda m: m.annotations.list(
+        file_id=ID, version=1, page=1, author=ID, state="open"
+    ),
+    "annotations.get": lambda m: m.annotations.get(ID, version=1),
+    "annotations.create": lambda m: m.annotations.create(
+        ID, "why", page=1, exact="x", start=3, region=(1, 2, 3, 4), tags=["t"], colour="#ffd54f"
+    ),
+    "annotations.change": lambda m: m.annotations.change(ID, body="x", tags=[], colour=None),
+    "annotations.resolve": lambda m: m.annotations.resolve(ID),
+    "annotations.reopen": lambda m: m.annotations.reopen(ID),
+    "annotations.delete": lambda m: m.annotations.delete(ID),
+    "annotations.comments": lambda m: m.annotations.comments(ID),
+    "annotations.comment": lambda m: m.annotations.comment(ID, ID),
+    "annotations.answer": lambda m: m.annotations.answer(ID, "because"),
+    "annotations.change_comment": lambda m: m.annotations.change_comment(ID, ID, "x"),
+    "annotations.delete_comment": lambda m: m.annotations.delete_comment(ID, ID),
+    "annotations.activity": lambda m: m.annotations.activity(actor=ID),
+    "annotations.activity of a file": lambda m: m.annotations.activity(ID),
+    "collections.list": lambda m: m.collections.list(),
+    "collections.get": lambda m: m.collections.get(ID),
+    "collections.create": lambda m: m.collections.create("law", visibility="private"),
+    "collections.change": lambda m: m.collections.change(ID, name="x", etag='"1"'),
+    "collections.delete": lambda m: m.collections.delete(ID),
+    "principals.list": lambda m: m.principals.list(name="ada", kind="user"),
+    "principals.get": lambda m: m.principals.get(ID),
+    "principals.create": lambda m: m.principals.create("ada", is_admin=True),
+    "principals.change": lambda m: m.principals.change(ID, disabled=True, etag='"1"'),
+    "principals.delete": lambda m: m.principals.delete(ID, successor=ID, etag='"1"'),
+    "principals.set_password": lambda m: m.principals.set_password(ID, "correct horse"),
+    "principals.identity": lambda m: m.principals.identity(ID),
+    "principals.bind_identity": lambda m: m.principals.bind_identity(ID, "subject"),
+    "principals.unbind_identity": lambda m: m.principals.unbind_identity(ID),
+    "invitations.list": lambda m: m.invitations.list(),
+    "invitations.get": lambda m: m.invitations.get(ID),
+    "invitations.create": lambda m: m.invitations.create("ada", groups=[ID], expires_at=MOMENT),
+    "invitations.revoke": lambda m: m.invitations.revoke(ID),
+    "invitations.accept": lambda m: m.invitations.accept("munin_x", password="correct horse"),
+    "groups.list": lambda m: m.groups.list(name="x"),
+    "groups.get": lambda m: m.groups.get(ID),
+    "groups.create": lambda m: m.groups.create("accounting"),
+    "groups.rename": lambda m: m.groups.rename(ID, "tax", etag='"1"'),
+    "groups.delete": lambda m: m.groups.delete(ID, etag='"1"'),
+    "groups.members": lambda m: m.groups.members(ID),
+    "groups.add_member": lambda m: m.groups.add_member(ID, ID),
+    "groups.remove_member": lambda m: m.groups.remove_member(ID, ID),
+    "grants.list": lambda m: m.grants.list(
+        file_id=ID, collection_id=ID, principal_id=ID, group_id=ID
+    ),
+    "grants.get": lambda m: m.grants.get(ID),
+    "grants.create": lambda m: m.grants.create("write", group_id=ID, collection_id=ID),
+    "grants.delete": lambda m: m.grants.delete(ID, etag='"write"'),
+    "api_keys.list": lambda m: m.api_keys.list(),
+    "api_keys.create": lambda m: m.api_keys.create(
+        "scanner", ["files:write"], expires_at=MOMENT, principal_id=ID
+    ),
+    "api_keys.revoke": lambda m: m.api_keys.revoke(ID),
+    "webhooks.list": lambda m: m.webhooks.list(),
+    "webhooks.get": lambda m: m.webhooks.get(ID),
+    "webhooks.create": lambda m: m.webhooks.create(
+        "https://example.com/", ["file.ready"], scheme="ed25519"
+    ),
+    "webhooks.change": lambda m: m.webhooks.change(ID, events=["file.ready"], enabled=False),
+    "webhooks.delete": lambda m: m.webhooks.delete(ID),
+    "webhooks.test": lambda m: m.webhooks.test(ID),
+    "webhooks.rotate_secret": lambda m: m.webhooks.rotate_secret(ID, scheme="hmac-sha256"),
+    "webhooks.deliveries": lambda m: m.webhooks.deliveries(ID, state="failed"),
+    "webhooks.delivery": lambda m: m.webhooks.delivery(ID, ID),
+    "webhooks.replay": lambda m: m.webhooks.replay(ID, ID),
+    "webhooks.replay_range": lambda m: m.webhooks.replay_range(ID, MOMENT, LATER, cursor="x"),
+    "integrity.report": lambda m: m.integrity.report(),
+    "integrity.faults": lambda m: m.integrity.faults(),
+    "integrity.verify": lambda m: m.integrity.verify(),
+    "tenants.list": lambda m: m.tenants.list(),
+    "tenants.get": lambda m: m.tenants.get(ID),
+    "tenants.create": lambda m: m.tenants.create("acme"),
+    "tenants.change": lambda m: m.tenants.change(ID, disabled=True),
+}
+"""Each method of the client, called with all that it takes to be told apart."""
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def operations() -> set[tuple[str, str]]:
+    return {
+        (method.upper(), path)
+        for path, described_there in DESCRIPTION["paths"].items()
+        for method in METHODS
+        if method in described_there
+    }
+
+
+def ask(api: Described, call: Callable[[Muniment], object]) -> object:
+    """What the call returns, of a stream the first; None where the answer is no JSON."""
+    transport = httpx.MockTransport(api)
+    with Muniment("http://api", "mun_x", retry=ONCE, transport=transport) as muniment:
+        try:
+            answer = call(muniment)
+            return next(answer, None) if isinstance(answer, Iterator) else answer
+        except ApiProblem:
+            return None
+
+
+async def ask_and_wait(api: Described, call: Callable[[Muniment], object]) -> object:
+    """The same of the asynchronous client, whose methods take the same arguments."""
+    transport = httpx.MockTransport(api)
+    async with AsyncMuniment("http://api", "mun_x", retry=ONCE, transport=transport) as muniment:
+        try:
+            answer = call(cast("Muniment", muniment))
+            if isinstance(answer, AsyncIterator):
+                return await anext(answer, None)
+            assert isinstance(answer, Awaitable)
+            return await answer
+        except ApiProblem:
+            return None
+
+
+def methods() -> set[str]:
+    """Of the client, and of its parts by their names."""
+    with Muniment("http://api", "mun_x") as muniment:
+        parts = {name: part for name, part in vars(muniment).items() if not name.startswith("_")}
+        return {
+            prefix + name
+            for prefix, part in ({"": muniment} | {f"{key}.": parts[key] for key in parts}).items()
+            for name in dir(part)
+            if not name.startswith("_") and callable(getattr(part, name))
+        }
+
+
+def test_every_operation_has_a_method() -> None:
+    api = Described()
+    for call in CALLS.values():
+        ask(api, call)
+    assert operations() - set(api.asked) == WITHOUT_A_METHOD
+
+
+def test_every_method_is_tried_here() -> None:
+    assert methods() - {name.split(" ")[0] for name in CALLS} == {"close", "follow"}
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_both_clients_ask_for_the_same_and_read_it(name: str) -> None:
+    blocking, awaiting = Described(), Described()
+    read = ask(blocking, CALLS[name])
+    assert asyncio.run(ask_and_wait(awaiting, CALLS[name])) == read
+    assert awaiting.asked == blocking.asked
+    if isinstance(read, Record) and isinstance(blocking.answered, dict):
+        known = {each.alias or field for field, each in type(read).model_fields.items()}
+        assert set(blocking.answered) <= known
