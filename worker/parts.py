@@ -109,9 +109,8 @@ class Parts:
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, index_model(self.embedder))
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
-        erasure = Erasure(
-            self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
-        )
+        ledger = ErasureLedger(self._stores.erasure_ledger)
+        erasure = Erasure(self._database, self._stores.blobs, ledger, self._stores.tiers)
         batches = Batches(self._database)
         rotations = KeyRotations(
             self._database,

@@ -28,6 +28,7 @@ from worker.lost_deliveries import LostDeliveries
 from worker.lost_jobs import LostJobs
 from worker.memory import FreedMemory
 from worker.parts import Parts
+from worker.provider_change import ProviderChange
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
@@ -117,7 +118,9 @@ def _housekeeping(
         interval=timedelta(hours=settings.worker.sweep_hours),
         min_age=timedelta(hours=settings.worker.sweep_min_age_hours),
     )
+    changing = stores.changing
     return (
+        *([ProviderChange(database, client, changing).run()] if changing else []),
         Reconciler(database, client, settings.worker.reconcile_seconds).run(),
         LostJobs(database, client).run(),
         LostBatches(database, client).run(),

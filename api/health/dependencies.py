@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio.service import RPCError
 
-from api.health.checks import Check, Finding
+from api.health.checks import Check, Finding, Fine
 from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
@@ -18,7 +18,7 @@ from muniment.connections import temporal_refusals_as_ours
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.objects import BlobStore, BlobTiers
-from muniment.sealing import KeyManagement
+from muniment.sealing import ChangingKeys, KeyManagement
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -66,9 +66,17 @@ class Dependencies:
             await self.tiers.probe_cold()
         return None
 
-    async def _keys(self) -> Finding | None:
+    async def _keys(self) -> Fine | None:
         await self.keys.probe()
-        return None
+        if not isinstance(self.keys, ChangingKeys):
+            return None
+        told = [
+            f"keys of {len(tenants)} tenants are still with {former}"
+            if tenants
+            else f"{former} may be taken out of MUNIMENT_KEYS__FORMER"
+            for former, tenants in (await self.keys.unfinished()).items()
+        ]
+        return Fine(f"{self.keys.name} wraps; {'; '.join(told)}")
 
     async def _temporal(self) -> Finding | None:
         try:
