@@ -126,14 +126,14 @@ def _payloads(action: object) -> list[Payload]:
     if not isinstance(action, ScheduleActionStartWorkflow):
         return []
     fields = [*action.args, action.static_summary, action.static_details]
-    return [each for each in fields if isinstance(each, Payload)]
+    return [each for each in fields if isinstance(each, Payload) and key_id_of(each) is not None]
 
 
 async def _encrypt_anew(action: ScheduleActionStartWorkflow, codec: EncryptionCodec) -> None:
     async def renewed(values: Sequence[object]) -> list[object]:
         return [
             (await codec.encode(await codec.decode([each])))[0]
-            if isinstance(each, Payload)
+            if isinstance(each, Payload) and key_id_of(each) is not None
             else each
             for each in values
         ]

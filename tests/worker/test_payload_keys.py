@@ -3,8 +3,8 @@ goes only when nothing is left that it encrypted."""
 
 import asyncio
 import os
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,11 +179,11 @@ async def test_stored_histories_replay_after_a_rotation(tmp_path: Path) -> None:
     await replayer.replay_workflow(WorkflowHistory.from_json("completed", stored.read_text()))
 
 
-def test_the_command_shows_what_there_is(path: Path) -> None:
+async def test_the_command_shows_what_there_is(path: Path) -> None:
     PayloadKeyFile(path).rotate(datetime.now(UTC))
     command = [sys.executable, "-m", "worker.payload_keys", "show"]
     environment = {**os.environ, "MUNIMENT_KEYS__ROOT": str(path.parent)}
-    shown = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, timeout=60
-    ).stdout.splitlines()
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE)
+    shown = (await process.communicate())[0].decode().splitlines()
+    assert process.returncode == 0
     assert [line.partition(": ")[2][:11] for line in shown] == ["replaced at", "encrypts"]

@@ -141,7 +141,8 @@ class TestChanges:
         wrapped = (await provide(former).generate_data_key(tenant, CONTEXT)).wrapped
         await provide(former).generate_data_key(stranger, CONTEXT)
         keys = changing(provide, former, current)
-        for user, context in ((stranger, CONTEXT), (tenant, b"muniment/v1|tenant|other")):
+        elsewhere = b"muniment/v1|stranger|blob"  # as whoever asks for the stranger has it
+        for user, context in ((stranger, elsewhere), (tenant, b"muniment/v1|tenant|other")):
             with pytest.raises(SealBroken):
                 await keys.rewrap(user, wrapped, context)
 
