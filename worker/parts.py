@@ -65,6 +65,7 @@ from activities.webhooks.places import Places
 from db.queries.quotas import Quota
 from db.session import Database
 from muniment.connections import open_scanner
+from muniment.contracts import queues
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -90,6 +91,13 @@ from worker.surya_server import SuryaServer
 logger = logging.getLogger(__name__)
 
 ActivityFunction = Callable[..., Any]  # what Worker itself takes
+
+
+def starts_ray(settings: Settings, queue_names: Sequence[str]) -> bool:
+    """Whether a worker of the queues starts a Ray of its own: one of the GPU queue joins no cluster, and
+    has no Surya server to ask."""
+    uses_surya = OcrEngineName(settings.ocr.engine) is OcrEngineName.SURYA
+    return queues.OCR_GPU in queue_names and settings.ray.address is None and not uses_surya
 
 
 class Parts:
