@@ -39,7 +39,9 @@ def open_keys(settings: KeySettings) -> KeyManagement:
     current = _provider(settings.root, settings)
     if not settings.former:
         return current
-    former = {each.provider: _provider(settings.root, each) for each in settings.former}
+    former: dict[str, KeyProvider] = {
+        each.provider: _provider(settings.root, each) for each in settings.former
+    }
     return ChangingKeys(current, former)
 
 

@@ -8,10 +8,10 @@ more: no run that began while they encrypted, open or within the namespace's ret
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from temporalio.api.common.v1 import Payload
 from temporalio.client import (
@@ -28,6 +28,8 @@ from muniment.payloads import EncryptionCodec, key_id_of
 from muniment.settings import load_settings
 from muniment.stores import PAYLOAD_KEY_FILE, open_data_converter
 from worker.connecting import connect_temporal
+
+ValueT = TypeVar("ValueT")
 
 RPC_TIMEOUT = timedelta(seconds=30)
 SETTLED_AFTER = timedelta(minutes=5)
@@ -130,19 +132,15 @@ def _payloads(action: object) -> list[Payload]:
 
 
 async def _encrypt_anew(action: ScheduleActionStartWorkflow, codec: EncryptionCodec) -> None:
-    async def renewed(values: Sequence[object]) -> list[object]:
-        return [
-            (await codec.encode(await codec.decode([each])))[0]
-            if isinstance(each, Payload) and key_id_of(each) is not None
-            else each
-            for each in values
-        ]
+    async def renewed(value: ValueT) -> ValueT | Payload:
+        if not isinstance(value, Payload) or key_id_of(value) is None:
+            return value
+        return (await codec.encode(await codec.decode([value])))[0]
 
-    action.args = await renewed(action.args)
-    # The SDK takes payloads here, as it gives them.
-    [action.static_summary, action.static_details] = await renewed(  # type: ignore[list-item]
-        [action.static_summary, action.static_details]
-    )
+    # The SDK takes payloads where it gives them.
+    action.args = [await renewed(each) for each in action.args]
+    action.static_summary = await renewed(action.static_summary)
+    action.static_details = await renewed(action.static_details)
 
 
 async def _run(what: str) -> list[str]:
@@ -150,12 +148,13 @@ async def _run(what: str) -> list[str]:
     path = settings.keys.root / PAYLOAD_KEY_FILE
     keys = load_payload_keys(path)
     if what == "show":
-        times = sorted(keys.keys, key=lambda key_id: keys.replaced_at.get(key_id, _NEVER))
+        former = keys.keys.keys() - {keys.newest}
+        by_time = sorted(former, key=lambda key_id: keys.replaced_at.get(key_id, _NEVER))
         return [
             f"{key_id}: encrypts"
             if key_id == keys.newest
             else f"{key_id}: replaced at {keys.replaced_at.get(key_id, 'an unknown time')}"
-            for key_id in times
+            for key_id in [*by_time, keys.newest]
         ]
     client = await connect_temporal(settings.temporal, open_data_converter(settings), [])
     rotation = PayloadKeyRotation(client, path)
