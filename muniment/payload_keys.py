@@ -52,9 +52,8 @@ class PayloadKeyFile:
         stamp = self._stamp()
         if stamp == self._seen:
             return None
-        keys = load_payload_keys(self._path)
-        self._seen = stamp
-        return keys
+        self._seen = stamp  # also of one that cannot be read: it is told of once
+        return load_payload_keys(self._path)
 
     def rotate(self, at: datetime) -> str:
         """Adds a key, which encrypts from now on; its id."""
@@ -110,7 +109,7 @@ class PayloadKeyFile:
             found = self._path.stat()
         except OSError:
             return None
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
+        return (found.st_ino, found.st_ctime_ns, found.st_size)  # which rights change too
 
 
 def load_payload_keys(path: Path) -> PayloadKeys:

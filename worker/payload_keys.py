@@ -8,7 +8,8 @@ more: no run that began while they encrypted, open or within the namespace's ret
 import argparse
 import asyncio
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -39,23 +40,36 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class FormerKey:
-    """`runs`: how many that began before `until` Temporal still keeps; with none the key was removed."""
+    """`runs`: how many that began before `until` Temporal still keeps; `schedules`: how many hand such a
+    run's result to the next one. With neither the key was removed."""
 
     key_id: str
     until: datetime
-    runs: int | None
+    runs: int | None = None
+    schedules: int = 0
+
+    @property
+    def is_removed(self) -> bool:
+        return self.runs == 0 and self.schedules == 0
 
     def __str__(self) -> str:
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        if self.is_removed:
+            return f"{self.key_id}: removed"
         if self.runs is None:
-            return (
-                f"{self.key_id}: kept; it may have encrypted until {self.until:%Y-%m-%d %H:%M} UTC"
-            )
-        if self.runs:
-            return (
-                f"{self.key_id}: kept; Temporal has {self.runs} runs that began before"
-                f" {self.until:%Y-%m-%d %H:%M} UTC, open or within the namespace's retention"
-            )
-        return f"{self.key_id}: removed"
+            return f"{self.key_id}: kept; it may have encrypted until {until}"
+        return (
+            f"{self.key_id}: kept; of before {until} Temporal has {self.runs} runs, open or within the"
+            f" namespace's retention, and {self.schedules} schedules that have not run since"
+        )
+
+
+@dataclass
+class _Schedules:
+    """Ids of the keys that had encrypted what they start, and when each of them ran last."""
+
+    used: set[str] = field(default_factory=set)
+    last_runs: list[datetime] = field(default_factory=list)
 
 
 class PayloadKeyRotation:
@@ -75,34 +89,38 @@ class PayloadKeyRotation:
 
     async def retire(self) -> list[FormerKey]:
         """Removes the former keys that open nothing any more; says of each former key what became of it."""
-        used = await self._renew_schedules()
+        schedules = await self._renew_schedules()
         keys = load_payload_keys(self._path)
         former = [key_id for key_id in keys.keys if key_id != keys.newest]
         # One that a schedule still used, or of which nobody noted when it was replaced.
         self._file.note_use(
-            frozenset(used | (set(former) - keys.replaced_at.keys())), datetime.now(UTC)
+            frozenset(schedules.used | (set(former) - keys.replaced_at.keys())), datetime.now(UTC)
         )
         replaced_at = load_payload_keys(self._path).replaced_at
-        return [await self._retire(key_id, replaced_at[key_id]) for key_id in former]
+        last_runs = schedules.last_runs
+        return [await self._retire(key_id, replaced_at[key_id], last_runs) for key_id in former]
 
-    async def _retire(self, key_id: str, replaced_at: datetime) -> FormerKey:
+    async def _retire(
+        self, key_id: str, replaced_at: datetime, last_runs: Sequence[datetime]
+    ) -> FormerKey:
         until = replaced_at + SETTLED_AFTER
         if datetime.now(UTC) < until:
-            return FormerKey(key_id, until, runs=None)
+            return FormerKey(key_id, until)
         try:
             found = await self._client.count_workflows(
                 f"StartTime < '{until.isoformat()}'", rpc_timeout=RPC_TIMEOUT
             )
         except RPCError as error:
             raise OrchestratorUnavailable("Temporal does not count its runs.") from error
-        if found.count == 0:
+        former = FormerKey(key_id, until, found.count, sum(run < until for run in last_runs))
+        if former.is_removed:
             self._file.remove(key_id)
-        return FormerKey(key_id, until, found.count)
+        return former
 
-    async def _renew_schedules(self) -> set[str]:
-        """Encrypts what schedules start by the newest key; the ids of the keys that had encrypted it."""
+    async def _renew_schedules(self) -> _Schedules:
+        """Encrypts what schedules start by the newest key."""
         codec = EncryptionCodec(keys := load_payload_keys(self._path))
-        used = set[str]()
+        schedules = _Schedules()
 
         async def renewed(found: ScheduleUpdateInput) -> ScheduleUpdate:
             schedule = found.description.schedule
@@ -113,14 +131,18 @@ class PayloadKeyRotation:
         try:
             async for listed in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
                 handle = self._client.get_schedule_handle(listed.id)
-                action = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule.action
-                former = {key_id_of(each) for each in _payloads(action)} - {None, keys.newest}
+                described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+                schedules.last_runs += [
+                    run.started_at for run in described.info.recent_actions[-1:]
+                ]
+                encrypted_by = map(key_id_of, _payloads(described.schedule.action))
+                former = {key_id for key_id in encrypted_by if key_id not in (None, keys.newest)}
                 if former:
                     await handle.update(renewed, rpc_timeout=RPC_TIMEOUT)
-                    used |= {key_id for key_id in former if key_id is not None}
+                    schedules.used |= former
         except RPCError as error:
             raise OrchestratorUnavailable("Temporal did not take a schedule.") from error
-        return used
+        return schedules
 
 
 def _payloads(action: object) -> list[Payload]:

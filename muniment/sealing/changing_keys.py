@@ -92,12 +92,15 @@ class ChangingKeys:
 
     async def carry_destroyed(self) -> None:
         """Notes with the current provider which tenants' keys were destroyed, so that none are made
-        anew once the former ones are gone."""
+        anew once the former ones are gone; and destroys with those what was only destroyed with it."""
         states = await asyncio.to_thread(self._current.states)
         for former in self._former.values():
             for tenant_id, state in (await asyncio.to_thread(former.states)).items():
-                if TenantState.DESTROYED is state is not states.get(tenant_id):
+                is_destroyed = states.get(tenant_id) is TenantState.DESTROYED
+                if state is TenantState.DESTROYED and not is_destroyed:
                     await self._current.destroy_tenant_key(tenant_id)
+                if state is TenantState.LIVING and is_destroyed:
+                    await former.destroy_tenant_key(tenant_id)
 
     def _provider_of(self, wrapped: bytes) -> KeyProvider:
         """Whose the wrapped data key is; the current one says of all else that it is none."""

@@ -92,7 +92,8 @@ def _state(path: Path | None) -> tuple[int, int, int] | None:
         found = path.stat() if path is not None else None
     except OSError:
         return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size) if found is not None else None
+    # Which rights change too: what could not be read may be by now.
+    return (found.st_ino, found.st_ctime_ns, found.st_size) if found is not None else None
 
 
 def _reason(error: OSError) -> str:

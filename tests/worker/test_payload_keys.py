@@ -22,6 +22,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleHandle,
     ScheduleSpec,
@@ -111,6 +112,11 @@ async def test_a_former_key_is_kept_until_nothing_is_left_that_it_encrypted(
     monkeypatch.setattr("worker.payload_keys.SETTLED_AFTER", timedelta(0))
     former = load_payload_keys(path).newest
     running, repeated = await start(client), await schedule(client)
+    await repeated.trigger()
+    await until_counted(client, 2)
+    [action_run] = (await repeated.describe()).info.recent_actions
+    assert isinstance(action_run.action, ScheduleActionExecutionStartWorkflow)
+    scheduled = client.get_workflow_handle(action_run.action.workflow_id)
     assert await keys_of(repeated) == {former}
     rotation = PayloadKeyRotation(client, path)
     newest = await rotation.rotate()
@@ -118,14 +124,19 @@ async def test_a_former_key_is_kept_until_nothing_is_left_that_it_encrypted(
     action = (await repeated.describe()).schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
     assert await client.data_converter.decode(action.args) == ["words"]  # type: ignore[arg-type] # payloads, as described
-    await until_counted(client, 1)
     [kept] = await rotation.retire()
-    assert (kept.key_id, kept.runs) == (former, 1)
-    assert "1 runs" in str(kept)
+    assert (kept.key_id, kept.runs, kept.schedules) == (former, 2, 1)
     later = await start(client)
     await forget(client, running)
+    await forget(client, scheduled)
     async with asyncio.timeout(on_a_busy_machine(60)):
         while (await rotation.retire())[0].runs:  # noqa: ASYNC110 - Temporal tells nobody
+            await asyncio.sleep(0.3)
+    [kept] = await rotation.retire()
+    assert "1 schedules that have not run since" in str(kept)
+    await repeated.trigger()
+    async with asyncio.timeout(on_a_busy_machine(60)):
+        while not (await rotation.retire())[0].is_removed:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.3)
     assert load_payload_keys(path).keys.keys() == {newest}
     assert await rotation.retire() == []

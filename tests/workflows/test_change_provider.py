@@ -2,6 +2,9 @@
 themselves, and the former provider cannot be left out before."""
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError
 
+from db.models import new_id
+from db.queries.key_rotations import open_rotation
 from db.session import Access
 from muniment.contracts.rotate_keys import workflow_id
 from muniment.errors import ConfigurationError
@@ -20,7 +25,9 @@ from muniment.sealing import ChangingKeys
 from muniment.settings import KeyProviderSettings, KeySettings
 from muniment.stores import open_stores
 from tests.conformance.key_services import VAULT_TOKEN, KeyServer, serving_vault
+from tests.conftest import REPOSITORY
 from tests.patience import on_a_busy_machine
+from tests.workflows.killed_rotation import STEPS
 from tests.workflows.test_rotate_keys import (
     ONLY,
     Watched,
@@ -111,6 +118,44 @@ async def test_a_deployment_moves_from_the_file_to_vault_though_its_worker_is_lo
             ("keys.rotation_requested", "provider-changed"),
             ("keys.rotation_completed", None),
         ]
+    for each in (both, alone):
+        await each.stores.keys.close()
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_who_comes_after_a_kill_goes_on_and_nothing_is_lost(
+    workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path, step: str
+) -> None:
+    root = tmp_path / "keys"
+    contents = await store(with_keys(workshop, root), owner, 3)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        row = await open_rotation(session, owner.tenant_id, new_id())
+    environment = {
+        **os.environ,
+        "MUNIMENT_DATABASE__URL": workshop.settings.database.url.get_secret_value(),
+        "MUNIMENT_OBJECTS__ROOT": str(workshop.settings.objects.root),
+        "MUNIMENT_KEYS__ROOT": str(root),
+        "MUNIMENT_KEYS__PROVIDER": "vault",
+        "MUNIMENT_KEYS__ADDRESS": vault.url,
+        "MUNIMENT_KEYS__TOKEN": VAULT_TOKEN,
+        "MUNIMENT_KEYS__FORMER": '[{"provider": "file"}]',
+    }
+    command = [sys.executable, "-m", "tests.workflows.killed_rotation"]
+    killed = await asyncio.create_subprocess_exec(
+        *(*command, step, str(owner.tenant_id), str(row.id)), cwd=REPOSITORY, env=environment
+    )
+    async with asyncio.timeout(on_a_busy_machine(60)):
+        assert await killed.wait() == -signal.SIGKILL
+    both = with_vault(workshop, root, vault, (FILE,))
+    for blob_id, content in contents.items():
+        assert await read(both, owner, blob_id) == content, "at any time"
+    async with both.working(replacing=rotating(both), names=ONLY):
+        await (await rotation(both, owner)).result()
+    assert await unfinished(both) == 0
+    alone = with_vault(workshop, root, vault)
+    assert {key[:9] for key in wrapped(alone, owner).values()} == {b"vault:v2:"}
+    for blob_id, content in contents.items():
+        assert await read(alone, owner, blob_id) == content
     for each in (both, alone):
         await each.stores.keys.close()
 

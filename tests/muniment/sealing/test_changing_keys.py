@@ -149,18 +149,19 @@ class TestChanges:
     async def test_who_was_destroyed_stays_so_when_the_former_one_is_gone(
         self, provide: Provide, former: str, current: str
     ) -> None:
-        destroyed, destroyed_later = uuid4(), uuid4()
-        for tenant in (destroyed, destroyed_later):
+        destroyed, destroyed_later, interrupted = uuid4(), uuid4(), uuid4()
+        for tenant in (destroyed, destroyed_later, interrupted):
             await provide(former).generate_data_key(tenant, CONTEXT)
         await provide(former).destroy_tenant_key(destroyed)
         keys = changing(provide, former, current)
-        assert await keys.unfinished() == {former: {destroyed, destroyed_later}}
+        assert await keys.unfinished() == {former: {destroyed, destroyed_later, interrupted}}
+        await provide(current).destroy_tenant_key(interrupted)
         await keys.generate_data_key(destroyed_later, CONTEXT)
         await keys.destroy_tenant_key(destroyed_later)
         assert provide(former).state(destroyed_later) is TenantState.DESTROYED
         await keys.carry_destroyed()
         assert await keys.unfinished() == {former: frozenset()}
-        for tenant in (destroyed, destroyed_later):
+        for tenant in (destroyed, destroyed_later, interrupted):
             for user in (keys, provide(current)):
                 with pytest.raises(KeyDestroyed):
                     await user.generate_data_key(tenant, CONTEXT)
