@@ -46,6 +46,7 @@ async def giving_way(session: AsyncSession, act: Callable[[], Awaitable[ResultT]
         except DBAPIError as error:
             if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
                 raise
+        session.expire_all()  # what was read before the others went first
         await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - no secret
     raise DatabaseUnavailable(
         "others are changing what belongs to it", remedy="Try again in a moment."

@@ -33,7 +33,7 @@ class ProviderChange:
         self._database = database
         self._client = client
         self._keys = keys
-        self._is_told = False
+        self._told: int | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -49,16 +49,24 @@ class ProviderChange:
         await self._keys.carry_destroyed()
         unfinished = await self._keys.unfinished()
         left = frozenset[UUID]().union(*unfinished.values())
-        if not left and not self._is_told:
-            former = {"provider": self._keys.name, "former": list(unfinished)}
-            logger.info("nothing hangs on the former providers of keys: they may go", extra=former)
-            self._is_told = True
+        self._tell(len(left), sorted(unfinished))
         at_work = 0
         for tenant_id in sorted(left):
             if at_work == AT_WORK:
                 break
             at_work += await self._is_at_work(tenant_id)
         return at_work
+
+    def _tell(self, left: int, former: list[str]) -> None:
+        """Whenever it is another number of tenants."""
+        if left == self._told:
+            return
+        self._told = left
+        figures = {"provider": self._keys.name, "former": former, "tenants_left": left}
+        if left:
+            logger.info("tenants are still with a former provider of keys", extra=figures)
+        else:
+            logger.info("nothing hangs on the former providers of keys: they may go", extra=figures)
 
     async def _is_at_work(self, tenant_id: UUID) -> bool:
         """Whether the tenant has a rotation that re-wraps keys now; begins one if that is due."""

@@ -71,7 +71,7 @@ class Dependencies:
         if not isinstance(self.keys, ChangingKeys):
             return None
         told = [
-            f"keys of {len(tenants)} tenants are still with {former}"
+            f"some tenants' keys are still with {former}"
             if tenants
             else f"{former} may be taken out of MUNIMENT_KEYS__FORMER"
             for former, tenants in (await self.keys.unfinished()).items()
