@@ -1,5 +1,9 @@
 """Which key management is opened by which settings, and what is said of those that cannot work."""
 
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +14,8 @@ from muniment.sealing import AwsKms, KeyFile, RemoteKeys, TenantRecords, VaultTr
 from muniment.sealing.tenant_records import TenantRecord
 from muniment.settings import load_settings
 from muniment.stores import open_stores
-from tests.conftest import free_port
+from tests.conftest import REPOSITORY, free_port
+from tests.patience import on_a_busy_machine
 
 
 def set_keys(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
@@ -129,3 +134,31 @@ def test_records_of_before_are_not_overlooked(
     set_keys(monkeypatch, root=tmp_path)
     with pytest.raises(ConfigurationError, match="before providers could be changed"):
         open_stores(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [(("api",), 2), (("worker", "--queues", "muniment"), 1)]
+)
+async def test_processes_that_lack_the_former_provider_end_at_once_with_the_remedy(
+    program: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    await KeyFile(tmp_path / "tenants.json").generate_data_key(uuid4(), b"context")
+    environment = {
+        **os.environ,
+        "MUNIMENT_DATABASE__URL": "postgresql:///muniment?host=/run/postgresql",
+        "MUNIMENT_API__PORT": str(free_port()),
+        "MUNIMENT_KEYS__ROOT": str(tmp_path),
+        "MUNIMENT_KEYS__PROVIDER": "aws",
+        "MUNIMENT_KEYS__REGION": "eu-west-2",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *program),
+        env=environment,
+        cwd=REPOSITORY,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    async with asyncio.timeout(on_a_busy_machine(60)):
+        told = (await process.communicate())[0].decode()
+    assert process.returncode == code, told
+    assert "Name `file` in MUNIMENT_KEYS__FORMER" in told
