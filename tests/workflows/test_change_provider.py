@@ -122,7 +122,9 @@ async def test_a_deployment_moves_from_the_file_to_vault_though_its_worker_is_lo
         await each.stores.keys.close()
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [*STEPS[1:3], *(pytest.param(step, marks=pytest.mark.slow) for step in STEPS[::3])]
+)
 async def test_who_comes_after_a_kill_goes_on_and_nothing_is_lost(
     workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path, step: str
 ) -> None:
