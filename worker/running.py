@@ -18,7 +18,7 @@ from db.session import Database
 from db.transport import client_certificate, database_exposures
 from muniment.connections import shown_certificates
 from muniment.contracts.worker_identity import write_identity
-from muniment.exposure import exposures, refuse_exposed
+from muniment.exposure import exposures, refuse_exposed, told
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
@@ -54,6 +54,10 @@ async def run_worker(
         starts_ray=starts_ray(settings, queue_names),
     )
     refuse_exposed(settings, exposed)
+    if exposed:
+        logger.warning(
+            "without verified TLS to or from other machines", extra={"connections": told(exposed)}
+        )
     shown_certificates(settings, client_certificate(settings.database.url.get_secret_value()))
     stopping = _stop_on_signals()
     async with AsyncExitStack() as resources:
