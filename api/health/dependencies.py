@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from temporalio.service import RPCError
 
-from api.health.checks import Check, Finding, Fine
+from api.health.checks import Check, Finding
+from api.health.keys import KeysCheck
 from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
@@ -18,7 +19,7 @@ from muniment.connections import temporal_refusals_as_ours
 from muniment.embedding import Embedder
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.objects import BlobStore, BlobTiers
-from muniment.sealing import ChangingKeys, KeyManagement
+from muniment.sealing import KeyManagement
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -42,7 +43,7 @@ class Dependencies:
             Check("database", required=True, probe=self._database),
             Check("objects", required=True, probe=self._objects),
             *([cold] if self.tiers else []),
-            Check("keys", required=True, probe=self._keys),
+            Check("keys", required=True, probe=KeysCheck(self.keys).probe),
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
@@ -65,18 +66,6 @@ class Dependencies:
         if self.tiers is not None:
             await self.tiers.probe_cold()
         return None
-
-    async def _keys(self) -> Fine | None:
-        await self.keys.probe()
-        if not isinstance(self.keys, ChangingKeys):
-            return None
-        told = [
-            f"some tenants' keys are still with {former}"
-            if tenants
-            else f"{former} may be taken out of MUNIMENT_KEYS__FORMER"
-            for former, tenants in (await self.keys.unfinished()).items()
-        ]
-        return Fine(f"{self.keys.name} wraps; {'; '.join(told)}")
 
     async def _temporal(self) -> Finding | None:
         try:
