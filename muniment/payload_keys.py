@@ -92,8 +92,10 @@ class PayloadKeyFile:
     def _change(self, change: Callable[["_Contents"], "_Contents"]) -> None:
         try:
             with when_locked(self._path, LOCK_SECONDS):
-                contents = change(_read(self._path))
-                replace_file(self._path, contents.model_dump_json(indent=1).encode())
+                contents = _read(self._path)
+                changed = change(contents)
+                if changed != contents:
+                    replace_file(self._path, changed.model_dump_json(indent=1).encode())
         except FileLockTimedOut:
             raise ConfigurationError(
                 "another process keeps the payload key file locked", remedy="Try again."

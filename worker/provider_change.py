@@ -34,6 +34,7 @@ class ProviderChange:
         self._client = client
         self._keys = keys
         self._told: int | None = None
+        self._unknown = set[UUID]()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -72,8 +73,7 @@ class ProviderChange:
         """Whether the tenant has a rotation that re-wraps keys now; begins one if that is due."""
         async with self._database.transaction(Access(tenant_id)) as session:
             if await session.get(Tenant, tenant_id) is None:
-                unknown = {"tenant_id": str(tenant_id)}
-                logger.warning("a former provider has keys of an unknown tenant", extra=unknown)
+                self._tell_unknown(tenant_id)
                 return False
             rotation = await self._due(session, tenant_id)
         if rotation is None:
@@ -83,13 +83,23 @@ class ProviderChange:
         await start_key_rotation(self._client, request)
         return True
 
+    def _tell_unknown(self, tenant_id: UUID) -> None:
+        """Once: nothing is done with keys that may be another installation's."""
+        if tenant_id not in self._unknown:
+            self._unknown.add(tenant_id)
+            unknown = {"tenant_id": str(tenant_id)}
+            logger.warning("a former provider has keys of an unknown tenant", extra=unknown)
+
     async def _due(self, session: AsyncSession, tenant_id: UUID) -> KeyRotation | None:
         last = next(iter(await list_rotations(session, limit=1, after=None)), None)
         if last is not None and last.finished_at is None:
             return None if last.state == RotationState.WAITING else last
         if last is not None and _was_in_vain(last, self._keys.name):
             return None
-        rotation = await open_rotation(session, tenant_id, new_id())
+        rotation_id = new_id()
+        rotation = await open_rotation(session, tenant_id, rotation_id)
+        if rotation.id != rotation_id:  # another worker was quicker
+            return rotation
         reason = {"reason": "provider-changed", "provider": self._keys.name}
         act = Act(
             "keys.rotation_requested", "key_rotation", rotation.id, tenant_id, payload={**reason}

@@ -109,8 +109,15 @@ class TenantRecords:
             raise KeyManagementUnavailable(
                 f"the tenants' key records cannot be listed: {error.strerror}"
             ) from error
-        # A replacement that is under way lies beside its record under a name of its own.
-        return [UUID(name) for name in names if not name.startswith(".")]
+        return [tenant_id for name in names if (tenant_id := _tenant_of(name)) is not None]
 
     def _path(self, tenant_id: UUID) -> Path:
         return self._folder / f"{tenant_id}.json"
+
+
+def _tenant_of(name: str) -> UUID | None:
+    """None for a file that is no record."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
