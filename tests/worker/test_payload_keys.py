@@ -105,6 +105,7 @@ async def forget(client: Client, handle: WorkflowHandle[Any, Any]) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_a_former_key_is_kept_until_nothing_is_left_that_it_encrypted(
     client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
