@@ -1,5 +1,6 @@
 """What the API is made of, by what the settings say."""
 
+import os
 import warnings
 from datetime import timedelta
 from functools import partial
@@ -37,8 +38,8 @@ from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.queries.tier_policies import ColdPolicy
 from db.session import Database
-from db.transport import database_exposures
-from muniment.connections import open_scanner, temporal_tls
+from db.transport import client_certificate, database_exposures
+from muniment.connections import open_scanner, shown_certificates, temporal_tls
 from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
@@ -52,6 +53,7 @@ from muniment.settings import (
     WebhookSettings,
 )
 from muniment.stores import open_data_converter, open_stores
+from muniment.telemetry.metrics import watch_certificate
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import temporal_tracing
 from muniment.transport.server import ServerCertificate
@@ -64,8 +66,14 @@ async def build_services(
 ) -> Services:
     """Connects lazily: a dependency that is down makes requests fail and `/readyz` say so, and does
     not keep the process from starting."""
-    exposed = exposures(settings, database_exposures(settings.database.url.get_secret_value()))
+    database_exposed = database_exposures(settings.database.url.get_secret_value())
+    exposed = exposures(settings, database_exposed, os.environ)
     refuse_exposed(settings, exposed)
+    shown = shown_certificates(
+        settings, client_certificate(settings.database.url.get_secret_value())
+    )
+    if certificate is not None:
+        watch_certificate("api", lambda: certificate.expires_at)
     database = _database(settings)
     temporal = Orchestrator(
         await _temporal_client(settings, tracing),
@@ -91,7 +99,7 @@ async def build_services(
         embedder,
         _scanner_check(settings.scan),
         TransportCheck(exposed),
-        CertificateCheck(certificate),
+        CertificateCheck(certificate, shown),
     )
     limits = UploadLimits(
         settings.api.max_upload_bytes,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -48,6 +49,13 @@ def database_exposures(dsn: str, variable: str = URL_VARIABLE) -> list[Exposure]
     named = (parameters.get(each) for each in ("hostaddr", "host", "service"))
     hosts = str(next((each for each in named if each), "")).split(",")
     return [Exposure("PostgreSQL", host, advice) for host in hosts if host and not _is_socket(host)]
+
+
+def client_certificate(dsn: str) -> Path | None:
+    """The file with the certificate that PostgreSQL is shown, where the DSN or the environment names
+    one."""
+    named = {**_taken_from_the_environment(), **conninfo_to_dict(dsn)}.get("sslcert")
+    return Path(str(named)) if named else None
 
 
 def owner_url(settings: Settings) -> str:

@@ -5,13 +5,22 @@ For composition roots, as `muniment.stores`.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from temporalio.service import TLSConfig
 
 from muniment.errors import OrchestratorUnavailable
 from muniment.scanner import SCANNER_TLS, Clamd, ScannerTls
-from muniment.settings import ScanSettings, TemporalSettings
-from muniment.transport import ClientFiles, TlsSettings, client_context, refusal_of
+from muniment.settings import ScanSettings, Settings, TemporalSettings
+from muniment.telemetry.metrics import watch_certificate
+from muniment.transport import (
+    ClientFiles,
+    RenewingContext,
+    TlsSettings,
+    client_context,
+    refusal_of,
+)
+from muniment.transport.shown import ShownCertificate
 
 TEMPORAL = TlsSettings(
     "Temporal",
@@ -54,6 +63,27 @@ def temporal_refusals_as_ours() -> Iterator[None]:
         ) from error
 
 
+def shown_certificates(
+    settings: Settings, database: Path | None = None
+) -> tuple[ShownCertificate, ...]:
+    """Those that a process shows to servers, read at its start; its metrics tell from here on when they
+    end. `database`: the one of the DSN, which only `db` reads."""
+    named = (
+        ("temporal", "Temporal", settings.temporal.client_certificate, False),
+        ("scanner", "the virus scanner", settings.scan.client_certificate, True),
+        ("ray", "Ray", settings.ray.tls_certificate, False),
+        ("postgresql", "PostgreSQL", database, True),
+    )
+    shown = tuple(
+        ShownCertificate(name, connection, path, reloads)
+        for name, connection, path, reloads in named
+        if path is not None
+    )
+    for each in shown:
+        watch_certificate(each.name, each.ends_at)
+    return shown
+
+
 def open_scanner(
     address: str,
     settings: ScanSettings,
@@ -64,7 +94,7 @@ def open_scanner(
     tls = None
     if settings.uses_tls and not address.startswith("/"):
         files = ClientFiles(settings.ca_file, settings.client_certificate, settings.client_key)
-        tls = ScannerTls(client_context(files, SCANNER_TLS), settings.server_name)
+        tls = ScannerTls(RenewingContext(files, SCANNER_TLS), settings.server_name)
     if connect_timeout_seconds is None:
         return Clamd(address, timeout_seconds, tls=tls)
     return Clamd(address, timeout_seconds, connect_timeout_seconds, tls=tls)

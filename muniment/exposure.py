@@ -3,7 +3,7 @@
 For composition roots, as `muniment.stores`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -13,6 +13,9 @@ from muniment.settings import ApiSettings, Settings
 
 WEBHOOK_ENDPOINTS = "webhooks"
 """Stands for hosts that the tenants name."""
+OWN_RAY = "ray"
+"""Stands for this machine's addresses, at all of which a Ray listens that a worker starts itself."""
+RAY_ADVICE = "Set MUNIMENT_RAY__TLS_CERTIFICATE, __TLS_KEY and __CA_FILE."
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,22 @@ class Exposure:
     remedy: str
 
 
-def exposures(settings: Settings, database: Sequence[Exposure]) -> tuple[Exposure, ...]:
-    """Those of the service. `database`: those of the DSN, which only `db` reads."""
-    return unintended(settings, (*database, *_exposures(settings)))
+def exposures(
+    settings: Settings,
+    database: Sequence[Exposure],
+    environment: Mapping[str, str],
+    *,
+    starts_ray: bool = False,
+) -> tuple[Exposure, ...]:
+    """Those of the service. `database`: those of the DSN, which only `db` reads. `environment`: what Ray
+    takes its TLS from besides our settings. `starts_ray`: the process is a worker with a Ray of its own."""
+    found = [*database, *_exposures(settings)]
+    if not _ray_uses_tls(settings, environment):
+        if settings.ray.address:
+            found.append(Exposure("Ray", _host(settings.ray.address), RAY_ADVICE))
+        elif starts_ray:
+            found.append(Exposure("the worker's own Ray", OWN_RAY, RAY_ADVICE))
+    return unintended(settings, found)
 
 
 def unintended(settings: Settings, found: Sequence[Exposure]) -> tuple[Exposure, ...]:
@@ -83,9 +99,6 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
     if ":" in scanner and not scanner.startswith("/") and not settings.scan.uses_tls:
         advice = "Put a TLS terminator before clamd and set MUNIMENT_SCAN__TLS."
         yield Exposure("the virus scanner", _host(scanner), advice)
-    if settings.ray.address and settings.ray.tls_certificate is None:
-        advice = "Set MUNIMENT_RAY__TLS_CERTIFICATE, __TLS_KEY and __CA_FILE."
-        yield Exposure("Ray", _host(settings.ray.address), advice)
     if settings.surya.url:
         yield from _of_url("the Surya server", settings.surya.url, "MUNIMENT_SURYA__URL")
     if settings.webhooks.allow_http:
@@ -98,6 +111,14 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
         advice = "Set MUNIMENT_WORKER__METRICS_HOST to the loopback address."
         yield Exposure("the workers' /metrics", settings.worker.metrics_host, advice)
     yield from _of_api(settings.api)
+
+
+def _ray_uses_tls(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Of Ray's own variables only as it reads them: with `RAY_USE_TLS` it asks for a certificate of its
+    authority, and does not start without its files (Ray, TLS authentication)."""
+    if settings.ray.tls_certificate is not None:
+        return True
+    return environment.get("RAY_USE_TLS", "0").lower() in ("1", "true")
 
 
 def _of_url(connection: str, url: str, variable: str) -> Iterator[Exposure]:

@@ -10,18 +10,14 @@ one byte (0 as is, 1 zlib) and the serialized payload. IVs are random: rotate a 
 served 2**32 payloads (NIST SP 800-38D, 8.3).
 """
 
-import base64
+import logging
 import os
-import stat
+import time
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
@@ -31,28 +27,20 @@ from temporalio.converter import (
 )
 
 from muniment.errors import ConfigurationError, SealBroken
+from muniment.payload_keys import PayloadKeyFile, PayloadKeys, load_payload_keys
+
+__all__ = ["EncryptionCodec", "PayloadKeys", "data_converter", "key_id_of", "load_payload_keys"]
+
+logger = logging.getLogger(__name__)
 
 ENCODING = b"binary/encrypted"
 CIPHER = b"A256GCM"
-KEY_BYTES = 32
 IV_BYTES = 12
 COMPRESSION_THRESHOLD_BYTES = 512
 """Smaller payloads gain too little from compression to be worth the time."""
+LOOK_SECONDS = 1.0
+"""So often a process that encrypts looks whether the file has another newest key."""
 _AS_IS, _ZLIB = b"\x00", b"\x01"
-
-
-@dataclass(frozen=True)
-class PayloadKeys:
-    """The keys by id; new payloads are encrypted under `newest`, old ones under what they name."""
-
-    newest: str
-    keys: Mapping[str, bytes] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if self.newest not in self.keys:
-            raise ConfigurationError("the newest payload key is not among the payload keys")
-        if any(len(key) != KEY_BYTES for key in self.keys.values()):
-            raise ConfigurationError("a payload key is not 32 bytes long")
 
 
 class EncryptionCodec(PayloadCodec):
@@ -61,13 +49,33 @@ class EncryptionCodec(PayloadCodec):
     Payloads that are not encrypted pass `decode` unchanged: what a person sends with Temporal's
     own tools is readable, and workflows verify decisions by other means. Raises
     `ConfigurationError` for a key id that is not known, `SealBroken` for a changed payload.
+
+    With `file` a rotation needs no restart: the file is read again when it has changed, at once where
+    a payload names a key that is new.
     """
 
-    def __init__(self, keys: PayloadKeys) -> None:
+    def __init__(self, keys: PayloadKeys, file: PayloadKeyFile | None = None) -> None:
+        self._file = file
+        self._looked_at = time.monotonic()
+        self._take(keys)
+
+    def _take(self, keys: PayloadKeys) -> None:
         self._newest = keys.newest
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.keys.items()}
 
+    def _look(self) -> None:
+        """Takes what the file holds now, if it is another; one that cannot be read changes nothing."""
+        self._looked_at = time.monotonic()
+        try:
+            if self._file is not None and (changed := self._file.changed()) is not None:
+                self._take(changed)
+                logger.info("the payload keys were read again", extra={"newest": self._newest})
+        except ConfigurationError as error:
+            logger.error("the payload keys cannot be read again", extra={"reason": error.detail})
+
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._look()
         return [self._encrypt(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -87,7 +95,7 @@ class EncryptionCodec(PayloadCodec):
 
     def _decrypt(self, payload: Payload) -> Payload:
         key_id = payload.metadata.get("encryption-key-id", b"")
-        cipher = self._ciphers.get(key_id.decode(errors="replace"))
+        cipher = self._cipher(key_id.decode(errors="replace"))
         if cipher is None:
             raise ConfigurationError(
                 "a payload was encrypted under a key that the payload key file lacks",
@@ -102,83 +110,27 @@ class EncryptionCodec(PayloadCodec):
             raise SealBroken("a Temporal payload does not authenticate") from None
         return payload
 
+    def _cipher(self, key_id: str) -> AESGCM | None:
+        if key_id not in self._ciphers:
+            self._look()
+        return self._ciphers.get(key_id)
 
-def data_converter(keys: PayloadKeys) -> DataConverter:
+
+def key_id_of(payload: Payload) -> str | None:
+    """Of the key that encrypted the payload; None where none did."""
+    if payload.metadata.get("encoding") != ENCODING:
+        return None
+    return payload.metadata.get("encryption-key-id", b"").decode(errors="replace")
+
+
+def data_converter(keys: PayloadKeys, file: PayloadKeyFile | None = None) -> DataConverter:
     """The one converter of every client, worker and replayer."""
     return DataConverter(
         payload_converter_class=PydanticPayloadConverter,
-        payload_codec=EncryptionCodec(keys),
+        payload_codec=EncryptionCodec(keys, file),
         # The plain converter would leave messages and stack traces of failures readable.
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
-
-
-def load_payload_keys(path: Path) -> PayloadKeys:
-    """The keys of the file at `path` (JSON, mode 0600), which is made with a first key if missing.
-
-    Processes that start together agree on one key: the file appears whole, and only once. Raises
-    `ConfigurationError` when it is damaged, unreadable, or open to other users.
-    """
-    try:
-        if not path.exists():
-            _create(path)
-        if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigurationError(
-                "the payload key file is open to other users than its owner",
-                remedy="Take their rights away (chmod 600), and add a new key as the newest.",
-            )
-        contents = _Contents.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
-            f"the payload key file cannot be read or made: {error.strerror}",
-            remedy="Give Muniment's user a folder of its own for the keys.",
-        ) from error
-    except ValidationError:
-        # The cause would show key material.
-        raise ConfigurationError(
-            "the payload key file is damaged", remedy="Restore it from its newest backup."
-        ) from None
-    return PayloadKeys(contents.newest, contents.keys)
-
-
-class _Contents(BaseModel):
-    """What the key file holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = Field(default=1, ge=1, le=1)
-    newest: str
-    keys: dict[str, Base64Bytes] = Field(repr=False)
-
-
-def _create(path: Path) -> None:
-    """Makes the file with a first key, unless another process is quicker."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_id = uuid4().hex[:8]
-    encoded = base64.b64encode(os.urandom(KEY_BYTES))
-    contents = _Contents(newest=key_id, keys={key_id: encoded})
-    beside = path.with_name(f".{path.name}.{uuid4().hex}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(contents.model_dump_json(indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, fails when the file exists: the first process wins.
-        os.link(beside, path)
-    except FileExistsError:
-        return
-    finally:
-        beside.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _packed(content: bytes) -> bytes:

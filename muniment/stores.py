@@ -1,7 +1,7 @@
 """Opens what API and workers must open in the same way: keys, sealed blobs, payload keys.
 
     keys root/tenants.json     the key file, where no key management elsewhere wraps
-    keys root/tenants/…        else what is remembered of each tenant's key there
+    keys root/tenants/…        else what is remembered of each tenant's key, by provider
     keys root/payload.key      the keys of Temporal's payloads
     keys root/wrapped/…        wrapped data keys, one per blob
     keys root/erasures.jsonl   the erasure ledger
@@ -13,14 +13,14 @@ For composition roots: everything else is given what is opened here.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
 from temporalio.converter import DataConverter
 
 from muniment.contracts.move_tier import Tier
-from muniment.errors import ConfigurationError, KeyManagementUnavailable
+from muniment.errors import ConfigurationError
+from muniment.key_providers import open_keys
 from muniment.objects import (
     S3_TLS,
     BlobStore,
@@ -40,23 +40,13 @@ from muniment.objects.importing import (
     S3ImportSource,
 )
 from muniment.objects.marks import StoreMark
-from muniment.payloads import data_converter, load_payload_keys
-from muniment.sealing import (
-    AwsAccess,
-    AwsKms,
-    KeyFile,
-    KeyManagement,
-    RemoteKeys,
-    TenantRecords,
-    VaultAccess,
-    VaultTransit,
-)
-from muniment.settings import ColdStoreSettings, KeySettings, ObjectSettings, Settings
+from muniment.payload_keys import PayloadKeyFile, load_payload_keys
+from muniment.payloads import data_converter
+from muniment.sealing import ChangingKeys, KeyManagement
+from muniment.settings import ColdStoreSettings, ObjectSettings, Settings
 from muniment.settings import ImportSource as ImportSourceSettings
 from muniment.transport import ClientFiles, TlsSettings, client_context
 
-KEY_FILE = "tenants.json"
-TENANT_RECORDS = "tenants"
 PAYLOAD_KEY_FILE = "payload.key"
 WRAPPED_KEYS = "wrapped"
 S3_PREFIX = "objects/"
@@ -68,18 +58,23 @@ ERASURE_LEDGER = "erasures.jsonl"
 
 @dataclass(frozen=True)
 class Stores:
-    """The keys and the sealed content of an installation; `tiers` where it has a cold store."""
+    """The keys and the sealed content of an installation; `tiers` where it has a cold store, `changing`
+    where its keys come from another provider: the same as `keys`."""
 
     keys: KeyManagement
     blobs: BlobStore
     erasure_ledger: Path
     tiers: BlobTiers | None = None
 
+    @property
+    def changing(self) -> ChangingKeys | None:
+        return self.keys if isinstance(self.keys, ChangingKeys) else None
+
 
 def open_stores(settings: Settings) -> Stores:
     """ConfigurationError when the settings cannot work; nothing is connected to yet."""
     root = settings.keys.root
-    keys = _key_management(settings.keys)
+    keys = open_keys(settings.keys)
     wrapped_keys = FilesystemObjectStore(root / WRAPPED_KEYS)
     hot = _object_store(settings.objects, "OBJECTS")
     if settings.cold_store.backend is None:
@@ -103,51 +98,10 @@ def open_import_sources(settings: Settings) -> dict[str, ImportSource]:
 
 
 def open_data_converter(settings: Settings) -> DataConverter:
-    """Temporal's data converter; the payload key is made when it is missing."""
-    return data_converter(load_payload_keys(settings.keys.root / PAYLOAD_KEY_FILE))
-
-
-def _key_management(settings: KeySettings) -> KeyManagement:
-    if settings.provider == "file":
-        return KeyFile(settings.root / KEY_FILE)
-    service = _aws_kms(settings) if settings.provider == "aws" else _vault(settings)
-    return RemoteKeys(service, TenantRecords(settings.root / TENANT_RECORDS))
-
-
-def _vault(settings: KeySettings) -> VaultTransit:
-    access = VaultAccess(
-        settings.address or "",
-        partial(_vault_token, settings),
-        mount=settings.mount.strip("/"),
-        namespace=settings.namespace,
-        ca_file=settings.ca_file,
-        timeout_seconds=settings.timeout_seconds,
-    )
-    return VaultTransit(access)
-
-
-def _vault_token(settings: KeySettings) -> str:
-    if settings.token_file is None:
-        return settings.token.get_secret_value() if settings.token else ""
-    try:
-        return settings.token_file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyManagementUnavailable(
-            f"the file with Vault's token cannot be read ({type(error).__name__})",
-            remedy="See that MUNIMENT_KEYS__TOKEN_FILE names it, and that Muniment's user may read it.",
-        ) from None
-
-
-def _aws_kms(settings: KeySettings) -> AwsKms:
-    access_key, secret_key = settings.access_key, settings.secret_key
-    access = AwsAccess(
-        settings.region or "",
-        endpoint=settings.address,
-        access_key=access_key.get_secret_value() if access_key else None,
-        secret_key=secret_key.get_secret_value() if secret_key else None,
-        timeout_seconds=settings.timeout_seconds,
-    )
-    return AwsKms(access)
+    """Temporal's data converter, which sees the payload key rotated; it is made when it is missing."""
+    path = settings.keys.root / PAYLOAD_KEY_FILE
+    file = PayloadKeyFile(path)  # before it is read: a change in between is seen
+    return data_converter(load_payload_keys(path), file)
 
 
 def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> ObjectStore:

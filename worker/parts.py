@@ -66,6 +66,7 @@ from activities.webhooks.places import Places
 from db.queries.quotas import Quota
 from db.session import Database
 from muniment.connections import open_scanner
+from muniment.contracts import queues
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -94,6 +95,13 @@ logger = logging.getLogger(__name__)
 ActivityFunction = Callable[..., Any]  # what Worker itself takes
 
 
+def starts_ray(settings: Settings, queue_names: Sequence[str]) -> bool:
+    """Whether a worker of the queues starts a Ray of its own: one of the GPU queue joins no cluster, and
+    has no Surya server to ask."""
+    uses_surya = OcrEngineName(settings.ocr.engine) is OcrEngineName.SURYA
+    return queues.OCR_GPU in queue_names and settings.ray.address is None and not uses_surya
+
+
 class Parts:
     """Activities by queue. `resources` ends what was started, when the worker ends."""
 
@@ -111,9 +119,8 @@ class Parts:
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, self.texts, index_model(self.embedder))
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
-        erasure = Erasure(
-            self._database, self._stores.blobs, ErasureLedger(self._stores.erasure_ledger)
-        )
+        ledger = ErasureLedger(self._stores.erasure_ledger)
+        erasure = Erasure(self._database, self._stores.blobs, ledger, self._stores.tiers)
         batches = Batches(self._database)
         rotations = KeyRotations(
             self._database,

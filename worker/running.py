@@ -15,9 +15,10 @@ from temporalio.client import Client, Interceptor
 from temporalio.worker import Worker
 
 from db.session import Database
-from db.transport import database_exposures
+from db.transport import client_certificate, database_exposures
+from muniment.connections import shown_certificates
 from muniment.contracts.worker_identity import write_identity
-from muniment.exposure import exposures, refuse_exposed
+from muniment.exposure import exposures, refuse_exposed, told
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
@@ -27,7 +28,8 @@ from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
 from worker.lost_deliveries import LostDeliveries
 from worker.lost_jobs import LostJobs
 from worker.memory import FreedMemory
-from worker.parts import Parts
+from worker.parts import Parts, starts_ray
+from worker.provider_change import ProviderChange
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
 from worker.spent_passwords import SpentPasswords
@@ -47,8 +49,18 @@ async def run_worker(
     settings: Settings, queue_names: Sequence[str], interceptors: list[Interceptor]
 ) -> None:
     """Serves the queues until SIGTERM or SIGINT; running activities then get their grace."""
-    exposed = exposures(settings, database_exposures(settings.database.url.get_secret_value()))
+    exposed = exposures(
+        settings,
+        database_exposures(settings.database.url.get_secret_value()),
+        os.environ,
+        starts_ray=starts_ray(settings, queue_names),
+    )
     refuse_exposed(settings, exposed)
+    if exposed:
+        logger.warning(
+            "without verified TLS to or from other machines", extra={"connections": told(exposed)}
+        )
+    shown_certificates(settings, client_certificate(settings.database.url.get_secret_value()))
     stopping = _stop_on_signals()
     async with AsyncExitStack() as resources:
         database = Database(
@@ -119,7 +131,9 @@ def _housekeeping(
         interval=timedelta(hours=settings.worker.sweep_hours),
         min_age=timedelta(hours=settings.worker.sweep_min_age_hours),
     )
+    changing = stores.changing
     return (
+        *([ProviderChange(database, client, changing).run()] if changing else []),
         Reconciler(database, client, settings.worker.reconcile_seconds).run(),
         LostJobs(database, client).run(),
         LostBatches(database, client).run(),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -27,15 +28,25 @@ from muniment.contracts.erase_file import (
     ErasureStep,
 )
 from muniment.contracts.jobs import JobEventKind, JobState
-from muniment.errors import ConfigurationError, MunimentError
-from muniment.objects import BlobStore
+from muniment.contracts.move_tier import Tier
+from muniment.errors import ConfigurationError, MunimentError, ObjectStoreUnavailable
+from muniment.objects import BlobStore, BlobTiers
 
 
 class Erasure(ErasureActivities):
-    def __init__(self, database: Database, blobs: BlobStore, ledger: ErasureLedger) -> None:
+    """`tiers`: where the installation has a cold store."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        ledger: ErasureLedger,
+        tiers: BlobTiers | None = None,
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._ledger = ledger
+        self._tiers = tiers
 
     @activity.defn(name="plan_erasure")
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
@@ -66,11 +77,20 @@ class Erasure(ErasureActivities):
             await erasure.condemn_unshared_blobs(session, request)
             condemned = await erasure.condemned_blobs(session, request.file_id)
             parts = await erasure.upload_parts(session, request.file_id)
+        # Asked twice: what is deleted from an empty folder, where the store should be, lives on there.
+        was_away = await self._cold_store_is_away()
         await self._destroy(request, [*condemned, *parts])
+        is_away = was_away or await self._cold_store_is_away()
         async with self._attempt(request) as session:
+            if is_away:
+                await erasure.note_left_in_cold_store(session, request)
             await erasure.forget_uploads(session, request.file_id)
             counts = await erasure.forget_condemned(session, request, condemned)
-        return EraseFileResult(keys_destroyed=counts.keys_destroyed, blobs_kept=counts.blobs_kept)
+        return EraseFileResult(
+            keys_destroyed=counts.keys_destroyed,
+            blobs_kept=counts.blobs_kept,
+            ciphertexts_left=counts.ciphertexts_left,
+        )
 
     @activity.defn(name="finish_erasure")
     async def finish_erasure(self, request: EraseFileInput) -> None:
@@ -78,6 +98,7 @@ class Erasure(ErasureActivities):
             await self._ledger.append(request.tenant_id, request.file_id, [None])
             await erasure.finish_erasure(session, request)
             await _write_state(session, request, JobState.COMPLETED)
+            left = await erasure.ciphertexts_left(session, request)
             record(
                 session,
                 Act(
@@ -85,9 +106,19 @@ class Erasure(ErasureActivities):
                     object_type="file",
                     object_id=request.file_id,
                     tenant_id=request.tenant_id,
-                    payload={"job_id": str(request.job_id)},
+                    payload={"job_id": str(request.job_id), **_what_lives_on(left)},
                 ),
             )
+
+    async def _cold_store_is_away(self) -> bool:
+        """Whether what lies at its place is not the cold store: nothing there is deleted then."""
+        if self._tiers is None:
+            return False
+        try:
+            await self._tiers.require_mark(Tier.COLD)
+        except ObjectStoreUnavailable:
+            return True
+        return False
 
     async def _destroy(self, request: EraseFileInput, blob_ids: Sequence[UUID]) -> None:
         """The ledger first: what it names and what lives on after a crash is destroyed again."""
@@ -113,6 +144,13 @@ class Erasure(ErasureActivities):
                 yield session
         except MunimentError as error:
             raise owed(error) from error
+
+
+def _what_lives_on(ciphertexts_left: int) -> dict[str, JsonValue]:
+    """What the audit trail says of it, and why."""
+    if not ciphertexts_left:
+        return {}
+    return {"ciphertexts_left": ciphertexts_left, "because": "cold-store-away"}
 
 
 async def _end_ingestions(

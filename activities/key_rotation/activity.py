@@ -28,7 +28,7 @@ from muniment.contracts.rotate_keys import (
     RotateKeysInput,
     RotationState,
 )
-from muniment.errors import MunimentError, SealBroken
+from muniment.errors import ConfigurationError, MunimentError, SealBroken
 from muniment.objects import BlobStore
 from muniment.sealing import KeyManagement
 from muniment.task_group import task_group
@@ -75,8 +75,11 @@ class KeyRotations(KeyRotationActivities):
             async with self._rotation(request) as (_, rotation):
                 if rotation is None:
                     return
-                # Committed before the new version is made, so that a repetition makes no other.
-                from_version = rotation.from_version = rotation.from_version or newest
+                if rotation.from_version is None:
+                    # Committed before the new version is made, so that a repetition makes no other.
+                    rotation.from_version, rotation.provider = newest, self._keys.name
+                self._require_its_provider(rotation)
+                from_version = rotation.from_version
             to_version = await self._keys.rotate_tenant_key(request.tenant_id, above=from_version)
             async with self._rotation(request) as (_, rotation):
                 if rotation is not None and rotation.to_version is None:
@@ -88,10 +91,12 @@ class KeyRotations(KeyRotationActivities):
         async with _attempt(), heartbeats():
             loop = asyncio.get_running_loop()
             until = loop.time() + BATCH_SECONDS
+            await self._look_after_a_crash(request)
             while loop.time() < until:
                 async with self._rotation(request) as (session, rotation):
                     if rotation is None:
                         return RewrapResult(is_last=True)
+                    self._require_its_provider(rotation)
                     if rotation.shards_done == SHARDS:
                         if rotation.round == ROUNDS:
                             return RewrapResult(is_last=True)
@@ -99,7 +104,7 @@ class KeyRotations(KeyRotationActivities):
                     if (waiting := _seconds_until_due(rotation)) > 0:
                         return RewrapResult(is_last=False, wait_seconds=waiting)
                     rotation.state = RotationState.RUNNING.value
-                counts = await self._rewrap_next(request.tenant_id, rotation.shards_done)
+                counts = await self._rewrap_next(request, rotation.shards_done)
                 async with self._transaction(request.tenant_id) as session:
                     await key_rotations.advance(session, rotation, counts)
             return RewrapResult(is_last=False)
@@ -113,6 +118,7 @@ class KeyRotations(KeyRotationActivities):
                 if rotation.keys_unreadable:
                     _end(session, rotation, RotationState.FAILED)
                     return
+                self._require_its_provider(rotation)
             if rotation.to_version is not None:
                 await self._keys.retire_versions(request.tenant_id, below=rotation.to_version)
             async with self._rotation(request) as (session, rotation):
@@ -125,15 +131,38 @@ class KeyRotations(KeyRotationActivities):
             if rotation is not None:
                 _end(session, rotation, request.state)
 
-    async def _rewrap_next(self, tenant_id: UUID, first: int) -> ShardCounts:
+    def _require_its_provider(self, rotation: KeyRotation) -> None:
+        """Keys that were re-wrapped before the provider changed hang on the former one: what began with
+        it does not end with this one, but anew."""
+        if rotation.provider != self._keys.name:
+            raise ConfigurationError(
+                "the provider of keys was changed in the middle of a rotation",
+                remedy="Rotate again, unless it has begun by itself; nothing was retired.",
+            )
+
+    async def _rewrap_next(self, request: RotateKeysInput, first: int) -> ShardCounts:
         """The next shard that holds anything, with the empty ones before it."""
         for shard in range(first, SHARDS):
-            counts = await self._rewrap_shard(tenant_id, shard)
+            counts = await self._rewrap_shard(request, shard)
             if counts.looked_at:
                 break
         return replace(counts, shards=shard + 1 - first)
 
-    async def _rewrap_shard(self, tenant_id: UUID, shard: int) -> ShardCounts:
+    async def _look_after_a_crash(self, request: RotateKeysInput) -> None:
+        """Whoever was killed while it replaced keys of blobs without rows did not look afterwards
+        whether these were destroyed meanwhile."""
+        async with self._rotation(request) as (_, rotation):
+            left = frozenset(rotation.replacing) if rotation is not None else frozenset()
+        if left:
+            await self._destroy_again(request.tenant_id, [*left], _Renewals(replaced={*left}))
+            await self._note_replacing(request, ())
+
+    async def _note_replacing(self, request: RotateKeysInput, blob_ids: Sequence[UUID]) -> None:
+        async with self._transaction(request.tenant_id) as session:
+            await key_rotations.note_replacing(session, request.rotation_id, blob_ids)
+
+    async def _rewrap_shard(self, request: RotateKeysInput, shard: int) -> ShardCounts:
+        tenant_id = request.tenant_id
         looked_at = rewrapped = unreadable = 0
         async for page in self._blobs.wrapped_keys(tenant_id, shard):
             looked_at += len(page)
@@ -141,7 +170,7 @@ class KeyRotations(KeyRotationActivities):
                 blob_ids = page[start : start + LOCKED_KEYS]
                 renewals = await self._renew(tenant_id, blob_ids)
                 try:
-                    kept, broken = await self._keep(tenant_id, renewals)
+                    kept, broken = await self._keep(request, renewals)
                 finally:
                     await self._destroy_again(tenant_id, blob_ids, renewals)
                 rewrapped += kept
@@ -169,8 +198,11 @@ class KeyRotations(KeyRotationActivities):
                 tasks.create_task(renew(blob_id))
         return renewals
 
-    async def _keep(self, tenant_id: UUID, renewals: _Renewals) -> tuple[int, AbstractSet[UUID]]:
+    async def _keep(
+        self, request: RotateKeysInput, renewals: _Renewals
+    ) -> tuple[int, AbstractSet[UUID]]:
         """How many keys were replaced, and the blobs in use whose key does not unwrap."""
+        tenant_id = request.tenant_id
         if not renewals.blobs():
             return 0, frozenset()
         async with self._transaction(tenant_id) as session:
@@ -182,6 +214,8 @@ class KeyRotations(KeyRotationActivities):
         # One without ciphertext is only half made, or half destroyed; whoever makes it sees himself
         # to it that the newest version wraps its key.
         whole = await self._with_ciphertext(tenant_id, nameless)
+        if whole:
+            await self._note_replacing(request, [*whole])
         replaced += await self._replace(tenant_id, renewals, whole)
         return replaced, renewals.unreadable & (known.living | whole)
 
@@ -250,6 +284,7 @@ def _end(session: AsyncSession, rotation: KeyRotation, state: RotationState) -> 
     rotation.state = state.value
     rotation.finished_at = now()
     figures = {
+        "provider": rotation.provider,
         "from_version": rotation.from_version,
         "to_version": rotation.to_version,
         "keys_rewrapped": rotation.keys_rewrapped,

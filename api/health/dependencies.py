@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio.service import RPCError
 
 from api.health.checks import Check, Finding
+from api.health.keys import KeysCheck
 from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
@@ -42,7 +43,7 @@ class Dependencies:
             Check("database", required=True, probe=self._database),
             Check("objects", required=True, probe=self._objects),
             *([cold] if self.tiers else []),
-            Check("keys", required=True, probe=self._keys),
+            Check("keys", required=True, probe=KeysCheck(self.keys).probe),
             Check("temporal", required=True, probe=self._temporal),
             Check("notifications", required=False, probe=self._notifications),
             Check("scanner", required=False, probe=self.scanner.probe),
@@ -64,10 +65,6 @@ class Dependencies:
     async def _cold_store(self) -> Finding | None:
         if self.tiers is not None:
             await self.tiers.probe_cold()
-        return None
-
-    async def _keys(self) -> Finding | None:
-        await self.keys.probe()
         return None
 
     async def _temporal(self) -> Finding | None:

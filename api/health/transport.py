@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from api.health.checks import Finding, Fine
 from muniment.exposure import Exposure, remedy, told
 from muniment.transport.server import ServerCertificate
+from muniment.transport.shown import ShownCertificate
 
 RENEWAL_TIME = timedelta(days=14)
 """An automatic renewal that is later than this has failed."""
@@ -29,11 +30,15 @@ class TransportCheck:
 
 @dataclass(frozen=True)
 class CertificateCheck:
-    """`certificate`: the API's own; None where it serves http."""
+    """`certificate`: the API's own; None where it serves http. `shown`: those that it shows to servers."""
 
     certificate: ServerCertificate | None
+    shown: Sequence[ShownCertificate] = ()
 
     async def probe(self) -> Finding | Fine | None:
+        for each in self.shown:
+            if (finding := _ending(each)) is not None:
+                return finding
         if self.certificate is None:
             return None
         until = self.certificate.expires_at
@@ -48,3 +53,22 @@ class CertificateCheck:
                 "Renew it; the API shows what is in the files within seconds.",
             )
         return Fine(f"good until {until:%Y-%m-%d}")
+
+
+def _ending(shown: ShownCertificate) -> Finding | None:
+    """A certificate that ends soon, and what is to be done about it."""
+    ends_at = shown.ends_at()
+    if ends_at is None:
+        return Finding(
+            f"the certificate that {shown.connection} is shown cannot be read",
+            "Put one, with its key, where the settings or the DSN name them.",
+        )
+    if ends_at - datetime.now(UTC) >= RENEWAL_TIME:
+        return None
+    ending = (
+        f"the certificate that {shown.connection} is shown ends at {ends_at:%Y-%m-%d %H:%M} UTC"
+    )
+    if shown.is_renewed_unseen:
+        return Finding(f"{ending}; the file holds a newer one", "Restart API and workers.")
+    restart = "" if shown.reloads else ", and restart API and workers"
+    return Finding(ending, f"Renew it{restart}.")

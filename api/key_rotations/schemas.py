@@ -16,13 +16,14 @@ class KeyRotation(BaseModel):
 
     The data keys are looked through in two rounds: at once, and from `retire_at` on for what was being
     uploaded meanwhile (`waiting` until then). `failed`: some data keys do not unwrap, or it was given
-    up; nothing is retired then. Versions are null until it has begun.
+    up; nothing is retired then. Provider and versions are null until it has begun.
     """
 
     id: UUID
     state: RotationState
     created_at: UtcTime
     finished_at: UtcTime | None
+    provider: str | None = Field(description="Whose versions these are: `file`, `vault` or `aws`.")
     from_version: int | None
     to_version: int | None
     round: int = Field(description="1 or 2.")
@@ -34,5 +35,5 @@ class KeyRotation(BaseModel):
 
     @classmethod
     def of(cls, row: KeyRotationRow) -> Self:
-        fields = row.model_dump(exclude={"tenant_id", "shards_done"})
+        fields = row.model_dump(exclude={"tenant_id", "shards_done", "replacing"})
         return cls(percent=round(100 * row.shards_done / SHARDS, 1), **fields)

@@ -10,6 +10,7 @@ from api.authentication import Caller
 from api.preconditions import require_match
 from api.principals.schemas import NewPrincipal, Principal, PrincipalChange
 from db.audit import record
+from db.giving_way import giving_way
 from db.models import Principal as PrincipalRecord
 from db.models import now
 from db.queries import principals
@@ -127,6 +128,12 @@ async def delete(
     successor_id: UUID | None,
 ) -> None:
     """Whoever owns something is deleted with a successor only, whom it goes to."""
+    await giving_way(session, lambda: _delete(session, caller, principal_id, successor_id))
+
+
+async def _delete(
+    session: AsyncSession, caller: Caller, principal_id: UUID, successor_id: UUID | None
+) -> None:
     administrators: set[UUID] = set()
     if await principals.is_administrator(session, principal_id):
         administrators = await principals.lock_administrators(session)

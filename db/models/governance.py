@@ -68,7 +68,8 @@ class Activity(SQLModel, table=True):
 
 
 class Erasure(SQLModel, table=True):
-    """An erasure and what came of it; it outlives the file's content."""
+    """An erasure and what came of it; it outlives the file's content. `ciphertexts_left`: in a cold store
+    that was away, without their keys; the sweep takes them once it is back."""
 
     __tablename__ = "erasure"
 
@@ -80,6 +81,7 @@ class Erasure(SQLModel, table=True):
     requested_by: UUID | None = Field(default=None, foreign_key="principal.id")
     keys_destroyed: int = 0
     blobs_kept: int = 0
+    ciphertexts_left: int = 0
     created_at: datetime = time_field()
     finished_at: datetime | None = optional_time_field()
 

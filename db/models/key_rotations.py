@@ -3,17 +3,20 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Column, Index, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, optional_time_field, time_field
 
 
 class KeyRotation(SQLModel, table=True):
-    """A rotation of the tenant's key; one is open at a time. Versions are null until it has begun.
+    """A rotation of the tenant's key; one is open at a time. Provider and versions are null until it
+    has begun: the versions are that provider's.
 
     The wrapped keys are looked through in shards, in two rounds, from `retire_at` on in the second.
-    `keys_unreadable` are those of the present round that do not unwrap.
+    `keys_unreadable` are those of the present round that do not unwrap. `replacing`: blobs without rows
+    whose keys are being replaced; whoever goes on after a crash looks at them.
     """
 
     __tablename__ = "key_rotation"
@@ -37,6 +40,7 @@ class KeyRotation(SQLModel, table=True):
     state: str  # muniment.contracts.rotate_keys.RotationState
     created_at: datetime = time_field()
     finished_at: datetime | None = optional_time_field()
+    provider: str | None = None  # muniment.settings.KeyProviderSettings
     from_version: int | None = None
     to_version: int | None = None
     round: int = 1
@@ -45,3 +49,7 @@ class KeyRotation(SQLModel, table=True):
     keys_rewrapped: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     keys_unreadable: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     retire_at: datetime | None = optional_time_field()
+    replacing: list[UUID] = Field(
+        default_factory=list,
+        sa_column=Column(ARRAY(Uuid), nullable=False, server_default="{}"),
+    )

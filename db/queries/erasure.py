@@ -21,6 +21,7 @@ class ErasureCounts:
 
     keys_destroyed: int
     blobs_kept: int
+    ciphertexts_left: int
 
 
 async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
@@ -270,6 +271,23 @@ async def condemned_blobs(session: AsyncSession, file_id: UUID) -> list[UUID]:
     return list(rows.scalars())
 
 
+async def note_left_in_cold_store(session: AsyncSession, request: EraseFileInput) -> None:
+    """Counts what the cold store, which is away, has of the blobs that are condemned, or may have: what
+    lies there, and what was on its way to either store. What was counted before is not again."""
+    await session.execute(
+        text(
+            "UPDATE erasure SET ciphertexts_left = greatest(ciphertexts_left, ("
+            " SELECT count(*) FROM blob WHERE blob.id = ANY(:ids) AND (blob.tier = 'cold'"
+            " OR EXISTS (SELECT 1 FROM tier_move WHERE tier_move.blob_id = blob.id))))"
+            " WHERE job_id = :job_id"
+        ),
+        {
+            "ids": await condemned_blobs(session, request.file_id),
+            "job_id": request.job_id,
+        },
+    )
+
+
 async def upload_parts(session: AsyncSession, file_id: UUID) -> list[UUID]:
     """Blobs of the parts that the file was joined from, where no worker has destroyed them yet."""
     rows = await session.execute(
@@ -303,11 +321,23 @@ async def forget_condemned(
     """Their keys are gone: drops the references; the erasure's counts."""
     await _drop_references(session, request.file_id, blob_ids)
     counts = await session.execute(
-        text("SELECT keys_destroyed, blobs_kept FROM erasure WHERE job_id = :job_id"),
+        text(
+            "SELECT keys_destroyed, blobs_kept, ciphertexts_left FROM erasure"
+            " WHERE job_id = :job_id"
+        ),
         {"job_id": request.job_id},
     )
-    destroyed, kept = counts.one()
-    return ErasureCounts(destroyed, kept)
+    destroyed, kept, left = counts.one()
+    return ErasureCounts(destroyed, kept, left)
+
+
+async def ciphertexts_left(session: AsyncSession, request: EraseFileInput) -> int:
+    """As the erasure's record has it."""
+    left = await session.execute(
+        text("SELECT ciphertexts_left FROM erasure WHERE job_id = :job_id"),
+        {"job_id": request.job_id},
+    )
+    return left.scalar_one_or_none() or 0
 
 
 async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> None:

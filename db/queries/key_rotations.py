@@ -75,6 +75,16 @@ async def begin_round(session: AsyncSession, rotation: KeyRotation, wait: timede
     await session.refresh(rotation)
 
 
+async def note_replacing(
+    session: AsyncSession, rotation_id: UUID, blob_ids: Sequence[UUID]
+) -> None:
+    """The blobs without rows whose keys are being replaced from here on."""
+    await session.execute(
+        text("UPDATE key_rotation SET replacing = CAST(:blob_ids AS uuid[]) WHERE id = :id"),
+        {"id": rotation_id, "blob_ids": list(blob_ids)},
+    )
+
+
 async def advance(session: AsyncSession, rotation: KeyRotation, counts: ShardCounts) -> bool:
     """Notes that the shards after those that were done are; whether it was this one that did them.
     Another attempt at the same may have come first."""

@@ -65,7 +65,7 @@ async def examine(home: Home) -> Report:
         _postgres_program(),
         _embedding_model(settings),
         _ocr_models(),
-        _virus_scanner(settings, os.environ),
+        await _virus_scanner(settings, os.environ),
         _disk(home),
         _memory_for_content(settings),
         _permissions(home),
@@ -124,13 +124,13 @@ def _ocr_models() -> Check:
     )
 
 
-def _virus_scanner(settings: Settings, environment: Mapping[str, str]) -> Check:
+async def _virus_scanner(settings: Settings, environment: Mapping[str, str]) -> Check:
     """What a start would choose: an unscanned stack works, and has to be known."""
     configured = environment.get(scanner.SOCKET_VARIABLE)
     for address in (configured, *map(str, scanner.SYSTEM_SOCKETS)):
-        if not address or not scanner.answers_ping(address, settings.scan):
+        if not address or not await scanner.answers_ping(address, settings.scan):
             continue
-        if scanner.says_what_it_left_out(address, settings.scan):
+        if await scanner.says_what_it_left_out(address, settings.scan):
             return _ok("virus scanner", f"clamd answers at {address}")
         if address == configured:
             detail = f"clamd at {address} calls clean what it does not look into"

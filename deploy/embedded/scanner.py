@@ -1,12 +1,10 @@
 """The virus scanner of an embedded stack: the machine's clamd, one of our own, or none, loudly."""
 
-import asyncio
 import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -67,14 +65,14 @@ class Scanner:
     spec: ProcessSpec | None = None
 
 
-def choose_scanner(home: Home, places: Places, environment: Mapping[str, str]) -> Scanner:
+async def choose_scanner(home: Home, places: Places, environment: Mapping[str, str]) -> Scanner:
     """The configured clamd, else one that runs and does not fail open, else our own where program and
     signatures are."""
     configured = environment.get(SOCKET_VARIABLE)
     if configured:
         return Scanner(configured)
     for path in SYSTEM_SOCKETS:
-        if answers_ping(str(path)) and says_what_it_left_out(str(path)):
+        if await answers_ping(str(path)) and await says_what_it_left_out(str(path)):
             return Scanner(str(path))
     program, signatures = clamd_program(), signature_folder()
     own = places.sockets / "clamd.sock"
@@ -99,40 +97,26 @@ def signature_folder() -> Path | None:
     return None
 
 
-def answers_ping(address: str, settings: ScanSettings = _PLAIN) -> bool:
+async def answers_ping(address: str, settings: ScanSettings = _PLAIN) -> bool:
     """Whether a clamd answers PING there; an address is a socket path or `host:port`, with TLS where
     the settings say so."""
-    return _awaited(_answers_ping(_clamd(address, settings)))
-
-
-def says_what_it_left_out(address: str, settings: ScanSettings = _PLAIN) -> bool:
-    """Whether it calls nothing clean that it did not look into, as clamd does by default."""
-    return _awaited(_says_what_it_left_out(_clamd(address, settings)))
-
-
-async def _answers_ping(clamd: Clamd) -> bool:
     try:
-        return await clamd.ping()
+        return await _clamd(address, settings).ping()
     except ScannerUnavailable:
         return False
 
 
-async def _says_what_it_left_out(clamd: Clamd) -> bool:
+async def says_what_it_left_out(address: str, settings: ScanSettings = _PLAIN) -> bool:
+    """Whether it calls nothing clean that it did not look into, as clamd does by default. Takes as long
+    as its scans do, which may be a while where it is busy."""
     try:
-        return await failed_setting(clamd) is None
+        return await failed_setting(_clamd(address, settings)) is None
     except ScannerUnavailable:
         return False
 
 
 def _clamd(address: str, settings: ScanSettings = _PLAIN) -> Clamd:
     return open_scanner(address, settings, _SCAN_TIMEOUT_SECONDS, _CONNECT_TIMEOUT_SECONDS)
-
-
-def _awaited(answer: Coroutine[None, None, bool]) -> bool:
-    """In a thread of its own: `asyncio.run` refuses to start where an event loop runs already, and
-    the doctor and the supervisor ask from within theirs."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, answer).result()
 
 
 def configuration(own: Path, signatures: Path) -> str:
@@ -155,7 +139,7 @@ def _own_clamd(home: Home, program: Path, signatures: Path, own: Path) -> Proces
     write_privately(file, configuration(own, signatures))
 
     async def ready(_: float) -> bool:
-        return await _answers_ping(_clamd(str(own)))
+        return await answers_ping(str(own))
 
     return ProcessSpec(
         name="clamd",

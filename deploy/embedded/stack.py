@@ -149,7 +149,7 @@ class EmbeddedStack:
         return replace(spec, environment={**spec.environment, MARK: str(self.home.root)})
 
 
-def plan_stack(
+async def plan_stack(
     home: Home,
     places: Places,
     log: RotatingLog,
@@ -166,7 +166,7 @@ def plan_stack(
         commands=commands,
         postgres=PostgresCluster(home, places, log),
         temporal=TemporalServer(home, places, codec),
-        scanner=choose_scanner(home, places, os.environ),
+        scanner=await choose_scanner(home, places, os.environ),
     )
 
 

@@ -93,7 +93,7 @@ class Supervisor:
         if taken_over:
             self._tell(f"ended {taken_over} processes that an earlier supervisor left behind")
         places = choose_places(self._home, self._api_port)
-        stack = plan_stack(
+        stack = await plan_stack(
             self._home,
             places,
             self._log,

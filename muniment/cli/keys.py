@@ -43,7 +43,7 @@ def _print_table(rotations: Sequence[KeyRotation]) -> None:
         table.add_row(
             str(rotation.id),
             state_text(rotation.state),
-            str(rotation.to_version or ""),
+            _version_text(rotation),
             f"{rotation.round} of 2",
             f"{rotation.percent:.0f}%",
             str(rotation.keys_rewrapped),
@@ -51,3 +51,13 @@ def _print_table(rotations: Sequence[KeyRotation]) -> None:
             age_text(rotation.created_at),
         )
     out().print(table)
+
+
+def _version_text(rotation: KeyRotation) -> str:
+    if rotation.to_version is None:
+        return ""
+    return (
+        f"{rotation.provider} {rotation.to_version}"
+        if rotation.provider
+        else str(rotation.to_version)
+    )

@@ -36,10 +36,15 @@ class ErasurePlan(Contract):
 
 
 class EraseFileResult(Contract):
-    """What died and what lives on because another file of the tenant holds the same content."""
+    """What died and what lives on because another file of the tenant holds the same content.
+
+    `ciphertexts_left`: of blobs whose keys died, in the cold tier, because it was away (not mounted, say);
+    nobody can open them, and the sweep takes them once it is back.
+    """
 
     keys_destroyed: int
     blobs_kept: int
+    ciphertexts_left: int = 0
 
 
 class ErasureActivities(ABC):

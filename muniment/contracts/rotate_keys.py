@@ -69,7 +69,8 @@ class KeyRotationActivities(ABC):
     @activity.defn(name="finish_key_rotation")
     @abstractmethod
     async def finish_key_rotation(self, request: RotateKeysInput) -> None:
-        """Retires the older versions, unless a data key still hangs on one. Idempotent."""
+        """Retires the older versions, those of former providers too, unless a data key still hangs on
+        one. Idempotent."""
 
     @activity.defn(name="end_key_rotation")
     @abstractmethod

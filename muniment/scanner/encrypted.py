@@ -1,6 +1,5 @@
 """TLS before a virus scanner: clamd itself speaks none, a terminator before it does."""
 
-import ssl
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -8,7 +7,7 @@ from typing import Self
 import anyio
 from anyio.streams.tls import TLSStream
 
-from muniment.transport import TlsSettings
+from muniment.transport import RenewingContext, TlsSettings
 
 RECEIVED_BYTES = 4096
 SCANNER_TLS = TlsSettings(
@@ -21,9 +20,10 @@ SCANNER_TLS = TlsSettings(
 
 @dataclass(frozen=True)
 class ScannerTls:
-    """`server_name` is what the certificate is for, where that is not the address's host."""
+    """`server_name` is what the certificate is for, where that is not the address's host. Each connection
+    goes by what the files of `contexts` hold then."""
 
-    context: ssl.SSLContext
+    contexts: RenewingContext
     server_name: str | None = None
 
 
@@ -42,7 +42,7 @@ class EncryptedConnection:
         stream = await anyio.connect_tcp(
             host,
             port,
-            ssl_context=tls.context,
+            ssl_context=tls.contexts.newest(),
             tls_hostname=tls.server_name or host,
             # A scanner that has said all hangs up without a farewell.
             tls_standard_compatible=False,

@@ -7,8 +7,8 @@ hangs on it. What a data key is for is its encryption context, which KMS authent
 CloudTrail: ids only.
 
 Operations (https://docs.aws.amazon.com/kms/latest/APIReference): CreateKey, CreateAlias, DescribeKey,
-GenerateDataKey, Decrypt, ReEncrypt, ScheduleKeyDeletion, CancelKeyDeletion, ListAliases. botocore is an
-extra (`aws-kms`).
+GenerateDataKey, Encrypt, Decrypt, ReEncrypt, ScheduleKeyDeletion, CancelKeyDeletion, ListAliases. botocore
+is an extra (`aws-kms`).
 """
 
 import asyncio
@@ -60,6 +60,8 @@ class AwsAccess:
 class AwsKms:
     """`KeyService` on AWS KMS. Raises ConfigurationError where botocore is not installed."""
 
+    name = "aws"
+
     def __init__(self, access: AwsAccess) -> None:
         self._access = access
         self._client: Any = None  # botocore makes its clients' classes at run time
@@ -84,6 +86,15 @@ class AwsKms:
             EncryptionContext=_context(context),
         )
         return DataKey(made["Plaintext"], _wrapped(version, made["CiphertextBlob"]))
+
+    async def wrap(self, tenant_id: UUID, version: int, plaintext: bytes, context: bytes) -> bytes:
+        answer = await self._call(
+            "encrypt",
+            KeyId=_alias(tenant_id, version),
+            Plaintext=plaintext,
+            EncryptionContext=_context(context),
+        )
+        return _wrapped(version, answer["CiphertextBlob"])
 
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         answer = await self._call(
@@ -111,6 +122,9 @@ class AwsKms:
     async def retire(self, tenant_id: UUID, below: int) -> None:
         for version in range(1, below):
             await self._schedule_deletion(tenant_id, version, RETIRED_DAYS)
+
+    async def retire_all(self, tenant_id: UUID, newest_version: int) -> None:
+        await self.retire(tenant_id, newest_version + 1)
 
     async def destroy(self, tenant_id: UUID, newest_version: int) -> None:
         # One more: a rotation may have been making it.

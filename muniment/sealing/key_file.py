@@ -17,7 +17,7 @@ import asyncio
 import hmac
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256 as hash_sha256
 from pathlib import Path
 from uuid import UUID
@@ -28,7 +28,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from muniment.errors import ConfigurationError, KeyDestroyed, KeyManagementUnavailable, SealBroken
 from muniment.sealing.floe import KEY_BYTES
-from muniment.sealing.keys import DataKey, require_older
+from muniment.sealing.keys import DataKey, TenantState, moved_elsewhere, require_older
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
 WRAPPED_FORMAT = 1
@@ -39,16 +39,21 @@ SHA256_BYTES = 32
 
 
 class _TenantKeys(BaseModel):
-    """One tenant's keys; without any once they were destroyed, so that none are made anew."""
+    """One tenant's keys; without any once they were destroyed, so that none are made anew.
+    `moved_at_version`: the newest one when the tenant moved to another provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dedup_key: Base64Bytes | None = Field(default=None, repr=False)
     wrapping_keys: dict[int, Base64Bytes] = Field(default_factory=dict, repr=False)
+    moved_at_version: int | None = None
 
     @property
-    def destroyed(self) -> bool:
-        return self.dedup_key is None or not self.wrapping_keys
+    def state(self) -> TenantState:
+        if self.moved_at_version is not None:
+            return TenantState.MOVED
+        is_living = self.dedup_key is not None and self.wrapping_keys
+        return TenantState.LIVING if is_living else TenantState.DESTROYED
 
     @property
     def newest_version(self) -> int:
@@ -85,6 +90,10 @@ class KeyFile:
         self._path = path
         self._lock_timeout_seconds = lock_timeout_seconds
         self._read: tuple[_Stamp, _Contents] | None = None
+
+    @property
+    def name(self) -> str:
+        return "file"
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
         keys = await self._tenant(tenant_id)
@@ -138,9 +147,51 @@ class KeyFile:
     async def dedup_tag(self, tenant_id: UUID, sha256: bytes) -> bytes:
         if len(sha256) != SHA256_BYTES:
             raise ValueError("a SHA-256 digest is 32 bytes long")
+        return hmac.digest(await self.dedup_key(tenant_id), sha256, hash_sha256)
+
+    def wrapped_here(self, wrapped: bytes) -> bool:
+        return len(wrapped) == WRAPPED_BYTES and wrapped[0] == WRAPPED_FORMAT
+
+    def state(self, tenant_id: UUID) -> TenantState:
+        keys = self._contents().tenants.get(tenant_id)
+        return TenantState.UNKNOWN if keys is None else keys.state
+
+    def states(self) -> Mapping[UUID, TenantState]:
+        return {tenant_id: keys.state for tenant_id, keys in self._contents().tenants.items()}
+
+    async def wrap(self, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
+        return _wrap(await self._tenant(tenant_id), tenant_id, plaintext, context)
+
+    async def dedup_key(self, tenant_id: UUID) -> bytes:
         key = (await self._tenant(tenant_id)).dedup_key
         assert key is not None  # noqa: S101 — `_living` vouches for it; this tells the type checker
-        return hmac.digest(key, sha256, hash_sha256)
+        return key
+
+    async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
+        def taken(contents: _Contents) -> _Contents:
+            keys = contents.tenants.get(tenant_id)
+            if keys is not None and keys.moved_at_version is None:
+                _living(keys)
+                return contents
+            # Above all that it ever had here: an old version's number is not used again.
+            version = 1 + ((keys and keys.moved_at_version) or 0)
+            made = _TenantKeys.model_construct(
+                dedup_key=dedup_key, wrapping_keys={version: os.urandom(KEY_BYTES)}
+            )
+            return contents.with_tenant(tenant_id, made)
+
+        await self._change(taken)
+
+    async def move_away(self, tenant_id: UUID) -> None:
+        def moved(contents: _Contents) -> _Contents:
+            keys = contents.tenants.get(tenant_id)
+            if keys is None or keys.state is not TenantState.LIVING:
+                return contents
+            return contents.with_tenant(
+                tenant_id, _TenantKeys(moved_at_version=keys.newest_version)
+            )
+
+        await self._change(moved)
 
     async def probe(self) -> None:
         self._contents()
@@ -212,9 +263,15 @@ def _adding(tenant_id: UUID) -> _Change:
 
 
 def _living(keys: _TenantKeys) -> _TenantKeys:
-    if keys.destroyed:
-        raise KeyDestroyed("the keys of this tenant were destroyed")
+    _refuse_destroyed(keys)
+    if keys.state is TenantState.MOVED:
+        raise moved_elsewhere()
     return keys
+
+
+def _refuse_destroyed(keys: _TenantKeys) -> None:
+    if keys.state is TenantState.DESTROYED:
+        raise KeyDestroyed("the keys of this tenant were destroyed")
 
 
 def _wrap(keys: _TenantKeys, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
@@ -226,7 +283,7 @@ def _wrap(keys: _TenantKeys, tenant_id: UUID, plaintext: bytes, context: bytes) 
 
 
 def _unwrap(keys: _TenantKeys, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
-    _living(keys)
+    _refuse_destroyed(keys)
     if len(wrapped) != WRAPPED_BYTES or wrapped[0] != WRAPPED_FORMAT:
         raise SealBroken("a wrapped data key is cut short or of another format")
     key = keys.wrapping_keys.get(_version_of(wrapped))

@@ -4,9 +4,13 @@ A data key seals one blob. It is stored only wrapped, outside PostgreSQL, so tha
 wrapped key erases the content, and destroying a tenant's key erases all of the tenant's at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
+
+from muniment.errors import KeyManagementUnavailable
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,12 @@ class KeyManagement(Protocol):
     A tenant's key has versions, from 1. The newest wraps; older ones go on unwrapping until they
     are retired.
     """
+
+    @property
+    def name(self) -> str:
+        """Of the provider that wraps: `file`, `vault` or `aws`. Versions are counted by each of them
+        alone."""
+        ...
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
         """A new random data key; the tenant's own keys are made at its first use."""
@@ -81,7 +91,59 @@ class KeyManagement(Protocol):
         ...
 
 
+class TenantState(StrEnum):
+    """What a provider has of a tenant. `moved`: its keys are another provider's now, and nothing that
+    was wrapped here unwraps any more."""
+
+    UNKNOWN = "unknown"
+    LIVING = "living"
+    MOVED = "moved"
+    DESTROYED = "destroyed"
+
+
+class KeyProvider(KeyManagement, Protocol):
+    """A key management that tenants can be moved to and from (`changing_keys`). Both have their wrapped
+    data keys, by whose format is seen whose they are."""
+
+    def wrapped_here(self, wrapped: bytes) -> bool:
+        """Whether it has the format of what this kind of provider wraps."""
+        ...
+
+    def state(self, tenant_id: UUID) -> TenantState:
+        """Out of files on this machine; it blocks for a moment."""
+        ...
+
+    def states(self) -> Mapping[UUID, TenantState]:
+        """Of all tenants that are not unknown; it blocks as long as reading their records takes."""
+        ...
+
+    async def wrap(self, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
+        """A data key that another provider unwrapped, under the newest version."""
+        ...
+
+    async def dedup_key(self, tenant_id: UUID) -> bytes:
+        """What `dedup_tag` computes with, 32 bytes; it goes where the tenant goes."""
+        ...
+
+    async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
+        """Gives the tenant keys here, and that deduplication key, unless it has some; idempotent."""
+        ...
+
+    async def move_away(self, tenant_id: UUID) -> None:
+        """Has all versions unwrap nothing any more; idempotent, and nothing for a tenant without keys.
+        All that is needed was wrapped by another provider before."""
+        ...
+
+
 def require_older(below: int, newest_version: int) -> None:
     """ValueError for a call that would retire the version that wraps."""
     if below > newest_version:
         raise ValueError("the newest version of a tenant's key cannot be retired")
+
+
+def moved_elsewhere() -> KeyManagementUnavailable:
+    """For a process that would wrap with a provider whose tenant has moved to another one."""
+    return KeyManagementUnavailable(
+        "the tenant's keys have moved to another key management",
+        remedy="Start this process with the settings (MUNIMENT_KEYS__…) that the others have.",
+    )

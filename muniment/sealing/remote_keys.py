@@ -8,6 +8,7 @@ remembered for five minutes.
 import asyncio
 import hmac
 import re
+from collections.abc import Mapping
 from hashlib import sha256 as hash_sha256
 from typing import Protocol
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 from muniment.errors import KeyDestroyed, SealBroken
 from muniment.sealing.floe import KEY_BYTES
 from muniment.sealing.key_cache import ExpiringCache
-from muniment.sealing.keys import DataKey, require_older
+from muniment.sealing.keys import DataKey, TenantState, moved_elsewhere, require_older
 from muniment.sealing.tenant_records import TenantRecord, TenantRecords
 
 SHA256_BYTES = 32
@@ -31,6 +32,11 @@ class KeyService(Protocol):
     looks at the version first.
     """
 
+    @property
+    def name(self) -> str:
+        """What wrapped data keys begin with."""
+        ...
+
     async def make_key(self, tenant_id: UUID) -> int:
         """Makes the tenant's key unless it is there; its newest version."""
         ...
@@ -43,6 +49,10 @@ class KeyService(Protocol):
         """A new data key, wrapped by that version or a newer one."""
         ...
 
+    async def wrap(self, tenant_id: UUID, version: int, plaintext: bytes, context: bytes) -> bytes:
+        """A data key that was made elsewhere, wrapped by that version or a newer one."""
+        ...
+
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         """The data key; `SealBroken` when it was not wrapped by this tenant's key for the context."""
         ...
@@ -53,6 +63,10 @@ class KeyService(Protocol):
 
     async def retire(self, tenant_id: UUID, below: int) -> None:
         """Has those versions unwrap nothing any more; idempotent."""
+        ...
+
+    async def retire_all(self, tenant_id: UUID, newest_version: int) -> None:
+        """Has every version unwrap nothing any more; idempotent. A later `rotate` makes one that does."""
         ...
 
     async def destroy(self, tenant_id: UUID, newest_version: int) -> None:
@@ -76,6 +90,10 @@ class RemoteKeys:
         self._service = service
         self._records = records
         self._dedup_keys: ExpiringCache[UUID, bytes] = ExpiringCache(REMEMBERED_TENANTS)
+
+    @property
+    def name(self) -> str:
+        return self._service.name
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
         record = await self._tenant(tenant_id)
@@ -140,12 +158,67 @@ class RemoteKeys:
     async def dedup_tag(self, tenant_id: UUID, sha256: bytes) -> bytes:
         if len(sha256) != SHA256_BYTES:
             raise ValueError("a SHA-256 digest is 32 bytes long")
+        return hmac.digest(await self.dedup_key(tenant_id), sha256, hash_sha256)
+
+    def wrapped_here(self, wrapped: bytes) -> bool:
+        return wrapped.startswith(f"{self.name}:".encode())
+
+    def state(self, tenant_id: UUID) -> TenantState:
+        record = self._records.read(tenant_id)
+        return TenantState.UNKNOWN if record is None else record.state
+
+    def states(self) -> Mapping[UUID, TenantState]:
+        return self._records.states()
+
+    async def wrap(self, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
+        version = (await self._tenant(tenant_id)).newest_version
+        return await self._service.wrap(tenant_id, version, plaintext, context)
+
+    async def dedup_key(self, tenant_id: UUID) -> bytes:
         record = await self._tenant(tenant_id)
         key = self._dedup_keys.get(tenant_id)
         if key is None:
             key = await self.unwrap(tenant_id, _dedup_key(record), _dedup_context(tenant_id))
             self._dedup_keys.put(tenant_id, key)
-        return hmac.digest(key, sha256, hash_sha256)
+        return key
+
+    async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
+        record = await asyncio.to_thread(self._records.read, tenant_id)
+        if record is not None and not record.moved:
+            _living(record)
+            return
+        # Above all that it ever had here: what was retired stays so.
+        above = record.newest_version if record else 0
+        made_here = (
+            self._service.rotate(tenant_id, above) if record else self._service.make_key(tenant_id)
+        )
+        version = await made_here
+        context = _dedup_context(tenant_id)
+        wrapped = await self._service.wrap(tenant_id, version, dedup_key, context)
+        made = TenantRecord(
+            oldest_version=above + 1, newest_version=version, dedup_key=wrapped.decode()
+        )
+
+        def taken(current: TenantRecord | None) -> TenantRecord:
+            return made if current is None or current.moved else current
+
+        _living(await self._records.change(tenant_id, taken))
+
+    async def move_away(self, tenant_id: UUID) -> None:
+        record = await asyncio.to_thread(self._records.read, tenant_id)
+        if record is None or record.state is not TenantState.LIVING:
+            return
+        # The service first: once the record says so, nothing there opens anything.
+        await self._service.retire_all(tenant_id, record.newest_version)
+
+        def moved(current: TenantRecord | None) -> TenantRecord:
+            current = current or record
+            if current.state is not TenantState.LIVING:
+                return current
+            return current.model_copy(update={"dedup_key": None, "moved": True})
+
+        await self._records.change(tenant_id, moved)
+        self._dedup_keys.forget(tenant_id)
 
     async def probe(self) -> None:
         await self._service.probe()
@@ -175,10 +248,11 @@ class RemoteKeys:
                 "the key store has no record of this tenant",
                 remedy="Restore the folder of the key store from its backup.",
             )
-        return _living(record)
+        _refuse_destroyed(record)
+        return record
 
     def _require_in_use(self, record: TenantRecord, wrapped: bytes) -> None:
-        if version_of(wrapped) < record.oldest_version:
+        if version_of(wrapped) < record.oldest_version or record.moved:
             raise SealBroken(
                 "the version of the tenant's key that wrapped this data key is retired",
                 remedy="Restore the newest backup of the wrapped keys, or see the key rotations.",
@@ -200,9 +274,15 @@ def _require_key(key: bytes) -> bytes:
 
 
 def _living(record: TenantRecord) -> TenantRecord:
-    if record.is_destroyed:
-        raise KeyDestroyed("the keys of this tenant were destroyed")
+    _refuse_destroyed(record)
+    if record.moved:
+        raise moved_elsewhere()
     return record
+
+
+def _refuse_destroyed(record: TenantRecord) -> None:
+    if record.state is TenantState.DESTROYED:
+        raise KeyDestroyed("the keys of this tenant were destroyed")
 
 
 def _dedup_key(record: TenantRecord) -> bytes:

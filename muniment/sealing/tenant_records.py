@@ -2,22 +2,25 @@
 
 A JSON file per tenant, mode 0600, in the folder of the key store and so outside PostgreSQL: which
 versions of its key are in use, its deduplication key (wrapped), and whether its keys were destroyed,
-so that none are made anew. None of it opens anything without the key management.
+so that none are made anew, or are another provider's now. None of it opens anything without the key
+management.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muniment.errors import ConfigurationError, KeyManagementUnavailable
+from muniment.sealing.keys import TenantState
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
 
 class TenantRecord(BaseModel):
-    """Versions below `oldest_version` are retired. `dedup_key` is gone once the keys are destroyed."""
+    """Versions below `oldest_version` are retired. `dedup_key` is gone once the keys are destroyed, or
+    have moved to another provider: then all versions are retired."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,10 +28,13 @@ class TenantRecord(BaseModel):
     oldest_version: int = 1
     newest_version: int
     dedup_key: str | None
+    moved: bool = False
 
     @property
-    def is_destroyed(self) -> bool:
-        return self.dedup_key is None
+    def state(self) -> TenantState:
+        if self.moved:
+            return TenantState.MOVED
+        return TenantState.DESTROYED if self.dedup_key is None else TenantState.LIVING
 
 
 Change = Callable[[TenantRecord | None], TenantRecord]
@@ -68,6 +74,11 @@ class TenantRecords:
             )
         return record
 
+    def states(self) -> Mapping[UUID, TenantState]:
+        """Of all tenants that have a record; raises as `read` does."""
+        read = {tenant_id: self.read(tenant_id) for tenant_id in self._tenants()}
+        return {tenant_id: record.state for tenant_id, record in read.items() if record is not None}
+
     async def change(self, tenant_id: UUID, change: Change) -> TenantRecord:
         """The record after the change, which is written while no other process does."""
         return await asyncio.to_thread(self._change, tenant_id, change)
@@ -89,5 +100,24 @@ class TenantRecords:
             ) from error
         return changed
 
+    def _tenants(self) -> list[UUID]:
+        try:
+            names = [path.stem for path in self._folder.iterdir() if path.suffix == ".json"]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KeyManagementUnavailable(
+                f"the tenants' key records cannot be listed: {error.strerror}"
+            ) from error
+        return [tenant_id for name in names if (tenant_id := _tenant_of(name)) is not None]
+
     def _path(self, tenant_id: UUID) -> Path:
         return self._folder / f"{tenant_id}.json"
+
+
+def _tenant_of(name: str) -> UUID | None:
+    """None for a file that is no record."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return None

@@ -5,7 +5,7 @@ and the context (HKDF), so that no data key unwraps for another context. What is
 `/v1/<mount>/` (https://developer.hashicorp.com/vault/api-docs/secret/transit):
 
     POST keys/<name>, keys/<name>/config, keys/<name>/rotate    GET, DELETE keys/<name>
-    POST datakey/plaintext/<name>, decrypt/<name>, rewrap/<name>
+    POST datakey/plaintext/<name>, decrypt/<name>, rewrap/<name>, encrypt/<name>
 """
 
 import asyncio
@@ -82,6 +82,8 @@ class _Answer(BaseModel, Generic[ModelT]):
 class VaultTransit:
     """`KeyService` on Vault. For one event loop."""
 
+    name = "vault"
+
     def __init__(self, access: VaultAccess) -> None:
         self._access = access
         self._client: httpx.AsyncClient | None = None
@@ -107,6 +109,11 @@ class VaultTransit:
         made = _parsed(_DataKey, answer)
         return DataKey(_decoded(made.plaintext), made.ciphertext.encode())
 
+    async def wrap(self, tenant_id: UUID, version: int, plaintext: bytes, context: bytes) -> bytes:
+        asked = {"plaintext": _encoded(plaintext), "context": _encoded(context)}
+        answer = await self._ask("POST", f"encrypt/{_name(tenant_id)}", asked)
+        return _parsed(_Ciphertext, answer).ciphertext.encode()
+
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         asked = {"ciphertext": wrapped.decode(), "context": _encoded(context)}
         answer = await self._ask("POST", f"decrypt/{_name(tenant_id)}", asked, opens=True)
@@ -120,6 +127,13 @@ class VaultTransit:
     async def retire(self, tenant_id: UUID, below: int) -> None:
         asked = {"min_decryption_version": below}
         await self._ask("POST", f"keys/{_name(tenant_id)}/config", asked)
+
+    async def retire_all(self, tenant_id: UUID, newest_version: int) -> None:
+        # Vault keeps its newest version: so a newer one is made, by which nothing is wrapped.
+        name = _name(tenant_id)
+        if await self._ask("GET", f"keys/{name}", may_be_absent=True) is not None:
+            newest = await self._newest(name)
+            await self.retire(tenant_id, await self.rotate(tenant_id, newest))
 
     async def destroy(self, tenant_id: UUID, newest_version: int) -> None:
         name = _name(tenant_id)

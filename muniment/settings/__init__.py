@@ -6,7 +6,7 @@ them is given plain arguments.
 
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.identity import OidcSettings
-from muniment.settings.keys import KeySettings
+from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
@@ -41,6 +41,7 @@ __all__ = [
     "ImportSettings",
     "ImportSource",
     "IntegritySettings",
+    "KeyProviderSettings",
     "KeySettings",
     "LimitSettings",
     "ObjectSettings",

@@ -10,22 +10,15 @@ from pydantic import Field, SecretStr, model_validator
 from muniment.settings.group import Group
 
 
-class KeySettings(Group):
-    """Keys; they never lie in PostgreSQL."""
+class KeyProviderSettings(Group):
+    """What holds the tenants' keys, and how it is reached."""
 
-    root: Annotated[
-        Path,
-        Field(
-            description="Folder of the key file or of the tenants' key records, of the payload key and"
-            " of the wrapped data keys."
-        ),
-    ] = Path("keys")
     provider: Annotated[
         Literal["file", "vault", "aws"],
         Field(
             description="What wraps data keys: the key file, the transit engine of Vault or OpenBao, or"
-            " AWS KMS (an extra). Chosen before the first upload: content sealed under one is not read"
-            " under another."
+            " AWS KMS (an extra). Another than content was sealed under needs the former one in"
+            " `MUNIMENT_KEYS__FORMER`."
         ),
     ] = "file"
     address: Annotated[
@@ -71,15 +64,6 @@ class KeySettings(Group):
             le=30,
         ),
     ] = 2.0
-    retire_after_hours: Annotated[
-        float,
-        Field(
-            description="So long after a rotation the tenant's old key goes on unwrapping, for uploads"
-            " that were under way: longer than any takes.",
-            ge=1,
-            le=24 * 366,
-        ),
-    ] = 24.0
 
     @model_validator(mode="after")
     def _names_what_its_provider_needs(self) -> Self:
@@ -91,6 +75,43 @@ class KeySettings(Group):
             raise ValueError("AWS KMS needs a region")
         if bool(self.access_key) is not bool(self.secret_key):
             raise ValueError("an access key and a secret key belong together")
+        return self
+
+
+class KeySettings(KeyProviderSettings):
+    """Keys; they never lie in PostgreSQL."""
+
+    root: Annotated[
+        Path,
+        Field(
+            description="Folder of the key file or of the tenants' key records, of the payload key and"
+            " of the wrapped data keys."
+        ),
+    ] = Path("keys")
+    former: Annotated[
+        tuple[KeyProviderSettings, ...],
+        Field(
+            description="JSON list of the providers that wrapped data keys before, each with `provider`"
+            " and what belongs to it (`address`, `token_file`, … as here), until all is wrapped anew:"
+            " `/readyz` tells when one may go. One of each kind at most."
+        ),
+    ] = ()
+    retire_after_hours: Annotated[
+        float,
+        Field(
+            description="So long after a rotation the tenant's old key goes on unwrapping, for uploads"
+            " that were under way: longer than any takes.",
+            ge=1,
+            le=24 * 366,
+        ),
+    ] = 24.0
+
+    @model_validator(mode="after")
+    def _has_one_provider_of_a_kind(self) -> Self:
+        """Whose a wrapped data key is, its format says."""
+        kinds = [self.provider, *(former.provider for former in self.former)]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("a former provider is of another kind than the rest")
         return self
 
 

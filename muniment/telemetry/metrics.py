@@ -1,5 +1,8 @@
 """Prometheus metrics. Labels are names of routes, stages and states: never ids, never people's."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -79,11 +82,27 @@ webhook_dead_letters = Gauge(
     "Deliveries that were given up and not replayed, of all tenants' endpoints.",
     registry=REGISTRY,
 )
+certificate_expiry = Gauge(
+    "muniment_certificate_expiry_timestamp_seconds",
+    "When the certificate ends that this process shows, by connection; 0 where none can be read.",
+    ("connection",),
+    registry=REGISTRY,
+)
 
 
 def metrics_text() -> bytes:
     """All metrics in the Prometheus text format, to be served as `METRICS_MEDIA_TYPE`."""
     return generate_latest(REGISTRY)
+
+
+def watch_certificate(connection: str, ends_at: Callable[[], datetime | None]) -> None:
+    """Tells of a certificate's end as it is when somebody asks."""
+
+    def seconds() -> float:
+        moment = ends_at()
+        return 0.0 if moment is None else moment.timestamp()
+
+    certificate_expiry.labels(connection).set_function(seconds)
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:

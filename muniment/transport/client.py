@@ -1,11 +1,14 @@
 """What a TLS client of ours goes by: who may have signed the server's certificate, and who we are."""
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from muniment.errors import ConfigurationError
 from muniment.transport.refusal import TlsSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,35 @@ class ClientFiles:
     authorities: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+    def state(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """What tells that one of them is another: also one that a link leads to now."""
+        return tuple(map(_state, (self.authorities, self.certificate, self.key)))
+
+
+class RenewingContext:
+    """A client's context for connections that come and go: made anew when its files have changed. New
+    ones that cannot be used change nothing, and are logged once.
+
+    Raises ConfigurationError, as `client_context` does, where those of the start cannot be used.
+    """
+
+    def __init__(self, files: ClientFiles, settings: TlsSettings) -> None:
+        self._files = files
+        self._settings = settings
+        self._seen = files.state()
+        self._newest = client_context(files, settings)
+
+    def newest(self) -> ssl.SSLContext:
+        """For a connection that begins now."""
+        state = self._files.state()
+        if state != self._seen:
+            self._seen = state
+            try:
+                self._newest = client_context(self._files, self._settings)
+            except ConfigurationError as error:
+                logger.error("certificates of a client are not renewed: %s", error.detail)
+        return self._newest
 
 
 def client_context(files: ClientFiles, settings: TlsSettings) -> ssl.SSLContext:
@@ -53,6 +85,15 @@ def load_identity(
         raise ConfigurationError(
             f"{named_by} name no certificate with its unencrypted key ({_reason(error)})"
         ) from error
+
+
+def _state(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    # Which rights change too: what could not be read may be by now.
+    return (found.st_ino, found.st_ctime_ns, found.st_size) if found is not None else None
 
 
 def _reason(error: OSError) -> str:

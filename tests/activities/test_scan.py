@@ -146,11 +146,11 @@ async def test_a_scanner_that_is_away_or_silent_is_unavailable(tmp_path: Path) -
 
 
 async def test_only_a_clamd_answers_ping(clamd_socket: str, tmp_path: Path) -> None:
-    assert answers_ping(clamd_socket)
-    assert not answers_ping(str(tmp_path / "nothing"))
+    assert await answers_ping(clamd_socket)
+    assert not await answers_ping(str(tmp_path / "nothing"))
     (tmp_path / "file").touch()
-    assert not answers_ping(str(tmp_path / "file"))
-    assert not answers_ping("127.0.0.1:1")
+    assert not await answers_ping(str(tmp_path / "file"))
+    assert not await answers_ping("127.0.0.1:1")
 
 
 @asynccontextmanager
@@ -185,7 +185,7 @@ async def test_a_scanner_that_fails_open_is_known_by_its_answers(setting: str) -
         found = await ScannerCheck(Clamd(process.address, 20), timedelta(hours=48)).probe()
         assert found is not None
         assert setting in found.remedy
-        assert not says_what_it_left_out(process.address)
+        assert not await says_what_it_left_out(process.address)
 
 
 async def test_a_scanner_is_believed_as_soon_as_it_is_mended() -> None:
@@ -199,7 +199,7 @@ async def test_a_scanner_configured_as_ours_is_believed() -> None:
     with clamd() as process:
         process.date(datetime.now(UTC))
         assert await ScannerCheck(Clamd(process.address, 20), timedelta(hours=48)).probe() is None
-        assert says_what_it_left_out(process.address)
+        assert await says_what_it_left_out(process.address)
 
 
 async def test_a_scanner_that_hangs_up_in_the_middle_is_unavailable(tmp_path: Path) -> None:

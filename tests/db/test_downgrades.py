@@ -53,7 +53,7 @@ from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 22
+REVISIONS = 26
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -143,7 +143,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         session.add_all(
             [
                 compared,
-                KeyRotation(tenant_id=tenant.tenant_id, state="running"),
+                KeyRotation(tenant_id=tenant.tenant_id, state="running", provider="vault"),
                 IntegrityRun(
                     tenant_id=tenant.tenant_id,
                     workflow_id=f"verify-{new_id()}",

@@ -1,5 +1,6 @@
 """A process that joins a running stack from the command line has the settings of the stack's own."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def _stack(folder: Path) -> EmbeddedStack:
     home = Home(folder / "home")
     home.create()
     log = RotatingLog(home.log / "supervisor.jsonl", "supervisor")
-    stack = plan_stack(home, choose_places(home, None), log, commands={})
+    stack = asyncio.run(plan_stack(home, choose_places(home, None), log, commands={}))
     write_privately(home.endpoints, stack.endpoints().model_dump_json())
     return stack
 

@@ -1,5 +1,6 @@
 """Each worker of an embedded stack serves its figures on a port of its own."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def test_workers_count_upwards_from_the_port_that_is_named(
     home = Home(tmp_path / "home")
     home.create()
     log = RotatingLog(home.log / "supervisor.jsonl", "supervisor")
-    stack = plan_stack(home, choose_places(home, None), log, commands={})
+    stack = asyncio.run(plan_stack(home, choose_places(home, None), log, commands={}))
     ports = {
         spec.name: spec.environment.get(WORKER_METRICS_VARIABLE)
         for spec in stack.services()

@@ -1,6 +1,7 @@
 """What is not protected is told of, or refused; what is refused by TLS is told of with its remedy."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -10,14 +11,17 @@ import httpx
 import pytest
 
 from db.transport import database_exposures
-from muniment.exposure import exposures
+from muniment.contracts import queues
+from muniment.exposure import OWN_RAY, exposures
 from muniment.settings import Settings
 from tests.api.conftest import start_api, stop_api
 from tests.certificates import Authority, Identity, server_tls
 from tests.conftest import REPOSITORY
 from tests.tls_relay import tls_before
 from tests.transport import test_postgresql, test_temporal
+from worker.parts import starts_ray
 
+RAY_TLS_FILES = {"tls_certificate": "c", "tls_key": "k", "ca_file": "f"}
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104
 EVERYWHERE = {
     "temporal": {"address": "temporal:7233"},
@@ -51,7 +55,7 @@ HOSTS = {
 
 
 def exposed_hosts(**groups: object) -> set[str]:
-    return {each.host for each in exposures(Settings.model_validate(groups), [])}
+    return {each.host for each in exposures(Settings.model_validate(groups), [], {})}
 
 
 def test_every_plain_connection_to_another_machine_is_known() -> None:
@@ -82,6 +86,46 @@ def test_what_is_meant_so_or_stays_on_the_machine_is_no_exposure() -> None:
 )
 def test_tls_ends_an_exposure(groups: dict[str, object]) -> None:
     assert exposed_hosts(**groups) == set()
+
+
+@pytest.mark.parametrize(
+    ("groups", "names", "environment", "hosts"),
+    [
+        ({}, (queues.WORKFLOWS, queues.OCR_GPU), {}, [OWN_RAY]),
+        ({}, (queues.WORKFLOWS, queues.OCR_GPU), {"RAY_USE_TLS": "0"}, [OWN_RAY]),
+        ({}, (queues.WORKFLOWS, queues.OCR_GPU), {"RAY_USE_TLS": "1"}, []),
+        ({}, (queues.WORKFLOWS,), {}, []),
+        ({"ray": RAY_TLS_FILES}, (queues.OCR_GPU,), {}, []),
+        ({"transport": {"plaintext_hosts": OWN_RAY}}, (queues.OCR_GPU,), {}, []),
+        ({"ocr": {"engine": "surya"}}, (queues.OCR_GPU,), {}, []),
+        ({"ray": {"address": "gpu-1:6379"}}, (queues.OCR_GPU,), {}, ["gpu-1"]),
+        ({"ray": {"address": "gpu-1:6379"}}, (), {"RAY_USE_TLS": "true"}, []),
+    ],
+)
+def test_a_ray_is_exposed_unless_it_uses_tls_by_whoever_says_so(
+    groups: dict[str, object], names: tuple[str, ...], environment: dict[str, str], hosts: list[str]
+) -> None:
+    settings = Settings.model_validate(groups)
+    found = exposures(settings, [], environment, starts_ray=starts_ray(settings, names))
+    assert [each.host for each in found] == hosts
+
+
+def test_a_worker_whose_own_ray_is_plain_does_not_start_where_tls_is_required() -> None:
+    command = [sys.executable, "-m", "worker", "--queues", queues.OCR_GPU]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MUNIMENT_", "RAY_"))
+    }
+    environment |= {
+        "MUNIMENT_TRANSPORT__REQUIRE_TLS": "true",
+        "MUNIMENT_DATABASE__URL": "postgresql:///muniment?host=/run/postgresql",
+    }
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode == 1
+    assert "the worker's own Ray" in ended.stderr
 
 
 def test_a_proxy_keeps_nobody_else_from_speaking_plainly_with_the_api() -> None:

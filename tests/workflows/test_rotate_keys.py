@@ -3,7 +3,7 @@ afterwards."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from activities.key_rotation.activity import KeyRotations
+from activities.key_rotation.activity import KeyRotations, _Renewals
 from db.models import new_id
 from db.queries.key_rotations import open_rotation
 from db.session import Access
@@ -309,6 +309,41 @@ async def test_a_part_that_is_destroyed_while_its_key_is_replaced_stays_destroye
     assert wrapped(workshop, owner) == {}
 
 
+class KilledOnce(KeyRotations):
+    """Is gone after it has replaced keys and before it looks again, as a kill -9 has it."""
+
+    killed = False
+
+    async def _destroy_again(
+        self, tenant_id: UUID, blob_ids: Sequence[UUID], renewals: _Renewals
+    ) -> None:
+        if renewals.replaced and not self.killed:
+            self.killed = True
+            raise RuntimeError("killed")
+        await super()._destroy_again(tenant_id, blob_ids, renewals)
+
+
+async def test_who_goes_on_after_a_kill_looks_at_the_parts_that_were_at_work(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    real, keys = workshop.stores.blobs, workshop.stores.keys
+    part = await real.put_bytes(owner.tenant_id, b"a part has no row among the blobs")
+    living = await real.put_bytes(owner.tenant_id, b"another that nobody destroys")
+    blobs = Overtaken(workshop, lambda: real.destroy(owner.tenant_id, part.blob_id))
+    parts = KilledOnce(workshop.database, blobs, keys, AT_ONCE)
+    replacing = [
+        parts.begin_key_rotation,
+        parts.rewrap_keys,
+        parts.finish_key_rotation,
+        parts.end_key_rotation,
+    ]
+    async with workshop.working(replacing=replacing, names=ONLY):
+        assert (await rotate(workshop, owner))["state"] == "completed"
+    assert parts.killed
+    assert set(wrapped(workshop, owner)) == {str(living.blob_id)}
+    assert await read(workshop, owner, living.blob_id) == b"another that nobody destroys"
+
+
 async def test_an_erasure_that_came_when_the_lock_was_lost_is_not_undone(
     workshop: Workshop, owner: TenantIds, postgres_dsn: str
 ) -> None:
@@ -408,7 +443,7 @@ async def test_a_rotation_outlasts_an_outage_of_vault(
 ) -> None:
     with serving_vault(tmp_path) as vault:
         elsewhere = KeySettings(
-            root=workshop.settings.keys.root,
+            root=tmp_path / "keys",
             provider="vault",
             address=vault.url,
             token=SecretStr(VAULT_TOKEN),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -10,14 +11,16 @@ from sqlalchemy import text
 from temporalio.testing import ActivityEnvironment
 
 from db.session import Access
+from muniment.contracts.erase_file import EraseFileResult
 from muniment.contracts.move_tier import MoveBatchInput, Tier
-from muniment.errors import ObjectStoreUnavailable, StorageFull
+from muniment.errors import KeyDestroyed, ObjectStoreUnavailable, StorageFull
 from muniment.objects.tiers import BlobTiers, Paced
 from tests.workflows.cold_store import ONLY, ColdPlace
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_move_tier import CONTENT, DAY, in_folder, stored
 from tests.workflows.test_verify_integrity import flip, rows
 from tests.workflows.workshop import TenantIds, Workshop
+from worker.sweep import Sweep
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -183,3 +186,38 @@ async def test_an_erasure_destroys_all_keys_while_the_cold_store_is_away(
         place.cold.unlink()
         await workshop.client.get_workflow_handle(erasure.workflow_id).result()
     assert [path for path in (place.hot / str(owner.tenant_id)).rglob("*") if path.is_file()] == []
+
+
+async def test_an_erasure_tells_what_an_unmounted_cold_store_keeps_until_the_sweep_takes_it(
+    place: ColdPlace, owner: TenantIds, tmp_path: Path
+) -> None:
+    workshop = place.workshop
+    job, blob_id = await stored(place, owner)
+    await place.request(owner, job.file_id, Tier.COLD)
+    await place.run(owner, times=2)
+    away = tmp_path / "elsewhere"
+    place.cold.rename(away)
+    place.cold.mkdir()  # the mount point
+    parts = type(workshop.parts)(
+        workshop.settings, workshop.database, workshop.stores, workshop.parts._resources
+    )
+    async with workshop.working(parts=parts, names=ONLY):
+        erasure = await order_erasure(workshop, job)
+        handle = workshop.client.get_workflow_handle(
+            erasure.workflow_id, result_type=EraseFileResult
+        )
+        assert (await handle.result()).ciphertexts_left == 1
+    [told] = await rows(workshop, owner, "audit_event WHERE action = 'file.erase'")
+    assert told["payload"] == {
+        "job_id": str(erasure.id),
+        "ciphertexts_left": 1,
+        "because": "cold-store-away",
+    }
+    place.cold.rmdir()
+    away.rename(place.cold)
+    assert place.where(owner, blob_id) == ["cold"]
+    with pytest.raises(KeyDestroyed):
+        await place.content(owner, blob_id, len(CONTENT))
+    sweep = Sweep(workshop.database, workshop.stores.blobs, timedelta(0), timedelta(0))
+    await sweep.round()
+    assert place.where(owner, blob_id) == []

@@ -19,6 +19,7 @@ class KeyRotation(Record):
     state: str
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    provider: str | None = None
     from_version: int | None = None
     to_version: int | None = None
     round: int = 1

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,7 +17,15 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from muniment.errors import ConfigurationError, SealBroken
-from muniment.payloads import EncryptionCodec, PayloadKeys, data_converter, load_payload_keys
+from muniment.payload_keys import PayloadKeyFile
+from muniment.payloads import (
+    LOOK_SECONDS,
+    EncryptionCodec,
+    PayloadKeys,
+    data_converter,
+    key_id_of,
+    load_payload_keys,
+)
 
 OLD, NEW = PayloadKeys("old", {"old": b"o" * 32}), PayloadKeys("new", {"new": b"n" * 32})
 BOTH = PayloadKeys("new", {**OLD.keys, **NEW.keys})
@@ -152,3 +162,53 @@ def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         loaded = pool.map(load_payload_keys, [path] * 8, chunksize=1)
     assert all(keys == loaded[0] for keys in loaded)
+
+
+async def test_processes_that_run_see_a_rotation_without_a_restart(tmp_path: Path) -> None:
+    """The one that encrypts within a second, the one that is shown something new at once."""
+    path = tmp_path / "payload.key"
+    keys = load_payload_keys(path)
+    writer, reader = (EncryptionCodec(keys, PayloadKeyFile(path)) for _ in range(2))
+    before = await writer.encode([PLAIN])
+    newest = PayloadKeyFile(path).rotate(datetime.now(UTC))
+    writer._looked_at -= LOOK_SECONDS
+    [after] = await writer.encode([PLAIN])
+    assert key_id_of(after) == newest != key_id_of(before[0])
+    for each in (*before, after):
+        assert await reader.decode([each]) == [PLAIN]
+    assert load_payload_keys(path).replaced_at.keys() == {keys.newest}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_removed_key_opens_nothing_and_the_newest_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "payload.key"
+    keys = load_payload_keys(path)
+    before = await EncryptionCodec(keys).encode([PLAIN])
+    file = PayloadKeyFile(path)
+    newest = file.rotate(datetime.now(UTC))
+    file.remove(keys.newest)
+    with pytest.raises(ConfigurationError, match="key file lacks"):
+        await EncryptionCodec(load_payload_keys(path)).decode(before)
+    with pytest.raises(ConfigurationError, match="newest"):
+        file.remove(newest)
+
+
+async def test_a_file_that_is_damaged_later_leaves_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "payload.key"
+    codec = EncryptionCodec(load_payload_keys(path), PayloadKeyFile(path))
+    path.write_text("{")
+    codec._looked_at -= LOOK_SECONDS
+    assert await codec.decode(await codec.encode([PLAIN])) == [PLAIN]
+
+
+def test_two_who_rotate_at_once_lose_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "payload.key"
+    first = load_payload_keys(path).newest
+    with ThreadPoolExecutor(4) as threads:
+        rotated = list(
+            threads.map(lambda _: PayloadKeyFile(path).rotate(datetime.now(UTC)), range(8))
+        )
+    keys = load_payload_keys(path)
+    assert keys.keys.keys() == {first, *rotated}
+    assert keys.newest in rotated
+    assert keys.replaced_at.keys() == keys.keys.keys() - {keys.newest}

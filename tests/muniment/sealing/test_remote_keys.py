@@ -22,6 +22,7 @@ from muniment.sealing import (
     VaultAccess,
     VaultTransit,
 )
+from muniment.sealing.keys import TenantState
 from muniment.sealing.remote_keys import KeyService
 from tests.conformance.key_management import CONTEXT, KeyManagementConformance
 from tests.conformance.key_services import (
@@ -270,7 +271,7 @@ class TestOutages:
                 await keys.destroy_tenant_key(tenant)
             record = TenantRecords(tmp_path).read(tenant)
             assert record is not None
-            assert record.is_destroyed
+            assert record.state is TenantState.DESTROYED
             await keys.destroy_tenant_key(tenant)
 
 
