@@ -128,11 +128,17 @@ async def delete(
     successor_id: UUID | None,
 ) -> None:
     """Whoever owns something is deleted with a successor only, whom it goes to."""
-    await giving_way(session, lambda: _delete(session, caller, principal_id, successor_id))
+    await giving_way(
+        session, lambda: _delete(session, caller, if_match, principal_id, successor_id)
+    )
 
 
 async def _delete(
-    session: AsyncSession, caller: Caller, principal_id: UUID, successor_id: UUID | None
+    session: AsyncSession,
+    caller: Caller,
+    if_match: str | None,
+    principal_id: UUID,
+    successor_id: UUID | None,
 ) -> None:
     administrators: set[UUID] = set()
     if await principals.is_administrator(session, principal_id):
