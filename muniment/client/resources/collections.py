@@ -1,5 +1,6 @@
 """`/v1/collections`: what files lie in."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -11,17 +12,21 @@ from muniment.client.parsing import read_nothing, read_tagged
 from muniment.client.protocol import Call
 
 Visibility = Literal["tenant", "private"]
+TextMode = Literal["full", "encrypted_text"]
 
 _PATH = "/v1/collections"
 
 
 class Collection(Tagged):
     """`visibility` tenant: everyone of the tenant reads its files; private: its owner, and who was
-    granted it."""
+    granted it. `text_mode` encrypted_text: the text of its documents is sealed in the database too;
+    `limitations` says what that costs."""
 
     id: UUID
     name: str
     visibility: str = "tenant"
+    text_mode: str = "full"
+    limitations: Sequence[str] = ()
     owner_id: UUID | None = None
     created_at: datetime | None = None
 
@@ -35,8 +40,11 @@ def get_collection(collection_id: Id) -> Call[Collection]:
     return Call("GET", f"{_PATH}/{collection_id}", read_tagged(Collection))
 
 
-def create_collection(name: str, *, visibility: Visibility = "tenant") -> Call[Collection]:
-    return create(_PATH, Collection, {"name": name, "visibility": visibility})
+def create_collection(
+    name: str, *, visibility: Visibility = "tenant", text_mode: TextMode = "full"
+) -> Call[Collection]:
+    json = {"name": name, "visibility": visibility, "text_mode": text_mode}
+    return create(_PATH, Collection, json)
 
 
 def change_collection(
@@ -44,15 +52,16 @@ def change_collection(
     *,
     name: str | None = None,
     visibility: Visibility | None = None,
+    text_mode: TextMode | None = None,
     etag: str | None = None,
 ) -> Call[Collection]:
-    """What is None stays. With the `etag` of a Collection that was read: PreconditionFailed if it has
-    been changed since."""
+    """What is None stays; `text_mode` changes while the collection is empty. With the `etag` of a
+    Collection that was read: PreconditionFailed if it has been changed since."""
     return Call(
         "PATCH",
         f"{_PATH}/{collection_id}",
         read_tagged(Collection),
-        json=given(name=name, visibility=visibility),
+        json=given(name=name, visibility=visibility, text_mode=text_mode),
         headers=matching(etag),
         repeatable=etag is None,
     )

@@ -15,13 +15,33 @@ from muniment.client.protocol import Call
 TierName = Literal["hot", "cold"]
 
 
+class TierRule(Record):
+    """When content goes to the cold tier by itself, and whose rule that is; `after_days` None: it stays."""
+
+    source: str
+    after_days: float | None = None
+    min_bytes: int = 0
+
+
+class Retrievals(Record):
+    """Of versions in the cold tier: how many have to be retrieved from an archive first, are on their
+    way, or can be read for some days."""
+
+    archived: int = 0
+    in_progress: int = 0
+    retrieved: int = 0
+
+
 class FileTiers(Record):
-    """How many of a file's versions lie in which tier, and how many are still to be moved."""
+    """How many of a file's versions lie in which tier, and how many are still to be moved; `retrieval`
+    None: the cold store does not answer."""
 
     file_id: UUID
     hot: int = 0
     cold: int = 0
     moving: int = 0
+    retrieval: Retrievals | None = None
+    rule: TierRule | None = None
 
 
 def change_file(
