@@ -2,6 +2,9 @@
 never comes from one mode to another."""
 
 import asyncio
+import errno
+import os
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -17,6 +20,7 @@ from db.queries import collections
 from db.session import Database
 from muniment.contracts.text_modes import QuotedWords
 from muniment.objects import NewTextKey, SealedTexts
+from muniment.objects.sealed_texts import LONGEST_FETCH_SECONDS
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
 from retrieval.anchors.words import write_quoted_words
@@ -238,6 +242,60 @@ async def test_nothing_is_quoted_while_keys_are_away(
     away.rename(wrapped)
     (shown,) = (await client.get("/v1/annotations", params={"file_id": file_id})).json()["data"]
     assert shown["target"]["quote"]["exact"] == f"lease of {CANARY}"
+
+
+async def test_a_key_that_does_not_come_holds_no_lock(
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    stores: Stores,
+    api: ApiProcess,
+    postgres_dsn: str,
+) -> None:
+    made = await make_collection(client, "encrypted_text")
+    file_id = (await add_file(client, str(made["id"]))).json()["id"]
+    version, key = await publish_sealed(database, tenant, stores, UUID(file_id))
+    annotation_id = await add_sealed_quote(database, tenant, version, key)
+    (wrapped,) = (api.home / "keys" / "wrapped").rglob(str(key.blob.blob_id))
+    wrapped.unlink()
+    os.mkfifo(wrapped)  # whoever reads it waits for a writer
+    change = asyncio.create_task(
+        client.patch(f"/v1/annotations/{annotation_id}", json={"state": "resolved"})
+    )
+    try:
+        async with asyncio.timeout(LONGEST_FETCH_SECONDS / 2):
+            while not is_resolved_and_free(postgres_dsn, annotation_id):  # noqa: ASYNC110 - a row
+                await asyncio.sleep(0.05)
+        assert not change.done()
+    finally:
+        writer = await until_read(wrapped)
+        wrapped.unlink()  # nobody waits at it again
+        os.close(writer)
+        answer = await change
+    assert (answer.status_code, answer.json()["text_missing"]) == (200, True)
+
+
+def is_resolved_and_free(postgres_dsn: str, annotation_id: UUID) -> bool:
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT annotation.resolved_at IS NOT NULL FROM annotation"
+            " JOIN file ON file.id = annotation.file_id"
+            " WHERE annotation.id = %s FOR UPDATE SKIP LOCKED",
+            (annotation_id,),
+        ).fetchone()
+    return row == (True,)
+
+
+async def until_read(pipe: Path) -> int:
+    """The open end for writing, once somebody waits at the other."""
+    async with asyncio.timeout(LONGEST_FETCH_SECONDS):
+        while True:
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+            await asyncio.sleep(0.02)
 
 
 async def test_an_annotation_of_the_whole_file_is_on_the_version_that_it_has_by_then(
