@@ -259,6 +259,18 @@ async def test_a_server_that_has_no_archive_is_told_apart_and_loses_nothing(tmp_
             assert await content_of(store, "a/b") == b"content"
 
 
+async def test_a_server_that_takes_no_notice_of_the_class_is_found_out(
+    glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr(s3, "CLASS_HEADER", "x-amz-meta-unknown")
+    content = os.urandom(LARGE)
+    await glacier.put("a/b", in_chunks(content))
+    with pytest.raises(ObjectStoreUnavailable, match="into its archive"):
+        await glacier.archive("a/b")
+    assert await content_of(glacier, "a/b") == content
+
+
 async def test_who_is_cancelled_waits_for_one_piece_and_leaves_no_upload(
     glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
