@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from muniment.client.building import Id, create, get, given, matching
 from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
@@ -43,7 +45,11 @@ def get_collection(collection_id: Id) -> Call[Collection]:
 def create_collection(
     name: str, *, visibility: Visibility = "tenant", text_mode: TextMode = "full"
 ) -> Call[Collection]:
-    json = {"name": name, "visibility": visibility, "text_mode": text_mode}
+    json: dict[str, JsonValue] = {
+        "name": name,
+        "visibility": visibility,
+        "text_mode": text_mode,
+    }
     return create(_PATH, Collection, json)
 
 
