@@ -8,13 +8,17 @@ the providers' own records alone: whoever is killed, the next one finds it there
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from muniment.errors import KeyDestroyed, MunimentError
 from muniment.sealing.keys import DataKey, KeyProvider, TenantState
 
 logger = logging.getLogger(__name__)
+
+LOOKED_SECONDS = 60.0
+"""So long a probe goes by what was unfinished before: thousands of records are no matter of a moment."""
 
 
 class ChangingKeys:
@@ -25,10 +29,17 @@ class ChangingKeys:
         self._current = current
         self._former = former
         self._settled = set[UUID]()
+        self._needed = frozenset(former)
+        self._looked_at: float | None = None
 
     @property
     def name(self) -> str:
         return self._current.name
+
+    @property
+    def former(self) -> Sequence[str]:
+        """Names of those that were current before."""
+        return [*self._former]
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
         await self._settle(tenant_id)
@@ -77,9 +88,8 @@ class ChangingKeys:
     async def probe(self) -> None:
         """The former ones too, while anything hangs on them."""
         await self._current.probe()
-        for name, tenants in (await self.unfinished()).items():
-            if tenants:
-                await self._former[name].probe()
+        for name in await self.needed():
+            await self._former[name].probe()
 
     async def close(self) -> None:
         for provider in (self._current, *self._former.values()):
@@ -92,6 +102,14 @@ class ChangingKeys:
             name: tenants_left(await asyncio.to_thread(former.states), states)
             for name, former in self._former.items()
         }
+
+    async def needed(self) -> frozenset[str]:
+        """Names of the former providers that some tenant has not moved from, as of the last minute."""
+        if self._looked_at is None or time.monotonic() - self._looked_at >= LOOKED_SECONDS:
+            unfinished = await self.unfinished()
+            self._needed = frozenset(name for name, tenants in unfinished.items() if tenants)
+            self._looked_at = time.monotonic()
+        return self._needed
 
     async def carry_destroyed(self) -> None:
         """Notes with the current provider which tenants' keys were destroyed, so that none are made
