@@ -105,7 +105,8 @@ def _vault_token(settings: KeyProviderSettings) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise KeyManagementUnavailable(
             f"the file with Vault's token cannot be read ({type(error).__name__})",
-            remedy="See that MUNIMENT_KEYS__TOKEN_FILE names it, and that Muniment's user may read it.",
+            remedy="See that MUNIMENT_KEYS__TOKEN_FILE (of a former provider: `token_file` in"
+            " MUNIMENT_KEYS__FORMER) names it, and that Muniment's user may read it.",
         ) from None
 
 

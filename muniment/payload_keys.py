@@ -32,6 +32,8 @@ class PayloadKeys:
     keys: Mapping[str, bytes] = field(repr=False)
     replaced_at: Mapping[str, datetime] = field(default_factory=dict)
     """When each of the former ones was last seen to encrypt anything; those of before are not in it."""
+    removed: frozenset[str] = frozenset()
+    """Ids of those that are gone: who still has one knows this for a later state of its own ring."""
 
     def __post_init__(self) -> None:
         if self.newest not in self.keys:
@@ -41,19 +43,21 @@ class PayloadKeys:
 
 
 class PayloadKeyFile:
-    """The file at `path`. Raises `ConfigurationError` as `load_payload_keys` does."""
+    """The file at `path`, which is there. Raises `ConfigurationError` as `read_payload_keys` does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = self._stamp()
 
     def changed(self) -> PayloadKeys | None:
-        """The keys, if the file was replaced since it was last looked at."""
+        """The keys, if the file was replaced since it was last read. One that could not be read, or is
+        gone for a while, is tried again; none is made."""
         stamp = self._stamp()
         if stamp == self._seen:
             return None
-        self._seen = stamp  # also of one that cannot be read: it is told of once
-        return load_payload_keys(self._path)
+        keys = read_payload_keys(self._path)
+        self._seen = stamp
+        return keys
 
     def rotate(self, at: datetime) -> str:
         """Adds a key, which encrypts from now on; its id."""
@@ -62,7 +66,9 @@ class PayloadKeyFile:
         def rotated(contents: _Contents) -> _Contents:
             added = {**_encoded(contents.keys), key_id: base64.b64encode(os.urandom(KEY_BYTES))}
             replaced_at = {**contents.replaced_at, contents.newest: at}
-            return _Contents(newest=key_id, keys=added, replaced_at=replaced_at)
+            return _Contents(
+                newest=key_id, keys=added, replaced_at=replaced_at, removed=contents.removed
+            )
 
         self._change(rotated)
         return key_id
@@ -83,9 +89,16 @@ class PayloadKeyFile:
         def removed(contents: _Contents) -> _Contents:
             if key_id == contents.newest:
                 raise ConfigurationError("the newest payload key cannot be removed")
+            if key_id not in contents.keys:
+                return contents  # somebody else was quicker
             kept = {name: key for name, key in contents.keys.items() if name != key_id}
             replaced_at = {name: at for name, at in contents.replaced_at.items() if name != key_id}
-            return _Contents(newest=contents.newest, keys=_encoded(kept), replaced_at=replaced_at)
+            return _Contents(
+                newest=contents.newest,
+                keys=_encoded(kept),
+                replaced_at=replaced_at,
+                removed=[*contents.removed, key_id],
+            )
 
         self._change(removed)
 
@@ -95,7 +108,7 @@ class PayloadKeyFile:
                 contents = _read(self._path)
                 changed = change(contents)
                 if changed != contents:
-                    replace_file(self._path, changed.model_dump_json(indent=1).encode())
+                    replace_file(self._path, changed.written())
         except FileLockTimedOut:
             raise ConfigurationError(
                 "another process keeps the payload key file locked", remedy="Try again."
@@ -123,13 +136,31 @@ def load_payload_keys(path: Path) -> PayloadKeys:
     try:
         if not path.exists():
             _create(path)
-        contents = _read(path)
     except OSError as error:
         raise ConfigurationError(
-            f"the payload key file cannot be read or made: {error.strerror}",
+            f"the payload key file cannot be made: {error.strerror}",
             remedy="Give Muniment's user a folder of its own for the keys.",
         ) from error
-    return PayloadKeys(contents.newest, contents.keys, contents.replaced_at)
+    return read_payload_keys(path)
+
+
+def read_payload_keys(path: Path) -> PayloadKeys:
+    """As `load_payload_keys`, and `ConfigurationError` for a file that is not there: only a start makes
+    one, since another under running processes would have them encrypt by a key that nobody keeps."""
+    try:
+        contents = _read(path)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "the payload key file is not there",
+            remedy="See that MUNIMENT_KEYS__ROOT names the folder of keys, and that it is mounted.",
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the payload key file cannot be read: {error.strerror}",
+            remedy="Mend the disk or the rights of the folder of keys.",
+        ) from error
+    removed = frozenset(contents.removed)
+    return PayloadKeys(contents.newest, contents.keys, contents.replaced_at, removed)
 
 
 class _Contents(BaseModel):
@@ -141,6 +172,12 @@ class _Contents(BaseModel):
     newest: str
     keys: dict[str, Base64Bytes] = Field(repr=False)
     replaced_at: dict[str, AwareDatetime] = Field(default_factory=dict)
+    removed: list[str] = Field(default_factory=list)
+
+    def written(self) -> bytes:
+        """Without what releases before do not know, while there is nothing in it."""
+        unsaid = {name for name in ("replaced_at", "removed") if not getattr(self, name)}
+        return self.model_dump_json(indent=1, exclude=unsaid).encode()
 
 
 def _read(path: Path) -> "_Contents":
@@ -173,7 +210,7 @@ def _create(path: Path) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(contents.model_dump_json(indent=1).encode())
+            file.write(contents.written())
             file.flush()
             os.fsync(file.fileno())
         # A link, unlike a rename, fails when the file exists: the first process wins.

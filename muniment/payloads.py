@@ -51,12 +51,13 @@ class EncryptionCodec(PayloadCodec):
     `ConfigurationError` for a key id that is not known, `SealBroken` for a changed payload.
 
     With `file` a rotation needs no restart: the file is read again when it has changed, at once where
-    a payload names a key that is new.
+    a payload names a key that is new. A file that is another ring's is not taken.
     """
 
     def __init__(self, keys: PayloadKeys, file: PayloadKeyFile | None = None) -> None:
         self._file = file
         self._looked_at = time.monotonic()
+        self._told: str | None = None
         self._take(keys)
 
     def _take(self, keys: PayloadKeys) -> None:
@@ -64,14 +65,28 @@ class EncryptionCodec(PayloadCodec):
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.keys.items()}
 
     def _look(self) -> None:
-        """Takes what the file holds now, if it is another; one that cannot be read changes nothing."""
+        """Takes what the file holds now, if it is another; one that cannot be read changes nothing, and
+        is told of once."""
         self._looked_at = time.monotonic()
         try:
-            if self._file is not None and (changed := self._file.changed()) is not None:
-                self._take(changed)
-                logger.info("the payload keys were read again", extra={"newest": self._newest})
+            changed = self._file.changed() if self._file is not None else None
         except ConfigurationError as error:
-            logger.error("the payload keys cannot be read again", extra={"reason": error.detail})
+            self._tell(error.detail)
+            return
+        self._told = None
+        if changed is None:
+            return
+        # Whatever replaced or removed the key that encrypts here left its id.
+        if self._newest not in changed.keys.keys() | changed.removed:
+            self._tell("the file lacks the key that encrypts here, which nobody has removed")
+            return
+        self._take(changed)
+        logger.info("the payload keys were read again", extra={"newest": self._newest})
+
+    def _tell(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            logger.error("the payload keys cannot be read again", extra={"reason": reason})
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:

@@ -21,10 +21,10 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from muniment.errors import MunimentError, OrchestratorUnavailable
-from muniment.payload_keys import PayloadKeyFile, load_payload_keys
+from muniment.payload_keys import PayloadKeyFile, read_payload_keys
 from muniment.payloads import EncryptionCodec, key_id_of
 from muniment.settings import load_settings
 from muniment.stores import PAYLOAD_KEY_FILE, open_data_converter
@@ -84,21 +84,31 @@ class PayloadKeyRotation:
         """The id of the new key. Schedules are encrypted anew: what they start is not started by the
         former key for ever."""
         key_id = self._file.rotate(datetime.now(UTC))
-        await self._renew_schedules()
+        try:
+            await self._renew_schedules()
+        except OrchestratorUnavailable as error:
+            raise OrchestratorUnavailable(
+                f"The key {key_id} encrypts from now on. {error.detail}",
+                remedy="Do not rotate again: `retire` goes on with the schedules.",
+            ) from error
         return key_id
 
     async def retire(self) -> list[FormerKey]:
         """Removes the former keys that open nothing any more; says of each former key what became of it."""
         schedules = await self._renew_schedules()
-        keys = load_payload_keys(self._path)
+        keys = read_payload_keys(self._path)
         former = [key_id for key_id in keys.keys if key_id != keys.newest]
         # One that a schedule still used, or of which nobody noted when it was replaced.
         self._file.note_use(
             frozenset(schedules.used | (set(former) - keys.replaced_at.keys())), datetime.now(UTC)
         )
-        replaced_at = load_payload_keys(self._path).replaced_at
+        keys = read_payload_keys(self._path)  # of which another `retire` may have taken some
         last_runs = schedules.last_runs
-        return [await self._retire(key_id, replaced_at[key_id], last_runs) for key_id in former]
+        return [
+            await self._retire(key_id, keys.replaced_at[key_id], last_runs)
+            for key_id in keys.keys
+            if key_id != keys.newest
+        ]
 
     async def _retire(
         self, key_id: str, replaced_at: datetime, last_runs: Sequence[datetime]
@@ -119,30 +129,36 @@ class PayloadKeyRotation:
 
     async def _renew_schedules(self) -> _Schedules:
         """Encrypts what schedules start by the newest key."""
-        codec = EncryptionCodec(keys := load_payload_keys(self._path))
+        codec = EncryptionCodec(keys := read_payload_keys(self._path))
         schedules = _Schedules()
+        try:
+            async for listed in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
+                await self._renew_schedule(listed.id, codec, keys.newest, schedules)
+        except RPCError as error:
+            raise OrchestratorUnavailable("Temporal did not take a schedule.") from error
+        return schedules
 
+    async def _renew_schedule(
+        self, schedule_id: str, codec: EncryptionCodec, newest: str, schedules: _Schedules
+    ) -> None:
         async def renewed(found: ScheduleUpdateInput) -> ScheduleUpdate:
             schedule = found.description.schedule
             if isinstance(schedule.action, ScheduleActionStartWorkflow):
                 await _encrypt_anew(schedule.action, codec)
             return ScheduleUpdate(schedule)
 
+        handle = self._client.get_schedule_handle(schedule_id)
         try:
-            async for listed in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
-                handle = self._client.get_schedule_handle(listed.id)
-                described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
-                schedules.last_runs += [
-                    run.started_at for run in described.info.recent_actions[-1:]
-                ]
-                encrypted_by = map(key_id_of, _payloads(described.schedule.action))
-                former = {key_id for key_id in encrypted_by if key_id not in (None, keys.newest)}
-                if former:
-                    await handle.update(renewed, rpc_timeout=RPC_TIMEOUT)
-                    schedules.used |= former
+            described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+            schedules.last_runs += [run.started_at for run in described.info.recent_actions[-1:]]
+            encrypted_by = map(key_id_of, _payloads(described.schedule.action))
+            former = {key_id for key_id in encrypted_by if key_id not in (None, newest)}
+            if former:
+                await handle.update(renewed, rpc_timeout=RPC_TIMEOUT)
+                schedules.used |= former
         except RPCError as error:
-            raise OrchestratorUnavailable("Temporal did not take a schedule.") from error
-        return schedules
+            if error.status is not RPCStatusCode.NOT_FOUND:  # deleted after it was listed
+                raise
 
 
 def _payloads(action: object) -> list[Payload]:
@@ -168,7 +184,7 @@ async def _encrypt_anew(action: ScheduleActionStartWorkflow, codec: EncryptionCo
 async def _run(what: str) -> list[str]:
     settings = load_settings()
     path = settings.keys.root / PAYLOAD_KEY_FILE
-    keys = load_payload_keys(path)
+    keys = read_payload_keys(path)
     if what == "show":
         former = keys.keys.keys() - {keys.newest}
         by_time = sorted(former, key=lambda key_id: keys.replaced_at.get(key_id, _NEVER))

@@ -12,6 +12,7 @@ from db.models import KeyRotation, Tenant, new_id, now
 from db.queries.key_rotations import list_rotations, open_rotation
 from db.session import Access, Database
 from muniment.contracts.rotate_keys import RotateKeysInput, RotationState
+from muniment.errors import MunimentError
 from muniment.sealing import ChangingKeys
 from worker.rounds import go_round
 from workflows.starting import start_key_rotation
@@ -55,8 +56,17 @@ class ProviderChange:
         for tenant_id in sorted(left):
             if at_work == AT_WORK:
                 break
-            at_work += await self._is_at_work(tenant_id)
+            at_work += await self._is_begun(tenant_id)
         return at_work
+
+    async def _is_begun(self, tenant_id: UUID) -> bool:
+        """As `_is_at_work`; one tenant's trouble is told, and keeps nobody else back."""
+        try:
+            return await self._is_at_work(tenant_id)
+        except MunimentError as error:
+            trouble = {"tenant_id": str(tenant_id), "reason": error.detail}
+            logger.error("a tenant was not brought to the provider of keys", extra=trouble)
+            return False
 
     def _tell(self, left: int, former: list[str]) -> None:
         """Whenever it is another number of tenants."""
@@ -93,7 +103,7 @@ class ProviderChange:
     async def _due(self, session: AsyncSession, tenant_id: UUID) -> KeyRotation | None:
         last = next(iter(await list_rotations(session, limit=1, after=None)), None)
         if last is not None and last.finished_at is None:
-            return None if last.state == RotationState.WAITING else last
+            return None if _is_waiting(last) else last
         if last is not None and _was_in_vain(last, self._keys.name):
             return None
         rotation_id = new_id()
@@ -108,8 +118,15 @@ class ProviderChange:
         return rotation
 
 
+def _is_waiting(rotation: KeyRotation) -> bool:
+    """Once it is due it is started again: its workflow may be gone."""
+    is_due = rotation.retire_at is None or rotation.retire_at <= now()
+    return rotation.state == RotationState.WAITING and not is_due
+
+
 def _was_in_vain(rotation: KeyRotation, provider: str) -> bool:
     """Whether it failed a short while ago on its own account."""
-    is_recent = now() - rotation.created_at < AGAIN_AFTER
+    # It waits between its rounds, and may fail long after it was made.
+    is_recent = now() - (rotation.finished_at or rotation.created_at) < AGAIN_AFTER
     is_failed = rotation.state != RotationState.COMPLETED
     return is_recent and is_failed and rotation.provider == provider

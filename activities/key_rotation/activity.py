@@ -30,7 +30,7 @@ from muniment.contracts.rotate_keys import (
 )
 from muniment.errors import ConfigurationError, MunimentError, SealBroken
 from muniment.objects import BlobStore
-from muniment.sealing import KeyManagement
+from muniment.sealing import ChangingKeys, KeyManagement
 from muniment.task_group import task_group
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class KeyRotations(KeyRotationActivities):
                 if rotation.from_version is None:
                     # Committed before the new version is made, so that a repetition makes no other.
                     rotation.from_version, rotation.provider = newest, self._keys.name
-                self._require_its_provider(rotation)
+                self._require_its_provider(rotation, newest)
                 from_version = rotation.from_version
             to_version = await self._keys.rotate_tenant_key(request.tenant_id, above=from_version)
             async with self._rotation(request) as (_, rotation):
@@ -92,11 +92,12 @@ class KeyRotations(KeyRotationActivities):
             loop = asyncio.get_running_loop()
             until = loop.time() + BATCH_SECONDS
             await self._look_after_a_crash(request)
+            newest = await self._keys.newest_version(request.tenant_id)
             while loop.time() < until:
                 async with self._rotation(request) as (session, rotation):
                     if rotation is None:
                         return RewrapResult(is_last=True)
-                    self._require_its_provider(rotation)
+                    self._require_its_provider(rotation, newest)
                     if rotation.shards_done == SHARDS:
                         if rotation.round == ROUNDS:
                             return RewrapResult(is_last=True)
@@ -112,13 +113,14 @@ class KeyRotations(KeyRotationActivities):
     @activity.defn(name="finish_key_rotation")
     async def finish_key_rotation(self, request: RotateKeysInput) -> None:
         async with _attempt(), heartbeats():
+            newest = await self._keys.newest_version(request.tenant_id)
             async with self._rotation(request) as (session, rotation):
                 if rotation is None:
                     return
                 if rotation.keys_unreadable:
                     _end(session, rotation, RotationState.FAILED)
                     return
-                self._require_its_provider(rotation)
+                self._require_its_provider(rotation, newest)
             if rotation.to_version is not None:
                 await self._keys.retire_versions(request.tenant_id, below=rotation.to_version)
             async with self._rotation(request) as (session, rotation):
@@ -131,10 +133,15 @@ class KeyRotations(KeyRotationActivities):
             if rotation is not None:
                 _end(session, rotation, request.state)
 
-    def _require_its_provider(self, rotation: KeyRotation) -> None:
+    def _require_its_provider(self, rotation: KeyRotation, newest: int) -> None:
         """Keys that were re-wrapped before the provider changed hang on the former one: what began with
-        it does not end with this one, but anew."""
-        if rotation.provider != self._keys.name:
+        it does not end with this one, but anew. Nor where the tenant was away meanwhile and has come
+        back, which has made another version: what was stored then is not wrapped by this provider."""
+        if rotation.provider is None and not isinstance(self._keys, ChangingKeys):
+            # It began under a release that knew of no change, and so with the provider that is here.
+            rotation.provider = self._keys.name
+        is_its_version = rotation.to_version in (None, newest)
+        if rotation.provider != self._keys.name or not is_its_version:
             raise ConfigurationError(
                 "the provider of keys was changed in the middle of a rotation",
                 remedy="Rotate again, unless it has begun by itself; nothing was retired.",

@@ -15,10 +15,11 @@ class KeysCheck:
         await self.keys.probe()
         if not isinstance(self.keys, ChangingKeys):
             return None
+        needed = await self.keys.needed()
         told = [
             f"some tenants' keys are still with {former}"
-            if tenants
+            if former in needed
             else f"{former} may be taken out of MUNIMENT_KEYS__FORMER"
-            for former, tenants in (await self.keys.unfinished()).items()
+            for former in self.keys.former
         ]
         return Fine(f"{self.keys.name} wraps; {'; '.join(told)}")

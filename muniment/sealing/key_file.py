@@ -20,6 +20,7 @@ import stat
 from collections.abc import Callable, Mapping
 from hashlib import sha256 as hash_sha256
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -40,20 +41,23 @@ SHA256_BYTES = 32
 
 class _TenantKeys(BaseModel):
     """One tenant's keys; without any once they were destroyed, so that none are made anew.
-    `moved_at_version`: the newest one when the tenant moved to another provider."""
+    `leaving`: another provider wraps now. `moved_at_version`: the newest one when the tenant had moved
+    there. The file has neither while no provider was changed, so that releases before it read the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dedup_key: Base64Bytes | None = Field(default=None, repr=False)
     wrapping_keys: dict[int, Base64Bytes] = Field(default_factory=dict, repr=False)
+    leaving: Literal[True] | None = None
     moved_at_version: int | None = None
 
     @property
     def state(self) -> TenantState:
         if self.moved_at_version is not None:
             return TenantState.MOVED
-        is_living = self.dedup_key is not None and self.wrapping_keys
-        return TenantState.LIVING if is_living else TenantState.DESTROYED
+        if self.dedup_key is None or not self.wrapping_keys:
+            return TenantState.DESTROYED
+        return TenantState.LEAVING if self.leaving else TenantState.LIVING
 
     @property
     def newest_version(self) -> int:
@@ -96,7 +100,7 @@ class KeyFile:
         return "file"
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
-        keys = await self._tenant(tenant_id)
+        keys = _wrapping(await self._tenant(tenant_id))
         plaintext = os.urandom(KEY_BYTES)
         return DataKey(plaintext, _wrap(keys, tenant_id, plaintext, context))
 
@@ -112,17 +116,17 @@ class KeyFile:
 
     async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         plaintext = await self.unwrap(tenant_id, wrapped, context)
-        keys = await self._tenant(tenant_id)
+        keys = _wrapping(await self._tenant(tenant_id))
         if _version_of(wrapped) == keys.newest_version:
             return wrapped
         return _wrap(keys, tenant_id, plaintext, context)
 
     async def newest_version(self, tenant_id: UUID) -> int:
-        return (await self._tenant(tenant_id)).newest_version
+        return _wrapping(await self._tenant(tenant_id)).newest_version
 
     async def rotate_tenant_key(self, tenant_id: UUID, above: int) -> int:
         def rotated(contents: _Contents) -> _Contents:
-            keys = _living(contents.tenants.get(tenant_id) or _new_tenant())
+            keys = _wrapping(contents.tenants.get(tenant_id) or _new_tenant())
             if keys.newest_version > above:
                 return contents
             fresh = {keys.newest_version + 1: os.urandom(KEY_BYTES)}
@@ -134,7 +138,7 @@ class KeyFile:
 
     async def retire_versions(self, tenant_id: UUID, below: int) -> None:
         def retired(contents: _Contents) -> _Contents:
-            keys = _living(contents.tenants.get(tenant_id) or _new_tenant())
+            keys = _wrapping(contents.tenants.get(tenant_id) or _new_tenant())
             require_older(below, keys.newest_version)
             kept = {version: key for version, key in keys.wrapping_keys.items() if version >= below}
             return contents.with_tenant(tenant_id, keys.with_wrapping_keys(kept))
@@ -160,32 +164,42 @@ class KeyFile:
         return {tenant_id: keys.state for tenant_id, keys in self._contents().tenants.items()}
 
     async def wrap(self, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
-        return _wrap(await self._tenant(tenant_id), tenant_id, plaintext, context)
+        return _wrap(_wrapping(await self._tenant(tenant_id)), tenant_id, plaintext, context)
 
     async def dedup_key(self, tenant_id: UUID) -> bytes:
         key = (await self._tenant(tenant_id)).dedup_key
-        assert key is not None  # noqa: S101 — `_living` vouches for it; this tells the type checker
+        assert key is not None  # noqa: S101 — `_opening` vouches for it; this tells the type checker
         return key
 
     async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
         def taken(contents: _Contents) -> _Contents:
             keys = contents.tenants.get(tenant_id)
-            if keys is not None and keys.moved_at_version is None:
-                _living(keys)
+            _refuse_destroyed(keys := keys or _TenantKeys(moved_at_version=0))
+            if keys.state is TenantState.LIVING:
                 return contents
             # Above all that it ever had here: an old version's number is not used again.
-            version = 1 + ((keys and keys.moved_at_version) or 0)
-            made = _TenantKeys.model_construct(
-                dedup_key=dedup_key, wrapping_keys={version: os.urandom(KEY_BYTES)}
-            )
+            version = 1 + max((keys.moved_at_version or 0, *keys.wrapping_keys))
+            wrapping_keys = {**keys.wrapping_keys, version: os.urandom(KEY_BYTES)}
+            made = _TenantKeys.model_construct(dedup_key=dedup_key, wrapping_keys=wrapping_keys)
             return contents.with_tenant(tenant_id, made)
 
         await self._change(taken)
 
+    async def leave(self, tenant_id: UUID) -> None:
+        def left(contents: _Contents) -> _Contents:
+            keys = contents.tenants.get(tenant_id) or _TenantKeys(moved_at_version=0)
+            if keys.state is TenantState.LIVING:
+                keys = keys.model_copy(update={"leaving": True})
+            return contents.with_tenant(tenant_id, keys)
+
+        await self._change(left)
+
     async def move_away(self, tenant_id: UUID) -> None:
         def moved(contents: _Contents) -> _Contents:
             keys = contents.tenants.get(tenant_id)
-            if keys is None or keys.state is not TenantState.LIVING:
+            if keys is not None and keys.state is TenantState.LIVING:
+                raise moved_elsewhere()
+            if keys is None or keys.state is not TenantState.LEAVING:
                 return contents
             return contents.with_tenant(
                 tenant_id, _TenantKeys(moved_at_version=keys.newest_version)
@@ -203,7 +217,7 @@ class KeyFile:
         keys = self._contents().tenants.get(tenant_id)
         if keys is None:
             keys = (await self._change(_adding(tenant_id))).tenants[tenant_id]
-        return _living(keys)
+        return _opening(keys)
 
     async def _change(self, change: _Change) -> _Contents:
         return await asyncio.to_thread(self._change_locked, change)
@@ -213,7 +227,9 @@ class KeyFile:
         try:
             with when_locked(self._path, self._lock_timeout_seconds):
                 contents = change(self._contents())
-                replace_file(self._path, contents.model_dump_json(indent=1).encode())
+                # Without the fields that releases before do not know, where there is nothing in them.
+                written = contents.model_dump_json(indent=1, exclude_none=True)
+                replace_file(self._path, written.encode())
         except FileLockTimedOut:
             raise KeyManagementUnavailable("another process keeps the key file locked") from None
         except OSError as error:
@@ -262,9 +278,15 @@ def _adding(tenant_id: UUID) -> _Change:
     return added
 
 
-def _living(keys: _TenantKeys) -> _TenantKeys:
+def _opening(keys: _TenantKeys) -> _TenantKeys:
     _refuse_destroyed(keys)
     if keys.state is TenantState.MOVED:
+        raise moved_elsewhere()
+    return keys
+
+
+def _wrapping(keys: _TenantKeys) -> _TenantKeys:
+    if _opening(keys).state is TenantState.LEAVING:
         raise moved_elsewhere()
     return keys
 

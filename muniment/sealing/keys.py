@@ -92,11 +92,12 @@ class KeyManagement(Protocol):
 
 
 class TenantState(StrEnum):
-    """What a provider has of a tenant. `moved`: its keys are another provider's now, and nothing that
-    was wrapped here unwraps any more."""
+    """What a provider has of a tenant. `leaving`: another provider wraps for it now, and what was wrapped
+    here still unwraps. `moved`: that does not unwrap any more either."""
 
     UNKNOWN = "unknown"
     LIVING = "living"
+    LEAVING = "leaving"
     MOVED = "moved"
     DESTROYED = "destroyed"
 
@@ -126,12 +127,20 @@ class KeyProvider(KeyManagement, Protocol):
         ...
 
     async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
-        """Gives the tenant keys here, and that deduplication key, unless it has some; idempotent."""
+        """Gives the tenant keys here, and that deduplication key, unless it lives here; idempotent. One
+        that had left gets a new version: what wraps now is told from what wrapped before."""
+        ...
+
+    async def leave(self, tenant_id: UUID) -> None:
+        """Has nothing be wrapped for the tenant here any more, nor keys be made for one that is unknown;
+        idempotent. Another provider has taken it over."""
         ...
 
     async def move_away(self, tenant_id: UUID) -> None:
-        """Has all versions unwrap nothing any more; idempotent, and nothing for a tenant without keys.
-        All that is needed was wrapped by another provider before."""
+        """Has all versions of a tenant that is leaving unwrap nothing any more; idempotent, and nothing
+        for one without keys. All that is needed was wrapped by another provider before.
+
+        KeyManagementUnavailable for one that lives here: its keys wrap again, or still."""
         ...
 
 

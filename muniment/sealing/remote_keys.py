@@ -22,6 +22,7 @@ from muniment.sealing.tenant_records import TenantRecord, TenantRecords
 SHA256_BYTES = 32
 REMEMBERED_TENANTS = 1024
 """How many tenants' deduplication keys a process remembers."""
+_NEVER_HERE = TenantRecord(newest_version=0, dedup_key=None, moved=True)
 _WRAPPED = re.compile(rb"[a-z]+:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}")
 
 
@@ -96,7 +97,7 @@ class RemoteKeys:
         return self._service.name
 
     async def generate_data_key(self, tenant_id: UUID, context: bytes) -> DataKey:
-        record = await self._tenant(tenant_id)
+        record = _wrapping(await self._tenant(tenant_id))
         return await self._service.generate_data_key(tenant_id, record.newest_version, context)
 
     async def unwrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
@@ -106,15 +107,16 @@ class RemoteKeys:
     async def rewrap(self, tenant_id: UUID, wrapped: bytes, context: bytes) -> bytes:
         record = await self._known(tenant_id)
         self._require_in_use(record, wrapped)
+        _wrapping(record)
         if version_of(wrapped) >= record.newest_version:
             return wrapped
         return await self._service.rewrap(tenant_id, wrapped, context, record.newest_version)
 
     async def newest_version(self, tenant_id: UUID) -> int:
-        return (await self._tenant(tenant_id)).newest_version
+        return _wrapping(await self._tenant(tenant_id)).newest_version
 
     async def rotate_tenant_key(self, tenant_id: UUID, above: int) -> int:
-        record = await self._tenant(tenant_id)
+        record = _wrapping(await self._tenant(tenant_id))
         if record.newest_version > above:
             return record.newest_version
         version = await self._service.rotate(tenant_id, record.newest_version)
@@ -124,7 +126,7 @@ class RemoteKeys:
         )
 
         def rotated(current: TenantRecord | None) -> TenantRecord:
-            current = _living(current or record)
+            current = _wrapping(current or record)
             if current.newest_version >= version:
                 return current
             changes = {"newest_version": version, "dedup_key": dedup_key.decode()}
@@ -133,11 +135,11 @@ class RemoteKeys:
         return (await self._records.change(tenant_id, rotated)).newest_version
 
     async def retire_versions(self, tenant_id: UUID, below: int) -> None:
-        record = await self._tenant(tenant_id)
+        record = _wrapping(await self._tenant(tenant_id))
         require_older(below, record.newest_version)
 
         def retired(current: TenantRecord | None) -> TenantRecord:
-            current = _living(current or record)
+            current = _wrapping(current or record)
             oldest = max(current.oldest_version, below)
             return current.model_copy(update={"oldest_version": oldest})
 
@@ -171,7 +173,7 @@ class RemoteKeys:
         return self._records.states()
 
     async def wrap(self, tenant_id: UUID, plaintext: bytes, context: bytes) -> bytes:
-        version = (await self._tenant(tenant_id)).newest_version
+        version = _wrapping(await self._tenant(tenant_id)).newest_version
         return await self._service.wrap(tenant_id, version, plaintext, context)
 
     async def dedup_key(self, tenant_id: UUID) -> bytes:
@@ -183,39 +185,55 @@ class RemoteKeys:
         return key
 
     async def take_over(self, tenant_id: UUID, dedup_key: bytes) -> None:
-        record = await asyncio.to_thread(self._records.read, tenant_id)
-        if record is not None and not record.moved:
-            _living(record)
+        read = await asyncio.to_thread(self._records.read, tenant_id)
+        record = read or _NEVER_HERE
+        _refuse_destroyed(record)
+        if record.state is TenantState.LIVING:
             return
-        # Above all that it ever had here: what was retired stays so.
-        above = record.newest_version if record else 0
+        # Above all that it ever had here: what was retired stays so, and where the tenant was leaving,
+        # the service may refuse all that there was.
+        above = record.newest_version
         made_here = (
-            self._service.rotate(tenant_id, above) if record else self._service.make_key(tenant_id)
+            self._service.rotate(tenant_id, above) if above else self._service.make_key(tenant_id)
         )
         version = await made_here
         context = _dedup_context(tenant_id)
         wrapped = await self._service.wrap(tenant_id, version, dedup_key, context)
+        oldest = above + 1 if record.moved else record.oldest_version
         made = TenantRecord(
-            oldest_version=above + 1, newest_version=version, dedup_key=wrapped.decode()
+            oldest_version=oldest, newest_version=version, dedup_key=wrapped.decode()
         )
 
         def taken(current: TenantRecord | None) -> TenantRecord:
-            return made if current is None or current.moved else current
+            # Another process was quicker, or destroyed the keys.
+            return made if current == read else current or made
 
-        _living(await self._records.change(tenant_id, taken))
+        self._dedup_keys.forget(tenant_id)
+        _wrapping(await self._records.change(tenant_id, taken))
+
+    async def leave(self, tenant_id: UUID) -> None:
+        def left(current: TenantRecord | None) -> TenantRecord:
+            current = current or _NEVER_HERE
+            if current.state is not TenantState.LIVING:
+                return current
+            return current.model_copy(update={"leaving": True})
+
+        await self._records.change(tenant_id, left)
 
     async def move_away(self, tenant_id: UUID) -> None:
         record = await asyncio.to_thread(self._records.read, tenant_id)
-        if record is None or record.state is not TenantState.LIVING:
+        if record is not None and record.state is TenantState.LIVING:
+            raise moved_elsewhere()
+        if record is None or record.state is not TenantState.LEAVING:
             return
         # The service first: once the record says so, nothing there opens anything.
         await self._service.retire_all(tenant_id, record.newest_version)
 
         def moved(current: TenantRecord | None) -> TenantRecord:
             current = current or record
-            if current.state is not TenantState.LIVING:
+            if current.state is not TenantState.LEAVING:
                 return current
-            return current.model_copy(update={"dedup_key": None, "moved": True})
+            return current.model_copy(update={"dedup_key": None, "leaving": False, "moved": True})
 
         await self._records.change(tenant_id, moved)
         self._dedup_keys.forget(tenant_id)
@@ -230,7 +248,7 @@ class RemoteKeys:
         record = await asyncio.to_thread(self._records.read, tenant_id)
         if record is None:
             record = await self._new_tenant(tenant_id)
-        return _living(record)
+        return _opening(record)
 
     async def _new_tenant(self, tenant_id: UUID) -> TenantRecord:
         """The tenant's record, made with its key unless another process has just done so."""
@@ -273,9 +291,15 @@ def _require_key(key: bytes) -> bytes:
     return key
 
 
-def _living(record: TenantRecord) -> TenantRecord:
+def _opening(record: TenantRecord) -> TenantRecord:
     _refuse_destroyed(record)
     if record.moved:
+        raise moved_elsewhere()
+    return record
+
+
+def _wrapping(record: TenantRecord) -> TenantRecord:
+    if _opening(record).leaving:
         raise moved_elsewhere()
     return record
 
@@ -286,7 +310,7 @@ def _refuse_destroyed(record: TenantRecord) -> None:
 
 
 def _dedup_key(record: TenantRecord) -> bytes:
-    return (_living(record).dedup_key or "").encode()
+    return (_opening(record).dedup_key or "").encode()
 
 
 def _dedup_context(tenant_id: UUID) -> bytes:

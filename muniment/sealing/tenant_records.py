@@ -7,6 +7,7 @@ management.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
@@ -17,10 +18,13 @@ from muniment.errors import ConfigurationError, KeyManagementUnavailable
 from muniment.sealing.keys import TenantState
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
+logger = logging.getLogger(__name__)
+
 
 class TenantRecord(BaseModel):
     """Versions below `oldest_version` are retired. `dedup_key` is gone once the keys are destroyed, or
-    have moved to another provider: then all versions are retired."""
+    have moved to another provider: then all versions are retired. `leaving`: they are about to be, and
+    wrap nothing any more. `newest_version` is 0 for a tenant that never had keys here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,13 +32,21 @@ class TenantRecord(BaseModel):
     oldest_version: int = 1
     newest_version: int
     dedup_key: str | None
+    leaving: bool = False
     moved: bool = False
 
     @property
     def state(self) -> TenantState:
         if self.moved:
             return TenantState.MOVED
-        return TenantState.DESTROYED if self.dedup_key is None else TenantState.LIVING
+        if self.dedup_key is None:
+            return TenantState.DESTROYED
+        return TenantState.LEAVING if self.leaving else TenantState.LIVING
+
+    def written(self) -> bytes:
+        """Without the fields that releases before do not know, where there is nothing in them."""
+        unsaid = {name for name in ("leaving", "moved") if not getattr(self, name)}
+        return self.model_dump_json(exclude=unsaid).encode()
 
 
 Change = Callable[[TenantRecord | None], TenantRecord]
@@ -75,9 +87,18 @@ class TenantRecords:
         return record
 
     def states(self) -> Mapping[UUID, TenantState]:
-        """Of all tenants that have a record; raises as `read` does."""
-        read = {tenant_id: self.read(tenant_id) for tenant_id in self._tenants()}
-        return {tenant_id: record.state for tenant_id, record in read.items() if record is not None}
+        """Of all tenants that have a record. One that is damaged may be a living tenant's: it counts as
+        such, and keeps nobody from knowing of the others."""
+        found = {tenant_id: self._state(tenant_id) for tenant_id in self._tenants()}
+        return {tenant_id: state for tenant_id, state in found.items() if state is not None}
+
+    def _state(self, tenant_id: UUID) -> TenantState | None:
+        try:
+            record = self.read(tenant_id)
+        except ConfigurationError as error:
+            logger.error("a key record counts as a living tenant's", extra={"reason": error.detail})
+            return TenantState.LIVING
+        return None if record is None else record.state
 
     async def change(self, tenant_id: UUID, change: Change) -> TenantRecord:
         """The record after the change, which is written while no other process does."""
@@ -90,7 +111,7 @@ class TenantRecords:
                 found = self.read(tenant_id)
                 changed = change(found)
                 if changed != found:
-                    replace_file(path, changed.model_dump_json().encode())
+                    replace_file(path, changed.written())
         except FileLockTimedOut:
             raise KeyManagementUnavailable("another process keeps a key record locked") from None
         except OSError as error:

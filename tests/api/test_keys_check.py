@@ -16,6 +16,7 @@ from muniment.sealing import (
     VaultAccess,
     VaultTransit,
 )
+from muniment.sealing.changing_keys import LOOKED_SECONDS
 from muniment.sealing.tenant_records import TenantRecord
 from tests.conformance.key_services import VAULT_TOKEN, serving_vault
 from tests.conftest import free_port
@@ -38,6 +39,9 @@ async def test_a_former_provider_is_named_until_it_may_go(tmp_path: Path) -> Non
         assert found == Fine("file wraps; some tenants' keys are still with vault")
         await keys.newest_version(tenant)
         await keys.retire_versions(tenant, below=1)
+    assert await keys.needed() == {"vault"}, "as of the last minute"
+    assert keys._looked_at is not None
+    keys._looked_at -= LOOKED_SECONDS
     # It is not asked any more, and may be away.
     found = await KeysCheck(keys).probe()
     assert found == Fine("file wraps; vault may be taken out of MUNIMENT_KEYS__FORMER")

@@ -108,7 +108,10 @@ async def test_a_provider_that_still_holds_keys_cannot_be_left_out(
     assert await changing.unfinished() == {"file": {tenant}}
     (tmp_path / "tenants" / "aws").mkdir(parents=True)
     (tmp_path / "tenants" / "aws" / "notes.json").write_text("no record")
-    await KeyFile(tmp_path / "tenants.json").move_away(tenant)
+    file = KeyFile(tmp_path / "tenants.json")
+    await file.leave(tenant)
+    assert await changing.unfinished() == {"file": {tenant}}
+    await file.move_away(tenant)
     monkeypatch.delenv("MUNIMENT_KEYS__FORMER")
     assert open_stores(load_settings()).changing is None
 

@@ -32,12 +32,13 @@ from temporalio.client import (
 from temporalio.service import RPCError
 from temporalio.worker import Replayer
 
+from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.payload_keys import PayloadKeyFile, load_payload_keys
 from muniment.payloads import data_converter, key_id_of
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.patience import on_a_busy_machine
 from tests.workflows.workshop import HISTORIES
-from worker.payload_keys import PayloadKeyRotation, _payloads
+from worker.payload_keys import PayloadKeyRotation, _payloads, _run
 from worker.queues import WORKFLOW_CLASSES, workflow_runner
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -153,6 +154,62 @@ async def test_a_schedule_that_has_not_run_since_keeps_the_former_key(
     assert "1 schedules that have not run since" in str(kept)
     assert kept.key_id in load_payload_keys(path).keys
     await repeated.delete()
+
+
+async def test_a_key_is_removed_once_no_run_is_left_and_not_before(
+    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that was replaced before the namespace was made, nothing can be left."""
+    monkeypatch.setattr("worker.payload_keys.SETTLED_AFTER", timedelta(0))
+    ancient, file = load_payload_keys(path).newest, PayloadKeyFile(path)
+    recent = file.rotate(datetime(2020, 1, 1, tzinfo=UTC))
+    running = await start(client)
+    await until_counted(client, 1)
+    rotation = PayloadKeyRotation(client, path)
+    newest = await rotation.rotate()
+    removed, kept = await rotation.retire()
+    assert (removed.key_id, str(removed)) == (ancient, f"{ancient}: removed")
+    assert kept.key_id == recent
+    assert kept.runs
+    assert load_payload_keys(path).keys.keys() == {recent, newest}
+    await running.terminate()
+
+
+async def test_two_who_retire_at_once_both_end(
+    client: Client, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former, file = load_payload_keys(path).newest, PayloadKeyFile(path)
+    file.rotate(datetime(2020, 1, 1, tzinfo=UTC))
+    second = PayloadKeyRotation(client, path)
+    note_use = second._file.note_use
+
+    def overtaken(key_ids: frozenset[str], at: datetime) -> None:
+        file.remove(former)
+        note_use(key_ids, at)
+
+    monkeypatch.setattr(second._file, "note_use", overtaken)
+    assert await second.retire() == []
+
+
+async def test_a_rotation_that_cannot_renew_schedules_says_which_key_encrypts(
+    client: Client, path: Path
+) -> None:
+    nowhere = await Client.connect(client.service_client.config.target_host, namespace="nowhere")
+    with pytest.raises(OrchestratorUnavailable) as told:
+        await PayloadKeyRotation(nowhere, path).rotate()
+    assert load_payload_keys(path).newest in told.value.detail
+    assert "Do not rotate again" in told.value.remedy
+
+
+@pytest.mark.parametrize("what", ["show", "rotate", "retire"])
+async def test_the_command_makes_no_ring_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setenv("MUNIMENT_KEYS__ROOT", str(tmp_path / "keys"))
+    with pytest.raises(ConfigurationError, match="is not there") as refused:
+        await _run(what)
+    assert "MUNIMENT_KEYS__ROOT" in refused.value.remedy
+    assert not (tmp_path / "keys").exists()
 
 
 async def until_counted(client: Client, count: int) -> None:

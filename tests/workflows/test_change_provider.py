@@ -7,20 +7,21 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError
 
-from db.models import new_id
+from db.models import KeyRotation, new_id
 from db.queries.key_rotations import open_rotation
 from db.session import Access
 from muniment.contracts.rotate_keys import workflow_id
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from muniment.sealing import ChangingKeys
 from muniment.settings import KeyProviderSettings, KeySettings
 from muniment.stores import open_stores
@@ -189,6 +190,106 @@ async def test_a_rotation_that_the_change_overtakes_retires_nothing_and_begins_a
         assert await read(alone, owner, blob_id) == content
     for each in (both, alone):
         await each.stores.keys.close()
+
+
+async def test_a_rotation_during_which_the_tenant_was_away_retires_nothing(
+    workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path
+) -> None:
+    """To Vault, back to the file and again to Vault: what was stored in between lies in places that the
+    first rotation had looked through."""
+    root = tmp_path / "keys"
+    contents = await store(with_keys(workshop, root), owner, 4)
+    both = with_vault(workshop, root, vault, (FILE,))
+    halfway = Watched(both, waits_at=2)
+    async with both.working(replacing=rotating(both, blobs=halfway), names=ONLY):
+        away = await rotation(both, owner)
+        await halfway.waiting.wait()
+    address, token = vault.url, SecretStr(VAULT_TOKEN)
+    former = KeyProviderSettings(provider="vault", address=address, token=token)
+    back = with_keys(workshop, root, former=(former,))
+    contents |= await store(back, owner, 4)
+    again = with_vault(workshop, root, vault, (FILE,))
+    await again.stores.keys.newest_version(owner.tenant_id)
+    async with again.working(replacing=rotating(again), names=ONLY):
+        with pytest.raises(WorkflowFailureError):
+            await away.result()
+        assert (await newest(again, owner))["state"] == "failed"
+        assert await unfinished(again) == 1
+        await (await rotation(again, owner)).result()
+    alone = with_vault(workshop, root, vault)
+    for blob_id, content in contents.items():
+        assert await read(alone, owner, blob_id) == content
+    for each in (both, back, again, alone):
+        await each.stores.keys.close()
+
+
+def hours_ago(hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
+
+
+async def change_row(workshop: Workshop, owner: TenantIds, row_id: UUID, **changes: object) -> None:
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        row = await session.get_one(KeyRotation, row_id)
+        for name, value in changes.items():
+            setattr(row, name, value)
+
+
+async def test_one_that_failed_late_is_not_begun_again_at_once(
+    workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path
+) -> None:
+    """It waits between its rounds: it is a day old when it fails."""
+    root = tmp_path / "keys"
+    await store(with_keys(workshop, root), owner, 1)
+    both = with_vault(workshop, root, vault, (FILE,))
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        row = await open_rotation(session, owner.tenant_id, new_id())
+    failed: dict[str, Any] = {"state": "failed", "provider": "vault"}
+    failed |= {"created_at": hours_ago(50), "finished_at": hours_ago(1)}
+    await change_row(both, owner, row.id, **failed)
+    assert await change_of(both).round() == 0
+    await change_row(both, owner, row.id, finished_at=hours_ago(25))
+    assert await change_of(both).round() == 1
+    await both.stores.keys.close()
+
+
+async def test_a_wait_that_is_over_is_ended_though_its_workflow_is_gone(
+    workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path
+) -> None:
+    root = tmp_path / "keys"
+    await store(with_keys(workshop, root), owner, 1)
+    both = with_vault(workshop, root, vault, (FILE,))
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        row = await open_rotation(session, owner.tenant_id, new_id())
+    waiting: dict[str, Any] = {"state": "waiting", "round": 2, "provider": "vault"}
+    await change_row(both, owner, row.id, **waiting, from_version=1, retire_at=hours_ago(-1))
+    assert await change_of(both).round() == 0
+    await change_row(both, owner, row.id, retire_at=hours_ago(0))
+    async with both.working(replacing=rotating(both), names=ONLY):
+        assert await change_of(both).round() == 1
+        await both.client.get_workflow_handle(workflow_id(row.id)).result()
+    assert await unfinished(both) == 0
+    await both.stores.keys.close()
+
+
+async def test_one_tenants_trouble_keeps_no_other_back(
+    workshop: Workshop, owner: TenantIds, vault: KeyServer, tmp_path: Path
+) -> None:
+    root = tmp_path / "keys"
+    troubled = UUID(int=1)  # the first in every round
+    keys = with_keys(workshop, root).stores.keys
+    for tenant_id in (troubled, owner.tenant_id):
+        await keys.newest_version(tenant_id)
+    both = with_vault(workshop, root, vault, (FILE,))
+
+    class Troubled(ProviderChange):
+        async def _is_at_work(self, tenant_id: UUID) -> bool:
+            if tenant_id == troubled:
+                raise OrchestratorUnavailable("not for this one")
+            return await super()._is_at_work(tenant_id)
+
+    assert both.stores.changing is not None
+    assert await Troubled(both.database, both.client, both.stores.changing).round() == 1
+    await both.stores.keys.close()
 
 
 async def test_a_key_that_does_not_unwrap_keeps_the_former_provider(

@@ -229,6 +229,18 @@ async def test_what_ends_in_the_middle_loses_nothing_and_goes_on_there(
         assert await read(workshop, owner, blob_id) == content
 
 
+async def test_one_that_was_open_when_providers_were_not_yet_noted_goes_on(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    await store(workshop, owner, 1)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        row = await open_rotation(session, owner.tenant_id, new_id())
+        row.from_version = 1
+    async with workshop.working(replacing=rotating(workshop), names=ONLY):
+        ended = await rotate(workshop, owner)
+    assert (ended["id"], ended["state"], ended["provider"]) == (row.id, "completed", "file")
+
+
 async def test_a_key_that_does_not_unwrap_keeps_the_old_version_alive(
     workshop: Workshop, owner: TenantIds
 ) -> None:

@@ -1,7 +1,9 @@
 """Payloads: encrypted, compressed when it helps, readable under every key that is still known."""
 
+import errno
 import json
 import multiprocessing
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -199,6 +201,68 @@ async def test_a_file_that_is_damaged_later_leaves_what_was_read(tmp_path: Path)
     path.write_text("{")
     codec._looked_at -= LOOK_SECONDS
     assert await codec.decode(await codec.encode([PLAIN])) == [PLAIN]
+
+
+async def look_again(codec: EncryptionCodec) -> str | None:
+    """The key that encrypts, a second later."""
+    codec._looked_at -= LOOK_SECONDS
+    return key_id_of((await codec.encode([PLAIN]))[0])
+
+
+async def test_a_folder_that_is_away_for_a_while_gets_no_other_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys" / "payload.key"
+    keys = load_payload_keys(path)
+    codec = EncryptionCodec(keys, PayloadKeyFile(path))
+    path.parent.rename(tmp_path / "away")
+    for _ in range(3):
+        assert await look_again(codec) == keys.newest
+    assert not path.parent.exists()
+    assert [record.__dict__["reason"] for record in caplog.records] == [
+        "the payload key file is not there"
+    ]
+    # A process that starts meanwhile makes a ring of its own: it is not this one's.
+    load_payload_keys(path)
+    assert await look_again(codec) == keys.newest
+    assert "nobody has removed" in caplog.records[-1].__dict__["reason"]
+    path.parent.rename(tmp_path / "wrong")
+    (tmp_path / "away").rename(path.parent)
+    newest = PayloadKeyFile(path).rotate(datetime.now(UTC))
+    assert await look_again(codec) == newest
+
+
+async def test_a_rotation_is_seen_though_the_file_could_not_be_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "payload.key"
+    codec = EncryptionCodec(keys := load_payload_keys(path), PayloadKeyFile(path))
+    newest = PayloadKeyFile(path).rotate(datetime.now(UTC))
+
+    def refused(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", refused)
+        assert await look_again(codec) == keys.newest
+    assert await look_again(codec) == newest
+
+
+async def test_who_was_away_while_its_key_was_retired_takes_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "payload.key"
+    codec = EncryptionCodec(keys := load_payload_keys(path), PayloadKeyFile(path))
+    newest = PayloadKeyFile(path).rotate(datetime.now(UTC))
+    for _ in range(2):  # of two who retire at once, the second finds it gone
+        PayloadKeyFile(path).remove(keys.newest)
+    newest = PayloadKeyFile(path).rotate(datetime.now(UTC))
+    assert load_payload_keys(path).removed == {keys.newest}
+    assert await look_again(codec) == newest
+
+
+def test_a_ring_of_one_is_read_by_the_releases_before(tmp_path: Path) -> None:
+    path = tmp_path / "payload.key"
+    load_payload_keys(path)
+    assert json.loads(path.read_text()).keys() == {"format", "newest", "keys"}
 
 
 def test_two_who_rotate_at_once_lose_no_key(tmp_path: Path) -> None:

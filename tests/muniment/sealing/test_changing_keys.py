@@ -184,6 +184,127 @@ class TestChanges:
         assert await again.unfinished() == {former: frozenset()}
         assert await provide(current).unwrap(tenant, kept, CONTEXT) == old.plaintext
 
+    async def test_who_has_the_former_settings_only_opens_from_the_first_use_on(
+        self, provide: Provide, former: str, current: str
+    ) -> None:
+        """A host that was forgotten in the change: what it wrapped now might be seen by nobody."""
+        tenant, later, forgotten = uuid4(), uuid4(), provide(former)
+        data_key = await forgotten.generate_data_key(tenant, CONTEXT)
+        tag = await forgotten.dedup_tag(tenant, DIGEST)
+        keys = changing(provide, former, current)
+        for each in (tenant, later):
+            await keys.newest_version(each)
+        assert await keys.unfinished() == {former: {tenant}}
+        assert await forgotten.unwrap(tenant, data_key.wrapped, CONTEXT) == data_key.plaintext
+        assert await forgotten.dedup_tag(tenant, DIGEST) == tag
+        for call in (
+            forgotten.generate_data_key(tenant, CONTEXT),
+            forgotten.generate_data_key(later, CONTEXT),
+            forgotten.wrap(tenant, data_key.plaintext, CONTEXT),
+            forgotten.rewrap(tenant, data_key.wrapped, CONTEXT),
+            forgotten.newest_version(tenant),
+            forgotten.rotate_tenant_key(tenant, above=1),
+            forgotten.retire_versions(tenant, below=1),
+        ):
+            with pytest.raises(KeyManagementUnavailable, match="moved"):
+                await call
+
+    async def test_who_goes_back_in_the_middle_wraps_by_other_versions_each_time(
+        self, provide: Provide, former: str, current: str
+    ) -> None:
+        """So that a rotation which began before knows that the tenant was away."""
+        tenant = uuid4()
+        old = await provide(former).generate_data_key(tenant, CONTEXT)
+        there = changing(provide, former, current)
+        kept = await there.rewrap(tenant, old.wrapped, CONTEXT)
+        version = await there.newest_version(tenant)
+        back = changing(provide, current, former)
+        assert await back.newest_version(tenant) == 2
+        between = await back.generate_data_key(tenant, CONTEXT)
+        with pytest.raises(KeyManagementUnavailable, match="moved"):
+            await there.retire_versions(tenant, below=version)
+        with pytest.raises(KeyManagementUnavailable, match="moved"):
+            await provide(former).move_away(tenant)
+        again = changing(provide, former, current)
+        assert await again.newest_version(tenant) == version + 1
+        for wrapped, plaintext in (
+            (kept, old.plaintext),
+            (old.wrapped, old.plaintext),
+            (between.wrapped, between.plaintext),
+        ):
+            assert await again.unwrap(tenant, wrapped, CONTEXT) == plaintext
+
+    async def test_who_was_killed_before_the_former_one_noted_it_is_followed_up(
+        self, provide: Provide, former: str, current: str
+    ) -> None:
+        tenant = uuid4()
+        data_key = await provide(former).generate_data_key(tenant, CONTEXT)
+        dedup_key = await provide(former).dedup_key(tenant)
+        await provide(current).take_over(tenant, dedup_key)
+        keys = changing(provide, former, current)
+        assert await keys.unwrap(tenant, data_key.wrapped, CONTEXT) == data_key.plaintext
+        await keys.newest_version(tenant)
+        assert provide(former).state(tenant) is TenantState.LEAVING
+        await keys.destroy_tenant_key(tenant)
+        assert provide(former).state(tenant) is TenantState.DESTROYED
+
+
+@pytest.mark.parametrize("former", ["vault", "aws"])
+async def test_the_way_back_is_open_to_who_was_killed_while_a_service_let_go(
+    provide: Provide, former: str
+) -> None:
+    """The service refuses all that there was, and the record does not say so yet."""
+    tenant, before = uuid4(), provide(former)
+    assert isinstance(before, RemoteKeys)
+    old = await before.generate_data_key(tenant, CONTEXT)
+    tag = await before.dedup_tag(tenant, DIGEST)
+    there = changing(provide, former, "file")
+    kept = await there.rewrap(tenant, old.wrapped, CONTEXT)
+    await before._service.retire_all(tenant, await provide("file").newest_version(tenant))
+    back = changing(provide, "file", former)
+    assert await back.dedup_tag(tenant, DIGEST) == tag
+    kept = await back.rewrap(tenant, kept, CONTEXT)
+    version = await back.rotate_tenant_key(tenant, above=await back.newest_version(tenant))
+    kept = await back.rewrap(tenant, kept, CONTEXT)
+    await back.retire_versions(tenant, below=version)
+    alone = provide(former)
+    assert await alone.unwrap(tenant, kept, CONTEXT) == old.plaintext
+    assert await alone.dedup_tag(tenant, DIGEST) == tag
+
+
+async def test_one_damaged_record_keeps_no_other_tenant_from_being_carried(
+    provide: Provide, tmp_path: Path
+) -> None:
+    damaged, destroyed = sorted((uuid4(), uuid4()))
+    for tenant in (damaged, destroyed):
+        await provide("file").destroy_tenant_key(tenant)
+    keys = changing(provide, "file", "vault")
+    (tmp_path / "vault").mkdir()
+    (tmp_path / "vault" / f"{damaged}.json").write_text("{")
+    await keys.carry_destroyed()
+    assert await keys.unfinished() == {"file": {damaged}}
+    with pytest.raises(KeyDestroyed):
+        await provide("vault").generate_data_key(destroyed, CONTEXT)
+
+
+@pytest.mark.parametrize("kind", ["file", "vault"])
+async def test_files_that_no_change_has_touched_are_read_by_the_releases_before(
+    provide: Provide, tmp_path: Path, kind: str
+) -> None:
+    provider, living, destroyed = provide(kind), uuid4(), uuid4()
+    await provider.generate_data_key(living, CONTEXT)
+    await provider.destroy_tenant_key(destroyed)
+    paths = [tmp_path / "tenants.json"] if kind == "file" else (tmp_path / kind).glob("*.json")
+    for path in paths:
+        written = path.read_text()
+        assert '"format"' in written
+        assert "moved" not in written
+        assert "leaving" not in written
+    assert provide(kind).states() == {
+        living: TenantState.LIVING,
+        destroyed: TenantState.DESTROYED,
+    }
+
 
 async def test_a_service_that_is_away_keeps_its_tenant(
     provide: Provide, vault: KeyServer, tmp_path: Path
