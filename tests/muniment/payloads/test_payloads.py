@@ -14,7 +14,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from muniment.errors import ConfigurationError, SealBroken
+from muniment.errors import ConfigurationError, ContentTooLarge, SealBroken
 from muniment.payloads import EncryptionCodec, PayloadKeys, data_converter, load_payload_keys
 
 OLD, NEW = PayloadKeys("old", {"old": b"o" * 32}), PayloadKeys("new", {"new": b"n" * 32})
@@ -152,3 +152,14 @@ def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         loaded = pool.map(load_payload_keys, [path] * 8, chunksize=1)
     assert all(keys == loaded[0] for keys in loaded)
+
+
+async def test_what_callers_send_is_opened_no_further_than_they_may_have() -> None:
+    codec = EncryptionCodec(NEW)
+    long = Payload(data=b"a" * 10_000)
+    [sealed] = await codec.encode([long])
+    whole = 3 * long.ByteSize()
+    assert codec.decode_within([sealed, long, sealed], whole) == [long] * 3
+    for payloads in ([sealed] * 3, [sealed, sealed, long], [long] * 3):
+        with pytest.raises(ContentTooLarge):
+            codec.decode_within(payloads, whole - 1)
