@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
@@ -183,6 +183,60 @@ async def test_the_application_cannot_write_what_is_kept(
             await session.execute(text(statement))
     assert isinstance(refused.value.orig, InsufficientPrivilege)
     assert await used(database, tenant) == Amounts(bytes=10, files=1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE file_version SET size = 100",
+        "UPDATE file_version SET file_id = (SELECT id FROM file WHERE state = 'received')",
+        "UPDATE file_version SET counted_pages = -1",
+        "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
+        " declared_media_type, created_at) SELECT gen_random_uuid(), tenant_id, file_id, 2, blob_id,"
+        " name, -1, sha256, '', created_at FROM file_version",
+    ],
+)
+async def test_what_is_kept_is_counted_as_it_came(
+    database: Database, tenant: TenantFixture, statement: str
+) -> None:
+    await keep(database, tenant, 10)
+    gone = await keep(database, tenant, 5)
+    await erase(database, tenant, gone.file_id)
+    with pytest.raises(IntegrityError):
+        async with database.transaction(tenant.access) as session:
+            await session.execute(text(statement))
+    assert await used(database, tenant) == Amounts(bytes=10, files=1)
+
+
+async def test_what_is_kept_is_given_back_once(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    kept, gone = await keep(database, tenant, 10), await keep(database, tenant, 5)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, kept.id, 7, UNLIMITED)
+        await count_pages(session, gone.id, 3, UNLIMITED)
+    for _ in range(2):
+        await change(database, tenant, "UPDATE file SET state = 'erased' WHERE id = :id", gone)
+        await change(
+            database, tenant, "UPDATE file_version SET counted_pages = 0 WHERE id = :version", gone
+        )
+        assert await used(database, tenant) == Amounts(bytes=10, files=1, pages=7)
+        await change(database, tenant, "UPDATE file SET state = 'ready' WHERE id = :id", gone)
+        assert await used(database, tenant) == Amounts(bytes=15, files=2, pages=7)
+    counted, summed = recount(postgres_dsn, tenant.name)
+    assert counted == summed
+
+
+async def change(
+    database: Database, tenant: TenantFixture, statement: str, version: FileVersion
+) -> None:
+    """As the application may."""
+    async with database.transaction(tenant.access) as session:
+        parameters = {"id": version.file_id, "version": version.id}
+        await session.execute(
+            text(statement),
+            {key: value for key, value in parameters.items() if f":{key}" in statement},
+        )
 
 
 async def test_what_is_kept_is_counted_anew(
