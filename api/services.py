@@ -92,6 +92,7 @@ class Services:
     people: SigningIn
     rate_limits: RateLimits
     max_open_jobs: int
+    max_open_batches: int
     scans: ScanPolicy
     has_cold_store: bool = False
     metrics_on_api: bool = True

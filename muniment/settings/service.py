@@ -76,6 +76,9 @@ class ApiSettings(Group):
             le=10_000_000,
         ),
     ] = 100_000
+    max_open_batches: Annotated[
+        int, Field(description="Batches of a tenant that have not ended; more get 429.", ge=1)
+    ] = 100
     upload_expiry_hours: Annotated[
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", ge=2),

@@ -133,6 +133,41 @@ async def test_where_a_scan_is_required_what_no_scanner_saw_waits_for_a_person(
         assert (await anybody.get(link.content)).status_code == 200
 
 
+def decided(postgres_dsn: str, file_id: str, verdict: str) -> None:
+    """As a person who was asked would; no workflow is told."""
+    change(
+        postgres_dsn,
+        "INSERT INTO decision (id, tenant_id, job_id, principal_id, verdict, created_at)"
+        " SELECT gen_random_uuid(), job.tenant_id, job.id, principal.id, %s, now()"
+        " FROM job JOIN principal ON principal.tenant_id = job.tenant_id"
+        " WHERE job.file_id = %s ORDER BY principal.id LIMIT 1",
+        verdict,
+        file_id,
+    )
+
+
+async def test_what_was_released_is_served_though_it_could_not_be_read(
+    strict_api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=SCOPES)
+    failed = "UPDATE file SET state = 'failed' WHERE id = %s"
+    async with client_of(strict_api, made.api_key) as reader:
+        released, rejected, scanned_anew = [await add(reader, name) for name in "abc"]
+        for file_id in (released, rejected, scanned_anew):
+            scanned(postgres_dsn, file_id, "unscanned")
+            decided(postgres_dsn, file_id, "release")
+            change(postgres_dsn, failed, file_id)
+            path = f"/v1/files/{file_id}/content"
+            assert (await reader.get(path)).content == b"content"
+        decided(postgres_dsn, rejected, "reject")
+        scanned(postgres_dsn, scanned_anew, "infected")
+        for file_id in (rejected, scanned_anew):
+            answer = await reader.get(f"/v1/files/{file_id}/content")
+            assert answer.status_code == 409, answer.text
+            assert "retry" in answer.json()["remedy"]
+        assert (await reader.get(f"/v1/files/{released}/content")).status_code == 200
+
+
 @pytest.fixture
 def hasty_api(api_environment: dict[str, str], tmp_path: Path) -> Iterator[ApiProcess]:
     """An API that is told of a scanner, and not to wait for it."""

@@ -1,5 +1,6 @@
 """Up to where a tenant's stream of events has gaps. What a tenant keeps is written by the schema's own
-functions alone. How many jobs a tenant has open is counted without looking at the others."""
+functions alone. How many jobs
+and batches a tenant has open is counted without looking at the others."""
 
 from alembic import op
 
@@ -17,6 +18,7 @@ def upgrade() -> None:
     _guard_usage()
     # How many a tenant has is asked for at each upload.
     op.execute("CREATE INDEX ix_job_tenant_open ON job (tenant_id) WHERE finished_at IS NULL")
+    op.execute("CREATE INDEX ix_batch_tenant_open ON batch (tenant_id) WHERE finished_at IS NULL")
 
 
 def _know_of_forgotten_events() -> None:
@@ -175,6 +177,7 @@ def downgrade() -> None:
             RETURN NULL;
         END
         $$;
+        DROP INDEX ix_batch_tenant_open;
         DROP INDEX ix_job_tenant_open;
         DROP FUNCTION take_usage_turn();
         DROP POLICY definer ON file_version;
