@@ -43,6 +43,11 @@ async def require_served(
     if caller.may_decide_quarantine:
         return
     if policy.is_pending(version):
+        job = detail.job
+        if job is not None and job.version_id == version.id and job.finished_at is not None:
+            raise Conflict(
+                "the job of this content ended before its virus scan had", remedy="Retry the job."
+            )
         raise ScanPending(
             "the virus scan of this content has not ended",
             remedy="Ask again when Retry-After says; where its job has ended, retry that.",

@@ -386,8 +386,9 @@ class SharingSettings(Group):
         ),
     ] = 64
     max_concurrent_downloads_per_address: Annotated[
-        int, Field(description="Of those, to one address (of IPv6 its /64).", ge=1)
-    ] = 16
+        int | None,
+        Field(description="Of those, to one address (of IPv6 its /64); unset: a quarter.", ge=1),
+    ] = None
     max_sessions: Annotated[
         int,
         Field(

@@ -78,6 +78,17 @@ async def test_a_new_version_waits_while_its_file_shows_the_former(
     assert_pending(await reader.get(f"/v1/files/{file_id}/content?version=2"))
 
 
+async def test_whoever_would_wait_for_ever_is_told_to_retry_the_job(
+    reader: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    file_id = await add(reader)
+    ended = "UPDATE job SET state = 'cancelled', finished_at = now() WHERE file_id = %s"
+    change(postgres_dsn, ended, file_id)
+    answer = await reader.get(f"/v1/files/{file_id}/content")
+    assert (answer.status_code, answer.json()["remedy"]) == (409, "Retry the job.")
+    assert "Retry-After" not in answer.headers
+
+
 async def test_who_decides_about_quarantine_may_look(
     awaiting_api: ApiProcess, tenant: TenantFixture
 ) -> None:

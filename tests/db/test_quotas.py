@@ -285,6 +285,25 @@ async def test_an_owner_who_is_no_superuser_counts_all_that_is_kept(owner_dsn: s
     assert recount(owner_dsn, tenant.name) == (Amounts(10, 1, 7), Amounts(10, 1, 7))
 
 
+async def test_after_a_downgrade_the_application_counts_what_is_kept(owner_dsn: str) -> None:
+    """As it did before the schema's own functions alone could."""
+    superuser = f"postgresql://postgres@{owner_dsn.partition('@')[2]}"
+    tenant = make_tenant(superuser)
+    migrate(owner_dsn, "0024-1")
+    with psycopg.connect(superuser.replace("//postgres@", "//muniment_app@")) as connection:
+        connection.execute("SELECT set_config('app.tenant', %s, true)", (str(tenant.tenant_id),))
+        for statement in (
+            "INSERT INTO file (id, tenant_id, collection_id, name, state, media_type,"
+            " current_version, degraded, revision, created_at, updated_at)"
+            " SELECT gen_random_uuid(), tenant_id, id, 'a', 'received', 'text/plain', 1, false, 1,"
+            " now(), now() FROM collection LIMIT 1",
+            "UPDATE tenant_usage SET bytes = bytes + 1",
+        ):
+            assert connection.execute(statement.encode()).rowcount == 1
+    migrate(owner_dsn)
+    assert recount(owner_dsn, tenant.name) == (Amounts(bytes=1, files=1), Amounts(files=1))
+
+
 async def test_whoever_adds_while_it_is_counted_anew_is_counted(
     database: Database, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
