@@ -69,6 +69,8 @@ ANSWER_HEADERS = (
     REQUEST_ID_HEADER,
 )
 PREFLIGHT_SECONDS = 600
+_OF_OUR_PAGES = "/v1/auth/session"
+"""It tells a session's CSRF token, and a neighbour's page of the same site comes with the cookie."""
 
 
 class CrossOrigin:
@@ -95,6 +97,6 @@ class CrossOrigin:
     def _is_named(self, scope: Scope) -> bool:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             return False
-        if scope["path"].startswith(CODEC_PREFIX):
+        if scope["path"].startswith((CODEC_PREFIX, _OF_OUR_PAGES)):
             return False
         return Headers(scope=scope).get("origin") in self._origins

@@ -139,6 +139,7 @@ async def build_services(
         ),
         rate_limits=_rate_limits(settings.rate_limits),
         max_open_jobs=settings.api.max_open_jobs,
+        max_open_batches=settings.api.max_open_batches,
         scans=_scans(settings.scan),
         metrics_on_api=settings.api.metrics_port is None,
         allowed_origins=settings.api.origins,

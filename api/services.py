@@ -94,6 +94,7 @@ class Services:
     people: SigningIn
     rate_limits: RateLimits
     max_open_jobs: int
+    max_open_batches: int
     scans: ScanPolicy
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None

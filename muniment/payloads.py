@@ -26,7 +26,7 @@ from temporalio.converter import (
     PayloadCodec,
 )
 
-from muniment.errors import ConfigurationError, SealBroken
+from muniment.errors import ConfigurationError, ContentTooLarge, SealBroken
 from muniment.payload_keys import PayloadKeyFile, PayloadKeys, load_payload_keys
 
 __all__ = ["EncryptionCodec", "PayloadKeys", "data_converter", "key_id_of", "load_payload_keys"]
@@ -99,6 +99,21 @@ class EncryptionCodec(PayloadCodec):
             for payload in payloads
         ]
 
+    def decode_within(self, payloads: Sequence[Payload], most_bytes: int) -> list[Payload]:
+        """As `decode`, of what callers send: a little of it inflates to a lot. Raises ContentTooLarge
+        before it has come to more than so many bytes together."""
+        decoded: list[Payload] = []
+        left = most_bytes
+        for payload in payloads:
+            if payload.metadata.get("encoding") == ENCODING:
+                decoded.append(self._decrypt(payload, left))
+            else:
+                decoded.append(payload)
+            left -= decoded[-1].ByteSize()
+            if left < 0:
+                raise _too_large(most_bytes)
+        return decoded
+
     def _encrypt(self, payload: Payload) -> Payload:
         iv = os.urandom(IV_BYTES)
         key_id = self._newest.encode()
@@ -108,7 +123,7 @@ class EncryptionCodec(PayloadCodec):
         metadata = {"encoding": ENCODING, "encryption-cipher": CIPHER, "encryption-key-id": key_id}
         return Payload(metadata=metadata, data=iv + sealed)
 
-    def _decrypt(self, payload: Payload) -> Payload:
+    def _decrypt(self, payload: Payload, most_bytes: int | None = None) -> Payload:
         key_id = payload.metadata.get("encryption-key-id", b"")
         cipher = self._cipher(key_id.decode(errors="replace"))
         if cipher is None:
@@ -120,7 +135,7 @@ class EncryptionCodec(PayloadCodec):
         try:
             packed = cipher.decrypt(iv, sealed, _associated_data(key_id))
             payload = Payload()
-            payload.ParseFromString(_unpacked(packed))
+            payload.ParseFromString(_unpacked(packed, most_bytes))
         except (InvalidTag, ValueError):
             raise SealBroken("a Temporal payload does not authenticate") from None
         return payload
@@ -156,12 +171,26 @@ def _packed(content: bytes) -> bytes:
     return _AS_IS + content
 
 
-def _unpacked(packed: bytes) -> bytes:
+def _unpacked(packed: bytes, most_bytes: int | None = None) -> bytes:
+    """Raises ContentTooLarge where that is more than so many bytes."""
+    if packed[:1] == _ZLIB and most_bytes is not None:
+        inflating = zlib.decompressobj()
+        # 0 would be any number of bytes.
+        content = inflating.decompress(packed[1:], most_bytes + 1)
+        if len(content) > most_bytes:
+            raise _too_large(most_bytes)
+        return content
     if packed[:1] == _ZLIB:
         return zlib.decompress(packed[1:])
     if packed[:1] == _AS_IS:
         return packed[1:]
     raise ValueError("a payload is packed in an unknown way")
+
+
+def _too_large(most_bytes: int) -> ContentTooLarge:
+    return ContentTooLarge(
+        f"the payloads come to more than {most_bytes} bytes", remedy="Send fewer of them at a time."
+    )
 
 
 def _associated_data(key_id: bytes) -> bytes:

@@ -48,8 +48,9 @@ async def create(
 ) -> BatchRecord:
     """Raises Unprocessable naming the first place in the list that is no file of the caller's, or
     the source or collection that the caller may not use; TooManyRequests where the tenant has more jobs
-    open than may be begun."""
+    or batches open than may be begun."""
     await jobs.require_place(session, services.max_open_jobs)
+    await batches.require_place(session, services.max_open_batches)
     if body.source is not None:
         return await _create_import(services, session, caller, body.source, body.priority)
     named = body.files or []

@@ -69,7 +69,8 @@ async def tenant_events(
 ) -> Response:
     """Of the files that the caller may read, in commit order, with ids of its own. It opens with a
     `snapshot` of every job that is not over. `Last-Event-ID` resumes without loss; 409 where events
-    behind it were erased with their file, whether or not the caller could read that."""
+    behind it were erased with their file, whether or not the caller could read that: open it without an
+    id then, and ask `GET /v1/jobs` how jobs that are in no snapshot ended."""
     value = last_event_id or last_event_id_query
     cursor = parse_event_id(value) if value else None
     stream = await services.events.tenant_stream(caller.access, cursor)

@@ -163,14 +163,15 @@ class TenantWatcher(Watcher[TenantCursor]):
         super().wake(at_once=at_once)
 
     async def _look(self) -> int:
-        async with self._database.transaction(self._access) as session:
-            found = await events.tenant_events_after(session, self._cursor)
-            try:
+        try:
+            async with self._database.transaction(self._access) as session:
+                found = await events.tenant_events_after(session, self._cursor)
                 await events.require_events_kept(session, self._cursor)
-            except Conflict:
-                # Erased before they were told: viewers resume, and are told that.
-                self.close()
-                return 0
+        except Conflict:
+            # Erased before they were told: viewers resume, and are told that. Not while the transaction
+            # ends: whoever came then would stay with a watcher that has nothing to tell.
+            self.close()
+            return 0
         describing = self.describing()
         for event in found:
             data = await describing.data(event)

@@ -128,12 +128,12 @@ async def _entries(
     for (file_id, number), place in asked:
         detail = details[file_id]
         with _telling(place):
-            entries.append(_entry(session, caller, policy, detail, versions, number))
+            entries.append(await _entry(session, caller, policy, detail, versions, number))
     await note_access(session, [entry.sealed.blob_id for entry in entries])
     return entries
 
 
-def _entry(
+async def _entry(
     session: AsyncSession,
     caller: Caller,
     policy: ScanPolicy,
@@ -144,7 +144,7 @@ def _entry(
     version = versions.get((detail.file.id, _number(detail, number)))
     if version is None:
         raise NotFound("the file has no such version")
-    sealed = original(caller, policy, detail, version, number)
+    sealed = await original(session, caller, policy, detail, version, number)
     payload: dict[str, JsonValue] = {"version": version.number, "archived": True}
     record(session, caller.act("file.downloaded", "file", detail.file.id, payload))
     return Entry(sealed, version.created_at)

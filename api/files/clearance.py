@@ -1,13 +1,19 @@
 """Whether a version's content may be handed out: every door for callers asks here."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from api.authentication import Caller
 from api.files.scan_policy import ScanPolicy
 from db.models import FileVersion
+from db.queries.decisions import is_released
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState
 from muniment.errors import Conflict, Gone, ScanPending
 
 DECISION = "Someone with quarantine:decide must release it."
+_DECISION_OR_RETRY = (
+    f"{DECISION} Where its job has ended, retry that: it waits for the decision again."
+)
 
 
 def require_content(detail: FileDetail, caller: Caller) -> None:
@@ -23,8 +29,12 @@ def require_content(detail: FileDetail, caller: Caller) -> None:
         raise Conflict(f"the file is {state}", remedy=DECISION)
 
 
-def require_served(
-    detail: FileDetail, version: FileVersion, caller: Caller, policy: ScanPolicy
+async def require_served(
+    session: AsyncSession,
+    detail: FileDetail,
+    version: FileVersion,
+    caller: Caller,
+    policy: ScanPolicy,
 ) -> None:
     """Raises unless this content may be handed out: what `require_content` raises, ScanPending before
     its scan has ended, and Conflict for a version that waits for a decision, or was refused, while its
@@ -33,9 +43,15 @@ def require_served(
     if caller.may_decide_quarantine:
         return
     if policy.is_pending(version):
+        job = detail.job
+        if job is not None and job.version_id == version.id and job.finished_at is not None:
+            raise Conflict(
+                "the job of this content ended before its virus scan had", remedy="Retry the job."
+            )
         raise ScanPending(
             "the virus scan of this content has not ended",
             remedy="Ask again when Retry-After says; where its job has ended, retry that.",
         )
-    if policy.is_suspect(version):
-        raise Conflict(f"this version is {version.scan_state}", remedy=DECISION)
+    # What was released is served whether or not it could be read afterwards.
+    if policy.is_suspect(version) and not await is_released(session, version):
+        raise Conflict(f"this version is {version.scan_state}", remedy=_DECISION_OR_RETRY)

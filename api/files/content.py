@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from fastapi import Request
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller
@@ -61,7 +62,7 @@ async def download(
     async with services.database.transaction(caller.access) as session:
         detail = await require_file(session, file_id)
         version = await require_version(session, detail, number)
-        sealed = original(caller, services.scans, detail, version, number)
+        sealed = await original(session, caller, services.scans, detail, version, number)
         if request.method == "GET":
             payload: dict[str, JsonValue] = {
                 "version": version.number,
@@ -72,7 +73,8 @@ async def download(
     return await respond(request, services.blobs, sealed)
 
 
-def original(
+async def original(
+    session: AsyncSession,
     caller: Caller,
     policy: ScanPolicy,
     detail: FileDetail,
@@ -81,7 +83,7 @@ def original(
 ) -> Sealed:
     """Where a version's bytes lie: under the file's name, unless it was asked for by its number.
     Raises Conflict and Gone when they are withheld from the caller."""
-    require_served(detail, version, caller, policy)
+    await require_served(session, detail, version, caller, policy)
     return Sealed(
         caller.tenant_id,
         version.blob_id,

@@ -137,7 +137,8 @@ class Reception:
         # The fields come first here, so that a wrong one costs no transfer.
         fields = self._fields(self._raw_fields())
         digests = StreamDigests(announced_digests(self._request.headers))
-        async with aclosing(digests.watch(self._limited(self._request.stream()))) as chunks:
+        limited = self._limited(self._request.stream(), {**self._request.query_params})
+        async with aclosing(digests.watch(limited)) as chunks:
             self.content = await self._sink(chunks)
         require_match(digests)
         return Received(fields, plain_media_type(content_type), self.content)
@@ -168,8 +169,10 @@ class Reception:
                 file_digests = StreamDigests(
                     announced_digests(self._request.headers) + announced_digests(part.headers)
                 )
-                self.content = await self._sink(file_digests.watch(self._limited(part.chunks)))
                 media_type, filename = plain_media_type(part.media_type), part.filename
+                so_far = {"name": last_component(filename or ""), **raw}
+                limited = self._limited(part.chunks, so_far)
+                self.content = await self._sink(file_digests.watch(limited))
         if self.content is None or file_digests is None:
             raise InvalidRequest(f"the body has no part named {FILE_PART}")
         _require_digests(whole, file_digests)
@@ -182,14 +185,16 @@ class Reception:
             raw["name"] = self._default_name
         return upload_fields(raw)
 
-    async def _limited(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    async def _limited(
+        self, chunks: AsyncIterable[bytes], fields: Mapping[str, str]
+    ) -> AsyncGenerator[bytes, None]:
         received = 0
         async for chunk in chunks:
             received += len(chunk)
             if received > self._max_bytes:
                 raise self._too_large()
             if self._room is not None:
-                self._room.require(received)
+                await self._room.require(received, fields)
             yield chunk
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from db.models import Collection, File, FileVersion, Job, new_id, now
 from db.queries import collections, files, jobs, uploads
 from db.queries.job_passwords import keep_password
 from db.queries.quotas import Quota, standing_of
-from db.queries.uploads import Room
+from db.queries.uploads import KnownBytes, Room
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
 from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE, media_type_of_name
@@ -117,13 +118,13 @@ async def _look_ahead(
             if not attempt.is_repetition and newest.size != size:
                 standing = await standing_of(session, quota)
                 if size is None:
-                    room = Room(standing, 0, newest.size)
+                    room = Room(standing, _always(newest.size))
                 else:
                     standing.require_room(uploads.needed_for(size, is_new_file=False))
             return file.name, room
         asked = dict(request.query_params)
         if is_form(request.headers):
-            return None, await uploads.room_for_unannounced(session, quota)
+            return None, Room(await standing_of(session, quota), _known_bytes(services, caller))
         if "password" in asked:
             return None, None
         fields = upload_fields(asked)
@@ -133,9 +134,34 @@ async def _look_ahead(
         await uploads.require_room_for(session, announced, quota)
         if size is not None:
             return None, None
-        return None, await uploads.room_for_unannounced(
-            session, quota, collection_id=collection.id, name=fields.name
-        )
+        return None, Room(await standing_of(session, quota), _known_bytes(services, caller))
+
+
+def _always(size: int) -> KnownBytes:
+    async def known_bytes(_: Mapping[str, str]) -> int:
+        return size
+
+    return known_bytes
+
+
+def _known_bytes(services: Services, caller: Caller) -> KnownBytes:
+    """For the name that came; a form whose name comes behind its file is none that is known."""
+
+    async def known_bytes(raw: Mapping[str, str]) -> int:
+        if not raw.get("name"):
+            return 0
+        fields = upload_fields({**raw})
+        return await longest_known(services, caller, fields.collection, fields.name)
+
+    return known_bytes
+
+
+async def longest_known(services: Services, caller: Caller, collection: str, name: str) -> int:
+    """Bytes of the longest content of that name that the caller may read there; 0 for none. Raises
+    Unprocessable where the caller may not put files there."""
+    async with services.database.transaction(caller.access) as session:
+        found = await writable_collection(session, collection)
+        return await uploads.longest_of_name(session, found.id, name)
 
 
 async def _commit(

@@ -71,7 +71,7 @@ async def require_published(
     async with services.database.transaction(caller.access) as session:
         detail = await require_file(session, file_id)
         version = await require_version(session, detail, number)
-        require_served(detail, version, caller, services.scans)
+        await require_served(session, detail, version, caller, services.scans)
         if version.published_at is None:
             raise Conflict(
                 f"version {version.number} has not been read yet",

@@ -13,9 +13,10 @@ class DownloadPlaces:
     """As `Slots`, of which one address (of IPv6 its /64) has `of_one` at most: a visitor is free to come
     with a new session for each request, and not with a new address."""
 
-    def __init__(self, limit: int, of_one: int) -> None:
+    def __init__(self, limit: int, of_one: int | None = None) -> None:
+        """Without `of_one` that is a quarter; however many it says, one place of several is left."""
         self._slots = Slots(limit, "downloads of shared files")
-        self._of_one = of_one
+        self._of_one = max(1, limit // 4 if of_one is None else min(of_one, limit - 1))
         self._taken: Counter[bytes] = Counter()
 
     def acquire(self, address: Address) -> None:

@@ -1,4 +1,5 @@
-"""Whose a payload is: its decrypted content says so, which nobody without the key can have written."""
+"""Whose a payload is: its decrypted content says so, which nobody can have written but this service, which
+has the key, and operators, for whom the codec encrypts."""
 
 import json
 from collections.abc import Sequence
@@ -7,6 +8,8 @@ from uuid import UUID
 from temporalio.api.common.v1 import Payload
 
 _NAME = "tenant_id"
+_LONGEST_NAMING_BYTES = 2 * 1024**2
+"""Temporal takes no longer payload (`limit.blobSize.error`); what is parsed is many times as large."""
 
 
 def own_alone(
@@ -22,6 +25,8 @@ def own_alone(
 def names_alone(tenant_id: UUID, content: bytes) -> bool:
     """Whether this is a JSON object that names the tenant, or whose members do (the inputs in
     `muniment.contracts` hold a `version` or a `request` that does), and names no other."""
+    if len(content) > _LONGEST_NAMING_BYTES:
+        return False
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

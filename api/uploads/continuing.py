@@ -1,6 +1,7 @@
 """PATCH, and the body of a POST: what follows the offset is appended; the last piece makes the file."""
 
 import asyncio
+from collections.abc import Mapping
 from uuid import UUID
 
 from fastapi import Request
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.passwords import PASSWORD_HEADER
-from api.files.uploading import writable_collection
+from api.files.uploading import longest_known
 from api.services import Services
 from api.uploads.access import require_open, require_upload
 from api.uploads.finishing import make_file, require_keepable
@@ -18,8 +19,9 @@ from api.uploads.protocol import FINAL, announced_size, require_piece, required_
 from api.uploads.receiving import PartReception
 from db.models import Upload, now
 from db.queries import resumable_uploads
+from db.queries.quotas import standing_of
 from db.queries.resumable_uploads import StoredPart, UploadState
-from db.queries.uploads import Room, room_for_unannounced
+from db.queries.uploads import Room
 from muniment.errors import Conflict, Forbidden, InvalidRequest
 
 
@@ -77,21 +79,21 @@ async def append_body(
 
 
 async def _room(services: Services, caller: Caller, upload: Upload) -> Room | None:
-    """Beside what other unfinished uploads were promised; None for any number of bytes."""
-    quota = services.uploads.default_quota
+    """Beside what other unfinished uploads were promised; None for any number of bytes. A partial upload
+    has no name, and nothing that it may turn out to be."""
     async with services.database.transaction(caller.access) as session:
+        standing = await standing_of(session, services.uploads.default_quota)
+        if standing.quota.max_bytes is None:
+            return None
         promised = await resumable_uploads.bytes_of_others(session, upload)
-        if upload.concatenation:
-            return await room_for_unannounced(session, quota, promised_bytes=promised)
-        fields = describe(upload.described).fields
-        collection = await writable_collection(session, fields.collection)
-        return await room_for_unannounced(
-            session,
-            quota,
-            collection_id=collection.id,
-            name=fields.name,
-            promised_bytes=promised,
-        )
+    if upload.concatenation:
+        return Room(standing, promised_bytes=promised)
+    named = describe(upload.described).fields
+
+    async def known_bytes(_: Mapping[str, str]) -> int:
+        return await longest_known(services, caller, named.collection, named.name)
+
+    return Room(standing, known_bytes, promised)
 
 
 async def _finish(

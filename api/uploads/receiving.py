@@ -180,7 +180,7 @@ class _Body:
             if self._received > self._limit:
                 raise _too_long()
             if self._room is not None and self._held:
-                self._room.require(self._received)
+                await self._room.require(self._received, {})
             if asyncio.get_running_loop().time() > self._deadline and not self._ended:
                 self.interruption = RequestTooSlow("the request took too long")
                 self._ended = True

@@ -15,6 +15,7 @@ class Batch(SQLModel, table=True):
     __tablename__ = "batch"
     __table_args__ = (
         Index("ix_batch_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_batch_tenant_open", "tenant_id", postgresql_where=text("finished_at IS NULL")),
         Index(
             "ix_batch_not_started",
             "created_at",

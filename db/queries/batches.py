@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import Batch, Principal, now
+from db.queries.jobs import PLACE_SECONDS
 from muniment.contracts.ingest_batch import BatchState
+from muniment.errors import TooManyRequests
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,25 @@ class OpenBatch:
 
 
 # ── under the caller's rights ───────────────────────────────────────────────────────────────────
+
+
+async def require_place(session: AsyncSession, most: int) -> None:
+    """Raises TooManyRequests where the tenant has `most` batches that have not ended: each is a workflow,
+    and admits a window of jobs by itself. Those that begin at once do not see each other."""
+    found = await session.scalar(
+        text(
+            "SELECT count(*) FROM (SELECT FROM batch WHERE tenant_id = (SELECT current_tenant())"
+            " AND finished_at IS NULL LIMIT :most) open"
+        ),
+        {"most": most},
+    )
+    if (found or 0) >= most:
+        raise TooManyRequests(
+            f"{most} batches of the tenant have not ended",
+            remedy="Wait until some have, cancel some, name more files in each, or ask the operator to"
+            " raise MUNIMENT_API__MAX_OPEN_BATCHES.",
+            wait_seconds=PLACE_SECONDS,
+        )
 
 
 async def writable_files(session: AsyncSession, file_ids: Sequence[UUID]) -> set[UUID]:

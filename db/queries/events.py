@@ -160,7 +160,10 @@ async def require_events_kept(
         raise Conflict("the events behind this id are no longer kept", remedy=_ANEW)
 
 
-_ANEW = "Open the stream without an id: it begins with a snapshot."
+_ANEW = (
+    "Open the stream without an id: it begins with a snapshot. The tenant's has the jobs that are not over:"
+    " ask GET /v1/jobs for those that ended meanwhile."
+)
 
 
 def _event(row: RowMapping) -> Event:

@@ -1,6 +1,7 @@
 """What an upload writes: blob, file, version, reference and start-intent, in the caller's
 transaction."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -159,44 +160,50 @@ async def _may_be_there(session: AsyncSession, announced: Announced) -> bool:
     return (await session.scalars(statement)).one_or_none() is not None
 
 
-@dataclass(frozen=True)
+KnownBytes = Callable[[Mapping[str, str]], Awaitable[int]]
+"""How long the content is that an upload with these fields may turn out to be again."""
+
+
 class Room:
-    """What may come of content whose length nothing announced. `known_bytes` is how long the content is
-    that it may turn out to be again, and that then takes nothing."""
+    """What may come of content whose length nothing announced. Others may take the room meanwhile:
+    whoever adds looks again."""
 
-    standing: Standing
-    promised_bytes: int
-    known_bytes: int
+    def __init__(
+        self, standing: Standing, known_bytes: KnownBytes | None = None, promised_bytes: int = 0
+    ) -> None:
+        """What is `known_bytes` long takes nothing if it comes again: asked for once, and not before more
+        came than there is room for."""
+        self._standing = standing
+        self._find_known = known_bytes
+        self._promised_bytes = promised_bytes
+        self._known_bytes: int | None = None
 
-    def require(self, received_bytes: int) -> None:
-        """Raises QuotaExceeded once more came than the tenant has room for."""
-        if received_bytes > self.known_bytes:
-            self.standing.require_room(Amounts(bytes=received_bytes), self.promised_bytes)
+    async def require(self, received_bytes: int, fields: Mapping[str, str]) -> None:
+        """Raises QuotaExceeded once more came than the tenant has room for; `fields` are those that came
+        until now."""
+        try:
+            self._standing.require_room(Amounts(bytes=received_bytes), self._promised_bytes)
+        except QuotaExceeded:
+            if self._known_bytes is None:
+                find = self._find_known
+                self._known_bytes = 0 if find is None else await find(fields)
+            if received_bytes > self._known_bytes:
+                raise
 
 
-async def room_for_unannounced(
-    session: AsyncSession,
-    default_quota: Quota,
-    *,
-    collection_id: UUID | None = None,
-    name: str | None = None,
-    promised_bytes: int = 0,
-) -> Room | None:
-    """The room for what comes under that name, or under any where none is known yet; None where the
-    tenant may keep any number of bytes. Others may take the room meanwhile: whoever adds looks again."""
-    standing = await standing_of(session, default_quota)
-    if standing.quota.max_bytes is None:
-        return None
-    statement = (
+async def longest_of_name(session: AsyncSession, collection_id: UUID, name: str) -> int:
+    """Bytes of the longest version of files of this name that the caller may read; 0 for none."""
+    longest = await session.scalar(
         select(func.max(col(FileVersion.size)))
         .join(File, col(File.id) == col(FileVersion.file_id))
-        .where(col(File.state).not_in(OUT_OF_SIGHT), visible("read"))
+        .where(
+            col(File.collection_id) == collection_id,
+            col(File.name) == name,
+            col(File.state).not_in(OUT_OF_SIGHT),
+            visible("read"),
+        )
     )
-    if collection_id is not None:
-        statement = statement.where(col(File.collection_id) == collection_id)
-    if name is not None:
-        statement = statement.where(col(File.name) == name)
-    return Room(standing, promised_bytes, await session.scalar(statement) or 0)
+    return longest or 0
 
 
 async def add_file(

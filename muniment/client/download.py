@@ -14,6 +14,7 @@ from muniment.client.building import Id
 from muniment.client.calls import archive_body
 from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.protocol import Protocol
+from muniment.errors import ScanPending
 
 _PASSING_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -73,7 +74,7 @@ def _is_whole(archive: Path, count: int) -> bool:
 
 def _open_archive(protocol: Protocol, body: dict[str, JsonValue]) -> Flow[None]:
     """Asks for the archive until it begins, as often as a call is repeated."""
-    attempt = 0
+    attempt, waited = 0, 0.0
     while True:
         attempt += 1
         request = protocol.request(
@@ -87,6 +88,13 @@ def _open_archive(protocol: Protocol, body: dict[str, JsonValue]) -> Flow[None]:
         except httpx.TransportError as error:
             if attempt >= protocol.retry.attempts:
                 raise protocol.unreachable(error) from error
+        except ScanPending:
+            waited += protocol.retry.longest_delay_seconds
+            if waited > protocol.retry.scans_within_seconds:
+                raise
+            attempt -= 1
+            yield Pause(protocol.retry.longest_delay_seconds)
+            continue
         except ApiProblem as problem:
             if problem.status_code not in _PASSING_STATUSES or attempt >= protocol.retry.attempts:
                 raise
@@ -127,7 +135,8 @@ class _Download:
         self._expected: int | None = None
 
     def run(self) -> Flow[None]:
-        failures = 0
+        failures, waited = 0, 0.0
+        retry = self._protocol.retry
         while True:
             before = self._output.tell()
             broken: httpx.TransportError | None = None
@@ -137,15 +146,21 @@ class _Download:
                     return
             except httpx.TransportError as error:
                 broken = error
+            except ScanPending:
+                waited += retry.longest_delay_seconds
+                if waited > retry.scans_within_seconds:
+                    raise
+                yield Pause(retry.longest_delay_seconds)
+                continue
             except ApiProblem as problem:
                 if problem.status_code not in _PASSING_STATUSES:
                     raise
             failures = 1 if self._output.tell() > before else failures + 1
-            if failures > self._protocol.retry.attempts:
+            if failures > retry.attempts:
                 if broken is not None and self._output.tell() == 0:
                     raise self._protocol.unreachable(broken) from broken
                 raise StreamBroken("the download could not be resumed")
-            yield Pause(self._protocol.retry.delay(failures))
+            yield Pause(retry.delay(failures))
 
     def _one_connection(self) -> Flow[None]:
         response = yield from self._protocol.open(self._request())

@@ -21,13 +21,15 @@ class Retry:
     """`attempts` counts the first one too; waits double from `first_delay_seconds` to
     `longest_delay_seconds`, each shortened at random by up to half, so that many clients of a
     restarted API do not come back as one. An upload that is resumed counts no attempts: it is given up
-    when nothing of it arrives for `resumes_within_seconds` of waiting."""
+    when nothing of it arrives for `resumes_within_seconds` of waiting. A download waits
+    `scans_within_seconds` for the virus scan of its content."""
 
     attempts: int = 4
     first_delay_seconds: float = 0.2
     longest_delay_seconds: float = 5.0
     longest_retry_after_seconds: float = 60.0
     resumes_within_seconds: float = 120.0
+    scans_within_seconds: float = 120.0
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the attempt of this number (from 1)."""

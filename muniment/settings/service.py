@@ -76,6 +76,9 @@ class ApiSettings(Group):
             le=10_000_000,
         ),
     ] = 100_000
+    max_open_batches: Annotated[
+        int, Field(description="Batches of a tenant that have not ended; more get 429.", ge=1)
+    ] = 100
     upload_expiry_hours: Annotated[
         float,
         Field(description="How long an unfinished upload waits for its next bytes.", ge=2),
@@ -383,8 +386,9 @@ class SharingSettings(Group):
         ),
     ] = 64
     max_concurrent_downloads_per_address: Annotated[
-        int, Field(description="Of those, to one address (of IPv6 its /64).", ge=1)
-    ] = 16
+        int | None,
+        Field(description="Of those, to one address (of IPv6 its /64); unset: a quarter.", ge=1),
+    ] = None
     max_sessions: Annotated[
         int,
         Field(

@@ -48,7 +48,8 @@ async def clean_file(
 def scanned(postgres_dsn: str, file_id: str, state: str | None) -> None:
     change(
         postgres_dsn,
-        "UPDATE file_version SET scan_state = %s, media_type = 'application/pdf'"
+        "UPDATE file_version SET scan_state = %s, scanned_at = now(),"
+        " media_type = 'application/pdf'"
         " WHERE file_id = %s",
         state,
         file_id,

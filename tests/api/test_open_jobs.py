@@ -15,8 +15,12 @@ from tests.conftest import TenantFixture
 def narrow(
     api_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiProcess]:
-    """An API that takes two."""
-    two = {**api_environment, "MUNIMENT_API__MAX_OPEN_JOBS": "2"}
+    """An API that takes two, of batches too."""
+    two = {
+        **api_environment,
+        "MUNIMENT_API__MAX_OPEN_JOBS": "2",
+        "MUNIMENT_API__MAX_OPEN_BATCHES": "2",
+    }
     api = start_api(tmp_path_factory.mktemp("narrow"), two)
     yield api
     assert stop_api(api) == 0
@@ -44,10 +48,10 @@ def end_jobs(postgres_dsn: str, tenant: TenantFixture) -> None:
         )
 
 
-def assert_told_to_wait(answer: httpx.Response) -> None:
+def assert_told_to_wait(answer: httpx.Response, what: str = "jobs") -> None:
     assert answer.status_code == 429, answer.text
     assert int(answer.headers["Retry-After"]) > 0
-    assert "2 jobs" in answer.json()["detail"]
+    assert f"2 {what}" in answer.json()["detail"]
 
 
 async def test_who_has_as_many_as_it_may_waits_at_every_door(
@@ -78,6 +82,22 @@ async def test_jobs_that_ended_make_room_and_what_is_asked_for_anew_needs_it(
     assert erasure.status_code == 202, "what is to be erased waits for nothing"
     end_jobs(postgres_dsn, tenant)
     assert (await busy.post(f"/v1/files/{shown[1]['id']}/reprocess")).status_code == 202
+
+
+async def test_a_batch_counts_although_it_is_no_job(
+    busy: httpx.AsyncClient, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    end_jobs(postgres_dsn, tenant)
+    wanted = {"files": [(await busy.get("/v1/files")).json()["data"][0]["id"]]}
+    made = [await busy.post("/v1/batches", json=wanted) for _ in range(2)]
+    assert [each.status_code for each in made] == [202, 202]
+    assert_told_to_wait(await busy.post("/v1/batches", json=wanted), "batches")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "UPDATE batch SET state = 'cancelled', finished_at = now() WHERE id = %s",
+            (made[0].json()["id"],),
+        )
+    assert (await busy.post("/v1/batches", json=wanted)).status_code == 202
 
 
 async def test_what_another_tenant_has_does_not_count(

@@ -149,6 +149,22 @@ async def test_what_is_there_already_may_come_again_without_a_length(
         assert (answer.status_code, answer.json()["id"]) == (200, first["id"]), answer.text
 
 
+async def test_a_form_is_compared_with_files_of_its_name_alone(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """Not with everything that the caller may read, which may be a million."""
+    first = (await upload(client, b"12345678")).json()
+    await upload(client, b"1", "b.txt")
+    set_quota(postgres_dsn, tenant.name, Quota(max_bytes=9))
+    detail = "the tenant keeps 9 of 9 bytes, and this needs 8 more"
+    for name in ("b.txt", "c.txt"):
+        answer = await client.post("/v1/files", files={"file": (name, b"12345678")})
+        assert_refused(answer, detail)
+    named = {"data": {"name": "a.txt"}, "files": {"file": ("b.txt", b"12345678")}}
+    answer = await client.post("/v1/files", **named)  # type: ignore[arg-type] # two keywords
+    assert (answer.status_code, answer.json()["id"]) == (200, first["id"]), answer.text
+
+
 async def test_what_is_there_already_needs_no_room(
     client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:

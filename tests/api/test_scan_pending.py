@@ -78,6 +78,17 @@ async def test_a_new_version_waits_while_its_file_shows_the_former(
     assert_pending(await reader.get(f"/v1/files/{file_id}/content?version=2"))
 
 
+async def test_whoever_would_wait_for_ever_is_told_to_retry_the_job(
+    reader: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    file_id = await add(reader)
+    ended = "UPDATE job SET state = 'cancelled', finished_at = now() WHERE file_id = %s"
+    change(postgres_dsn, ended, file_id)
+    answer = await reader.get(f"/v1/files/{file_id}/content")
+    assert (answer.status_code, answer.json()["remedy"]) == (409, "Retry the job.")
+    assert "Retry-After" not in answer.headers
+
+
 async def test_who_decides_about_quarantine_may_look(
     awaiting_api: ApiProcess, tenant: TenantFixture
 ) -> None:
@@ -131,6 +142,41 @@ async def test_where_a_scan_is_required_what_no_scanner_saw_waits_for_a_person(
         change(postgres_dsn, published, file_id)
         assert (await reader.get(f"/v1/files/{file_id}/content")).status_code == 200
         assert (await anybody.get(link.content)).status_code == 200
+
+
+def decided(postgres_dsn: str, file_id: str, verdict: str) -> None:
+    """As a person who was asked would; no workflow is told."""
+    change(
+        postgres_dsn,
+        "INSERT INTO decision (id, tenant_id, job_id, principal_id, verdict, created_at)"
+        " SELECT gen_random_uuid(), job.tenant_id, job.id, principal.id, %s, now()"
+        " FROM job JOIN principal ON principal.tenant_id = job.tenant_id"
+        " WHERE job.file_id = %s ORDER BY principal.id LIMIT 1",
+        verdict,
+        file_id,
+    )
+
+
+async def test_what_was_released_is_served_though_it_could_not_be_read(
+    strict_api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = make_tenant(postgres_dsn, tenant.name, principal="reader", scopes=SCOPES)
+    failed = "UPDATE file SET state = 'failed' WHERE id = %s"
+    async with client_of(strict_api, made.api_key) as reader:
+        released, rejected, scanned_anew = [await add(reader, name) for name in "abc"]
+        for file_id in (released, rejected, scanned_anew):
+            scanned(postgres_dsn, file_id, "unscanned")
+            decided(postgres_dsn, file_id, "release")
+            change(postgres_dsn, failed, file_id)
+            path = f"/v1/files/{file_id}/content"
+            assert (await reader.get(path)).content == b"content"
+        decided(postgres_dsn, rejected, "reject")
+        scanned(postgres_dsn, scanned_anew, "infected")
+        for file_id in (rejected, scanned_anew):
+            answer = await reader.get(f"/v1/files/{file_id}/content")
+            assert answer.status_code == 409, answer.text
+            assert "retry" in answer.json()["remedy"]
+        assert (await reader.get(f"/v1/files/{released}/content")).status_code == 200
 
 
 @pytest.fixture

@@ -82,6 +82,36 @@ async def test_who_is_no_administrator_of_the_tenant_that_operates_is_no_operato
         assert (await client.post(f"{CODEC}/decode", json=sealed)).json() == sealed
 
 
+async def test_nobody_but_operators_seals_what_says_of_itself_whose_it_is(
+    client: httpx.AsyncClient, other_tenant: TenantFixture
+) -> None:
+    forged = {"payloads": [plain(tenant_id=str(other_tenant.tenant_id))]}
+    answer = await client.post(f"{CODEC}/encode", json=forged)
+    assert answer.status_code == 403, answer.text
+    assert "administrator of the tenant that operates" in answer.json()["detail"]
+
+
+async def test_what_is_sealed_is_audited(operator: httpx.AsyncClient) -> None:
+    await encoded(operator, plain(job_id="1"))
+    page = (await operator.get("/v1/audit?action=payloads.encoded")).json()
+    assert [event["payload"] for event in page["data"]] == [{"count": 1}]
+
+
+async def test_a_little_that_inflates_to_a_lot_is_refused(
+    client: httpx.AsyncClient, operator: httpx.AsyncClient, tenant: TenantFixture
+) -> None:
+    mine = str(tenant.tenant_id)
+    large = plain(tenant_id=mine, padding="a" * 700_000)
+    [sealed] = (await encoded(operator, large))["payloads"]  # type: ignore[misc] # JSON
+    for caller in (client, operator):
+        for count, status in ((10, 200), (100, 413)):
+            answer = await caller.post(f"{CODEC}/decode", json={"payloads": [sealed] * count})
+            assert answer.status_code == status, answer.text[:200]
+    many = {"payloads": [{}] * 1_001}
+    for path in ("decode", "encode"):
+        assert (await operator.post(f"{CODEC}/{path}", json=many)).status_code == 413
+
+
 async def test_only_the_web_ui_may_ask_from_a_browser(api: ApiProcess) -> None:
     preflight = {
         "Access-Control-Request-Method": "POST",

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
@@ -185,6 +185,60 @@ async def test_the_application_cannot_write_what_is_kept(
     assert await used(database, tenant) == Amounts(bytes=10, files=1)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE file_version SET size = 100",
+        "UPDATE file_version SET file_id = (SELECT id FROM file WHERE state = 'received')",
+        "UPDATE file_version SET counted_pages = -1",
+        "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
+        " declared_media_type, created_at) SELECT gen_random_uuid(), tenant_id, file_id, 2, blob_id,"
+        " name, -1, sha256, '', created_at FROM file_version",
+    ],
+)
+async def test_what_is_kept_is_counted_as_it_came(
+    database: Database, tenant: TenantFixture, statement: str
+) -> None:
+    await keep(database, tenant, 10)
+    gone = await keep(database, tenant, 5)
+    await erase(database, tenant, gone.file_id)
+    with pytest.raises(IntegrityError):
+        async with database.transaction(tenant.access) as session:
+            await session.execute(text(statement))
+    assert await used(database, tenant) == Amounts(bytes=10, files=1)
+
+
+async def test_what_is_kept_is_given_back_once(
+    database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    kept, gone = await keep(database, tenant, 10), await keep(database, tenant, 5)
+    async with database.transaction(tenant.system) as session:
+        await count_pages(session, kept.id, 7, UNLIMITED)
+        await count_pages(session, gone.id, 3, UNLIMITED)
+    for _ in range(2):
+        await change(database, tenant, "UPDATE file SET state = 'erased' WHERE id = :id", gone)
+        await change(
+            database, tenant, "UPDATE file_version SET counted_pages = 0 WHERE id = :version", gone
+        )
+        assert await used(database, tenant) == Amounts(bytes=10, files=1, pages=7)
+        await change(database, tenant, "UPDATE file SET state = 'ready' WHERE id = :id", gone)
+        assert await used(database, tenant) == Amounts(bytes=15, files=2, pages=7)
+    counted, summed = recount(postgres_dsn, tenant.name)
+    assert counted == summed
+
+
+async def change(
+    database: Database, tenant: TenantFixture, statement: str, version: FileVersion
+) -> None:
+    """As the application may."""
+    async with database.transaction(tenant.access) as session:
+        parameters = {"id": version.file_id, "version": version.id}
+        await session.execute(
+            text(statement),
+            {key: value for key, value in parameters.items() if f":{key}" in statement},
+        )
+
+
 async def test_what_is_kept_is_counted_anew(
     database: Database,
     tenant: TenantFixture,
@@ -229,6 +283,25 @@ async def test_an_owner_who_is_no_superuser_counts_all_that_is_kept(owner_dsn: s
     assert await used(database, tenant) == Amounts(10, 1, 7)
     await database.close()
     assert recount(owner_dsn, tenant.name) == (Amounts(10, 1, 7), Amounts(10, 1, 7))
+
+
+async def test_after_a_downgrade_the_application_counts_what_is_kept(owner_dsn: str) -> None:
+    """As it did before the schema's own functions alone could."""
+    superuser = f"postgresql://postgres@{owner_dsn.partition('@')[2]}"
+    tenant = make_tenant(superuser)
+    migrate(owner_dsn, "0024-1")
+    with psycopg.connect(superuser.replace("//postgres@", "//muniment_app@")) as connection:
+        connection.execute("SELECT set_config('app.tenant', %s, true)", (str(tenant.tenant_id),))
+        for statement in (
+            "INSERT INTO file (id, tenant_id, collection_id, name, state, media_type,"
+            " current_version, degraded, revision, created_at, updated_at)"
+            " SELECT gen_random_uuid(), tenant_id, id, 'a', 'received', 'text/plain', 1, false, 1,"
+            " now(), now() FROM collection LIMIT 1",
+            "UPDATE tenant_usage SET bytes = bytes + 1",
+        ):
+            assert connection.execute(statement.encode()).rowcount == 1
+    migrate(owner_dsn)
+    assert recount(owner_dsn, tenant.name) == (Amounts(bytes=1, files=1), Amounts(files=1))
 
 
 async def test_whoever_adds_while_it_is_counted_anew_is_counted(

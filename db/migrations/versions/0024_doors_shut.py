@@ -1,5 +1,6 @@
 """Up to where a tenant's stream of events has gaps. What a tenant keeps is written by the schema's own
-functions alone. How many jobs a tenant has open is counted without looking at the others."""
+functions alone. How many jobs
+and batches a tenant has open is counted without looking at the others."""
 
 from alembic import op
 
@@ -17,6 +18,7 @@ def upgrade() -> None:
     _guard_usage()
     # How many a tenant has is asked for at each upload.
     op.execute("CREATE INDEX ix_job_tenant_open ON job (tenant_id) WHERE finished_at IS NULL")
+    op.execute("CREATE INDEX ix_batch_tenant_open ON batch (tenant_id) WHERE finished_at IS NULL")
 
 
 def _know_of_forgotten_events() -> None:
@@ -94,11 +96,88 @@ def _guard_usage() -> None:
         GRANT EXECUTE ON FUNCTION take_usage_turn() TO muniment_app;
         """
     )
+    _give_back_once()
+
+
+def _give_back_once() -> None:
+    """The count is always what the rows come to that are not erased, whoever changes them."""
+    op.execute(
+        """
+        CREATE FUNCTION count_revived_file() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+        DECLARE
+            its_bytes bigint;
+            its_pages bigint;
+        BEGIN
+            SELECT coalesce(sum(size), 0), coalesce(sum(counted_pages), 0)
+            INTO its_bytes, its_pages
+            FROM file_version WHERE file_id = NEW.id;
+            PERFORM add_to_usage(NEW.tenant_id, its_bytes, 1, its_pages);
+            RETURN NULL;
+        END
+        $$;
+        REVOKE ALL ON FUNCTION count_revived_file() FROM PUBLIC;
+        -- Else whoever erases it again would give back what others keep.
+        CREATE TRIGGER file_revived AFTER UPDATE OF state ON file
+            FOR EACH ROW WHEN (OLD.state = 'erased' AND NEW.state <> 'erased')
+            EXECUTE FUNCTION count_revived_file();
+
+        CREATE OR REPLACE FUNCTION count_version() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+        BEGIN
+            -- What an erased file had was given back.
+            IF EXISTS (SELECT FROM file WHERE id = NEW.file_id AND state = 'erased') THEN
+                RETURN NULL;
+            END IF;
+            IF TG_OP = 'INSERT' THEN
+                PERFORM add_to_usage(NEW.tenant_id, NEW.size, 0, NEW.counted_pages);
+            ELSE
+                PERFORM add_to_usage(NEW.tenant_id, 0, 0, NEW.counted_pages - OLD.counted_pages);
+            END IF;
+            RETURN NULL;
+        END
+        $$;
+
+        CREATE FUNCTION refuse_another_count() RETURNS trigger LANGUAGE plpgsql AS
+        $$
+        BEGIN
+            RAISE EXCEPTION 'a version keeps its size and its file'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END
+        $$;
+        CREATE TRIGGER version_stays_as_counted
+            BEFORE UPDATE OF size, file_id, tenant_id ON file_version FOR EACH ROW
+            WHEN ((OLD.size, OLD.file_id, OLD.tenant_id)
+                  IS DISTINCT FROM (NEW.size, NEW.file_id, NEW.tenant_id))
+            EXECUTE FUNCTION refuse_another_count();
+        ALTER TABLE file_version ADD CONSTRAINT file_version_counts_upwards
+            CHECK (size >= 0 AND counted_pages >= 0);
+        """
+    )
 
 
 def downgrade() -> None:
     op.execute(
         """
+        ALTER TABLE file_version DROP CONSTRAINT file_version_counts_upwards;
+        DROP TRIGGER version_stays_as_counted ON file_version;
+        DROP FUNCTION refuse_another_count();
+        DROP TRIGGER file_revived ON file;
+        DROP FUNCTION count_revived_file();
+        CREATE OR REPLACE FUNCTION count_version() RETURNS trigger LANGUAGE plpgsql AS
+        $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                PERFORM add_to_usage(NEW.tenant_id, NEW.size, 0, NEW.counted_pages);
+            ELSE
+                PERFORM add_to_usage(NEW.tenant_id, 0, 0, NEW.counted_pages - OLD.counted_pages);
+            END IF;
+            RETURN NULL;
+        END
+        $$;
+        DROP INDEX ix_batch_tenant_open;
         DROP INDEX ix_job_tenant_open;
         DROP FUNCTION take_usage_turn();
         DROP POLICY definer ON file_version;

@@ -398,3 +398,31 @@ def test_both_clients_have_the_same_methods() -> None:
 
     with Muniment("http://api", KEY) as muniment:
         assert methods(muniment) == methods(AsyncMuniment("http://api", KEY))
+
+
+PENDING = Fault(
+    409, body={"type": "urn:muniment:problem:scan-pending", "title": "pending", "status": 409}
+)
+
+
+def test_a_download_waits_for_the_virus_scan(
+    api: ApiForTests, muniment: Muniment, tmp_path: Path
+) -> None:
+    file = muniment.upload(io.BytesIO(CONTENT), name="a.bin")
+    path = f"/v1/files/{file.id}/content"
+    # More often than an answer that failed is asked for again.
+    api.fail("GET", path, *[PENDING] * 10)
+    assert muniment.files.content(file.id, tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_download_does_not_wait_for_the_virus_scan_for_ever(
+    api: ApiForTests, tmp_path: Path
+) -> None:
+    impatient = Retry(longest_delay_seconds=0.01, scans_within_seconds=0.05)
+    with Muniment(api.url, KEY, retry=impatient) as muniment:
+        file = muniment.upload(io.BytesIO(CONTENT), name="a.bin")
+        path = f"/v1/files/{file.id}/content"
+        api.fail("GET", path, *[PENDING] * 10)
+        with pytest.raises(errors.ScanPending):
+            muniment.files.content(file.id, tmp_path / "a.bin")
+    assert len(api.requests_of("GET", path)) == 6

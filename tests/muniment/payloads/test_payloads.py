@@ -18,7 +18,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from muniment.errors import ConfigurationError, SealBroken
+from muniment.errors import ConfigurationError, ContentTooLarge, SealBroken
 from muniment.payload_keys import PayloadKeyFile
 from muniment.payloads import (
     LOOK_SECONDS,
@@ -276,3 +276,14 @@ def test_two_who_rotate_at_once_lose_no_key(tmp_path: Path) -> None:
     assert keys.keys.keys() == {first, *rotated}
     assert keys.newest in rotated
     assert keys.replaced_at.keys() == keys.keys.keys() - {keys.newest}
+
+
+async def test_what_callers_send_is_opened_no_further_than_they_may_have() -> None:
+    codec = EncryptionCodec(NEW)
+    long = Payload(data=b"a" * 10_000)
+    [sealed] = await codec.encode([long])
+    whole = 3 * long.ByteSize()
+    assert codec.decode_within([sealed, long, sealed], whole) == [long] * 3
+    for payloads in ([sealed] * 3, [sealed, sealed, long], [long] * 3):
+        with pytest.raises(ContentTooLarge):
+            codec.decode_within(payloads, whole - 1)
