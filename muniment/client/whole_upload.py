@@ -9,8 +9,9 @@ from typing import BinaryIO
 import httpx
 
 from muniment.client.actions import Flow
+from muniment.client.building import segment
 from muniment.client.models import File
-from muniment.client.parsing import parse_model
+from muniment.client.parsing import read_model
 from muniment.client.protocol import Protocol
 from muniment.client.upload import ProgressCallback, Upload
 
@@ -28,7 +29,7 @@ def send_whole(protocol: Protocol, upload: Upload, content: BinaryIO) -> Flow[Fi
         return _request(protocol, upload, content, headers)
 
     response = yield from protocol.exchange(build, repeatable=True, keyed=True)
-    return parse_model(File, response.content)
+    return read_model(File)(response)
 
 
 def _request(
@@ -39,7 +40,7 @@ def _request(
     is_new = upload.version_of is None
     return protocol.request(
         "POST",
-        "/v1/files" if is_new else f"/v1/files/{upload.version_of}/versions",
+        "/v1/files" if is_new else f"/v1/files/{segment(upload.version_of)}/versions",
         fields=upload.fields(),
         files=[("file", part)],
         headers=headers,
