@@ -363,7 +363,7 @@ class AnswerMeta(Record):
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     timings_ms: dict[str, float] = {}
-    tokens: TokenCount = TokenCount()
+    tokens: TokenCount | None = None
 
 
 class Answer(Record):

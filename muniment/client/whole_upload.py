@@ -37,10 +37,10 @@ def _request(
 ) -> httpx.Request:
     counted = _Counted(content, upload.progress)
     part = (upload.file_name, counted, upload.sent_media_type)
-    is_new = upload.version_of is None
+    whole = upload.version_of
     return protocol.request(
         "POST",
-        "/v1/files" if is_new else f"/v1/files/{segment(upload.version_of)}/versions",
+        "/v1/files" if whole is None else f"/v1/files/{segment(whole)}/versions",
         fields=upload.fields(),
         files=[("file", part)],
         headers=headers,
