@@ -238,6 +238,7 @@ def judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
     p99 = statistics.quantiles(lists, n=100)[-1]
     lost = sum(viewer.lost for viewer in viewers)
     refused = sum(number for status, number in statuses.items() if status >= 400)
+    note(f"clients: answers by status: {dict(sorted(statuses.items()))}")
     broken = sum(tally.broken for tally in tallies)
     Result("clients.list_p99", p99, "s", peer=idle).print()
     Result("clients.list_median", statistics.median(lists), "s", peer=idle).print()
