@@ -183,7 +183,7 @@ async def authenticate(request: Request, services: Provided) -> Caller:
         return caller_of(await recognise(services.database, issuer, secret))
     if not is_well_formed(secret):
         raise Unauthenticated("the bearer key is not a well-formed API key")
-    async with services.database.across_tenants() as session:
+    async with services.database.one_statement() as session:
         found = await access.authenticate(session, hash_api_key(secret))
     if found is None:
         raise Unauthenticated("the API key is unknown, expired or revoked")
@@ -193,7 +193,7 @@ async def authenticate(request: Request, services: Provided) -> Caller:
 async def _by_token(services: Provided, token: str) -> Caller:
     if not is_well_formed(token, Prefix.ACCESS_TOKEN):
         raise Unauthenticated("the bearer token is not a well-formed access token")
-    async with services.database.across_tenants() as session:
+    async with services.database.one_statement() as session:
         found = await access.authenticate_access_token(session, hash_api_key(token))
     if found is None:
         raise Unauthenticated(
@@ -208,7 +208,7 @@ async def _by_cookie(request: Request, services: Services, cookie: str) -> Calle
     pages, and proves it."""
     if is_well_formed(cookie, Prefix.SESSION):
         unused = services.people.lifetimes.refresh
-        async with services.database.across_tenants() as session:
+        async with services.database.one_statement() as session:
             found = await access.authenticate_session(session, hash_api_key(cookie), unused)
         if found is not None:
             if request.method not in SAFE_METHODS:

@@ -1,7 +1,7 @@
 """What the endpoints work with: built by the composition root, given to the application."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from api.events.hub import EventHub
 from api.files.scan_policy import ScanPolicy
+from api.files.turns import Turns
 from api.health.checks import Readiness
 from api.jobs.view import WorkflowLinks
 from api.oidc.people import Issuer
@@ -41,6 +42,7 @@ class UploadLimits:
     open: OpenUploads
     expiry: timedelta
     default_quota: Quota
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 `python bench/bare_files.py PORT FOLDER`: PUT hashes the body, writes it, syncs file and folder, and
 answers with the SHA-256; GET sends it. Nothing is sealed, checked or noted, and all of it is done on
-the event loop: on its own no other way is shorter.
+the event loop, one thing after the other: the straightforward way, not the shortest.
 """
 
 import hashlib

@@ -2,16 +2,19 @@
 request may fail, no event may be lost, and a list may not keep them waiting."""
 
 import asyncio
+import ssl
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
 import httpx
 
 from bench.corpus import one_page_text
+from bench.costs import costs
 from bench.event_stream import Viewer
 from bench.results import Result, note
 from bench.stack import Stack
@@ -24,6 +27,8 @@ THINK_SECONDS = 2.0
 MOST_TIMES_THE_IDLE_MEDIAN = 20.0
 _ACTIONS = ("list", "download", "watch", "list", "upload", "download", "list", "download", "list")
 """What a client does in turn; each begins somewhere else. Most requests read, as users do."""
+_OPENED_WITHIN_SECONDS = 10.0
+"""A stream that has shown nothing until then counts as broken."""
 _WATCH_SECONDS = 5.0
 _FIRST_FILES = 50
 _IDLE_LISTS = 100
@@ -41,6 +46,8 @@ class Tally:
     broken: int = 0
     """Requests without an answer, and answers that are not what was uploaded."""
     list_seconds: list[float] = field(default_factory=list)
+    opened_seconds: list[float] = field(default_factory=list)
+    """Until a stream's first event."""
     viewers: list[Viewer] = field(default_factory=list)
 
     def note_broken(self, action: str, error: Exception) -> None:
@@ -56,7 +63,8 @@ class _Upload:
 
 
 class _Client:
-    """One of them. All share a connection pool, whose connections are kept as browsers keep theirs."""
+    """One of them, with a connection of its own: a pool of two hundred is gone through twice for each
+    request, which took more of a core than what was to be measured."""
 
     def __init__(self, stack: Stack, http: httpx.AsyncClient, numbers: "count[int]") -> None:
         self.tally = Tally()
@@ -120,47 +128,65 @@ class _Client:
         """For a while; what is left is followed when the minute is over."""
         viewer = Viewer(job_id)
         self.tally.viewers.append(viewer)
+        started = time.perf_counter()
         try:
-            async with asyncio.timeout(_WATCH_SECONDS):
-                await watch_to_the_end(self._stack, viewer)
+            async with asyncio.timeout(_OPENED_WITHIN_SECONDS) as limit:
+                async for _ in watch_to_the_end(self._stack, viewer):
+                    if len(viewer.seen) == 1:
+                        self.tally.opened_seconds.append(time.perf_counter() - started)
+                        limit.reschedule(asyncio.get_running_loop().time() + _WATCH_SECONDS)
         except TimeoutError:
-            pass
+            if not viewer.seen:
+                raise
 
     def _count(self, answer: httpx.Response) -> None:
         self.tally.statuses[answer.status_code] += 1
 
 
-async def watch_to_the_end(stack: Stack, viewer: Viewer) -> None:
-    """Comes back whenever the stream ends before the job."""
+async def watch_to_the_end(stack: Stack, viewer: Viewer) -> AsyncGenerator[str, None]:
+    """The names of the events. Comes back whenever the stream ends before the job."""
     while not viewer.is_over:
-        async for _ in viewer.look(stack):
-            pass
+        async with aclosing(viewer.look(stack)) as events:
+            async for event in events:
+                yield event
 
 
 async def measure_clients(stack: Stack) -> bool:
     """Prints what they met; whether every limit was held."""
     numbers = count(1)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)
-    async with httpx.AsyncClient(
-        base_url=stack.api,
-        headers={"Authorization": f"Bearer {stack.key}"},
-        limits=limits,
-        timeout=_HTTP_SECONDS,
-        trust_env=False,
-    ) as http:
-        first = _Client(stack, http, numbers)
+    async with AsyncExitStack() as opened:
+        context = ssl.create_default_context()
+        first, *clients = [
+            _Client(stack, await opened.enter_async_context(_connection(stack, context)), numbers)
+            for _ in range(1 + CLIENTS)
+        ]
         idle = await _idle_median(stack, first)
         note(f"clients: {CLIENTS} clients for {SECONDS:g} s")
-        clients = [_Client(stack, http, numbers) for _ in range(CLIENTS)]
         for place, client in enumerate(clients):
             client.uploads.append(first.uploads[place % len(first.uploads)])
         until = time.perf_counter() + SECONDS
-        async with task_group() as tasks:
+        async with costs(stack.home, "clients"), task_group() as tasks:
             for place, client in enumerate(clients):
                 tasks.create_task(client.run(place, until))
     await _settle(stack, clients)
     uploads = sum(len(client.uploads) - 1 for client in clients)
-    return _judge([client.tally for client in clients], uploads, idle)
+    return judge([client.tally for client in clients], uploads, idle)
+
+
+@asynccontextmanager
+async def _connection(
+    stack: Stack, context: ssl.SSLContext
+) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """The context is shared: each of its own takes longer to make than a request."""
+    async with httpx.AsyncClient(
+        base_url=stack.api,
+        headers={"Authorization": f"Bearer {stack.key}"},
+        limits=httpx.Limits(max_connections=1),
+        timeout=_HTTP_SECONDS,
+        verify=context,
+        trust_env=False,
+    ) as http:
+        yield http
 
 
 async def _idle_median(stack: Stack, client: _Client) -> float:
@@ -197,22 +223,28 @@ async def _come_back(stack: Stack, tally: Tally, viewer: Viewer) -> None:
     """To the job's end; who is refused tries again, and is counted."""
     while not viewer.is_over:
         try:
-            await watch_to_the_end(stack, viewer)
+            async for _ in watch_to_the_end(stack, viewer):
+                pass
         except (OSError, RuntimeError) as error:
             tally.note_broken("watch", error)
             await asyncio.sleep(THINK_SECONDS)
 
 
-def _judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
+def judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
+    """Prints what came of it; `idle` is the seconds of a list when nothing else happens."""
     statuses: Counter[int] = sum((tally.statuses for tally in tallies), Counter())
     lists = [seconds for tally in tallies for seconds in tally.list_seconds]
     viewers = [viewer for tally in tallies for viewer in tally.viewers]
     p99 = statistics.quantiles(lists, n=100)[-1]
     lost = sum(viewer.lost for viewer in viewers)
     refused = sum(number for status, number in statuses.items() if status >= 400)
+    note(f"clients: answers by status: {dict(sorted(statuses.items()))}")
     broken = sum(tally.broken for tally in tallies)
     Result("clients.list_p99", p99, "s", peer=idle).print()
     Result("clients.list_median", statistics.median(lists), "s", peer=idle).print()
+    opened = sorted(seconds for tally in tallies for seconds in tally.opened_seconds)
+    if opened:
+        Result("clients.slowest_snapshot", opened[-1], "s").print()
     Result("clients.requests", statuses.total(), "count").print()
     Result("clients.uploads", uploads, "count").print()
     Result("clients.streams", len(viewers), "count").print()

@@ -74,12 +74,15 @@ async def _require_stream(reader: asyncio.StreamReader) -> None:
 
 
 async def _events(reader: asyncio.StreamReader) -> AsyncGenerator[tuple[int, str], None]:
-    """Ids and names. Sizes of chunks (RFC 9112, 7.1) stand on lines of their own: an event is sent in
-    one piece."""
-    event_id = 0
+    """Ids and names of events that came whole. Sizes of chunks (RFC 9112, 7.1) stand on lines of their
+    own: an event is sent in one piece."""
+    event_id, event = 0, ""
     while line := await reader.readline():
         name, _, value = line.decode().strip().partition(": ")
         if name == "id":
             event_id = int(value)
         elif name == "event":
-            yield event_id, value
+            event = value
+        elif event and not line.strip():
+            yield event_id, event
+            event = ""

@@ -64,7 +64,7 @@ async def measure_transfer(stack: Stack) -> bool:
         with watched(stack.home, "api") as peak:
             refused = await _at_once(muniment, door)
         growths["eight"] = peak.growth_mebibytes
-    return _judge(uploads, downloads, growths, refused)
+    return judge(uploads, downloads, growths, refused)
 
 
 async def _round(
@@ -142,7 +142,7 @@ def _require(is_so: bool) -> None:
         raise RuntimeError("what came is not what was sent")
 
 
-def _judge(uploads: Times, downloads: Times, growths: dict[str, float], refused: int) -> bool:
+def judge(uploads: Times, downloads: Times, growths: dict[str, float], refused: int) -> bool:
     ratios = []
     for name, times in (("upload", uploads), ("download", downloads)):
         ours, bare = times.speeds()

@@ -50,7 +50,7 @@ async def measure_viewers(stack: Stack) -> bool:
             queries = await _queries(stack) - before
             await muniment.jobs.resume(job.id)
         following = await _queries(stack) - before - queries
-    return _judge(viewers, seconds, queries, following)
+    return judge(viewers, seconds, queries, following)
 
 
 async def _paused_job(muniment: AsyncMuniment) -> Job:
@@ -105,7 +105,7 @@ def _metrics(address: str) -> str:
     return text
 
 
-def _judge(viewers: list[Viewer], seconds: float, queries: int, following: int) -> bool:
+def judge(viewers: list[Viewer], seconds: float, queries: int, following: int) -> bool:
     lost = sum(viewer.lost for viewer in viewers)
     left = sum(not viewer.is_over for viewer in viewers)
     allowed = 1 + QUERIES_PER_SECOND * seconds

@@ -131,17 +131,26 @@ class Database:
         async with self._session() as session:
             yield session
 
+    @asynccontextmanager
+    async def one_statement(self) -> AsyncIterator[AsyncSession]:
+        """As `across_tenants`, for a single statement, which is a transaction by itself: two of three
+        round trips are spared."""
+        async with self._session({"isolation_level": "AUTOCOMMIT"}) as session:
+            yield session
+
     async def close(self) -> None:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[AsyncSession]:
+    async def _session(
+        self, options: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[AsyncSession]:
         try:
             async with (
                 AsyncSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
             ):
-                await _check_out(session)
+                await _check_out(session, options)
                 yield session
         except DataError as error:
             # Without its cause, which quotes the values: names and texts of documents. A statement has
@@ -167,11 +176,11 @@ class Database:
             ) from error
 
 
-async def _check_out(session: AsyncSession) -> None:
+async def _check_out(session: AsyncSession, options: Mapping[str, str]) -> None:
     """Takes a connection from the pool, which gives up with an error of misuse when PostgreSQL
     says goodbye to fresh connections too, as one does that is shutting down."""
     try:
-        await session.connection()
+        await session.connection(execution_options=dict(options))
     except InvalidRequestError as error:
         raise DatabaseUnavailable("PostgreSQL closes every connection that is opened") from error
 

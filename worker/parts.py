@@ -1,6 +1,5 @@
 """The parts that activities are made of, each built when a queue first needs it."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -57,6 +56,7 @@ from activities.sandbox.tier import active_tier
 from activities.scan.activity import Scan
 from activities.scratch import Scratch
 from activities.stage import StageRunner
+from activities.standing_back import in_background
 from activities.tiers.activity import Tiers
 from activities.uploads.activity import UploadExpiry
 from activities.views.activity import ENGINE_MODULE as VIEWS_ENGINE
@@ -304,7 +304,8 @@ class Parts:
             entering = partial(self._open_remote_ocr, self.remote_ocr)
             await patiently("the OCR service", entering)
         if self._needs_embedder:
-            await asyncio.to_thread(self.embedder.load)
+            # Its own threads stand back as the one does that starts them.
+            await in_background(self.embedder.load)
 
     def _warn_of_little_memory(self) -> None:
         largest, uploads = self.scratch.largest_file, self._settings.api.max_upload_bytes

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.fingerprints import fingerprint
 from activities.stage import Product, StageRunner, StageTask
+from activities.standing_back import in_background
 from activities.text_hashes import text_hashes
 from db.queries.publish import IndexModel, known_vectors
 from db.queries.stages import Opening
@@ -135,7 +136,7 @@ async def _in_thread(embedder: Embedder, texts: Sequence[str], counted: _Counted
             raise _Abandoned
 
     try:
-        return await asyncio.to_thread(embedder.embed, texts, count)
+        return await in_background(embedder.embed, texts, count)
     except asyncio.CancelledError:
         abandoned.set()
         raise

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 MEBIBYTE = 1024 * 1024
+NICENESS = 10
+"""By how much engines stand back: where others want the core too, theirs is a tenth (nice(2))."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, TypeAdapter
 from activities.sandbox import confinement, registry
 from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
+from activities.sandbox.limits import NICENESS
 
 TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
 """In the environment of a template whose engines need what others are better without."""
@@ -193,6 +194,7 @@ def main(arguments: Sequence[str]) -> int:
     if threads != 1:
         sys.stderr.write(f"The sandbox's template has {threads} threads and cannot fork safely.\n")
         return 1
+    os.nice(NICENESS)  # and with it every child; the worker, which holds rows of the database, not
     Template(control).serve()
     return 0
 

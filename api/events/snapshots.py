@@ -37,17 +37,29 @@ class Snapshots:
 
     async def take(self, facts: JobFacts) -> Snapshot:
         """Of the job whose row was read as `facts`; never older than that row."""
-        job_id = facts.record.id
-        task = self._newest.get(job_id)
-        if task is None or _is_outdated(task, facts.record.event_seq):
-            task = asyncio.create_task(self._take(Access(facts.record.tenant_id), job_id))
-            self._newest[job_id] = task
-            task.add_done_callback(partial(self._forget_soon, job_id))
-        # Shielded: a viewer that leaves does not take the others' snapshot along.
-        return await asyncio.shield(task)
+        job_id, seq = facts.record.id, facts.record.event_seq
+        waited = False
+        while True:
+            task = self._newest.get(job_id)
+            if task is None or _is_outdated(task, seq):
+                # The row of whoever comes first is new; that of who waited is read again, so that it
+                # serves all who waited with it.
+                task = asyncio.create_task(self._take_anew(facts) if waited else self._take(facts))
+                self._newest[job_id] = task
+                task.add_done_callback(partial(self._forget_soon, job_id))
+            # Shielded: a viewer that leaves does not take the others' snapshot along.
+            snapshot = await asyncio.shield(task)
+            if snapshot.seq >= seq:
+                return snapshot
+            waited = True
 
-    async def _take(self, access: Access, job_id: UUID) -> Snapshot:
-        facts = await job_facts(self._database, self._links, access, job_id)
+    async def _take_anew(self, facts: JobFacts) -> Snapshot:
+        access = Access(facts.record.tenant_id)
+        return await self._take(
+            await job_facts(self._database, self._links, access, facts.record.id)
+        )
+
+    async def _take(self, facts: JobFacts) -> Snapshot:
         return Snapshot(await ask(self._temporal, facts), facts.record.event_seq)
 
     def _forget_soon(self, job_id: UUID, task: asyncio.Task[Snapshot]) -> None:

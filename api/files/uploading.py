@@ -172,7 +172,10 @@ async def _commit(
     file_id: UUID | None,
     password: SealedBlob | None,
 ) -> tuple[Answer, Outcome]:
-    async with services.database.transaction(caller.access) as session:
+    async with (
+        services.uploads.turns.take(caller.tenant_id),
+        services.database.transaction(caller.access) as session,
+    ):
         quota = services.uploads.default_quota
         outcome = await record_upload(session, caller, received, quota, file_id)
         if outcome.job is not None and password is not None:

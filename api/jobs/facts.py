@@ -13,6 +13,11 @@ from db.queries import files, jobs
 from db.session import Access, Database
 from muniment.contracts.jobs import JobState
 from muniment.errors import NotFound
+from muniment.sealing import ExpiringCache
+
+_PACE_SECONDS = 15.0
+_TENANTS = 1000
+_paces: ExpiringCache[UUID, float] = ExpiringCache(_TENANTS, _PACE_SECONDS)
 
 
 async def job_facts(
@@ -44,11 +49,20 @@ async def facts_of(
         session, {each.version_id for each in records if each.version_id}
     )
     is_at_work = any(each.state == JobState.RUNNING for each in records)
-    pace = None
-    if is_at_work:
-        last = await jobs.last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
-        pace = usual_seconds_per_character(last)
+    pace = await _pace(session, records[0].tenant_id) if is_at_work else None
     return [
         JobFacts(each, numbers.get(each.version_id) if each.version_id else None, links, pace)
         for each in records
     ]
+
+
+async def _pace(session: AsyncSession, tenant_id: UUID) -> float | None:
+    """The tenant's, some seconds old at most: only an estimate feeds on it, and each list of files would
+    go through the tenant's last jobs for it."""
+    known = _paces.get(tenant_id)
+    if known is None:
+        last = await jobs.last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
+        known = usual_seconds_per_character(last)
+        if known is not None:
+            _paces.put(tenant_id, known)
+    return known

@@ -78,7 +78,10 @@ async def _record(
     password: SealedBlob | None,
     commit: Commit,
 ) -> Outcome:
-    async with services.database.transaction(caller.access) as session:
+    async with (
+        services.uploads.turns.take(caller.tenant_id),
+        services.database.transaction(caller.access) as session,
+    ):
         quota = services.uploads.default_quota
         outcome = await record_upload(session, caller, received, quota)
         if outcome.job is not None and password is not None:
@@ -90,7 +93,7 @@ async def _record(
 async def _joined(
     blobs: BlobStore, tenant_id: UUID, parts: Sequence[StoredPart]
 ) -> AsyncGenerator[bytes, None]:
-    """Opens one part after the other; holds a slice of one at a time."""
+    """Opens one part after the other; holds a few slices of one at a time."""
     for part in parts:
         async with aclosing(blobs.read(tenant_id, part.blob_id, part.size)) as pieces:
             async for piece in pieces:

@@ -124,7 +124,7 @@ async def tenant_events_after(
     rows = await session.execute(
         text(
             f"SELECT {_COLUMNS} FROM job_event JOIN job ON job.id = job_event.job_id"  # noqa: S608 - a constant
-            " WHERE job.file_id IN (SELECT visible_files('read'))"
+            " WHERE job.file_id IN (SELECT visible FROM visible_files('read') AS visible)"
             " AND job_event.x < pg_snapshot_xmin(pg_current_snapshot())"
             " AND (job_event.x, job_event.id) > (CAST(:x AS text)::xid8, :id)"
             " ORDER BY job_event.x, job_event.id LIMIT :limit"

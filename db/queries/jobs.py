@@ -411,4 +411,6 @@ async def write_job(
 
 
 def _of_visible_files(level: str) -> ColumnElement[bool]:
-    return col(Job.file_id).in_(select(func.visible_files(level)))
+    # As a table, whose body PostgreSQL looks into: in a list of columns it makes all ids first.
+    ids = func.visible_files(level).column_valued("visible_file")
+    return col(Job.file_id).in_(select(ids))

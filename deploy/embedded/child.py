@@ -43,8 +43,7 @@ class ProcessSpec:
     `ready` is asked with the process's start time (seconds since the epoch). `prepare` runs before
     every start. `open_folders` are folders that the process inherits open;
     `{0}`, `{1}`… in the command become paths to them. `stop_signals` are sent in order, each with
-    the seconds the process then has; SIGKILL to its whole group follows. `niceness` is by how much
-    it stands back where cores are short (nice(2)).
+    the seconds the process then has; SIGKILL to its whole group follows.
     """
 
     name: str
@@ -56,7 +55,6 @@ class ProcessSpec:
     death_signal: signal.Signals = signal.SIGTERM
     account: Account | None = None
     open_folders: tuple[Path, ...] = ()
-    niceness: int = 0
     prepare: Callable[[], Awaitable[None]] | None = None
 
 
@@ -201,7 +199,6 @@ async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) 
             str(int(spec.death_signal)),
             str(account.user_id if account else -1),
             str(account.group_id if account else -1),
-            str(spec.niceness),
             *(_fill(argument, folders) for argument in spec.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe.writer,

@@ -1,10 +1,10 @@
 """Starts one supervised program: run by path with the standard library only, then replaced by it.
 
-    launch.py PARENT DEATH_SIGNAL USER GROUP NICENESS COMMAND…
+    launch.py PARENT DEATH_SIGNAL USER GROUP COMMAND…
 
-Drops to USER and GROUP (-1: stays), stands back by NICENESS where cores are short, asks the kernel
-to send DEATH_SIGNAL when the supervisor dies (Linux; elsewhere the next `up` ends what was left),
-and executes COMMAND in this process, so that the pid the supervisor knows is the program's own.
+Drops to USER and GROUP (-1: stays), asks the kernel to send DEATH_SIGNAL when the supervisor
+dies (Linux; elsewhere the next `up` ends what was left), and executes COMMAND in this process,
+so that the pid the supervisor knows is the program's own.
 """
 
 import ctypes
@@ -16,10 +16,9 @@ _CANNOT_START = 127
 
 
 def main(arguments: list[str]) -> int:
-    parent, death_signal, user, group, niceness = (int(argument) for argument in arguments[:5])
-    command = arguments[5:]
+    parent, death_signal, user, group = (int(argument) for argument in arguments[:4])
+    command = arguments[4:]
     os.umask(0o077)
-    os.nice(niceness)
     if user >= 0:
         os.setgroups([])
         os.setgid(group)

@@ -23,8 +23,6 @@ WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
     "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY, queues.DELIVER),
     "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED),
 }
-_NICENESS: Mapping[str, int] = {"worker-cpu": 10}
-"""Engines take all cores for minutes: whoever waits for the API, or for what it asks, goes first."""
 OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"
 KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
 WORKER_METRICS_VARIABLE = "MUNIMENT_WORKER__METRICS_PORT"
@@ -135,7 +133,6 @@ class EmbeddedStack:
             environment=self.service_environment() | self._metrics_port(name),
             ready=ready,
             ready_seconds=ready_seconds,
-            niceness=_NICENESS.get(name, 0),
         )
 
     def _metrics_port(self, name: str) -> dict[str, str]:

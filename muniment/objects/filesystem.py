@@ -148,13 +148,27 @@ class _OpenObject:
         self._left = length
         self._descriptor = -1
         self._turn = threading.Lock()
+        self._is_left = False
         self.ended = False
         """Whether the last chunk was handed out, which spares asking for another."""
 
     def next_chunk(self) -> bytes:
         """The next chunk; empty at the end."""
+        try:
+            return self._next_chunk()
+        finally:
+            if self._is_left:
+                self._close_if_idle()
+
+    def close(self) -> None:
+        """Does not wait, since it is called on the event loop: a read that is under way, of a disk that
+        may take its time, closes the file when it is over."""
+        self._is_left = True
+        self._close_if_idle()
+
+    def _next_chunk(self) -> bytes:
         with self._turn, _store_errors("read"), _missing_as_ours(self._key):
-            if self.ended:
+            if self.ended or self._is_left:
                 return b""
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -166,12 +180,17 @@ class _OpenObject:
             self.ended = len(chunk) < left or self._left == 0
             return chunk
 
-    def close(self) -> None:
-        with self._turn:
-            self.ended = True
+    def _close_if_idle(self) -> None:
+        """Whoever has the lock looks whether the file was left after giving it back, so that one of the
+        two closes it."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
+        finally:
+            self._turn.release()
 
 
 @contextmanager

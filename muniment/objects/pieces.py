@@ -35,9 +35,14 @@ async def ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, No
             coming = asyncio.create_task(_next(pieces))
             yield piece
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-        await pieces.aclose()
+        # Shielded: a second cancellation must not leave the source open.
+        await asyncio.shield(_leave(coming, pieces))
+
+
+async def _leave(coming: asyncio.Task[bytes | None], pieces: AsyncGenerator[bytes, None]) -> None:
+    coming.cancel()
+    await asyncio.gather(coming, return_exceptions=True)
+    await pieces.aclose()
 
 
 async def _next(pieces: AsyncGenerator[bytes, None]) -> bytes | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -20,6 +21,10 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
+from api.events.snapshots import Snapshots
+from api.jobs.facts import job_facts
+from api.jobs.view import WorkflowLinks
+from api.orchestrator import Orchestrator
 from db.session import Database
 from muniment.contracts import queues
 from muniment.payloads import data_converter, load_payload_keys
@@ -119,3 +124,29 @@ async def test_a_shared_snapshot_is_never_older_than_the_newest_event(
         for _ in range(2):
             async with opened(client, path) as events:
                 assert int((await take(events, 1))[0].id) == page
+
+
+async def test_who_comes_while_an_older_snapshot_is_taken_gets_one_of_its_own(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    temporal_address: str,
+) -> None:
+    """No worker answers the job's workflow, so that the first query takes as long as it may."""
+    job_id = UUID(await ingest(client))
+    converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
+    temporal = Orchestrator(
+        await Client.connect(temporal_address, data_converter=converter),
+        query_timeout_seconds=0.5,
+        view_timeout_seconds=0.5,
+    )
+    links = WorkflowLinks(None, "default")
+    snapshots = Snapshots(database, temporal, links)
+    first = await job_facts(database, links, tenant.system, job_id)
+    running = asyncio.create_task(snapshots.take(first))
+    await read_pages(database, tenant.tenant_id, str(job_id), 1)
+    second = await job_facts(database, links, tenant.system, job_id)
+    assert not running.done()
+    assert (await snapshots.take(second)).seq == second.record.event_seq
+    assert (await running).seq == first.record.event_seq < second.record.event_seq

@@ -88,15 +88,6 @@ def test_what_a_killed_child_leaves_behind_is_ended(stack: StackProcess) -> None
     wait_for(lambda: not any(helper.is_running() for helper in helpers), "helpers to end", 15)
 
 
-def test_engines_stand_back_where_cores_are_short(stack: StackProcess) -> None:
-    ours = os.getpriority(os.PRIO_PROCESS, 0)
-    niceness = {
-        name: os.getpriority(os.PRIO_PROCESS, stack.pid(name)) - ours
-        for name in ("api", "worker-io", "worker-cpu")
-    }
-    assert niceness == {"api": 0, "worker-io": 0, "worker-cpu": min(10, 19 - ours)}
-
-
 def test_a_second_supervisor_of_a_home_is_refused(stack: StackProcess) -> None:
     pid = stack.pid("supervisor")
     second = stack.run("up")

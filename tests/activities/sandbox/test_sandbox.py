@@ -17,7 +17,7 @@ import pytest
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.calls import Ended
 from activities.sandbox.failures import error_of_end
-from activities.sandbox.limits import MEBIBYTE
+from activities.sandbox.limits import MEBIBYTE, NICENESS
 from muniment.errors import (
     ConfigurationError,
     EncryptedDocument,
@@ -185,6 +185,20 @@ def test_cancellation_kills_at_once_and_frees_the_slot() -> None:
         await sandbox.run(call("count"))
 
     in_sandbox(scenario, concurrency=1)
+
+
+def test_engines_stand_back_and_their_worker_does_not() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        progress = Progress()
+        task = asyncio.create_task(sandbox.run(call("sleep", 60), on_progress=progress))
+        await progress.first.wait()
+        engine = os.getpriority(os.PRIO_PROCESS, progress.outcomes[0].number)
+        assert engine == min(19, ours + NICENESS)
+        assert os.getpriority(os.PRIO_PROCESS, 0) == ours
+        task.cancel()
+
+    in_sandbox(scenario)
 
 
 def test_no_more_calls_run_at_once_than_allowed() -> None:

@@ -1,8 +1,11 @@
 """The filesystem store: conformance, and what only a file system can go wrong with."""
 
+import asyncio
 import errno
 import os
 import stat
+import threading
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,3 +108,42 @@ async def test_a_running_upload_is_never_swept_however_old(tmp_path: Path) -> No
 
     await store.put("kept", swept_meanwhile())
     assert (await store.stat("kept")).size_bytes == 3000
+
+
+async def test_a_reader_that_leaves_a_slow_disk_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the file is closed when its disk has answered at last."""
+    store = FilesystemObjectStore(tmp_path)
+    await store.put("slow", in_chunks(b"content"))
+    begun, answered = threading.Event(), threading.Event()
+    closed: list[int] = []
+    read, close = os.pread, os.close
+
+    def read_slowly(descriptor: int, length: int, offset: int) -> bytes:
+        begun.set()
+        answered.wait(30)
+        return read(descriptor, length, offset)
+
+    def note_closed(descriptor: int) -> None:
+        close(descriptor)
+        closed.append(descriptor)
+
+    monkeypatch.setattr(os, "pread", read_slowly)
+    monkeypatch.setattr(os, "close", note_closed)
+    chunks = store.read("slow")
+    reading = asyncio.create_task(anext(chunks))
+    try:
+        await asyncio.to_thread(begun.wait, 30)
+        reading.cancel()
+        started = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await chunks.aclose()
+        assert time.monotonic() - started < 10
+        assert not closed
+    finally:
+        answered.set()
+    async with asyncio.timeout(30):
+        while not closed:  # noqa: ASYNC110 - a thread does it
+            await asyncio.sleep(0.01)

@@ -106,3 +106,31 @@ async def test_a_cancellation_reaches_what_makes_the_next_piece() -> None:
 
 async def test_nothing_comes_of_nothing() -> None:
     assert [piece async for piece in ahead(Source(0).pieces())] == []
+
+
+async def test_who_is_cancelled_twice_closes_the_source_all_the_same() -> None:
+    waiting, closing, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def never() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"first"
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await asyncio.sleep(0.05)
+            closed.set()
+
+    async def use() -> None:
+        async with aclosing(ahead(never())) as pieces:
+            async for _ in pieces:
+                await asyncio.Event().wait()
+
+    using = asyncio.create_task(use())
+    for reached in (waiting, closing):
+        await reached.wait()
+        using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    async with asyncio.timeout(10):
+        await closed.wait()

@@ -1,0 +1,75 @@
+"""What is sent to PostgreSQL, and how it goes about it."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.jobs.facts import facts_of
+from api.jobs.view import WorkflowLinks
+from db.models import Job, new_id
+from db.queries import batches, events, jobs
+from db.queries.events import TenantCursor
+from db.session import Database
+from tests.conftest import TenantFixture
+from tests.db.statements import statements_of
+
+_LINKS = WorkflowLinks(None, "default")
+
+
+async def test_one_statement_is_a_transaction_by_itself_and_what_follows_is_as_ever(
+    application_dsn: str, tenant: TenantFixture
+) -> None:
+    database = Database(application_dsn, pool_size=1)
+    current = text("SELECT pg_current_xact_id()::text")
+    try:
+        async with database.one_statement() as session:
+            first, second = [(await session.scalars(current)).one() for _ in range(2)]
+            assert first != second
+        async with database.transaction(tenant.access) as session:
+            first, second = [(await session.scalars(current)).one() for _ in range(2)]
+            assert first == second
+        async with database.one_statement() as session:
+            seen = await session.execute(text("SELECT count(*) FROM collection"))
+            assert seen.scalar_one() == 0  # the tenant was that of the transaction alone
+    finally:
+        await database.close()
+
+
+async def _ask_for_jobs(session: AsyncSession) -> None:
+    """Everything that asks of a job or file by its id whether it may be seen."""
+    await jobs.get_job(session, new_id())
+    await jobs.get_job(session, new_id(), "write")
+    await jobs.list_jobs(session, file_id=new_id())
+    await jobs.latest_jobs_of_files(session, [new_id()])
+    await events.tenant_events_after(session, TenantCursor(0, 0))
+    await batches.writable_files(session, [new_id()])
+
+
+async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async with database.transaction(tenant.access) as session:
+        connection = await session.connection()
+        with statements_of(connection) as sent:
+            await _ask_for_jobs(session)
+        for statement, parameters in list(sent):
+            found = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            plan = "\n".join(found.scalars())
+            assert "visible_files" not in plan, statement
+            assert "ProjectSet" not in plan, statement
+    assert len(sent) == 6
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+async def test_the_tenants_pace_is_looked_for_once_in_a_while(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, state: str
+) -> None:
+    """And only where a job is at work."""
+    asked = []
+    for each in (tenant, tenant, other_tenant):
+        job = Job(id=new_id(), tenant_id=each.tenant_id, kind="ingest_file", state=state)
+        async with database.transaction(each.access) as session:
+            with statements_of(await session.connection()) as sent:
+                await facts_of(session, _LINKS, [job])
+        asked.append(sum("long_document" in statement for statement, _ in sent))
+    assert asked == ([1, 0, 1] if state == "running" else [0, 0, 0])
