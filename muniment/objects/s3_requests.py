@@ -27,8 +27,9 @@ class PiecewiseRequests(urllib3.PoolManager):
     ) -> BaseHTTPResponse:
         body = request.get("body")
         if isinstance(body, bytes) and len(body) > PIECE_BYTES:
-            # The S3 client names its length in the headers; a repetition begins at its start.
-            request["body"] = BytesIO(body)
+            # The S3 client names its length in the headers; a repetition, and what is sent to where
+            # the server redirects, begins at its start.
+            request.update(body=BytesIO(body), body_pos=0)
         return super().urlopen(method, url, redirect, **request)
 
 

@@ -204,3 +204,30 @@ async def test_a_server_without_space_is_told_as_such(status: int, code: str) ->
         with pytest.raises(StorageFull, match=code):
             await store.put("key", in_chunks(b"x"))
         await store.close()
+
+
+async def test_a_part_is_sent_whole_to_where_the_server_redirects() -> None:
+    content, received = bytes(1024 * 1024), bytearray()
+    limits = S3Limits(read_timeout_seconds=1, retries=1)
+
+    async def take_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(len(content))
+        if b"/elsewhere" in asked:
+            received.extend(body)
+            writer.write(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n')
+        else:
+            head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {address}/elsewhere"
+            writer.write(f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(take_the_second, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        address = f"http://{host}:{port}"
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=limits)
+        store = S3ObjectStore(client, "bucket")
+        await store.put("key", in_chunks(content))
+        await store.close()
+    assert received == content
