@@ -163,3 +163,14 @@ async def test_a_server_that_falls_silent_is_given_up_and_found_again(
         line.mend()
         await _ask(database, tenant)
         await database.close()
+
+
+async def test_many_statements_in_one_exchange_may_take_longer_than_a_silence(
+    application_dsn: str, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is within its limit, and the server answers all the time."""
+    monkeypatch.setattr("db.session.SILENCE_BEYOND_STATEMENT_SECONDS", 0.2)
+    database = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.8)
+    async with database.transaction(tenant.system) as session:
+        await session.execute(text("SELECT pg_sleep(:seconds)"), [{"seconds": 0.4}] * 4)
+    await database.close()
