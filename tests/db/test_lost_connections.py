@@ -5,11 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from db.queries import blobs
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
 from tests.chaos.line import line_to
@@ -145,6 +147,15 @@ async def test_a_statement_that_is_wrong_is_no_absence(
     with pytest.raises(ProgrammingError):
         async with database.transaction(tenant.system) as session:
             await session.execute(text("SELECT nothing_of_that_name"))
+
+
+async def test_a_standby_that_takes_no_writes_is_unavailable(
+    database: Database, tenant: TenantFixture
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction(tenant.system) as session:
+            await session.execute(text("SET TRANSACTION READ ONLY"))  # as one in recovery has it
+            await blobs.is_known(session, uuid4())
 
 
 async def test_a_server_that_falls_silent_is_given_up_and_found_again(
