@@ -65,7 +65,11 @@ class RequestContext:
         except Exception as error:
             cause = error.__cause__
             # The framework's own word for what came too late to be answered with is a RuntimeError.
-            if answer.has_begun and type(error) is RuntimeError and isinstance(cause, MunimentError):
+            if (
+                answer.has_begun
+                and type(error) is RuntimeError
+                and isinstance(cause, MunimentError)
+            ):
                 reason = {"reason": cause.problem, "detail": cause.detail}
                 logger.error("a response was broken off", extra=reason)
                 return
