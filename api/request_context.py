@@ -63,9 +63,14 @@ class RequestContext:
         except ClientDisconnect:
             answer.status = _CLIENT_CLOSED_REQUEST
         except Exception as error:
-            if answer.has_begun and isinstance(error.__cause__, MunimentError):
-                # The framework has a word of its own for what came too late to be answered with.
-                reason = {"reason": error.__cause__.problem}
+            cause = error.__cause__
+            # The framework's own word for what came too late to be answered with is a RuntimeError.
+            if (
+                answer.has_begun
+                and type(error) is RuntimeError
+                and isinstance(cause, MunimentError)
+            ):
+                reason = {"reason": cause.problem, "detail": cause.detail}
                 logger.error("a response was broken off", extra=reason)
                 return
             logger.exception("an unexpected error")

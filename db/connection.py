@@ -6,24 +6,25 @@ behind it.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Self
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import RV, PQGen
+from psycopg.pq import PipelineStatus
 from psycopg.rows import TupleRow
+from psycopg.waiting import Ready
 
 INTERVAL_SECONDS = 0.1
 """How often psycopg looks up from its waiting; its own default."""
 
 
 class PromptConnection(AsyncConnection[TupleRow]):
-    """Hangs up when an answer has not come after `longest_silence_seconds`, so that psycopg raises
-    OperationalError as for every server that is gone."""
+    """Hangs up when nothing has come, and nothing could be sent, for `longest_silence_seconds`, so that
+    psycopg raises OperationalError as for every server that is gone."""
 
     longest_silence_seconds: float | None = None
 
@@ -33,17 +34,35 @@ class PromptConnection(AsyncConnection[TupleRow]):
         """Everything that is asked of the server, commits and rollbacks too, goes through here."""
         if self.longest_silence_seconds is None:
             return await super().wait(gen, interval, timeout)
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self.longest_silence_seconds, self._hang_up)
+        silence = _Silence(self.longest_silence_seconds, self._hang_up)
+        if self.pgconn.pipeline_status != PipelineStatus.OFF:
+            gen = self._answered_one_by_one(gen)
         try:
-            return await super().wait(gen, interval, timeout)
+            return await super().wait(silence.broken_by(gen), interval, timeout)
         finally:
-            alarm.cancel()
+            silence.end()
+
+    def _answered_one_by_one(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """The generator of an exchange of many statements, such as rows to insert. PostgreSQL keeps all
+        their answers until the last is ready, unless it is asked after each."""
+        try:
+            ready = yield next(gen)
+            while True:
+                wanted = gen.send(ready)
+                if ready & Ready.W:
+                    self.pgconn.send_flush_request()
+                ready = yield wanted
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return] # of the generator
 
     def _hang_up(self) -> None:
         """Ends the connection beneath libpq, which reads that the server has closed it."""
-        with socket.socket(fileno=os.dup(self.fileno())) as line, suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, OperationalError):  # closed already
+            line = socket.socket(fileno=self.fileno())
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            finally:
+                line.detach()  # the descriptor is libpq's
 
     @classmethod
     async def open(
@@ -53,6 +72,40 @@ class PromptConnection(AsyncConnection[TupleRow]):
         connection = await cls.connect(conninfo, **parameters)
         connection.longest_silence_seconds = longest_silence_seconds
         return connection
+
+
+class _Silence:
+    """Does something once it has lasted; begins anew whenever the server has been heard of. One wait may
+    be for the answers of many statements, each of which may take as long as a statement may."""
+
+    def __init__(self, longest_seconds: float, then: Callable[[], None]) -> None:
+        self._longest_seconds = longest_seconds
+        self._then = then
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._alarm = self._loop.call_later(longest_seconds, self._look)
+
+    def broken_by(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """The generator of an exchange, which is sent what the connection became ready for."""
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    self._since = self._loop.time()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return] # of the generator
+
+    def end(self) -> None:
+        self._alarm.cancel()
+
+    def _look(self) -> None:
+        until = self._since + self._longest_seconds
+        if self._loop.time() >= until:
+            self._then()
+        else:
+            self._alarm = self._loop.call_at(until, self._look)
 
 
 def opening(

@@ -55,7 +55,8 @@ class Listener(ABC):
         async with await psycopg.AsyncConnection.connect(
             make_conninfo(self._dsn, **VANISHED_SERVER), autocommit=True
         ) as connection:
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             self.is_connected = True
             self._missed_some()
             while True:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.errors import DiskFull, QueryCanceled
+from psycopg.errors import DiskFull, QueryCanceled, ReadOnlySqlTransaction
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -199,7 +199,10 @@ def _is_lost(error: SQLAlchemyError) -> bool:
     if isinstance(error, PendingRollbackError):
         # Used on after its connection was lost; the same error after a refused flush is a defect.
         return error.code == LOST_IN_TRANSACTION
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    if not isinstance(error, DBAPIError):
+        return False
+    # A standby, reached after a failover, reads only: no transaction here is made so.
+    return error.connection_invalidated or isinstance(error.orig, ReadOnlySqlTransaction)
 
 
 def _refuse_closed(

@@ -77,8 +77,9 @@ class Check:
 @dataclass
 class Readiness:
     """Asks all dependencies at once, each for a bounded time. Who asks while they are being asked, or
-    soon after, shares the report. A probe that is late is told to end and left to it, since a request
-    to a silent server ends by its own time-out; meanwhile no second one is sent there."""
+    soon after, shares the report. A probe that is late is left to its own end, since a request to a
+    silent server ends by its own time-out, and a thread cannot be told to; meanwhile no second one is
+    sent there."""
 
     checks: tuple[Check, ...]
     kept_seconds: float = KEPT_SECONDS
@@ -112,10 +113,8 @@ class Readiness:
         if probing is None or probing.done():
             probing = asyncio.create_task(_outcome_of(check))
         await asyncio.wait((probing,), timeout=self.timeout_seconds)
-        if probing.done() and not probing.cancelled():
+        if probing.done():
             return _dependency(check, *probing.result())
-        if not probing.cancelling():
-            probing.cancel()
         self._late[check.name] = probing
         late = Finding(f"no answer within {self.timeout_seconds:g} s", LATE_REMEDY)
         return _dependency(check, DependencyState.DOWN, late)

@@ -77,7 +77,7 @@ ResultT = TypeVar("ResultT")
 @dataclass(frozen=True)
 class S3Limits:
     """How long a request may take, how often it is tried, how many run at once, and for how long
-    others wait for one of these to end."""
+    others wait while none of these is answered."""
 
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 30.0
@@ -136,6 +136,7 @@ class S3ObjectStore:
         self._threads = ThreadPoolExecutor(limits.concurrent_requests, "s3")
         self._turns = asyncio.Semaphore(limits.concurrent_requests)
         self._turn_timeout_seconds = limits.turn_timeout_seconds
+        self._waiting: set[asyncio.Timeout] = set()
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
         name = self._prefix + require_key(key)
@@ -370,7 +371,7 @@ class S3ObjectStore:
         await self._take_turn()
         loop = asyncio.get_running_loop()
         request = loop.run_in_executor(self._threads, partial(function, *arguments, **named))
-        request.add_done_callback(lambda _: self._turns.release())
+        request.add_done_callback(self._end_turn)
         with _store_errors():
             try:
                 return await asyncio.shield(request)
@@ -380,15 +381,29 @@ class S3ObjectStore:
                 raise
 
     async def _take_turn(self) -> None:
-        """Waits until a thread is free. Behind requests that a silent server holds up, others would
-        wait for one round of time-outs after another."""
+        """Waits until a thread is free, however long the queue, as long as the server answers. Behind
+        requests that a silent one holds up, others would wait for one round of time-outs after another.
+        """
         try:
-            async with asyncio.timeout(self._turn_timeout_seconds):
-                await self._turns.acquire()
+            async with asyncio.timeout(self._turn_timeout_seconds) as patience:
+                self._waiting.add(patience)
+                try:
+                    await self._turns.acquire()
+                finally:
+                    self._waiting.discard(patience)
         except TimeoutError:
             raise ObjectStoreUnavailable(
-                "the S3 server is too slow: other requests have been waiting for it for too long"
+                "the S3 server is too slow: none of the requests ahead has been answered for too long"
             ) from None
+
+    def _end_turn(self, request: asyncio.Future[ResultT]) -> None:
+        self._turns.release()
+        if request.cancelled() or isinstance(request.exception(), HTTPError | OSError):
+            return
+        until = asyncio.get_running_loop().time() + self._turn_timeout_seconds
+        for patience in self._waiting:
+            if not patience.expired():
+                patience.reschedule(until)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ class Fault:
     is_of_s3: bool = False
     needs_disk: bool = False
 
+    @property
+    def parts_from_clients(self) -> bool:
+        """Whether every connection of a client ends at once."""
+        return self.by_line or self.ends_api
+
     def require_means(self, installation: Installation) -> None:
         if self.needs_disk and installation.store_disk is None:
             pytest.skip(

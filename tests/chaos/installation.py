@@ -148,8 +148,8 @@ def installed(home: Path, temporal_address: str, *, on_s3: bool) -> Iterator[Ins
         store = (store_disk.root if store_disk else disks) / "objects"
         if on_s3:
             s3 = S3Process(store)
-            s3.start()
             running.callback(s3.stop)
+            s3.start()
             store_line = running.enter_context(line_to(s3.server.endpoint))
             through_line = S3Server(f"127.0.0.1:{store_line.port}", s3.server.folder)
             bucket = S3Bucket(through_line, s3.server.new_bucket().name)

@@ -85,6 +85,11 @@ async def _withstand(installation: Installation, fault: Fault) -> None:
     if fault.is_borne:
         assert all(upload.file_id for upload in transfers.uploads)
         assert all(download.outcome for download in transfers.downloads)
+    else:
+        assert not all(upload.file_id for upload in transfers.uploads), "the blow has landed"
+    if fault.parts_from_clients:
+        assert not any(upload.file_id for upload in transfers.uploads)
+        assert not any(download.outcome for download in transfers.downloads)
     await installation.until_told(None)
     await transfers.require_kept()
     await transfers.repeat()

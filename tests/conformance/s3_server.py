@@ -113,8 +113,8 @@ class S3Process:
 def serving_s3(folder: Path, identity: Identity | None = None) -> Iterator[S3Server]:
     """Runs the gateway over a folder until the block ends; with https where it has an identity."""
     process = S3Process(folder, identity)
-    process.start()
     try:
+        process.start()
         yield process.server
     finally:
         process.stop()

@@ -5,11 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from db.queries import blobs
 from db.session import Database
 from muniment.errors import DatabaseUnavailable
 from tests.chaos.line import line_to
@@ -147,6 +149,18 @@ async def test_a_statement_that_is_wrong_is_no_absence(
             await session.execute(text("SELECT nothing_of_that_name"))
 
 
+async def test_a_standby_that_takes_no_writes_is_unavailable(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def write() -> None:
+        async with database.transaction(tenant.system) as session:
+            await session.execute(text("SET TRANSACTION READ ONLY"))  # as one in recovery has it
+            await blobs.is_known(session, uuid4())
+
+    with pytest.raises(DatabaseUnavailable):
+        await write()
+
+
 async def test_a_server_that_falls_silent_is_given_up_and_found_again(
     application_dsn: str, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,3 +177,14 @@ async def test_a_server_that_falls_silent_is_given_up_and_found_again(
         line.mend()
         await _ask(database, tenant)
         await database.close()
+
+
+async def test_many_statements_in_one_exchange_may_take_longer_than_a_silence(
+    application_dsn: str, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is within its limit, and the server answers all the time."""
+    monkeypatch.setattr("db.session.SILENCE_BEYOND_STATEMENT_SECONDS", 0.2)
+    database = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.8)
+    async with database.transaction(tenant.system) as session:
+        await session.execute(text("SELECT pg_sleep(:seconds)"), [{"seconds": 0.4}] * 4)
+    await database.close()

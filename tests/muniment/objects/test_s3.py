@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -204,3 +205,65 @@ async def test_a_server_without_space_is_told_as_such(status: int, code: str) ->
         with pytest.raises(StorageFull, match=code):
             await store.put("key", in_chunks(b"x"))
         await store.close()
+
+
+async def test_a_part_is_sent_whole_to_where_the_server_redirects() -> None:
+    content, received = bytes(1024 * 1024), bytearray()
+    limits = S3Limits(read_timeout_seconds=2, retries=2)
+
+    async def take_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(len(content))
+        if b"/elsewhere" in asked:
+            received.extend(body)
+            writer.write(
+                b'HTTP/1.1 200 OK\r\nETag: "e"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+            )
+        else:
+            head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {address}/elsewhere"
+            writer.write(f"{head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(take_the_second, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        address = f"http://{host}:{port}"
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=limits)
+        store = S3ObjectStore(client, "bucket")
+        await store.put("key", in_chunks(content))
+        await store.close()
+    assert received == content
+
+
+async def test_a_queue_before_a_slow_server_may_be_longer_than_a_silence() -> None:
+    async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
+        await writer.drain()
+        writer.close()
+
+    limits = S3Limits(concurrent_requests=1, turn_timeout_seconds=1)
+    server = await asyncio.start_server(answer_slowly, "127.0.0.1")
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        client = connect_s3(f"{host}:{port}", "a", "b" * 8, secure=False, limits=limits)
+        store = S3ObjectStore(client, "bucket", limits=limits)
+        found = await asyncio.gather(*(content_of(store, f"key-{number}") for number in range(8)))
+        await store.close()
+    assert found == [b"x"] * 8
+
+
+async def test_connections_ask_after_a_server_that_vanished(server: S3Server, bucket: str) -> None:
+    client = connected(server)
+    assert client.bucket_exists(bucket)
+    base = urlsplit(client._base_url._url.geturl())
+    pool = client._http.connection_from_host(base.hostname, base.port, base.scheme)
+    connection = pool.pool.get()
+    try:
+        assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        waited = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert 0 < waited < S3Limits().read_timeout_seconds * 1000
+    finally:
+        pool.pool.put(connection)
