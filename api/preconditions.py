@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Header
+from starlette.responses import Response
 
 from muniment.errors import PreconditionFailed
 
@@ -14,6 +15,16 @@ IfMatch = Annotated[
         " to whatever there is.",
     ),
 ]
+
+
+FIRST_TAG = '"1"'
+"""Of what was just made, and counts its revisions."""
+
+
+def tagged(answer: Response, tag: str) -> Response:
+    """The answer with the ETag of what it shows."""
+    answer.headers["ETag"] = tag
+    return answer
 
 
 def require_match(if_match: str | None, current: str) -> None:

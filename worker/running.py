@@ -32,6 +32,7 @@ from worker.parts import Parts, starts_ray
 from worker.provider_change import ProviderChange
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
+from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
 from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
@@ -152,6 +153,7 @@ def _housekeeping(
         ).run(),
         WebhookFigures(database).run(),
         SpentVisits(database, stores.blobs).run(),
+        SpentInvitations(database, stores.blobs).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

@@ -3,12 +3,7 @@
 from db.models import now
 from db.queries.webhook_backlog import webhook_backlog
 from db.session import Database
-from muniment.errors import MunimentError
-from muniment.telemetry.metrics import (
-    webhook_dead_letters,
-    webhook_oldest_seconds,
-    webhook_pending,
-)
+from muniment.telemetry import metrics
 from worker.rounds import go_round
 
 INTERVAL_SECONDS = 30.0
@@ -27,7 +22,7 @@ class WebhookFigures:
             self.look,
             self._interval_seconds,
             "webhooks were not counted",
-            first_after_seconds=self._interval_seconds,
+            first_after_seconds=0,
         )
 
     async def look(self) -> None:
@@ -35,12 +30,11 @@ class WebhookFigures:
         try:
             async with self._database.across_tenants() as session:
                 backlog = await webhook_backlog(session)
-        except MunimentError:
-            for figure in (webhook_pending, webhook_oldest_seconds, webhook_dead_letters):
-                figure.set(float("nan"))
+        except BaseException:
+            metrics.webhook_backlog.seen = None
             raise
         oldest_at = backlog.oldest_at
         age = 0.0 if oldest_at is None else (now() - oldest_at).total_seconds()
-        webhook_pending.set(backlog.pending)
-        webhook_oldest_seconds.set(max(0.0, age))
-        webhook_dead_letters.set(backlog.dead_letters)
+        metrics.webhook_backlog.seen = metrics.WebhookBacklog(
+            backlog.pending, max(0.0, age), backlog.dead_letters
+        )

@@ -46,6 +46,14 @@ class _Due:
     secrets: list[WebhookSecret]
 
 
+@dataclass(frozen=True)
+class _Recorded:
+    """The delivery's state by now; `is_new`: an attempt that was not written down before."""
+
+    state: str
+    is_new: bool
+
+
 class Webhooks(WebhookActivities):
     """`places`: attempts that this process makes at a time."""
 
@@ -70,19 +78,19 @@ class Webhooks(WebhookActivities):
     @activity.defn(name="record_attempt")
     async def record_attempt(self, request: RecordAttemptInput) -> None:
         async with _attempt():
-            delivery = await self._record(request)
-        if delivery is not None:
-            _count(request.attempt, delivery)
+            recorded = await self._record(request)
+        if recorded is not None:
+            _count(request.attempt, recorded)
 
-    async def _record(self, request: RecordAttemptInput) -> WebhookDelivery | None:
-        """The delivery as it is now; None where it was over before."""
+    async def _record(self, request: RecordAttemptInput) -> _Recorded | None:
+        """None where the delivery was over before."""
         async with self._database.transaction(Access(request.tenant_id)) as session:
             delivery = await webhook_deliveries.delivery_at_work(
                 session, request.delivery_id, request.round, for_update=True
             )
             if delivery is None:
                 return None
-            await webhook_deliveries.record_attempt(
+            is_new = await webhook_deliveries.record_attempt(
                 session, delivery, request.number, request.attempt, request.next_attempt_at
             )
             if delivery.state != DeliveryState.PENDING:
@@ -94,7 +102,7 @@ class Webhooks(WebhookActivities):
             ):
                 act = Act("webhook.disabled", "webhook", delivery.webhook_id, request.tenant_id)
                 record(session, act)
-        return delivery
+        return _Recorded(delivery.state, is_new)
 
     async def _due(self, request: AttemptInput) -> _Due | Outcome:
         """What is to be sent, or why nothing is. Who made the endpoint may have lost the right to the
@@ -161,12 +169,12 @@ def _outcome_of(status: int) -> Outcome:
     return Outcome.GONE if status == GONE_STATUS else Outcome.REFUSED
 
 
-def _count(attempt: Attempt, delivery: WebhookDelivery) -> None:
-    """What was committed; an attempt without a time was none."""
-    if attempt.at is not None:
+def _count(attempt: Attempt, recorded: _Recorded) -> None:
+    """What was committed."""
+    if recorded.is_new:
         webhook_attempts_total.labels(attempt.outcome.value).inc()
-    if delivery.state != DeliveryState.PENDING:
-        webhook_deliveries_total.labels(delivery.state, attempt.outcome.value).inc()
+    if recorded.state != DeliveryState.PENDING:
+        webhook_deliveries_total.labels(recorded.state, attempt.outcome.value).inc()
 
 
 def _tell(delivery: WebhookDelivery) -> None:

@@ -20,6 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import FIRST_TAG, tagged
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries import collections
@@ -59,13 +60,13 @@ async def create_collection(
 ) -> Response:
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
-            return replayed
+            return tagged(replayed, FIRST_TAG)
         async with services.database.transaction(caller.access) as session:
             made = await service.create(session, caller, body)
             view = service.collection_view(made).model_dump(mode="json")
             answer = Answer(201, view, f"/v1/collections/{made.id}")
             await attempt.complete(session, answer)
-    return json_answer(answer)
+    return tagged(json_answer(answer), FIRST_TAG)
 
 
 @router.get(

@@ -20,7 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from api.preconditions import IfMatch
+from api.preconditions import IfMatch, tagged
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries import grants
@@ -73,7 +73,7 @@ async def create_grant(
     `manage`. In force with the next request."""
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
-            return replayed
+            return tagged(replayed, service.tag_of(body.level))
         async with services.database.transaction(caller.access) as session:
             granted = await service.give(session, caller, body)
             await session.flush()
@@ -81,7 +81,7 @@ async def create_grant(
             status = 201 if granted.is_new else 200
             answer = Answer(status, view, f"/v1/grants/{granted.grant.id}")
             await attempt.complete(session, answer)
-    return json_answer(answer)
+    return tagged(json_answer(answer), service.tag_of(body.level))
 
 
 @router.get("/{grant_id}", summary="Show a grant", response_model=Grant, responses=problems(404))

@@ -36,8 +36,12 @@ def grant_view(found: AccessGrant) -> Grant:
 
 
 def entity_tag(found: AccessGrant) -> str:
+    return tag_of(found.level)
+
+
+def tag_of(level: str) -> str:
     """The level is all that changes of a grant."""
-    return f'"{found.level}"'
+    return f'"{level}"'
 
 
 async def require_grant(

@@ -20,7 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from api.preconditions import IfMatch
+from api.preconditions import FIRST_TAG, IfMatch, tagged
 from api.principals.listing import principals_page
 from api.principals.schemas import Principal, PrincipalName
 from api.problem_responses import problems
@@ -66,13 +66,13 @@ async def create_group(
 ) -> Response:
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
-            return replayed
+            return tagged(replayed, FIRST_TAG)
         async with services.database.transaction(caller.access) as session:
             made = await service.create(session, caller, body)
             view = service.group_view(made).model_dump(mode="json")
             answer = Answer(201, view, f"/v1/groups/{made.id}")
             await attempt.complete(session, answer)
-    return json_answer(answer)
+    return tagged(json_answer(answer), FIRST_TAG)
 
 
 @router.get("/{group_id}", summary="Show a group", response_model=Group, responses=problems(404))

@@ -80,6 +80,7 @@ async def _become(
     session: AsyncSession, found: FoundInvitation, way_in: _Password | _Subject
 ) -> AcceptedInvitation:
     """Of two who come at once with one secret, the second finds it used."""
+    await invitations.hold_tenant(session)
     invitation = await invitations.lock_acceptable(session, found.invitation_id)
     if invitation is None:
         raise _gone()
@@ -113,7 +114,7 @@ async def _add_principal(session: AsyncSession, invitation: Invitation) -> Princ
     except IntegrityError as error:
         raise Conflict(
             "somebody else has the name by now",
-            remedy="Ask whoever invited you for another invitation.",
+            remedy="If you came in already, ask for the groups; else for an invitation of another name.",
         ) from error
     payload: dict[str, JsonValue] = {
         "kind": made.kind,

@@ -44,7 +44,7 @@ async def create(session: AsyncSession, caller: Caller, body: NewInvitation) -> 
         raise Conflict(
             f"{MOST_OPEN} invitations are open", remedy="Revoke those that nobody will accept."
         )
-    await invitations.forget_over(session, body.name)
+    await invitations.close_expired(session, body.name)
     if await invitations.has_principal(session, body.name):
         raise Conflict(TAKEN)
     token = new_secret(Prefix.INVITATION)
@@ -70,6 +70,7 @@ async def create(session: AsyncSession, caller: Caller, body: NewInvitation) -> 
     payload: dict[str, JsonValue] = {
         "is_admin": made.is_admin,
         "groups": [str(group_id) for group_id in sorted(wanted)],
+        **_came_with(caller),
     }
     record(session, caller.act("invitation.created", "invitation", made.id, payload))
     return Made(_view(made, sorted(wanted)), token)
@@ -115,9 +116,15 @@ def _view(found: InvitationRecord, groups: list[UUID]) -> Invitation:
 def _state_of(found: InvitationRecord) -> State:
     if found.accepted_at is not None:
         return "accepted"
-    if found.revoked_at is not None:
+    if found.revoked_at is not None and found.revoked_at != found.expires_at:
         return "revoked"
     return "expired" if found.expires_at <= now() else "open"
+
+
+def _came_with(caller: Caller) -> dict[str, JsonValue]:
+    """By which what a copied token or key invited is found and revoked."""
+    ways = {"sign_in_id": caller.sign_in_id, "key_id": caller.key_id}
+    return {name: str(way) for name, way in ways.items() if way is not None}
 
 
 def _end(wanted: datetime | None) -> datetime:

@@ -50,6 +50,7 @@ async def bind(
     if bound is not None and bound.principal_id == found.id:
         return _view(bound)
     made = await bind_subject(session, issuer, found, body.subject)
+    found.revision += 1
     record(session, caller.act("principal.identity_bound", "principal", found.id))
     return _view(made)
 
@@ -85,6 +86,7 @@ async def unbind(
     require_may_manage(caller, is_admin=found.is_admin)
     await _require_bound(session, found.id)
     await identities.forget_identity(session, found.id)
+    found.revision += 1
     record(session, caller.act("principal.identity_unbound", "principal", found.id))
 
 

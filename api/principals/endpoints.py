@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from api.authentication import Caller, require
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page
-from api.preconditions import IfMatch
+from api.preconditions import FIRST_TAG, IfMatch, tagged
 from api.principals import service
 from api.principals.listing import principals_page
 from api.principals.schemas import Kind, NewPrincipal, Principal, PrincipalChange, PrincipalName
@@ -50,13 +50,13 @@ async def create_principal(
     """It can do nothing until it has an API key, or a person a password."""
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
-            return replayed
+            return tagged(replayed, FIRST_TAG)
         async with services.database.transaction(caller.access) as session:
             made = await service.create(session, caller, body)
             view = service.principal_view(made).model_dump(mode="json")
             answer = Answer(201, view, f"/v1/principals/{made.id}")
             await attempt.complete(session, answer)
-    return json_answer(answer)
+    return tagged(json_answer(answer), FIRST_TAG)
 
 
 @router.get(

@@ -218,6 +218,7 @@ async def set_password(
         found = await _require_settable(session, caller, principal_id, for_update=True)
         require_match(if_match, entity_tag(found))
         await sign_ins.set_password(session, caller.tenant_id, found.id, hashed)
+        found.revision += 1
         await sign_ins.end_sign_ins(session, found.id)
         record(session, caller.act("password.set", "principal", found.id))
 

@@ -26,6 +26,7 @@ class Invitation(SQLModel, table=True):
         Index(
             "ix_invitation_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")
         ),
+        Index("ix_invitation_over_since", text("coalesce(accepted_at, revoked_at, expires_at)")),
     )
 
     id: UUID = id_field()

@@ -94,8 +94,8 @@ class WebhookDelivery(SQLModel, table=True):
         ),
         Index("ix_webhook_delivery_open", "webhook_id", postgresql_where=text("state = 'pending'")),
         Index(
-            "ix_webhook_delivery_pending_created",
-            "created_at",
+            "ix_webhook_delivery_pending_since",
+            text("coalesce(started_at, created_at)"),
             postgresql_where=text("state = 'pending'"),
         ),
         Index(

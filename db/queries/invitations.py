@@ -18,6 +18,7 @@ from db.models import Invitation, InvitationGroup, Principal, PrincipalGroup, no
 KEPT = timedelta(days=30)
 """For so long one that is over is listed: it holds a name."""
 _MOST_FORGOTTEN = 500
+_MOST_TENANTS = 100
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ async def find_invitation(session: AsyncSession, token_hash: bytes) -> FoundInvi
     )
     row = rows.one_or_none()
     return None if row is None else FoundInvitation(row.tenant_id, row.invitation_id)
+
+
+async def hold_tenant(session: AsyncSession) -> None:
+    """Nobody disables the transaction's tenant before its end. Before any principal of it is locked, as
+    whoever disables it does: each would else wait for the other."""
+    await session.execute(text("SELECT hold_tenant()"))
 
 
 async def lock_acceptable(session: AsyncSession, invitation_id: UUID) -> Invitation | None:
@@ -142,9 +149,35 @@ async def has_principal(session: AsyncSession, name: str) -> bool:
     return found.first() is not None
 
 
-async def forget_over(session: AsyncSession, name: str) -> None:
-    """Some of the tenant's that are over for long, and those of this name that nobody accepted in time;
-    whoever else is at it leaves them alone."""
+async def close_expired(session: AsyncSession, name: str) -> None:
+    """Those of this name that nobody accepted in time, so that it may be invited anew. They were over
+    when they ended, which is how they are told from what was revoked."""
+    await session.execute(
+        update(Invitation)
+        .where(
+            col(Invitation.name) == name,
+            col(Invitation.accepted_at).is_(None),
+            col(Invitation.revoked_at).is_(None),
+            col(Invitation.expires_at) <= now(),
+        )
+        .values(revoked_at=col(Invitation.expires_at))
+    )
+
+
+async def tenants_with_spent(session: AsyncSession, after: UUID | None) -> list[UUID]:
+    """Those with invitations that are over for `KEPT`; in the order of their ids, some at a time."""
+    rows = await session.execute(
+        text(
+            "SELECT tenant_id FROM tenants_with_spent_invitations("
+            ":kept, CAST(:after AS uuid), :max_rows)"
+        ),
+        {"kept": KEPT, "after": after, "max_rows": _MOST_TENANTS},
+    )
+    return list(rows.scalars())
+
+
+async def forget_spent(session: AsyncSession) -> int:
+    """Some of the tenant's that are over for `KEPT`, but none that somebody works on; how many."""
     over_since = func.coalesce(
         col(Invitation.accepted_at), col(Invitation.revoked_at), col(Invitation.expires_at)
     )
@@ -154,15 +187,10 @@ async def forget_over(session: AsyncSession, name: str) -> None:
         .limit(_MOST_FORGOTTEN)
         .with_for_update(skip_locked=True)
     )
-    await session.execute(delete(Invitation).where(col(Invitation.id).in_(over)))
-    await session.execute(
-        delete(Invitation).where(
-            col(Invitation.name) == name,
-            col(Invitation.accepted_at).is_(None),
-            col(Invitation.revoked_at).is_(None),
-            col(Invitation.expires_at) <= now(),
-        )
+    forgotten = await session.scalars(
+        delete(Invitation).where(col(Invitation.id).in_(over)).returning(col(Invitation.id))
     )
+    return len(forgotten.all())
 
 
 async def forget_of_principal(session: AsyncSession, principal_id: UUID) -> None:

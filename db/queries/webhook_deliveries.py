@@ -256,8 +256,9 @@ async def record_attempt(
     number: int,
     attempt: Attempt,
     next_attempt_at: datetime | None,
-) -> None:
-    """Of a locked delivery. Without a next attempt it is over."""
+) -> bool:
+    """Of a locked delivery. Without a next attempt it is over. Whether an attempt was written down: one
+    that was none is not, and another time the same is not."""
     delivery.attempts = number
     delivery.reason = attempt.outcome.value
     delivery.next_attempt_at = next_attempt_at
@@ -268,12 +269,12 @@ async def record_attempt(
     if delivery.state != DeliveryState.PENDING:
         delivery.finished_at = now()
     if attempt.at is None:
-        return
-    await session.execute(
+        return False
+    written = await session.execute(
         text(
             "INSERT INTO webhook_attempt (delivery_id, round, number, tenant_id, at, outcome,"
             " status, duration_ms) VALUES (:delivery_id, :round, :number, :tenant_id, :at,"
-            " :outcome, :status, :duration_ms) ON CONFLICT DO NOTHING"
+            " :outcome, :status, :duration_ms) ON CONFLICT DO NOTHING RETURNING number"
         ),
         {
             "delivery_id": delivery.id,
@@ -286,6 +287,7 @@ async def record_attempt(
             "duration_ms": attempt.duration_ms,
         },
     )
+    return written.first() is not None
 
 
 def end_of(delivery: WebhookDelivery) -> Act:

@@ -1,5 +1,6 @@
 """Calls built: what the functions of the routes share."""
 
+import re
 from datetime import datetime
 from enum import Enum
 from typing import Final, Literal, TypeVar
@@ -9,9 +10,12 @@ from pydantic import BaseModel, JsonValue
 
 from muniment.client.parsing import read_model
 from muniment.client.protocol import Call, Parameters
+from muniment.errors import InvalidRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 Id = UUID | str
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 
 
 class _Unchanged(Enum):
@@ -50,6 +54,17 @@ def changed(**fields: JsonValue | Unchanged) -> dict[str, JsonValue]:
 def matching(etag: str | None) -> dict[str, str]:
     """The header that has a change refused (PreconditionFailed) where the resource is another by now."""
     return {} if etag is None else {"If-Match": etag}
+
+
+def segment(value: Id | int) -> str:
+    """An id as one segment of a path. Raises InvalidRequest for what would be a path of its own: a
+    client resolves `..`, and whoever deletes a file by an id that was sent to it must not delete a group."""
+    text = str(value)
+    if _SEGMENT.fullmatch(text) is None:
+        raise InvalidRequest(
+            "what was given as an id is none", remedy="Give the id as the API tells it."
+        )
+    return text
 
 
 def id_text(value: Id | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Literal
 import httpx
 from pydantic import JsonValue
 
-from muniment.client.building import Id, get, given, post
+from muniment.client.building import Id, get, given, post, segment
 from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.models import (
     Answer,
@@ -46,21 +46,21 @@ def list_files(limit: int, cursor: str | None, filters: Parameters) -> Call[List
 
 
 def get_file(file_id: Id) -> Call[File]:
-    return get(f"/v1/files/{file_id}", File)
+    return get(f"/v1/files/{segment(file_id)}", File)
 
 
 def delete_file(file_id: Id, *, permanent: bool) -> Call[File | Job]:
     """The trashed File; the erasure Job when permanent."""
     return Call(
         "DELETE",
-        f"/v1/files/{file_id}",
+        f"/v1/files/{segment(file_id)}",
         _file_or_job,
         parameters={"permanent": True} if permanent else {},
     )
 
 
 def restore_file(file_id: Id) -> Call[File]:
-    return post(f"/v1/files/{file_id}/restore", File)
+    return post(f"/v1/files/{segment(file_id)}/restore", File)
 
 
 def reprocess_file(
@@ -79,12 +79,16 @@ def reprocess_file(
         json["priority"] = priority
     if password is not None:
         json["password"] = password
-    return Call("POST", f"/v1/files/{file_id}/reprocess", read_model(Job), json=json, creates=True)
+    return Call(
+        "POST", f"/v1/files/{segment(file_id)}/reprocess", read_model(Job), json=json, creates=True
+    )
 
 
 def compare_file(file_id: Id, ocr_engine: str | None, pdf_pipeline: str | None) -> Call[Job]:
     json = given(ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
-    return Call("POST", f"/v1/files/{file_id}/compare", read_model(Job), json=json, creates=True)
+    return Call(
+        "POST", f"/v1/files/{segment(file_id)}/compare", read_model(Job), json=json, creates=True
+    )
 
 
 def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict[str, JsonValue]:
@@ -97,54 +101,62 @@ def archive_body(files: Sequence[Id | tuple[Id, int]], name: str | None) -> dict
 
 
 def list_versions(file_id: Id) -> Call[Listing[Version]]:
-    return get(f"/v1/files/{file_id}/versions", Listing[Version])
+    return get(f"/v1/files/{segment(file_id)}/versions", Listing[Version])
 
 
 def compare_versions(
     file_id: Id, number: int, other: int | None, parameters: Parameters
 ) -> Call[VersionComparison]:
-    path = f"/v1/files/{file_id}/versions/{number}/comparison"
+    path = f"/v1/files/{segment(file_id)}/versions/{segment(number)}/comparison"
     return get(path, VersionComparison, {"with": other, **parameters})
 
 
 def list_pages(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Page]]:
-    return get(f"/v1/files/{file_id}/pages", Listing[Page], {"limit": limit, "cursor": cursor})
+    return get(
+        f"/v1/files/{segment(file_id)}/pages", Listing[Page], {"limit": limit, "cursor": cursor}
+    )
 
 
 def get_page(file_id: Id, page: int, layer: str | None) -> Call[Page]:
-    return get(f"/v1/files/{file_id}/pages/{page}", Page, {"layer": layer})
+    return get(f"/v1/files/{segment(file_id)}/pages/{segment(page)}", Page, {"layer": layer})
 
 
 def get_document(file_id: Id, version: int | None) -> Call[JsonValue]:
     """DoclingDocument JSON; docling-core's own model reads it."""
-    path = f"/v1/files/{file_id}/document"
+    path = f"/v1/files/{segment(file_id)}/document"
     return Call("GET", path, read_json, parameters={"version": version})
 
 
 def get_markdown(file_id: Id, version: int | None) -> Call[str]:
-    path = f"/v1/files/{file_id}/markdown"
+    path = f"/v1/files/{segment(file_id)}/markdown"
     return Call("GET", path, read_text, parameters={"version": version})
 
 
 def get_text(file_id: Id, version: int | None) -> Call[str]:
-    return Call("GET", f"/v1/files/{file_id}/text", read_text, parameters={"version": version})
+    return Call(
+        "GET", f"/v1/files/{segment(file_id)}/text", read_text, parameters={"version": version}
+    )
 
 
 def get_page_image(
     file_id: Id, page: int, dpi: int | None, image_format: ImageFormat, version: int | None
 ) -> Call[bytes]:
     parameters: Parameters = {"dpi": dpi, "format": image_format, "version": version}
-    path = f"/v1/files/{file_id}/pages/{page}/image"
+    path = f"/v1/files/{segment(file_id)}/pages/{segment(page)}/image"
     return Call("GET", path, read_content, parameters=parameters)
 
 
 def get_thumbnail(file_id: Id, image_format: ImageFormat, version: int | None) -> Call[bytes]:
     parameters: Parameters = {"format": image_format, "version": version}
-    return Call("GET", f"/v1/files/{file_id}/thumbnail", read_content, parameters=parameters)
+    return Call(
+        "GET", f"/v1/files/{segment(file_id)}/thumbnail", read_content, parameters=parameters
+    )
 
 
 def list_chunks(file_id: Id, limit: int, cursor: str | None) -> Call[Listing[Chunk]]:
-    return get(f"/v1/files/{file_id}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor})
+    return get(
+        f"/v1/files/{segment(file_id)}/chunks", Listing[Chunk], {"limit": limit, "cursor": cursor}
+    )
 
 
 # ── comparisons of readings ─────────────────────────────────────────────────────────────────────
@@ -176,17 +188,17 @@ def list_jobs(limit: int, cursor: str | None, filters: Parameters) -> Call[Listi
 
 
 def get_job(job_id: Id) -> Call[Job]:
-    return get(f"/v1/jobs/{job_id}", Job)
+    return get(f"/v1/jobs/{segment(job_id)}", Job)
 
 
 def tell_job(job_id: Id, message: JobMessage) -> Call[Job]:
     """Not repeated after it may have arrived: a second `cancel` is a conflict."""
-    return Call("POST", f"/v1/jobs/{job_id}/{message}", read_model(Job), repeatable=False)
+    return Call("POST", f"/v1/jobs/{segment(job_id)}/{message}", read_model(Job), repeatable=False)
 
 
 def decide_job(job_id: Id, decision: JobDecision, reason: str | None) -> Call[Job]:
     json = {"reason": reason} if reason is not None else {}
-    path = f"/v1/jobs/{job_id}/{decision}"
+    path = f"/v1/jobs/{segment(job_id)}/{decision}"
     return Call("POST", path, read_model(Job), json=json, repeatable=False)
 
 
@@ -196,11 +208,13 @@ def retry_job(job_id: Id, pages: tuple[int, ...] | None, password: str | None = 
         json["pages"] = list(pages)
     if password is not None:
         json["password"] = password
-    return Call("POST", f"/v1/jobs/{job_id}/retry", read_model(Job), json=json, creates=True)
+    return Call(
+        "POST", f"/v1/jobs/{segment(job_id)}/retry", read_model(Job), json=json, creates=True
+    )
 
 
 def reprioritise_job(job_id: Id, priority: int) -> Call[Job]:
-    return post(f"/v1/jobs/{job_id}/reprioritise", Job, {"priority": priority})
+    return post(f"/v1/jobs/{segment(job_id)}/reprioritise", Job, {"priority": priority})
 
 
 # ── batches ─────────────────────────────────────────────────────────────────────────────────────
@@ -230,12 +244,14 @@ def list_batches(limit: int, cursor: str | None) -> Call[Listing[Batch]]:
 
 
 def get_batch(batch_id: Id) -> Call[Batch]:
-    return get(f"/v1/batches/{batch_id}", Batch)
+    return get(f"/v1/batches/{segment(batch_id)}", Batch)
 
 
 def tell_batch(batch_id: Id, message: JobMessage) -> Call[Batch]:
     """Not repeated, as `tell_job`."""
-    return Call("POST", f"/v1/batches/{batch_id}/{message}", read_model(Batch), repeatable=False)
+    return Call(
+        "POST", f"/v1/batches/{segment(batch_id)}/{message}", read_model(Batch), repeatable=False
+    )
 
 
 # ── search and answers ──────────────────────────────────────────────────────────────────────────
@@ -273,4 +289,4 @@ def _file_or_job(response: httpx.Response) -> File | Job:
     """A permanent deletion is accepted (202) and answered with its job."""
     if response.status_code == 202:
         return parse_model(Job, response.content)
-    return parse_model(File, response.content)
+    return read_model(File)(response)

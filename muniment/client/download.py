@@ -10,7 +10,7 @@ import httpx
 from pydantic import JsonValue
 
 from muniment.client.actions import Flow, Pause, ReadChunk
-from muniment.client.building import Id
+from muniment.client.building import Id, segment
 from muniment.client.calls import archive_body
 from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.protocol import Protocol
@@ -120,7 +120,7 @@ class _Download:
         self, protocol: Protocol, file_id: Id, version: int | None, output: BinaryIO
     ) -> None:
         self._protocol = protocol
-        self._path = f"/v1/files/{file_id}/content"
+        self._path = f"/v1/files/{segment(file_id)}/content"
         self._version = version
         self._output = output
         self._etag: str | None = None

@@ -10,7 +10,7 @@ import httpx
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from muniment.client.actions import IO, Deliver, Pause, ReadChunk, Stream
-from muniment.client.building import Id
+from muniment.client.building import Id, segment
 from muniment.client.models import Job, Stage
 from muniment.client.parsing import parse_model
 from muniment.client.problems import ApiProblem, StreamBroken, UnexpectedAnswer
@@ -81,7 +81,7 @@ def tenant_events(protocol: Protocol, last_event_id: str | None) -> Stream[Event
 
 
 def job_path(job_id: Id) -> str:
-    return f"/v1/jobs/{job_id}/events"
+    return f"/v1/jobs/{segment(job_id)}/events"
 
 
 def _itself(event: Event) -> Event:

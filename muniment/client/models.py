@@ -30,7 +30,8 @@ class Record(BaseModel):
 
 
 class Tagged(Record):
-    """`etag` names this state of it where it was answered by itself; in lists it is None."""
+    """`etag` names this state of it, as the answers to get, create and change tell; elsewhere, in lists
+    above all, it is None."""
 
     etag: str | None = None
 
@@ -179,7 +180,7 @@ class Parent(Record):
     path: str
 
 
-class File(Record):
+class File(Tagged):
     """A file in its newest version. `sha256` is hex; `deduplicated` says that it was there."""
 
     id: UUID
@@ -290,6 +291,7 @@ class Chunk(Record):
     headings: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
     boxes: tuple[PageBox, ...] = ()
+    token_count: int | None = None
 
 
 class Listing(Record, Generic[Item]):
@@ -322,6 +324,8 @@ class Hit(Record):
     scores: Scores | None = None
     sealed: bool = False
     text_missing: bool = False
+    explanation: dict[str, JsonValue] | None = None
+    """Where it was asked for."""
 
 
 class SearchResult(Record):
@@ -348,6 +352,13 @@ class Citation(Record):
     verified: bool = False
 
 
+class TokenCount(Record):
+    """What the model read and wrote."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
 class AnswerMeta(Record):
     model: str | None = None
     mode: str | None = None
@@ -355,6 +366,7 @@ class AnswerMeta(Record):
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     timings_ms: dict[str, float] = {}
+    tokens: TokenCount | None = None
 
 
 class Answer(Record):

@@ -10,7 +10,6 @@ from muniment.client.models import Tagged
 from muniment.client.problems import UnexpectedAnswer
 
 Model = TypeVar("Model", bound=BaseModel)
-TaggedModel = TypeVar("TaggedModel", bound=Tagged)
 
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
@@ -28,18 +27,13 @@ def parse_model(model: type[Model], content: bytes | str) -> Model:
 
 
 def read_model(model: type[Model]) -> Callable[[httpx.Response], Model]:
+    """What is Tagged has the entity tag of the answer's head."""
+
     def parse(response: httpx.Response) -> Model:
-        return parse_model(model, response.content)
-
-    return parse
-
-
-def read_tagged(model: type[TaggedModel]) -> Callable[[httpx.Response], TaggedModel]:
-    """With the entity tag of the answer's head."""
-
-    def parse(response: httpx.Response) -> TaggedModel:
         read = parse_model(model, response.content)
-        return read.model_copy(update={"etag": response.headers.get("ETag")})
+        if isinstance(read, Tagged):
+            return read.model_copy(update={"etag": response.headers.get("ETag")})
+        return read
 
     return parse
 

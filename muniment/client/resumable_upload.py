@@ -11,6 +11,7 @@ from typing import BinaryIO
 import httpx
 
 from muniment.client.actions import Exchange, Flow, Pause
+from muniment.client.building import segment
 from muniment.client.calls import get_file
 from muniment.client.models import File, Record
 from muniment.client.parsing import parse_model
@@ -100,7 +101,7 @@ class _Sending:
         self._upload = upload
         self._content = content
         self._size = size
-        self._path = f"{_UPLOADS}/{upload_id}"
+        self._path = f"{_UPLOADS}/{segment(upload_id)}"
         self._stamp = stamp_of(content)
         self._failures = 0
         self._waited_seconds = 0.0

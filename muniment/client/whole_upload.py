@@ -9,8 +9,9 @@ from typing import BinaryIO
 import httpx
 
 from muniment.client.actions import Flow
+from muniment.client.building import segment
 from muniment.client.models import File
-from muniment.client.parsing import parse_model
+from muniment.client.parsing import read_model
 from muniment.client.protocol import Protocol
 from muniment.client.upload import ProgressCallback, Upload
 
@@ -28,7 +29,7 @@ def send_whole(protocol: Protocol, upload: Upload, content: BinaryIO) -> Flow[Fi
         return _request(protocol, upload, content, headers)
 
     response = yield from protocol.exchange(build, repeatable=True, keyed=True)
-    return parse_model(File, response.content)
+    return read_model(File)(response)
 
 
 def _request(
@@ -36,10 +37,10 @@ def _request(
 ) -> httpx.Request:
     counted = _Counted(content, upload.progress)
     part = (upload.file_name, counted, upload.sent_media_type)
-    is_new = upload.version_of is None
+    whole = upload.version_of
     return protocol.request(
         "POST",
-        "/v1/files" if is_new else f"/v1/files/{upload.version_of}/versions",
+        "/v1/files" if whole is None else f"/v1/files/{segment(whole)}/versions",
         fields=upload.fields(),
         files=[("file", part)],
         headers=headers,

@@ -1,10 +1,14 @@
 """Prometheus metrics. Labels are names of routes, stages and states: never ids, never people's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 METRICS_MEDIA_TYPE = CONTENT_TYPE_LATEST
 
@@ -67,27 +71,53 @@ webhook_deliveries_total = Counter(
     ("state", "outcome"),
     registry=REGISTRY,
 )
-webhook_pending = Gauge(
-    "muniment_webhook_pending",
-    "Deliveries that are on their way, of all tenants.",
-    registry=REGISTRY,
-)
-webhook_oldest_seconds = Gauge(
-    "muniment_webhook_oldest_seconds",
-    "Age of the oldest event or delivery that is neither delivered nor given up; 0 without any.",
-    registry=REGISTRY,
-)
-webhook_dead_letters = Gauge(
-    "muniment_webhook_dead_letters",
-    "Deliveries that were given up and not replayed, of all tenants' endpoints.",
-    registry=REGISTRY,
-)
 certificate_expiry = Gauge(
     "muniment_certificate_expiry_timestamp_seconds",
     "When the certificate ends that this process shows, by connection; 0 where none can be read.",
     ("connection",),
     registry=REGISTRY,
 )
+
+
+@dataclass(frozen=True)
+class WebhookBacklog:
+    """What webhooks have yet to deliver and what they gave up, of all tenants; the age is in seconds, 0
+    without any."""
+
+    pending: int
+    oldest_seconds: float
+    dead_letters: int
+
+
+class LookedUpBacklog(Collector):
+    """Gauges of a process that looks, for as long as it sees something. Others have none at all: a figure
+    of 0 from whoever never looks would say that all is well."""
+
+    def __init__(self) -> None:
+        self.seen: WebhookBacklog | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        if self.seen is None:
+            return
+        yield GaugeMetricFamily(
+            "muniment_webhook_pending",
+            "Deliveries that are on their way, of all tenants.",
+            self.seen.pending,
+        )
+        yield GaugeMetricFamily(
+            "muniment_webhook_oldest_seconds",
+            "Age of the oldest event or delivery that is neither delivered nor given up; 0 without any.",
+            self.seen.oldest_seconds,
+        )
+        yield GaugeMetricFamily(
+            "muniment_webhook_dead_letters",
+            "Deliveries that were given up and not replayed, of all tenants' endpoints.",
+            self.seen.dead_letters,
+        )
+
+
+webhook_backlog = LookedUpBacklog()
+REGISTRY.register(webhook_backlog)
 
 
 def metrics_text() -> bytes:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.muniment.client.described_api import DESCRIPTION
+
 PASSWORD = {"password": "correct horse battery"}
 
 
@@ -60,6 +62,46 @@ async def test_every_change_is_made_to_what_was_read_or_not_at_all(
             assert late.json()["type"] == "urn:muniment:problem:precondition-failed"
         done = await client.request(method, path, json=body, headers={"If-Match": f'"0", {tag}'})
         assert done.is_success, (method, path, done.text)
+
+
+def test_whatever_changes_them_takes_the_precondition() -> None:
+    for path, item in DESCRIPTION["paths"].items():
+        if not path.startswith(("/v1/principals", "/v1/groups", "/v1/grants")):
+            continue
+        for method in {"put", "patch", "delete"} & set(item):
+            headers = {each["name"] for each in item[method]["parameters"]}
+            assert "If-Match" in headers, (method, path)
+            assert "412" in item[method]["responses"], (method, path)
+
+
+async def test_what_was_just_made_has_its_tag(client: httpx.AsyncClient) -> None:
+    for path, body in (
+        ("/v1/principals", {"kind": "user", "name": "ada"}),
+        ("/v1/groups", {"name": "accounting"}),
+        ("/v1/collections", {"name": "law"}),
+    ):
+        headers = {"Idempotency-Key": path}
+        made = await client.post(path, json=body, headers=headers)
+        again = await client.post(path, json=body, headers=headers)
+        shown = await client.get(made.headers["Location"])
+        assert made.headers["ETag"] == again.headers["ETag"] == shown.headers["ETag"]
+    grant = {
+        "principal_id": (await client.get("/v1/principals?name=ada")).json()["data"][0]["id"],
+        "collection_id": shown.json()["id"],
+    }
+    for level in ("read", "write"):
+        given = await client.post("/v1/grants", json={**grant, "level": level})
+        shown = await client.get(given.headers["Location"])
+        assert given.headers["ETag"] == shown.headers["ETag"] == f'"{level}"'
+
+
+async def test_of_two_who_set_a_password_the_second_finds_out(
+    client: httpx.AsyncClient, place: Place
+) -> None:
+    read = {"If-Match": (await client.get(place.principal)).headers["ETag"]}
+    path = f"{place.principal}/password"
+    assert (await client.put(path, json=PASSWORD, headers=read)).status_code == 204
+    assert (await client.put(path, json=PASSWORD, headers=read)).status_code == 412
 
 
 async def test_a_grant_that_was_raised_meanwhile_is_not_taken_back(

@@ -9,8 +9,12 @@ import httpx
 import psycopg
 import pytest
 
+from db.session import Database
+from muniment.api_keys import hash_api_key
 from tests.api.conftest import ApiProcess, audit_actions, client_of
+from tests.api.test_upload_pieces import blob_store
 from tests.conftest import TenantFixture, make_tenant
+from worker.spent_invitations import SpentInvitations
 
 PASSWORD = "correct horse battery"
 GONE = "there is no such invitation, or it is over"
@@ -18,7 +22,7 @@ GONE = "there is no such invitation, or it is over"
 
 @pytest.fixture
 async def door(api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """Whoever comes without a key, each time from another address as its proxy tells."""
+    """Whoever comes without a key."""
     async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=60) as door:
         yield door
 
@@ -240,6 +244,72 @@ async def test_a_group_that_was_deleted_is_left_out(
     await client.delete(f"/v1/groups/{group['id']}")
     assert (await client.get(f"/v1/invitations/{made['id']}")).json()["groups"] == []
     assert (await accept(door, made["token"])).status_code == 201
+
+
+async def test_what_is_over_is_listed_for_thirty_days_and_forgotten_then(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    database: Database,
+    postgres_dsn: str,
+) -> None:
+    """Whether anybody is invited after that or not; one that is open stays."""
+    for name in ("old@example.org", "new@example.org", "open@example.org"):
+        await invite(client, name)
+    with psycopg.connect(postgres_dsn) as connection:
+        for name, days in (("old", 31), ("new", 29)):
+            connection.execute(
+                "UPDATE invitation SET expires_at = now() - make_interval(days => %s)"
+                " WHERE name = %s",
+                (days, f"{name}@example.org"),
+            )
+    await invite(client, "new@example.org")
+    async with blob_store(api) as blobs:
+        await SpentInvitations(database, blobs).round()
+    listed = (await client.get("/v1/invitations")).json()["data"]
+    assert [(each["name"].partition("@")[0], each["state"]) for each in listed] == [
+        ("new", "open"),
+        ("open", "open"),
+        ("new", "expired"),
+    ]
+
+
+async def test_what_a_copied_key_invited_is_found(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    made = await invite(client, "ada")
+    with psycopg.connect(postgres_dsn) as connection:
+        [named] = connection.execute(
+            "SELECT key.key_hash FROM audit_event event"
+            " JOIN api_key key ON key.id = (event.payload ->> 'key_id')::uuid"
+            " WHERE event.action = 'invitation.created' AND event.object_id = %s",
+            (made["id"],),
+        )
+    assert named[0] == hash_api_key(tenant.api_key)
+
+
+async def test_accepting_waits_for_whoever_disables_the_tenant_without_holding_its_people(
+    client: httpx.AsyncClient, door: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """Each would else wait for the other, and the database end one of them."""
+    made = await invite(client, "ada")
+    with psycopg.connect(postgres_dsn) as disabling, psycopg.connect(postgres_dsn) as watching:
+        disabling.execute(
+            "UPDATE tenant SET revision = revision WHERE id = %s", (tenant.tenant_id,)
+        )
+        pid = disabling.info.backend_pid
+        accepting = asyncio.create_task(accept(door, made["token"]))
+        for _ in range(200):
+            waiting = watching.execute(
+                "SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", (pid,)
+            ).rowcount
+            if waiting:
+                break
+            await asyncio.sleep(0.05)
+        assert waiting
+        disabling.execute("SET LOCAL lock_timeout = '2s'")
+        disabling.execute("UPDATE principal SET name = name WHERE id = %s", (tenant.principal_id,))
+        disabling.commit()
+        assert (await accepting).status_code == 201
 
 
 async def test_invitations_are_listed_page_by_page(client: httpx.AsyncClient) -> None:

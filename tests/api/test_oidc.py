@@ -241,6 +241,28 @@ async def test_no_principal_is_made_unless_the_operator_wants_it(
     assert actions.count("principal.identity_unbound") == 1
 
 
+async def test_of_two_who_bind_a_subject_the_second_finds_out(
+    strict_api: ApiProcess, tenant: TenantFixture
+) -> None:
+    async with client_of(strict_api, tenant.api_key) as client:
+        ada = f"/v1/principals/{(await make_principal(client, 'ada'))['id']}"
+        path = f"{ada}/identity"
+
+        async def read() -> dict[str, str]:
+            return {"If-Match": (await client.get(ada)).headers["ETag"]}
+
+        first = await read()
+        bound = await client.put(path, json={"subject": "first"}, headers=first)
+        assert bound.status_code == 200, bound.text
+        late = await client.put(path, json={"subject": "second"}, headers=first)
+        assert late.status_code == 412
+        assert (await client.get(path)).json()["subject"] == "first"
+        assert (await client.delete(path, headers=first)).status_code == 412
+        now = await read()
+        assert (await client.delete(path, headers=now)).status_code == 204
+        assert (await client.put(path, json={"subject": "x"}, headers=now)).status_code == 412
+
+
 async def test_whoever_is_invited_comes_in_with_the_issuers_token(
     strict_api: ApiProcess,
     strict: httpx.AsyncClient,

@@ -1,13 +1,18 @@
 """What Prometheus is told of webhooks: attempts, ends, and what is left to deliver."""
 
-import math
+import asyncio
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from db.models import now
-from db.session import Database
+from db.session import Access, Database
 from muniment.errors import DatabaseUnavailable
+from muniment.telemetry import metrics
 from muniment.telemetry.metrics import REGISTRY, metrics_text
 from tests.conftest import free_port
 from tests.receiver import Receiver, Reply
@@ -74,10 +79,53 @@ async def test_the_oldest_is_what_waits_longest(workshop: Workshop, owner: Tenan
     await handle(workshop, delivery).terminate()
 
 
-async def test_a_database_that_is_away_leaves_no_old_figures() -> None:
+async def test_what_is_replayed_counts_anew(workshop: Workshop, owner: TenantIds) -> None:
+    """Else a dead letter of last week would look like a week of standstill."""
+    made = await endpoint(workshop, owner, "https://example.com/")
+    await become_ready(workshop, owner)
+    await dispatch(workshop).round()
+    [delivery] = await rows(workshop, made, "webhook_delivery")
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(
+            text("UPDATE webhook_delivery SET created_at = :long_ago WHERE id = :id"),
+            {"long_ago": now() - 2 * LONG, "id": delivery.id},
+        )
+    await WebhookFigures(workshop.database).look()
+    assert counted("oldest_seconds") < LONG.total_seconds()
+    await handle(workshop, delivery).terminate()
+
+
+async def test_a_database_that_is_away_leaves_no_figures(workshop: Workshop) -> None:
+    await WebhookFigures(workshop.database).look()
+    assert "muniment_webhook_pending" in metrics_text().decode()
     away = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     with pytest.raises(DatabaseUnavailable):
         await WebhookFigures(away).look()
-    assert math.isnan(counted("pending"))
-    assert math.isnan(counted("dead_letters"))
     await away.close()
+    for name in ("pending", "oldest_seconds", "dead_letters"):
+        assert f"muniment_webhook_{name}" not in metrics_text().decode()
+
+
+def written_elsewhere() -> str:
+    """By a process that never looks."""
+    return subprocess.run(
+        [sys.executable, "-c", "from muniment.telemetry.metrics import *; print(metrics_text())"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+
+
+async def test_only_who_looks_has_figures() -> None:
+    """A 0 of the API's would hide a standstill from whoever asks for the largest."""
+    written = await asyncio.to_thread(written_elsewhere)
+    assert "muniment_jobs_total" in written
+    assert "muniment_webhook_pending" not in written
+
+
+async def test_a_worker_looks_at_once(workshop: Workshop) -> None:
+    metrics.webhook_backlog.seen = None
+    figures = WebhookFigures(workshop.database, interval_seconds=3600)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(figures.run(), timeout=2)
+    assert "muniment_webhook_pending" in metrics_text().decode()

@@ -37,6 +37,8 @@ def upgrade() -> None:
             WHERE accepted_at IS NULL AND revoked_at IS NULL;
         CREATE INDEX ix_invitation_tenant_created
             ON invitation (tenant_id, created_at DESC, id DESC);
+        CREATE INDEX ix_invitation_over_since
+            ON invitation (coalesce(accepted_at, revoked_at, expires_at));
         CREATE INDEX ix_invitation_created_by ON invitation (created_by);
         CREATE INDEX ix_invitation_principal_id ON invitation (principal_id);
 
@@ -71,7 +73,9 @@ def downgrade() -> None:
         """
         DROP FUNCTION webhook_backlog();
         DROP INDEX ix_webhook_delivery_failed;
-        DROP INDEX ix_webhook_delivery_pending_created;
+        DROP INDEX ix_webhook_delivery_pending_since;
+        DROP FUNCTION tenants_with_spent_invitations(interval, uuid, integer);
+        DROP FUNCTION hold_tenant();
         DROP FUNCTION find_invitation(bytea);
         DROP TABLE invitation_group;
         DROP TABLE invitation;
@@ -97,7 +101,32 @@ $$;
 REVOKE ALL ON FUNCTION find_invitation(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_invitation(bytea) TO muniment_app;
 
-CREATE INDEX ix_webhook_delivery_pending_created ON webhook_delivery (created_at)
+-- Whoever disables the tenant locks it first, and its principals then.
+CREATE FUNCTION hold_tenant() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+    SELECT FROM tenant WHERE tenant.id = current_tenant() FOR SHARE
+$$;
+REVOKE ALL ON FUNCTION hold_tenant() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hold_tenant() TO muniment_app;
+
+CREATE FUNCTION tenants_with_spent_invitations(kept interval, after uuid, max_rows integer)
+RETURNS TABLE (tenant_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
+$$
+    SELECT DISTINCT invitation.tenant_id
+    FROM invitation
+    WHERE coalesce(invitation.accepted_at, invitation.revoked_at, invitation.expires_at) < now() - kept
+      AND (after IS NULL OR invitation.tenant_id > after)
+    ORDER BY invitation.tenant_id
+    LIMIT max_rows
+$$;
+REVOKE ALL ON FUNCTION tenants_with_spent_invitations(interval, uuid, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenants_with_spent_invitations(interval, uuid, integer) TO muniment_app;
+
+-- A replay begins anew, however old what it replays is.
+CREATE INDEX ix_webhook_delivery_pending_since
+    ON webhook_delivery (coalesce(started_at, created_at))
     WHERE state = 'pending';
 CREATE INDEX ix_webhook_delivery_failed ON webhook_delivery (webhook_id) WHERE state = 'failed';
 
@@ -109,9 +138,12 @@ $$
     SELECT
         (SELECT count(*) FROM webhook_delivery WHERE webhook_delivery.state = 'pending'),
         least(
-            (SELECT min(webhook_event.occurred_at) FROM webhook_event
-             WHERE webhook_event.dispatched_at IS NULL),
-            (SELECT min(webhook_delivery.created_at) FROM webhook_delivery
+            -- Ids are in the order of time, and have an index.
+            (SELECT webhook_event.occurred_at FROM webhook_event
+             WHERE webhook_event.dispatched_at IS NULL
+             ORDER BY webhook_event.id LIMIT 1),
+            (SELECT min(coalesce(webhook_delivery.started_at, webhook_delivery.created_at))
+             FROM webhook_delivery
              WHERE webhook_delivery.state = 'pending')
         ),
         (SELECT count(*) FROM webhook_delivery

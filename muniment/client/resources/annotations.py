@@ -16,6 +16,7 @@ from muniment.client.building import (
     get,
     given,
     id_text,
+    segment,
 )
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
@@ -139,7 +140,7 @@ def list_annotations(
 
 def get_annotation(annotation_id: Id, *, version: int | None = None) -> Call[Annotation]:
     """With where it stands in the version (without one: in use)."""
-    return get(f"{_PATH}/{annotation_id}", Annotation, {"version": version})
+    return get(f"{_PATH}/{segment(annotation_id)}", Annotation, {"version": version})
 
 
 def create_annotation(
@@ -173,7 +174,7 @@ def change_annotation(
 ) -> Call[Annotation]:
     """For its author. What is not named stays; None takes the colour away."""
     json = given(body=body, tags=None if tags is None else [*tags]) | changed(colour=colour)
-    return Call("PATCH", f"{_PATH}/{annotation_id}", read_model(Annotation), json=json)
+    return Call("PATCH", f"{_PATH}/{segment(annotation_id)}", read_model(Annotation), json=json)
 
 
 def resolve_annotation(annotation_id: Id) -> Call[Annotation]:
@@ -185,13 +186,13 @@ def reopen_annotation(annotation_id: Id) -> Call[Annotation]:
 
 
 def _settle(annotation_id: Id, state: str) -> Call[Annotation]:
-    path = f"{_PATH}/{annotation_id}"
+    path = f"{_PATH}/{segment(annotation_id)}"
     return Call("PATCH", path, read_model(Annotation), json={"state": state})
 
 
 def delete_annotation(annotation_id: Id) -> Call[None]:
     """With its comments, for good."""
-    return Call("DELETE", f"{_PATH}/{annotation_id}", read_nothing)
+    return Call("DELETE", f"{_PATH}/{segment(annotation_id)}", read_nothing)
 
 
 def list_comments(
@@ -199,25 +200,27 @@ def list_comments(
 ) -> Call[Listing[Comment]]:
     """Newest first."""
     parameters = {"limit": limit, "cursor": cursor}
-    return get(f"{_PATH}/{annotation_id}/comments", Listing[Comment], parameters)
+    return get(f"{_PATH}/{segment(annotation_id)}/comments", Listing[Comment], parameters)
 
 
 def get_comment(annotation_id: Id, comment_id: Id) -> Call[Comment]:
-    return get(f"{_PATH}/{annotation_id}/comments/{comment_id}", Comment)
+    return get(f"{_PATH}/{segment(annotation_id)}/comments/{segment(comment_id)}", Comment)
 
 
 def create_comment(annotation_id: Id, body: str) -> Call[Comment]:
-    return create(f"{_PATH}/{annotation_id}/comments", Comment, {"body": body})
+    return create(f"{_PATH}/{segment(annotation_id)}/comments", Comment, {"body": body})
 
 
 def change_comment(annotation_id: Id, comment_id: Id, body: str) -> Call[Comment]:
     """For its author."""
-    path = f"{_PATH}/{annotation_id}/comments/{comment_id}"
+    path = f"{_PATH}/{segment(annotation_id)}/comments/{segment(comment_id)}"
     return Call("PATCH", path, read_model(Comment), json={"body": body})
 
 
 def delete_comment(annotation_id: Id, comment_id: Id) -> Call[None]:
-    return Call("DELETE", f"{_PATH}/{annotation_id}/comments/{comment_id}", read_nothing)
+    return Call(
+        "DELETE", f"{_PATH}/{segment(annotation_id)}/comments/{segment(comment_id)}", read_nothing
+    )
 
 
 def list_activity(
@@ -229,7 +232,7 @@ def list_activity(
     cursor: str | None = None,
 ) -> Call[Listing[ActivityEntry]]:
     """Newest first, of the file or of all that the key may read."""
-    path = "/v1/activity" if file_id is None else f"/v1/files/{file_id}/activity"
+    path = "/v1/activity" if file_id is None else f"/v1/files/{segment(file_id)}/activity"
     parameters = {"kind": kind, "actor": id_text(actor), "limit": limit, "cursor": cursor}
     return get(path, Listing[ActivityEntry], parameters)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, given, id_text, time_text
+from muniment.client.building import Id, create, get, given, id_text, segment, time_text
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model
@@ -49,7 +49,7 @@ def create_api_key(
 
 def revoke_api_key(key_id: Id) -> Call[ApiKey]:
     """At once and for good."""
-    return Call("DELETE", f"{_PATH}/{key_id}", read_model(ApiKey))
+    return Call("DELETE", f"{_PATH}/{segment(key_id)}", read_model(ApiKey))
 
 
 class ApiKeyOperations:

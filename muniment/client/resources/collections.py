@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, given, matching
+from muniment.client.building import Id, create, get, given, matching, segment
 from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
-from muniment.client.parsing import read_nothing, read_tagged
+from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
 
 Visibility = Literal["tenant", "private"]
@@ -37,7 +37,7 @@ def list_collections(*, limit: int = 50, cursor: str | None = None) -> Call[List
 
 
 def get_collection(collection_id: Id) -> Call[Collection]:
-    return Call("GET", f"{_PATH}/{collection_id}", read_tagged(Collection))
+    return Call("GET", f"{_PATH}/{segment(collection_id)}", read_model(Collection))
 
 
 def create_collection(
@@ -59,8 +59,8 @@ def change_collection(
     Collection that was read: PreconditionFailed if it has been changed since."""
     return Call(
         "PATCH",
-        f"{_PATH}/{collection_id}",
-        read_tagged(Collection),
+        f"{_PATH}/{segment(collection_id)}",
+        read_model(Collection),
         json=given(name=name, visibility=visibility, text_mode=text_mode),
         headers=matching(etag),
         repeatable=etag is None,
@@ -69,7 +69,7 @@ def change_collection(
 
 def delete_collection(collection_id: Id) -> Call[None]:
     """An empty one."""
-    return Call("DELETE", f"{_PATH}/{collection_id}", read_nothing)
+    return Call("DELETE", f"{_PATH}/{segment(collection_id)}", read_nothing)
 
 
 class CollectionOperations:

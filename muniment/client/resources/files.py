@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from muniment.client.building import Id, get, given, matching, post
+from muniment.client.building import Id, get, given, matching, post, segment
 from muniment.client.models import File, Record, Version
 from muniment.client.operations import Operation
 from muniment.client.parsing import read_model
@@ -62,7 +62,7 @@ def change_file(
     )
     return Call(
         "PATCH",
-        f"/v1/files/{file_id}",
+        f"/v1/files/{segment(file_id)}",
         read_model(File),
         json=json,
         headers=matching(etag),
@@ -71,17 +71,17 @@ def change_file(
 
 
 def get_version(file_id: Id, number: int) -> Call[Version]:
-    return get(f"/v1/files/{file_id}/versions/{number}", Version)
+    return get(f"/v1/files/{segment(file_id)}/versions/{segment(number)}", Version)
 
 
 def get_tier(file_id: Id) -> Call[FileTiers]:
     """Where the file's content lies."""
-    return get(f"/v1/files/{file_id}/tier", FileTiers)
+    return get(f"/v1/files/{segment(file_id)}/tier", FileTiers)
 
 
 def move_to_tier(file_id: Id, tier: TierName) -> Call[FileTiers]:
     """The content of all its versions; it can be read meanwhile."""
-    return post(f"/v1/files/{file_id}/tier", FileTiers, {"tier": tier})
+    return post(f"/v1/files/{segment(file_id)}/tier", FileTiers, {"tier": tier})
 
 
 class FileOperations:

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, given, id_text, matching
+from muniment.client.building import Id, create, get, given, id_text, matching, segment
 from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
-from muniment.client.parsing import read_nothing, read_tagged
+from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
 
 Level = Literal["read", "write", "manage"]
@@ -49,7 +49,7 @@ def list_grants(
 
 
 def get_grant(grant_id: Id) -> Call[Grant]:
-    return Call("GET", f"{_PATH}/{grant_id}", read_tagged(Grant))
+    return Call("GET", f"{_PATH}/{segment(grant_id)}", read_model(Grant))
 
 
 def create_grant(
@@ -72,7 +72,7 @@ def create_grant(
 
 
 def delete_grant(grant_id: Id, *, etag: str | None = None) -> Call[None]:
-    return Call("DELETE", f"{_PATH}/{grant_id}", read_nothing, headers=matching(etag))
+    return Call("DELETE", f"{_PATH}/{segment(grant_id)}", read_nothing, headers=matching(etag))
 
 
 class GrantOperations:

@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, matching
+from muniment.client.building import Id, create, get, matching, segment
 from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
-from muniment.client.parsing import read_nothing, read_tagged
+from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
 from muniment.client.resources.principals import Principal
 
@@ -29,7 +29,7 @@ def list_groups(
 
 
 def get_group(group_id: Id) -> Call[Group]:
-    return Call("GET", f"{_PATH}/{group_id}", read_tagged(Group))
+    return Call("GET", f"{_PATH}/{segment(group_id)}", read_model(Group))
 
 
 def create_group(name: str) -> Call[Group]:
@@ -40,8 +40,8 @@ def rename_group(group_id: Id, name: str, *, etag: str | None = None) -> Call[Gr
     """With the `etag` of a Group that was read: PreconditionFailed if it has been changed since."""
     return Call(
         "PATCH",
-        f"{_PATH}/{group_id}",
-        read_tagged(Group),
+        f"{_PATH}/{segment(group_id)}",
+        read_model(Group),
         json={"name": name},
         headers=matching(etag),
         repeatable=etag is None,
@@ -50,22 +50,28 @@ def rename_group(group_id: Id, name: str, *, etag: str | None = None) -> Call[Gr
 
 def delete_group(group_id: Id, *, etag: str | None = None) -> Call[None]:
     """With what was granted to it."""
-    return Call("DELETE", f"{_PATH}/{group_id}", read_nothing, headers=matching(etag))
+    return Call("DELETE", f"{_PATH}/{segment(group_id)}", read_nothing, headers=matching(etag))
 
 
 def list_members(
     group_id: Id, *, limit: int = 50, cursor: str | None = None
 ) -> Call[Listing[Principal]]:
     parameters = {"limit": limit, "cursor": cursor}
-    return get(f"{_PATH}/{group_id}/members", Listing[Principal], parameters)
+    return get(f"{_PATH}/{segment(group_id)}/members", Listing[Principal], parameters)
 
 
-def add_member(group_id: Id, principal_id: Id) -> Call[None]:
-    return Call("PUT", f"{_PATH}/{group_id}/members/{principal_id}", read_nothing)
+def add_member(group_id: Id, principal_id: Id, *, etag: str | None = None) -> Call[None]:
+    """`etag`: of the Group."""
+    return Call("PUT", _member(group_id, principal_id), read_nothing, headers=matching(etag))
 
 
-def remove_member(group_id: Id, principal_id: Id) -> Call[None]:
-    return Call("DELETE", f"{_PATH}/{group_id}/members/{principal_id}", read_nothing)
+def remove_member(group_id: Id, principal_id: Id, *, etag: str | None = None) -> Call[None]:
+    """`etag`: of the Group."""
+    return Call("DELETE", _member(group_id, principal_id), read_nothing, headers=matching(etag))
+
+
+def _member(group_id: Id, principal_id: Id) -> str:
+    return f"{_PATH}/{segment(group_id)}/members/{segment(principal_id)}"
 
 
 class GroupOperations:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from muniment.client.building import Id, create, get, given, time_text
+from muniment.client.building import Id, create, get, given, segment, time_text
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model
@@ -47,7 +47,7 @@ def list_invitations(*, limit: int = 50, cursor: str | None = None) -> Call[List
 
 
 def get_invitation(invitation_id: Id) -> Call[Invitation]:
-    return get(f"{_PATH}/{invitation_id}", Invitation)
+    return get(f"{_PATH}/{segment(invitation_id)}", Invitation)
 
 
 def create_invitation(
@@ -69,7 +69,7 @@ def create_invitation(
 
 def revoke_invitation(invitation_id: Id) -> Call[Invitation]:
     """At once and for good."""
-    return Call("DELETE", f"{_PATH}/{invitation_id}", read_model(Invitation))
+    return Call("DELETE", f"{_PATH}/{segment(invitation_id)}", read_model(Invitation))
 
 
 def accept_invitation(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from muniment.client.building import Id, get, post
+from muniment.client.building import Id, get, post, segment
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.protocol import Call
@@ -41,7 +41,7 @@ def list_key_rotations(*, limit: int = 50, cursor: str | None = None) -> Call[Li
 
 
 def get_key_rotation(rotation_id: Id) -> Call[KeyRotation]:
-    return get(f"{_PATH}/{rotation_id}", KeyRotation)
+    return get(f"{_PATH}/{segment(rotation_id)}", KeyRotation)
 
 
 class KeyOperations:

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, given, id_text, matching
+from muniment.client.building import Id, create, get, given, id_text, matching, segment
 from muniment.client.models import Listing, Record, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
-from muniment.client.parsing import read_model, read_nothing, read_tagged
+from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
 
 PrincipalKind = Literal["user", "service"]
@@ -47,7 +47,7 @@ def list_principals(
 
 
 def get_principal(principal_id: Id) -> Call[Principal]:
-    return Call("GET", f"{_PATH}/{principal_id}", read_tagged(Principal))
+    return Call("GET", f"{_PATH}/{segment(principal_id)}", read_model(Principal))
 
 
 def create_principal(
@@ -69,8 +69,8 @@ def change_principal(
     changed since."""
     return Call(
         "PATCH",
-        f"{_PATH}/{principal_id}",
-        read_tagged(Principal),
+        f"{_PATH}/{segment(principal_id)}",
+        read_model(Principal),
         json=given(name=name, is_admin=is_admin, disabled=disabled),
         headers=matching(etag),
         repeatable=etag is None,
@@ -83,31 +83,33 @@ def delete_principal(
     """Conflict while it owns something, and no successor is named that this goes to."""
     return Call(
         "DELETE",
-        f"{_PATH}/{principal_id}",
+        f"{_PATH}/{segment(principal_id)}",
         read_nothing,
         parameters={"successor": id_text(successor)},
         headers=matching(etag),
     )
 
 
-def set_password(principal_id: Id, password: str) -> Call[None]:
+def set_password(principal_id: Id, password: str, *, etag: str | None = None) -> Call[None]:
     """Of a person; ends what it signed in to before."""
-    path = f"{_PATH}/{principal_id}/password"
-    return Call("PUT", path, read_nothing, json={"password": password})
+    path = f"{_PATH}/{segment(principal_id)}/password"
+    return Call("PUT", path, read_nothing, json={"password": password}, headers=matching(etag))
 
 
 def get_identity(principal_id: Id) -> Call[Identity]:
-    return get(f"{_PATH}/{principal_id}/identity", Identity)
+    return get(f"{_PATH}/{segment(principal_id)}/identity", Identity)
 
 
-def bind_identity(principal_id: Id, subject: str) -> Call[Identity]:
-    """The issuer's tokens with this `sub` mean the principal from now on."""
-    path = f"{_PATH}/{principal_id}/identity"
-    return Call("PUT", path, read_model(Identity), json={"subject": subject})
+def bind_identity(principal_id: Id, subject: str, *, etag: str | None = None) -> Call[Identity]:
+    """The issuer's tokens with this `sub` mean the principal from now on. `etag`: of the Principal."""
+    path = f"{_PATH}/{segment(principal_id)}/identity"
+    json = {"subject": subject}
+    return Call("PUT", path, read_model(Identity), json=json, headers=matching(etag))
 
 
-def unbind_identity(principal_id: Id) -> Call[None]:
-    return Call("DELETE", f"{_PATH}/{principal_id}/identity", read_nothing)
+def unbind_identity(principal_id: Id, *, etag: str | None = None) -> Call[None]:
+    path = f"{_PATH}/{segment(principal_id)}/identity"
+    return Call("DELETE", path, read_nothing, headers=matching(etag))
 
 
 class PrincipalOperations:

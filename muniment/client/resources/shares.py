@@ -13,6 +13,7 @@ from muniment.client.building import (
     get,
     given,
     id_text,
+    segment,
     time_text,
 )
 from muniment.client.models import Listing, Record
@@ -51,7 +52,7 @@ def list_shares(
 
 
 def get_share(share_id: Id) -> Call[Share]:
-    return get(f"{_PATH}/{share_id}", Share)
+    return get(f"{_PATH}/{segment(share_id)}", Share)
 
 
 def create_share(
@@ -87,12 +88,12 @@ def change_share(
     json = given(
         expires_at=time_text(expires_at), networks=None if networks is None else [*networks]
     ) | changed(password=password, max_downloads=max_downloads)
-    return Call("PATCH", f"{_PATH}/{share_id}", read_model(Share), json=json)
+    return Call("PATCH", f"{_PATH}/{segment(share_id)}", read_model(Share), json=json)
 
 
 def revoke_share(share_id: Id) -> Call[Share]:
     """At once and for good."""
-    return Call("DELETE", f"{_PATH}/{share_id}", read_model(Share))
+    return Call("DELETE", f"{_PATH}/{segment(share_id)}", read_model(Share))
 
 
 class ShareOperations:

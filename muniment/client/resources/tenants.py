@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from muniment.client.building import Id, create, get
+from muniment.client.building import Id, create, get, segment
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model
@@ -37,7 +37,7 @@ def list_tenants(*, limit: int = 50, cursor: str | None = None) -> Call[Listing[
 
 
 def get_tenant(tenant_id: Id) -> Call[Tenant]:
-    return get(f"{_PATH}/{tenant_id}", Tenant)
+    return get(f"{_PATH}/{segment(tenant_id)}", Tenant)
 
 
 def create_tenant(name: str, *, administrator: str = "administrator") -> Call[Tenant]:
@@ -47,7 +47,7 @@ def create_tenant(name: str, *, administrator: str = "administrator") -> Call[Te
 
 def change_tenant(tenant_id: Id, *, disabled: bool) -> Call[Tenant]:
     """Nobody comes into one that is disabled."""
-    path = f"{_PATH}/{tenant_id}"
+    path = f"{_PATH}/{segment(tenant_id)}"
     return Call("PATCH", path, read_model(Tenant), json={"disabled": disabled})
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from muniment.client.building import Id, create, get, given
+from muniment.client.building import Id, create, get, given, segment
 from muniment.client.models import Listing, Record
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model, read_nothing
@@ -96,7 +96,7 @@ def list_webhooks(*, limit: int = 50, cursor: str | None = None) -> Call[Listing
 
 
 def get_webhook(webhook_id: Id) -> Call[Webhook]:
-    return get(f"{_PATH}/{webhook_id}", Webhook)
+    return get(f"{_PATH}/{segment(webhook_id)}", Webhook)
 
 
 def create_webhook(
@@ -118,17 +118,17 @@ def change_webhook(
     """What is None stays. Deliveries that are pending go to the new address."""
     wanted: list[JsonValue] | None = None if events is None else [*events]
     json = given(url=url, events=wanted, description=description, enabled=enabled)
-    return Call("PATCH", f"{_PATH}/{webhook_id}", read_model(Webhook), json=json)
+    return Call("PATCH", f"{_PATH}/{segment(webhook_id)}", read_model(Webhook), json=json)
 
 
 def delete_webhook(webhook_id: Id) -> Call[None]:
     """With its deliveries."""
-    return Call("DELETE", f"{_PATH}/{webhook_id}", read_nothing)
+    return Call("DELETE", f"{_PATH}/{segment(webhook_id)}", read_nothing)
 
 
 def try_webhook(webhook_id: Id) -> Call[WebhookDelivery]:
     """Sends a `webhook.test`."""
-    return create(f"{_PATH}/{webhook_id}/test", WebhookDelivery)
+    return create(f"{_PATH}/{segment(webhook_id)}/test", WebhookDelivery)
 
 
 def rotate_webhook_secret(
@@ -137,7 +137,7 @@ def rotate_webhook_secret(
     """A new secret, told this once; the one before signs beside it for a while, unless somebody else has
     come to know it."""
     json = {"expire_previous_at_once": expire_previous_at_once} | given(scheme=scheme)
-    return create(f"{_PATH}/{webhook_id}/rotate-secret", Webhook, json)
+    return create(f"{_PATH}/{segment(webhook_id)}/rotate-secret", Webhook, json)
 
 
 def list_deliveries(
@@ -149,17 +149,19 @@ def list_deliveries(
 ) -> Call[Listing[WebhookDelivery]]:
     """Newest first."""
     parameters = {"state": state, "limit": limit, "cursor": cursor}
-    return get(f"{_PATH}/{webhook_id}/deliveries", Listing[WebhookDelivery], parameters)
+    return get(f"{_PATH}/{segment(webhook_id)}/deliveries", Listing[WebhookDelivery], parameters)
 
 
 def get_delivery(webhook_id: Id, delivery_id: Id) -> Call[WebhookDelivery]:
     """With its attempts."""
-    return get(f"{_PATH}/{webhook_id}/deliveries/{delivery_id}", WebhookDelivery)
+    return get(f"{_PATH}/{segment(webhook_id)}/deliveries/{segment(delivery_id)}", WebhookDelivery)
 
 
 def replay_delivery(webhook_id: Id, delivery_id: Id) -> Call[WebhookDelivery]:
     """Sends it again, from the first attempt on."""
-    return create(f"{_PATH}/{webhook_id}/deliveries/{delivery_id}/replay", WebhookDelivery)
+    return create(
+        f"{_PATH}/{segment(webhook_id)}/deliveries/{segment(delivery_id)}/replay", WebhookDelivery
+    )
 
 
 def replay_range(
@@ -176,7 +178,7 @@ def replay_range(
         "to": end.isoformat(),
         "only_failed": only_failed,
     }
-    return create(f"{_PATH}/{webhook_id}/replay", Replayed, json | given(cursor=cursor))
+    return create(f"{_PATH}/{segment(webhook_id)}/replay", Replayed, json | given(cursor=cursor))
 
 
 class WebhookOperations:

@@ -31,11 +31,14 @@ class Described:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.preconditions: set[tuple[str, str]] = set()
         self.answered: object = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, operation = described(request.method, request.url.path)
         self.asked.append((request.method, path))
+        if "If-Match" in request.headers:
+            self.preconditions.add((request.method, path))
         self._judge(request, operation)
         status, answer = next(
             (int(status), answer)

@@ -2,7 +2,9 @@
 described, and reads the answer that is its example."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -11,8 +13,9 @@ import httpx
 import pytest
 
 from muniment.client import AsyncMuniment, Muniment, Retry
-from muniment.client.models import Record
+from muniment.client.models import Record, Tagged
 from muniment.client.problems import ApiProblem
+from muniment.errors import InvalidRequest
 from tests.muniment.client.described_api import DESCRIPTION, ID, Described
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -129,7 +132,9 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "annotations.activity of a file": lambda m: m.annotations.activity(ID),
     "collections.list": lambda m: m.collections.list(),
     "collections.get": lambda m: m.collections.get(ID),
-    "collections.create": lambda m: m.collections.create("law", visibility="private"),
+    "collections.create": lambda m: m.collections.create(
+        "law", visibility="private", text_mode="full"
+    ),
     "collections.change": lambda m: m.collections.change(ID, name="x", etag='"1"'),
     "collections.delete": lambda m: m.collections.delete(ID),
     "principals.list": lambda m: m.principals.list(name="ada", kind="user"),
@@ -137,10 +142,10 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "principals.create": lambda m: m.principals.create("ada", is_admin=True),
     "principals.change": lambda m: m.principals.change(ID, disabled=True, etag='"1"'),
     "principals.delete": lambda m: m.principals.delete(ID, successor=ID, etag='"1"'),
-    "principals.set_password": lambda m: m.principals.set_password(ID, "correct horse"),
+    "principals.set_password": lambda m: m.principals.set_password(ID, "correct horse", etag='"1"'),
     "principals.identity": lambda m: m.principals.identity(ID),
-    "principals.bind_identity": lambda m: m.principals.bind_identity(ID, "subject"),
-    "principals.unbind_identity": lambda m: m.principals.unbind_identity(ID),
+    "principals.bind_identity": lambda m: m.principals.bind_identity(ID, "subject", etag='"1"'),
+    "principals.unbind_identity": lambda m: m.principals.unbind_identity(ID, etag='"1"'),
     "invitations.list": lambda m: m.invitations.list(),
     "invitations.get": lambda m: m.invitations.get(ID),
     "invitations.create": lambda m: m.invitations.create("ada", groups=[ID], expires_at=MOMENT),
@@ -152,8 +157,8 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "groups.rename": lambda m: m.groups.rename(ID, "tax", etag='"1"'),
     "groups.delete": lambda m: m.groups.delete(ID, etag='"1"'),
     "groups.members": lambda m: m.groups.members(ID),
-    "groups.add_member": lambda m: m.groups.add_member(ID, ID),
-    "groups.remove_member": lambda m: m.groups.remove_member(ID, ID),
+    "groups.add_member": lambda m: m.groups.add_member(ID, ID, etag='"1"'),
+    "groups.remove_member": lambda m: m.groups.remove_member(ID, ID, etag='"1"'),
     "grants.list": lambda m: m.grants.list(
         file_id=ID, collection_id=ID, principal_id=ID, group_id=ID
     ),
@@ -185,6 +190,12 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "tenants.get": lambda m: m.tenants.get(ID),
     "tenants.create": lambda m: m.tenants.create("acme"),
     "tenants.change": lambda m: m.tenants.change(ID, disabled=True),
+    "tier_policies.get": lambda m: m.tier_policies.get(),
+    "tier_policies.get of a collection": lambda m: m.tier_policies.get(ID),
+    "tier_policies.set": lambda m: m.tier_policies.set(after_days=90, min_bytes=1),
+    "tier_policies.set of a collection": lambda m: m.tier_policies.set(ID, after_days=None),
+    "tier_policies.delete": lambda m: m.tier_policies.delete(),
+    "tier_policies.delete of a collection": lambda m: m.tier_policies.delete(ID),
 }
 """Each method of the client, called with all that it takes to be told apart."""
 
@@ -245,6 +256,13 @@ def test_every_operation_has_a_method() -> None:
     for call in CALLS.values():
         ask(api, call)
     assert operations() - set(api.asked) == WITHOUT_A_METHOD
+    assert api.preconditions == {
+        (method.upper(), path)
+        for path, described_there in DESCRIPTION["paths"].items()
+        for method in METHODS
+        for parameter in described_there.get(method, {}).get("parameters", ())
+        if parameter["name"] == "If-Match"
+    } | {("PATCH", "/v1/files/{file_id}"), ("PATCH", "/v1/collections/{collection_id}")}
 
 
 def test_every_method_is_tried_here() -> None:
@@ -257,6 +275,59 @@ def test_both_clients_ask_for_the_same_and_read_it(name: str) -> None:
     read = ask(blocking, CALLS[name])
     assert asyncio.run(ask_and_wait(awaiting, CALLS[name])) == read
     assert awaiting.asked == blocking.asked
-    if isinstance(read, Record) and isinstance(blocking.answered, dict):
-        known = {each.alias or field for field, each in type(read).model_fields.items()}
-        assert set(blocking.answered) <= known
+    if isinstance(read, Tagged):
+        assert read.etag == '"1"'
+    if isinstance(read, Record):
+        assert dropped(blocking.answered, read) == []
+
+
+def dropped(answered: object, read: object, place: str = "") -> list[str]:
+    """Where the answer says something that was not read."""
+    if isinstance(answered, list) and isinstance(read, Sequence):
+        return [
+            each
+            for number, (item, found) in enumerate(zip(answered, read, strict=True))
+            for each in dropped(item, found, f"{place}[{number}]")
+        ]
+    if not isinstance(answered, dict) or not isinstance(read, Record):
+        return []
+    known = {field.alias or name: name for name, field in type(read).model_fields.items()}
+    return [f"{place}.{name}" for name in answered if name not in known] + [
+        each
+        for name, value in answered.items()
+        if name in known
+        for each in dropped(value, getattr(read, known[name]), f"{place}.{name}")
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["../../v1/groups/x", "x/members/y", "x%2Fmembers%2Fy", "x?permanent=true", "x#y", "..", ""],
+)
+def test_an_id_is_never_a_path(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to a file by an id from elsewhere must not be done to a group."""
+    for name, call in CALLS.items():
+        asked = addresses(call)
+        with monkeypatch.context() as changed:
+            changed.setattr(sys.modules[__name__], "ID", wrong)
+            with suppress(InvalidRequest):
+                assert addresses(call) <= asked, name
+
+
+def addresses(call: Callable[[Muniment], object]) -> set[tuple[str, bytes]]:
+    """What is asked for of an API where nothing is; without parameters."""
+    asked = set()
+
+    def absent(request: httpx.Request) -> httpx.Response:
+        asked.add((request.method, request.url.raw_path.partition(b"?")[0]))
+        return httpx.Response(404)
+
+    transport = httpx.MockTransport(absent)
+    with Muniment("http://api", "mun_x", retry=ONCE, transport=transport) as muniment:
+        try:
+            answer = call(muniment)
+            if isinstance(answer, Iterator):
+                next(answer, None)
+        except ApiProblem:
+            pass
+    return asked
