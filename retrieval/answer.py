@@ -171,16 +171,17 @@ class Answerer:
 async def _sentences(session: AsyncSession, hits: Sequence[SearchHit]) -> list[Sentence]:
     """Those that may state something. PostgreSQL tells the words of passages that it holds in the clear;
     what is sealed there is not sent to it."""
-    plain = [each for each in _places(hits) if not each[0].sealed]
-    sealed = [each for each in _places(hits) if each[0].sealed]
-    of_plain = await queries.lexemes(session, [hit.text[start:end] for hit, start, end in plain])
-    of_sealed = sealed_lexemes([hit.text[start:end] for hit, start, end in sealed])
-    lexemes = [*map(frozenset, of_plain), *of_sealed]
-    return [
-        Sentence(hit, start, end, words)
-        for (hit, start, end), words in zip([*plain, *sealed], lexemes, strict=True)
-        if len(words) >= SHORTEST_SENTENCE_WORDS
+    places = _places(hits)
+    plain = [hit.text[start:end] for hit, start, end in places if not hit.sealed]
+    sealed = [hit.text[start:end] for hit, start, end in places if hit.sealed]
+    of_plain = map(frozenset, await queries.lexemes(session, plain))
+    of_sealed = iter(sealed_lexemes(sealed))
+    # In the order of the hits, which decides between sentences that are equally good.
+    sentences = [
+        Sentence(hit, start, end, next(of_sealed if hit.sealed else of_plain))
+        for hit, start, end in places
     ]
+    return [each for each in sentences if len(each.lexemes) >= SHORTEST_SENTENCE_WORDS]
 
 
 def _places(hits: Sequence[SearchHit]) -> list[tuple[SearchHit, int, int]]:

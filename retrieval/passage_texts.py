@@ -28,7 +28,7 @@ class ReadablePassages:
 
 
 async def readable(
-    texts: SealedTexts | None, tenant_id: UUID, found: Mapping[UUID, FoundPassage]
+    texts: SealedTexts, tenant_id: UUID, found: Mapping[UUID, FoundPassage]
 ) -> ReadablePassages:
     """Opens those that are sealed. What cannot be opened stays without its text, so that the other hits
     are answered: its keys are out of reach, or were destroyed since it was found."""
@@ -42,8 +42,6 @@ async def readable(
         for passage in found.values()
         if passage.sealed_text is not None and passage.text_key_id is not None
     }
-    if not sealed or texts is None:
-        return ReadablePassages(dict(found), frozenset(sealed))
     opened = dict(zip(sealed, await texts.try_passages([*sealed.values()]), strict=True))
     passages, out_of_reach = dict(found), set[UUID]()
     for chunk_id, said in opened.items():

@@ -22,6 +22,9 @@ from retrieval.response import HitExplanation, HitScores, SearchHit, SearchRespo
 from retrieval.timing import Timings
 from retrieval.vector import QueryEmbedder, VectorsUnavailable, embed, search_vectors
 
+SEALED_LEFT_OUT = (
+    "some of these files have their text sealed (`encrypted_text`): they are found by meaning only"
+)
 NO_RERANKER = "no reranker is installed: the order is that of the fusion"
 
 _log = structlog.get_logger(__name__)
@@ -43,14 +46,11 @@ class Searcher:
     """Searches of all tenants; holds nothing of any.
 
     Without an embedder, or when it fails, words alone answer, and the response says `degraded`. So it
-    does when sealed texts cannot be opened, as without `texts`: their hits are then without text.
+    does when sealed texts cannot be opened: their hits are then without text.
     """
 
     def __init__(
-        self,
-        database: Database,
-        embedder: QueryEmbedder | None,
-        texts: SealedTexts | None = None,
+        self, database: Database, embedder: QueryEmbedder | None, texts: SealedTexts
     ) -> None:
         self._database = database
         self._embedder = embedder
@@ -117,7 +117,14 @@ class Searcher:
             await by_meaning()
         if request.mode is not SearchMode.HYBRID and found.mode_used is SearchMode.LEXICAL:
             await by_words()
+        if found.mode_used is SearchMode.LEXICAL and await self._leaves_out_sealed(access, wanted):
+            found.reasons.append(SEALED_LEFT_OUT)
         return found
+
+    async def _leaves_out_sealed(self, access: Access, wanted: queries.FileFilter) -> bool:
+        async with self._database.transaction(access) as session:
+            await queries.prepare_for_search(session)
+            return await queries.holds_sealed(session, wanted)
 
     async def _by_meaning(
         self, access: Access, query: str, wanted: queries.FileFilter, timings: Timings

@@ -104,6 +104,9 @@ class Anchors(AnchorActivities):
         self, reading: _Reading, made_on: UUID, annotations: Sequence[Annotation]
     ) -> Sequence[Anchored]:
         """Those made on one version. What takes too long, or too much, is not looked for."""
+        words = await self._words(annotations)
+        if not words:
+            return ()
         former = None
         if made_on != reading.version.id:
             former = await self._former(reading.version.tenant_id, made_on)
@@ -112,9 +115,10 @@ class Anchors(AnchorActivities):
         content = await self._content(reading, former)
         if content is None:
             return ()
-        words = await self._words(annotations)
         request = AnchorRequest(
-            annotations=tuple(_annotated(each, words[each.id]) for each in annotations),
+            annotations=tuple(
+                _annotated(each, words[each.id]) for each in annotations if each.id in words
+            ),
             present=reading.pages,
             former=None if former is None else former.pages,
         )
@@ -129,11 +133,19 @@ class Anchors(AnchorActivities):
         return answer.anchored
 
     async def _words(self, annotations: Sequence[Annotation]) -> dict[UUID, QuotedWords]:
-        """By annotation, those that are sealed opened."""
+        """By annotation, those that are sealed opened; without those that will never be. Raises what
+        kept one from being opened where a retry may help."""
         sealed = {each.id: text for each in annotations if (text := sealed_quote(each)) is not None}
-        opened = await self._texts.quotes(list(sealed.values()))
-        plain = {each.id: plain_words(each) for each in annotations if each.id not in sealed}
-        return plain | dict(zip(sealed, opened, strict=True))
+        opened = await self._texts.try_quotes(list(sealed.values()))
+        words = {each.id: plain_words(each) for each in annotations if each.id not in sealed}
+        for annotation_id, said in zip(sealed, opened, strict=True):
+            if isinstance(said, QuotedWords):
+                words[annotation_id] = said
+            elif said.retryable:
+                raise said
+            else:
+                logger.warning("a sealed annotation cannot be looked for: %s", said.problem)
+        return words
 
     async def _former(self, tenant_id: UUID, version_id: UUID) -> _Reading | None:
         async with self._database.transaction(Access(tenant_id)) as session:

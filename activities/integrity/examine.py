@@ -38,15 +38,13 @@ class Examiner:
         while failures < ATTEMPTS:
             reached = reading.reached
             try:
-                return await self._compared(tenant_id, blob, reading)
+                return await self._compared_or_archived(tenant_id, blob, reading)
             except SealBroken:
                 return FaultKind.SEAL_BROKEN
             except ObjectMissing:
                 return FaultKind.OBJECT_MISSING
             except KeyDestroyed:
                 return FaultKind.KEY_MISSING
-            except ContentInRetrieval:
-                return await self._of_archived(tenant_id, blob)
             except ObjectStoreUnavailable:
                 failures = failures + 1 if reading.reached == reached else 1
                 await self._blobs.probe()
@@ -54,13 +52,21 @@ class Examiner:
                     await self._tiers.probe_cold()
         return FaultKind.UNREADABLE
 
-    async def _of_archived(self, tenant_id: UUID, blob: DueBlob) -> FaultKind | None:
+    async def _compared_or_archived(
+        self, tenant_id: UUID, blob: DueBlob, reading: "_Reading"
+    ) -> FaultKind | None:
         """What lies in an archive is not brought out of it to be looked at: its key is there, and it is as
-        long as it was."""
-        is_whole = self._tiers is None or await self._tiers.is_in(
-            tenant_id, blob.id, blob.size, Tier.COLD
-        )
-        return None if is_whole else FaultKind.SEAL_BROKEN
+        long as it was. Raises ObjectMissing where it was erased in the moment."""
+        try:
+            return await self._compared(tenant_id, blob, reading)
+        except ContentInRetrieval:
+            if self._tiers is None:
+                return None
+            for tier in (Tier.COLD, Tier.HOT):  # it may come back in the moment
+                if await self._tiers.is_in(tenant_id, blob.id, blob.size, tier):
+                    return None
+            await self._blobs.retrieval(tenant_id, blob.id)
+            return FaultKind.SEAL_BROKEN
 
     async def is_cold_away(self) -> bool:
         """Whether it is the cold tier alone that does not answer. Raises ObjectStoreUnavailable where

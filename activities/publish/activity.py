@@ -33,7 +33,7 @@ from db.queries.publish import (
     replace_chunks,
     replace_findings,
     replace_pages,
-    text_mode_of,
+    text_mode_of_file,
 )
 from db.queries.stages import UNTOUCHED_STATES, outputs_of
 from muniment.contracts.base import VersionReference
@@ -93,7 +93,7 @@ class Publish(PublishActivities):
     async def _text_key(self, version: VersionReference) -> PublishedKey | None:
         """A new one for each publication; None where the collection has its texts in the clear."""
         async with self._runner.transaction(version) as session:
-            mode = await text_mode_of(session, version.file_id)
+            mode = await text_mode_of_file(session, version.file_id)
         if mode is TextMode.FULL:
             return None
         return published_key(await self._texts.make_key(version.tenant_id))

@@ -14,9 +14,12 @@ from muniment.objects import NewTextKey
 from muniment.objects.sealed_texts import passage_place
 from muniment.sealing import TextKey
 
-KNOWN_WITHOUT_WORDS = frozenset({"words", "language", "hidden_text", "classification_gaps"})
+KNOWN_WITHOUT_WORDS = frozenset({"words", "hidden_text", "classification_gaps"})
 """Of `extracted`: counts, and names that are Muniment's own. Title, authors, dates and outline are the
 document's words."""
+
+LANGUAGE_LETTERS = 2
+"""ISO 639-1. Three letters may be a word."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,11 @@ async def sealed_chunks(
 
 
 def without_words(extracted: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """What of `extracted` quotes nothing."""
-    return {name: value for name, value in extracted.items() if name in KNOWN_WITHOUT_WORDS}
+    """What of `extracted` quotes nothing. The tag of the language is the document's to write, with five
+    subtags of eight letters: the language's own two letters are left of it."""
+    known = {name: value for name, value in extracted.items() if name in KNOWN_WITHOUT_WORDS}
+    language = str(extracted.get("language", "")).partition("-")[0]
+    return known | {"language": language} if len(language) == LANGUAGE_LETTERS else known
 
 
 def _sealed(key: TextKey, version: VersionReference, new: NewChunk) -> NewChunk:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -92,6 +92,8 @@ class Tiers(TierActivities):
                 except StorageFull as error:
                     _tell_failed(move, error)
                     full.add(move.destination)
+                except ObjectMissing as error:
+                    _tell_failed(move, error)  # erased or moved in the moment, or its copy is gone
                 except ObjectStoreUnavailable as error:
                     # A store that answers has lost this object; one that does not has lost all.
                     await self._tiers.require_present()
@@ -157,6 +159,11 @@ class Tiers(TierActivities):
                 return True
             _tell_failed(move, error)
             return False
+        except ContentInRetrieval:
+            # Turned around before the copy was deleted that the move into the archive had left behind.
+            if move.destination is Tier.HOT and await self._is_sound_in_hot(tiers, tenant_id, move):
+                return True
+            raise
         except SealBroken as error:
             _tell_failed(move, error)
             await self._discard_broken(tiers, tenant_id, move)
@@ -165,29 +172,33 @@ class Tiers(TierActivities):
 
     async def _delete_left_behind(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
         """Nothing is deleted but while the other copy is seen, in the store itself, and was read again
-        and found to be the same. What lies in the cold store alone goes into its archive."""
+        and found to be the same. The copy in the cold store goes into its archive before that: a store
+        that cannot archive it, or loses it at that, has the former copy beside it."""
         former = other(move.destination)
         if not await self._is_compared(tiers, tenant_id, move):
             return False
-        async with self._transaction(tenant_id) as session:
-            if not await moves.lock_left_behind(session, move, self._policy.grace):
-                return False
-            is_there = await tiers.is_in(tenant_id, move.blob_id, move.size, move.destination)
-            await tiers.require_mark(move.destination)
-            if not is_there:
-                told = {"blob_id": str(move.blob_id), "tier": move.destination}
-                logger.error("content that was moved is no longer where it was put", extra=told)
-                await moves.undo_switch(session, move, former)
-                record(session, _act("blob.move_undone", tenant_id, move, former))
-                return False
-            await tiers.delete(tenant_id, move.blob_id, former)
         if move.destination is Tier.COLD:
-            await tiers.archive(tenant_id, move.blob_id)
+            with suppress(ObjectMissing):  # of which, is looked at under the lock
+                await tiers.archive(tenant_id, move.blob_id)
         async with self._transaction(tenant_id) as session:
             if not await moves.lock_left_behind(session, move, self._policy.grace):
                 return False  # turned around meanwhile
-            await moves.forget_move(session, move.blob_id)
-        return True
+            is_destroyed = await moves.is_destroyed(session, move.blob_id)
+            if not is_destroyed:
+                is_there = await tiers.is_in(tenant_id, move.blob_id, move.size, move.destination)
+                await tiers.require_mark(move.destination)
+                if not is_there:
+                    told = {"blob_id": str(move.blob_id), "tier": move.destination}
+                    logger.error("content that was moved is no longer where it was put", extra=told)
+                    await moves.undo_switch(session, move, former)
+                    record(session, _act("blob.move_undone", tenant_id, move, former))
+                    return False
+                await tiers.delete(tenant_id, move.blob_id, former)
+                await moves.forget_move(session, move.blob_id)
+        if is_destroyed:
+            # Copying within the archive may have brought back what the erasure had deleted.
+            await self._forget_destroyed(tiers, tenant_id, move)
+        return not is_destroyed
 
     async def _is_compared(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
         """Whether the copy at the destination was read and is sound. What lies in the archive was compared
@@ -200,14 +211,18 @@ class Tiers(TierActivities):
         except ContentInRetrieval:
             if move.destination is Tier.COLD:
                 return True
-            size, sha256 = move.size, move.sha256
-            sound = await tiers.sound_in(tenant_id, move.blob_id, size, sha256, self._pace.take)
-            if sound == [Tier.HOT]:
+            if await self._is_sound_in_hot(tiers, tenant_id, move):
                 return True
             await tiers.retrieve(tenant_id, move.blob_id)
         _tell_failed(move, SealBroken("what lies in the two tiers is not the same"))
         await self._discard_broken(tiers, tenant_id, move)
         return False
+
+    async def _is_sound_in_hot(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> bool:
+        """Whether the hot tier's copy opens to what was stored, while the cold tier's cannot be read."""
+        size, sha256 = move.size, move.sha256
+        sound = await tiers.sound_in(tenant_id, move.blob_id, size, sha256, self._pace.take)
+        return sound == [Tier.HOT]
 
     async def _discard_broken(self, tiers: BlobTiers, tenant_id: UUID, move: DueMove) -> None:
         """Of two copies that differ, deletes the one that does not open, where the other does: the next

@@ -15,7 +15,7 @@ from muniment.contracts.expire_uploads import (
     ExpireUploadsResult,
     UploadExpiryActivities,
 )
-from muniment.errors import MunimentError
+from muniment.errors import DatabaseTooSlow, MunimentError
 from muniment.objects import BlobStore
 
 logger = logging.getLogger(__name__)
@@ -41,19 +41,28 @@ class UploadExpiry(UploadExpiryActivities):
 
     async def _expire_due(self, tenant_id: UUID) -> int:
         """Closes page by page what is due, and destroys what came of it; how many were closed. What cannot
-        be destroyed holds up no other: the workers' rounds try it again."""
+        be closed or destroyed holds up no other: the workers' rounds try it again."""
         expired = 0
         after: UUID | None = None
         while True:
             async with self._database.transaction(Access(tenant_id)) as session:
                 due = await resumable_uploads.due_uploads(session, after, PAGE)
             for upload_id in due:
-                expired += await self._clearing.expire(tenant_id, upload_id)
+                expired += await self._expire(tenant_id, upload_id)
             for upload_id in due:
                 await self._destroy_parts(tenant_id, upload_id)
             if len(due) < PAGE:
                 return expired
             after = due[-1]
+
+    async def _expire(self, tenant_id: UUID, upload_id: UUID) -> bool:
+        """Whether it was closed. Raises what keeps all others from it as well."""
+        try:
+            return await self._clearing.expire(tenant_id, upload_id)
+        except DatabaseTooSlow as error:
+            ids = {"id": str(upload_id), "reason": error.problem}
+            logger.warning("an upload that ran out of time stays open", extra=ids)
+            return False
 
     async def _destroy_parts(self, tenant_id: UUID, upload_id: UUID) -> None:
         try:

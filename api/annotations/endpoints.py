@@ -64,7 +64,8 @@ async def list_annotations(
 ) -> Page[Annotation]:
     """Of the files that the caller may read. Each says where it stands in the version: `exact`, `moved`
     with how alike the words are, `lost`, or `pending`; what it was made on stays beside it. Annotations
-    that were made on a later version are left out. A page may be empty and have a `next_cursor`."""
+    that were made on a later version are left out. A page may be empty and have a `next_cursor`. Where what
+    is quoted is sealed and cannot be opened now, `quote` is null and `text_missing` says so."""
     place = decode_cursor(TimeCursor, cursor)
     is_resolved = None if state is None else state is AnnotationState.RESOLVED
     wanted = AnnotationFilter(file_id, version, page, author, is_resolved)
@@ -108,8 +109,7 @@ async def create_annotation(
         wanted = await service.proven(services, caller, body)
         async with services.database.transaction(caller.access) as session:
             made = await service.create(session, caller, body, wanted)
-            (readable,) = await opened(services.texts, [made])
-            view = annotation_view(readable)
+            view = annotation_view(made)
             location = f"/v1/annotations/{made.annotation.id}"
             kept = view if wanted.text_key is None else without_words(view)
             await attempt.complete(session, Answer(201, kept.model_dump(mode="json"), location))
@@ -151,8 +151,8 @@ async def change_annotation(
     service.require_reading(caller)
     async with services.database.transaction(caller.access) as session:
         changed = await service.change(session, caller, request, annotation_id, body)
-        # Before the commit: what cannot be shown for want of its key is not changed either.
-        (readable,) = await opened(services.texts, [changed])
+    # After the commit: keys are not waited for while others wait for the file's row.
+    (readable,) = await opened(services.texts, [changed])
     return _tagged(readable)
 
 

@@ -177,13 +177,16 @@ class Author(BaseModel):
 
 
 class Annotation(BaseModel):
-    """`version` is the one that it was made on. `author` is null where nobody knows any more."""
+    """`version` is the one that it was made on. `author` is null where nobody knows any more.
+    `text_missing`: its collection has texts sealed, and what it quotes could not be opened now; `quote` is
+    null then."""
 
     id: UUID
     file_id: UUID
     version: int
     target: Target | None
     anchor: Anchor
+    text_missing: bool = False
     body: str
     tags: list[str]
     colour: str | None

@@ -1,6 +1,6 @@
 """Annotations: making, changing, resolving, deleting. Whoever may read a file may annotate it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from db.queries.annotations import AnnotationDetail, AnnotationFilter
 from muniment.contracts.text_modes import QuotedWords
 from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.sealing import TextKey
+from retrieval.anchors.quotes import Quote
 from retrieval.anchors.words import write_quoted_words
 
 READING = "files:read"
@@ -137,8 +138,8 @@ async def proven(services: Services, caller: Caller, body: NewAnnotation) -> Wan
 async def create(
     session: AsyncSession, caller: Caller, body: NewAnnotation, wanted: Wanted
 ) -> AnnotationDetail:
-    """Raises Conflict where another version or reading was published since it was proven: on that one
-    it would stand somewhere else, and nobody would look for it."""
+    """With its words, that need not be opened. Raises Conflict where another version or reading was
+    published since it was proven: on that one it would stand somewhere else, and nobody would look for it."""
     detail = await require_file(session, body.file_id, for_update=True)
     require_content(detail, caller)
     version = await require_version(session, detail, None)
@@ -152,7 +153,7 @@ async def create(
             f"the file has {MOST_OF_A_FILE} annotations, and may not have more",
             remedy="Delete some, or answer one by a comment.",
         )
-    made = _record(caller, body, wanted)
+    made = _record(caller, body, version, wanted)
     session.add(made)
     await session.flush()
     payload: dict[str, JsonValue] = {
@@ -161,7 +162,9 @@ async def create(
         "page": made.page,
     }
     record(session, caller.act("annotation.created", "annotation", made.id, payload))
-    return await require_annotation(session, caller, made.id)
+    shown = await require_annotation(session, caller, made.id)
+    quote = None if wanted.target is None else wanted.target.quote
+    return shown if quote is None else replace(shown, opened_words=_quoted_words(quote))
 
 
 async def change(
@@ -231,8 +234,11 @@ async def _require_level(session: AsyncSession, file_id: UUID, level: str, what:
         )
 
 
-def _record(caller: Caller, body: NewAnnotation, wanted: Wanted) -> Annotation:
-    version, target = wanted.version, wanted.target
+def _record(
+    caller: Caller, body: NewAnnotation, version: FileVersion, wanted: Wanted
+) -> Annotation:
+    """On the version as it is locked now."""
+    target = wanted.target
     made = Annotation(
         tenant_id=caller.tenant_id,
         file_id=body.file_id,
@@ -251,13 +257,18 @@ def _record(caller: Caller, body: NewAnnotation, wanted: Wanted) -> Annotation:
     made.page_digest = target.page_digest
     made.region = None if target.region is None else list(target.region)
     if (quote := target.quote) is not None:
-        # PostgreSQL's text holds every code point but this one.
-        exact, before, behind = (
-            each.replace("\0", "") for each in (quote.exact, quote.prefix, quote.suffix)
-        )
-        words = QuotedWords(quote=exact, prefix=before, suffix=behind)
-        write_quoted_words(made, words, wanted.text_key, version.text_key_id)
+        # The key that was fetched: the version may have another since it was proven.
+        key_id = wanted.version.text_key_id
+        write_quoted_words(made, _quoted_words(quote), wanted.text_key, key_id)
         made.start_offset, made.end_offset = quote.start, quote.end
         made.occurrence, made.occurrences = quote.occurrence, quote.occurrences
         made.boxes = [list(box) for box in target.boxes]
     return made
+
+
+def _quoted_words(quote: Quote) -> QuotedWords:
+    # PostgreSQL's text holds every code point but this one.
+    exact, before, behind = (
+        each.replace("\0", "") for each in (quote.exact, quote.prefix, quote.suffix)
+    )
+    return QuotedWords(quote=exact, prefix=before, suffix=behind)

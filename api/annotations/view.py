@@ -20,6 +20,7 @@ from db.models import AnnotationAnchor, AnnotationComment
 from db.queries.annotations import AnnotationDetail, CommentDetail
 from muniment.contracts.anchor_annotations import AnchorState
 from muniment.contracts.documents import BoundingBox
+from muniment.contracts.text_modes import QuotedWords
 from retrieval.anchors.words import plain_words
 
 _BOX = TypeAdapter(BoundingBox)
@@ -27,7 +28,7 @@ _BOXES = TypeAdapter(list[BoundingBox])
 
 
 def annotation_view(detail: AnnotationDetail) -> Annotation:
-    """Of sealed words, those that `words.opened` opened before."""
+    """Of sealed words, those that `words.opened` opened before; without the others it says so."""
     record = detail.annotation
     is_open = record.resolved_at is None
     return Annotation(
@@ -36,6 +37,7 @@ def annotation_view(detail: AnnotationDetail) -> Annotation:
         version=detail.made_on,
         target=_target(detail),
         anchor=_anchor(detail),
+        text_missing=_lacks_words(detail),
         body=record.body,
         tags=record.tags,
         colour=record.colour,
@@ -81,9 +83,8 @@ def _target(detail: AnnotationDetail) -> Target | None:
     record = detail.annotation
     if record.page is None:
         return None
-    quote = None
-    if record.start_offset is not None and record.end_offset is not None:
-        words = detail.opened_words or plain_words(record)
+    quote, words = None, _words(detail)
+    if words is not None and record.start_offset is not None and record.end_offset is not None:
         quote = Quote(
             exact=words.quote,
             prefix=words.prefix,
@@ -101,13 +102,14 @@ def _anchor(detail: AnnotationDetail) -> Anchor:
     if record.page is None:
         return Anchor(version=version, state=AnchorState.EXACT)
     if detail.is_original:
+        words = _words(detail)
         return Anchor(
             version=version,
             state=AnchorState.EXACT,
             score=1.0,
             page=record.page,
             region=_box(record.region),
-            quote=_found_words(record, _exact(detail)),
+            quote=_found_words(record, None if words is None else words.quote),
             boxes=_boxes(record.boxes),
         )
     if detail.anchor is None:
@@ -119,19 +121,32 @@ def _anchor(detail: AnnotationDetail) -> Anchor:
         score=found.score,
         page=found.page,
         region=_box(found.region),
-        quote=_found_words(
-            found, found.quote if detail.opened_found is None else detail.opened_found
-        ),
+        quote=_found_words(found, detail.opened_found if _is_sealed(found) else found.quote),
         boxes=_boxes(found.boxes),
     )
 
 
-def _exact(detail: AnnotationDetail) -> str:
-    return (detail.opened_words or plain_words(detail.annotation)).quote
+def _words(detail: AnnotationDetail) -> QuotedWords | None:
+    """None where they are sealed and could not be opened."""
+    if _is_sealed(detail.annotation):
+        return detail.opened_words
+    return plain_words(detail.annotation)
 
 
-def _found_words(record: AnnotationRecord | AnnotationAnchor, exact: str) -> FoundWords | None:
-    if record.start_offset is None or record.end_offset is None:
+def _is_sealed(record: AnnotationRecord | AnnotationAnchor) -> bool:
+    return record.sealed_words is not None
+
+
+def _lacks_words(detail: AnnotationDetail) -> bool:
+    found = None if detail.is_original else detail.anchor
+    lacks_found = found is not None and _is_sealed(found) and detail.opened_found is None
+    return _words(detail) is None or lacks_found
+
+
+def _found_words(
+    record: AnnotationRecord | AnnotationAnchor, exact: str | None
+) -> FoundWords | None:
+    if exact is None or record.start_offset is None or record.end_offset is None:
         return None
     return FoundWords(exact=exact, start=record.start_offset, end=record.end_offset)
 

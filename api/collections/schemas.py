@@ -24,7 +24,7 @@ LOST_WITH_ENCRYPTED_TEXT = (
     "Search by words does not find its passages; search by meaning does.",
     "Passages have no highlights.",
     "Files show no title, authors, date or outline of their documents.",
-    "While keys are out of reach, passages are found without their text.",
+    "While keys are out of reach, passages and annotations are shown without the document's words.",
     "Vectors stay readable to whoever reads the database, and much of a text can be recovered from them.",
     "Names, metadata and labels of files, and what people write in annotations, are not sealed.",
     "Files do not move to or from collections of another `text_mode`.",

@@ -91,6 +91,8 @@ async def change(
     found.revision += 1
     await _flush_unique(session)
     payload: dict[str, JsonValue] = {"fields": [*sorted(body.model_fields_set)]}
+    if "text_mode" in body.model_fields_set:
+        payload["text_mode"] = found.text_mode
     record(session, caller.act("collection.changed", "collection", collection_id, payload))
     return found
 

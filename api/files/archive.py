@@ -1,5 +1,6 @@
 """`POST /v1/files/archive`: many files as one ZIP archive."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from uuid import UUID
@@ -24,14 +25,20 @@ from db.queries.tiers import cold_among, note_access
 from muniment.errors import (
     ContentInRetrieval,
     NotFound,
+    ObjectStoreUnavailable,
     RequestError,
     Unprocessable,
     WrongField,
 )
 from muniment.objects import BlobStore
+from muniment.task_group import of_each
 
 MEDIA_TYPE = "application/zip"
 _SUFFIX = ".zip"
+_ASKED_AT_ONCE = 16
+_ASKED_SECONDS = 60.0
+"""How long the cold store may take to say of all files whether they can be read; who asks for an archive
+waits meanwhile, and keeps others from theirs."""
 _MOST_NAMED = 50
 """Files that a refusal names; whoever asked for more strangers than these asks again."""
 
@@ -81,13 +88,22 @@ async def _archived(
 
 async def _require_readable(blobs: BlobStore, caller: Caller, blob_ids: Sequence[UUID]) -> None:
     """Raises ContentInRetrieval before anything is sent. All that is archived is asked for together: one
-    after the other it would take days."""
+    after the other it would take days. ObjectStoreUnavailable where the store takes too long to say."""
     waiting = 0
-    for blob_id in blob_ids:
+
+    async def ask(blob_id: UUID) -> None:
+        nonlocal waiting
         try:
             await blobs.require_readable(caller.tenant_id, blob_id)
         except ContentInRetrieval:
             waiting += 1
+
+    try:
+        async with asyncio.timeout(_ASKED_SECONDS):
+            await of_each(blob_ids, ask, _ASKED_AT_ONCE)
+    except TimeoutError:
+        if not waiting:
+            raise ObjectStoreUnavailable("the cold store does not answer in time") from None
     if waiting:
         raise ContentInRetrieval(f"the content of {waiting} files lies in an archive")
 

@@ -28,12 +28,16 @@ from muniment.errors import (
     OrchestratorUnavailable,
 )
 from muniment.objects import Retrieval
+from muniment.task_group import of_each
 from workflows.starting import hasten_moves
 
 logger = logging.getLogger(__name__)
 
 MOST_ASKED = 100
 """Versions whose state is asked of the cold store, one request each."""
+ASKED_AT_ONCE = 16
+ASKED_SECONDS = 10.0
+"""After so long the state is not known."""
 
 
 async def show(services: Services, caller: Caller, file_id: UUID) -> schemas.FileTiers:
@@ -116,14 +120,21 @@ def rule_view(rule: TierRule) -> schemas.TierRule:
 async def _retrievals(
     services: Services, caller: Caller, blob_ids: list[UUID]
 ) -> schemas.Retrievals | None:
-    """As the store says now. What is missing there, verification tells of."""
-    states: Counter[Retrieval] = Counter()
+    """As the store says now; None where it does not say so in time. What is missing there, verification
+    tells of."""
+
+    async def state(blob_id: UUID) -> Retrieval | None:
+        with suppress(ObjectMissing):
+            return await services.blobs.retrieval(caller.tenant_id, blob_id)
+        return None
+
     try:
-        for blob_id in blob_ids:
-            with suppress(ObjectMissing):
-                states[await services.blobs.retrieval(caller.tenant_id, blob_id)] += 1
-    except ObjectStoreUnavailable as error:
-        logger.warning("the state of retrievals is not known", extra={"reason": error.problem})
+        async with asyncio.timeout(ASKED_SECONDS):
+            states = Counter(await of_each(blob_ids, state, ASKED_AT_ONCE))
+    except (ObjectStoreUnavailable, TimeoutError) as error:
+        logger.warning(
+            "the state of retrievals is not known", extra={"reason": type(error).__name__}
+        )
         return None
     return schemas.Retrievals(
         archived=states[Retrieval.ARCHIVED],

@@ -49,7 +49,7 @@ class AnnotationFilter:
 class AnnotationDetail:
     """An annotation with all that its representation needs. `anchor` is where it was found in the
     `reading`; None where it was not looked for yet, or was made on it. `opened_…` are the words of both
-    once somebody opened them, where they are sealed."""
+    once somebody opened them; None of sealed ones that could not be."""
 
     annotation: Annotation
     made_on: int

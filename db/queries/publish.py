@@ -90,7 +90,7 @@ async def lock_target(session: AsyncSession, version: VersionReference) -> Publi
     return PublishTarget(FileState(row[0]), row[1], row[2], TextMode(row[3]))
 
 
-async def text_mode_of(session: AsyncSession, file_id: UUID) -> TextMode:
+async def text_mode_of_file(session: AsyncSession, file_id: UUID) -> TextMode:
     """Of the collection that the file lies in. Raises Gone when the file is no longer there."""
     found = await session.execute(
         text(

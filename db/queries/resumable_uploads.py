@@ -233,10 +233,11 @@ async def close(
     await session.flush()
 
 
-def has_expired(upload: Upload) -> bool:
-    """Whether an upload that is open ran out of time; not while a request makes a file of it."""
+def has_expired(upload: Upload, moment: datetime | None = None) -> bool:
+    """Whether an upload that is open ran out of time by that moment, else by now; not while a request makes
+    a file of it."""
     latest = max(upload.expires_at, upload.joining_until or upload.expires_at)
-    return upload.closed_at is None and latest <= now()
+    return upload.closed_at is None and latest <= (moment or now())
 
 
 # ── clearing away ───────────────────────────────────────────────────────────────────────────────
@@ -282,9 +283,11 @@ async def parts_of_ended(session: AsyncSession, upload_id: UUID) -> list[StoredP
 
 
 async def expire(session: AsyncSession, upload_id: UUID) -> bool:
-    """Closes the upload if its time has run out; whether it was closed by this."""
+    """Closes the upload if its time has run out by the database's clock, which said that it is due; whether
+    it was closed by this."""
     upload = await session.get(Upload, upload_id, with_for_update=True)
-    if upload is None or not has_expired(upload):
+    moment = await session.scalar(select(func.now()))
+    if upload is None or not has_expired(upload, moment):
         return False
     await close(session, upload, UploadState.EXPIRED)
     return True

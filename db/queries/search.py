@@ -270,6 +270,18 @@ CROSS JOIN matcher
 WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[])) AND searchable.wanted
 """  # noqa: S608 - made of the constants above; every value is bound
 
+# Most tenants seal nothing: their files are then not looked at.
+_HOLDS_SEALED = f"""
+WITH {_SEARCHABLE}
+SELECT CASE WHEN EXISTS (SELECT 1 FROM collection WHERE collection.text_mode <> 'full')
+    THEN EXISTS (
+        SELECT 1 FROM searchable
+        JOIN file_version ON file_version.id = searchable.version_id
+        WHERE searchable.wanted AND file_version.text_key_id IS NOT NULL)
+    ELSE false
+END
+"""  # noqa: S608 - made of the constants above; every value is bound
+
 _LEXEMES = """
 SELECT given.position, lexeme, cardinality(positions) AS occurrences
 FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS given(content, position)
@@ -397,6 +409,12 @@ async def passages(
         )
         for row in rows
     }
+
+
+async def holds_sealed(session: AsyncSession, wanted: FileFilter) -> bool:
+    """Whether any of the wanted files has its text sealed, so that words do not find it."""
+    found = await session.execute(text(_HOLDS_SEALED), _filter_parameters(wanted))
+    return bool(found.scalar_one())
 
 
 async def lexemes(session: AsyncSession, texts: Sequence[str]) -> list[dict[str, int]]:

@@ -99,7 +99,8 @@ async def rule_of_collection(
 async def rule_of_file(
     session: AsyncSession, file: File, installation: ColdPolicy | None
 ) -> TierRule:
-    """The hottest of those that the file's content is under, as far as the caller sees the files that have
+    """The hottest of those that the file's content is under (one that keeps so small content at all goes
+    before one that sends it away late), as far as the caller sees the files that have
     it: that somebody else has the same is nobody's to know. Of a file without content its collection's."""
     found = await session.execute(
         text(
@@ -107,12 +108,14 @@ async def rule_of_file(
             " THEN 'another_collection' ELSE rule.source END AS source,"
             " extract(epoch FROM rule.min_age) / 86400 AS after_days, rule.min_bytes"
             " FROM file own JOIN file_version version ON version.file_id = own.id"
+            " JOIN blob ON blob.id = version.blob_id"
             " JOIN file_version having_it ON having_it.blob_id = version.blob_id"
             " JOIN file ON file.id = having_it.file_id"
             f" JOIN ({RULES}) rule ON rule.collection_id = file.collection_id"
             " WHERE own.id = :file_id"
             " AND (file.id = own.id OR file.id IN (SELECT visible_files('read')))"
-            " ORDER BY rule.min_age DESC NULLS FIRST, rule.min_bytes DESC,"
+            " ORDER BY rule.min_age IS NULL OR blob.size < rule.min_bytes DESC,"
+            " rule.min_age DESC NULLS FIRST, rule.min_bytes DESC,"
             " rule.collection_id = own.collection_id DESC LIMIT 1"
         ),
         {"file_id": file.id, **rule_parameters(installation)},

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -265,10 +265,12 @@ class BlobStore:
         return (await self._objects.stat(object_key(tenant_id, blob_id))).retrieval
 
     async def require_readable(self, tenant_id: UUID, blob_id: UUID) -> None:
-        """Raises `ContentInRetrieval` for what is archived, and brings it out of the archive."""
+        """Raises `ContentInRetrieval` for what is archived, and brings it out of the archive; `KeyDestroyed`
+        where nobody could open it."""
         async with self._asking_for_it(tenant_id, blob_id):
             found = await self.retrieval(tenant_id, blob_id)
             if found in (Retrieval.ARCHIVED, Retrieval.IN_PROGRESS):
+                await self._wrapped(tenant_id, blob_id)
                 raise ContentInRetrieval("the content lies in an archive")
 
     async def has_ciphertext(self, tenant_id: UUID, blob_id: UUID) -> bool:
@@ -347,11 +349,13 @@ class BlobStore:
 
     @asynccontextmanager
     async def _asking_for_it(self, tenant_id: UUID, blob_id: UUID) -> AsyncIterator[None]:
-        """What turns out to be archived is brought out of the archive for whoever comes back."""
+        """What turns out to be archived is brought out of the archive for whoever comes back; nothing is,
+        where it was moved or erased in the moment."""
         try:
             yield
         except ContentInRetrieval:
-            await self._objects.retrieve(object_key(tenant_id, blob_id))
+            with suppress(ObjectMissing):
+                await self._objects.retrieve(object_key(tenant_id, blob_id))
             raise
 
     async def _open_afresh(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
@@ -362,8 +366,8 @@ class BlobStore:
                 wrapped = reads.create_task(self._wrapped(tenant_id, blob_id))
                 stored = reads.create_task(self._objects.stat(key))
                 header = reads.create_task(self._header(key))
-        except ObjectMissing:
-            # Of a destroyed blob both are missing, and it is the key that tells.
+        except (ObjectMissing, ContentInRetrieval):
+            # Of a destroyed blob both are missing, or the key alone: it is the key that tells.
             await self._wrapped(tenant_id, blob_id)
             raise
         data_key = await self._keys.unwrap(tenant_id, wrapped.result(), context)
@@ -405,7 +409,7 @@ class BlobStore:
                     ):
                         yield plaintext
                     position += -(-len(piece) // PRODUCTION.segment_bytes)
-        except ObjectMissing:
+        except (ObjectMissing, ContentInRetrieval):
             self._readable.forget((tenant_id, blob_id))
             await self._wrapped(tenant_id, blob_id)
             raise

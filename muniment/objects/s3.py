@@ -12,8 +12,8 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import ComposeSource, CopySource
+from minio.commonconfig import CopySource
 from minio.datatypes import Object, Part
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
@@ -173,8 +173,15 @@ class S3ObjectStore:
         if not self._placement.storage_class.is_archive:
             return
         found = await self.stat(key)
-        if found.retrieval is Retrieval.READABLE:
-            await self._call(self._copy_in_place, key, found.size_bytes)
+        if found.retrieval is not Retrieval.READABLE:
+            return
+        await self._copy_in_place(key, found.size_bytes)
+        archived = await self.stat(key)
+        if archived.retrieval is Retrieval.READABLE or archived.size_bytes != found.size_bytes:
+            raise ObjectStoreUnavailable(
+                "the S3 server did not put an object into its archive",
+                remedy="Take a MUNIMENT_COLD_STORE__STORAGE_CLASS that this server has.",
+            )
 
     async def retrieve(self, key: str) -> None:
         if (await self.stat(key)).retrieval is Retrieval.ARCHIVED:
@@ -207,24 +214,27 @@ class S3ObjectStore:
     # does not export; the conformance suite notices when a release moves them.
 
     async def _put_in_parts(self, name: str, first: bytes, parts: "_Parts") -> None:
-        upload_id = await self._call(
-            self._client._create_multipart_upload,
-            self._bucket,
-            name,
-            self._placement.put_headers(),
-        )
-        sent: list[Part] = []
-        try:
+        async with self._multipart(name, self._placement.put_headers()) as upload:
             content = first
             while content:
-                number = len(sent) + 1
+                number = upload.next_number
                 etag = await self._call(
-                    self._client._upload_part, self._bucket, name, content, {}, upload_id, number
+                    self._client._upload_part, self._bucket, name, content, {}, upload.id, number
                 )
-                sent.append(Part(number, etag))
+                upload.sent.append(Part(number, etag))
                 content = await parts.next_part()
+
+    @asynccontextmanager
+    async def _multipart(self, name: str, headers: Headers) -> AsyncIterator["_Multipart"]:
+        """The object is there when the block has ended; nothing of it when it raised or was cancelled."""
+        upload_id = await self._call(
+            self._client._create_multipart_upload, self._bucket, name, headers
+        )
+        upload = _Multipart(upload_id)
+        try:
+            yield upload
             await self._call(
-                self._client._complete_multipart_upload, self._bucket, name, upload_id, sent
+                self._client._complete_multipart_upload, self._bucket, name, upload_id, upload.sent
             )
         except BaseException:
             abort = self._call(self._client._abort_multipart_upload, self._bucket, name, upload_id)
@@ -232,6 +242,21 @@ class S3ObjectStore:
             with suppress(ObjectStoreUnavailable):
                 await asyncio.shield(abort)
             raise
+
+    async def _copy_in_place(self, key: str, size_bytes: int) -> None:
+        """S3 has no other way to give an object another class. The bytes stay within the server, and until
+        the last of them the object is as it was. A request copies one piece: a cancelled caller waits
+        for no more than that."""
+        headers: Headers = {CLASS_HEADER: self._placement.storage_class.value}
+        if size_bytes <= COPIED_BYTES:
+            await self._call(self._copy_whole, key, headers)
+            return
+        async with self._multipart(self._prefix + require_key(key), headers) as upload:
+            for start in range(0, size_bytes, COPIED_BYTES):
+                end = min(start + COPIED_BYTES, size_bytes)
+                number = upload.next_number
+                etag = await self._call(self._copy_piece, key, upload.id, number, start, end)
+                upload.sent.append(Part(number, etag))
 
     def _abort_older_uploads(self, older_than: datetime) -> int:
         aborted = 0
@@ -259,20 +284,22 @@ class S3ObjectStore:
         with _missing_as_ours(key):
             return self._client.stat_object(self._bucket, self._prefix + require_key(key))
 
-    def _copy_in_place(self, key: str, size_bytes: int) -> None:
-        """S3 has no other way to give an object another class. The bytes stay within the server, and until
-        the last of them the object is as it was."""
+    def _copy_whole(self, key: str, headers: Headers) -> None:
         name = self._prefix + require_key(key)
-        wanted: Headers = {CLASS_HEADER: self._placement.storage_class.value}
-        if size_bytes <= COPIED_BYTES:
+        with _missing_as_ours(key):
             source = CopySource(self._bucket, name)
-            self._client.copy_object(self._bucket, name, source, metadata=wanted)
-            return
-        pieces = [
-            ComposeSource(self._bucket, name, offset=at, length=min(COPIED_BYTES, size_bytes - at))
-            for at in range(0, size_bytes, COPIED_BYTES)
-        ]
-        self._client.compose_object(self._bucket, name, pieces, metadata=wanted)
+            self._client.copy_object(self._bucket, name, source, metadata=headers)
+
+    def _copy_piece(self, key: str, upload_id: str, number: int, start: int, end: int) -> str:
+        """The bytes from `start` to before `end`, as that part; its ETag."""
+        name = self._prefix + require_key(key)
+        headers: Headers = {
+            **CopySource(self._bucket, name).gen_copy_headers(),
+            "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
+        }
+        with _missing_as_ours(key):
+            etag, _ = self._client._upload_part_copy(self._bucket, name, upload_id, number, headers)
+        return etag
 
     def _restore(self, key: str) -> None:
         """Somebody else may have asked for it since it was looked at."""
@@ -362,6 +389,18 @@ class S3ObjectStore:
             raise ObjectStoreUnavailable(
                 "the S3 server is too slow: other requests have been waiting for it for too long"
             ) from None
+
+
+@dataclass(frozen=True)
+class _Multipart:
+    """A multipart upload that goes on, and the parts that S3 has of it."""
+
+    id: str
+    sent: list[Part] = field(default_factory=list)
+
+    @property
+    def next_number(self) -> int:
+        return len(self.sent) + 1
 
 
 class _Parts:

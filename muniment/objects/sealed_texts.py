@@ -6,15 +6,18 @@ in the database's log too.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
+
+from pydantic import ValidationError
 
 from muniment.contracts.base import Contract
 from muniment.contracts.text_modes import PassageText, QuotedWords
-from muniment.errors import KeyManagementUnavailable, MunimentError
+from muniment.errors import KeyManagementUnavailable, MunimentError, SealBroken
 from muniment.objects.blobs import BlobStore, SealedBlob
 from muniment.sealing import ExpiringCache, TextKey
 from muniment.sealing.text_key import KEY_BYTES as TEXT_KEY_BYTES
@@ -23,9 +26,12 @@ from muniment.task_group import task_group
 REMEMBERED_KEYS = 4096
 """How many text keys a process remembers, for at most five minutes each."""
 KEYS_AT_ONCE = 8
-"""So many are fetched at a time, of all requests together."""
-LONGEST_WAIT_SECONDS = 5.0
-"""For the key of a text; who waits longer is told that keys are away."""
+"""So many of a tenant's are fetched at a time, for all requests together. A tenant whose key service
+hangs holds up none but itself."""
+LONGEST_FETCH_SECONDS = 5.0
+"""For the key of a text once it is its turn; then whoever asked is told that keys are away."""
+LONGEST_QUEUE_SECONDS = 5.0
+"""For its turn, behind the tenant's other keys."""
 
 ContractT = TypeVar("ContractT", bound=Contract)
 
@@ -65,7 +71,8 @@ class SealedTexts:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._places = asyncio.Semaphore(KEYS_AT_ONCE)
+        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+        self._fetches: dict[tuple[UUID, UUID], asyncio.Task[TextKey]] = {}
         self._keys: ExpiringCache[tuple[UUID, UUID], TextKey] = ExpiringCache(REMEMBERED_KEYS)
 
     async def make_key(self, tenant_id: UUID) -> NewTextKey:
@@ -75,15 +82,45 @@ class SealedTexts:
 
     async def key(self, tenant_id: UUID, key_id: UUID) -> TextKey:
         """KeyDestroyed where its last version was erased; KeyManagementUnavailable, after
-        LONGEST_WAIT_SECONDS at the latest, and ObjectStoreUnavailable where a retry may help."""
+        LONGEST_QUEUE_SECONDS and LONGEST_FETCH_SECONDS at the latest, and ObjectStoreUnavailable where a
+        retry may help."""
         remembered = self._keys.get((tenant_id, key_id))
         if remembered is not None:
             return remembered
+        fetch = self._fetches.get((tenant_id, key_id))
+        if fetch is None:
+            fetch = asyncio.create_task(self._fetch(tenant_id, key_id))
+            self._fetches[tenant_id, key_id] = fetch
+            fetch.add_done_callback(self._forget_fetch(tenant_id, key_id))
+        # However many ask, it is fetched once; that one of them gave up ends it for nobody else.
+        return await asyncio.shield(fetch)
+
+    def _forget_fetch(
+        self, tenant_id: UUID, key_id: UUID
+    ) -> Callable[[asyncio.Task[TextKey]], None]:
+        def forget(fetch: asyncio.Task[TextKey]) -> None:
+            del self._fetches[tenant_id, key_id]
+            if not fetch.cancelled():
+                fetch.exception()  # taken note of, though all who asked may have given up
+
+        return forget
+
+    async def _fetch(self, tenant_id: UUID, key_id: UUID) -> TextKey:
+        turns = self._turns.get(tenant_id)
+        if turns is None:
+            turns = self._turns[tenant_id] = asyncio.Semaphore(KEYS_AT_ONCE)
         try:
-            async with asyncio.timeout(LONGEST_WAIT_SECONDS), self._places:
+            async with asyncio.timeout(LONGEST_QUEUE_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            raise _late() from None
+        try:
+            async with asyncio.timeout(LONGEST_FETCH_SECONDS):
                 key = TextKey(await self._read(tenant_id, key_id))
         except TimeoutError:
-            raise KeyManagementUnavailable("the keys of sealed texts do not come in time") from None
+            raise _late() from None
+        finally:
+            turns.release()
         self._keys.put((tenant_id, key_id), key)
         return key
 
@@ -97,13 +134,13 @@ class SealedTexts:
         """In the order given; raises as `key` does, and SealBroken."""
         return _required(await self._opened(sealed, PassageText))
 
-    async def quotes(self, sealed: Sequence[SealedText]) -> list[QuotedWords]:
-        """In the order given; raises as `key` does, and SealBroken."""
-        return _required(await self._opened(sealed, QuotedWords))
-
     async def try_passages(self, sealed: Sequence[SealedText]) -> list[PassageText | MunimentError]:
         """Each passage, or what kept it from being opened."""
         return await self._opened(sealed, PassageText)
+
+    async def try_quotes(self, sealed: Sequence[SealedText]) -> list[QuotedWords | MunimentError]:
+        """Each quote, or what kept it from being opened."""
+        return await self._opened(sealed, QuotedWords)
 
     async def _opened(
         self, sealed: Sequence[SealedText], model: type[ContractT]
@@ -130,6 +167,13 @@ def _open(
         return model.model_validate_json(key.open(sealed.content, sealed.place))
     except MunimentError as error:
         return error
+    except ValidationError:
+        # Its message quotes what it was given: the text.
+        return SealBroken("a sealed text has another form")
+
+
+def _late() -> KeyManagementUnavailable:
+    return KeyManagementUnavailable("the keys of sealed texts do not come in time")
 
 
 def _required(opened: Sequence[ContractT | MunimentError]) -> list[ContractT]:

@@ -3,12 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
-from muniment.objects import S3ObjectStore, S3Placement, StorageClass, connect_s3
+from api.authentication import Caller
+from api.files import archive
+from muniment.errors import ObjectStoreUnavailable
+from muniment.objects import (
+    BlobStore,
+    FilesystemObjectStore,
+    S3ObjectStore,
+    S3Placement,
+    StorageClass,
+    StoredObject,
+    connect_s3,
+)
+from muniment.sealing import KeyFile
 from muniment.stores import S3_PREFIX
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_tiers import CONTENT, upload
@@ -108,5 +121,29 @@ async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
         server.retrieve_within(0)
         assert await retrieval(first) == {"retrieved": 1}
         assert (await client.get(f"/v1/files/{first}/content")).content == CONTENT
-        archive = await client.post("/v1/files/archive", json=wanted)
-        assert archive.status_code == 200
+        whole = await client.post("/v1/files/archive", json=wanted)
+        assert whole.status_code == 200
+
+
+class Slow(FilesystemObjectStore):
+    """Answers every question after a while."""
+
+    async def stat(self, key: str) -> StoredObject:
+        await asyncio.sleep(0.3)
+        return await super().stat(key)
+
+
+async def test_many_files_are_asked_for_side_by_side_and_for_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyFile(tmp_path / "keys" / "tenants.json")
+    store, wrapped = Slow(tmp_path / "objects"), FilesystemObjectStore(tmp_path / "wrapped")
+    blobs = BlobStore(store, keys, wrapped)
+    tenant_id = uuid4()
+    caller = Caller(tenant_id, uuid4(), None, frozenset(), is_admin=False)
+    made = [(await blobs.put_bytes(tenant_id, b"content")).blob_id for _ in range(32)]
+    async with asyncio.timeout(3):  # one after the other would take ten
+        await archive._require_readable(blobs, caller, made)
+    monkeypatch.setattr(archive, "_ASKED_SECONDS", 0.1)
+    with pytest.raises(ObjectStoreUnavailable):
+        await archive._require_readable(blobs, caller, made)

@@ -60,6 +60,25 @@ async def test_of_content_that_several_collections_have_the_hottest_rule_decides
     assert (await rule_of(client, ids[1]))["source"] == "another_collection"
 
 
+async def test_a_rule_that_keeps_small_content_decides_over_one_that_sends_it_away_late(
+    client: httpx.AsyncClient,
+) -> None:
+    large, any_size = await collection(client, "large"), await collection(client, "any size")
+    await client.put(large, json={"after_days": 1, "min_bytes": 5})
+    await client.put(any_size, json={"after_days": 30, "min_bytes": 0})
+
+    async def shown(content: bytes) -> dict[str, object]:
+        ids = []
+        for name in ("large", "any size"):
+            answer = await client.post(f"/v1/files?name=a&collection={name}", content=content)
+            ids.append(answer.json()["id"])
+        return await rule_of(client, ids[0])
+
+    assert await shown(b"less") == {"source": "collection", "after_days": 1.0, "min_bytes": 5}
+    of_other = {"source": "another_collection", "after_days": 30.0, "min_bytes": 0}
+    assert await shown(b"as many") == of_other
+
+
 async def test_whose_content_is_the_same_is_not_told_to_who_does_not_see_it(
     api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:

@@ -1,11 +1,19 @@
 """Sealed text is not left to the code of before, which cannot open it."""
 
+from contextlib import nullcontext
+
 import psycopg
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
 
 from db.migrate import migrate
+from db.models import Collection, File
+from db.session import Database
 from tests.conftest import make_tenant
 from tests.db.test_downgrades import dsn_of, revision_of
+from tests.retrieval.published import publish_file
 
 
 def test_collections_with_encrypted_text_are_set_to_full_before_a_downgrade(owner_dsn: str) -> None:
@@ -46,3 +54,31 @@ def test_no_passage_is_sealed_and_in_the_clear(postgres_dsn: str, mixture: str) 
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(mixture)
         connection.rollback()
+
+
+def test_a_collection_has_a_mode_that_is_known(postgres_dsn: str) -> None:
+    tenant = make_tenant(postgres_dsn)
+    with (
+        psycopg.connect(postgres_dsn) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute(
+            "UPDATE collection SET text_mode = 'sealed' WHERE id = %s", (tenant.collection_id,)
+        )
+
+
+@pytest.mark.parametrize("mode", ["full", "encrypted_text"])
+async def test_a_file_stays_in_collections_of_its_mode(
+    postgres_dsn: str, database: Database, mode: str
+) -> None:
+    """Whichever code moves it."""
+    tenant = make_tenant(postgres_dsn)
+    other = Collection(tenant_id=tenant.tenant_id, name="other", text_mode=mode)
+    published = await publish_file(database, tenant.access, tenant.collection_id, ["a lease"])
+    move = update(File).where(col(File.id) == published.file_id).values(collection_id=other.id)
+    async with database.transaction(tenant.system) as session:
+        session.add(other)
+    moving = nullcontext() if mode == "full" else pytest.raises(IntegrityError, match="text mode")
+    with moving:
+        async with database.transaction(tenant.system) as session:
+            await session.execute(move)

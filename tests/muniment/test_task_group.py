@@ -9,11 +9,27 @@ import pytest
 
 import muniment
 from muniment.errors import ObjectMissing
-from muniment.task_group import task_group
+from muniment.task_group import of_each, task_group
 
 pytestmark = pytest.mark.asyncio
 ROOT = Path(muniment.__file__).parents[1]
 PACKAGES = ("activities", "api", "bench", "db", "deploy", "muniment", "retrieval", "worker")
+
+
+async def test_of_each_runs_so_many_at_once_and_returns_in_order() -> None:
+    running, most = 0, 0
+
+    async def act(thing: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01 / (thing + 1))
+        running -= 1
+        return thing * 2
+
+    assert await of_each(range(10), act, 4) == [thing * 2 for thing in range(10)]
+    assert most == 4
+    assert await of_each([], act, 4) == []
 
 
 async def test_a_group_raises_the_first_error_itself_and_leaves_nothing_running() -> None:

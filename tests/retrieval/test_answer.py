@@ -6,13 +6,15 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue
 
+from db.models import new_id
 from db.session import Database
 from muniment.contracts.documents import Line
 from muniment.embedding import Embedder
 from muniment.errors import Unprocessable
-from retrieval.answer import NOTHING_FOUND, Answerer
+from muniment.objects import SealedTexts
+from retrieval.answer import NOTHING_FOUND, Answerer, _sentences
 from retrieval.request import QuestionRequest, SearchMode
-from retrieval.response import CitationEvent, DoneEvent, TokenEvent
+from retrieval.response import CitationEvent, DoneEvent, HitScores, SearchHit, TokenEvent
 from retrieval.search import Searcher
 from tests.conftest import TenantFixture
 from tests.retrieval.published import Passage, Published, publish_file, publish_version, set_state
@@ -45,8 +47,8 @@ async def page_lines(file_id: UUID, version: int, page: int) -> Sequence[Line]:
 
 
 @pytest.fixture
-def answerer(database: Database, embedder: Embedder) -> Answerer:
-    return Answerer(database, Searcher(database, embedder))
+def answerer(database: Database, embedder: Embedder, texts: SealedTexts) -> Answerer:
+    return Answerer(database, Searcher(database, embedder, texts))
 
 
 @pytest.fixture
@@ -212,10 +214,37 @@ async def test_the_same_sentence_twice_is_cited_once(
     assert len(answer.citations) == 1
 
 
-async def test_words_alone_answer_without_an_embedder(
-    tenant: TenantFixture, database: Database, published: Published
+async def test_sentences_that_are_equally_good_come_in_the_order_of_their_hits(
+    tenant: TenantFixture, database: Database
 ) -> None:
-    answerer = Answerer(database, Searcher(database, None))
+    sentence = "The treaty of Breda was signed in July."
+    hits = [
+        SearchHit(
+            chunk_id=new_id(),
+            file_id=new_id(),
+            version=1,
+            name=str(place),
+            text=sentence,
+            headings=(),
+            highlights=(),
+            score=1.0,
+            pages=(1,),
+            boxes=(),
+            scores=HitScores(lexical=None, vector=1.0),
+            sealed=sealed,
+        )
+        for place, sealed in enumerate((True, False, True))
+    ]
+    async with database.transaction(tenant.access) as session:
+        sentences = await _sentences(session, hits)
+    assert [each.hit.name for each in sentences] == ["0", "1", "2"]
+    assert len({each.lexemes for each in sentences}) == 1
+
+
+async def test_words_alone_answer_without_an_embedder(
+    tenant: TenantFixture, database: Database, texts: SealedTexts, published: Published
+) -> None:
+    answerer = Answerer(database, Searcher(database, None, texts))
     answer = await answerer.answer(tenant.access, QuestionRequest(query=QUESTION))
     assert "Van der Meer" in answer.answer
     assert answer.meta.degraded

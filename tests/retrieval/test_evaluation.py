@@ -11,6 +11,7 @@ import pytest
 
 from db.session import Database
 from muniment.embedding import Embedder
+from muniment.objects import SealedTexts
 from retrieval.answer import NOTHING_FOUND, Answerer
 from retrieval.evaluation import (
     Dataset,
@@ -127,9 +128,13 @@ async def test_meaning_and_its_fusion_with_words_are_as_good_as_the_references(
 
 
 async def test_answers_hold_the_answer_and_strangers_get_none(
-    small_set: SmallSet, shared_data: Path, database: Database, embedder: Embedder
+    small_set: SmallSet,
+    shared_data: Path,
+    database: Database,
+    embedder: Embedder,
+    texts: SealedTexts,
 ) -> None:
-    answerer = Answerer(database, Searcher(database, embedder))
+    answerer = Answerer(database, Searcher(database, embedder, texts))
     records = read_json_lines(shared_data / "ir" / "xquad-en" / "queries.jsonl")
     asked = [each for each in records if each["_id"] in small_set.queries][::8]
     held = []

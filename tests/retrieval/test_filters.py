@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from db.session import Database
 from muniment.errors import InvalidRequest
+from muniment.objects import SealedTexts
 from retrieval.filters import parse_filter
 from retrieval.request import SearchRequest
 from retrieval.search import Searcher
@@ -22,11 +23,17 @@ MEDIA_TYPES = {"lease": "application/pdf", "map": "image/png", "ledger": "image/
 CREATED = {name: datetime(2024, month, 1, tzinfo=UTC) for month, name in enumerate(FILES, 1)}
 
 
+@pytest.fixture
+def searcher(database: Database, texts: SealedTexts) -> Searcher:
+    """By words alone."""
+    return Searcher(database, None, texts)
+
+
 async def names_found(
-    database: Database, tenant: TenantFixture, filter_: dict[str, JsonValue], collection: str | None
+    searcher: Searcher, tenant: TenantFixture, filter_: dict[str, JsonValue], collection: str | None
 ) -> set[str]:
     request = SearchRequest(query="paper", mode="lexical", filter=filter_, collection=collection)
-    found = await Searcher(database, None).search(tenant.access, request)
+    found = await searcher.search(tenant.access, request)
     return {hit.name for hit in found.data}
 
 
@@ -87,31 +94,32 @@ def _named(value: object) -> str:
     ids=_named,
 )
 async def test_a_filter_keeps_what_it_names(
-    database: Database,
+    searcher: Searcher,
     archive: TenantFixture,
     filter_: dict[str, JsonValue],
     expected: set[str],
 ) -> None:
-    assert await names_found(database, archive, filter_, None) == expected
+    assert await names_found(searcher, archive, filter_, None) == expected
 
 
-async def test_a_file_is_chosen_by_its_id(database: Database, archive: TenantFixture) -> None:
+async def test_a_file_is_chosen_by_its_id(
+    searcher: Searcher, database: Database, archive: TenantFixture
+) -> None:
     one = await publish_file(database, archive.access, archive.collection_id, ["paper"], name="one")
-    assert await names_found(database, archive, {"file_id": str(one.file_id)}, None) == {"one"}
+    assert await names_found(searcher, archive, {"file_id": str(one.file_id)}, None) == {"one"}
 
 
 async def test_a_collection_is_named_by_id_or_name(
-    database: Database, archive: TenantFixture
+    searcher: Searcher, archive: TenantFixture
 ) -> None:
     for collection in ("default", str(archive.collection_id)):
-        assert await names_found(database, archive, {}, collection) == set(FILES)
-    assert await names_found(database, archive, {}, "no such collection") == set()
+        assert await names_found(searcher, archive, {}, collection) == set(FILES)
+    assert await names_found(searcher, archive, {}, "no such collection") == set()
 
 
 async def test_a_filter_leaves_the_scores_as_they_are(
-    database: Database, archive: TenantFixture
+    searcher: Searcher, archive: TenantFixture
 ) -> None:
-    searcher = Searcher(database, None)
     whole = await searcher.search(archive.access, SearchRequest(query="paper map", mode="lexical"))
     part = await searcher.search(
         archive.access,

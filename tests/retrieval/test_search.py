@@ -16,6 +16,7 @@ from db.queries.search import FileFilter, bm25, lexemes
 from db.session import Access, Database
 from muniment.embedding import Embedder
 from muniment.errors import InvalidRequest
+from muniment.objects import SealedTexts
 from retrieval.request import Fusion, FusionMethod, SearchMode, SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import NO_RERANKER, Searcher
@@ -32,8 +33,8 @@ LETTERS = (
 
 
 @pytest.fixture
-def searcher(database: Database, embedder: Embedder) -> Searcher:
-    return Searcher(database, embedder)
+def searcher(database: Database, embedder: Embedder, texts: SealedTexts) -> Searcher:
+    return Searcher(database, embedder, texts)
 
 
 def ids(response: SearchResponse) -> list[UUID]:
@@ -354,13 +355,17 @@ class BrokenEmbedder:
 
 @pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.VECTOR])
 async def test_without_the_embedder_words_answer_and_it_says_so(
-    database: Database, tenant: TenantFixture, embedder: Embedder, mode: SearchMode
+    database: Database,
+    tenant: TenantFixture,
+    embedder: Embedder,
+    texts: SealedTexts,
+    mode: SearchMode,
 ) -> None:
     published = await publish_file(
         database, tenant.access, tenant.collection_id, LETTERS, embedder=embedder
     )
     for broken in (None, BrokenEmbedder(embedder.model_id)):
-        found = await search(Searcher(database, broken), tenant.access, "sheep", mode=mode)
+        found = await search(Searcher(database, broken, texts), tenant.access, "sheep", mode=mode)
         assert ids(found) == [published.chunk_ids[3]]
         assert found.mode_used is SearchMode.LEXICAL
         assert found.degraded
@@ -448,12 +453,12 @@ async def test_top_k_bounds_the_hits(
 
 
 async def test_searches_at_once_do_not_starve_each_other(
-    application_dsn: str, tenant: TenantFixture, embedder: Embedder
+    application_dsn: str, tenant: TenantFixture, embedder: Embedder, texts: SealedTexts
 ) -> None:
     small = Database(application_dsn, pool_size=2)
     try:
         await publish_file(small, tenant.access, tenant.collection_id, LETTERS, embedder=embedder)
-        searcher = Searcher(small, embedder)
+        searcher = Searcher(small, embedder, texts)
         found = await asyncio.gather(
             *(search(searcher, tenant.access, "harbour cranes") for _ in range(12))
         )

@@ -124,7 +124,7 @@ async def again_in_archive(place: ColdPlace, owner: TenantIds, job: Job) -> None
     assert isinstance(store, S3ObjectStore)
     blob_id = await blob_of(place.workshop, job)
     key = object_key(owner.tenant_id, blob_id)
-    await store._call(store._copy_in_place, key, (await store.stat(key)).size_bytes)
+    await store._copy_in_place(key, (await store.stat(key)).size_bytes)
     assert (await store.stat(key)).retrieval is Retrieval.ARCHIVED
 
 
@@ -145,6 +145,7 @@ async def test_verification_finds_it_whole_and_brings_nothing_out_of_the_archive
     assert await faults(workshop, owner) == {blob_id: "object-missing"}
 
 
+@pytest.mark.slow  # engines of its own
 async def test_a_job_that_needs_it_waits_and_goes_on_by_itself(
     place: ColdPlace, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,7 @@ from retrieval.answer import NOTHING_FOUND, Answerer
 from retrieval.passage_texts import TEXT_OUT_OF_REACH
 from retrieval.request import QuestionRequest, SearchMode, SearchRequest
 from retrieval.response import SearchResponse
-from retrieval.search import Searcher
+from retrieval.search import SEALED_LEFT_OUT, Searcher
 from tests.workflows.test_erase_file import _erase
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.sweep import Sweep
@@ -45,19 +45,22 @@ SCOPES = frozenset({"files:read", "annotations:write"})
 
 @dataclass(frozen=True)
 class Canaries:
-    """Words that stand nowhere but in one document: in its text, a heading, and its title."""
+    """Words that stand nowhere but in one document: in its text, a heading, its title, and the tag of
+    its language."""
 
     text: str
     heading: str
     title: str
+    language: str
 
     def all(self) -> tuple[str, ...]:
-        return (self.text, self.heading, self.title)
+        return (self.text, self.heading, self.title, self.language)
 
     def document(self, *, ending: str = "") -> bytes:
         """HTML, since it has a title of its own."""
         return (
-            f"<html><head><title>Charter {self.title}</title></head><body>"
+            f'<html lang="en-{self.language}">'
+            f"<head><title>Charter {self.title}</title></head><body>"
             f"<h1>The chest {self.heading}</h1>"
             f"<p>The widow {self.text} paid for the two harbour cranes in the spring of 1854.</p>"
             f"<p>Sheep were counted each year in the meadow behind the abbey.{ending}</p>"
@@ -67,9 +70,11 @@ class Canaries:
 
 def new_canaries() -> Canaries:
     """Letters alone, so that every tokenizer takes each for a word, lower and upper case alike."""
-    return Canaries(*("q" + secrets.token_bytes(10).hex().translate(_LETTERS) for _ in range(3)))
+    words = ["q" + secrets.token_bytes(10).hex().translate(_LETTERS) for _ in range(4)]
+    return Canaries(*words[:3], language=words[3][:LONGEST_SUBTAG])
 
 
+LONGEST_SUBTAG = 8
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
@@ -94,6 +99,23 @@ def on_disk(postgres_server: str, words: Iterable[str]) -> set[str]:
         row = connection.execute("SHOW data_directory").fetchone()
     assert row
     return words_below(Path(row[0]), words)
+
+
+def in_rows(postgres_dsn: str, words: Iterable[str]) -> set[str]:
+    """Those of the words that a row says: what PostgreSQL compressed does not lie there as it is."""
+    found: set[str] = set()
+    with psycopg.connect(postgres_dsn) as connection:
+        tables = connection.execute(
+            "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchall()
+        for (table,) in tables:
+            said = connection.execute(
+                f"SELECT DISTINCT word FROM {table} AS each_row, unnest(%s::text[]) AS word"  # noqa: S608 - quoted
+                " WHERE strpos(lower(each_row::text), word) > 0",
+                ([*words],),
+            )
+            found |= {word for (word,) in said}
+    return found
 
 
 def words_below(folder: Path, words: Iterable[str]) -> set[str]:
@@ -162,8 +184,7 @@ async def annotate(
     wanted = await annotating.proven(services_of(workshop, texts), caller, body)
     async with workshop.database.transaction(caller.access) as session:
         made = await annotating.create(session, caller, body, wanted)
-    (readable,) = await opened(texts, [made])
-    return annotation_view(readable)
+    return annotation_view(made)
 
 
 async def listed(
@@ -183,6 +204,7 @@ async def test_words_are_nowhere_on_the_databases_disk_and_are_found_by_meaning(
     sealed_owner: TenantIds,
     texts: SealedTexts,
     postgres_server: str,
+    postgres_dsn: str,
 ) -> None:
     sealed, plain = new_canaries(), new_canaries()
     job = await ingest(workshop, sealed_owner, sealed)
@@ -206,6 +228,7 @@ async def test_words_are_nowhere_on_the_databases_disk_and_are_found_by_meaning(
     words = (*sealed.all(), *plain.all())
     present = on_disk(postgres_server, words)
     assert present == set(plain.all()), "the other one is what shows that words are found so"
+    assert in_rows(postgres_dsn, words) == set(plain.all())
     home = workshop.settings.objects.root
     assert home is not None
     assert words_below(home.parent, words) == set(), "stores and keys"
@@ -221,6 +244,12 @@ async def test_words_are_not_searched_and_count_in_no_statistics(
     await ingest(workshop, sealed_owner, sealed)
     nothing = await search(workshop, owner, texts, sealed.text, SearchMode.LEXICAL)
     assert nothing.data == ()
+    assert nothing.reasons == (SEALED_LEFT_OUT,)
+    elsewhere = SearchRequest(
+        query=sealed.text, mode=SearchMode.LEXICAL, collection=str(owner.collection_id)
+    )
+    searcher = Searcher(workshop.database, None, texts)
+    assert not (await searcher.search(access_of(owner), elsewhere)).reasons
     after = await search(workshop, owner, texts, plain.text, SearchMode.LEXICAL)
     assert [hit.score for hit in after.data] == [hit.score for hit in before.data]
     both = await search(workshop, owner, texts, "the harbour cranes", SearchMode.HYBRID)
@@ -239,6 +268,7 @@ async def test_chunks_are_listed_with_their_text_and_files_without_titles(
     assert canaries.heading in " ".join(each for chunk in page.data for each in chunk.headings)
     file = await workshop.file(job)
     assert file.extracted["words"]
+    assert file.extracted["language"] == "en"
     assert "title" not in file.extracted
 
 
@@ -269,6 +299,27 @@ async def test_a_new_reading_has_a_new_key_and_the_former_goes_on_opening_what_w
     assert record.text_key_id == first_key
     assert [anchor.quote for anchor in anchors] == [""]
     assert not on_disk(postgres_server, canaries.all())
+
+
+async def test_a_quote_that_never_opens_again_keeps_none_of_the_others_from_being_found(
+    workshop: Workshop, sealed_owner: TenantIds, texts: SealedTexts
+) -> None:
+    canaries = new_canaries()
+    job = await ingest(workshop, sealed_owner, canaries)
+    broken = await annotate(workshop, sealed_owner, texts, job, "the two harbour cranes")
+    await annotate(workshop, sealed_owner, texts, job, f"The widow {canaries.text} paid")
+    async with workshop.database.transaction(Access(job.tenant_id)) as session:
+        record = await session.get_one(AnnotationRecord, broken.id)
+        record.sealed_words = bytes(100)
+    following = await workshop.new_version(sealed_owner, job, canaries.document(ending=" Twice."))
+    async with workshop.working():
+        await (await workshop.start(following)).result()
+    found, lost = await listed(workshop, sealed_owner, texts, job)
+    assert found.anchor.quote is not None
+    assert canaries.text in found.anchor.quote.exact
+    assert (lost.id, lost.text_missing, lost.anchor.state) == (broken.id, True, "pending")
+    assert lost.target is not None
+    assert lost.target.quote is None
 
 
 async def test_an_erasure_leaves_the_text_dead(

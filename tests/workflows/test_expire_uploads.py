@@ -16,14 +16,15 @@ import pytest
 from sqlalchemy import text, update
 from sqlmodel import col
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.testing import ActivityEnvironment
 
 from activities.uploads.activity import UploadExpiry
 from db.models import Upload, new_id, now
 from db.queries import resumable_uploads
 from db.queries.resumable_uploads import OpenUploads, UploadState
-from db.session import Access
+from db.session import Access, Database
 from muniment.contracts import queues
-from muniment.contracts.expire_uploads import WAKE, workflow_id
+from muniment.contracts.expire_uploads import WAKE, ExpireUploadsInput, workflow_id
 from muniment.errors import ObjectStoreUnavailable
 from muniment.objects import BlobStore
 from tests.conftest import REPOSITORY, make_tenant
@@ -288,6 +289,34 @@ async def test_one_that_cannot_be_destroyed_holds_up_no_other_and_goes_by_the_ro
     assert objects(workshop, owner) != []
     await SpentUploads(workshop.database, real).round()
     assert objects(workshop, owner) == []
+
+
+async def test_one_that_somebody_keeps_locked_holds_up_no_other(
+    workshop: Workshop, owner: TenantIds, application_dsn: str
+) -> None:
+    first, second = [await begun(workshop, owner, timedelta(0)) for _ in range(2)]
+    impatient = Database(application_dsn, statement_timeout_seconds=0.5)
+    expiry = UploadExpiry(impatient, workshop.stores.blobs)
+    request = ExpireUploadsInput(tenant_id=owner.tenant_id)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.get_one(Upload, first.id, with_for_update=True)
+        found = await ActivityEnvironment().run(expiry.expire_uploads, request)
+    await impatient.close()
+    assert found.expired == 1
+    assert (await present(workshop, first)).state == UploadState.OPEN
+    assert await is_expired(workshop, second)
+
+
+async def test_a_worker_whose_clock_is_slow_expires_what_the_database_says_is_due(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await begun(workshop, owner, timedelta(0))
+    monkeypatch.setattr(resumable_uploads, "now", lambda: now() - HOUR)
+    expiry = UploadExpiry(workshop.database, workshop.stores.blobs)
+    request = ExpireUploadsInput(tenant_id=owner.tenant_id)
+    found = await ActivityEnvironment().run(expiry.expire_uploads, request)
+    assert (found.expired, found.next_in_seconds) == (1, None)
+    assert await is_expired(workshop, upload)
 
 
 async def test_a_tenants_expiry_leaves_other_tenants_alone(

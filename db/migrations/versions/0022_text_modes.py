@@ -11,7 +11,27 @@ depends_on = None
 def upgrade() -> None:
     op.execute(
         """
-        ALTER TABLE collection ADD COLUMN text_mode VARCHAR NOT NULL DEFAULT 'full';
+        ALTER TABLE collection
+            ADD COLUMN text_mode VARCHAR NOT NULL DEFAULT 'full',
+            ADD CONSTRAINT collection_text_mode CHECK (text_mode IN ('full', 'encrypted_text'));
+
+        CREATE FUNCTION refuse_other_text_mode() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = public, pg_temp AS
+        $$
+        BEGIN
+            IF NOT coalesce(
+                (SELECT text_mode FROM collection WHERE id = OLD.collection_id)
+                    = (SELECT text_mode FROM collection WHERE id = NEW.collection_id), false)
+            THEN
+                RAISE EXCEPTION 'a file does not move to a collection of another text mode'
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN NEW;
+        END
+        $$;
+        CREATE TRIGGER file_keeps_text_mode BEFORE UPDATE OF collection_id ON file
+            FOR EACH ROW WHEN (OLD.collection_id <> NEW.collection_id)
+            EXECUTE FUNCTION refuse_other_text_mode();
 
         ALTER TABLE file_version ADD COLUMN text_key_id UUID;
 
@@ -58,6 +78,8 @@ def downgrade() -> None:
     )
     op.execute(
         """
+        DROP TRIGGER file_keeps_text_mode ON file;
+        DROP FUNCTION refuse_other_text_mode();
         ALTER TABLE annotation_anchor DROP COLUMN sealed_words, DROP COLUMN text_key_id;
         ALTER TABLE annotation DROP COLUMN sealed_words, DROP COLUMN text_key_id;
         ALTER TABLE chunk DROP COLUMN sealed_text, DROP COLUMN text_key_id;

@@ -67,13 +67,15 @@ class Author(Record):
 
 
 class Annotation(Record):
-    """What somebody wrote on a file, a box of a page, or words; `target` None: on the whole file."""
+    """What somebody wrote on a file, a box of a page, or words; `target` None: on the whole file.
+    `text_missing`: what it quotes is sealed and could not be opened now, so that no quote is there."""
 
     id: UUID
     file_id: UUID
     version: int
     target: Target | None = None
     anchor: Anchor
+    text_missing: bool = False
     body: str = ""
     tags: Sequence[str] = ()
     colour: str | None = None

@@ -2,18 +2,29 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
-from muniment.errors import ConfigurationError, ContentInRetrieval, ObjectMissing
+from muniment.errors import (
+    ConfigurationError,
+    ContentInRetrieval,
+    KeyDestroyed,
+    ObjectMissing,
+    ObjectStoreUnavailable,
+)
 from muniment.objects import (
     BlobStore,
     FilesystemObjectStore,
+    ObjectStore,
     Retrieval,
     S3ObjectStore,
     S3Placement,
@@ -28,7 +39,7 @@ from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import open_stores
 from tests.conformance.archiving_server import ArchivingServer, serving_archive
 from tests.conformance.object_store import content_of, in_chunks
-from tests.conformance.s3_server import S3Bucket
+from tests.conformance.s3_server import S3Bucket, serving_s3
 
 RETRIEVAL_SECONDS = 2.0
 LARGE = 9 * 1024 * 1024
@@ -168,6 +179,120 @@ async def test_a_reader_asks_for_what_is_archived_and_a_verifier_does_not(
     await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
     await blobs.require_readable(tenant_id, sealed.blob_id)
     assert await blobs.read_all(tenant_id, sealed.blob_id, sealed.size) == content
+
+
+class SlowKeys(FilesystemObjectStore):
+    """Of which the object store is always faster."""
+
+    async def read(
+        self, key: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        await asyncio.sleep(0.2)
+        async with aclosing(super().read(key, offset, length)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+class Returning(TieredObjectStore):
+    """Whose archived objects come back the moment somebody asks for them."""
+
+    async def retrieve(self, key: str) -> None:
+        await self._hot.put(key, in_chunks(await sealed_in(self._cold, key)))
+        await self._cold.delete(key)
+        await super().retrieve(key)
+
+
+async def sealed_in(store: ObjectStore, key: str) -> bytes:
+    """As a mover has it, who waited for the retrieval."""
+    await store.retrieve(key)
+    async with asyncio.timeout(RETRIEVAL_SECONDS + 30):
+        while (await store.stat(key)).retrieval is not Retrieval.RETRIEVED:  # noqa: ASYNC110 - a server
+            await asyncio.sleep(0.1)
+    return await content_of(store, key)
+
+
+async def test_a_destroyed_key_is_told_however_much_faster_the_archive_answers(
+    glacier: S3ObjectStore, tmp_path: Path
+) -> None:
+    keys = KeyFile(tmp_path / "keys" / "tenants.json")
+    hot = FilesystemObjectStore(tmp_path / "hot")
+    wrapped = SlowKeys(tmp_path / "wrapped")
+    blobs = BlobStore(TieredObjectStore(hot, glacier), keys, wrapped)
+    tenant_id = uuid4()
+    sealed = await BlobStore(glacier, keys, wrapped).put_bytes(tenant_id, b"content")
+    blob_id = sealed.blob_id
+    await glacier.archive(object_key(tenant_id, blob_id))
+    await asyncio.sleep(RETRIEVAL_SECONDS)
+    await blobs.destroy_key(tenant_id, blob_id)
+    with pytest.raises(KeyDestroyed):
+        [_ async for _ in blobs.reread(tenant_id, blob_id, sealed.size)]
+    with pytest.raises(KeyDestroyed):
+        await blobs.read_all(tenant_id, blob_id, sealed.size)
+    with pytest.raises(KeyDestroyed):
+        await blobs.require_readable(tenant_id, blob_id)
+    assert await blobs.retrieval(tenant_id, blob_id) is Retrieval.ARCHIVED, "nobody pays for it"
+
+
+async def test_what_comes_back_while_it_is_asked_for_is_no_loss(
+    glacier: S3ObjectStore, tmp_path: Path
+) -> None:
+    keys = KeyFile(tmp_path / "keys" / "tenants.json")
+    wrapped = FilesystemObjectStore(tmp_path / "wrapped")
+    tenant_id = uuid4()
+    sealed = await BlobStore(glacier, keys, wrapped).put_bytes(tenant_id, b"content")
+    await glacier.archive(object_key(tenant_id, sealed.blob_id))
+    await asyncio.sleep(RETRIEVAL_SECONDS)
+    returning = Returning(FilesystemObjectStore(tmp_path / "hot"), glacier)
+    blobs = BlobStore(returning, keys, wrapped)
+    with pytest.raises(ContentInRetrieval):
+        await blobs.read_all(tenant_id, sealed.blob_id, sealed.size)
+    assert await blobs.read_all(tenant_id, sealed.blob_id, sealed.size) == b"content"
+
+
+async def test_a_server_that_has_no_archive_is_told_apart_and_loses_nothing(tmp_path: Path) -> None:
+    with serving_s3(tmp_path) as server:
+        bucket = server.new_bucket()
+        async with opened(bucket, S3Placement(StorageClass.GLACIER)) as store:
+            await store.put("a/b", in_chunks(b"content"))
+            with pytest.raises(ObjectStoreUnavailable):
+                await store.archive("a/b")
+            assert await content_of(store, "a/b") == b"content"
+
+
+async def test_a_server_that_takes_no_notice_of_the_class_is_found_out(
+    glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr(s3, "CLASS_HEADER", "x-amz-meta-unknown")
+    content = os.urandom(LARGE)
+    await glacier.put("a/b", in_chunks(content))
+    with pytest.raises(ObjectStoreUnavailable, match="into its archive"):
+        await glacier.archive("a/b")
+    assert await content_of(glacier, "a/b") == content
+
+
+async def test_who_is_cancelled_waits_for_one_piece_and_leaves_no_upload(
+    glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_BYTES", 5 * 1024 * 1024)
+    await glacier.put("a/b", in_chunks(os.urandom(LARGE)))
+    copy, copied = glacier._client._upload_part_copy, threading.Event()
+
+    def slowly(*arguments: Any) -> tuple[str, datetime | None]:
+        copied.set()
+        time.sleep(0.3)
+        return copy(*arguments)
+
+    monkeypatch.setattr(glacier._client, "_upload_part_copy", slowly)
+    archiving = asyncio.create_task(glacier.archive("a/b"))
+    await asyncio.to_thread(copied.wait, 30)
+    copied.clear()
+    archiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await archiving
+    assert not copied.is_set(), "the second piece"
+    assert await glacier.sweep_abandoned(datetime.now(UTC) + timedelta(days=1)) == 0
+    assert (await glacier.stat("a/b")).retrieval is Retrieval.READABLE
 
 
 def test_what_no_archive_offers_is_refused(tmp_path: Path) -> None:
