@@ -43,7 +43,7 @@ def get_collection(collection_id: Id) -> Call[Collection]:
 def create_collection(
     name: str, *, visibility: Visibility = "tenant", text_mode: TextMode = "full"
 ) -> Call[Collection]:
-    json = {"name": name, "visibility": visibility, "text_mode": text_mode}
+    json = given(name=name, visibility=visibility, text_mode=text_mode)
     return create(_PATH, Collection, json)
 
 
