@@ -41,6 +41,7 @@ from muniment.client.resources.tenant import (
     Quotas,
 )
 from muniment.client.resources.tenants import Tenant
+from muniment.client.resources.tier_policies import TierPolicy
 from muniment.client.resources.webhooks import Webhook, WebhookDelivery
 from muniment.client.retry import Retry
 from muniment.client.sync_client import Muniment
@@ -98,6 +99,7 @@ __all__ = [
     "Stage",
     "StreamBroken",
     "Tenant",
+    "TierPolicy",
     "Token",
     "UnexpectedAnswer",
     "Version",

@@ -51,6 +51,7 @@ from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import AsyncTenants
+from muniment.client.resources.tier_policies import AsyncTierPolicies
 from muniment.client.resources.webhooks import AsyncWebhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
@@ -108,6 +109,7 @@ class AsyncMuniment(TenantOwnOperations, AsyncResource):
         self.webhooks = AsyncWebhooks(self._protocol, self._run)
         self.integrity = AsyncIntegrity(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
+        self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self

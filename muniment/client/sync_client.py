@@ -51,6 +51,7 @@ from muniment.client.resources.principals import Principals
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import Tenants
+from muniment.client.resources.tier_policies import TierPolicies
 from muniment.client.resources.webhooks import Webhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
@@ -108,6 +109,7 @@ class Muniment(TenantOwnOperations, Resource):
         self.webhooks = Webhooks(self._protocol, self._run)
         self.integrity = Integrity(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
+        self.tier_policies = TierPolicies(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self

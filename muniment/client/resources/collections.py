@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from muniment.client.building import Id, create, get, given, matching, segment
 from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
@@ -45,11 +43,7 @@ def get_collection(collection_id: Id) -> Call[Collection]:
 def create_collection(
     name: str, *, visibility: Visibility = "tenant", text_mode: TextMode = "full"
 ) -> Call[Collection]:
-    json: dict[str, JsonValue] = {
-        "name": name,
-        "visibility": visibility,
-        "text_mode": text_mode,
-    }
+    json = given(name=name, visibility=visibility, text_mode=text_mode)
     return create(_PATH, Collection, json)
 
 

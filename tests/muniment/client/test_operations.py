@@ -132,7 +132,9 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "annotations.activity of a file": lambda m: m.annotations.activity(ID),
     "collections.list": lambda m: m.collections.list(),
     "collections.get": lambda m: m.collections.get(ID),
-    "collections.create": lambda m: m.collections.create("law", visibility="private"),
+    "collections.create": lambda m: m.collections.create(
+        "law", visibility="private", text_mode="full"
+    ),
     "collections.change": lambda m: m.collections.change(ID, name="x", etag='"1"'),
     "collections.delete": lambda m: m.collections.delete(ID),
     "principals.list": lambda m: m.principals.list(name="ada", kind="user"),
@@ -188,6 +190,12 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "tenants.get": lambda m: m.tenants.get(ID),
     "tenants.create": lambda m: m.tenants.create("acme"),
     "tenants.change": lambda m: m.tenants.change(ID, disabled=True),
+    "tier_policies.get": lambda m: m.tier_policies.get(),
+    "tier_policies.get of a collection": lambda m: m.tier_policies.get(ID),
+    "tier_policies.set": lambda m: m.tier_policies.set(after_days=90, min_bytes=1),
+    "tier_policies.set of a collection": lambda m: m.tier_policies.set(ID, after_days=None),
+    "tier_policies.delete": lambda m: m.tier_policies.delete(),
+    "tier_policies.delete of a collection": lambda m: m.tier_policies.delete(ID),
 }
 """Each method of the client, called with all that it takes to be told apart."""
 
