@@ -1,0 +1,98 @@
+"""One of everything that has an id, and the routes that take one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import httpx
+from fastapi.routing import APIRoute
+
+from api.application import ROUTERS
+
+MUTATING = {"POST", "PATCH", "PUT", "DELETE"}
+LAST_CENTURY = {"from": "1999-01-01T00:00:00Z", "to": "2000-01-01T00:00:00Z"}
+
+
+def routes() -> Iterator[tuple[str, APIRoute]]:
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            for method in sorted(route.methods):
+                yield method, route
+
+
+@dataclass(frozen=True)
+class Things:
+    """One of everything that has an id."""
+
+    ids: dict[str, str]
+
+
+async def make_things(client: httpx.AsyncClient) -> Things:
+    file = (await client.post("/v1/files?name=a.txt", content=b"mine")).json()
+    collection = (await client.post("/v1/collections", json={"name": "c"})).json()
+    key = (await client.post("/v1/api-keys", json={"name": "k", "scopes": ["search"]})).json()
+    upload = await client.post(
+        "/v1/uploads",
+        headers={
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": "4",
+            "Upload-Metadata": "filename YQ==",
+        },
+    )
+    batch = (await client.post("/v1/batches", json={"files": [file["id"]]})).json()
+    share = (await client.post("/v1/shares", json={"file_id": file["id"]})).json()
+    person = {"kind": "user", "name": "ada"}
+    principal = (await client.post("/v1/principals", json=person)).json()
+    group = (await client.post("/v1/groups", json={"name": "g"})).json()
+    given = {"group_id": group["id"], "file_id": file["id"], "level": "read"}
+    grant = (await client.post("/v1/grants", json=given)).json()
+    annotation = (await client.post("/v1/annotations", json={"file_id": file["id"]})).json()
+    comments = f"/v1/annotations/{annotation['id']}/comments"
+    comment = (await client.post(comments, json={"body": "why"})).json()
+    webhook = await client.post(
+        "/v1/webhooks", json={"url": "https://example.com/", "events": ["file.trashed"]}
+    )
+    tested = await client.post(f"/v1/webhooks/{webhook.json()['id']}/test")
+    rotation = (await client.post("/v1/keys/rotations")).json()
+    invitation = (await client.post("/v1/invitations", json={"name": "invited"})).json()
+    return Things(
+        {
+            "rotation_id": rotation["id"],
+            "batch_id": batch["id"],
+            "delivery_id": tested.json()["id"],
+            "webhook_id": webhook.json()["id"],
+            "file_id": file["id"],
+            "upload_id": upload.json()["id"],
+            "job_id": file["job"]["id"],
+            "collection_id": collection["id"],
+            "key_id": key["id"],
+            "share_id": share["id"],
+            "annotation_id": annotation["id"],
+            "comment_id": comment["id"],
+            "principal_id": principal["id"],
+            "tenant_id": (await client.get("/v1/auth/me")).json()["tenant_id"],
+            "group_id": group["id"],
+            "grant_id": grant["id"],
+            "invitation_id": invitation["id"],
+            "number": "1",
+            "page": "1",
+        }
+    )
+
+
+_IDS = (
+    *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
+    *("webhook_id", "delivery_id"),
+    *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
+    *("invitation_id",),
+    *("annotation_id", "comment_id"),
+)
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    defaults = {"number": "1", "page": "1"}
+    for name in (*_IDS, "number", "page"):
+        value = ids.get(name) or defaults.get(name) or str(uuid4())
+        path = path.replace("{" + name + "}", value)
+    return path
