@@ -26,9 +26,8 @@ TELLING = {
     "postgres killed",
     "store killed",
     "store full",
-    "client cut off",
 }
-"""Those of the default run."""
+"""Those of the default run; a killed API cuts its clients off as well."""
 MOST_DESCRIBED = 90
 """Files that may come in before a disk without a free byte is noticed: pages have room for some rows."""
 
