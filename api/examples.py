@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from api.problems import MEDIA_TYPE
+from muniment import errors
 from muniment.errors import MunimentError
 
 Schema = dict[str, Any]
@@ -104,7 +105,7 @@ def _with_subclasses(kind: type[MunimentError]) -> Iterator[type[MunimentError]]
     waiting = [kind]
     while waiting:
         each = waiting.pop(0)
-        if each.__module__ == MunimentError.__module__:
+        if each.__name__ in errors.__all__:
             yield each
         waiting += each.__subclasses__()
 

@@ -92,7 +92,7 @@ def _by_name() -> dict[str, type[errors.MunimentError]]:
 def _descendants(kind: type[errors.MunimentError]) -> Iterator[type[errors.MunimentError]]:
     yield kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__name__ in errors.__all__:
             yield from _descendants(child)
 
 

@@ -13,10 +13,13 @@ from api.jobs.estimate import (
     SECONDS_PER_DOCUMENT,
     usual_seconds_per_character,
 )
-from db.models import new_id
+from api.jobs.facts import facts_of
+from api.jobs.view import WorkflowLinks
+from db.models import Job, new_id
 from db.queries.jobs import last_after_reading
 from db.session import Database
 from tests.conftest import TenantFixture
+from tests.db.statements import statements_of
 
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -121,3 +124,23 @@ async def test_what_was_interrupted_or_not_computed_says_nothing(
     add_job(100_000, 90, attempts=2)
     add_job(100_000, 90, of=other_tenant)
     assert await _pace(database, tenant) is None
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+async def test_it_is_looked_for_once_in_a_while_and_only_where_a_job_is_at_work(
+    database: Database,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    add_job: AddJob,
+    state: str,
+) -> None:
+    add_job(100_000, 20)
+    add_job(100_000, 20, of=other_tenant)
+    asked = []
+    for each in (tenant, tenant, other_tenant):
+        job = Job(id=new_id(), tenant_id=each.tenant_id, kind="ingest_file", state=state)
+        async with database.transaction(each.access) as session:
+            with statements_of(await session.connection()) as sent:
+                await facts_of(session, WorkflowLinks(None, "default"), [job])
+        asked.append(sum("last_job" in statement for statement, _ in sent))
+    assert asked == ([1, 0, 1] if state == "running" else [0, 0, 0])

@@ -1,19 +1,14 @@
 """What is sent to PostgreSQL, and how it goes about it."""
 
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.jobs.facts import facts_of
-from api.jobs.view import WorkflowLinks
-from db.models import Job, new_id
+from db.models import new_id
 from db.queries import batches, events, jobs
 from db.queries.events import TenantCursor
 from db.session import Database
 from tests.conftest import TenantFixture
 from tests.db.statements import statements_of
-
-_LINKS = WorkflowLinks(None, "default")
 
 
 async def test_one_statement_is_a_transaction_by_itself_and_what_follows_is_as_ever(
@@ -58,18 +53,3 @@ async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
             assert "visible_files" not in plan, statement
             assert "ProjectSet" not in plan, statement
     assert len(sent) == 6
-
-
-@pytest.mark.parametrize("state", ["running", "queued"])
-async def test_the_tenants_pace_is_looked_for_once_in_a_while(
-    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, state: str
-) -> None:
-    """And only where a job is at work."""
-    asked = []
-    for each in (tenant, tenant, other_tenant):
-        job = Job(id=new_id(), tenant_id=each.tenant_id, kind="ingest_file", state=state)
-        async with database.transaction(each.access) as session:
-            with statements_of(await session.connection()) as sent:
-                await facts_of(session, _LINKS, [job])
-        asked.append(sum("long_document" in statement for statement, _ in sent))
-    assert asked == ([1, 0, 1] if state == "running" else [0, 0, 0])

@@ -12,7 +12,7 @@ from muniment.client.problems import ApiProblem, problem_of
 def kinds(kind: type[errors.MunimentError]) -> Iterator[type[errors.MunimentError]]:
     yield kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__name__ in errors.__all__:
             yield from kinds(child)
 
 
