@@ -29,7 +29,7 @@ SECONDS_PER_OCR_PAGE = 3.0
 SECONDS_PER_CHARACTER = 5e-5
 """What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page and
 at 3,800. Assumed where a tenant's earlier documents tell nothing."""
-SECONDS_PER_DOCUMENT = 1.0
+SECONDS_PER_DOCUMENT = 0.4
 """What follows the reading of a document of next to no text, measured on the same."""
 LONG_DOCUMENT_CHARACTERS = 10_000
 """From here on the characters decide, and what a document costs by itself does not."""
