@@ -27,8 +27,11 @@ from muniment.sealing import KeyManagement
 logger = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
 
+FIRST_TELL_SECONDS = 0.5
+"""Until the first word on how far it is; a job that is done sooner says nothing in between."""
 TELL_SECONDS = 2.0
-"""Between two words on how far it is; a job that is done sooner says nothing in between."""
+"""Between two words, at most: the longer it takes already, the less a second tells."""
+TELL_GROWTH = 1.2
 
 
 class EmbedSummary(Contract):
@@ -98,8 +101,10 @@ class Embed(EmbedActivities):
             await asyncio.gather(telling, return_exceptions=True)
 
     async def _tell(self, version: VersionReference, counted: "_Counted") -> None:
+        pause = min(FIRST_TELL_SECONDS, TELL_SECONDS)
         while True:
-            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * TELL_GROWTH, TELL_SECONDS)
             try:
                 await self._runner.advance(version, StageName.EMBED, counted.done, counted.total)
             except MunimentError:
