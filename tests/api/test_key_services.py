@@ -82,7 +82,7 @@ async def test_content_comes_and_goes_and_an_outage_is_told(
         assert again.status_code == 202, again.text
     folder = api.home / "keys"
     assert not (folder / "tenants.json").exists()
-    assert [path.name for path in (folder / "tenants").glob("*.json")] == [
+    assert [path.name for path in (folder / "tenants").glob("*/*.json")] == [
         f"{tenant.tenant_id}.json"
     ]
     assert len(list((folder / "wrapped" / str(tenant.tenant_id)).rglob("*-*"))) == 2
