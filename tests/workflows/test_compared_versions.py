@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from api.authentication import Caller
+from api.files.scan_policy import ScanPolicy
 from api.services import Services
 from api.slots import Slots
 from api.version_comparisons import service
@@ -30,6 +31,7 @@ async def compared(
         database=workshop.database,
         blobs=workshop.stores.blobs,
         version_comparisons=Slots(1, "comparisons"),
+        scans=ScanPolicy(),
     )
     caller = Caller(owner.tenant_id, owner.principal_id, new_id(), frozenset({"files:read"}), True)
     wanted = Wanted(number, former, limit=50, after=0, is_unchanged_shown=True)

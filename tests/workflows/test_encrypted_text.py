@@ -20,6 +20,7 @@ from api.annotations.schemas import Annotation, NewAnnotation, NewQuote, NewTarg
 from api.annotations.view import annotation_view
 from api.annotations.words import opened
 from api.authentication import Caller
+from api.files.scan_policy import ScanPolicy
 from api.pages import service as reading
 from api.services import Services
 from db.models import Annotation as AnnotationRecord
@@ -151,8 +152,13 @@ def caller_of(owner: TenantIds) -> Caller:
 
 def services_of(workshop: Workshop, texts: SealedTexts) -> Services:
     """As much of the API's as reading and annotating take."""
-    blobs = workshop.stores.blobs
-    return cast(Services, SimpleNamespace(database=workshop.database, blobs=blobs, texts=texts))
+    parts = SimpleNamespace(
+        database=workshop.database,
+        blobs=workshop.stores.blobs,
+        texts=texts,
+        scans=ScanPolicy(),
+    )
+    return cast(Services, parts)
 
 
 async def search(
