@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from muniment.api_keys import USER_SCOPES
@@ -270,6 +271,8 @@ async def test_whoever_is_invited_comes_in_with_the_issuers_token(
     tenant: TenantFixture,
     postgres_dsn: str,
 ) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("DELETE FROM sign_in_attempt")  # other tests' of this address
     async with client_of(strict_api, tenant.api_key) as client:
         made = [(await client.post("/v1/invitations", json={"name": n})).json() for n in "ab"]
 
