@@ -46,6 +46,7 @@ from muniment.errors import ConfigurationError
 from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import SealedTexts
 from muniment.settings import (
+    ColdStoreSettings,
     OidcSettings,
     RateLimitSettings,
     ScanSettings,
@@ -66,12 +67,10 @@ async def build_services(
 ) -> Services:
     """Connects lazily: a dependency that is down makes requests fail and `/readyz` say so, and does
     not keep the process from starting."""
-    database_exposed = database_exposures(settings.database.url.get_secret_value())
-    exposed = exposures(settings, database_exposed, os.environ)
+    dsn = settings.database.url.get_secret_value()
+    exposed = exposures(settings, database_exposures(dsn), os.environ)
     refuse_exposed(settings, exposed)
-    shown = shown_certificates(
-        settings, client_certificate(settings.database.url.get_secret_value())
-    )
+    shown = shown_certificates(settings, client_certificate(dsn))
     if certificate is not None:
         watch_certificate("api", lambda: certificate.expires_at)
     database = _database(settings)
@@ -82,8 +81,7 @@ async def build_services(
     )
     links = WorkflowLinks(settings.temporal.ui_url, settings.temporal.namespace)
     streams = Slots(settings.api.max_event_streams, "event streams")
-    listen_dsn = settings.database.url.get_secret_value()
-    events = EventHub(database, listen_dsn, temporal, links, streams)
+    events = EventHub(database, dsn, temporal, links, streams)
     stores = open_stores(settings)
     blobs = stores.blobs
     embedder = _embedder(settings)
@@ -101,13 +99,6 @@ async def build_services(
         TransportCheck(exposed),
         CertificateCheck(certificate, shown),
     )
-    limits = UploadLimits(
-        settings.api.max_upload_bytes,
-        Slots(settings.api.max_concurrent_uploads, "uploads"),
-        OpenUploads(settings.api.max_open_uploads, settings.api.max_open_upload_bytes),
-        timedelta(hours=settings.api.upload_expiry_hours),
-        Quota(**settings.quotas.model_dump()),
-    )
     return Services(
         database=database,
         blobs=blobs,
@@ -118,7 +109,7 @@ async def build_services(
         search=searcher,
         answers=Answerer(database, searcher),
         events=events,
-        uploads=limits,
+        uploads=_upload_limits(settings),
         archives=ArchiveLimits(
             settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
         ),
@@ -132,11 +123,7 @@ async def build_services(
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         has_cold_store=stores.tiers is not None,
-        cold_policy=ColdPolicy.after(
-            settings.cold_store.after_days,
-            settings.cold_store.min_bytes,
-            settings.cold_store.collections,
-        ),
+        cold_policy=_cold_policy(settings.cold_store),
         rate_limits=_rate_limits(settings.rate_limits),
         max_open_jobs=settings.api.max_open_jobs,
         max_open_batches=settings.api.max_open_batches,
@@ -145,6 +132,20 @@ async def build_services(
         allowed_origins=settings.api.origins,
         strict_transport_seconds=settings.api.strict_transport_seconds if certificate else 0,
     )
+
+
+def _upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(
+        settings.api.max_upload_bytes,
+        Slots(settings.api.max_concurrent_uploads, "uploads"),
+        OpenUploads(settings.api.max_open_uploads, settings.api.max_open_upload_bytes),
+        timedelta(hours=settings.api.upload_expiry_hours),
+        Quota(**settings.quotas.model_dump()),
+    )
+
+
+def _cold_policy(settings: ColdStoreSettings) -> ColdPolicy | None:
+    return ColdPolicy.after(settings.after_days, settings.min_bytes, settings.collections)
 
 
 def _rate_limits(settings: RateLimitSettings) -> RateLimits:
