@@ -6,11 +6,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 
-from activities.assemble.calls import AssembledDocument, AssembleRequest
+from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
 from activities.programs.office import OfficeConverter
-from activities.read.calls import DigestRequest, PageDigests, ReadOutcome, ReadRequest
-from activities.read.collector import OnPage, PageCollector
+from activities.read.calls import (
+    ASSEMBLE_AT_ONCE_SECONDS,
+    DigestRequest,
+    PageDigests,
+    ReadOutcome,
+    ReadRequest,
+)
+from activities.read.collector import OnDocument, OnPage, PageCollector
 from activities.read.ocr_engine import OcrChoice
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
@@ -25,6 +31,7 @@ __all__ = [
     "ENGINE_VERSIONS",
     "PRELOAD",
     "DocumentEngines",
+    "OnDocument",
     "OnPage",
 ]
 
@@ -132,7 +139,7 @@ def _limits(cpu_seconds: int, memory_mebibytes: int) -> Limits:
 
 
 INSPECT_LIMITS = _limits(60, 1536)
-TEXT_LIMITS = _limits(300, 2048)
+TEXT_LIMITS = _limits(300 + ASSEMBLE_AT_ONCE_SECONDS, 2048)
 DIGEST_LIMITS = _limits(60, 1024)
 """A page takes 5 ms, and reading anew what takes longer than this is no great loss."""
 ASSEMBLE_LIMITS = _limits(300, 4096)
@@ -231,10 +238,14 @@ class DocumentEngines:
         pages: Sequence[int],
         password: str | None = None,
         on_page: OnPage | None = None,
+        on_document: OnDocument | None = None,
     ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
         """Pages by their text layer; a structured format is read whole, whatever `pages` says, and
-        brings its own document along."""
-        return await self._read("read_text", content, plan, pages, password, on_page, TEXT_LIMITS)
+        brings its own document along. Where `pages` are all of the document, `on_document` is given
+        what `assemble` would make of them, unless that did not work out at once."""
+        reading = PageCollector(on_page, on_document if len(pages) == plan.page_count else None)
+        await self._read("read_text", content, plan, pages, password, reading, TEXT_LIMITS)
+        return reading.result()
 
     async def read_ocr(
         self,
@@ -246,8 +257,10 @@ class DocumentEngines:
     ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
         """Pages by optical character recognition. A page that fails is among the failed ones; the
         rest is read all the same."""
+        reading = PageCollector(on_page)
         limits = _ocr_limits(len(pages))
-        return await self._read("read_ocr", content, plan, pages, password, on_page, limits)
+        await self._read("read_ocr", content, plan, pages, password, reading, limits)
+        return reading.result()
 
     async def digest_pages(self, content: Path | bytes, password: str | None = None) -> PageDigests:
         """What tells equal pages of two PDFs; an empty digest for a page that cannot be copied."""
@@ -285,12 +298,11 @@ class DocumentEngines:
         plan: DocumentPlan,
         pages: Sequence[int],
         password: str | None,
-        on_page: OnPage | None,
+        reading: PageCollector,
         limits: Limits,
-    ) -> tuple[PageBatch, tuple[FailedPage, ...]]:
+    ) -> None:
         """Reads all pages in one process. When it dies, the page it died of is set apart, the rest
         is read on, and pages set apart are read at last, each in a process of its own."""
-        reading = PageCollector(on_page)
         if plan.read_as is not None:
             content, _ = await self._convert(content, plan)
 
@@ -301,16 +313,27 @@ class DocumentEngines:
                 pages=tuple(numbers),
                 password=password,
                 ocr=self._ocr,
+                assemble=(
+                    AssembleRequest(plan=plan, name=DOCUMENT_NAME)
+                    if reading.on_document is not None and len(numbers) == plan.page_count
+                    else None
+                ),
             )
             call = EngineCall(engine, request, ReadOutcome)
             outcome = await self._sandbox.run(
                 call, content=content, limits=limits, on_progress=reading.take
             )
-            reading.document = outcome.document
+            if reading.on_document is not None and outcome.assembled is not None:
+                reading.on_document(outcome.assembled)
 
         if plan.family not in READ_BY_PAGE:
-            await attempt(pages)
-            return reading.result()
+            try:
+                await attempt(pages)
+            except EngineError:
+                # With its document, the last that it says, a structured format is read.
+                if reading.document is None:
+                    raise
+            return
         set_apart: list[int] = []
         while missing := reading.missing(pages, without=set_apart):
             try:
@@ -319,7 +342,11 @@ class DocumentEngines:
                 # not make it speak. They are read alone, and fail if they stay unread.
                 set_apart += reading.missing(missing)
             except EngineError:
-                set_apart.append(reading.missing(missing)[0])
+                unread = reading.missing(missing)
+                if not unread:
+                    # It died of what it did after the last page.
+                    break
+                set_apart.append(unread[0])
                 if len(set_apart) > MAXIMUM_SET_APART:
                     raise
         for number in set_apart:
@@ -329,4 +356,3 @@ class DocumentEngines:
                 reading.fail(number, error.detail)
         for number in reading.missing(pages):
             reading.fail(number, SILENT)
-        return reading.result()

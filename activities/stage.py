@@ -1,7 +1,7 @@
 """What every stage has in common: its row, its events, its fingerprint, its artifact.
 
     begin     one transaction: the job's row is locked; a result with this fingerprint is reused,
-              else the stage is running
+              or was made along the way by a stage before, else the stage is running
     compute   the engine works; heartbeats go out
     keep      the artifact is sealed, then one transaction: its row, its reference, the result, the
               output, the job's row and events
@@ -261,6 +261,9 @@ class StageRunner:
                 key = OutputKey(task.version, task.stage.value, 0)
                 await write_output(session, key, found)
                 await self._finish_with(session, task, opening.job, found, reused=True)
+            elif opening.job.stage_progress(task.stage).state not in _OVER:
+                # A stage before this one made it along the way, for this very job.
+                await self._finish_with(session, task, opening.job, found, reused=False)
             return fingerprint, found, opening
 
     async def _keep(

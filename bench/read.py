@@ -7,7 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from activities.engines import PRELOAD, DocumentEngines
+from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument
+from activities.assemble.product import assembled_product
+from activities.engines import PRELOAD, DocumentEngines, OnDocument
 from activities.sandbox import Sandbox
 from bench.bare import PROCESSES, batches_of
 from bench.born_digital import BornDigital, born_digital_set
@@ -54,19 +56,30 @@ async def _through_sandbox(engines: DocumentEngines, documents: Sequence[BornDig
 
 
 async def _read(engines: DocumentEngines, document: BornDigital) -> None:
-    """As the stages do it: batch by batch, each kept as JSON, then put together."""
+    """As the stages do it: batch by batch, each kept as JSON, then put together, where the only one
+    does not bring along what was."""
     plan = document.plan
+    assembled: list[AssembledDocument] = []
     async with task_group() as tasks:
         reads = [
-            tasks.create_task(_batch(engines, document.path, plan, batch))
+            tasks.create_task(_batch(engines, document.path, plan, batch, assembled.append))
             for batch in batches_of(plan)
         ]
-    await engines.assemble(plan, [read.result() for read in reads], name="document")
+    if not assembled:
+        batches = [read.result() for read in reads]
+        assembled.append(await engines.assemble(plan, batches, name=DOCUMENT_NAME))
+    assembled_product(assembled[0])
 
 
-async def _batch(engines: DocumentEngines, path: Path, plan: DocumentPlan, batch: Batch) -> bytes:
+async def _batch(
+    engines: DocumentEngines,
+    path: Path,
+    plan: DocumentPlan,
+    batch: Batch,
+    on_document: OnDocument,
+) -> bytes:
     pages = range(batch.first_page, batch.last_page + 1)
-    read, failed = await engines.read_text(path, plan, pages)
+    read, failed = await engines.read_text(path, plan, pages, on_document=on_document)
     if len(read.pages) + len(failed) != len(pages):
         raise RuntimeError(f"{path.name}: {len(read.pages)} of {len(pages)} pages were read")
     return read.model_dump_json().encode()

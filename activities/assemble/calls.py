@@ -3,6 +3,9 @@
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentPlan, HiddenKind
 
+DOCUMENT_NAME = "document"
+"""Every document is called so inside: the same content under another name is the same document."""
+
 
 class AssembleRequest(Contract):
     """The call's content are page batches, a PageBatch as JSON in each line, which together hold

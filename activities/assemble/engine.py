@@ -1,5 +1,8 @@
 """The engine `assemble`: one DoclingDocument out of the pages that were read."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from docling_core.types.doc.base import Size
 from docling_core.types.doc.common.origin import DocumentOrigin
 from docling_core.types.doc.document import DoclingDocument
@@ -28,6 +31,16 @@ def assemble(request: AssembleRequest, context: EngineContext) -> AssembledDocum
             document = DoclingDocument.model_validate_json(batch.document)
         pages.update((page.page, page) for page in batch.pages)
         structures.update((made.page, made.document) for made in batch.structures)
+    return put_together(request, pages, document, structures)
+
+
+def put_together(
+    request: AssembleRequest,
+    pages: dict[int, Page],
+    document: DoclingDocument | None,
+    structures: Mapping[int, str] = MappingProxyType({}),
+) -> AssembledDocument:
+    """Uses the pages up; `document` is the one that a structured format brought along."""
     facts = facts_of(pages, request.plan)
     if document is None and structures:
         document = joined(pages, structures, request.plan.outline)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.assemble.activity import AssembleSummary
 from activities.assemble.calls import TextFacts
+from activities.assemble.product import AssembleSummary
 from activities.failures import erased
 from activities.publish.extracted import extracted
 from activities.publish.sealing import (

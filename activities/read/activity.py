@@ -8,10 +8,12 @@ from pathlib import Path
 
 from temporalio import activity
 
+from activities.assemble.calls import AssembledDocument
+from activities.assemble.product import assembled_fingerprint, assembled_product
 from activities.engines import READ_BY_PAGE, DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats, attempt_seconds
-from activities.read.record import PageNote, ReadRecord
+from activities.read.record import MadeAlong, PageNote, ReadRecord
 from activities.read.structures import DoclingPipeline, PdfPipelines
 from activities.read.summary import (
     ENGINES,
@@ -155,8 +157,10 @@ class Read(ReadActivities):
         known |= unchanged
         record = ReadRecord(self._runner, version, batch.plan)
         progress = _Progress(beating, len(known))
+        read = _Read(list(known.values()), set(unchanged))
 
         async def on_text(page: Page) -> None:
+            read.last_page_at = time.perf_counter()
             progress.advance(page)
 
         async def on_ocr(page: Page) -> None:
@@ -169,9 +173,12 @@ class Read(ReadActivities):
             version.tenant_id, batch.opening.content_blob_id, batch.opening.content_size
         ) as content:
             password = await self._runner.artifacts.load_password(version.tenant_id, batch.opening)
-            read = _Read(list(known.values()), set(unchanged))
             if pages := batch.pages_of(PageSource.TEXT, without=known):
-                reading = self._engines.read_text(content, batch.plan, pages, password, on_text)
+                reading = self._engines.read_text(
+                    *(content, batch.plan, pages, password, on_text),
+                    # What a pipeline finds in the pages comes into the document too.
+                    on_document=read.put_together if batch.pipeline is None else None,
+                )
                 await read.absorb(PageSource.TEXT, reading)
             if pages := batch.pages_of(PageSource.OCR, without=known):
                 reader = self._ocr if batch.engines is self._engines else batch.engines
@@ -262,6 +269,7 @@ class Read(ReadActivities):
             blob,
             _notes(summary, taken_over, told=_told(batch, known)),
             is_complete=not read.failed,
+            document=_made_along(request, key, read),
         )
         return _result(kept)
 
@@ -284,6 +292,8 @@ class _Read:
         self.unchanged = unchanged
         self.failed: list[FailedPage] = []
         self.document: str | None = None
+        self.assembled: AssembledDocument | None = None
+        self.last_page_at = 0.0
         self.timings: dict[PageSource, Timing] = {}
         self.structures: tuple[PageStructure, ...] = ()
         self.structuring = Timing()
@@ -294,12 +304,18 @@ class _Read:
         """Takes in what the engine reads, and how long it takes."""
         began = time.perf_counter()
         batch, failed = await reading
-        seconds = round(time.perf_counter() - began, 3)
+        # What came after the last page was no reading.
+        ended = self.last_page_at if self.assembled else time.perf_counter()
+        seconds = round(ended - began, 3)
         self.timings[source] = Timing(pages=len(batch.pages), seconds=seconds)
         read = [_from_here(page) for page in batch.pages]
         self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)
         self.document = batch.document or self.document
+
+    def put_together(self, assembled: AssembledDocument) -> None:
+        """The document of all pages that are read."""
+        self.assembled = assembled
 
     def absorb_structures(
         self, structures: tuple[PageStructure, ...], failed: Sequence[FailedPage]
@@ -392,6 +408,13 @@ def _failed_fingerprint(complete: str, sha256: bytes, failed: Sequence[FailedPag
     return fingerprint(
         StageName.READ, "incomplete", [complete, sha256.hex(), *(str(f.page) for f in failed)]
     )
+
+
+def _made_along(request: ReadBatchInput, key: str, read: _Read) -> MadeAlong | None:
+    """The document of a batch that is all of it; none where a page is missing in it."""
+    if read.assembled is None or read.failed:
+        return None
+    return MadeAlong(assembled_fingerprint(request.plan, [key]), assembled_product(read.assembled))
 
 
 def _told(batch: _Batch, known: Mapping[int, StoredResult]) -> set[int]:

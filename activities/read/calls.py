@@ -1,35 +1,45 @@
 """What the engines `read_text` and `read_ocr` are asked and answer.
 
-Pages travel as progress, each as soon as it is read or has failed; the answer holds the rest.
+All that was read travels as progress, as soon as it is there. So nothing of it is lost when the
+process ends before its answer, which holds what may be missing.
 """
 
+from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.read.ocr_engine import OcrChoice
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentFamily, Page
 from muniment.contracts.read import FailedPage
 
+ASSEMBLE_AT_ONCE_SECONDS = 20
+"""For putting together what was just read: hundreds of times what such a document takes."""
+
 
 class ReadRequest(Contract):
-    """`pages` are the numbers to read, from 1; `ocr` says by which engine `read_ocr` does."""
+    """`pages` are the numbers to read, from 1; `ocr` says by which engine `read_ocr` does. With
+    `assemble` these are all pages of the document, and `read_text` puts it together too."""
 
     media_type: str
     family: DocumentFamily
     pages: tuple[int, ...]
     password: str | None = None
     ocr: OcrChoice = OcrChoice()
+    assemble: AssembleRequest | None = None
 
 
 class ReadProgress(Contract):
-    """One page is done: either read or failed."""
+    """One of three: a page was read, a page failed, or, after the last page of a structured format,
+    its own document as DoclingDocument JSON."""
 
     page: Page | None = None
     failed: FailedPage | None = None
+    document: str | None = None
 
 
 class ReadOutcome(Contract):
-    """`document` is DoclingDocument JSON, from structured formats only."""
+    """`assembled` is what the engine `assemble` would make of all pages; None where that was not asked
+    for, or a page is missing, or it did not work out at once."""
 
-    document: str | None = None
+    assembled: AssembledDocument | None = None
 
 
 class DigestRequest(Contract):

@@ -2,19 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+from activities.assemble.calls import AssembledDocument
 from activities.read.calls import ReadProgress
 from muniment.contracts.documents import Page, PageBatch
 from muniment.contracts.read import FailedPage
 
 OnPage = Callable[[Page], Awaitable[None]]
 """Called with each page as soon as it was read, in the order of reading."""
+OnDocument = Callable[[AssembledDocument], None]
+"""Called once at most, after the last page, with the document put together of all pages."""
 
 
 class PageCollector:
     """Pages read and failed so far, and the document that a structured format brought along."""
 
-    def __init__(self, on_page: OnPage | None) -> None:
+    def __init__(self, on_page: OnPage | None, on_document: OnDocument | None = None) -> None:
         self.document: str | None = None
+        self.on_document = on_document
         self._on_page = on_page
         self._pages: dict[int, Page] = {}
         self._failed: dict[int, FailedPage] = {}
@@ -22,6 +26,7 @@ class PageCollector:
     async def take(self, frame: bytes) -> None:
         """One ReadProgress as JSON."""
         progress = ReadProgress.model_validate_json(frame)
+        self.document = progress.document or self.document
         if progress.failed is not None:
             self._failed[progress.failed.page] = progress.failed
         if progress.page is not None:

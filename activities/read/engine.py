@@ -7,6 +7,7 @@ from docling_core.types.doc.document import DoclingDocument
 
 from activities.assemble.export import document_text
 from activities.read.annotations import open_form, with_annotations
+from activities.read.at_once import PagesAtHand, assembled_at_once
 from activities.read.calls import ReadOutcome, ReadProgress, ReadRequest
 from activities.read.completion import complete
 from activities.read.damage import damage
@@ -37,12 +38,12 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
             open_form(document)
             parsed = parse(context.content.path, request.password)
             reader = TextLayerReader(document, parsed)
-            _read_each(
+            pages = _read_each(
                 request,
                 context,
                 lambda number: with_annotations(document, reader.read(number)),
             )
-        return ReadOutcome()
+        return ReadOutcome(assembled=assembled_at_once(request, pages))
     if request.family is DocumentFamily.IMAGE:
         raise UnknownFormat("An image has no text layer.")
     document = convert(
@@ -51,12 +52,14 @@ def read_text(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     complete(document)
     settle_provenance(document, request.family)
     hidden = take_out_unseen(document)
-    _read_each(
+    pages = _read_each(
         request,
         context,
         lambda number: _structured_page(document, number, hidden.get(number, ())),
     )
-    return ReadOutcome(document=document.model_dump_json())
+    own = document.model_dump_json()
+    context.report(ReadProgress(document=own))
+    return ReadOutcome(assembled=assembled_at_once(request, pages, own))
 
 
 @engine("read_ocr")
@@ -68,15 +71,22 @@ def read_ocr(request: ReadRequest, context: EngineContext) -> ReadOutcome:
     return ReadOutcome()
 
 
-def _read_each(request: ReadRequest, context: EngineContext, read: Callable[[int], Page]) -> None:
+def _read_each(
+    request: ReadRequest, context: EngineContext, read: Callable[[int], Page]
+) -> PagesAtHand:
     """One bad page fails alone."""
+    at_hand = PagesAtHand()
     for number in request.pages:
         try:
             with damage("The page is damaged beyond reading."):
-                progress = ReadProgress(page=read(number))
+                page = read(number)
+            progress = ReadProgress(page=page)
+            if request.assemble is not None:
+                at_hand.add(page)
         except DocumentError as error:
             progress = ReadProgress(failed=FailedPage(page=number, problem=error.detail))
         context.report(progress)
+    return at_hand
 
 
 def _structured_page(document: DoclingDocument, number: int, hidden: Sequence[HiddenText]) -> Page:

@@ -5,12 +5,14 @@ Counts come from the outputs, never from adding up: an attempt that is repeated 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.stage import StageRunner, stage_event
+from activities.assemble.product import AssembleSummary
+from activities.stage import Product, StageRunner, stage_event
 from db.models import now
 from db.queries.events import NewEvent
 from db.queries.jobs import JobRow, write_job
@@ -36,6 +38,15 @@ class PageNote:
     page: int
     state: StageState
     engine: str
+
+
+@dataclass(frozen=True)
+class MadeAlong:
+    """The document that was put together out of a batch, the only one of its version, with the
+    fingerprint under which the stage `assemble` looks for it."""
+
+    fingerprint: str
+    product: Product[AssembleSummary]
 
 
 class ReadRecord:
@@ -71,10 +82,11 @@ class ReadRecord:
         notes: Sequence[PageNote],
         *,
         is_complete: bool,
+        document: MadeAlong | None,
     ) -> StoredResult:
         """Keeps a batch; under its fingerprint only when every page of it was read."""
         key = OutputKey(self._version, StageName.READ.value, first_page)
-        return await self._keep(key, result, blob, notes, is_complete)
+        return await self._keep(key, result, blob, notes, is_complete, document)
 
     async def reuse_batch(
         self,
@@ -96,9 +108,14 @@ class ReadRecord:
         blob: NewBlob,
         notes: Sequence[PageNote],
         is_complete: bool,
+        document: MadeAlong | None = None,
     ) -> StoredResult:
         runner, version = self._runner, self._version
+        made, needed = [blob], set[UUID]()
         try:
+            if document is not None:
+                content = document.product.content
+                made.append(await runner.artifacts.seal(version.tenant_id, content))
             async with runner.transaction(version) as session:
                 job = await runner.relock(session, version)
                 if is_complete:
@@ -107,13 +124,26 @@ class ReadRecord:
                     await keep_blob(session, version, blob)
                     kept = result
                     await write_output(session, key, kept)
+                needed.add(kept.blob_id)
+                if document is not None:
+                    needed.add(await self._keep_document(session, document, made[-1]))
                 await self._count(session, job, notes)
         except BaseException:
-            await runner.discard(version.tenant_id, blob)
+            await runner.discard(version.tenant_id, *made)
             raise
-        if kept.blob_id != blob.blob_id:
-            await runner.discard(version.tenant_id, blob)
+        await runner.discard(
+            version.tenant_id, *(each for each in made if each.blob_id not in needed)
+        )
         return kept
+
+    async def _keep_document(
+        self, session: AsyncSession, document: MadeAlong, blob: NewBlob
+    ) -> UUID:
+        """As the output of a stage that has not begun: it finds its work done, and says so."""
+        key = OutputKey(self._version, StageName.ASSEMBLE.value, 0)
+        summary = document.product.summary.model_dump(mode="json")
+        kept = await keep_result(session, key, document.fingerprint, blob, summary)
+        return kept.blob_id
 
     async def _count(self, session: AsyncSession, job: JobRow, notes: Sequence[PageNote]) -> None:
         """Counts anew, and ends the stage with its last page."""

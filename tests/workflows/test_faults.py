@@ -43,10 +43,11 @@ class OnePageFails(DocumentEngines):
         self.torn = {2}
         self.asked: list[int] = []
 
-    async def read_text(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
-        return await self._read_torn(
-            self._engines.read_text, content, plan, pages, password=password, on_page=on_page
-        )
+    async def read_text(  # type: ignore[no-untyped-def] # as DocumentEngines
+        self, content, plan: DocumentPlan, pages, password=None, on_page=None, on_document=None
+    ):
+        options = {"password": password, "on_page": on_page, "on_document": on_document}
+        return await self._read_torn(self._engines.read_text, content, plan, pages, **options)
 
     async def read_ocr(self, content, plan: DocumentPlan, pages, password=None, on_page=None):  # type: ignore[no-untyped-def] # as DocumentEngines
         return await self._read_torn(

@@ -1,0 +1,167 @@
+"""A document that is read whole comes put together from the process that has read it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument
+from activities.engines import PRELOAD, DocumentEngines
+from activities.read import at_once
+from activities.read.at_once import PagesAtHand
+from activities.sandbox import Sandbox
+from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
+from muniment.contracts.read import FailedPage
+from tests.activities.made_documents import SAMPLES, pdf, word_document
+
+FAULTY = "tests.activities.read.faulty_assembly_for_tests"
+LINES = ["The muniment room", "was rebuilt in 1871, and the town clerk holds one of three keys."]
+
+
+def paged(count: int) -> bytes:
+    return pdf([[(72, 700, 12, f"page number {number}")] for number in range(1, count + 1)])
+
+
+DOCUMENTS = {
+    "pages.pdf": paged(3),
+    "headings.pdf": pdf([[(72, 760, 20, LINES[0]), (72, 700, 11, LINES[1])]] * 2),
+    "rules.docx": word_document(),
+    "rules.md": b"# The muniment room\n\n- one key\n- two keys\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+    "rules.html": b"<h1>The muniment room</h1><p>One key.</p><table><tr><td>1<td>2</table>",
+    "rules.csv": b"key,holder\n1,clerk\n2,mayor\n",
+    "rules.txt": "\n\n".join(LINES).encode(),
+}
+
+
+@asynccontextmanager
+async def _engines() -> AsyncIterator[DocumentEngines]:
+    root = {"PYTHONPATH": str(Path(__file__).parents[3])}
+    async with Sandbox(concurrency=2, preload=(*PRELOAD, FAULTY), environment=root) as sandbox:
+        await sandbox.ready()
+        yield DocumentEngines(sandbox)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def engines(runner: asyncio.Runner) -> Iterator[DocumentEngines]:
+    """Sound ones, but for documents whose plan has a fault for its title."""
+    context: AbstractAsyncContextManager[DocumentEngines] = _engines()
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))
+
+
+class Reading:
+    """What came of reading a document with the wish to have it put together."""
+
+    def __init__(self, plan: DocumentPlan) -> None:
+        self.plan = plan
+        self.pages = PageBatch(pages=())
+        self.failed: tuple[FailedPage, ...] = ()
+        self.documents: list[AssembledDocument] = []
+
+    async def read(self, engines: DocumentEngines, content: bytes, *pages: int) -> "Reading":
+        self.pages, self.failed = await engines.read_text(
+            content,
+            self.plan,
+            pages or range(1, self.plan.page_count + 1),
+            on_document=self.documents.append,
+        )
+        return self
+
+
+async def planned(engines: DocumentEngines, content: bytes, name: str) -> Reading:
+    return Reading(await engines.inspect(content, declared_media_type="", name=name))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_it_is_the_document_that_is_made_apart(
+    runner: asyncio.Runner, engines: DocumentEngines, name: str
+) -> None:
+    content = DOCUMENTS[name]
+
+    async def scenario() -> tuple[Reading, AssembledDocument]:
+        reading = await (await planned(engines, content, name)).read(engines, content)
+        kept = reading.pages.model_dump_json().encode()
+        return reading, await engines.assemble(reading.plan, [kept], name=DOCUMENT_NAME)
+
+    reading, apart = runner.run(scenario())
+    assert reading.failed == ()
+    assert len(reading.pages.pages) == reading.plan.page_count
+    assert reading.documents == [apart]
+
+
+def test_a_password_is_for_both(runner: asyncio.Runner, engines: DocumentEngines) -> None:
+    content = (SAMPLES / "pdf/encrypted.pdf").read_bytes()
+
+    async def scenario() -> list[AssembledDocument]:
+        secret = "openpassword"
+        plan = await engines.inspect(content, declared_media_type="", name="a.pdf", password=secret)
+        documents: list[AssembledDocument] = []
+        pages = range(1, plan.page_count + 1)
+        await engines.read_text(content, plan, pages, secret, on_document=documents.append)
+        return documents
+
+    (document,) = runner.run(scenario())
+    assert "Stet clita" in document.document
+
+
+def test_a_part_of_the_pages_makes_no_document(
+    runner: asyncio.Runner, engines: DocumentEngines
+) -> None:
+    async def scenario() -> Reading:
+        return await (await planned(engines, paged(3), "a.pdf")).read(engines, paged(3), 1, 2)
+
+    reading = runner.run(scenario())
+    assert len(reading.pages.pages) == 2
+    assert reading.documents == []
+
+
+def test_a_page_that_failed_leaves_no_document(
+    runner: asyncio.Runner, engines: DocumentEngines
+) -> None:
+    async def scenario() -> Reading:
+        reading = await planned(engines, paged(1), "a.pdf")
+        reading.plan = reading.plan.model_copy(update={"page_count": 2})
+        return await reading.read(engines, paged(1))
+
+    reading = runner.run(scenario())
+    assert [failure.page for failure in reading.failed] == [2]
+    assert reading.documents == []
+
+
+@pytest.mark.parametrize("fault", ["raises", "swells", "dies", "hangs"])
+@pytest.mark.parametrize("name", ["pages.pdf", "rules.docx"])
+def test_a_document_that_cannot_be_made_takes_no_page_with_it(
+    runner: asyncio.Runner, engines: DocumentEngines, name: str, fault: str
+) -> None:
+    content = DOCUMENTS[name]
+
+    async def scenario() -> tuple[Reading, Reading]:
+        sound = await (await planned(engines, content, name)).read(engines, content)
+        faulty = Reading(sound.plan.model_copy(update={"title": fault}))
+        return sound, await faulty.read(engines, content)
+
+    sound, faulty = runner.run(scenario())
+    assert sound.documents
+    assert faulty.documents == []
+    assert (faulty.pages, faulty.failed) == (sound.pages, ())
+
+
+def test_pages_past_the_limit_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_once, "MAXIMUM_CHARACTERS", 10)
+
+    def page(number: int, text: str) -> Page:
+        return Page(page=number, width=1, height=1, source=PageSource.TEXT, engine="a", text=text)
+
+    at_hand = PagesAtHand()
+    at_hand.add(page(1, "01234567"))
+    at_hand.add(page(2, "0123"))
+    at_hand.add(page(3, ""))
+    assert at_hand.take() == {}
