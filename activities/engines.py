@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 
-from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument, AssembleRequest
+from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
 from activities.programs.office import OfficeConverter
 from activities.read.calls import (
@@ -243,7 +243,7 @@ class DocumentEngines:
         """Pages by their text layer; a structured format is read whole, whatever `pages` says, and
         brings its own document along. Where `pages` are all of the document, `on_document` is given
         what `assemble` would make of them, unless that did not work out at once."""
-        reading = PageCollector(on_page, on_document if len(pages) == plan.page_count else None)
+        reading = PageCollector(on_page, on_document)
         await self._read("read_text", content, plan, pages, password, reading, TEXT_LIMITS)
         return reading.result()
 
@@ -313,18 +313,13 @@ class DocumentEngines:
                 pages=tuple(numbers),
                 password=password,
                 ocr=self._ocr,
-                assemble=(
-                    AssembleRequest(plan=plan, name=DOCUMENT_NAME)
-                    if reading.on_document is not None and len(numbers) == plan.page_count
-                    else None
-                ),
+                assemble=reading.wish(plan, numbers),
             )
             call = EngineCall(engine, request, ReadOutcome)
             outcome = await self._sandbox.run(
                 call, content=content, limits=limits, on_progress=reading.take
             )
-            if reading.on_document is not None and outcome.assembled is not None:
-                reading.on_document(outcome.assembled)
+            reading.conclude(outcome)
 
         if plan.family not in READ_BY_PAGE:
             try:

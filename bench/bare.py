@@ -13,11 +13,12 @@ from pathlib import Path
 
 import platformdirs
 
+from activities.assemble.calls import AssembledDocument
 from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.calls import ChunkRequest
 from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
 from activities.classify.calls import ClassifyRequest, PageText
-from activities.engines import PRELOAD, READ_BY_PAGE, DocumentEngines
+from activities.engines import PRELOAD, READ_BY_PAGE, DocumentEngines, OnDocument
 from activities.sandbox import EngineCall, Sandbox
 from muniment.contracts.documents import (
     ChunkList,
@@ -57,12 +58,16 @@ class BareEngines:
         """One document through all engines, as the stages do it."""
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         plan = await self._engines.inspect(content, declared_media_type=media_type, name=name)
+        assembled: list[AssembledDocument] = []
         async with task_group() as reads:
             tasks = [
-                reads.create_task(self._read(content, plan, batch)) for batch in batches_of(plan)
+                reads.create_task(self._read(content, plan, batch, assembled.append))
+                for batch in batches_of(plan)
             ]
         batches = [task.result() for task in tasks]
-        document = (await self._engines.assemble(plan, batches, name=name)).document
+        if not assembled:
+            assembled.append(await self._engines.assemble(plan, batches, name=name))
+        document = assembled[0].document
         texts = tuple(
             PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages
         )
@@ -74,10 +79,15 @@ class BareEngines:
         if passages:
             await asyncio.to_thread(self._embedder.embed, passages)
 
-    async def _read(self, content: bytes, plan: DocumentPlan, batch: Batch) -> PageBatch:
-        read = self._engines.read_ocr if batch.needs_ocr else self._engines.read_text
-        pages, _ = await read(content, plan, range(batch.first_page, batch.last_page + 1))
-        return pages
+    async def _read(
+        self, content: bytes, plan: DocumentPlan, batch: Batch, on_document: OnDocument
+    ) -> PageBatch:
+        pages = range(batch.first_page, batch.last_page + 1)
+        if batch.needs_ocr:
+            read, _ = await self._engines.read_ocr(content, plan, pages)
+        else:
+            read, _ = await self._engines.read_text(content, plan, pages, on_document=on_document)
+        return read
 
 
 def batches_of(plan: DocumentPlan) -> list[Batch]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from activities.assemble.calls import AssembledDocument
-from activities.read.calls import ReadProgress
-from muniment.contracts.documents import Page, PageBatch
+from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument, AssembleRequest
+from activities.read.calls import ReadOutcome, ReadProgress
+from muniment.contracts.documents import DocumentPlan, Page, PageBatch
 from muniment.contracts.read import FailedPage
 
 OnPage = Callable[[Page], Awaitable[None]]
@@ -18,10 +18,22 @@ class PageCollector:
 
     def __init__(self, on_page: OnPage | None, on_document: OnDocument | None = None) -> None:
         self.document: str | None = None
-        self.on_document = on_document
+        self._on_document = on_document
         self._on_page = on_page
         self._pages: dict[int, Page] = {}
         self._failed: dict[int, FailedPage] = {}
+
+    def wish(self, plan: DocumentPlan, pages: Sequence[int]) -> AssembleRequest | None:
+        """What is asked for beside the pages: the document, where they are all of it and somebody
+        takes it."""
+        if self._on_document is None or len(pages) < plan.page_count:
+            return None
+        return AssembleRequest(plan=plan, name=DOCUMENT_NAME)
+
+    def conclude(self, outcome: ReadOutcome) -> None:
+        """The engine's answer, after all that it reported."""
+        if self._on_document is not None and outcome.assembled is not None:
+            self._on_document(outcome.assembled)
 
     async def take(self, frame: bytes) -> None:
         """One ReadProgress as JSON."""
