@@ -31,8 +31,8 @@ def read(data: bytes, name: str, *, ocr: bool = False) -> list[Page]:
     def take(progress: object) -> None:
         assert isinstance(progress, ReadProgress)
         assert progress.failed is None, progress.failed
-        assert progress.page is not None
-        pages.append(progress.page)
+        if progress.page is not None:
+            pages.append(progress.page)
 
     request = ReadRequest(
         media_type=plan.media_type,

@@ -18,8 +18,9 @@ def _read(request: ReadRequest, content: bytes) -> list[Page]:
 
     def take(progress: object) -> None:
         assert isinstance(progress, ReadProgress)
-        assert progress.page is not None, progress
-        pages.append(progress.page)
+        assert progress.failed is None, progress
+        if progress.page is not None:
+            pages.append(progress.page)
 
     with tempfile.TemporaryFile() as file:
         file.write(content)
