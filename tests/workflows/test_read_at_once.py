@@ -1,5 +1,6 @@
 """A document that one batch reads is put together along the way, and the job says of it what is so."""
 
+import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
@@ -142,6 +143,21 @@ async def test_the_same_document_again_is_found_and_not_made(
     assert engines.assembled == 0
     assert state_of(again, StageName.READ)["state"] == "reused"
     assert state_of(again, StageName.ASSEMBLE)["state"] == "reused"
+
+
+async def test_the_same_document_twice_at_once_is_kept_once(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    engines = CountedEngines(workshop)
+    jobs = [await workshop.upload(owner, THREE_PAGES, f"{number}.pdf", PDF) for number in range(3)]
+    async with workshop.working(replacing=activities_of(workshop, engines)):
+        handles = [await workshop.start(job) for job in jobs]
+        await asyncio.gather(*(handle.result() for handle in handles))
+    assert engines.assembled == 0
+    made = [await outputs(workshop, job, StageName.ASSEMBLE) for job in jobs]
+    assert len({output.blob_id for (output,) in made}) == 1
+    states = {state_of(await workshop.job(job), StageName.ASSEMBLE)["state"] for job in jobs}
+    assert states <= {"completed", "reused"}
 
 
 async def test_another_version_of_the_stage_makes_it_anew(
