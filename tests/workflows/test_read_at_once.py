@@ -1,7 +1,7 @@
 """A document that one batch reads is put together along the way, and the job says of it what is so."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import pytest
@@ -86,7 +86,7 @@ async def told_of(workshop: Workshop, job: Job, stage: StageName) -> list[object
     ]
 
 
-def state_of(job: Job, stage: StageName) -> dict[str, object]:
+def state_of(job: Job, stage: StageName) -> Mapping[str, object]:
     (found,) = [entry for entry in job.stages if entry["name"] == stage.value]
     return found
 
@@ -125,7 +125,7 @@ async def test_a_document_with_a_failed_page_is_put_together_apart(
     workshop: Workshop, owner: TenantIds
 ) -> None:
     torn, counted = OnePageFails(workshop), CountedEngines(workshop)
-    read = Read(workshop.parts.runner, torn, workshop.parts.scratch)  # type: ignore[arg-type] # a stand-in
+    read = Read(workshop.parts.runner, torn, workshop.parts.scratch)
     assemble = Assemble(workshop.parts.runner, counted)
     job = await workshop.upload(owner, THREE_PAGES, "torn.pdf", PDF)
     async with workshop.working(replacing=[read.read_pages, assemble.assemble_document]):
