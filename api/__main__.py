@@ -45,15 +45,15 @@ async def serve(
 ) -> None:
     """Serves until the process is told to stop, then ends what it began."""
     services = await build_services(settings, tracing, certificate)
-    # What was loaded by now stays: the garbage collector need not look through it again and again.
-    gc.collect()
-    gc.freeze()
     configuration = server_configuration(
         create_application(services),
         settings.api.host,
         settings.api.port,
         certificate.context if certificate else None,
     )
+    # What was made by now stays: the garbage collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),

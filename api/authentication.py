@@ -116,11 +116,12 @@ class Caller:
         )
 
 
-def _described(
+async def _described(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
     cookie: Annotated[str | None, Security(SESSION)],
 ) -> None:
-    """For the OpenAPI description alone: `authenticate` looks at the request."""
+    """For the OpenAPI description alone: `authenticate` looks at the request. A coroutine as every
+    dependency is (`api.services`)."""
 
 
 Credentials = Annotated[None, Depends(_described)]

@@ -105,7 +105,8 @@ class Services:
     allowed_origins: Sequence[str] = ()
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    """Not for what it awaits: FastAPI runs what is no coroutine in a thread, and waits for it."""
     services = request.app.state.services
     assert isinstance(services, Services)  # noqa: S101 - set by create_application
     return services

@@ -15,6 +15,7 @@ import httpx
 
 from bench.corpus import one_page_text
 from bench.costs import costs
+from bench.doors import bare_list
 from bench.event_stream import Viewer
 from bench.results import Result, note
 from bench.stack import Stack
@@ -32,6 +33,8 @@ _OPENED_WITHIN_SECONDS = 10.0
 _WATCH_SECONDS = 5.0
 _FIRST_FILES = 50
 _IDLE_LISTS = 100
+_BARE_PAUSE_SECONDS = 0.1
+_BARE_WARM_UP_SECONDS = 1.0
 _HTTP_SECONDS = 60
 _FOLLOWED_AT_ONCE = 20
 _SETTLE_SECONDS = 900
@@ -164,10 +167,16 @@ async def measure_clients(stack: Stack) -> bool:
         note(f"clients: {CLIENTS} clients for {SECONDS:g} s")
         for place, client in enumerate(clients):
             client.uploads.append(first.uploads[place % len(first.uploads)])
-        until = time.perf_counter() + SECONDS
-        async with costs(stack.home, "clients"), task_group() as tasks:
-            for place, client in enumerate(clients):
-                tasks.create_task(client.run(place, until))
+        with bare_list(stack.database) as bare:
+            await _bare_lists(bare, time.perf_counter() + _BARE_WARM_UP_SECONDS)
+            async with costs(stack.home, "clients"), task_group() as tasks:
+                until = time.perf_counter() + SECONDS
+                beside = tasks.create_task(_bare_lists(bare, until))
+                for place, client in enumerate(clients):
+                    tasks.create_task(client.run(place, until))
+    lists = beside.result()
+    Result("clients.bare_list_p99", statistics.quantiles(lists, n=100)[-1], "s").print()
+    Result("clients.bare_list_median", statistics.median(lists), "s").print()
     await _settle(stack, clients)
     uploads = sum(len(client.uploads) - 1 for client in clients)
     return judge([client.tally for client in clients], uploads, idle)
@@ -197,6 +206,19 @@ async def _idle_median(stack: Stack, client: _Client) -> float:
     for _ in range(_IDLE_LISTS):
         await client.list_files()
     return statistics.median(client.tally.list_seconds)
+
+
+async def _bare_lists(address: str, until: float) -> list[float]:
+    """Seconds that the bare server took for each of the lists that were asked for until that time, one
+    after the other: what the machine alone makes of a list, while the clients have it."""
+    seconds: list[float] = []
+    async with httpx.AsyncClient(timeout=_HTTP_SECONDS, trust_env=False) as http:
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            (await http.get(address)).raise_for_status()
+            seconds.append(time.perf_counter() - started)
+            await asyncio.sleep(_BARE_PAUSE_SECONDS)
+    return seconds
 
 
 async def _settle(stack: Stack, clients: Sequence[_Client]) -> None:

@@ -2,11 +2,12 @@
 
 import hashlib
 import http.client
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from bench.stack import Stack
 
 _BARE_FILES = Path(__file__).with_name("bare_files.py")
+_BARE_LIST = Path(__file__).with_name("bare_list.py")
 _SECONDS = 300
 """Longest wait for the server to take or to send something."""
 _START_SECONDS = 30.0
@@ -66,14 +68,33 @@ def door_of(stack: Stack) -> Door:
 @contextmanager
 def bare_door(folder: Path) -> Iterator[Door]:
     """`bench.bare_files` as a process of its own, over the folder."""
+    with _serving(_BARE_FILES, [str(folder)], {}) as port:
+        yield Door(f"127.0.0.1:{port}", {})
+
+
+@contextmanager
+def bare_list(dsn: str) -> Iterator[str]:
+    """The address of `bench.bare_list`, as a process of its own over the database."""
+    with _serving(_BARE_LIST, [], {"BARE_DATABASE": dsn}) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def _serving(
+    program: Path, arguments: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[int]:
+    """The port; the program is a session of its own, as the API of an embedded stack is."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-P", str(_BARE_FILES), str(port), str(folder)]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(
+        [sys.executable, "-P", str(program), str(port), *arguments],
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
     try:
         _await_server(process, port)
-        yield Door(f"127.0.0.1:{port}", {})
+        yield port
     finally:
         process.terminate()
         process.wait(timeout=_START_SECONDS)

@@ -20,6 +20,8 @@ class Stack:
     """Its address, with the scheme."""
     key: str
     """An API key with every scope."""
+    database: str
+    """Its address as the owner, whom no rule of the rows keeps from any."""
     temporal_address: str
     temporal_metrics: str
     """The address at which Temporal tells what it was asked."""
@@ -45,6 +47,7 @@ def _stack(home: Path) -> Stack:
         home,
         str(endpoints["api"]),
         (home / "run" / "admin.key").read_text(encoding="utf-8").strip(),
+        str(endpoints["database"]),
         str(endpoints["temporal"]),
         f"http://127.0.0.1:{places['temporal_metrics']}/metrics",
         str(endpoints["namespace"]),

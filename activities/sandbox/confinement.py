@@ -38,9 +38,10 @@ _READABLE = (
 
 
 def confine(job: Job, descriptors: Sequence[int], template_process_id: int) -> None:
-    """A session of its own, the job's limits, no privileges, death with the template; of the file
-    system the programs and `descriptors` to read, no sockets, no other processes."""
-    os.setsid()
+    """A process group of its own, the job's limits, no privileges, death with the template; of the
+    file system the programs and `descriptors` to read, no sockets, no other processes. The session
+    stays the template's: in one of its own each call got as much of the cores as the API."""
+    os.setpgid(0, 0)
     if sys.platform == "linux":
         _die_with_parent(template_process_id)
     _limit(job)

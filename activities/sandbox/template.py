@@ -181,7 +181,6 @@ def main(arguments: Sequence[str]) -> int:
     """Serves until the worker is gone."""
     descriptor, *modules = arguments
     control = socket.socket(fileno=int(descriptor))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the worker ends us
     if TORCH_VARIABLE not in os.environ:
         _refuse_unwanted()
     gc.disable()  # next to nothing of what loading makes is garbage: looking costs a sixth more

@@ -65,6 +65,9 @@ class TemplateProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # One for all engines: among sessions Linux shares the cores first (autogroups, sched(7)).
+                # And of no terminal: neither Ctrl-C nor a child reaches the one that we may have.
+                start_new_session=True,
                 pass_fds=[theirs.fileno()],
                 env={**_inherited_environment(), **_ENVIRONMENT, **environment},
             )

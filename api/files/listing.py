@@ -119,7 +119,8 @@ async def file_views(
     session: AsyncSession, links: WorkflowLinks, details: Sequence[FileDetail]
 ) -> list[File]:
     """The files as clients see them, with their newest jobs."""
-    facts = await facts_of(session, links, [each.job for each in details if each.job])
+    known = {each.version.id: each.version.number for each in details if each.version}
+    facts = await facts_of(session, links, [each.job for each in details if each.job], known)
     shown = {each.record.id: each.recorded() for each in facts}
     return [file_view(each, shown[each.job.id] if each.job else None) for each in details]
 

@@ -1,6 +1,7 @@
 """Jobs' rows with what else is needed to show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,13 +42,15 @@ async def require_job(session: AsyncSession, job_id: UUID, level: str = "read") 
 
 
 async def facts_of(
-    session: AsyncSession, links: WorkflowLinks, records: Sequence[Job]
+    session: AsyncSession,
+    links: WorkflowLinks,
+    records: Sequence[Job],
+    known: Mapping[UUID, int] = MappingProxyType({}),
 ) -> list[JobFacts]:
     """The rows with their versions' numbers, in their order; with the tenant's pace where one of them is
-    at work, since no other is given an estimate."""
-    numbers = await files.version_numbers(
-        session, {each.version_id for each in records if each.version_id}
-    )
+    at work, since no other is given an estimate. Numbers that are `known` are not asked for."""
+    wanted = {each.version_id for each in records if each.version_id} - known.keys()
+    numbers = {**known, **await files.version_numbers(session, wanted)}
     is_at_work = any(each.state == JobState.RUNNING for each in records)
     pace = await _pace(session, records[0].tenant_id) if is_at_work else None
     return [

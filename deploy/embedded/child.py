@@ -42,7 +42,9 @@ class ProcessSpec:
 
     `ready` is asked with the process's start time (seconds since the epoch). `prepare` runs before
     every start. `open_folders` are folders that the process inherits open;
-    `{0}`, `{1}`… in the command become paths to them. `stop_signals` are sent in order, each with
+    `{0}`, `{1}`… in the command become paths to them. `own_session`: the process gets cores as one
+    beside all others together, where Linux shares them among sessions first (autogroups, sched(7)).
+    `stop_signals` are sent in order, each with
     the seconds the process then has; SIGKILL to its whole group follows.
     """
 
@@ -55,6 +57,7 @@ class ProcessSpec:
     death_signal: signal.Signals = signal.SIGTERM
     account: Account | None = None
     open_folders: tuple[Path, ...] = ()
+    own_session: bool = False
     prepare: Callable[[], Awaitable[None]] | None = None
 
 
@@ -205,7 +208,9 @@ async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) 
             stderr=pipe.writer,
             env=dict(spec.environment),
             cwd="/",
-            process_group=0 if own_group else None,
+            # A session's first process is its group's, too.
+            process_group=0 if own_group and not spec.own_session else None,
+            start_new_session=spec.own_session,
             pass_fds=tuple(descriptors),
         )
     finally:

@@ -133,6 +133,8 @@ class EmbeddedStack:
             environment=self.service_environment() | self._metrics_port(name),
             ready=ready,
             ready_seconds=ready_seconds,
+            # Whoever asks it waits; who waits for a worker has an answer already.
+            own_session=name == "api",
         )
 
     def _metrics_port(self, name: str) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """Every route: guarded by a scope, documented, and closed to other tenants."""
 
+import inspect
 import json
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.application import create_application
@@ -63,6 +66,21 @@ def test_every_route_asks_for_a_scope_or_who_calls_or_is_public() -> None:
             assert len(scopes_of(route)) == 1, (method, route.path)
             assert scopes_of(route) <= set(ALL_SCOPES)
     assert len(seen) >= 35
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    for each in dependant.dependencies:
+        assert each.call is not None
+        yield each.call
+        yield from _calls(each)
+
+
+def test_no_request_waits_for_a_thread_to_be_looked_at() -> None:
+    """FastAPI runs every dependency and endpoint that is no coroutine in a thread of a pool."""
+    for method, route in routes():
+        for call in (route.endpoint, *_calls(route.dependant)):
+            run = call if inspect.isfunction(call) else type(call).__call__
+            assert inspect.iscoroutinefunction(run), (method, route.path, call)
 
 
 def test_every_route_says_what_it_does_and_how_it_fails() -> None:

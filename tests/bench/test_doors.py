@@ -1,11 +1,15 @@
-"""The bare server that uploads and downloads are measured by, and the client of both."""
+"""The bare servers that uploads, downloads and lists are measured by, and the client of the first."""
 
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
-from bench.doors import Refused, bare_door, sha256
+from bench.doors import Refused, bare_door, bare_list, sha256
+from db.session import Database
+from tests.conftest import TenantFixture
+from tests.db.test_row_level_security import make_file
 
 
 def test_the_bare_server_keeps_and_gives_back_what_is_sent(tmp_path: Path) -> None:
@@ -18,3 +22,13 @@ def test_the_bare_server_keeps_and_gives_back_what_is_sent(tmp_path: Path) -> No
         assert received[: len(content)] == content
         with pytest.raises(Refused):
             door.fetch("/absent", received)
+
+
+async def test_the_bare_list_answers_with_the_newest_files(
+    postgres_dsn: str, database: Database, tenant: TenantFixture
+) -> None:
+    file_id = await make_file(database, tenant, owner_id=None, collection_id=tenant.collection_id)
+    with bare_list(postgres_dsn) as address:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            answer = await client.get(address)
+    assert str(file_id) in [each["id"] for each in answer.json()]

@@ -3,12 +3,16 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.models import new_id
-from db.queries import batches, events, jobs
+from api.files.listing import file_views
+from api.jobs.view import WorkflowLinks
+from db.models import Job, new_id
+from db.queries import batches, events, files, jobs
 from db.queries.events import TenantCursor
+from db.queries.files import FileFilter, FileOrder
 from db.session import Database
 from tests.conftest import TenantFixture
 from tests.db.statements import statements_of
+from tests.db.test_quotas import keep
 
 
 async def test_one_statement_is_a_transaction_by_itself_and_what_follows_is_as_ever(
@@ -53,3 +57,31 @@ async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
             assert "visible_files" not in plan, statement
             assert "ProjectSet" not in plan, statement
     assert len(sent) == 6
+
+
+async def test_a_page_of_files_takes_three_statements_whatever_its_length(
+    database: Database, tenant: TenantFixture
+) -> None:
+    """The files; their collections and versions; their jobs, whose versions are known by then."""
+    kept = [await keep(database, tenant, size) for size in (1, 2, 3)]
+    async with database.transaction(tenant.system) as session:
+        session.add_all(
+            Job(
+                tenant_id=tenant.tenant_id,
+                kind="ingest_file",
+                file_id=version.file_id,
+                version_id=version.id,
+                workflow_id=str(new_id()),
+                state="queued",
+            )
+            for version in kept
+        )
+    async with database.transaction(tenant.access) as session:
+        with statements_of(await session.connection()) as sent:
+            found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
+            shown = await file_views(session, WorkflowLinks(None, "default"), found)
+    assert len(sent) == 3
+    assert {(each.id, each.size, each.collection) for each in shown} == {
+        (version.file_id, version.size, "default") for version in kept
+    }
+    assert [each.job.version for each in shown if each.job] == [1, 1, 1]

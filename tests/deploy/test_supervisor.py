@@ -88,6 +88,13 @@ def test_what_a_killed_child_leaves_behind_is_ended(stack: StackProcess) -> None
     wait_for(lambda: not any(helper.is_running() for helper in helpers), "helpers to end", 15)
 
 
+def test_the_api_is_a_session_of_its_own_beside_all_others(stack: StackProcess) -> None:
+    """Linux shares the cores among sessions first; the API's group is ended with it all the same."""
+    api = stack.pid("api")
+    assert os.getsid(api) == os.getpgid(api) == api
+    assert os.getsid(stack.pid("worker-cpu")) == os.getsid(stack.pid("temporal")) != api
+
+
 def test_a_second_supervisor_of_a_home_is_refused(stack: StackProcess) -> None:
     pid = stack.pid("supervisor")
     second = stack.run("up")

@@ -193,9 +193,12 @@ def test_engines_stand_back_and_their_worker_does_not() -> None:
         progress = Progress()
         task = asyncio.create_task(sandbox.run(call("sleep", 60), on_progress=progress))
         await progress.first.wait()
-        engine = os.getpriority(os.PRIO_PROCESS, progress.outcomes[0].number)
-        assert engine == min(19, ours + NICENESS)
+        child = psutil.Process(progress.outcomes[0].number)
+        assert child.nice() == min(19, ours + NICENESS)
         assert os.getpriority(os.PRIO_PROCESS, 0) == ours
+        # The cores are shared among sessions first: all engines are one, and none of the worker's.
+        assert os.getsid(child.pid) == os.getsid(child.ppid()) != os.getsid(0)
+        assert os.getpgid(child.pid) == child.pid
         task.cancel()
 
     in_sandbox(scenario)
