@@ -73,7 +73,14 @@ class FileVersion(SQLModel, table=True):
     seals its text in the database, in a collection with `encrypted_text`."""
 
     __tablename__ = "file_version"
-    __table_args__ = (UniqueConstraint("file_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("file_id", "number"),
+        Index(
+            "ix_file_version_document_blob_id",
+            "document_blob_id",
+            postgresql_where=text("document_blob_id IS NOT NULL"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
