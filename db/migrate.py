@@ -1,8 +1,8 @@
 """`python -m db.migrate [REVISION]`: brings the schema to a revision (default: the newest).
 
 Connects as the schema's owner (`MUNIMENT_DATABASE__OWNER_URL`), makes the application role where it
-is missing, and holds an advisory lock, so that several starting processes migrate once. After a restore into another
-cluster it brings the events in order (db/restored.py).
+is missing, and holds an advisory lock, so that several starting processes migrate once. After a restore
+into another cluster it takes its events in (db/restored.py).
 """
 
 import sys

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from db.models import Collection, File, FileVersion, Job
+from db.models import Blob, Collection, File, FileVersion, Job
 from db.queries.jobs import latest_jobs_of_files
 from muniment.contracts.jobs import FileState
+from muniment.contracts.move_tier import Tier
 
 OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
 """States that a list leaves out unless they are asked for."""
@@ -21,12 +22,14 @@ OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
 
 @dataclass(frozen=True)
 class FileDetail:
-    """A file with all that its representation needs; `version` is the one that readers see, `job`
-    the newest of the file."""
+    """A file with all that its representation needs; `collection_name` is None where the file was erased
+    and its collection deleted, `version` is the one that readers see, `tier`
+    where its content is known to lie, `job` the newest of the file."""
 
     file: File
-    collection_name: str
+    collection_name: str | None
     version: FileVersion | None
+    tier: Tier
     job: Job | None
 
 
@@ -190,20 +193,23 @@ async def _with_details(session: AsyncSession, files: Sequence[File]) -> list[Fi
         )
     )
     name_of = {row[0]: row[1] for row in names}
-    versions = await session.scalars(
-        select(FileVersion)
+    versions = await session.execute(
+        select(FileVersion, col(Blob.tier))
         .join(File, col(File.id) == col(FileVersion.file_id))
+        .join(Blob, col(Blob.id) == col(FileVersion.blob_id))
         .where(
             col(FileVersion.file_id).in_(ids),
             col(FileVersion.number) == col(File.current_version),
         )
     )
-    version_of = {version.file_id: version for version in versions}
+    lying = {version.file_id: (version, Tier(tier)) for version, tier in versions}
     job_of = await latest_jobs_of_files(session, ids)
-    return [
-        FileDetail(file, name_of[file.collection_id], version_of.get(file.id), job_of.get(file.id))
-        for file in files
-    ]
+    details = []
+    for file in files:
+        version, tier = lying.get(file.id, (None, Tier.HOT))
+        name = name_of[file.collection_id] if file.collection_id else None
+        details.append(FileDetail(file, name, version, tier, job_of.get(file.id)))
+    return details
 
 
 async def version_numbers(session: AsyncSession, version_ids: set[UUID]) -> dict[UUID, int]:
