@@ -190,4 +190,9 @@ async def test_who_reads_while_they_are_taken_in_misses_none_and_gets_none_twice
     for each in (job.id, other.id):
         assert [event.seq for event in read if event.job_id == each] == [*range(1, MANY + 1)]
     assert len(read) == 2 * MANY
+    for table in ("job_event", "audit_event", "job_event_horizon"):
+        assert numbered_ahead(dsn, table) == 0, table
+    async with database.transaction(tenant.system) as session:
+        end = await events.tenant_stream_end(session)
+        await events.require_events_kept(session, end, end)
     await database.close()

@@ -8,8 +8,13 @@ down_revision = "0026"
 branch_labels = None
 depends_on = None
 
+ANY_CLUSTERS_NUMBER = "gone.x"
+NUMBER_OF_THIS_CLUSTER = "least(gone.x, pg_current_xact_id())"
+"""What was restored and is erased before it is taken in is behind the present, and not ahead of it."""
+
 
 def upgrade() -> None:
+    op.execute(_note_forgotten_events(NUMBER_OF_THIS_CLUSTER))
     op.execute(
         """
         CREATE INDEX ix_file_version_document_blob_id ON file_version (document_blob_id)
@@ -28,7 +33,25 @@ def upgrade() -> None:
     )
 
 
+def _note_forgotten_events(number: str) -> str:
+    return f"""
+        CREATE OR REPLACE FUNCTION note_forgotten_events() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
+        $$
+        BEGIN
+            INSERT INTO job_event_horizon AS horizon (tenant_id, x, event_id)
+            SELECT DISTINCT ON (gone.tenant_id) gone.tenant_id, {number}, gone.id
+            FROM gone ORDER BY gone.tenant_id, gone.x DESC, gone.id DESC
+            ON CONFLICT (tenant_id) DO UPDATE SET x = excluded.x, event_id = excluded.event_id
+            WHERE (horizon.x, horizon.event_id) < (excluded.x, excluded.event_id);
+            RETURN NULL;
+        END
+        $$;
+    """  # noqa: S608 - a constant
+
+
 def downgrade() -> None:
+    op.execute(_note_forgotten_events(ANY_CLUSTERS_NUMBER))
     # Row-level security hides from its owner what is to be changed.
     op.execute(
         """
