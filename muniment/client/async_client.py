@@ -1,7 +1,6 @@
 """The asynchronous client: the synchronous one, with `await` and `async for`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -9,32 +8,26 @@ from typing import BinaryIO, Self
 import httpx
 from pydantic import JsonValue
 
-from muniment.client import calls
 from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
 from muniment.client.building import Id
-from muniment.client.calls import Generate, SearchMode
-from muniment.client.comparisons import ComparisonSummary, ReadingComparison
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, job_events, tenant_events
 from muniment.client.following import follow
 from muniment.client.location import locate
 from muniment.client.models import (
-    Answer,
     File,
     Job,
-    Listing,
-    SearchResult,
 )
 from muniment.client.operations import AsyncResource
 from muniment.client.protocol import (
     DEFAULT_TIMEOUT_SECONDS,
-    Parameters,
     Protocol,
     trusts_environment,
     verification,
 )
 from muniment.client.resources.annotations import AsyncAnnotations
+from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import AsyncApiKeys
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
@@ -46,6 +39,7 @@ from muniment.client.resources.invitations import AsyncInvitations
 from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import AsyncKeys
 from muniment.client.resources.principals import AsyncPrincipals
+from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import AsyncTenants
@@ -56,7 +50,7 @@ from muniment.client.sending import send
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
 
 
-class AsyncMuniment(TenantOwnOperations, AsyncResource):
+class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
     """Muniment's API over HTTP.
 
         async with AsyncMuniment() as muniment:
@@ -192,26 +186,10 @@ class AsyncMuniment(TenantOwnOperations, AsyncResource):
         """The events of all jobs of the tenant, without end."""
         return self._run.iterate(tenant_events(self._protocol, last_event_id))
 
-    async def search(
-        self,
-        query: str,
-        *,
-        mode: SearchMode = "hybrid",
-        top_k: int = 10,
-        collection: str | None = None,
-        filters: Mapping[str, JsonValue] | None = None,
-    ) -> SearchResult:
-        call = calls.search(query, mode, top_k, collection, filters)
-        return await self._run.run(self._protocol.call(call))
-
-    async def query(self, question: str, *, top_k: int = 8, generate: Generate = "auto") -> Answer:
-        """An answer with its citations."""
-        return await self._run.run(self._protocol.call(calls.query(question, top_k, generate)))
-
     def query_stream(
         self, question: str, *, top_k: int = 8, generate: Generate = "auto"
     ) -> AsyncIterator[Part]:
-        """The same, word by word; the whole Answer comes last."""
+        """The answer of `query`, word by word; the whole Answer comes last."""
         return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
 
 
@@ -233,25 +211,3 @@ class AsyncJobs(JobOperations, AsyncResource):
     def events(self, job_id: Id, last_event_id: str | None = None) -> AsyncIterator[Event]:
         """The job's events until its end, each once; `last_event_id` goes on after that one."""
         return self._run.iterate(job_events(self._protocol, job_id, last_event_id))
-
-
-class AsyncComparisons(AsyncResource):
-    """`/v1/reading-comparisons`: what a candidate would read otherwise."""
-
-    async def list(
-        self,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        filters: Parameters | None = None,
-    ) -> Listing[ReadingComparison]:
-        """Newest first; `filters` as the API names them (`candidate`, `file`, `state`)."""
-        call = calls.list_comparisons(limit, cursor, filters or {})
-        return await self._run.run(self._protocol.call(call))
-
-    async def summary(
-        self, *, candidate: str | None = None, since: datetime | None = None, worst: int = 10
-    ) -> ComparisonSummary:
-        """By candidate, each with so many of its worst files."""
-        call = calls.summarise_comparisons(candidate, since, worst)
-        return await self._run.run(self._protocol.call(call))
