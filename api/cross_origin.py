@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.files.content import RETRIEVAL_HEADER
 from api.files.passwords import PASSWORD_HEADER
 from api.idempotency import REPLAYED_HEADER
 from api.request_context import REQUEST_ID_HEADER
@@ -51,6 +52,7 @@ ANSWER_HEADERS = (
     "ETag",
     "Location",
     "Muniment-File",
+    RETRIEVAL_HEADER,
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

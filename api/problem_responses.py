@@ -28,8 +28,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """These problems, and those of every route that asks who calls."""
-    return documented(401, 403, 429, *statuses)
+    """These problems, and those of every route that asks who calls: to note when a key was last used, and
+    what was done, takes room in the database."""
+    return documented(401, 403, 429, 507, *statuses)
 
 
 def documented(*statuses: int) -> Responses:

@@ -1,7 +1,8 @@
 """`python -m db.migrate [REVISION]`: brings the schema to a revision (default: the newest).
 
 Connects as the schema's owner (`MUNIMENT_DATABASE__OWNER_URL`), makes the application role where it
-is missing, and holds an advisory lock, so that several starting processes migrate once.
+is missing, and holds an advisory lock, so that several starting processes migrate once. After a restore
+into another cluster it takes its events in (db/restored.py).
 """
 
 import sys
@@ -12,19 +13,22 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
+from db.restored import take_in_restored_events
 from db.session import sqlalchemy_url
 from db.transport import owner_url, tls_refusals_as_ours
 from muniment.errors import MunimentError
 from muniment.settings import load_settings
 
 _APPLICATION_ROLE = "muniment_app"
+NEWEST = "head"
 _LOCK = 0x6D756E69  # an arbitrary constant that only migrations take
 
 
-def migrate(owner_url: str, revision: str = "head") -> None:
+def migrate(owner_url: str, revision: str = NEWEST) -> None:
     """Upgrades, or downgrades when `revision` is `base`, `-1` (by one) or such as `0018-1` (to the one
-    before that). Raises what the database
-    raises, and DatabaseUnavailable where TLS refuses the connection to it."""
+    before that). Of the newest schema it takes in what was restored from another cluster
+    (db/restored.py). Raises what the database raises, and DatabaseUnavailable where TLS refuses the
+    connection to it."""
     engine = sqlalchemy.create_engine(
         sqlalchemy_url(owner_url), connect_args={"connect_timeout": 10}
     )
@@ -39,6 +43,8 @@ def migrate(owner_url: str, revision: str = "head") -> None:
             else:
                 command.upgrade(config, revision)
             connection.commit()
+            if revision == NEWEST:
+                take_in_restored_events(connection)
     finally:
         engine.dispose()
 

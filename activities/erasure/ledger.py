@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 from db.models import now
-from muniment.errors import KeyManagementUnavailable
+from muniment.sealing.keys import unwritable
 from muniment.sealing.locked_file import sync_folder
 
 
@@ -46,9 +46,7 @@ class ErasureLedger:
         try:
             await asyncio.to_thread(self._append, lines.encode())
         except OSError as error:
-            raise KeyManagementUnavailable(
-                f"The erasure ledger cannot be written ({type(error).__name__})."
-            ) from error
+            raise unwritable("the erasure ledger", error) from error
 
     def _append(self, lines: bytes) -> None:
         is_new = not self._path.exists()

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +9,7 @@ from api.annotations import service
 from api.annotations.schemas import CommentBody
 from api.annotations.view import entity_tag
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from db.audit import record
 from db.models import AnnotationComment, now
 from db.queries import annotations, files
@@ -55,14 +54,14 @@ async def create(
 async def change(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     annotation_id: UUID,
     comment_id: UUID,
     body: CommentBody,
 ) -> CommentDetail:
     await service.lock(session, caller, annotation_id)
     found = await require_comment(session, annotation_id, comment_id, for_update=True)
-    check_if_match(request, entity_tag(found.comment))
+    require_match(if_match, entity_tag(found.comment))
     if found.comment.author_id != caller.principal_id:
         raise Forbidden("what a comment says is for its author to change")
     found.comment.body = body.body

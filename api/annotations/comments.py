@@ -21,6 +21,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries import annotations
@@ -113,14 +114,16 @@ async def change_comment(
     annotation_id: UUID,
     comment_id: UUID,
     body: CommentBody,
-    request: Request,
     services: Provided,
     caller: Annotator,
+    if_match: IfMatch = None,
 ) -> Response:
     """By its author."""
     service.require_reading(caller)
     async with services.database.transaction(caller.access) as session:
-        changed = await commenting.change(session, caller, request, annotation_id, comment_id, body)
+        changed = await commenting.change(
+            session, caller, if_match, annotation_id, comment_id, body
+        )
     return _tagged(changed)
 
 

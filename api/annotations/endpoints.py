@@ -27,6 +27,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries.annotations import AnnotationDetail, AnnotationFilter, looked_up_to
@@ -142,15 +143,15 @@ async def show_annotation(
 async def change_annotation(
     annotation_id: UUID,
     body: AnnotationChange,
-    request: Request,
     services: Provided,
     caller: Annotator,
+    if_match: IfMatch = None,
 ) -> Response:
     """Text, tags and colour by its author; resolved and reopened by its author and by whoever may write
     the file."""
     service.require_reading(caller)
     async with services.database.transaction(caller.access) as session:
-        changed = await service.change(session, caller, request, annotation_id, body)
+        changed = await service.change(session, caller, if_match, annotation_id, body)
     # After the commit: keys are not waited for while others wait for the file's row.
     (readable,) = await opened(services.texts, [changed])
     return _tagged(readable)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,8 +12,9 @@ from api.annotations.targets import ProvenTarget, prove
 from api.annotations.view import entity_tag
 from api.authentication import Caller, lacks
 from api.files.clearance import require_content
-from api.files.service import check_if_match, require_file, require_version
+from api.files.service import require_file, require_version
 from api.pages.service import ArtifactReader
+from api.preconditions import require_match
 from api.services import Services
 from db.audit import record
 from db.models import Annotation, FileVersion, now
@@ -170,12 +170,12 @@ async def create(
 async def change(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     annotation_id: UUID,
     body: AnnotationChange,
 ) -> AnnotationDetail:
     found = await lock(session, caller, annotation_id)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     given = body.model_fields_set
     is_author = found.author_id == caller.principal_id
     if given & AUTHORS_OWN and not is_author:

@@ -20,7 +20,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from api.preconditions import FIRST_TAG, tagged
+from api.preconditions import FIRST_TAG, IfMatch, tagged
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries import collections
@@ -91,12 +91,12 @@ async def show_collection(collection_id: UUID, services: Provided, caller: Reade
 async def change_collection(
     collection_id: UUID,
     body: CollectionChange,
-    request: Request,
     services: Provided,
     caller: Writer,
+    if_match: IfMatch = None,
 ) -> Response:
     async with services.database.transaction(caller.access) as session:
-        found = await service.change(session, caller, request, collection_id, body)
+        found = await service.change(session, caller, if_match, collection_id, body)
     view = service.collection_view(found).model_dump(mode="json")
     return JSONResponse(view, headers={"ETag": service.entity_tag(found)})
 

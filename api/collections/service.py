@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue, TypeAdapter
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +14,8 @@ from api.collections.schemas import (
     NewCollection,
     Visibility,
 )
-from api.files.service import check_if_match
 from api.levels import lacks_level
+from api.preconditions import require_match
 from db.audit import record
 from db.models import Collection as CollectionRecord
 from db.queries import collections
@@ -76,12 +75,12 @@ async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> 
 async def change(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     collection_id: UUID,
     body: CollectionChange,
 ) -> CollectionRecord:
     found = await require_collection(session, collection_id, "manage", for_update=True)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     if body.name is not None:
         found.name = body.name
     if body.visibility is not None:
@@ -98,11 +97,12 @@ async def change(
 
 
 async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> None:
-    """Only an empty one: files in the trash, and what remains of erased ones, count. An import into
+    """Only an empty one: files in the trash count, what remains of erased ones does not. An import into
     it that is under way takes in no more."""
     found = await require_collection(session, collection_id, "manage", for_update=True)
-    if await collections.holds_files(session, collection_id):
+    if await collections.holds_content(session, collection_id):
         raise _holds_files()
+    await collections.let_go_of_erased_files(session, collection_id)
     await session.delete(found)
     try:
         await session.flush()

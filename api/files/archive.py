@@ -80,7 +80,12 @@ async def _archived(
         async with services.database.transaction(caller.access) as session:
             entries = await _entries(session, caller, services.scans, wanted)
             cold = await cold_among(session, [entry.sealed.blob_id for entry in entries])
-        await _require_readable(services.blobs, caller, cold)
+            if not cold:
+                _record_downloads(session, caller, entries)
+        if cold:
+            await _require_readable(services.blobs, caller, cold)
+            async with services.database.transaction(caller.access) as session:
+                _record_downloads(session, caller, entries)
         async with aclosing(zipped(services.blobs, entries)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -111,8 +116,7 @@ async def _require_readable(blobs: BlobStore, caller: Caller, blob_ids: Sequence
 async def _entries(
     session: AsyncSession, caller: Caller, policy: ScanPolicy, wanted: Sequence[ArchivedFile]
 ) -> list[Entry]:
-    """Where each file lies, if the caller may download every one of them; that is audited as as many
-    single downloads are."""
+    """Where each file lies, if the caller may download every one of them."""
     places = {(each.id, each.version): place for place, each in reversed([*enumerate(wanted)])}
     asked = sorted(places.items(), key=lambda item: item[1])
     details = await files.get_files(session, {file_id for (file_id, _), _ in asked})
@@ -145,9 +149,14 @@ async def _entry(
     if version is None:
         raise NotFound("the file has no such version")
     sealed = await original(session, caller, policy, detail, version, number)
-    payload: dict[str, JsonValue] = {"version": version.number, "archived": True}
-    record(session, caller.act("file.downloaded", "file", detail.file.id, payload))
-    return Entry(sealed, version.created_at)
+    return Entry(sealed, version.created_at, detail.file.id, version.number)
+
+
+def _record_downloads(session: AsyncSession, caller: Caller, entries: Sequence[Entry]) -> None:
+    """As as many single downloads: once nothing has to be retrieved before anything is sent."""
+    for entry in entries:
+        payload: dict[str, JsonValue] = {"version": entry.version, "archived": True}
+        record(session, caller.act("file.downloaded", "file", entry.file_id, payload))
 
 
 def _number(detail: FileDetail, number: int | None) -> int:

@@ -19,12 +19,14 @@ from api.files.service import require_file, require_version
 from api.problems import problem_response
 from api.sending import Download, continued
 from api.services import Services
-from db.audit import record
+from db.audit import Act, record
 from db.models import FileVersion
 from db.queries.files import FileDetail
-from db.queries.tiers import note_access
-from muniment.errors import PreconditionFailed, RangeNotSatisfiable
+from db.queries.tiers import cold_among, note_access
+from muniment.errors import ContentInRetrieval, PreconditionFailed, RangeNotSatisfiable
 from muniment.objects import BlobStore
+
+RETRIEVAL_HEADER = "Muniment-Retrieval"
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,34 @@ async def download(
         detail = await require_file(session, file_id)
         version = await require_version(session, detail, number)
         sealed = await original(session, caller, services.scans, detail, version, number)
+        payload: dict[str, JsonValue] = {
+            "version": version.number,
+            "ranged": "range" in request.headers,
+        }
+        downloaded = caller.act("file.downloaded", "file", file_id, payload)
+        is_cold = False
         if request.method == "GET":
-            payload: dict[str, JsonValue] = {
-                "version": version.number,
-                "ranged": "range" in request.headers,
-            }
-            record(session, caller.act("file.downloaded", "file", file_id, payload))
             await note_access(session, [sealed.blob_id])
-    return await respond(request, services.blobs, sealed)
+            is_cold = bool(await cold_among(session, [sealed.blob_id]))
+            if not is_cold:
+                record(session, downloaded)
+    response = await respond(request, services.blobs, sealed)
+    if is_cold and isinstance(response, Download):
+        await _record_opened(services, caller, downloaded, response)
+    return response
+
+
+async def _record_opened(
+    services: Services, caller: Caller, downloaded: Act, response: Download
+) -> None:
+    """Cold content may have to be retrieved before any of it is sent: it was downloaded once it was
+    opened."""
+    try:
+        async with services.database.transaction(caller.access) as session:
+            record(session, downloaded)
+    except BaseException:
+        await response.body_pieces.aclose()
+        raise
 
 
 async def original(
@@ -95,7 +117,8 @@ async def original(
 
 
 async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
-    """Conditions first (RFC 9110, 13.2.2), then ranges, then the bytes."""
+    """Conditions first (RFC 9110, 13.2.2), then ranges, then the bytes. HEAD has nothing retrieved from
+    an archive, and says in `Muniment-Retrieval` how far that is."""
     headers = request.headers
     tag = sealed.entity_tag
     if "if-match" in headers and not names_tag(headers["if-match"], tag):
@@ -108,11 +131,13 @@ async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Respons
         return problem_response(
             RangeNotSatisfiable(str(error)), {"Content-Range": f"bytes */{sealed.size}"}
         )
+    if request.method == "HEAD":
+        return await _head(blobs, sealed)
     if ranges is None:
-        return await _whole(request, blobs, sealed)
+        return await _whole(blobs, sealed)
     if len(ranges) == 1:
-        return await _single(request, blobs, sealed, ranges[0])
-    return await _multiple(request, blobs, sealed, ranges)
+        return await _single(blobs, sealed, ranges[0])
+    return await _multiple(blobs, sealed, ranges)
 
 
 def _applicable_range(request: Request, tag: str) -> str | None:
@@ -132,25 +157,34 @@ def names_tag(header: str, tag: str, *, weak: bool = False) -> bool:
     return "*" in tags or tag in tags
 
 
-async def _whole(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
+async def _head(blobs: BlobStore, sealed: Sealed) -> Response:
+    """What is read of the content shows that GET would be answered, and is let go."""
+    content = blobs.read(sealed.tenant_id, sealed.blob_id, sealed.size, retrieving=False)
+    try:
+        async with aclosing(content):
+            await anext(content, b"")
+    except ContentInRetrieval as error:
+        state = await blobs.retrieval(sealed.tenant_id, sealed.blob_id)
+        return problem_response(error, {RETRIEVAL_HEADER: state.value})
     headers = {**sealed.headers(), "Content-Length": str(sealed.size)}
-    return await _streamed(request, _read(blobs, sealed, None), 200, headers, sealed.media_type)
+    return Response(status_code=200, headers={**headers, "Content-Type": sealed.media_type})
 
 
-async def _single(
-    request: Request, blobs: BlobStore, sealed: Sealed, wanted: ByteRange
-) -> Response:
+async def _whole(blobs: BlobStore, sealed: Sealed) -> Response:
+    headers = {**sealed.headers(), "Content-Length": str(sealed.size)}
+    return await _streamed(_read(blobs, sealed, None), 200, headers, sealed.media_type)
+
+
+async def _single(blobs: BlobStore, sealed: Sealed, wanted: ByteRange) -> Response:
     headers = {
         **sealed.headers(),
         "Content-Length": str(wanted.length),
         "Content-Range": wanted.content_range(sealed.size),
     }
-    return await _streamed(request, _read(blobs, sealed, wanted), 206, headers, sealed.media_type)
+    return await _streamed(_read(blobs, sealed, wanted), 206, headers, sealed.media_type)
 
 
-async def _multiple(
-    request: Request, blobs: BlobStore, sealed: Sealed, ranges: list[ByteRange]
-) -> Response:
+async def _multiple(blobs: BlobStore, sealed: Sealed, ranges: list[ByteRange]) -> Response:
     boundary = uuid4().hex
     heads = [
         f"\r\n--{boundary}\r\nContent-Type: {sealed.media_type}\r\n"
@@ -161,9 +195,7 @@ async def _multiple(
     length = sum(map(len, heads)) + sum(each.length for each in ranges) + len(end)
     headers = {**sealed.headers(), "Content-Length": str(length)}
     body = _parts(blobs, sealed, list(zip(heads, ranges, strict=True)), end)
-    return await _streamed(
-        request, body, 206, headers, f"multipart/byteranges; boundary={boundary}"
-    )
+    return await _streamed(body, 206, headers, f"multipart/byteranges; boundary={boundary}")
 
 
 async def _parts(
@@ -187,11 +219,7 @@ def _read(
 
 
 async def _streamed(
-    request: Request,
-    body: AsyncGenerator[bytes, None],
-    status: int,
-    headers: dict[str, str],
-    media_type: str,
+    body: AsyncGenerator[bytes, None], status: int, headers: dict[str, str], media_type: str
 ) -> Response:
     """Reads the first chunk before the status is sent: what the store refuses is then a problem, and
     not a broken transfer."""
@@ -199,9 +227,6 @@ async def _streamed(
     headers = {**headers, "Content-Type": media_type}
     try:
         first = await anext(body, b"")
-        if request.method == "HEAD":
-            await body.aclose()
-            return Response(status_code=status, headers=headers)
     except BaseException:
         await body.aclose()
         raise

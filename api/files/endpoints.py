@@ -10,6 +10,7 @@ from api.authentication import Caller, require
 from api.files import listing, service
 from api.files.archive import MEDIA_TYPE, download_archive
 from api.files.content import download
+from api.files.retrieval import retrieval_of_file
 from api.files.schemas import File, FileChange, FileVersion, NewArchive, ReprocessBody
 from api.files.upload_description import UPLOAD
 from api.files.uploading import upload
@@ -26,6 +27,7 @@ from api.pagination import (
     Page,
     decode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from db.queries.files import FileFilter
@@ -48,7 +50,7 @@ PathVersion = Annotated[int, Path(ge=1, le=2**31 - 1)]
     response_model=File,
     openapi_extra=UPLOAD,
     responses={
-        **problems(400, 409, 413, 415, 422, 429, 503, 507),
+        **problems(400, 409, 413, 415, 422, 429, 503),
         200: {"model": File, "description": "The same content under the same name was there."},
     },
 )
@@ -123,6 +125,7 @@ async def show_file(file_id: UUID, services: Provided, caller: Reader) -> Respon
     async with services.database.transaction(caller.access) as session:
         detail = await service.require_file(session, file_id)
         view = await service.show(session, services.links, detail)
+    view.retrieval = await retrieval_of_file(services, detail)
     return _tagged(view, entity_tag(detail.file))
 
 
@@ -133,10 +136,14 @@ async def show_file(file_id: UUID, services: Provided, caller: Reader) -> Respon
     responses=problems(404, 409, 412, 422),
 )
 async def change_file(
-    file_id: UUID, body: FileChange, request: Request, services: Provided, caller: Writer
+    file_id: UUID,
+    body: FileChange,
+    services: Provided,
+    caller: Writer,
+    if_match: IfMatch = None,
 ) -> Response:
     async with services.database.transaction(caller.access) as session:
-        detail = await service.change(session, caller, request, file_id, body)
+        detail = await service.change(session, caller, if_match, file_id, body)
         view = await service.show(session, services.links, detail)
     return _tagged(view, entity_tag(detail.file))
 
@@ -205,7 +212,7 @@ async def list_versions(
     response_model=File,
     openapi_extra=UPLOAD,
     responses={
-        **problems(400, 404, 409, 413, 415, 422, 429, 503, 507),
+        **problems(400, 404, 409, 413, 415, 422, 429, 503),
         200: {"model": File, "description": "The newest version has this content already."},
     },
 )
@@ -264,6 +271,8 @@ async def head_content(
     caller: Reader,
     version: VersionNumber = None,
 ) -> Response:
+    """Has nothing retrieved from an archive: `Muniment-Retrieval` of a 409 says whether the content is
+    `archived` or `in_progress`."""
     return await download(request, caller, services, file_id, version)
 
 

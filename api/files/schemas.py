@@ -12,10 +12,12 @@ from api.jobs.schemas import Job
 from api.storable_text import StorableText, require_storable
 from api.times import UtcTime
 from muniment.contracts.jobs import FileState
+from muniment.contracts.move_tier import Tier
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.scan import ScanReason, ScanState
 from muniment.embedding import WINDOW_TOKENS
+from muniment.objects import Retrieval
 
 MAX_NAME_CHARACTERS = 1024
 MAX_METADATA_FIELDS = 200
@@ -110,13 +112,23 @@ class File(BaseModel):
     sha256: str
     version: int
     state: FileState
-    collection: str
-    collection_id: UUID
+    collection: str | None = Field(
+        description="Null where the file was erased and its collection deleted."
+    )
+    collection_id: UUID | None
     metadata: dict[str, JsonValue]
     extracted: dict[str, JsonValue]
     labels: list[str]
     pages: int | None
     scan: Scan
+    tier: Tier = Field(description="Where its content lies; `cold`: it may take longer to be read.")
+    retrieval: Retrieval | None = Field(
+        default=None,
+        description="Of content in the cold tier, where one file is asked for: `archived` content has to be"
+        " retrieved before it is read, which asking for it begins and which takes hours; it is `in_progress`,"
+        " or was `retrieved` for some days; `readable` needs none of that. Null in lists and in the hot"
+        " tier, and where the cold store does not answer.",
+    )
     degraded: bool
     created_at: UtcTime
     updated_at: UtcTime

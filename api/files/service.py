@@ -4,7 +4,6 @@ import json
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,7 +27,6 @@ from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState, JobSettings, JobState
 from muniment.errors import Conflict, Gone, NotFound, Unprocessable
 
-IF_MATCH = "if-match"
 READ = "read"
 
 
@@ -63,16 +61,11 @@ async def show(session: AsyncSession, links: WorkflowLinks, detail: FileDetail) 
     return (await file_views(session, links, [detail]))[0]
 
 
-def check_if_match(request: Request, current: str) -> None:
-    """Raises PreconditionFailed when the caller's `If-Match` does not name the present ETag."""
-    require_match(request.headers.get(IF_MATCH), current)
-
-
 async def change(
-    session: AsyncSession, caller: Caller, request: Request, file_id: UUID, body: FileChange
+    session: AsyncSession, caller: Caller, if_match: str | None, file_id: UUID, body: FileChange
 ) -> FileDetail:
     detail = await require_file(session, file_id, "write", for_update=True)
-    check_if_match(request, entity_tag(detail.file))
+    require_match(if_match, entity_tag(detail.file))
     if detail.file.state in files.OUT_OF_SIGHT:
         raise Conflict(f"the file is {detail.file.state}")
     file, changed = detail.file, set(body.model_fields_set)
@@ -134,6 +127,7 @@ async def _move(session: AsyncSession, file: FileRecord, name_or_id: str) -> Non
     """Who else may read the file changes with its collection: that is for whoever manages it."""
     collection_id = await _collection_id(session, name_or_id)
     if collection_id != file.collection_id:
+        assert file.collection_id is not None  # noqa: S101 - what has none was erased
         await require_file(session, file.id, "manage")
         await _require_same_text_mode(session, file.collection_id, collection_id)
         file.collection_id = collection_id

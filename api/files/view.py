@@ -28,6 +28,7 @@ def file_view(detail: FileDetail, job: Job | None) -> File:
         labels=record.labels,
         pages=record.page_count,
         scan=scan_view(version),
+        tier=detail.tier,
         degraded=record.degraded,
         created_at=record.created_at,
         updated_at=record.updated_at,

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
+from uuid import UUID
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from api.files.archive_names import ArchiveNames
@@ -58,10 +59,12 @@ _NOT_PACKED = frozenset(
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the archive, and when it was taken in."""
+    """A version of a file for the archive, and when it was taken in."""
 
     sealed: Sealed
     at: datetime
+    file_id: UUID
+    version: int
 
 
 async def zipped(blobs: BlobStore, entries: Iterable[Entry]) -> AsyncGenerator[bytes, None]:

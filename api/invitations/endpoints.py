@@ -82,7 +82,7 @@ async def create_invitation(
     "/accept",
     status_code=201,
     summary="Accept an invitation",
-    responses=documented(401, 404, 409, 422, 429, 503),
+    responses=documented(401, 404, 409, 422, 429, 503, 507),
 )
 async def accept_invitation(
     body: Acceptance, request: Request, services: Provided

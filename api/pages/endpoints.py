@@ -55,7 +55,7 @@ NOT_MODIFIED = "It is what If-None-Match names."
 def _derived(*media_types: str) -> Responses:
     """What a route documents that gives back sealed bytes."""
     return {
-        **problems(404, 409, 410, 412, 416, 422, 429, 503, 507),
+        **problems(404, 409, 410, 412, 416, 422, 429, 503),
         200: {"content": {media_type: {} for media_type in media_types}},
         206: {"description": "A range of it."},
         304: {"description": NOT_MODIFIED},

@@ -33,7 +33,7 @@ Anyone = Annotated[Caller, Depends(RequireCaller())]
     status_code=201,
     summary="Sign in for a cookie",
     response_model=Session,
-    responses={**SETS_THE_COOKIE, **documented(400, 401, 403, 422, 429, 503)},
+    responses={**SETS_THE_COOKIE, **documented(400, 401, 403, 422, 429, 503, 507)},
 )
 async def create_session(body: SessionRequest, request: Request, services: Provided) -> Response:
     """For pages of this API's own address. The cookie is `__Host-muniment_session` over https and

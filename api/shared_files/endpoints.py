@@ -20,7 +20,7 @@ _LONGEST_FORM_FIELD = 10_000
 
 _PAGE: dict[str, Any] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _REFUSALS: Responses = {
-    **documented(400, 503),
+    **documented(400, 503, 507),
     403: {"description": "Not from this network, or the password is missing or wrong.", **_PAGE},
     404: {"description": "No such link, revoked, or nothing to be had by it now.", **_PAGE},
     410: {"description": "Expired, or used as often as it may be.", **_PAGE},
@@ -94,7 +94,7 @@ async def download_shared_file(token: Token, request: Request, services: Provide
     responses=_CONTENT,
 )
 async def head_shared_file(token: Token, request: Request, services: Provided) -> Response:
-    """Counts as no download."""
+    """Counts as no download, and has nothing retrieved from an archive."""
     return await _answered(downloading.head(request, services, token))
 
 

@@ -18,6 +18,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from api.shares import service
@@ -103,7 +104,11 @@ async def show_share(share_id: UUID, services: Provided, caller: Sharer) -> Resp
     responses=problems(404, 409, 412, 422, 429),
 )
 async def change_share(
-    share_id: UUID, body: ShareChange, request: Request, services: Provided, caller: Sharer
+    share_id: UUID,
+    body: ShareChange,
+    services: Provided,
+    caller: Sharer,
+    if_match: IfMatch = None,
 ) -> Response:
     """From the next request of a visitor on."""
     policy = services.sharing
@@ -112,7 +117,7 @@ async def change_share(
     password_hash = await service.hashed(policy, body.password)
     async with services.database.transaction(caller.access) as session:
         changed = await service.change(
-            session, caller, policy, request, share_id, body, password_hash
+            session, caller, policy, if_match, share_id, body, password_hash
         )
     return _tagged(changed)
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue, SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from api.shares.policy import SharingPolicy
 from api.shares.schemas import NewShare, Share, ShareChange
 from api.shares.shareable import is_cleared, require_shareable
@@ -161,13 +161,13 @@ async def change(
     session: AsyncSession,
     caller: Caller,
     policy: SharingPolicy,
-    request: Request,
+    if_match: str | None,
     share_id: UUID,
     body: ShareChange,
     password_hash: str | None,
 ) -> ShareLink:
     share = await require_share(session, caller, share_id, for_update=True)
-    check_if_match(request, entity_tag(share))
+    require_match(if_match, entity_tag(share))
     if share.revoked_at is not None:
         raise Conflict("the share is revoked", remedy="Make a new one.")
     given = body.model_fields_set

@@ -33,7 +33,7 @@ Anyone = Annotated[Caller, Depends(RequireCaller())]
     "/auth/token",
     summary="Sign in, or get new tokens",
     openapi_extra=described(PasswordGrant, RefreshGrant),
-    responses=documented(400, 401, 415, 422, 429, 503),
+    responses=documented(400, 401, 415, 422, 429, 503, 507),
 )
 async def create_tokens(request: Request, services: Provided) -> Tokens:
     """With name and password (`grant_type=password`), or with a refresh token, which is good once: used
@@ -52,7 +52,7 @@ async def create_tokens(request: Request, services: Provided) -> Tokens:
     response_class=Response,
     openapi_extra=described(RevokeRequest),
     responses={
-        **documented(400, 415, 422, 503),
+        **documented(400, 415, 422, 503, 507),
         200: {"description": "The sign-in of the token has ended, if there was one."},
     },
 )

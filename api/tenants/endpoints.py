@@ -18,6 +18,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from api.tenants import service
@@ -85,13 +86,17 @@ async def show_tenant(tenant_id: UUID, services: Provided, caller: Operator) -> 
     responses=problems(404, 409, 412, 422),
 )
 async def change_tenant(
-    tenant_id: UUID, body: TenantChange, request: Request, services: Provided, caller: Operator
+    tenant_id: UUID,
+    body: TenantChange,
+    services: Provided,
+    caller: Operator,
+    if_match: IfMatch = None,
 ) -> Response:
     """Nobody comes into a disabled tenant from the next request on, by whatever door; its sign-ins end,
     its share links, webhooks and imports rest. What was begun goes on to its end, and so do the
     checks of what is stored. Enabled again, those may come in who could before."""
     async with services.database.transaction(caller.access) as session:
-        found = await service.change(session, caller, request, tenant_id, disabled=body.disabled)
+        found = await service.change(session, caller, if_match, tenant_id, disabled=body.disabled)
     return _tagged(found)
 
 

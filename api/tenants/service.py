@@ -2,11 +2,10 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from api.tenants.schemas import CreatedTenant, FirstAdministrator, NewTenant, Tenant
 from db.audit import Act, record
 from db.models import ApiKey, Collection, Principal, new_id
@@ -94,11 +93,11 @@ async def _furnish(session: AsyncSession, made: FoundTenant, body: NewTenant) ->
 
 
 async def change(
-    session: AsyncSession, caller: Caller, request: Request, tenant_id: UUID, *, disabled: bool
+    session: AsyncSession, caller: Caller, if_match: str | None, tenant_id: UUID, *, disabled: bool
 ) -> FoundTenant:
     """Raises Conflict for a tenant that operates: nobody could enable it again."""
     found = await require_tenant(session, caller, tenant_id, for_update=True)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     if found.is_operator:
         raise Conflict("a tenant that operates is not disabled")
     if disabled == (found.disabled_at is not None):

@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from api.authentication import Caller, require
 from api.collections.service import require_collection
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from api.tier_policies import service
@@ -45,12 +46,15 @@ async def show_tenant_policy(services: Provided, caller: Reader) -> Response:
     responses=problems(409, 412, 422),
 )
 async def set_tenant_policy(
-    body: WantedTierPolicy, request: Request, services: Provided, caller: Writer
+    body: WantedTierPolicy,
+    services: Provided,
+    caller: Writer,
+    if_match: IfMatch = None,
 ) -> Response:
     """For administrators. Collections with a policy of their own keep it."""
     service.require_administrator(caller)
     async with services.database.transaction(caller.access) as session:
-        await service.set_policy(session, caller, request, None, body)
+        await service.set_policy(session, caller, if_match, None, body)
         rule, policy = await service.tenant_rule(session, services.cold_policy)
     return _answer(rule, policy)
 
@@ -92,15 +96,15 @@ async def show_policy(collection_id: UUID, services: Provided, caller: Reader) -
 async def set_policy(
     collection_id: UUID,
     body: WantedTierPolicy,
-    request: Request,
     services: Provided,
     caller: Writer,
+    if_match: IfMatch = None,
 ) -> Response:
     """Needs the level `manage`. Content that files of other collections have too goes there when the rules
     of all of them say so. What lies in the cold tier already stays until somebody brings it back."""
     async with services.database.transaction(caller.access) as session:
         await require_collection(session, collection_id, "manage", for_update=True)
-        policy = await service.set_policy(session, caller, request, collection_id, body)
+        policy = await service.set_policy(session, caller, if_match, collection_id, body)
         rule = await tier_policies.rule_of_collection(session, collection_id, services.cold_policy)
     return _answer(rule, policy)
 

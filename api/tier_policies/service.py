@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from api.tier_policies.schemas import WantedTierPolicy
 from db.audit import record
 from db.models import TierPolicy
@@ -49,13 +48,13 @@ async def tenant_rule(
 async def set_policy(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     collection_id: UUID | None,
     wanted: WantedTierPolicy,
 ) -> TierPolicy:
     """Raises PreconditionFailed, and Conflict where somebody else set the first one in this moment."""
     policy = await tier_policies.get_policy(session, collection_id, for_update=True)
-    check_if_match(request, entity_tag(policy))
+    require_match(if_match, entity_tag(policy))
     if policy is None:
         policy = TierPolicy(tenant_id=caller.tenant_id, collection_id=collection_id)
         session.add(policy)

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
+from api.files.retrieval import retrievals
 from api.files.service import require_file
 from api.services import Services
 from api.tiers import schemas
@@ -23,19 +23,15 @@ from muniment.contracts.move_tier import Tier
 from muniment.errors import (
     Conflict,
     Gone,
-    ObjectMissing,
-    ObjectStoreUnavailable,
     OrchestratorUnavailable,
 )
 from muniment.objects import Retrieval
-from muniment.task_group import of_each
 from workflows.starting import hasten_moves
 
 logger = logging.getLogger(__name__)
 
 MOST_ASKED = 100
 """Versions whose state is asked of the cold store, one request each."""
-ASKED_AT_ONCE = 16
 ASKED_SECONDS = 10.0
 """After so long the state is not known."""
 
@@ -120,22 +116,11 @@ def rule_view(rule: TierRule) -> schemas.TierRule:
 async def _retrievals(
     services: Services, caller: Caller, blob_ids: list[UUID]
 ) -> schemas.Retrievals | None:
-    """As the store says now; None where it does not say so in time. What is missing there, verification
-    tells of."""
-
-    async def state(blob_id: UUID) -> Retrieval | None:
-        with suppress(ObjectMissing):
-            return await services.blobs.retrieval(caller.tenant_id, blob_id)
+    """As the store says now; None where it does not say so in time."""
+    found = await retrievals(services, caller.tenant_id, blob_ids, ASKED_SECONDS)
+    if found is None:
         return None
-
-    try:
-        async with asyncio.timeout(ASKED_SECONDS):
-            states = Counter(await of_each(blob_ids, state, ASKED_AT_ONCE))
-    except (ObjectStoreUnavailable, TimeoutError) as error:
-        logger.warning(
-            "the state of retrievals is not known", extra={"reason": type(error).__name__}
-        )
-        return None
+    states = Counter(found)
     return schemas.Retrievals(
         archived=states[Retrieval.ARCHIVED],
         in_progress=states[Retrieval.IN_PROGRESS],

@@ -39,7 +39,7 @@ _DONE = ("Upload-Offset", "Upload-Expires", "Muniment-File")
     response_model=Upload,
     openapi_extra=CREATION,
     responses={
-        **problems(400, 404, 409, 410, 412, 413, 415, 422, 429, 460, 503, 507),
+        **problems(400, 404, 409, 410, 412, 413, 415, 422, 429, 460, 503),
         201: {
             "model": Upload,
             "description": "Where to send the bytes. An upload that is whole with this is a file.",
@@ -109,7 +109,7 @@ async def ask_offset(
     response_class=Response,
     openapi_extra=CONTINUATION,
     responses={
-        **problems(400, 404, 408, 409, 410, 412, 413, 415, 422, 429, 460, 503, 507),
+        **problems(400, 404, 408, 409, 410, 412, 413, 415, 422, 429, 460, 503),
         204: {"description": "It is stored durably.", "headers": answer_headers(*_DONE)},
     },
 )

@@ -18,6 +18,7 @@ from api.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from api.preconditions import IfMatch
 from api.problem_responses import problems
 from api.services import Provided
 from api.webhooks import service
@@ -105,16 +106,16 @@ async def show_webhook(webhook_id: UUID, services: Provided, caller: Manager) ->
 async def change_webhook(
     webhook_id: UUID,
     body: WebhookChange,
-    request: Request,
     services: Provided,
     caller: Manager,
+    if_match: IfMatch = None,
 ) -> Response:
     """Switching it on again (`enabled`) sends what happens from then on; what it missed can be replayed
     where there are deliveries of it."""
     if body.url is not None:
         service.require_sendable(body.url, services.webhooks.egress)
     async with services.database.transaction(caller.access) as session:
-        found = await service.change(session, caller, request, webhook_id, body)
+        found = await service.change(session, caller, if_match, webhook_id, body)
         view = await service.show(session, found)
     return JSONResponse(view.model_dump(mode="json"), headers={"ETag": service.entity_tag(found)})
 

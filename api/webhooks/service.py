@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import Request
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.service import check_if_match
+from api.preconditions import require_match
 from api.services import Services
 from api.webhooks.schemas import NewWebhook, Webhook, WebhookChange, WebhookSecret
 from db.audit import record
@@ -97,12 +96,12 @@ async def create(
 async def change(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
+    if_match: str | None,
     webhook_id: UUID,
     body: WebhookChange,
 ) -> WebhookRecord:
     found = await require_webhook(session, caller, webhook_id, for_update=True)
-    check_if_match(request, entity_tag(found))
+    require_match(if_match, entity_tag(found))
     if body.url is not None:
         found.url = body.url
     if body.events is not None:

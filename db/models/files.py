@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import BigInteger, Column, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -13,6 +13,7 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 
 class File(SQLModel, table=True):
     """`current_version` is the version that readers see; `revision` grows with every change (ETag).
+    `collection_id` is None only of what was erased, once its collection was deleted.
 
     `trashed_from` remembers the state to restore. A file that came out of another names it, the
     version, its path and place in it, and the uploaded file that all began with (`root_id`).
@@ -20,6 +21,7 @@ class File(SQLModel, table=True):
 
     __tablename__ = "file"
     __table_args__ = (
+        CheckConstraint("collection_id IS NOT NULL OR state = 'erased'", "file_has_collection"),
         Index("ix_file_tenant_created", "tenant_id", text("created_at DESC"), text("id DESC")),
         Index("ix_file_collection_name", "collection_id", "name"),
         Index(
@@ -35,7 +37,7 @@ class File(SQLModel, table=True):
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
-    collection_id: UUID = Field(foreign_key="collection.id")
+    collection_id: UUID | None = Field(default=None, foreign_key="collection.id")
     owner_id: UUID | None = Field(default=None, foreign_key="principal.id")
     name: str
     state: str  # muniment.contracts.jobs.FileState
@@ -73,7 +75,14 @@ class FileVersion(SQLModel, table=True):
     seals its text in the database, in a collection with `encrypted_text`."""
 
     __tablename__ = "file_version"
-    __table_args__ = (UniqueConstraint("file_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("file_id", "number"),
+        Index(
+            "ix_file_version_document_blob_id",
+            "document_blob_id",
+            postgresql_where=text("document_blob_id IS NOT NULL"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()

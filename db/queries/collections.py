@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import AccessGrant, Collection, File, GroupMember, Principal
+from db.models import AccessGrant, Collection, File, GroupMember, Principal, now
 from muniment.contracts.jobs import FileState
 from muniment.contracts.text_modes import TextMode
 
@@ -121,7 +121,8 @@ async def text_mode_of(session: AsyncSession, collection_id: UUID) -> TextMode:
 
 
 async def holds_content(session: AsyncSession, collection_id: UUID) -> bool:
-    """Whether the collection has files of which something may be kept: any that is not erased."""
+    """Whether the collection has files of which something may be kept, those in the trash included: any
+    that is not erased."""
     statement = (
         select(col(File.id))
         .where(col(File.collection_id) == collection_id, col(File.state) != FileState.ERASED)
@@ -130,9 +131,10 @@ async def holds_content(session: AsyncSession, collection_id: UUID) -> bool:
     return (await session.scalars(statement)).one_or_none() is not None
 
 
-async def holds_files(session: AsyncSession, collection_id: UUID) -> bool:
-    """Whether any file, trashed and erased ones included, belongs to the collection."""
-    found = await session.scalars(
-        select(col(File.id)).where(col(File.collection_id) == collection_id).limit(1)
+async def let_go_of_erased_files(session: AsyncSession, collection_id: UUID) -> None:
+    """What remains of erased files belongs to no collection from now on."""
+    await session.execute(
+        update(File)
+        .where(col(File.collection_id) == collection_id, col(File.state) == FileState.ERASED)
+        .values(collection_id=None, revision=col(File.revision) + 1, updated_at=now())
     )
-    return found.one_or_none() is not None

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from db.models import Collection, File, FileVersion, Job
+from db.models import Blob, Collection, File, FileVersion, Job
 from db.queries.jobs import latest_jobs_of_files
 from muniment.contracts.jobs import FileState
+from muniment.contracts.move_tier import Tier
 
 OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
 """States that a list leaves out unless they are asked for."""
@@ -21,12 +22,14 @@ OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
 
 @dataclass(frozen=True)
 class FileDetail:
-    """A file with all that its representation needs; `version` is the one that readers see, `job`
-    the newest of the file."""
+    """A file with all that its representation needs; `collection_name` is None where the file was erased
+    and its collection deleted, `version` is the one that readers see, `tier`
+    where its content is known to lie, `job` the newest of the file."""
 
     file: File
-    collection_name: str
+    collection_name: str | None
     version: FileVersion | None
+    tier: Tier
     job: Job | None
 
 
@@ -185,8 +188,8 @@ async def _with_details(session: AsyncSession, files: Sequence[File]) -> list[Fi
         return []
     ids = [file.id for file in files]
     rows = await session.execute(
-        select(col(File.id), col(Collection.name), FileVersion)
-        .join(Collection, col(Collection.id) == col(File.collection_id))
+        select(col(File.id), col(Collection.name), FileVersion, col(Blob.tier))
+        .outerjoin(Collection, col(Collection.id) == col(File.collection_id))
         .outerjoin(
             FileVersion,
             and_(
@@ -194,11 +197,17 @@ async def _with_details(session: AsyncSession, files: Sequence[File]) -> list[Fi
                 col(FileVersion.number) == col(File.current_version),
             ),
         )
+        .outerjoin(Blob, col(Blob.id) == col(FileVersion.blob_id))
         .where(col(File.id).in_(ids))
     )
-    read = {row[0]: (row[1], row[2]) for row in rows}
+    read = {row[0]: row[1:] for row in rows}
     job_of = await latest_jobs_of_files(session, ids)
-    return [FileDetail(file, *read[file.id], job_of.get(file.id)) for file in files]
+    details = []
+    for file in files:
+        name, version, tier = read[file.id]
+        lying = Tier(tier) if tier is not None else Tier.HOT
+        details.append(FileDetail(file, name, version, lying, job_of.get(file.id)))
+    return details
 
 
 async def version_numbers(session: AsyncSession, version_ids: set[UUID]) -> dict[UUID, int]:

@@ -121,9 +121,12 @@ async def rule_of_file(
         {"file_id": file.id, **rule_parameters(installation)},
     )
     hottest = found.mappings().first()
-    if hottest is None:
+    if hottest is not None:
+        return _rule(**hottest)
+    if file.collection_id is not None:
         return await rule_of_collection(session, file.collection_id, installation)
-    return _rule(**hottest)
+    # It was erased, and its collection deleted: there is nothing that a rule could move.
+    return TierRule(RuleSource.INSTALLATION, None, 0)
 
 
 def _rule(source: str, after_days: float | None, min_bytes: int) -> TierRule:

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from muniment.cli.connection import connect
 from muniment.cli.output import err, out, page_numbers_text, print_json, printable
-from muniment.client.calls import SearchMode
 from muniment.client.models import Answer, Citation, Hit
+from muniment.client.resources.answers import SearchMode
 
 _SHOWN_CHARACTERS = 400
 _INDENT = 4

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import httpx
 
 from muniment.client.actions import Deliver, ReadChunk, Stream
-from muniment.client.calls import Generate, query_body
 from muniment.client.models import Answer, Citation, Record
 from muniment.client.parsing import parse_model
 from muniment.client.problems import StreamBroken
 from muniment.client.protocol import Protocol
+from muniment.client.resources.answers import Generate, query_body
 from muniment.client.server_sent_events import Decoder, ServerSentEvent
 
 _SILENCE_SECONDS = 120.0

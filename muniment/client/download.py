@@ -11,7 +11,6 @@ from pydantic import JsonValue
 
 from muniment.client.actions import Flow, Pause, ReadChunk
 from muniment.client.building import Id, segment
-from muniment.client.calls import archive_body
 from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.protocol import Protocol
 from muniment.errors import ScanPending
@@ -41,7 +40,7 @@ def download_archive(
     """
     with _whole_or_not_at_all(target) as part:
         with part.open("wb") as output:
-            yield from _open_archive(protocol, archive_body(files, None))
+            yield from _open_archive(protocol, _archive_body(files))
             while True:
                 read = ReadChunk()
                 try:
@@ -186,3 +185,12 @@ class _Download:
         return self._protocol.request(
             "GET", self._path, parameters={"version": self._version}, headers=headers
         )
+
+
+def _archive_body(files: Sequence[Id | tuple[Id, int]]) -> dict[str, JsonValue]:
+    """Each file by its id, or by its id and the number of a version."""
+    named: list[JsonValue] = [
+        {"id": str(each[0]), "version": each[1]} if isinstance(each, tuple) else {"id": str(each)}
+        for each in files
+    ]
+    return {"files": named}

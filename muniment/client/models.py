@@ -181,7 +181,8 @@ class Parent(Record):
 
 
 class File(Tagged):
-    """A file in its newest version. `sha256` is hex; `deduplicated` says that it was there."""
+    """A file in its newest version. `sha256` is hex; `deduplicated` says that it was there. `tier` is hot
+    or cold; `retrieval` of what is cold is archived, in_progress, retrieved or readable; None in lists."""
 
     id: UUID
     name: str
@@ -197,6 +198,8 @@ class File(Tagged):
     labels: tuple[str, ...] = ()
     pages: int | None = None
     scan: Scan | None = None
+    tier: str = "hot"
+    retrieval: str | None = None
     degraded: bool = False
     deduplicated: bool | None = None
     created_at: datetime | None = None

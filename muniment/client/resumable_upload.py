@@ -12,11 +12,11 @@ import httpx
 
 from muniment.client.actions import Exchange, Flow, Pause
 from muniment.client.building import segment
-from muniment.client.calls import get_file
 from muniment.client.models import File, Record
 from muniment.client.parsing import parse_model
 from muniment.client.problems import UnexpectedAnswer, problem_of
 from muniment.client.protocol import Protocol
+from muniment.client.resources.files import get_file
 from muniment.client.retry import retry_after_seconds
 from muniment.client.upload import ProgressCallback, Upload, stamp_of
 from muniment.errors import InvalidRequest, MunimentError

@@ -46,6 +46,7 @@
     │   │   └── StorageFull           507: a disk has no space left
     │   ├── SourceUnavailable
     │   ├── KeyManagementUnavailable
+    │   │   └── KeyStorageFull        507: the disk of the folder of keys has no space left
     │   ├── DatabaseUnavailable
     │   │   ├── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
     │   │   └── DatabaseFull          507: its disk has no space left
@@ -77,6 +78,7 @@ from muniment.errors.dependencies import (
     DependencyUnavailable,
     IssuerUnavailable,
     KeyManagementUnavailable,
+    KeyStorageFull,
     ObjectStoreUnavailable,
     OcrServiceBusy,
     OcrServiceUnavailable,
@@ -167,6 +169,7 @@ __all__ = [
     "IssuerUnavailable",
     "KeyDestroyed",
     "KeyManagementUnavailable",
+    "KeyStorageFull",
     "LimitExceeded",
     "MalwareFound",
     "MethodNotAllowed",

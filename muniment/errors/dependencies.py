@@ -38,6 +38,16 @@ class KeyManagementUnavailable(DependencyUnavailable):
     title = "The key management does not answer"
 
 
+class KeyStorageFull(KeyManagementUnavailable):
+    problem = "key-storage-full"
+    title = "There is no space left for keys"
+    status = 507
+    default_remedy = (
+        "Free space on the disk of the folder of keys (MUNIMENT_KEYS__ROOT), or enlarge it; what waits for"
+        " it goes on by itself."
+    )
+
+
 class DatabaseUnavailable(DependencyUnavailable):
     problem = "database-unavailable"
     title = "The database does not answer"

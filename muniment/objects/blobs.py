@@ -181,26 +181,33 @@ class BlobStore:
         )
 
     async def read(
-        self, tenant_id: UUID, blob_id: UUID, size: int, offset: int = 0, length: int | None = None
+        self,
+        tenant_id: UUID,
+        blob_id: UUID,
+        size: int,
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        retrieving: bool = True,
     ) -> AsyncGenerator[bytes, None]:
         """The plaintext from `offset`, `length` bytes of it or all; only its segments are fetched.
 
         `size` is the plaintext's size as the database knows it: `SealBroken` when the stored
         object has another one, or does not authenticate. `KeyDestroyed` when the blob was
         destroyed, `ObjectMissing` when only its ciphertext is gone, `ContentInRetrieval` when it lies
-        in an archive, out of which it is brought from now on. Close the iterator
+        in an archive, out of which it is brought from now on if `retrieving`. Close the iterator
         (`contextlib.aclosing`) when leaving it early.
         """
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length are not negative")
-        readable = await self._open(tenant_id, blob_id)
+        readable = await self._open(tenant_id, blob_id, retrieving=retrieving)
         _require_size(readable, size)
         end = size if length is None else min(size, offset + length)
         if offset < end or size == 0:
             plaintext = self._read_segments(tenant_id, blob_id, readable, offset, end)
             if end - offset > SLICE_BYTES:
                 plaintext = ahead(plaintext)
-            async with aclosing(plaintext), self._asking_for_it(tenant_id, blob_id):
+            async with aclosing(plaintext), self._asking_for_it(tenant_id, blob_id, retrieving):
                 async for piece in plaintext:
                     yield piece
 
@@ -338,24 +345,27 @@ class BlobStore:
             # The error that ended the upload is the one to report.
             logger.warning("half-made blob left behind", extra={"blob_id": str(blob_id)})
 
-    async def _open(self, tenant_id: UUID, blob_id: UUID) -> _Readable:
+    async def _open(self, tenant_id: UUID, blob_id: UUID, *, retrieving: bool = True) -> _Readable:
         remembered = self._readable.get((tenant_id, blob_id))
         if remembered is not None:
             return remembered
-        async with self._asking_for_it(tenant_id, blob_id):
+        async with self._asking_for_it(tenant_id, blob_id, retrieving):
             readable = await self._open_afresh(tenant_id, blob_id)
         self._readable.put((tenant_id, blob_id), readable)
         return readable
 
     @asynccontextmanager
-    async def _asking_for_it(self, tenant_id: UUID, blob_id: UUID) -> AsyncIterator[None]:
+    async def _asking_for_it(
+        self, tenant_id: UUID, blob_id: UUID, retrieving: bool = True
+    ) -> AsyncIterator[None]:
         """What turns out to be archived is brought out of the archive for whoever comes back; nothing is,
         where it was moved or erased in the moment."""
         try:
             yield
         except ContentInRetrieval:
-            with suppress(ObjectMissing):
-                await self._objects.retrieve(object_key(tenant_id, blob_id))
+            if retrieving:
+                with suppress(ObjectMissing):
+                    await self._objects.retrieve(object_key(tenant_id, blob_id))
             raise
 
     async def _open_afresh(self, tenant_id: UUID, blob_id: UUID) -> _Readable:

@@ -7,11 +7,12 @@ whose entries changed is synced: an object that was reported stored survives a p
 import asyncio
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from errno import EDQUOT, ENOSPC
+from errno import EDQUOT, ENOSPC, ENOTDIR
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -50,7 +51,7 @@ class FilesystemObjectStore:
     async def read(
         self, key: str, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        file = _OpenObject(self._root / require_key(key), key, offset, length)
+        file = _OpenObject(self._root, require_key(key), offset, length)
         try:
             while not file.ended and (chunk := await asyncio.to_thread(file.next_chunk)):
                 yield chunk
@@ -58,10 +59,10 @@ class FilesystemObjectStore:
             file.close()
 
     async def stat(self, key: str) -> StoredObject:
-        return await asyncio.to_thread(_stat, self._root / require_key(key), key)
+        return await asyncio.to_thread(_stat, self._root, require_key(key))
 
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(_delete, self._root / require_key(key))
+        await asyncio.to_thread(_delete, self._root, require_key(key))
 
     async def archive(self, key: str) -> None:
         """A folder has no archive."""
@@ -141,8 +142,9 @@ class _Upload:
 class _OpenObject:
     """A file being read; opened by the first `next_chunk`, so that everything runs in threads."""
 
-    def __init__(self, path: Path, key: str, offset: int, length: int | None) -> None:
-        self._path = path
+    def __init__(self, root: Path, key: str, offset: int, length: int | None) -> None:
+        self._root = root
+        self._path = root / key
         self._key = key
         self._offset = offset
         self._left = length
@@ -167,7 +169,7 @@ class _OpenObject:
         self._close_if_idle()
 
     def _next_chunk(self) -> bytes:
-        with self._turn, _store_errors("read"), _missing_as_ours(self._key):
+        with self._turn, _store_errors("read"), _missing_as_ours(self._root, self._key):
             if self.ended or self._is_left:
                 return b""
             if self._descriptor < 0:
@@ -200,7 +202,7 @@ def _store_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (ENOSPC, EDQUOT):
-            raise StorageFull("the object store's disk is full") from error
+            raise StorageFull("the disk is full on which objects, or their keys, lie") from error
         raise ObjectStoreUnavailable(
             f"the object store's folder cannot be {what}: {error.strerror}",
             remedy="Check that the folder exists, is mounted, and belongs to Muniment's user.",
@@ -208,15 +210,24 @@ def _store_errors(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _missing_as_ours(key: str) -> Iterator[None]:
+def _missing_as_ours(root: Path, key: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        _refuse_what_is_no_folder(root)
         raise ObjectMissing(f"there is no object {key}") from None
 
 
-def _stat(path: Path, key: str) -> StoredObject:
-    with _store_errors("read"), _missing_as_ours(key):
+def _refuse_what_is_no_folder(root: Path) -> None:
+    """A file in the store's place is no store without objects: nothing is missing there, nor deleted."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(root.stat().st_mode):
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
+
+
+def _stat(root: Path, key: str) -> StoredObject:
+    with _store_errors("read"), _missing_as_ours(root, key):
+        path = root / key
         if path.is_dir():
             raise IsADirectoryError
         return _stored_object(key, path.stat())
@@ -226,10 +237,13 @@ def _stored_object(key: str, found: os.stat_result) -> StoredObject:
     return StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _delete(path: Path) -> None:
-    with _store_errors("written"), suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
-        sync_folder(path.parent)
+def _delete(root: Path, key: str) -> None:
+    with _store_errors("written"):
+        try:
+            (root / key).unlink()
+            sync_folder((root / key).parent)
+        except (FileNotFoundError, NotADirectoryError):
+            _refuse_what_is_no_folder(root)
 
 
 def _make_folders(folder: Path, root: Path) -> None:
@@ -238,6 +252,7 @@ def _make_folders(folder: Path, root: Path) -> None:
         return
     if folder != root:
         _make_folders(folder.parent, root)
+    _refuse_what_is_no_folder(folder)
     folder.mkdir(mode=0o700, exist_ok=True, parents=folder == root)
     sync_folder(folder.parent)
 

@@ -29,7 +29,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from muniment.errors import ConfigurationError, KeyDestroyed, KeyManagementUnavailable, SealBroken
 from muniment.sealing.floe import KEY_BYTES
-from muniment.sealing.keys import DataKey, TenantState, moved_elsewhere, require_older
+from muniment.sealing.keys import DataKey, TenantState, moved_elsewhere, require_older, unwritable
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
 WRAPPED_FORMAT = 1
@@ -233,10 +233,7 @@ class KeyFile:
         except FileLockTimedOut:
             raise KeyManagementUnavailable("another process keeps the key file locked") from None
         except OSError as error:
-            raise KeyManagementUnavailable(
-                f"the key file cannot be written: {error.strerror}",
-                remedy="Mend the disk or the rights of the folder that holds the key file.",
-            ) from error
+            raise unwritable("the key file", error) from error
         return contents
 
     def _contents(self) -> _Contents:

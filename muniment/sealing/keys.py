@@ -7,10 +7,11 @@ wrapped key erases the content, and destroying a tenant's key erases all of the 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from errno import EDQUOT, ENOSPC
 from typing import Protocol
 from uuid import UUID
 
-from muniment.errors import KeyManagementUnavailable
+from muniment.errors import KeyManagementUnavailable, KeyStorageFull
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,16 @@ def require_older(below: int, newest_version: int) -> None:
     """ValueError for a call that would retire the version that wraps."""
     if below > newest_version:
         raise ValueError("the newest version of a tenant's key cannot be retired")
+
+
+def unwritable(what: str, error: OSError) -> KeyManagementUnavailable:
+    """For a file of the folder of keys that the system does not let be written."""
+    if error.errno in (ENOSPC, EDQUOT):
+        return KeyStorageFull(f"{what} cannot be written: its disk is full")
+    return KeyManagementUnavailable(
+        f"{what} cannot be written: {error.strerror}",
+        remedy="Mend the disk or the rights of the folder of keys (MUNIMENT_KEYS__ROOT).",
+    )
 
 
 def moved_elsewhere() -> KeyManagementUnavailable:

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muniment.errors import ConfigurationError, KeyManagementUnavailable
-from muniment.sealing.keys import TenantState
+from muniment.sealing.keys import TenantState, unwritable
 from muniment.sealing.locked_file import FileLockTimedOut, replace_file, when_locked
 
 logger = logging.getLogger(__name__)
@@ -115,10 +115,7 @@ class TenantRecords:
         except FileLockTimedOut:
             raise KeyManagementUnavailable("another process keeps a key record locked") from None
         except OSError as error:
-            raise KeyManagementUnavailable(
-                f"a tenant's key record cannot be written: {error.strerror}",
-                remedy="Mend the disk or the rights of the folder that holds the key store.",
-            ) from error
+            raise unwritable("a tenant's key record", error) from error
         return changed
 
     def _tenants(self) -> list[UUID]:

@@ -23,7 +23,8 @@ from muniment.objects import (
 )
 from muniment.sealing import KeyFile
 from muniment.stores import S3_PREFIX
-from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
+from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
+from tests.api.sharing import scanned
 from tests.api.test_tiers import CONTENT, upload
 from tests.conformance.archiving_server import ArchivingServer, serving_archive
 from tests.conformance.object_store import in_chunks
@@ -123,6 +124,74 @@ async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
         assert (await client.get(f"/v1/files/{first}/content")).content == CONTENT
         whole = await client.post("/v1/files/archive", json=wanted)
         assert whole.status_code == 200
+
+
+async def test_asking_about_it_retrieves_nothing_and_says_how_far_it_is(
+    archiving: ApiProcess,
+    server: ArchivingServer,
+    bucket: S3Bucket,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    async with client_of(archiving, tenant.api_key) as client:
+        file_id = await upload(client)
+        path, content = f"/v1/files/{file_id}", f"/v1/files/{file_id}/content"
+        scanned(postgres_dsn, file_id, "clean")
+        share = (await client.post("/v1/shares", json={"file_id": file_id})).json()
+        shared = f"/s/{share['url'].rpartition('/')[2]}/content"
+
+        async def shown() -> tuple[str, str | None]:
+            file = (await client.get(path)).json()
+            return file["tier"], file["retrieval"]
+
+        assert await shown() == ("hot", None)
+        await freeze(archiving, bucket, tenant, postgres_dsn)
+        for asked in (content, shared, content):
+            head = await client.head(asked)
+            assert head.status_code == 409, (asked, head.headers)
+        assert head.headers["Muniment-Retrieval"] == "archived"
+        assert int(head.headers["Retry-After"]) > 60
+        assert await shown() == ("cold", "archived"), "it was not asked for"
+        listed = (await client.get("/v1/files")).json()["data"]
+        assert [(file["tier"], file["retrieval"]) for file in listed] == [("cold", None)]
+        assert refused(await client.get(content))
+        assert await shown() == ("cold", "in_progress")
+        server.retrieve_within(HOUR_SECONDS)
+        head = await client.head(content)
+        assert (head.status_code, head.headers["Muniment-Retrieval"]) == (409, "in_progress")
+        server.retrieve_within(0)
+        assert await shown() == ("cold", "retrieved")
+        head = await client.head(content)
+        assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(CONTENT)))
+
+
+async def test_what_is_refused_for_a_retrieval_was_not_downloaded(
+    archiving: ApiProcess,
+    server: ArchivingServer,
+    bucket: S3Bucket,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    def downloads() -> int:
+        return audit_actions(postgres_dsn, tenant.tenant_id).count("file.downloaded")
+
+    async with client_of(archiving, tenant.api_key) as client:
+        cold = await upload(client)
+        await freeze(archiving, bucket, tenant, postgres_dsn)
+        hot = (await client.post("/v1/files?name=hot.bin", content=b"hot")).json()["id"]
+        wanted = {"files": [{"id": cold}, {"id": hot}]}
+        assert refused(await client.get(f"/v1/files/{cold}/content"))
+        assert (await client.get(f"/v1/files/{cold}")).json()["retrieval"] == "in_progress"
+        server.retrieve_within(HOUR_SECONDS)
+        assert refused(await client.post("/v1/files/archive", json=wanted))
+        assert downloads() == 0, "nothing left"
+        server.retrieve_within(0)
+        assert (await client.post("/v1/files/archive", json=wanted)).status_code == 200
+        assert downloads() == 2
+        assert (await client.get(f"/v1/files/{cold}/content")).content == CONTENT
+        assert downloads() == 3
+        assert (await client.post("/v1/files/archive", json={"files": [{"id": hot}]})).is_success
+        assert downloads() == 4
 
 
 class Slow(FilesystemObjectStore):

@@ -8,7 +8,7 @@ import psycopg
 from db.models import new_id
 from db.queries import collections
 from db.session import Database
-from tests.api.conftest import ApiProcess, client_of
+from tests.api.conftest import ApiProcess, audit_actions, client_of
 from tests.conftest import TenantFixture, make_tenant
 from tests.db.test_members import until_waiting
 
@@ -56,6 +56,49 @@ async def test_a_collection_is_not_deleted_under_a_file_that_is_put_into_it(
                 (new_id(), tenant.tenant_id, collection),
             )
     assert (await deletion).status_code == 409
+
+
+async def test_erased_files_do_not_keep_their_collection_from_being_deleted(
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    name = f"c{new_id().hex}"
+    path = f"/v1/collections/{(await client.post('/v1/collections', json={'name': name})).json()['id']}"
+    uploads = [
+        await client.post("/v1/files", params={"name": each, "collection": name}, content=b"text")
+        for each in ("a.txt", "b.txt")
+    ]
+    first, second = [f"/v1/files/{answer.json()['id']}" for answer in uploads]
+
+    def become(file: str, state: str) -> None:
+        with psycopg.connect(postgres_dsn) as connection:
+            connection.execute(
+                "UPDATE file SET state = %s WHERE id = %s", (state, file.rpartition("/")[2])
+            )
+
+    become(first, "erased")
+    assert (await client.get(first)).json()["collection"] == name
+    for state in ("ready", "trashed", "erasing"):
+        become(second, state)
+        refused = await client.delete(path)
+        assert refused.status_code == 409, state
+        assert (await client.get(first)).json()["collection"] == name, "nothing was done by halves"
+    become(second, "erased")
+    tag = (await client.get(first)).headers["ETag"]
+    assert (await stranger.delete(path)).status_code == 404
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).status_code == 404
+    shown = await client.get(first)
+    assert (shown.json()["collection"], shown.json()["collection_id"]) == (None, None)
+    assert shown.headers["ETag"] != tag
+    listed = (await client.get("/v1/files?state=erased")).json()["data"]
+    assert [file["collection"] for file in listed] == [None, None]
+    assert (await client.get(f"{second}/tier")).json()["rule"]["after_days"] is None
+    assert (await client.post("/v1/collections", json={"name": name})).status_code == 201
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions.count("collection.deleted") == 1
 
 
 async def test_a_file_for_a_collection_that_is_being_deleted_is_refused(

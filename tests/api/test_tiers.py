@@ -146,6 +146,8 @@ async def test_while_the_cold_store_is_away_all_else_is_served(
             (api.home / "cold").rename(api.home / "elsewhere")
             (api.home / "cold").write_bytes(b"no folder")
             assert (await client.get(f"/v1/files/{hot}/content")).content == b"hot"
+            shown = (await client.get(f"/v1/files/{cold}")).json()
+            assert shown["retrieval"] is None
             refused = await client.get(f"/v1/files/{cold}/content")
             assert refused.status_code == 503, refused.text
             assert int(refused.headers["Retry-After"]) > 0

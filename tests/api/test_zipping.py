@@ -36,7 +36,7 @@ class SparseStore(BlobStore):
 
 def entry(name: str, size: int, media_type: str = "text/plain") -> Entry:
     nobody = UUID(int=0)
-    return Entry(Sealed(nobody, nobody, size, bytes(32), name, media_type), AT)
+    return Entry(Sealed(nobody, nobody, size, bytes(32), name, media_type), AT, nobody, 1)
 
 
 async def write(target: Path, entries: list[Entry]) -> None:

@@ -78,6 +78,23 @@ class PostgresProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def begin_another_age(self) -> None:
+        """Has the server number its transactions from 2**32 on, as one that made so many."""
+        self.stop()
+        subprocess.run(
+            [self.program("pg_resetwal"), "--epoch=1", "-D", str(self._folder)],
+            check=True,
+            capture_output=True,
+            user=self._made.system_user,
+            extra_groups=[] if self._made.system_user else None,
+            cwd="/",
+        )
+        self.start()
+
+    def program(self, name: str) -> str:
+        """The path of one of PostgreSQL's own programs."""
+        return str(self._made.bin_path / name)
+
     def give(self, folder: Path) -> None:
         """Lets the folder belong to the account that the server runs under."""
         if self._made.system_user:

@@ -178,6 +178,52 @@ async def test_a_full_database_refuses_with_a_remedy_and_goes_on_once_there_is_r
     over_s3.require_nothing_unforeseen()
 
 
+async def test_a_full_database_refuses_what_it_could_not_audit_and_shows_what_is_there(
+    over_s3: Installation,
+) -> None:
+    """A download that nobody could account for is not made. What writes nothing is answered."""
+    if over_s3.database_disk is None:
+        pytest.skip("NOT TRIED: a full disk needs a small file system, which only root may mount")
+    tenant, served = over_s3.new_tenant(), 0
+    async with over_s3.client(tenant) as client:
+        kept = (await _upload_described(client, 0)).json()
+        path = f"/v1/files/{kept['id']}"
+        over_s3.database_disk.fill()
+        try:
+            number = 1
+            while (await _upload_described(client, number)).is_success:
+                number += 1
+            while (answer := await client.get(f"{path}/content")).is_success:
+                served += 1
+                assert served < MOST_DESCRIBED, "the disk of the database does not fill"
+            problem = answer.json()
+            assert (answer.status_code, problem["type"]) == (
+                507,
+                "urn:muniment:problem:database-full",
+            )
+            assert "PostgreSQL's disk" in problem["remedy"]
+            assert int(answer.headers["Retry-After"]) > 0
+            archive = await client.post("/v1/files/archive", json={"files": [{"id": kept["id"]}]})
+            assert archive.status_code == 507, archive.text
+            for shown in (path, "/v1/files", f"{path}/versions", f"{path}/tier"):
+                assert (await client.get(shown)).status_code == 200, shown
+            assert (await client.head(f"{path}/content")).status_code == 200
+            assert (await client.patch(path, json={"name": "b.txt"})).status_code == 507
+        finally:
+            over_s3.database_disk.free()
+        assert (await client.get(f"{path}/content")).content == b"0"
+        assert (await client.get(path)).json()["name"] == kept["name"]
+    with psycopg.connect(over_s3.owner_dsn) as owner:
+        audited = owner.execute(
+            "SELECT count(*) FROM audit_event WHERE tenant_id = %s AND action = 'file.downloaded'",
+            (tenant.tenant_id,),
+        ).fetchone()
+    assert audited == (served + 1,)
+    await over_s3.sweep()
+    over_s3.require_rows_and_blobs_agree(tenant.tenant_id)
+    over_s3.require_nothing_unforeseen()
+
+
 async def _upload_described(client: httpx.AsyncClient, number: int) -> httpx.Response:
     """One whose rows take room."""
     asked = {"name": f"{number}.txt", "metadata": json.dumps({"note": os.urandom(500).hex()})}

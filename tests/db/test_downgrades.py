@@ -53,7 +53,7 @@ from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 26
+REVISIONS = 27
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -374,6 +374,30 @@ async def test_content_in_the_cold_tier_is_not_left_behind_by_a_downgrade(
             connection.execute(releasing)
     migrate(owner_dsn, "-1")
     assert revision_of(owner_dsn) != "0021"
+
+
+async def test_what_remains_of_erased_files_has_a_collection_before_they_could_do_without(
+    owner_dsn: str,
+) -> None:
+    tenants = [make_tenant(dsn_of("postgres", owner_dsn)) for _ in range(2)]
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    jobs = [await commit_job(database, tenant, startable=True) for tenant in tenants for _ in "ab"]
+    await database.close()
+    superuser = dsn_of("postgres", owner_dsn)
+    with psycopg.connect(superuser) as connection:
+        erase = "UPDATE file SET state = 'erased', collection_id = NULL WHERE id = %s"
+        for job in (jobs[0], jobs[1], jobs[2]):
+            connection.execute(erase, (job.file_id,))
+    while revision_of(owner_dsn) != "0026":
+        migrate(owner_dsn, "-1")
+    with psycopg.connect(superuser) as connection:
+        found = connection.execute(
+            "SELECT collection.tenant_id = file.tenant_id, collection.name LIKE 'erased %', count(*)"
+            " FROM file JOIN collection ON collection.id = file.collection_id"
+            " GROUP BY 1, 2 ORDER BY 2"
+        ).fetchall()
+    assert found == [(True, False, 1), (True, True, 3)]
+    migrate(owner_dsn)
 
 
 async def test_a_key_of_every_scope_has_the_later_scopes_too(owner_dsn: str) -> None:

@@ -10,9 +10,11 @@ from db.queries import batches, events, files, jobs
 from db.queries.events import TenantCursor
 from db.queries.files import FileFilter, FileOrder
 from db.session import Database
+from muniment.contracts.move_tier import Tier
 from tests.conftest import TenantFixture
 from tests.db.statements import statements_of
 from tests.db.test_quotas import keep
+from tests.worker.jobs import commit_job
 
 
 async def test_one_statement_is_a_transaction_by_itself_and_what_follows_is_as_ever(
@@ -32,6 +34,21 @@ async def test_one_statement_is_a_transaction_by_itself_and_what_follows_is_as_e
             assert seen.scalar_one() == 0  # the tenant was that of the transaction alone
     finally:
         await database.close()
+
+
+async def test_a_list_costs_as_many_statements_whatever_its_length(
+    database: Database, tenant: TenantFixture
+) -> None:
+    counts = []
+    for _ in range(2):
+        await commit_job(database, tenant, startable=True)
+        async with database.transaction(tenant.access) as session:
+            with statements_of(await session.connection()) as sent:
+                found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
+        assert {detail.tier for detail in found} == {Tier.HOT}
+        counts.append((len(found), len(sent)))
+    (one, first), (two, second) = counts
+    assert (one, two, first) == (1, 2, second)
 
 
 async def _ask_for_jobs(session: AsyncSession) -> None:

@@ -16,9 +16,10 @@ from muniment.client.building import (
     get,
     given,
     id_text,
+    matching,
     segment,
 )
-from muniment.client.models import Listing, Record
+from muniment.client.models import Listing, Record, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
@@ -66,7 +67,7 @@ class Author(Record):
     name: str | None = None
 
 
-class Annotation(Record):
+class Annotation(Tagged):
     """What somebody wrote on a file, a box of a page, or words; `target` None: on the whole file.
     `text_missing`: what it quotes is sealed and could not be opened now, so that no quote is there."""
 
@@ -88,7 +89,7 @@ class Annotation(Record):
     updated_at: datetime | None = None
 
 
-class Comment(Record):
+class Comment(Tagged):
     """An answer below an annotation."""
 
     id: UUID
@@ -173,23 +174,31 @@ def change_annotation(
     body: str | None = None,
     tags: Sequence[str] | None = None,
     colour: str | Unchanged | None = UNCHANGED,
+    etag: str | None = None,
 ) -> Call[Annotation]:
-    """For its author. What is not named stays; None takes the colour away."""
+    """For its author. What is not named stays; None takes the colour away. With the `etag` of an
+    Annotation that was read: PreconditionFailed if it has been changed since."""
     json = given(body=body, tags=None if tags is None else [*tags]) | changed(colour=colour)
-    return Call("PATCH", f"{_PATH}/{segment(annotation_id)}", read_model(Annotation), json=json)
+    return _change(annotation_id, json, etag)
 
 
-def resolve_annotation(annotation_id: Id) -> Call[Annotation]:
-    return _settle(annotation_id, "resolved")
+def resolve_annotation(annotation_id: Id, *, etag: str | None = None) -> Call[Annotation]:
+    return _change(annotation_id, {"state": "resolved"}, etag)
 
 
-def reopen_annotation(annotation_id: Id) -> Call[Annotation]:
-    return _settle(annotation_id, "open")
+def reopen_annotation(annotation_id: Id, *, etag: str | None = None) -> Call[Annotation]:
+    return _change(annotation_id, {"state": "open"}, etag)
 
 
-def _settle(annotation_id: Id, state: str) -> Call[Annotation]:
-    path = f"{_PATH}/{segment(annotation_id)}"
-    return Call("PATCH", path, read_model(Annotation), json={"state": state})
+def _change(annotation_id: Id, json: dict[str, JsonValue], etag: str | None) -> Call[Annotation]:
+    return Call(
+        "PATCH",
+        f"{_PATH}/{segment(annotation_id)}",
+        read_model(Annotation),
+        json=json,
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
 
 
 def delete_annotation(annotation_id: Id) -> Call[None]:
@@ -213,10 +222,19 @@ def create_comment(annotation_id: Id, body: str) -> Call[Comment]:
     return create(f"{_PATH}/{segment(annotation_id)}/comments", Comment, {"body": body})
 
 
-def change_comment(annotation_id: Id, comment_id: Id, body: str) -> Call[Comment]:
-    """For its author."""
-    path = f"{_PATH}/{segment(annotation_id)}/comments/{segment(comment_id)}"
-    return Call("PATCH", path, read_model(Comment), json={"body": body})
+def change_comment(
+    annotation_id: Id, comment_id: Id, body: str, *, etag: str | None = None
+) -> Call[Comment]:
+    """For its author. With the `etag` of a Comment that was read: PreconditionFailed if it has been
+    changed since."""
+    return Call(
+        "PATCH",
+        f"{_PATH}/{segment(annotation_id)}/comments/{segment(comment_id)}",
+        read_model(Comment),
+        json={"body": body},
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
 
 
 def delete_comment(annotation_id: Id, comment_id: Id) -> Call[None]:

@@ -1,16 +1,18 @@
-"""What is administered of files: their description, and where their content lies."""
+"""`/v1/files`: their description, their ways, and where their content lies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 from uuid import UUID
 
+import httpx
 from pydantic import JsonValue
 
-from muniment.client.building import Id, get, given, matching, post, segment
-from muniment.client.models import File, Record, Version
+from muniment.client.building import Id, create, get, given, matching, post, segment
+from muniment.client.models import File, Job, Listing, Record, Version
 from muniment.client.operations import Operation
-from muniment.client.parsing import read_model
-from muniment.client.protocol import Call
+from muniment.client.parsing import parse_model, read_model
+from muniment.client.protocol import Call, Parameters
+from muniment.client.resources.file_contents import FileContentOperations
 
 TierName = Literal["hot", "cold"]
 
@@ -42,6 +44,67 @@ class FileTiers(Record):
     moving: int = 0
     retrieval: Retrievals | None = None
     rule: TierRule | None = None
+
+
+def list_files(
+    *, limit: int = 50, cursor: str | None = None, filters: Parameters | None = None
+) -> Call[Listing[File]]:
+    """Newest first; `filters` as the API names them (`name~`, `state`, `media_type`…)."""
+    return get("/v1/files", Listing[File], {"limit": limit, "cursor": cursor, **(filters or {})})
+
+
+def get_file(file_id: Id) -> Call[File]:
+    return get(f"/v1/files/{segment(file_id)}", File)
+
+
+def delete_file(file_id: Id, *, permanent: bool = False) -> Call[File | Job]:
+    """Puts the file into the trash; with `permanent` erases it, and returns the erasure job."""
+    return Call(
+        "DELETE",
+        f"/v1/files/{segment(file_id)}",
+        _file_or_job,
+        parameters={"permanent": True} if permanent else {},
+    )
+
+
+def _file_or_job(response: httpx.Response) -> File | Job:
+    """A permanent deletion is accepted (202) and answered with its job."""
+    if response.status_code == httpx.codes.ACCEPTED:
+        return parse_model(Job, response.content)
+    return read_model(File)(response)
+
+
+def restore_file(file_id: Id) -> Call[File]:
+    return post(f"/v1/files/{segment(file_id)}/restore", File)
+
+
+def reprocess_file(
+    file_id: Id,
+    *,
+    chunk_tokens: int | None = None,
+    ocr_engine: str | None = None,
+    pdf_pipeline: str | None = None,
+    priority: int | None = None,
+    password: str | None = None,
+) -> Call[Job]:
+    """Ingests the newest version anew; what the settings did not change is reused. A password
+    of an encrypted document has to be given again."""
+    settings = given(chunk_tokens=chunk_tokens, ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
+    json = given(settings=settings or None, priority=priority, password=password)
+    return create(f"/v1/files/{segment(file_id)}/reprocess", Job, json)
+
+
+def compare_file(
+    file_id: Id, *, ocr_engine: str | None = None, pdf_pipeline: str | None = None
+) -> Call[Job]:
+    """Reads the published version by that engine and pipeline beside what is published, and
+    compares the two; without any, by what the workers read with now."""
+    json = given(ocr_engine=ocr_engine, pdf_pipeline=pdf_pipeline)
+    return create(f"/v1/files/{segment(file_id)}/compare", Job, json)
+
+
+def list_versions(file_id: Id) -> Call[Listing[Version]]:
+    return get(f"/v1/files/{segment(file_id)}/versions", Listing[Version])
 
 
 def change_file(
@@ -84,9 +147,16 @@ def move_to_tier(file_id: Id, tier: TierName) -> Call[FileTiers]:
     return post(f"/v1/files/{segment(file_id)}/tier", FileTiers, {"tier": tier})
 
 
-class FileOperations:
+class FileOperations(FileContentOperations):
     """What both clients' files have in common."""
 
+    list = Operation(list_files)
+    get = Operation(get_file)
+    delete = Operation(delete_file)
+    restore = Operation(restore_file)
+    reprocess = Operation(reprocess_file)
+    compare = Operation(compare_file)
+    versions = Operation(list_versions)
     change = Operation(change_file)
     version = Operation(get_version)
     tier = Operation(get_tier)

@@ -13,10 +13,11 @@ from muniment.client.building import (
     get,
     given,
     id_text,
+    matching,
     segment,
     time_text,
 )
-from muniment.client.models import Listing, Record
+from muniment.client.models import Listing, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model
 from muniment.client.protocol import Call
@@ -24,7 +25,7 @@ from muniment.client.protocol import Call
 _PATH = "/v1/shares"
 
 
-class Share(Record):
+class Share(Tagged):
     """A link by which a file is downloaded without a key. `version` None: the one in use. `downloads`
     counts visitors' sessions. `url` stands in the answer that made the link, and nowhere else."""
 
@@ -82,13 +83,22 @@ def change_share(
     networks: Sequence[str] | None = None,
     password: str | Unchanged | None = UNCHANGED,
     max_downloads: int | Unchanged | None = UNCHANGED,
+    etag: str | None = None,
 ) -> Call[Share]:
     """What is not named stays; None takes the password or the limit of downloads away. Another password,
-    or none, ends the sessions of all visitors."""
+    or none, ends the sessions of all visitors. With the `etag` of a Share that was read:
+    PreconditionFailed if it has been changed since."""
     json = given(
         expires_at=time_text(expires_at), networks=None if networks is None else [*networks]
     ) | changed(password=password, max_downloads=max_downloads)
-    return Call("PATCH", f"{_PATH}/{segment(share_id)}", read_model(Share), json=json)
+    return Call(
+        "PATCH",
+        f"{_PATH}/{segment(share_id)}",
+        read_model(Share),
+        json=json,
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
 
 
 def revoke_share(share_id: Id) -> Call[Share]:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from muniment.client.building import Id, create, get, segment
-from muniment.client.models import Listing, Record
+from muniment.client.building import Id, create, get, matching, segment
+from muniment.client.models import Listing, Record, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model
 from muniment.client.protocol import Call
@@ -20,7 +20,7 @@ class FirstAdministrator(Record):
     api_key: str | None = None
 
 
-class Tenant(Record):
+class Tenant(Tagged):
     """Whose data it is. `administrator` stands in the answer that made the tenant, and nowhere else."""
 
     id: UUID
@@ -45,10 +45,17 @@ def create_tenant(name: str, *, administrator: str = "administrator") -> Call[Te
     return create(_PATH, Tenant, {"name": name, "administrator": administrator})
 
 
-def change_tenant(tenant_id: Id, *, disabled: bool) -> Call[Tenant]:
-    """Nobody comes into one that is disabled."""
-    path = f"{_PATH}/{segment(tenant_id)}"
-    return Call("PATCH", path, read_model(Tenant), json={"disabled": disabled})
+def change_tenant(tenant_id: Id, *, disabled: bool, etag: str | None = None) -> Call[Tenant]:
+    """Nobody comes into one that is disabled. With the `etag` of a Tenant that was read:
+    PreconditionFailed if it has been changed since."""
+    return Call(
+        "PATCH",
+        f"{_PATH}/{segment(tenant_id)}",
+        read_model(Tenant),
+        json={"disabled": disabled},
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
 
 
 class TenantOperations:

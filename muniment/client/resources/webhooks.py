@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from muniment.client.building import Id, create, get, given, segment
-from muniment.client.models import Listing, Record
+from muniment.client.building import Id, create, get, given, matching, segment
+from muniment.client.models import Listing, Record, Tagged
 from muniment.client.operations import AsyncResource, Operation, Resource
 from muniment.client.parsing import read_model, read_nothing
 from muniment.client.protocol import Call
@@ -29,7 +29,7 @@ class WebhookSecret(Record):
     expires_at: datetime | None = None
 
 
-class Webhook(Record):
+class Webhook(Tagged):
     """An endpoint, within the rights of the principal that made it. `secret` (`whsec_…`) stands in the
     answer that made it, and nowhere else."""
 
@@ -114,11 +114,20 @@ def change_webhook(
     events: Sequence[str] | None = None,
     description: str | None = None,
     enabled: bool | None = None,
+    etag: str | None = None,
 ) -> Call[Webhook]:
-    """What is None stays. Deliveries that are pending go to the new address."""
+    """What is None stays. Deliveries that are pending go to the new address. With the `etag` of a Webhook
+    that was read: PreconditionFailed if it has been changed since."""
     wanted: list[JsonValue] | None = None if events is None else [*events]
     json = given(url=url, events=wanted, description=description, enabled=enabled)
-    return Call("PATCH", f"{_PATH}/{segment(webhook_id)}", read_model(Webhook), json=json)
+    return Call(
+        "PATCH",
+        f"{_PATH}/{segment(webhook_id)}",
+        read_model(Webhook),
+        json=json,
+        headers=matching(etag),
+        repeatable=etag is None,
+    )
 
 
 def delete_webhook(webhook_id: Id) -> Call[None]:

@@ -106,7 +106,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
         ID, version=1, expires_at=MOMENT, password="correct horse", networks=["192.0.2.0/24"]
     ),
     "shares.change": lambda m: m.shares.change(
-        ID, expires_at=MOMENT, networks=[], password=None, max_downloads=3
+        ID, expires_at=MOMENT, networks=[], password=None, max_downloads=3, etag='"1"'
     ),
     "shares.revoke": lambda m: m.shares.revoke(ID),
     "keys.rotate": lambda m: m.keys.rotate(),
@@ -119,14 +119,16 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "annotations.create": lambda m: m.annotations.create(
         ID, "why", page=1, exact="x", start=3, region=(1, 2, 3, 4), tags=["t"], colour="#ffd54f"
     ),
-    "annotations.change": lambda m: m.annotations.change(ID, body="x", tags=[], colour=None),
-    "annotations.resolve": lambda m: m.annotations.resolve(ID),
+    "annotations.change": lambda m: m.annotations.change(
+        ID, body="x", tags=[], colour=None, etag='"1"'
+    ),
+    "annotations.resolve": lambda m: m.annotations.resolve(ID, etag='"1"'),
     "annotations.reopen": lambda m: m.annotations.reopen(ID),
     "annotations.delete": lambda m: m.annotations.delete(ID),
     "annotations.comments": lambda m: m.annotations.comments(ID),
     "annotations.comment": lambda m: m.annotations.comment(ID, ID),
     "annotations.answer": lambda m: m.annotations.answer(ID, "because"),
-    "annotations.change_comment": lambda m: m.annotations.change_comment(ID, ID, "x"),
+    "annotations.change_comment": lambda m: m.annotations.change_comment(ID, ID, "x", etag='"1"'),
     "annotations.delete_comment": lambda m: m.annotations.delete_comment(ID, ID),
     "annotations.activity": lambda m: m.annotations.activity(actor=ID),
     "annotations.activity of a file": lambda m: m.annotations.activity(ID),
@@ -175,7 +177,9 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "webhooks.create": lambda m: m.webhooks.create(
         "https://example.com/", ["file.ready"], scheme="ed25519"
     ),
-    "webhooks.change": lambda m: m.webhooks.change(ID, events=["file.ready"], enabled=False),
+    "webhooks.change": lambda m: m.webhooks.change(
+        ID, events=["file.ready"], enabled=False, etag='"1"'
+    ),
     "webhooks.delete": lambda m: m.webhooks.delete(ID),
     "webhooks.test": lambda m: m.webhooks.test(ID),
     "webhooks.rotate_secret": lambda m: m.webhooks.rotate_secret(ID, scheme="hmac-sha256"),
@@ -189,11 +193,13 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "tenants.list": lambda m: m.tenants.list(),
     "tenants.get": lambda m: m.tenants.get(ID),
     "tenants.create": lambda m: m.tenants.create("acme"),
-    "tenants.change": lambda m: m.tenants.change(ID, disabled=True),
+    "tenants.change": lambda m: m.tenants.change(ID, disabled=True, etag='"1"'),
     "tier_policies.get": lambda m: m.tier_policies.get(),
     "tier_policies.get of a collection": lambda m: m.tier_policies.get(ID),
-    "tier_policies.set": lambda m: m.tier_policies.set(after_days=90, min_bytes=1),
-    "tier_policies.set of a collection": lambda m: m.tier_policies.set(ID, after_days=None),
+    "tier_policies.set": lambda m: m.tier_policies.set(after_days=90, min_bytes=1, etag='"1"'),
+    "tier_policies.set of a collection": lambda m: m.tier_policies.set(
+        ID, after_days=None, etag='"1"'
+    ),
     "tier_policies.delete": lambda m: m.tier_policies.delete(),
     "tier_policies.delete of a collection": lambda m: m.tier_policies.delete(ID),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from muniment.errors import ObjectStoreUnavailable
+from muniment.errors import ObjectMissing, ObjectStoreUnavailable
 from muniment.objects import FilesystemObjectStore, ObjectStore
 from muniment.objects.filesystem import UPLOADS
 from tests.conformance.object_store import ObjectStoreConformance, in_chunks, keys_of
@@ -147,3 +147,34 @@ async def test_a_reader_that_leaves_a_slow_disk_keeps_nobody_waiting(
     async with asyncio.timeout(30):
         while not closed:  # noqa: ASYNC110 - a thread does it
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("place", ["objects", "objects/below"])
+async def test_a_file_in_the_place_of_the_folder_is_a_store_that_is_away(
+    tmp_path: Path, place: str
+) -> None:
+    """Nothing is missing there, and nothing was deleted."""
+    (tmp_path / "objects").write_bytes(b"no folder")
+    store = FilesystemObjectStore(tmp_path / place)
+    for asked in (
+        store.stat("a/b"),
+        anext(store.read("a/b")),
+        store.delete("a/b"),
+        store.retrieve("a/b"),
+        store.put("a/b", in_chunks(b"content")),
+        store.probe(),
+        keys_of(store),
+        store.sweep_abandoned(datetime.now(UTC)),
+    ):
+        with pytest.raises(ObjectStoreUnavailable, match="Not a directory") as refused:
+            await asked
+        assert "is mounted" in refused.value.remedy
+    assert (tmp_path / "objects").read_bytes() == b"no folder"
+
+
+async def test_a_folder_that_is_not_there_yet_is_an_empty_store(tmp_path: Path) -> None:
+    store = FilesystemObjectStore(tmp_path / "objects")
+    with pytest.raises(ObjectMissing):
+        await store.stat("a/b")
+    await store.delete("a/b")
+    assert await keys_of(store) == []

@@ -1,0 +1,53 @@
+"""Whether content in the cold tier can be read now, as the cold store says; nothing is asked for."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+from api.services import Services
+from db.queries.files import FileDetail
+from muniment.contracts.jobs import FileState
+from muniment.contracts.move_tier import Tier
+from muniment.errors import ObjectMissing, ObjectStoreUnavailable
+from muniment.objects import Retrieval
+from muniment.task_group import of_each
+
+logger = logging.getLogger(__name__)
+
+ASKED_AT_ONCE = 16
+ASKED_SECONDS_FOR_A_FILE = 3.0
+"""So long a file waits to be shown for the cold store, before its retrieval is shown as not known."""
+
+
+async def retrievals(
+    services: Services, tenant_id: UUID, blob_ids: Sequence[UUID], within_seconds: float
+) -> list[Retrieval | None] | None:
+    """Of each blob, as its store says now; None of one that is missing there, of which verification
+    tells. None at all where the store does not say so in time."""
+
+    async def state(blob_id: UUID) -> Retrieval | None:
+        with suppress(ObjectMissing):
+            return await services.blobs.retrieval(tenant_id, blob_id)
+        return None
+
+    try:
+        async with asyncio.timeout(within_seconds):
+            return await of_each(blob_ids, state, ASKED_AT_ONCE)
+    except (ObjectStoreUnavailable, TimeoutError) as error:
+        logger.warning(
+            "the state of retrievals is not known", extra={"reason": type(error).__name__}
+        )
+        return None
+
+
+async def retrieval_of_file(services: Services, detail: FileDetail) -> Retrieval | None:
+    """Of the version that readers see. None where that lies in the hot tier, or was erased, and where
+    the cold store does not say so."""
+    is_kept = detail.file.state not in (FileState.ERASING, FileState.ERASED)
+    if detail.version is None or detail.tier is not Tier.COLD or not is_kept:
+        return None
+    asked = [detail.version.blob_id]
+    found = await retrievals(services, detail.file.tenant_id, asked, ASKED_SECONDS_FOR_A_FILE)
+    return found[0] if found else None

@@ -1,0 +1,82 @@
+"""A database that was restored into another cluster: the order of its events.
+
+Rows remember the transaction that wrote them, and a tenant's stream tells an event once its transaction
+is older than every one that still runs (db/queries/events.py). Transactions are numbered by the cluster,
+so that in another one, which has made fewer, what a dump brings back seems to be of the future: nobody
+would be told of it until that cluster came to the same number.
+"""
+
+import logging
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 10_000
+"""Rows that one transaction writes: what else writes events waits for none of them for long."""
+_TABLES = ("job_event", "audit_event")
+
+# A row that can be seen was committed before the snapshot was taken, so that its transaction has a
+# number below the snapshot's end, unless another cluster gave it.
+_OF_ANOTHER_CLUSTER = "x >= pg_snapshot_xmax(pg_current_snapshot())"
+
+
+def take_in_restored_events(connection: Connection) -> int:
+    """Writes anew by which transaction events came that a dump of another cluster brought; how many those
+    were. They keep their order, come after all that was there, and are told as soon as this is committed.
+
+    As the schema's owner, and in transactions of its own, between which it may be interrupted: what is
+    left is found by the next one. Finds nothing, by a look into an index for each tenant, where nothing
+    was restored.
+    """
+    _refuse_earlier_cursors(connection)
+    taken_in = 0
+    for table in _TABLES:
+        tenants = connection.execute(
+            text(
+                "SELECT id FROM tenant WHERE EXISTS"  # noqa: S608 - constants
+                f" (SELECT 1 FROM {table} WHERE tenant_id = tenant.id AND {_OF_ANOTHER_CLUSTER})"
+            )
+        ).scalars()
+        for tenant_id in tenants.all():
+            taken_in += _take_in_of_tenant(connection, table, tenant_id)
+    connection.commit()
+    if taken_in:
+        logger.info("events of another cluster were taken in", extra={"events": taken_in})
+    return taken_in
+
+
+def _refuse_earlier_cursors(connection: Connection) -> None:
+    """What was erased of the events of the other cluster's transactions has no place among this one's:
+    whoever resumes from before now begins anew, once."""
+    connection.execute(
+        text(
+            "UPDATE job_event_horizon SET x = pg_current_xact_id(), event_id = 0"  # noqa: S608 - constants
+            f" WHERE {_OF_ANOTHER_CLUSTER}"
+        )
+    )
+    connection.commit()
+
+
+def _take_in_of_tenant(connection: Connection, table: str, tenant_id: UUID) -> int:
+    """From the earliest on, some in each transaction, which has a higher number than the one before. A row
+    that is just being erased is left to that."""
+    taken_in, reached = 0, 0
+    while True:
+        numbers = connection.execute(
+            text(
+                f"UPDATE {table} SET x = pg_current_xact_id() FROM (SELECT id, x FROM {table}"  # noqa: S608 - constants
+                f" WHERE tenant_id = :tenant_id AND {_OF_ANOTHER_CLUSTER}"
+                # What was taken in before leaves dead entries in the index, which are not gone through again.
+                " AND x >= CAST(:reached AS text)::xid8"
+                " ORDER BY x, id LIMIT :rows FOR UPDATE SKIP LOCKED) former"
+                f" WHERE {table}.id = former.id RETURNING former.x::text::bigint"
+            ),
+            {"tenant_id": tenant_id, "reached": str(reached), "rows": ROWS_AT_ONCE},
+        ).scalars()
+        former = numbers.all()
+        connection.commit()
+        if not former:
+            return taken_in
+        taken_in, reached = taken_in + len(former), max(former)
