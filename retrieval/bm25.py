@@ -15,6 +15,12 @@ SPARSE = 32
 for all in between."""
 
 
+FREQUENT = 20_000
+"""A term of fewer passages is scored sooner than it is found out whether that is needed."""
+
+Scores = npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Bm25:
     """`k1`: how soon a term that is repeated counts no more. `b`: how much the length of a passage counts,
@@ -24,39 +30,54 @@ class Bm25:
     b: float = 0.75
 
 
+DEFAULT_BM25 = Bm25()
+
+
 @dataclass(frozen=True)
 class Scored:
     """Passages by number, those of the greatest score first."""
 
     numbers: Numbers
-    scores: npt.NDArray[np.float64]
+    scores: Scores
 
 
 class _Places:
     """Where each number of some postings has its place in an array."""
 
     def __init__(self, terms: Sequence[TermPostings]) -> None:
+        self._first = min(int(term.numbers[0]) for term in terms)
+        last = max(int(term.numbers[-1]) for term in terms)
+        self._numbers: Numbers | None = None
+        self.amount = last - self._first + 1
+        if self.amount < SPARSE * sum(len(term.numbers) for term in terms):
+            self._places = [term.numbers - self._first for term in terms]
+            return
         joined = np.concatenate([term.numbers for term in terms])
-        first, last = int(joined.min()), int(joined.max())
-        self.numbers: Numbers
-        if last - first < SPARSE * len(joined):
-            self.numbers = np.arange(first, last + 1)
-            self._places = [term.numbers - first for term in terms]
-        else:
-            self.numbers, places = np.unique(joined, return_inverse=True)
-            ends = np.cumsum([len(term.numbers) for term in terms])[:-1]
-            self._places = np.split(places, ends)
+        self._numbers, places = np.unique(joined, return_inverse=True)
+        self.amount = len(self._numbers)
+        ends = np.cumsum([len(term.numbers) for term in terms])[:-1]
+        self._places = np.split(places, ends)
 
     def of_term(self, index: int) -> Numbers:
+        """In their order."""
         return self._places[index]
+
+    def numbers_at(self, places: Numbers) -> Numbers:
+        return places + self._first if self._numbers is None else self._numbers[places]
 
     def inside(self, first: Numbers, passages: Numbers) -> npt.NDArray[np.bool_]:
         """Which places have numbers of these ranges, none of which overlaps another."""
-        changes = np.zeros(len(self.numbers) + 1, np.int32)
-        np.add.at(changes, np.searchsorted(self.numbers, first), 1)
-        np.add.at(changes, np.searchsorted(self.numbers, first + passages), -1)
+        changes = np.zeros(self.amount + 1, np.int32)
+        np.add.at(changes, self._place_from(first), 1)
+        np.add.at(changes, self._place_from(first + passages), -1)
         inside: npt.NDArray[np.bool_] = np.cumsum(changes)[:-1] > 0
         return inside
+
+    def _place_from(self, numbers: Numbers) -> Numbers:
+        """Of each number, or of the next one that has a place."""
+        if self._numbers is None:
+            return np.clip(numbers - self._first, 0, self.amount)
+        return np.searchsorted(self._numbers, numbers)
 
 
 def best_passages(
@@ -69,18 +90,68 @@ def best_passages(
     """The `most` best passages; with `ranges` those of the wanted documents alone. Whose caller does not
     see all counts nothing but what `ranges` holds. Equal scores are in the order of the numbers."""
     if not terms:
-        return Scored(np.empty(0, np.int64), np.empty(0))
+        return Scored(np.empty(0, np.int64), np.empty(0, np.float32))
     places = _Places(terms)
     corpus, visible = _in_sight(places, corpus, ranges)
-    scores = np.zeros(len(places.numbers))
+    weights = [
+        term.occurrences * _idf(places.of_term(index), visible, corpus.passages)
+        for index, term in enumerate(terms)
+    ]
+    if ranges is None:
+        return _best(places, _pruned(places, terms, weights, corpus, parameters, most), most)
+    scores = np.zeros(places.amount, np.float32)
     for index, term in enumerate(terms):
-        where = places.of_term(index)
-        weight = term.occurrences * _idf(where, visible, corpus.passages)
         # Each passage stands once among a term's postings.
-        scores[where] += weight * _saturation(term, corpus, parameters)
-    if ranges is not None:
-        scores[~places.inside(ranges.first[ranges.wanted], ranges.passages[ranges.wanted])] = 0
-    return _best(places.numbers, scores, most)
+        scores[places.of_term(index)] += _parts(term, weights[index], corpus, parameters)
+    scores[~places.inside(ranges.first[ranges.wanted], ranges.passages[ranges.wanted])] = 0
+    return _best(places, scores, most)
+
+
+def _pruned(
+    places: _Places,
+    terms: Sequence[TermPostings],
+    weights: Sequence[float],
+    corpus: Corpus,
+    parameters: Bm25,
+    most: int,
+) -> Scores:
+    """Scores that are right for the `most` best passages. A frequent term adds less than its weight: where
+    those that are left could bring no passage among the best by themselves (MaxScore; Turtle and Flood
+    1995), they are looked up for the passages that have a rarer one."""
+    scores = np.zeros(places.amount, np.float32)
+    order = sorted(range(len(terms)), key=lambda index: len(terms[index].numbers))
+    for done, index in enumerate(order):
+        if len(terms[index].numbers) >= FREQUENT:
+            rest = order[done:]
+            found = np.flatnonzero(scores)
+            reachable = sum(weights[each] for each in rest)
+            if len(found) >= most and np.partition(scores[found], -most)[-most] > reachable:
+                _add_to(
+                    scores,
+                    found,
+                    [(places.of_term(each), terms[each], weights[each]) for each in rest],
+                    corpus,
+                    parameters,
+                )
+                return scores
+        scores[places.of_term(index)] += _parts(terms[index], weights[index], corpus, parameters)
+    return scores
+
+
+def _add_to(
+    scores: Scores,
+    found: Numbers,
+    rest: Sequence[tuple[Numbers, TermPostings, float]],
+    corpus: Corpus,
+    parameters: Bm25,
+) -> None:
+    for where, term, weight in rest:
+        at = np.searchsorted(where, found)
+        at[at == len(where)] = 0
+        is_there = where[at] == found
+        at = at[is_there]
+        part = replace(term, frequencies=term.frequencies[at], lengths=term.lengths[at])
+        scores[found[is_there]] += _parts(part, weight, corpus, parameters)
 
 
 def idf_of_terms(
@@ -120,22 +191,24 @@ def inverse_document_frequency(frequency: int, passages: int) -> float:
     return math.log(1 + (absent + 0.5) / (frequency + 0.5))
 
 
-def _saturation(term: TermPostings, corpus: Corpus, parameters: Bm25) -> npt.NDArray[np.float32]:
-    """Between 0 and 1 for each passage."""
+def _parts(term: TermPostings, weight: float, corpus: Corpus, parameters: Bm25) -> Scores:
+    """What the term adds to the score of each of its passages: more than nothing, less than its weight."""
     mean_length = max(corpus.terms / max(corpus.passages, 1), 1)
-    k1, b = np.float32(parameters.k1), np.float32(parameters.b)
+    k1, b = parameters.k1, parameters.b
     saturation = term.lengths * np.float32(k1 * b / mean_length)
-    saturation += k1 * (1 - b)
+    saturation += np.float32(k1 * (1 - b))
     frequencies = term.frequencies.astype(np.float32)
     saturation += frequencies
-    return np.divide(frequencies, saturation, out=saturation)
+    np.divide(frequencies, saturation, out=saturation)
+    saturation *= np.float32(weight)
+    return saturation
 
 
-def _best(numbers: Numbers, scores: npt.NDArray[np.float64], most: int) -> Scored:
-    found = np.flatnonzero(scores > 0)
+def _best(places: _Places, scores: Scores, most: int) -> Scored:
+    found = np.flatnonzero(scores)
     if len(found) > most:
-        threshold = np.partition(scores[found], len(found) - most)[len(found) - most]
+        threshold = np.partition(scores[found], -most)[-most]
         found = found[scores[found] >= threshold]
     # A stable sort by numbers that are sorted already.
     order = found[np.argsort(-scores[found], kind="stable")][:most]
-    return Scored(numbers[order], scores[order])
+    return Scored(places.numbers_at(order), scores[order])

@@ -11,6 +11,7 @@ from db.queries.postings import DEFAULT_LANGUAGE
 from db.queries.search import FileFilter, lexemes, prepare_for_search
 from db.session import Access, Database
 from retrieval.bm25 import (
+    DEFAULT_BM25,
     Bm25,
     Scored,
     best_passages,
@@ -20,12 +21,10 @@ from retrieval.bm25 import (
 
 DEPTH = 200
 """Passages that enter the fusion."""
-FIRST_LOOK = 5
+FIRST_LOOK = 1.25
+FIRST_LOOK_FILTERED = 5
 """So many times the passages that are asked for are looked at first: some of them are in the trash,
-deleted, or not wanted."""
-
-
-DEFAULT_BM25 = Bm25()
+or not wanted."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ class _Search:
         """Whoever sees all gets the best passages of all, if enough of them are to be had. If not, and for
         whoever sees less, what may be had is found out first."""
         if self.corpus.sees_all:
-            most = FIRST_LOOK * self.max_chunks
+            look = FIRST_LOOK if self.wanted == FileFilter() else FIRST_LOOK_FILTERED
+            most = int(look * self.max_chunks)
             best = await self._best(most)
             visible = await self._visible(best)
             if len(visible) >= self.max_chunks or len(best.numbers) < most:

@@ -42,7 +42,8 @@ class Corpus:
 
 @dataclass(frozen=True)
 class TermPostings:
-    """Where a term of the query stands: a number, a frequency and a length for each passage."""
+    """Where a term of the query stands: a number, a frequency and a length for each passage, in the order of
+    the numbers."""
 
     language: str
     term: str
@@ -127,8 +128,9 @@ SELECT string_agg(
 FROM searchable JOIN lexical_document AS document ON document.version_id = searchable.version_id
 """  # noqa: S608 - made of the constants above; every value is bound
 
-# Only the candidates' files are looked at, however many there are.
-_VISIBLE = f"""
+# Only the candidates' files are looked at, however many there are. `IS TRUE` has PostgreSQL hash them: it
+# takes them for few, and would compare each with each.
+_VISIBLE = """
 WITH candidate AS MATERIALIZED (
     SELECT given.number, document.file_id, document.version_id,
            given.number - document.first_number AS ordinal
@@ -147,13 +149,15 @@ shown AS MATERIALIZED (
     JOIN file_version
         ON file_version.file_id = file.id AND file_version.number = file.current_version
     WHERE file.state = 'ready' AND file.id = ANY (ARRAY(SELECT file_id FROM candidate))
-        AND {WANTED}
+        AND {wanted}
 )
 SELECT candidate.number, chunk.id
 FROM candidate
-JOIN shown ON shown.version_id = candidate.version_id
 JOIN chunk ON chunk.version_id = candidate.version_id AND chunk.ordinal = candidate.ordinal
-"""  # noqa: S608 - made of the constants above; every value is bound
+WHERE (candidate.version_id IN (SELECT version_id FROM shown)) IS TRUE
+"""
+_VISIBLE_OF_ALL = _VISIBLE.format(wanted="true")
+_VISIBLE_OF_WANTED = _VISIBLE.format(wanted=WANTED)
 
 
 async def corpus(session: AsyncSession) -> Corpus:
@@ -199,10 +203,11 @@ async def visible_chunks(
     session: AsyncSession, numbers: Sequence[int], wanted: FileFilter
 ) -> dict[int, UUID]:
     """Ids of the chunks, by their numbers, that the caller may have now and wants."""
-    rows = await binary_rows(
-        session, _VISIBLE, {**filter_parameters(wanted), "numbers": list(numbers)}
-    )
-    return dict(rows)
+    parameters: dict[str, object] = {"numbers": list(numbers)}
+    if wanted == FileFilter():
+        return dict(await binary_rows(session, _VISIBLE_OF_ALL, parameters))
+    parameters |= filter_parameters(wanted)
+    return dict(await binary_rows(session, _VISIBLE_OF_WANTED, parameters))
 
 
 def _term(
@@ -210,12 +215,18 @@ def _term(
 ) -> TermPostings:
     entries = np.frombuffer(b"".join(each for _, each in blocks), ENTRY)
     sizes = [len(each) // ENTRY.itemsize for _, each in blocks]
-    firsts = np.repeat(np.array([first for first, _ in blocks], np.int64), sizes)
+    numbers = np.repeat(np.array([first for first, _ in blocks], np.int64), sizes)
+    numbers += entries["offset"]
+    borders = np.cumsum(sizes)[:-1]
+    if (numbers[borders] < numbers[borders - 1]).any():
+        # What was reserved first was published last.
+        order = np.argsort(numbers)
+        numbers, entries = numbers[order], entries[order]
     return TermPostings(
         language,
         term,
         occurrences,
-        firsts + entries["offset"],
+        numbers,
         entries["frequency"],
         entries["length"].astype(np.uint16),
     )

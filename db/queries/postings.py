@@ -61,6 +61,14 @@ class _Row:
 
 
 @dataclass(frozen=True)
+class Unmerged:
+    """`newest`: the greatest first number among so many documents."""
+
+    documents: int
+    newest: int
+
+
+@dataclass(frozen=True)
 class MergedPage:
     """`last`: where the next page begins; none at the end of the index."""
 
@@ -254,15 +262,26 @@ async def purge_removal(session: AsyncSession, file_id: UUID | None = None) -> b
     return True
 
 
-async def count_unmerged(session: AsyncSession) -> int:
-    """Documents that were published since the last round of maintenance began."""
-    found = await session.execute(text("SELECT count(*) FROM lexical_document WHERE NOT is_merged"))
-    return int(found.scalar_one())
+async def unmerged(session: AsyncSession) -> Unmerged:
+    """What was published since the last round of maintenance."""
+    found = await session.execute(
+        text(
+            "SELECT count(*), coalesce(max(first_number), 0) FROM lexical_document"
+            " WHERE NOT is_merged"
+        )
+    )
+    return Unmerged(*found.one())
 
 
-async def mark_merged(session: AsyncSession) -> None:
-    """All that are there now. At the beginning of a round: what comes meanwhile is for the next one."""
-    await session.execute(text("UPDATE lexical_document SET is_merged = true WHERE NOT is_merged"))
+async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
+    """What was published after that round began is for the next one."""
+    await session.execute(
+        text(
+            "UPDATE lexical_document SET is_merged = true"
+            " WHERE NOT is_merged AND first_number <= :newest"
+        ),
+        {"newest": merged.newest},
+    )
 
 
 async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:
@@ -313,7 +332,8 @@ def _without(row: _Row, first: int, last: int) -> _Row:
 def _merged(rows: Sequence[_Row]) -> Iterable[_Row]:
     """Rows of one term, in their order, as few as can hold them."""
     numbers = np.concatenate([row.numbers for row in rows])
-    entries = np.concatenate([row.entries for row in rows])
+    # Joined arrays have the machine's own order of bytes.
+    entries = np.concatenate([row.entries for row in rows]).astype(ENTRY)
     order = np.argsort(numbers, kind="stable")
     numbers, entries = numbers[order], entries[order]
     start = 0
