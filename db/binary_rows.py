@@ -2,12 +2,12 @@
 the driver ask for, `bytea` takes four times as long."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import psycopg
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,13 +22,13 @@ async def binary_rows(
     assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101 - of the dialect
     try:
         async with driver.cursor(binary=True) as cursor:
-            await cursor.execute(_for_the_driver(statement), parameters)
+            await cursor.execute(_for_the_driver(statement, connection.dialect), parameters)
             return await cursor.fetchall()
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
 
 
-@cache
-def _for_the_driver(statement: str) -> bytes:
-    """With psycopg's placeholders; statements are constants, so that there are few."""
-    return str(text(statement).compile(dialect=PGDialect_psycopg())).encode()
+@lru_cache(maxsize=64)
+def _for_the_driver(statement: str, dialect: Dialect) -> bytes:
+    """With psycopg's placeholders. Statements are constants, so that there are few."""
+    return str(text(statement).compile(dialect=dialect)).encode()
