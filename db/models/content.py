@@ -62,7 +62,12 @@ class ChunkRow(SQLModel, table=True):
     __tablename__ = "chunk"
     __table_args__ = (
         Index("ix_chunk_text_hash", "tenant_id", "text_hash"),
-        Index("ix_chunk_version_ordinal", "version_id", "ordinal", unique=True),
+        Index(
+            "ix_chunk_version_ordinal",
+            *("version_id", "ordinal"),
+            unique=True,
+            postgresql_include=("id", "tenant_id"),
+        ),
     )
 
     id: UUID = id_field()

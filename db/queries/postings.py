@@ -34,7 +34,8 @@ LEAST_ROWS_TO_MERGE = 8
 """Fewer small rows of a term cost a search nothing that could be seen."""
 ENTRIES_PER_TRANSACTION = 2_000_000
 KEYS_PER_TRANSACTION = 5_000
-TERMS_PER_TRANSACTION = 1_000
+TERMS_PER_STATEMENT = 200
+"""Each of which may have a full row or two to be rewritten: 23 MB and more."""
 DEFAULT_LANGUAGE = "english"
 
 Entries = npt.NDArray[np.void]
@@ -244,12 +245,12 @@ async def purge_removal(session: AsyncSession, file_id: UUID | None = None) -> b
     if not removals:
         return False
     removal_id, language, first, last, terms = removals[0]
-    for start in range(0, len(terms), TERMS_PER_TRANSACTION):
+    for start in range(0, len(terms), TERMS_PER_STATEMENT):
         found = await binary_rows(
             session,
             _ROWS_OF_TERMS,
             {
-                "terms": terms[start : start + TERMS_PER_TRANSACTION],
+                "terms": terms[start : start + TERMS_PER_STATEMENT],
                 "language": language,
                 "first": first,
                 "last": last,

@@ -59,6 +59,10 @@ RESERVE_NUMBERS = """
 MAKE_TABLES = """
     DROP TABLE posting;
     ALTER TABLE chunk DROP COLUMN term_count;
+    -- Searches ask for the ids of hundreds of passages, each of which lies in another page of the table.
+    DROP INDEX ix_chunk_version_ordinal;
+    CREATE UNIQUE INDEX ix_chunk_version_ordinal ON chunk (version_id, ordinal)
+        INCLUDE (id, tenant_id);
 
     CREATE TABLE lexical_document (
         version_id UUID NOT NULL,
@@ -190,6 +194,9 @@ def downgrade() -> None:
             FOREIGN KEY(chunk_id) REFERENCES chunk (id) ON DELETE CASCADE
         );
         CREATE INDEX ix_posting_chunk_id ON posting (chunk_id);
+
+        DROP INDEX ix_chunk_version_ordinal;
+        CREATE UNIQUE INDEX ix_chunk_version_ordinal ON chunk (version_id, ordinal);
 
         ALTER TABLE chunk NO FORCE ROW LEVEL SECURITY;
         ALTER TABLE chunk ADD COLUMN term_count INTEGER NOT NULL DEFAULT 0;
