@@ -21,8 +21,8 @@ from db.queries.search import SEARCHABLE, WANTED, FileFilter, filter_parameters
 MAX_TERMS = 64
 """Distinct query terms that are scored: the rarest that occur. The commonest of so many decide
 nothing."""
-MAX_ENTRIES = 8_000_000
-"""What the scored terms come to together: 56 MB that are read and scored in half a second."""
+MAX_ENTRIES = 4_000_000
+"""What the scored terms come to together, unless it is one: 28 MB, and five times that while it is scored."""
 
 Numbers = npt.NDArray[np.int64]
 

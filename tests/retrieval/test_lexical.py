@@ -157,6 +157,23 @@ async def test_k1_and_b_decide_what_repetition_and_length_count(
     assert len(set(flat.scores.values())) == 1
 
 
+async def test_of_more_than_can_be_read_the_rarest_words_decide(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await publish_file(
+        database, tenant.access, tenant.collection_id, ["oak", "oak", "oak elm", "elm ash"]
+    )
+    monkeypatch.setattr("db.queries.lexical.MAX_ENTRIES", 3)
+    found = await search_words(database, tenant.access, "oak elm ash", EVERYTHING)
+    assert found.scores.keys() == set(file.chunk_ids[2:])
+    assert found.truncated
+    common = await search_words(database, tenant.access, "oak", EVERYTHING)
+    monkeypatch.setattr("db.queries.lexical.MAX_ENTRIES", 2)
+    alone = await search_words(database, tenant.access, "oak", EVERYTHING)
+    assert alone == common, "one is always read"
+    assert not alone.truncated
+
+
 # ── languages ───────────────────────────────────────────────────────────────────────────────────
 
 
