@@ -59,6 +59,7 @@ from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import temporal_tracing
 from muniment.transport.server import ServerCertificate
 from retrieval.answer import Answerer
+from retrieval.bm25 import Bm25
 from retrieval.search import Searcher
 
 
@@ -86,7 +87,8 @@ async def build_services(
     blobs = stores.blobs
     embedder = _embedder(settings)
     texts = SealedTexts(blobs)
-    searcher = Searcher(database, embedder, texts)
+    bm25 = Bm25(settings.lexical.k1, settings.lexical.b)
+    searcher = Searcher(database, embedder, texts, bm25)
     dependencies = Dependencies(
         database,
         blobs,

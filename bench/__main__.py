@@ -1,8 +1,8 @@
-"""`python -m bench [--only NAME] [--runs N] [--pages N] [--files N]`: JSON lines on standard output.
+"""`python -m bench [--only NAME] [--runs N] [--pages N] [--files N] [--chunks N]`: JSON lines on stdout.
 
-Without `--only` all but `soak`, which takes as long as the others together. Ends with 1 when a limit
-was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, or of the
-memory that the workers of `soak` grew to.
+Without `--only` all but `soak` and `lexical`, which take as long as the others together. Ends with 1 when
+a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, of the
+memory that the workers of `soak` grew to, or of how fast and how exact `lexical` is.
 """
 
 import argparse
@@ -18,6 +18,7 @@ os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE
 from bench.clients import measure_clients
 from bench.ingest import measure_ingest
 from bench.latency import measure_latency
+from bench.lexical import measure_lexical
 from bench.ocr import measure_ocr
 from bench.read import measure_read
 from bench.soak import measure_soak
@@ -26,9 +27,9 @@ from bench.throughput import measure_throughput
 from bench.transfer import measure_transfer
 from bench.viewers import measure_viewers
 
-_WITHOUT_STACK = ("read", "ocr")
+_WITHOUT_STACK = ("read", "ocr", "lexical")
 _WITH_STACK = ("latency", "throughput", "ingest", "transfer", "viewers", "clients", "soak")
-_ALONE = "soak"
+_ALONE = ("soak", "lexical")
 
 
 async def run(names: list[str], options: argparse.Namespace) -> bool:
@@ -37,8 +38,11 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
         await measure_read(options.pages or 500)
     if "ocr" in names:
         await measure_ocr(options.pages or 100)
+    held = list[bool]()
+    if "lexical" in names:
+        held.append(await measure_lexical(options.chunks))
     if not {*_WITH_STACK}.intersection(names):
-        return True
+        return all(held)
     with embedded_stack() as stack:
         if "latency" in names:
             await measure_latency(stack, options.runs)
@@ -52,7 +56,7 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             "clients": partial(measure_clients, stack),
             "soak": partial(measure_soak, stack, options.files),
         }
-        held = [await measure() for name, measure in with_limits.items() if name in names]
+        held += [await measure() for name, measure in with_limits.items() if name in names]
     return all(held)
 
 
@@ -63,8 +67,9 @@ def main() -> bool:
     parser.add_argument("--runs", type=int, default=45, help="repetitions of the latency")
     parser.add_argument("--pages", type=int, help="pages read: 500 born-digital, 100 scanned ones")
     parser.add_argument("--files", type=int, default=1000, help="files of the soak")
+    parser.add_argument("--chunks", type=int, default=1_000_000, help="passages of lexical")
     options = parser.parse_args()
-    names = [options.only] if options.only else [name for name in benchmarks if name != _ALONE]
+    names = [options.only] if options.only else [name for name in benchmarks if name not in _ALONE]
     return asyncio.run(run(names, options))
 
 

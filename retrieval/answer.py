@@ -8,6 +8,7 @@ from db.queries import search as queries
 from db.session import Access, Database
 from muniment.errors import Unprocessable
 from retrieval.citation_check import PageLines, PageText, boxes_of, locate
+from retrieval.lexical import term_weights
 from retrieval.request import Generate, QuestionRequest, SearchRequest
 from retrieval.response import (
     Answer,
@@ -145,9 +146,7 @@ class Answerer:
             return []
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
-            weights = {
-                each.term: each.idf for each in await queries.term_weights(session, question)
-            }
+            weights = await term_weights(session, question)
             sentences = await _sentences(session, hits)
         return await self._best(question, sentences, weights)
 

@@ -18,7 +18,7 @@ from db.models import (
 from db.models.columns import now
 from db.queries.access import authenticate
 from db.queries.collections import list_collections
-from db.queries.search import index_words
+from db.queries.postings import index_words
 from db.session import Access, Database
 from muniment.contracts.jobs import FileState
 from muniment.embedding import DIMENSIONS, MODEL_VERSION
@@ -160,7 +160,6 @@ def _chunk(
         text=document.text,
         text_hash=hashlib.sha256(document.text.encode()).digest(),
         token_count=0,
-        term_count=0,
         headings=[document.title] if document.title else [],
         pages=[1],
         boxes=[],

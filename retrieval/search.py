@@ -12,6 +12,7 @@ from db.session import Access, Database
 from muniment.contracts.documents import PageBox
 from muniment.objects import SealedTexts
 from muniment.task_group import task_group
+from retrieval.bm25 import DEFAULT_BM25, Bm25
 from retrieval.filters import parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
@@ -50,11 +51,16 @@ class Searcher:
     """
 
     def __init__(
-        self, database: Database, embedder: QueryEmbedder | None, texts: SealedTexts
+        self,
+        database: Database,
+        embedder: QueryEmbedder | None,
+        texts: SealedTexts,
+        bm25: Bm25 = DEFAULT_BM25,
     ) -> None:
         self._database = database
         self._embedder = embedder
         self._texts = texts
+        self._bm25 = bm25
 
     async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
         """The best `top_k` passages. InvalidRequest for a filter that means nothing;
@@ -98,7 +104,9 @@ class Searcher:
 
         async def by_words() -> None:
             with timings.measure("lexical"):
-                result = await search_words(self._database, access, request.query, wanted)
+                result = await search_words(
+                    self._database, access, request.query, wanted, parameters=self._bm25
+                )
             found.lexical, found.truncated = result.scores, result.truncated
 
         async def by_meaning() -> None:

@@ -32,6 +32,7 @@ from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
 from activities.key_rotation.activity import KeyRotations
+from activities.lexical_index.activity import LexicalIndex
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
 from activities.members.activity import Members
@@ -163,6 +164,7 @@ class Parts:
             self.integrity.end_verification,
             self.tiers.plan_moves,
             UploadExpiry(self._database, self._stores.blobs).expire_uploads,
+            LexicalIndex(self._database).merge_postings,
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,
             rotations.rewrap_keys,

@@ -21,6 +21,7 @@ from workflows.expire_uploads import ExpireUploads
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
+from workflows.merge_postings import MergePostings
 from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
 from workflows.render_view import RenderView
@@ -30,7 +31,7 @@ from workflows.verify_integrity import VerifyIntegrity
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
-    *(DeliverWebhook, ExpireUploads),
+    *(DeliverWebhook, ExpireUploads, MergePostings),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -38,7 +38,7 @@ from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
-from worker.tenant_schedules import MOVES, VERIFICATION, TenantSchedules
+from worker.tenant_schedules import MERGES, MOVES, VERIFICATION, TenantSchedules
 from worker.upload_timers import UploadTimers
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 from worker.webhook_figures import WebhookFigures
@@ -158,6 +158,9 @@ def _housekeeping(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),
         TenantSchedules(database, client, MOVES, _moves_interval(settings.cold_store)).run(),
+        TenantSchedules(
+            database, client, MERGES, timedelta(minutes=settings.lexical.merge_minutes)
+        ).run(),
     )
 
 

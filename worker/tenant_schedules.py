@@ -25,12 +25,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from db.queries.integrity import tenants_after
 from db.session import Database
-from muniment.contracts import move_tier, queues, verify_integrity
+from muniment.contracts import merge_postings, move_tier, queues, verify_integrity
 from muniment.contracts.base import Contract
 from muniment.contracts.search_attributes import TENANT
 from muniment.errors import OrchestratorUnavailable
 from worker.rounds import go_round
-from workflows.policies import MOVE_PRIORITY, VERIFY_PRIORITY, priority
+from workflows.policies import MERGE_PRIORITY, MOVE_PRIORITY, VERIFY_PRIORITY, priority
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,13 @@ MOVES = TenantWork(
     lambda tenant_id: move_tier.MoveTierInput(tenant_id=tenant_id),
     "Moves between the tiers of the object store",
     MOVE_PRIORITY,
+)
+MERGES = TenantWork(
+    merge_postings.WORKFLOW,
+    merge_postings.schedule_id,
+    lambda tenant_id: merge_postings.MergePostingsInput(tenant_id=tenant_id),
+    "Maintenance of the index of words",
+    MERGE_PRIORITY,
 )
 
 

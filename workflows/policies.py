@@ -259,6 +259,11 @@ REWRAP = _stage(queues.WORKFLOWS, timedelta(hours=1))
 thousand keys: minutes of requests to a key management elsewhere."""
 REWRAP_BATCHES = 300
 """Three events a batch: some 1,000, before the rotation continues as new."""
+MERGE = _stage(queues.WORKFLOWS, timedelta(hours=2))
+"""The keys of a million passages are looked through within a minute, and what is merged is rewritten once.
+A round that dies begins anew, and finds less to do."""
+MERGE_PRIORITY = MAX_PRIORITY
+"""Whatever somebody waits for goes first: until it comes, searches read some more rows."""
 ROTATION_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first."""
 EXPIRE = _stage(queues.WORKFLOWS, timedelta(hours=1))

@@ -44,7 +44,9 @@ class TableStore:
 STORES: tuple[ErasableStore, ...] = (
     # What is searched goes first: nothing is found while the rest is being erased.
     TableStore(
-        "search_index", frozenset({"chunk", "posting", "embedding"}), erasure.erase_search_index
+        "search_index",
+        frozenset({"chunk", "lexical_document", "posting", "posting_removal", "embedding"}),
+        erasure.erase_search_index,
     ),
     TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
     TableStore(

@@ -18,6 +18,7 @@ from activities.publish.sealing import (
     sealed_chunks,
     without_words,
 )
+from activities.publish.word_language import word_language
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
@@ -121,14 +122,19 @@ class Publish(PublishActivities):
         key = material.text_key
         if key is not None:
             await keep_text_key(session, version, key.blob)
+        facts = await _text_facts(session, version)
         if target.is_newest:
             index = await active_index(session, version.tenant_id, self._model)
             key_id = None if key is None else key.blob.blob_id
-            await replace_chunks(session, version, material.chunks, material.vectors, index, key_id)
+            # What a document says of itself is often what its author's program was set to.
+            language = word_language(facts.language or material.plan.language)
+            await replace_chunks(
+                session, version, material.chunks, material.vectors, index, key_id, language
+            )
         await replace_findings(session, version, material.findings.findings)
         await replace_pages(session, version)
         await add_layers(session, version)
-        publication = _publication(request, material, await _text_facts(session, version))
+        publication = _publication(request, material, facts)
         await mark_published(session, version, target, publication)
         record(session, _act(version, len(material.chunks)))
 

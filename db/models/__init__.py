@@ -19,9 +19,11 @@ from db.models.content import (
     EmbeddingRow,
     FindingRow,
     IndexVersion,
+    LexicalDocument,
     PageLayer,
     PageRow,
     Posting,
+    PostingRemoval,
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
@@ -91,9 +93,11 @@ __all__ = [
     "JobEventHorizon",
     "JobPassword",
     "KeyRotation",
+    "LexicalDocument",
     "PageLayer",
     "PageRow",
     "Posting",
+    "PostingRemoval",
     "Principal",
     "PrincipalGroup",
     "PrincipalPassword",

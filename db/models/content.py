@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import JsonValue
-from sqlalchemy import Column, Index, Integer, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -54,7 +54,7 @@ class PageLayer(SQLModel, table=True):
 
 class ChunkRow(SQLModel, table=True):
     """A published passage. `text_hash` is keyed by the tenant: equal text has equal hashes within a
-    tenant and nowhere else. `term_count` is the length that BM25 uses.
+    tenant and nowhere else.
 
     In a collection with `encrypted_text` text and headings are empty, and `sealed_text` is both under
     the text key that the blob `text_key_id` holds (muniment.objects.sealed_texts)."""
@@ -62,7 +62,12 @@ class ChunkRow(SQLModel, table=True):
     __tablename__ = "chunk"
     __table_args__ = (
         Index("ix_chunk_text_hash", "tenant_id", "text_hash"),
-        Index("ix_chunk_version_ordinal", "version_id", "ordinal", unique=True),
+        Index(
+            "ix_chunk_version_ordinal",
+            *("version_id", "ordinal"),
+            unique=True,
+            postgresql_include=("id", "tenant_id"),
+        ),
     )
 
     id: UUID = id_field()
@@ -73,7 +78,6 @@ class ChunkRow(SQLModel, table=True):
     text: str = Field(sa_column=Column(Text, nullable=False))
     text_hash: bytes
     token_count: int
-    term_count: int
     headings: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     pages: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
     boxes: list[JsonValue] = Field(sa_column=Column(JSONB, nullable=False))
@@ -82,15 +86,54 @@ class ChunkRow(SQLModel, table=True):
     created_at: datetime = time_field()
 
 
+class LexicalDocument(SQLModel, table=True):
+    """A version whose words are searched: its passages have the numbers from `first_number` on, by their
+    ordinals. `terms` is the length of all of them together. `language` is PostgreSQL's name of a
+    text search configuration. `is_merged`: its postings were in a round of maintenance."""
+
+    __tablename__ = "lexical_document"
+    __table_args__ = (
+        Index("ux_lexical_document_number", "tenant_id", "first_number", unique=True),
+        Index("ix_lexical_document_unmerged", "tenant_id", postgresql_where=text("NOT is_merged")),
+    )
+
+    version_id: UUID = Field(foreign_key="file_version.id", primary_key=True, ondelete="CASCADE")
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE", index=True)
+    language: str
+    first_number: int = Field(sa_type=BigInteger)
+    passages: int
+    terms: int = Field(sa_type=BigInteger)
+    is_merged: bool = False
+
+
 class Posting(SQLModel, table=True):
-    """How often a term stands in a chunk; terms are the lexemes of `to_tsvector`."""
+    """Where a term stands: `entries` says of each passage how often, and how long the passage is
+    (db/queries/postings.py). Terms are the lexemes of `to_tsvector` in that language."""
 
     __tablename__ = "posting"
 
     tenant_id: UUID = tenant_field(primary_key=True)
+    language: str = Field(primary_key=True)
     term: str = Field(primary_key=True)
-    chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE", index=True)
-    frequency: int
+    first_number: int = Field(primary_key=True, sa_type=BigInteger)
+    last_number: int = Field(sa_type=BigInteger)
+    passages: int
+    entries: bytes
+
+
+class PostingRemoval(SQLModel, table=True):
+    """Passages that were deleted, and the terms whose postings still hold their numbers."""
+
+    __tablename__ = "posting_removal"
+
+    id: UUID = id_field()
+    tenant_id: UUID = tenant_field()
+    file_id: UUID = Field(foreign_key="file.id", ondelete="CASCADE", index=True)
+    language: str
+    first_number: int = Field(sa_type=BigInteger)
+    last_number: int = Field(sa_type=BigInteger)
+    terms: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
 
 
 class IndexVersion(SQLModel, table=True):

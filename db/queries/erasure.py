@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries.postings import purge_removal
 from db.queries.publish import delete_chunks
 from muniment.contracts.erase_file import EraseFileInput
 
@@ -80,8 +81,11 @@ async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str,
 
 
 async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
-    """Chunks; their postings and vectors go with them."""
+    """Chunks; their vectors go with them, and their words out of every posting, those of earlier versions
+    that maintenance has not come to as well."""
     await delete_chunks(session, file_id)
+    while await purge_removal(session, file_id):
+        pass
 
 
 async def erase_pages(session: AsyncSession, file_id: UUID) -> None:

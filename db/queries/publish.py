@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries.postings import DEFAULT_LANGUAGE, forget_words, index_words
 from db.queries.stages import NewBlob, keep_blob
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk, Finding
@@ -20,7 +21,6 @@ from muniment.contracts.text_modes import TextMode
 from muniment.errors import Gone
 
 ROWS_PER_STATEMENT = 500
-TEXT_SEARCH_CONFIGURATION = "english"
 
 Vectors = npt.NDArray[np.float32]
 
@@ -133,9 +133,11 @@ async def replace_chunks(
     vectors: Vectors,
     index_version_id: UUID,
     text_key_id: UUID | None = None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> None:
     """Removes every chunk of the file and puts these in, with postings and vectors (a row of
-    `vectors` per chunk). Chunks with a sealed text, by the key `text_key_id`, have no postings."""
+    `vectors` per chunk). Chunks with a sealed text, by the key `text_key_id`, have no postings.
+    `language` is PostgreSQL's name of a text search configuration."""
     await delete_chunks(session, version.file_id)
     ids = [new_id() for _ in chunks]
     for part in _slices(len(chunks)):
@@ -143,12 +145,13 @@ async def replace_chunks(
         await _insert_vectors(
             session, version.tenant_id, ids[part], vectors[part], index_version_id
         )
-        await session.execute(_INSERT_POSTINGS, {"tenant_id": version.tenant_id, "ids": ids[part]})
+    await index_words(session, version.version_id, language)
 
 
 async def delete_chunks(session: AsyncSession, file_id: UUID) -> None:
-    """Every chunk of the file, with its postings and vectors. Part by part, so that no statement
+    """Every chunk of the file, with its words and vectors. Part by part, so that no statement
     of a long document comes near the statement timeout."""
+    await forget_words(session, file_id)
     while (await session.execute(_DELETE_CHUNKS, {"file_id": file_id})).first() is not None:
         pass
 
@@ -163,30 +166,17 @@ _DELETE_CHUNKS = text(
 
 
 _INSERT_CHUNKS = text(
-    f"""
+    """
     INSERT INTO chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash, token_count,
-                       term_count, headings, pages, boxes, sealed_text, text_key_id, created_at)
+                       headings, pages, boxes, sealed_text, text_key_id, created_at)
     SELECT item.id, :tenant_id, :file_id, :version_id, item.ordinal, item.text,
            decode(item.text_hash, 'hex'), item.token_count,
-           (SELECT coalesce(sum(cardinality(term.positions)), 0)
-            FROM unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
-                                    array_to_string(item.headings || item.text, ' '))) AS term),
            item.headings, item.pages, item.boxes, decode(item.sealed_text, 'hex'),
            CAST(:text_key_id AS uuid), now()
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS item(
         id uuid, ordinal int, text text, text_hash text, token_count int, headings text[],
         pages int[], boxes jsonb, sealed_text text)
-    """  # noqa: S608 - a constant
-)
-
-_INSERT_POSTINGS = text(
-    f"""
-    INSERT INTO posting (tenant_id, term, chunk_id, frequency)
-    SELECT :tenant_id, term.lexeme, chunk.id, cardinality(term.positions)
-    FROM chunk, unnest(to_tsvector('{TEXT_SEARCH_CONFIGURATION}',
-                                   array_to_string(chunk.headings || chunk.text, ' '))) AS term
-    WHERE chunk.id = ANY(:ids)
-    """  # noqa: S608 - a constant
+    """
 )
 
 

@@ -1,6 +1,6 @@
-"""What searches ask of PostgreSQL: BM25 over postings, exact cosine over vectors, passages to show.
+"""What searches ask of PostgreSQL: exact cosine over vectors, passages to show. By words: lexical.py.
 
-Every statement starts from `_SEARCHABLE`: the current versions of the `ready` files that the
+Every statement starts from `SEARCHABLE`: the current versions of the `ready` files that the
 caller may read. So a file in the trash, an old version, another tenant's or another principal's
 file is out of every search, its statistics and its answers as soon as that is committed.
 """
@@ -16,11 +16,8 @@ from pydantic import JsonValue
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-K1 = 1.2
-B = 0.75
 MAX_TERMS = 64
-"""Distinct query terms that are scored: the rarest that occur. The commonest of so many decide
-nothing."""
+"""Distinct terms of a query that are marked in passages."""
 
 HIGHLIGHT_START, HIGHLIGHT_STOP = "\ufdd0", "\ufdd1"
 """Unicode noncharacters (Unicode 16, 23.7): no text that is meant for interchange holds them."""
@@ -68,25 +65,9 @@ class ScoredChunk:
 
 
 @dataclass(frozen=True)
-class LexicalMatches:
-    """Best first; `truncated` when more of the query's terms occur than are scored."""
-
-    chunks: tuple[ScoredChunk, ...]
-    truncated: bool
-
-
-@dataclass(frozen=True)
 class ActiveIndex:
     id: UUID
     model_id: str
-
-
-@dataclass(frozen=True)
-class TermWeight:
-    """A lexeme of the query and its inverse document frequency in what the caller may read."""
-
-    term: str
-    idf: float
 
 
 @dataclass(frozen=True)
@@ -110,13 +91,7 @@ class FoundPassage:
     text_key_id: UUID | None = None
 
 
-_SEARCHABLE = """
-searchable AS MATERIALIZED (
-    SELECT
-        file.id AS file_id,
-        file.name,
-        file_version.id AS version_id,
-        file_version.number,
+WANTED = """
         (CAST(:collection AS text) IS NULL
             OR file.collection_id IN (
                 SELECT collection.id FROM collection
@@ -142,85 +117,29 @@ searchable AS MATERIALIZED (
                     WHEN operator = 'less' THEN file.metadata -> key < value
                 END,
                 false)
-        ) AS wanted
+        )
+"""
+"""Whether a file passes the filter: a condition on `file`."""
+
+SEARCHABLE = f"""
+searchable AS MATERIALIZED (
+    SELECT
+        file.id AS file_id,
+        file.name,
+        file_version.id AS version_id,
+        file_version.number,
+{WANTED} AS wanted
     FROM visible_files('read') AS visible(file_id)
     JOIN file ON file.id = visible.file_id
     JOIN file_version
         ON file_version.file_id = file.id AND file_version.number = file.current_version
     WHERE file.state = 'ready'
 )
-"""
-
-_CORPUS = """
-asked AS MATERIALIZED (
-    SELECT lexeme AS term, cardinality(positions) AS occurrences
-    FROM unnest(to_tsvector('english', CAST(:query AS text)))
-),
-passage AS MATERIALIZED (
-    SELECT chunk.id, chunk.term_count, searchable.wanted
-    FROM searchable JOIN chunk ON chunk.version_id = searchable.version_id
-    WHERE chunk.text_key_id IS NULL  -- those that are sealed have no words here
-),
-corpus AS MATERIALIZED (
-    SELECT
-        CAST(count(*) AS float8) AS passages,
-        greatest(CAST(avg(term_count) AS float8), 1) AS mean_length
-    FROM passage
-),
-occurrence AS MATERIALIZED (
-    SELECT
-        posting.term,
-        posting.chunk_id,
-        asked.occurrences,
-        posting.frequency,
-        passage.term_count,
-        passage.wanted
-    FROM asked
-    JOIN posting ON posting.tenant_id = (SELECT current_tenant()) AND posting.term = asked.term
-    JOIN passage ON passage.id = posting.chunk_id
-),
-document_frequency AS (SELECT term, count(*) AS passages FROM occurrence GROUP BY term),
-weight AS MATERIALIZED (
-    SELECT
-        asked.term,
-        ln(1 + (corpus.passages - coalesce(document_frequency.passages, 0) + 0.5)
-               / (coalesce(document_frequency.passages, 0) + 0.5)) AS idf
-    FROM asked
-    CROSS JOIN corpus
-    LEFT JOIN document_frequency ON document_frequency.term = asked.term
-    ORDER BY document_frequency.passages NULLS LAST, asked.term
-    LIMIT :max_terms
-)
-"""
-
-# BM25 with Lucene's idf and without the constant factor k1 + 1 (Kamphuis et al. 2020, "Which BM25
-# do you mean?"). The statistics are those of all that the caller may read, whatever the filter:
-# scores then neither depend on it nor tell of files out of sight.
-_LEXICAL = f"""
-WITH {_SEARCHABLE}, {_CORPUS}
-SELECT
-    occurrence.chunk_id,
-    sum(occurrence.occurrences * weight.idf * occurrence.frequency
-        / (occurrence.frequency
-           + :k1 * (1 - :b + :b * occurrence.term_count / corpus.mean_length))) AS score,
-    (SELECT count(*) FROM document_frequency) > :max_terms AS truncated
-FROM occurrence
-JOIN weight ON weight.term = occurrence.term
-CROSS JOIN corpus
-WHERE occurrence.wanted
-GROUP BY occurrence.chunk_id
-ORDER BY score DESC, occurrence.chunk_id
-LIMIT :max_chunks
-"""  # noqa: S608 - made of the constants above; every value is bound
-
-_TERM_WEIGHTS = f"""
-WITH {_SEARCHABLE}, {_CORPUS}
-SELECT term, idf FROM weight ORDER BY idf DESC, term
-"""  # noqa: S608 - made of the constants above; every value is bound
+"""  # noqa: S608 - made of the constant above; every value is bound
 
 # Measured before it is ordered, so that no approximate index takes part: exact under any filter.
 _VECTOR = f"""
-WITH {_SEARCHABLE},
+WITH {SEARCHABLE},
 measured AS MATERIALIZED (
     SELECT
         embedding.chunk_id,
@@ -239,7 +158,7 @@ LIMIT :max_chunks
 
 # The lexemes are quoted as tsquery's own text form wants it, so that no query is a syntax error.
 _PASSAGES = f"""
-WITH {_SEARCHABLE},
+WITH {SEARCHABLE},
 matcher AS MATERIALIZED (
     SELECT CAST(string_agg(
         '''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ') AS tsquery)
@@ -272,7 +191,7 @@ WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[])) AND searchable.wanted
 
 # Most tenants seal nothing: their files are then not looked at.
 _HOLDS_SEALED = f"""
-WITH {_SEARCHABLE}
+WITH {SEARCHABLE}
 SELECT CASE WHEN EXISTS (SELECT 1 FROM collection WHERE collection.text_mode <> 'full')
     THEN EXISTS (
         SELECT 1 FROM searchable
@@ -285,23 +204,7 @@ END
 _LEXEMES = """
 SELECT given.position, lexeme, cardinality(positions) AS occurrences
 FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS given(content, position)
-CROSS JOIN LATERAL unnest(to_tsvector('english', given.content))
-"""
-
-_INDEX_WORDS = """
-WITH occurrence AS MATERIALIZED (
-    SELECT chunk.tenant_id, chunk.id, lexeme, cardinality(positions) AS frequency
-    FROM chunk
-    CROSS JOIN LATERAL unnest(
-        to_tsvector('english', array_to_string(chunk.headings || chunk.text, ' ')))
-    WHERE chunk.version_id = :version_id
-),
-written AS (
-    INSERT INTO posting (tenant_id, term, chunk_id, frequency)
-    SELECT tenant_id, lexeme, id, frequency FROM occurrence
-),
-length AS (SELECT id, sum(frequency) AS term_count FROM occurrence GROUP BY id)
-UPDATE chunk SET term_count = length.term_count FROM length WHERE chunk.id = length.id
+CROSS JOIN LATERAL unnest(to_tsvector('english', searchable_words(given.content)))
 """
 
 _ACTIVE_INDEX = """
@@ -319,37 +222,6 @@ async def prepare_for_search(session: AsyncSession) -> None:
     await session.execute(text("SELECT set_config('jit', 'off', true)"))
 
 
-async def bm25(
-    session: AsyncSession, query: str, wanted: FileFilter, *, max_chunks: int
-) -> LexicalMatches:
-    """The best passages for the words of `query`, which may be any text without NUL."""
-    rows = await session.execute(
-        text(_LEXICAL),
-        {
-            **_filter_parameters(wanted),
-            "query": query,
-            "k1": K1,
-            "b": B,
-            "max_terms": MAX_TERMS,
-            "max_chunks": max_chunks,
-        },
-    )
-    found = rows.all()
-    return LexicalMatches(
-        chunks=tuple(ScoredChunk(row.chunk_id, row.score) for row in found),
-        truncated=bool(found) and bool(found[0].truncated),
-    )
-
-
-async def term_weights(session: AsyncSession, query: str) -> tuple[TermWeight, ...]:
-    """The query's terms, rarest first; terms that occur nowhere have the greatest weight."""
-    rows = await session.execute(
-        text(_TERM_WEIGHTS),
-        {**_filter_parameters(FileFilter()), "query": query, "max_terms": MAX_TERMS},
-    )
-    return tuple(TermWeight(row.term, row.idf) for row in rows)
-
-
 async def nearest(
     session: AsyncSession,
     vector: Sequence[float],
@@ -362,7 +234,7 @@ async def nearest(
     rows = await session.execute(
         text(_VECTOR),
         {
-            **_filter_parameters(wanted),
+            **filter_parameters(wanted),
             "vector": json.dumps([float(value) for value in vector]),
             "index_version_id": index_version_id,
             "max_chunks": max_chunks,
@@ -384,7 +256,7 @@ async def passages(
     rows = await session.execute(
         text(_PASSAGES),
         {
-            **_filter_parameters(wanted),
+            **filter_parameters(wanted),
             "chunk_ids": list(chunk_ids),
             "query": query,
             "max_terms": MAX_TERMS,
@@ -413,7 +285,7 @@ async def passages(
 
 async def holds_sealed(session: AsyncSession, wanted: FileFilter) -> bool:
     """Whether any of the wanted files has its text sealed, so that words do not find it."""
-    found = await session.execute(text(_HOLDS_SEALED), _filter_parameters(wanted))
+    found = await session.execute(text(_HOLDS_SEALED), filter_parameters(wanted))
     return bool(found.scalar_one())
 
 
@@ -425,13 +297,8 @@ async def lexemes(session: AsyncSession, texts: Sequence[str]) -> list[dict[str,
     return found
 
 
-async def index_words(session: AsyncSession, version_id: UUID) -> None:
-    """Writes the postings and term counts of a version's chunks, which are there already: the
-    lexemes of headings and text."""
-    await session.execute(text(_INDEX_WORDS), {"version_id": version_id})
-
-
-def _filter_parameters(wanted: FileFilter) -> Parameters:
+def filter_parameters(wanted: FileFilter) -> Parameters:
+    """What WANTED binds."""
     return {
         "collection": wanted.collection,
         "media_types": list(wanted.media_types) or None,

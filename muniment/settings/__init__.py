@@ -7,6 +7,7 @@ them is given plain arguments.
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
+from muniment.settings.lexical import LexicalSettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
 from muniment.settings.reading import (
@@ -43,6 +44,7 @@ __all__ = [
     "IntegritySettings",
     "KeyProviderSettings",
     "KeySettings",
+    "LexicalSettings",
     "LimitSettings",
     "ObjectSettings",
     "OcrSettings",

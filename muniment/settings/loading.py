@@ -10,6 +10,7 @@ from muniment.errors import ConfigurationError
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
+from muniment.settings.lexical import LexicalSettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     ray: RaySettings = RaySettings()
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    lexical: LexicalSettings = LexicalSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -123,7 +123,6 @@ def _rows(
         text="first",
         text_hash=b"x",
         token_count=1,
-        term_count=1,
         headings=["Title"],
         pages=[1],
         boxes=[{"page": 1, "bbox": [10, 20, 30, 40]}],

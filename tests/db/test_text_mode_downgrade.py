@@ -47,9 +47,9 @@ def test_no_passage_is_sealed_and_in_the_clear(postgres_dsn: str, mixture: str) 
         connection.execute("SET session_replication_role = replica")  # a chunk without its file
         connection.execute(
             "INSERT INTO chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash,"
-            " token_count, term_count, headings, pages, boxes, created_at)"
+            " token_count, headings, pages, boxes, created_at)"
             " SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 0,"
-            " 'the lease', '', 1, 1, ARRAY['Leases'], '{}', '[]', now()"
+            " 'the lease', '', 1, ARRAY['Leases'], '{}', '[]', now()"
         )
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(mixture)

@@ -21,7 +21,7 @@ from db.models import (
     new_id,
 )
 from db.models.columns import now
-from db.queries.search import index_words
+from db.queries.postings import index_words
 from db.session import Access, Database
 from retrieval.vector import QueryEmbedder
 
@@ -146,7 +146,6 @@ async def _version(
                 text=passage.text,
                 text_hash=hashlib.sha256(passage.text.encode()).digest(),
                 token_count=len(passage.text.split()),
-                term_count=0,
                 headings=list(passage.headings),
                 pages=list(passage.pages),
                 boxes=list(passage.boxes),

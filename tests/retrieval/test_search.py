@@ -12,11 +12,12 @@ from pydantic import JsonValue, ValidationError
 from sqlalchemy import text
 
 from db.models import AccessGrant, Collection, new_id
-from db.queries.search import FileFilter, bm25, lexemes
+from db.queries.search import FileFilter, lexemes
 from db.session import Access, Database
 from muniment.embedding import Embedder
 from muniment.errors import InvalidRequest
 from muniment.objects import SealedTexts
+from retrieval.lexical import search_words
 from retrieval.request import Fusion, FusionMethod, SearchMode, SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import NO_RERANKER, Searcher
@@ -246,13 +247,12 @@ async def test_bm25_is_that_of_its_formula(database: Database, tenant: TenantFix
     texts = [" ".join(random.choice(words, size=random.integers(3, 40))) for _ in range(40)]
     published = await publish_file(database, tenant.access, tenant.collection_id, texts)
     query = "oak yew yew"
-    async with database.transaction(tenant.access) as session:
-        matches = await bm25(session, query, FileFilter(), max_chunks=100)
+    found = await search_words(database, tenant.access, query, FileFilter(), max_chunks=100)
     expected = bm25_by_hand(texts, query)
-    assert {each.chunk_id: each.score for each in matches.chunks} == pytest.approx(
+    assert found.scores == pytest.approx(
         {published.chunk_ids[index]: score for index, score in expected.items()}
     )
-    scores = [each.score for each in matches.chunks]
+    scores = list(found.scores.values())
     assert scores == sorted(scores, reverse=True)
 
 

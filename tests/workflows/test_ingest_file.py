@@ -62,8 +62,9 @@ async def test_what_is_published_can_be_searched(workshop: Workshop, owner: Tena
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         rows = await session.execute(
             text(
-                "SELECT chunk.text, chunk.term_count, posting.frequency, embedding.vector::text"
-                " FROM chunk JOIN posting ON posting.chunk_id = chunk.id"
+                "SELECT chunk.text, document.terms, posting.passages, embedding.vector::text"
+                " FROM chunk JOIN lexical_document document ON document.version_id = chunk.version_id"
+                " JOIN posting ON posting.first_number = document.first_number"
                 " JOIN embedding ON embedding.chunk_id = chunk.id"
                 " WHERE chunk.file_id = :file_id AND posting.term = 'charter'"
             ),

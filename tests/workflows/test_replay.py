@@ -26,6 +26,7 @@ from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_expire_uploads import expired
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
+from tests.workflows.test_merge_postings import merging
 from tests.workflows.test_messages import find_malware
 from tests.workflows.test_rotate_keys import rotating, rotation
 from tests.workflows.test_verify_integrity import verification
@@ -46,7 +47,7 @@ RECORDED = frozenset(
     (
         "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "expired",
         "failed",
-        "fallen-back-from-gpu", "members", "moved", "released", "rotated", "scanned", "verified",
+        "fallen-back-from-gpu", "members", "merged", "moved", "released", "rotated", "scanned", "verified",
         "withdrawn",
     )
 )  # fmt: skip
@@ -122,6 +123,8 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     await _record("delivered", await delivered(workshop, owner))
     await _record_moves(workshop, owner, tmp_path)
     await _record("expired", await expired(workshop, owner))
+    async with workshop.working():
+        await _record("merged", await merging(workshop, owner))
     async with workshop.working(replacing=rotating(workshop, timedelta(seconds=1))):
         await _record("rotated", await rotation(workshop, owner))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):

@@ -1,0 +1,58 @@
+"""Temporal's face of the maintenance of the index of words."""
+
+from temporalio import activity
+
+from activities.failures import application_error
+from activities.heartbeats import heartbeats
+from db.queries import postings
+from db.session import Access, Database
+from muniment.contracts.merge_postings import (
+    LexicalIndexActivities,
+    MergePostingsInput,
+    MergePostingsResult,
+)
+from muniment.errors import MunimentError
+
+
+class LexicalIndex(LexicalIndexActivities):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name="merge_postings")
+    async def merge_postings(self, request: MergePostingsInput) -> MergePostingsResult:
+        access = Access(request.tenant_id)
+        try:
+            async with heartbeats():
+                removals = await self._purge(access)
+                before, after = await self._merge(access)
+        except MunimentError as error:
+            raise application_error(error, activity.info().attempt) from error
+        return MergePostingsResult(removals=removals, rows_before=before, rows_after=after)
+
+    async def _purge(self, access: Access) -> int:
+        """A transaction for each removal, which are as large as some hundred passages."""
+        removals = 0
+        while True:
+            async with self._database.transaction(access) as session:
+                if not await postings.purge_removal(session):
+                    return removals
+            removals += 1
+
+    async def _merge(self, access: Access) -> tuple[int, int]:
+        """Rows before and after, of those that were merged; none unless there is enough to merge."""
+        async with self._database.transaction(access) as session:
+            unmerged = await postings.unmerged(session)
+        if unmerged.documents < postings.LEAST_ROWS_TO_MERGE:
+            return 0, 0
+        before = after = 0
+        last: postings.PostingKey | None = None
+        while True:
+            async with self._database.transaction(access) as session:
+                page = await postings.merge_page(session, last)
+            before, after = before + page.rows_before, after + page.rows_after
+            last = page.last
+            if last is None:
+                break
+        async with self._database.transaction(access) as session:
+            await postings.mark_merged(session, unmerged)
+        return before, after

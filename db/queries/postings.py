@@ -1,0 +1,368 @@
+"""How the words of passages enter the lexical index, and how they leave it.
+
+Each passage has a number, unique among all tenants: the first one of its document plus its ordinal. A
+row of `posting` holds what a term came to in many passages: for each its number less the row's
+`first_number`, how often the term stands in it, and how many terms it has, in the order of the numbers,
+`ENTRY` by `ENTRY`.
+
+Who publishes only adds rows, and who deletes notes in `posting_removal` which terms are to forget which
+numbers. Rows are rewritten under one lock per tenant: by maintenance, and by an erasure for its own file.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.binary_rows import binary_rows
+from db.models import new_id
+
+ENTRY = np.dtype([("offset", ">i4"), ("frequency", "u1"), ("length", ">u2")])
+"""Seven bytes. PostgreSQL counts a lexeme up to 255 times; longer passages than 65,535 terms count as
+that long."""
+SPAN = 1 << 31
+"""Numbers that an offset can tell apart."""
+BLOCK_ENTRIES = 16_384
+"""A full row, 115 kB: what is rewritten where one passage is forgotten."""
+PASSAGES_PER_STATEMENT = 500
+LEAST_ROWS_TO_MERGE = 8
+"""Fewer small rows of a term cost a search nothing that could be seen."""
+ENTRIES_PER_TRANSACTION = 2_000_000
+KEYS_PER_TRANSACTION = 5_000
+TERMS_PER_STATEMENT = 200
+"""Each of which may have a full row or two to be rewritten: 23 MB and more."""
+DEFAULT_LANGUAGE = "english"
+
+Entries = npt.NDArray[np.void]
+"""Of ENTRY."""
+
+
+@dataclass(frozen=True, order=True)
+class PostingKey:
+    """A row of the tenant's postings."""
+
+    language: str
+    term: str
+    first_number: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    key: PostingKey
+    entries: Entries
+
+    @property
+    def numbers(self) -> npt.NDArray[np.int64]:
+        return self.key.first_number + self.entries["offset"].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Unmerged:
+    """`newest`: the greatest first number among so many documents."""
+
+    documents: int
+    newest: int
+
+
+@dataclass(frozen=True)
+class MergedPage:
+    """`last`: where the next page begins; none at the end of the index."""
+
+    last: PostingKey | None
+    rows_before: int
+    rows_after: int
+
+
+_BEGIN_DOCUMENT = text(
+    """
+    INSERT INTO lexical_document
+        (version_id, tenant_id, file_id, language, first_number, passages, terms, is_merged)
+    SELECT document.version_id, document.tenant_id, document.file_id, :language,
+           reserve_lexical_numbers(document.passages), document.passages, 0, false
+    FROM (
+        SELECT version_id, tenant_id, file_id, 1 + max(ordinal) AS passages
+        FROM chunk WHERE version_id = :version_id AND text_key_id IS NULL
+        GROUP BY version_id, tenant_id, file_id
+    ) AS document
+    RETURNING first_number, passages
+    """
+)
+
+_INDEX_PART = text(
+    """
+    WITH occurrence AS MATERIALIZED (
+        SELECT chunk.tenant_id, chunk.ordinal - :start AS place, word.lexeme,
+               cardinality(word.positions) AS frequency,
+               sum(cardinality(word.positions)) OVER (PARTITION BY chunk.ordinal) AS length
+        FROM chunk
+        CROSS JOIN LATERAL unnest(to_tsvector(
+            CAST(:language AS regconfig),
+            searchable_words(array_to_string(chunk.headings || chunk.text, ' ')))) AS word
+        WHERE chunk.version_id = :version_id
+            AND chunk.ordinal >= :start AND chunk.ordinal < :start + :amount
+    ),
+    written AS (
+        INSERT INTO posting (tenant_id, language, term, first_number, last_number, passages, entries)
+        SELECT tenant_id, :language, lexeme, :first_number, :first_number + max(place), count(*),
+               string_agg(int4send(place)
+                          || substring(int4send(frequency) FROM 4)
+                          || substring(int4send(CAST(least(length, 65535) AS int4)) FROM 3),
+                          '' ORDER BY place)
+        FROM occurrence
+        GROUP BY tenant_id, lexeme
+    )
+    UPDATE lexical_document
+    SET terms = terms + (SELECT coalesce(sum(frequency), 0) FROM occurrence)
+    WHERE version_id = :version_id
+    """
+)
+
+_NOTE_REMOVAL = text(
+    """
+    INSERT INTO posting_removal
+        (id, tenant_id, file_id, language, first_number, last_number, terms)
+    SELECT :id, document.tenant_id, document.file_id, document.language,
+           min(document.first_number + chunk.ordinal), max(document.first_number + chunk.ordinal),
+           array_agg(DISTINCT word.lexeme)
+    FROM chunk
+    JOIN lexical_document AS document ON document.version_id = chunk.version_id
+    CROSS JOIN LATERAL unnest(to_tsvector(
+        CAST(document.language AS regconfig),
+        searchable_words(array_to_string(chunk.headings || chunk.text, ' ')))) AS word
+    WHERE chunk.version_id = :version_id
+        AND chunk.ordinal >= :start AND chunk.ordinal < :start + :amount
+    GROUP BY document.version_id
+    """
+)
+
+# For as long as the transaction lasts. Who holds it rewrites rows; publications do without.
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(hashtext('posting'), hashtext(CAST(current_tenant() AS text)))"
+)
+
+_REMOVALS = """
+    SELECT id, language, first_number, last_number, terms FROM posting_removal
+    WHERE tenant_id = (SELECT current_tenant())
+        AND (CAST(:file_id AS uuid) IS NULL OR file_id = :file_id)
+    ORDER BY id LIMIT 1
+"""
+
+_ROWS_OF_TERMS = """
+    SELECT posting.term, posting.first_number, posting.entries
+    FROM unnest(CAST(:terms AS text[])) AS wanted(term)
+    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
+        AND posting.language = :language AND posting.term = wanted.term
+        AND posting.first_number <= :last AND posting.last_number >= :first
+"""
+
+_SMALL_ROWS = """
+    SELECT language, term, first_number, passages FROM posting
+    WHERE tenant_id = (SELECT current_tenant())
+        AND (language, term, first_number) > (:language, :term, :first_number)
+        AND passages < :most
+    ORDER BY language, term, first_number LIMIT :limit
+"""
+
+_ROWS_OF_KEYS = """
+    SELECT posting.language, posting.term, posting.first_number, posting.entries
+    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]),
+                CAST(:numbers AS bigint[])) AS wanted(language, term, first_number)
+    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
+        AND posting.language = wanted.language AND posting.term = wanted.term
+        AND posting.first_number = wanted.first_number
+    ORDER BY language, term, first_number
+"""
+
+_DELETE_ROWS = text(
+    """
+    DELETE FROM posting
+    USING unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:numbers AS bigint[]))
+        AS gone(language, term, first_number)
+    WHERE posting.tenant_id = (SELECT current_tenant()) AND posting.language = gone.language
+        AND posting.term = gone.term AND posting.first_number = gone.first_number
+    """
+)
+
+_INSERT_ROWS = text(
+    """
+    INSERT INTO posting (tenant_id, language, term, first_number, last_number, passages, entries)
+    SELECT current_tenant(), item.* FROM unnest(
+        CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:numbers AS bigint[]),
+        CAST(:last_numbers AS bigint[]), CAST(:passages AS int[]), CAST(:entries AS bytea[])) AS item
+    """
+)
+
+
+async def index_words(
+    session: AsyncSession, version_id: UUID, language: str = DEFAULT_LANGUAGE
+) -> None:
+    """Makes the words of a version's chunks, which are there already, searchable: the lexemes of headings
+    and text. Those that are sealed have none."""
+    begun = (
+        await session.execute(_BEGIN_DOCUMENT, {"version_id": version_id, "language": language})
+    ).one_or_none()
+    if begun is None:
+        return
+    for start in range(0, begun.passages, PASSAGES_PER_STATEMENT):
+        await session.execute(
+            _INDEX_PART,
+            {
+                "version_id": version_id,
+                "language": language,
+                "start": start,
+                "amount": PASSAGES_PER_STATEMENT,
+                "first_number": begun.first_number + start,
+            },
+        )
+
+
+async def forget_words(session: AsyncSession, file_id: UUID) -> None:
+    """Takes the file's versions out of the index, before their chunks are deleted: nothing of them is
+    found from the commit on, and what of them is left in postings goes in a round of maintenance."""
+    documents = await session.execute(
+        text("SELECT version_id, passages FROM lexical_document WHERE file_id = :file_id"),
+        {"file_id": file_id},
+    )
+    for version_id, passages in documents.all():
+        for start in range(0, passages, PASSAGES_PER_STATEMENT):
+            part = {"id": new_id(), "version_id": version_id, "start": start}
+            await session.execute(_NOTE_REMOVAL, part | {"amount": PASSAGES_PER_STATEMENT})
+    await session.execute(
+        text("DELETE FROM lexical_document WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
+async def purge_removal(session: AsyncSession, file_id: UUID | None = None) -> bool:
+    """Rewrites the postings that hold passages of one removal, of that file if one is given; whether
+    there was one. Takes the tenant's lock."""
+    await session.execute(_LOCK)
+    removals = await binary_rows(session, _REMOVALS, {"file_id": file_id})
+    if not removals:
+        return False
+    removal_id, language, first, last, terms = removals[0]
+    for start in range(0, len(terms), TERMS_PER_STATEMENT):
+        found = await binary_rows(
+            session,
+            _ROWS_OF_TERMS,
+            {
+                "terms": terms[start : start + TERMS_PER_STATEMENT],
+                "language": language,
+                "first": first,
+                "last": last,
+            },
+        )
+        rows = [_row(language, *each) for each in found]
+        kept = (_without(row, first, last) for row in rows)
+        await _replace(session, rows, [row for row in kept if len(row.entries)])
+    await session.execute(text("DELETE FROM posting_removal WHERE id = :id"), {"id": removal_id})
+    return True
+
+
+async def unmerged(session: AsyncSession) -> Unmerged:
+    """What was published since the last round of maintenance."""
+    found = await session.execute(
+        text(
+            "SELECT count(*), coalesce(max(first_number), 0) FROM lexical_document"
+            " WHERE NOT is_merged"
+        )
+    )
+    return Unmerged(*found.one())
+
+
+async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
+    """What was published after that round began is for the next one."""
+    await session.execute(
+        text(
+            "UPDATE lexical_document SET is_merged = true"
+            " WHERE NOT is_merged AND first_number <= :newest"
+        ),
+        {"newest": merged.newest},
+    )
+
+
+async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:
+    """Puts the small rows of each term together, for as many terms behind `after` as a transaction takes.
+    Takes the tenant's lock. Rolled back or repeated it loses nothing."""
+    await session.execute(_LOCK)
+    found = await binary_rows(
+        session,
+        _SMALL_ROWS,
+        {
+            "language": after.language if after else "",
+            "term": after.term if after else "",
+            "first_number": after.first_number if after else 0,
+            "most": BLOCK_ENTRIES,
+            "limit": KEYS_PER_TRANSACTION,
+        },
+    )
+    last, keys, entries = None, list[PostingKey](), 0
+    for _, group in groupby(found, key=lambda each: (each[0], each[1])):
+        rows = list(group)
+        last = PostingKey(*rows[-1][:3])
+        if len(rows) < LEAST_ROWS_TO_MERGE:
+            continue
+        keys += [PostingKey(*each[:3]) for each in rows]
+        entries += sum(each[3] for each in rows)
+        if entries > ENTRIES_PER_TRANSACTION:
+            break
+    is_end = len(found) < KEYS_PER_TRANSACTION and entries <= ENTRIES_PER_TRANSACTION
+    small = [_row(*each) for each in await binary_rows(session, _ROWS_OF_KEYS, _columns(keys))]
+    merged = [
+        block
+        for _, group in groupby(small, key=lambda row: (row.key.language, row.key.term))
+        for block in _merged(list(group))
+    ]
+    await _replace(session, small, merged)
+    return MergedPage(None if is_end else last, len(small), len(merged))
+
+
+def _row(language: str, term: str, first_number: int, entries: bytes) -> _Row:
+    return _Row(PostingKey(language, term, first_number), np.frombuffer(entries, ENTRY))
+
+
+def _without(row: _Row, first: int, last: int) -> _Row:
+    numbers = row.numbers
+    return _Row(row.key, row.entries[(numbers < first) | (numbers > last)])
+
+
+def _merged(rows: Sequence[_Row]) -> Iterable[_Row]:
+    """Rows of one term, in their order, as few as can hold them."""
+    numbers = np.concatenate([row.numbers for row in rows])
+    # Joined arrays have the machine's own order of bytes.
+    entries = np.concatenate([row.entries for row in rows]).astype(ENTRY)
+    order = np.argsort(numbers, kind="stable")
+    numbers, entries = numbers[order], entries[order]
+    start = 0
+    while start < len(numbers):
+        base = int(numbers[start])
+        end = min(start + BLOCK_ENTRIES, int(np.searchsorted(numbers, base + SPAN)))
+        block = entries[start:end].copy()
+        block["offset"] = numbers[start:end] - base
+        yield _Row(PostingKey(rows[0].key.language, rows[0].key.term, base), block)
+        start = end
+
+
+async def _replace(session: AsyncSession, gone: Sequence[_Row], come: Sequence[_Row]) -> None:
+    await session.execute(_DELETE_ROWS, _columns([row.key for row in gone]))
+    await session.execute(
+        _INSERT_ROWS,
+        {
+            **_columns([row.key for row in come]),
+            "last_numbers": [int(row.numbers[-1]) for row in come],
+            "passages": [len(row.entries) for row in come],
+            "entries": [row.entries.tobytes() for row in come],
+        },
+    )
+
+
+def _columns(keys: Sequence[PostingKey]) -> dict[str, list[str] | list[int] | list[bytes]]:
+    return {
+        "languages": [key.language for key in keys],
+        "terms": [key.term for key in keys],
+        "numbers": [key.first_number for key in keys],
+    }

@@ -1,0 +1,214 @@
+"""The index of words: what is published is in it at once, what is deleted leaves no trace, and putting it
+in order changes nothing of what it says."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from temporalio.testing import ActivityEnvironment
+
+from activities.lexical_index.activity import LexicalIndex
+from db.queries import lexical
+from db.queries.erasure import erase_search_index
+from db.queries.postings import (
+    BLOCK_ENTRIES,
+    ENTRY,
+    LEAST_ROWS_TO_MERGE,
+    PASSAGES_PER_STATEMENT,
+    merge_page,
+    purge_removal,
+)
+from db.queries.publish import delete_chunks
+from db.session import Access, Database
+from muniment.contracts.merge_postings import MergePostingsInput, MergePostingsResult
+from tests.conftest import TenantFixture
+from tests.retrieval.published import Published, publish_file
+
+
+async def merged(database: Database, tenant: TenantFixture) -> MergePostingsResult:
+    request = MergePostingsInput(tenant_id=tenant.tenant_id)
+    return await ActivityEnvironment().run(LexicalIndex(database).merge_postings, request)
+
+
+async def published(
+    database: Database, tenant: TenantFixture, passages: Sequence[str]
+) -> Published:
+    return await publish_file(database, tenant.access, tenant.collection_id, passages)
+
+
+async def standing(database: Database, access: Access, word: str) -> Counter[tuple[int, int, int]]:
+    """Number, frequency and length of each passage that the word stands in."""
+    async with database.transaction(access) as session:
+        found = await lexical.postings(session, word, ["english"])
+    return Counter(
+        each
+        for term in found.terms
+        for each in zip(
+            term.numbers.tolist(), term.frequencies.tolist(), term.lengths.tolist(), strict=True
+        )
+    )
+
+
+async def rows(database: Database, tenant: TenantFixture, table: str = "posting") -> int:
+    async with database.transaction(tenant.system) as session:
+        return int((await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608 - of the tests
+
+
+async def test_merging_changes_nothing_that_is_said(
+    database: Database, tenant: TenantFixture
+) -> None:
+    for number in range(12):
+        await published(database, tenant, [f"oak oak elm w{number}", f"ash elm w{number}"])
+    before = [await standing(database, tenant.access, word) for word in ("oak", "elm", "w7")]
+    assert [len(each) for each in before] == [12, 24, 2]
+    was = await rows(database, tenant)
+    result = await merged(database, tenant)
+    assert result.rows_before == 3 * 12
+    assert result.rows_after == 3
+    assert await rows(database, tenant) == was - 3 * 11
+    assert [
+        await standing(database, tenant.access, word) for word in ("oak", "elm", "w7")
+    ] == before
+    assert await merged(database, tenant) == MergePostingsResult(
+        removals=0, rows_before=0, rows_after=0
+    )
+
+
+async def test_full_rows_are_left_alone(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.queries.postings.BLOCK_ENTRIES", 20)
+    for _ in range(LEAST_ROWS_TO_MERGE):
+        await published(database, tenant, ["oak elm"] * 5)
+    before = await standing(database, tenant.access, "oak")
+    assert (await merged(database, tenant)).rows_after == 2 * 2
+    assert await standing(database, tenant.access, "oak") == before
+    for _ in range(LEAST_ROWS_TO_MERGE):
+        await published(database, tenant, ["oak"])
+    assert (await merged(database, tenant)).rows_before == LEAST_ROWS_TO_MERGE
+    assert len(await standing(database, tenant.access, "oak")) == 6 * LEAST_ROWS_TO_MERGE
+
+
+async def test_what_is_deleted_goes_out_of_merged_rows_and_takes_its_own_words_with_it(
+    database: Database, tenant: TenantFixture
+) -> None:
+    files = [
+        await published(database, tenant, ["oak elm", f"oak secret{number}"]) for number in range(9)
+    ]
+    await merged(database, tenant)
+    numbers = sorted(await standing(database, tenant.access, "oak"))
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, files[4].file_id)
+    assert (await merged(database, tenant)).removals == 1
+    assert sorted(await standing(database, tenant.access, "oak")) == numbers[:8] + numbers[10:]
+    assert not await standing(database, tenant.access, "secret4")
+    assert await rows(database, tenant, "posting_removal") == 0
+    async with database.transaction(tenant.system) as session:
+        terms = await session.scalars(text("SELECT term FROM posting WHERE term LIKE 'secret%'"))
+        assert "secret4" not in set(terms)
+
+
+async def test_an_erasure_waits_for_no_maintenance(
+    database: Database, tenant: TenantFixture
+) -> None:
+    """Neither words nor numbers of the file are left, of a version that was replaced before as well."""
+    kept = await published(database, tenant, ["oak elm"])
+    erased = await published(database, tenant, [f"oak secret{number}" for number in range(700)])
+    await merged(database, tenant)
+    async with database.transaction(tenant.system) as session:
+        await erase_search_index(session, erased.file_id)
+    assert await rows(database, tenant) == 2
+    assert await rows(database, tenant, "posting_removal") == 0
+    assert await rows(database, tenant, "lexical_document") == 1
+    assert len(await standing(database, tenant.access, "oak")) == 1
+    async with database.transaction(tenant.system) as session:
+        await erase_search_index(session, erased.file_id)
+        await erase_search_index(session, kept.file_id)
+    assert await rows(database, tenant) == 0
+
+
+async def test_long_documents_are_indexed_part_by_part(
+    database: Database, tenant: TenantFixture
+) -> None:
+    passages = PASSAGES_PER_STATEMENT * 2 + 7
+    await published(database, tenant, [f"oak w{number}" for number in range(passages)])
+    found = await standing(database, tenant.access, "oak")
+    first = min(found)[0]
+    assert sorted(found) == [(first + place, 1, 2) for place in range(passages)]
+    assert await standing(database, tenant.access, f"w{passages - 1}") == Counter(
+        [(first + passages - 1, 1, 2)]
+    )
+
+
+async def test_nothing_is_lost_where_many_publish_delete_and_merge_at_once(
+    database: Database, tenant: TenantFixture
+) -> None:
+    files = [await published(database, tenant, ["oak elm", "oak"]) for _ in range(10)]
+
+    async def delete(file_id: UUID) -> None:
+        async with database.transaction(tenant.system) as session:
+            await delete_chunks(session, file_id)
+
+    await asyncio.gather(
+        *(published(database, tenant, ["oak ash", "oak yew"]) for _ in range(12)),
+        *(delete(each.file_id) for each in files[:6]),
+        *(merged(database, tenant) for _ in range(3)),
+    )
+    await merged(database, tenant)
+    assert len(await standing(database, tenant.access, "oak")) == 2 * (4 + 12)
+    assert len(await standing(database, tenant.access, "elm")) == 4
+    assert len(await standing(database, tenant.access, "yew")) == 12
+
+
+async def test_a_merge_that_dies_leaves_what_was_there(
+    database: Database, tenant: TenantFixture
+) -> None:
+    for _ in range(9):
+        await published(database, tenant, ["oak elm"])
+    before = await standing(database, tenant.access, "oak")
+    async with database.transaction(tenant.system) as session:
+        assert (await merge_page(session, None)).rows_after == 2
+        await session.rollback()
+    assert await standing(database, tenant.access, "oak") == before
+    assert (await merged(database, tenant)).rows_before == 18
+
+
+async def test_maintenance_of_one_tenant_touches_no_other(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture
+) -> None:
+    for _ in range(9):
+        await published(database, tenant, ["oak"])
+        await published(database, other_tenant, ["oak"])
+    assert not set(await standing(database, tenant.access, "oak")) & set(
+        await standing(database, other_tenant.access, "oak")
+    )
+    assert (await merged(database, tenant)).rows_before == 9
+    assert await rows(database, other_tenant) == 9
+    file = await published(database, other_tenant, ["elm"])
+    async with database.transaction(other_tenant.system) as session:
+        await delete_chunks(session, file.file_id)
+    async with database.transaction(tenant.system) as session:
+        assert not await purge_removal(session)
+        assert not await purge_removal(session, file.file_id)
+    assert await rows(database, other_tenant, "posting_removal") == 1
+
+
+async def test_numbers_are_reserved_side_by_side(database: Database, tenant: TenantFixture) -> None:
+    async def reserve(amount: int) -> range:
+        async with database.transaction(tenant.access) as session:
+            found = await session.execute(
+                text("SELECT reserve_lexical_numbers(:amount)"), {"amount": amount}
+            )
+            first = int(found.scalar_one())
+        return range(first, first + amount)
+
+    reserved = await asyncio.gather(*(reserve(amount) for amount in (1, 500, 3, 70) * 5))
+    every = sorted(number for numbers in reserved for number in numbers)
+    assert len(set(every)) == len(every)
+
+
+def test_a_full_row_stays_small() -> None:
+    assert BLOCK_ENTRIES * ENTRY.itemsize < 128 * 1024
