@@ -1,19 +1,35 @@
-"""Search by meaning: exact cosine between the question's vector and every passage in reach."""
+"""Search by meaning: the passages whose vectors have the greatest cosine with the question's.
+
+Exact up to some ten thousand passages, by a graph (HNSW) above; which of the two is settled here, never
+by PostgreSQL's planner.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from db.queries import search as queries
+from db.queries import vectors
+from db.queries.search import FileFilter, ScoredChunk, prepare_for_search
 from db.session import Access, Database
 from muniment.errors import MunimentError
 
 DEPTH = 200
 """Passages that enter the fusion."""
+
+MEASURED_AT_MOST = 20_000
+"""Passages that are measured one by one, where a filter leaves no more of a large index."""
+
+VISITED_AT_FIRST = 6_000
+"""Vectors that a walk of the graph may compare before it is asked whether the filter leaves few
+passages (`hnsw.max_scan_tuples`)."""
+
+VISITED_AT_MOST = 40_000
+"""As above, where it leaves many: what is not found by then is `truncated`."""
 
 EMBEDDING_TIMEOUT_SECONDS = 10.0
 """The first call loads the model, about a second; a later one takes tens of milliseconds."""
@@ -55,24 +71,83 @@ async def embed(embedder: QueryEmbedder, texts: Sequence[str]) -> Vector:
         raise VectorsUnavailable(f"the embedder failed ({type(error).__name__})") from error
 
 
+@dataclass(frozen=True)
+class VectorResult:
+    """Cosines by chunk, best first; `truncated` when the search ended before it had looked everywhere
+    and had found as many as were wanted."""
+
+    scores: dict[UUID, float]
+    truncated: bool = False
+
+
 async def search_vectors(
     database: Database,
     access: Access,
     embedder: QueryEmbedder,
     vector: Vector,
-    wanted: queries.FileFilter,
+    wanted: FileFilter,
     max_chunks: int = DEPTH,
-) -> dict[UUID, float]:
-    """Cosines by chunk, best first; none before anything was published. Raises
-    VectorsUnavailable when the tenant's active index is of another model than the embedder."""
+) -> VectorResult:
+    """The nearest passages; none before anything was published. Raises VectorsUnavailable when the
+    tenant's active index is of another model than the embedder."""
     async with database.transaction(access) as session:
-        await queries.prepare_for_search(session)
-        index = await queries.active_index(session)
+        await prepare_for_search(session)
+        index = await vectors.active_index(session)
         if index is None:
-            return {}
-        if index.model_id != embedder.model_id:
+            return VectorResult({})
+        if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
             raise VectorsUnavailable("the active index is of another embedding model")
-        chunks = await queries.nearest(
-            session, [float(value) for value in vector], index.id, wanted, max_chunks=max_chunks
-        )
-    return {chunk.chunk_id: chunk.score for chunk in chunks}
+    search = _Search(database, access, vector, index, wanted, max_chunks)
+    return await (search.in_large_index() if index.has_graph else search.exactly())
+
+
+@dataclass(frozen=True)
+class _Search:
+    database: Database
+    access: Access
+    vector: Vector
+    index: vectors.ActiveIndex
+    wanted: FileFilter
+    max_chunks: int
+
+    async def in_large_index(self) -> VectorResult:
+        """By the graph first, which is quickest where much of what it meets is wanted. Else what is
+        wanted is counted: few passages are measured each, among many the graph is walked further."""
+        found = await self._by_graph(VISITED_AT_FIRST)
+        if len(found) == self.max_chunks:
+            return _result(found)
+        if await self._is_small():
+            return await self.exactly()
+        found = await self._by_graph(VISITED_AT_MOST)
+        return _result(found, truncated=len(found) < self.max_chunks)
+
+    async def exactly(self) -> VectorResult:
+        async with self.database.transaction(self.access) as session:
+            await prepare_for_search(session)
+            return _result(
+                await vectors.nearest_exactly(
+                    session, self.vector, self.index, self.wanted, max_chunks=self.max_chunks
+                )
+            )
+
+    async def _by_graph(self, max_visited: int) -> tuple[ScoredChunk, ...]:
+        async with self.database.transaction(self.access) as session:
+            await prepare_for_search(session)
+            return await vectors.nearest_by_graph(
+                session,
+                self.vector,
+                self.index,
+                self.wanted,
+                max_chunks=self.max_chunks,
+                max_visited=max_visited,
+            )
+
+    async def _is_small(self) -> bool:
+        async with self.database.transaction(self.access) as session:
+            await prepare_for_search(session)
+            counted = await vectors.count_wanted(session, self.wanted, MEASURED_AT_MOST + 1)
+        return counted <= MEASURED_AT_MOST
+
+
+def _result(found: tuple[ScoredChunk, ...], *, truncated: bool = False) -> VectorResult:
+    return VectorResult({chunk.chunk_id: chunk.score for chunk in found}, truncated)

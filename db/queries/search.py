@@ -1,6 +1,6 @@
-"""What searches ask of PostgreSQL: BM25 over postings, exact cosine over vectors, passages to show.
+"""What searches ask of PostgreSQL: BM25 over postings, passages to show; of vectors, `db.queries.vectors`.
 
-Every statement starts from `_SEARCHABLE`: the current versions of the `ready` files that the
+Every statement starts from `SEARCHABLE`: the current versions of the `ready` files that the
 caller may read. So a file in the trash, an old version, another tenant's or another principal's
 file is out of every search, its statistics and its answers as soon as that is committed.
 """
@@ -76,12 +76,6 @@ class LexicalMatches:
 
 
 @dataclass(frozen=True)
-class ActiveIndex:
-    id: UUID
-    model_id: str
-
-
-@dataclass(frozen=True)
 class TermWeight:
     """A lexeme of the query and its inverse document frequency in what the caller may read."""
 
@@ -110,7 +104,7 @@ class FoundPassage:
     text_key_id: UUID | None = None
 
 
-_SEARCHABLE = """
+SEARCHABLE = """
 searchable AS MATERIALIZED (
     SELECT
         file.id AS file_id,
@@ -197,7 +191,7 @@ weight AS MATERIALIZED (
 # do you mean?"). The statistics are those of all that the caller may read, whatever the filter:
 # scores then neither depend on it nor tell of files out of sight.
 _LEXICAL = f"""
-WITH {_SEARCHABLE}, {_CORPUS}
+WITH {SEARCHABLE}, {_CORPUS}
 SELECT
     occurrence.chunk_id,
     sum(occurrence.occurrences * weight.idf * occurrence.frequency
@@ -214,32 +208,13 @@ LIMIT :max_chunks
 """  # noqa: S608 - made of the constants above; every value is bound
 
 _TERM_WEIGHTS = f"""
-WITH {_SEARCHABLE}, {_CORPUS}
+WITH {SEARCHABLE}, {_CORPUS}
 SELECT term, idf FROM weight ORDER BY idf DESC, term
-"""  # noqa: S608 - made of the constants above; every value is bound
-
-# Measured before it is ordered, so that no approximate index takes part: exact under any filter.
-_VECTOR = f"""
-WITH {_SEARCHABLE},
-measured AS MATERIALIZED (
-    SELECT
-        embedding.chunk_id,
-        1 - (embedding.vector <=> CAST(:vector AS halfvec)) AS score
-    FROM searchable
-    JOIN chunk ON chunk.version_id = searchable.version_id
-    JOIN embedding
-        ON embedding.chunk_id = chunk.id AND embedding.index_version_id = :index_version_id
-    WHERE searchable.wanted
-)
-SELECT chunk_id, score FROM measured
-WHERE score <> 'NaN'
-ORDER BY score DESC, chunk_id
-LIMIT :max_chunks
 """  # noqa: S608 - made of the constants above; every value is bound
 
 # The lexemes are quoted as tsquery's own text form wants it, so that no query is a syntax error.
 _PASSAGES = f"""
-WITH {_SEARCHABLE},
+WITH {SEARCHABLE},
 matcher AS MATERIALIZED (
     SELECT CAST(string_agg(
         '''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ') AS tsquery)
@@ -272,7 +247,7 @@ WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[])) AND searchable.wanted
 
 # Most tenants seal nothing: their files are then not looked at.
 _HOLDS_SEALED = f"""
-WITH {_SEARCHABLE}
+WITH {SEARCHABLE}
 SELECT CASE WHEN EXISTS (SELECT 1 FROM collection WHERE collection.text_mode <> 'full')
     THEN EXISTS (
         SELECT 1 FROM searchable
@@ -304,11 +279,6 @@ length AS (SELECT id, sum(frequency) AS term_count FROM occurrence GROUP BY id)
 UPDATE chunk SET term_count = length.term_count FROM length WHERE chunk.id = length.id
 """
 
-_ACTIVE_INDEX = """
-SELECT id, model_id FROM index_version
-WHERE state = 'active' ORDER BY activated_at DESC NULLS LAST LIMIT 1
-"""
-
 _HEADLINE_OPTIONS = f'HighlightAll=true, StartSel="{HIGHLIGHT_START}", StopSel="{HIGHLIGHT_STOP}"'
 
 Parameters = dict[str, str | int | float | datetime | list[str] | list[UUID] | UUID | None]
@@ -326,7 +296,7 @@ async def bm25(
     rows = await session.execute(
         text(_LEXICAL),
         {
-            **_filter_parameters(wanted),
+            **filter_parameters(wanted),
             "query": query,
             "k1": K1,
             "b": B,
@@ -345,36 +315,9 @@ async def term_weights(session: AsyncSession, query: str) -> tuple[TermWeight, .
     """The query's terms, rarest first; terms that occur nowhere have the greatest weight."""
     rows = await session.execute(
         text(_TERM_WEIGHTS),
-        {**_filter_parameters(FileFilter()), "query": query, "max_terms": MAX_TERMS},
+        {**filter_parameters(FileFilter()), "query": query, "max_terms": MAX_TERMS},
     )
     return tuple(TermWeight(row.term, row.idf) for row in rows)
-
-
-async def nearest(
-    session: AsyncSession,
-    vector: Sequence[float],
-    index_version_id: UUID,
-    wanted: FileFilter,
-    *,
-    max_chunks: int,
-) -> tuple[ScoredChunk, ...]:
-    """The passages of greatest cosine (−1 to 1) with `vector`, by an exact scan."""
-    rows = await session.execute(
-        text(_VECTOR),
-        {
-            **_filter_parameters(wanted),
-            "vector": json.dumps([float(value) for value in vector]),
-            "index_version_id": index_version_id,
-            "max_chunks": max_chunks,
-        },
-    )
-    return tuple(ScoredChunk(row.chunk_id, row.score) for row in rows)
-
-
-async def active_index(session: AsyncSession) -> ActiveIndex | None:
-    """The tenant's active index; none before anything was published."""
-    row = (await session.execute(text(_ACTIVE_INDEX))).first()
-    return None if row is None else ActiveIndex(row.id, row.model_id)
 
 
 async def passages(
@@ -384,7 +327,7 @@ async def passages(
     rows = await session.execute(
         text(_PASSAGES),
         {
-            **_filter_parameters(wanted),
+            **filter_parameters(wanted),
             "chunk_ids": list(chunk_ids),
             "query": query,
             "max_terms": MAX_TERMS,
@@ -413,7 +356,7 @@ async def passages(
 
 async def holds_sealed(session: AsyncSession, wanted: FileFilter) -> bool:
     """Whether any of the wanted files has its text sealed, so that words do not find it."""
-    found = await session.execute(text(_HOLDS_SEALED), _filter_parameters(wanted))
+    found = await session.execute(text(_HOLDS_SEALED), filter_parameters(wanted))
     return bool(found.scalar_one())
 
 
@@ -431,7 +374,7 @@ async def index_words(session: AsyncSession, version_id: UUID) -> None:
     await session.execute(text(_INDEX_WORDS), {"version_id": version_id})
 
 
-def _filter_parameters(wanted: FileFilter) -> Parameters:
+def filter_parameters(wanted: FileFilter) -> Parameters:
     return {
         "collection": wanted.collection,
         "media_types": list(wanted.media_types) or None,

@@ -1,0 +1,207 @@
+"""A tenant with very many passages: real vectors of the embedding model, varied as real ones differ."""
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+from psycopg import sql
+
+from db.models import new_id
+from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION, Embedder
+
+Vectors = npt.NDArray[np.float32]
+
+CHUNKS_PER_FILE = 50
+RARE_LABEL = "one-in-a-hundred"
+_RARE_EVERY = 100
+_BATCH = 10_000
+_TEXT_CHARACTERS = 300
+_BASE_TEXTS = 6000
+_DIFFERENCE = 0.45
+"""How much of the difference of two other vectors is added to one: the new one is of the kind of the
+real ones, and its cosine with the first is about 0.9."""
+_CORPORA = ("scifact", "cranfield", "pubmedqa")
+_REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class VectorTenant:
+    tenant_id: UUID
+    collection_id: UUID
+    index_version_id: UUID
+
+
+def real_vectors(embedder: Embedder) -> tuple[Vectors, Vectors]:
+    """Vectors of passages, and of questions that are none of them. Raises FileNotFoundError where the
+    larger test data is absent."""
+    folder = Path(os.environ.get("MUNIMENT_TEST_DATA", _REPOSITORY.parent / "shared" / "data"))
+    corpora = [folder / "ir" / name for name in _CORPORA]
+    passages = [line for corpus in corpora for line in _texts(corpus / "corpus.jsonl")]
+    questions = [line for corpus in corpora for line in _texts(corpus / "queries.jsonl")]
+    return (
+        embedder.embed(_spread(passages, _BASE_TEXTS)),
+        embedder.embed(_spread(questions, 400)),
+    )
+
+
+def varied(base: Vectors, count: int, seed: int) -> Iterator[Vectors]:
+    """`count` vectors of length 1 in batches: each a real one moved along the difference of two others."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, count, _BATCH):
+        size = min(_BATCH, count - start)
+        first, second, third = (base[generator.integers(len(base), size=size)] for _ in range(3))
+        moved = first + _DIFFERENCE * generator.random((size, 1), dtype=np.float32) * (
+            second - third
+        )
+        yield moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+def add_passages(
+    connection: psycopg.Connection, tenant: VectorTenant, batches: Iterator[Vectors]
+) -> int:
+    """Files of fifty passages each, every hundredth file with RARE_LABEL; how many passages. The
+    connection is the schema owner's, which row-level security does not bind."""
+    count = 0
+    for vectors in batches:
+        files = _add_files(connection, tenant, -(-len(vectors) // CHUNKS_PER_FILE))
+        chunk_ids = [new_id() for _ in vectors]
+        _copy_chunks(connection, tenant, files, chunk_ids)
+        copy_vectors(connection, tenant, chunk_ids, vectors)
+        connection.commit()
+        count += len(vectors)
+    return count
+
+
+def add_tenant(
+    connection: psycopg.Connection, tenant_id: UUID, collection_id: UUID
+) -> VectorTenant:
+    """The tenant with an active index version of the packaged model."""
+    index_version_id = new_id()
+    connection.execute(
+        "INSERT INTO index_version (id, tenant_id, model_id, model_version, dimensions, state,"
+        " created_at, activated_at) VALUES (%s, %s, %s, %s, %s, 'active', now(), now())",
+        (index_version_id, tenant_id, MODEL_ID, MODEL_VERSION, DIMENSIONS),
+    )
+    connection.commit()
+    return VectorTenant(tenant_id, collection_id, index_version_id)
+
+
+def copy_vectors(
+    connection: psycopg.Connection,
+    tenant: VectorTenant,
+    chunk_ids: Sequence[UUID],
+    vectors: Vectors,
+    table: str = "embedding",
+) -> None:
+    """COPY in PostgreSQL's binary format; of pgvector's halfvec: dimensions, unused, and elements, two
+    bytes each."""
+    halves = vectors.astype(">f2")
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            sql.SQL(
+                "COPY {} (chunk_id, index_version_id, tenant_id, vector) FROM STDIN (FORMAT BINARY)"
+            ).format(sql.Identifier(table))
+        ) as copy,
+    ):
+        copy.write(b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0))
+        size = struct.pack("!i", 4 + 2 * vectors.shape[1]) + struct.pack("!hh", vectors.shape[1], 0)
+        sixteen = struct.pack("!i", 16)
+        index_version, owner = (
+            sixteen + tenant.index_version_id.bytes,
+            sixteen + tenant.tenant_id.bytes,
+        )
+        copy.write(
+            b"".join(
+                struct.pack("!h", 4)
+                + sixteen
+                + chunk_id.bytes
+                + index_version
+                + owner
+                + size
+                + half.tobytes()
+                for chunk_id, half in zip(chunk_ids, halves, strict=True)
+            )
+        )
+        copy.write(struct.pack("!h", -1))
+
+
+def _add_files(
+    connection: psycopg.Connection, tenant: VectorTenant, count: int
+) -> list[tuple[UUID, UUID]]:
+    """Ids of the new files and of their versions."""
+    known = connection.execute(
+        "SELECT count(*) FROM file WHERE tenant_id = %s", (tenant.tenant_id,)
+    ).fetchone()
+    before = 0 if known is None else int(known[0])
+    files = [(new_id(), new_id(), new_id()) for _ in range(count)]
+    columns = {
+        "ids": [each[0] for each in files],
+        "versions": [each[1] for each in files],
+        "blobs": [each[2] for each in files],
+        "before": before,
+        "tenant": tenant.tenant_id,
+        "collection": tenant.collection_id,
+        "every": _RARE_EVERY,
+        "label": RARE_LABEL,
+    }
+    for statement in _ADD_FILES:
+        connection.execute(statement, columns)
+    return [(each[0], each[1]) for each in files]
+
+
+_ADD_FILES = (
+    "INSERT INTO blob (id, tenant_id, kind, size, sha256, created_at)"
+    " SELECT id, %(tenant)s, 'content', 1, '', now() FROM unnest(%(blobs)s::uuid[]) AS id",
+    "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version, media_type,"
+    " labels, metadata, degraded, revision, created_at, updated_at)"
+    " SELECT id, %(tenant)s, %(collection)s, 'file', 'ready', 1, 'text/plain',"
+    " CASE WHEN (%(before)s + place) %% %(every)s = 0 THEN ARRAY[%(label)s] ELSE '{}' END,"
+    " jsonb_build_object('year', 1900 + (%(before)s + place) %% 100), false, 1, now(), now()"
+    " FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS new(id, place)",
+    "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
+    " declared_media_type, published_at, created_at)"
+    " SELECT version, %(tenant)s, id, 1, blob, 'file', 1, '', 'text/plain', now(), now()"
+    " FROM unnest(%(ids)s::uuid[], %(versions)s::uuid[], %(blobs)s::uuid[]) AS new(id, version, blob)",
+)
+
+
+def _copy_chunks(
+    connection: psycopg.Connection,
+    tenant: VectorTenant,
+    files: Sequence[tuple[UUID, UUID]],
+    chunk_ids: Sequence[UUID],
+) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash, token_count,"
+            " term_count, headings, pages, boxes, created_at) FROM STDIN"
+        ) as copy,
+    ):
+        for place, chunk_id in enumerate(chunk_ids):
+            file_id, version_id = files[place // CHUNKS_PER_FILE]
+            ordinal = place % CHUNKS_PER_FILE
+            copy.write_row(
+                (
+                    *(chunk_id, tenant.tenant_id, file_id, version_id, ordinal),
+                    *("A passage of the size that passages have. " * 12, chunk_id.bytes, 100, 60),
+                    *([], [1], "[]", "2026-01-01"),
+                )
+            )
+
+
+def _texts(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as lines:
+        return [str(json.loads(line)["text"])[:_TEXT_CHARACTERS] for line in lines]
+
+
+def _spread(texts: list[str], count: int) -> list[str]:
+    return texts[:: max(1, len(texts) // count)][:count]
