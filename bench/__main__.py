@@ -1,8 +1,8 @@
 """`python -m bench [--only NAME] [--runs N] [--pages N] [--files N]`: JSON lines on standard output.
 
 Without `--only` all but `soak`, which takes as long as the others together. Ends with 1 when a limit
-was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, or of the
-memory that the workers of `soak` grew to.
+was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, of what `vector`
+found and in which time, or of the memory that the workers of `soak` grew to.
 """
 
 import argparse
@@ -24,10 +24,20 @@ from bench.soak import measure_soak
 from bench.stack import embedded_stack
 from bench.throughput import measure_throughput
 from bench.transfer import measure_transfer
+from bench.vector import measure_vectors
 from bench.viewers import measure_viewers
 
 _WITHOUT_STACK = ("read", "ocr")
-_WITH_STACK = ("latency", "throughput", "ingest", "transfer", "viewers", "clients", "soak")
+_WITH_STACK = (
+    "latency",
+    "throughput",
+    "ingest",
+    "transfer",
+    "viewers",
+    "clients",
+    "vector",
+    "soak",
+)
 _ALONE = "soak"
 
 
@@ -50,6 +60,7 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             "transfer": partial(measure_transfer, stack),
             "viewers": partial(measure_viewers, stack),
             "clients": partial(measure_clients, stack),
+            "vector": partial(measure_vectors, stack),
             "soak": partial(measure_soak, stack, options.files),
         }
         held = [await measure() for name, measure in with_limits.items() if name in names]

@@ -24,6 +24,8 @@ class Stack:
     temporal_metrics: str
     """The address at which Temporal tells what it was asked."""
     namespace: str
+    database: str
+    """DSN of the embedded superuser."""
 
 
 @contextmanager
@@ -48,6 +50,7 @@ def _stack(home: Path) -> Stack:
         str(endpoints["temporal"]),
         f"http://127.0.0.1:{places['temporal_metrics']}/metrics",
         str(endpoints["namespace"]),
+        str(endpoints["database"]),
     )
 
 

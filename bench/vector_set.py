@@ -11,10 +11,9 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from psycopg import sql
 
 from db.models import new_id
-from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION, Embedder
+from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION
 
 Vectors = npt.NDArray[np.float32]
 
@@ -38,17 +37,14 @@ class VectorTenant:
     index_version_id: UUID
 
 
-def real_vectors(embedder: Embedder) -> tuple[Vectors, Vectors]:
-    """Vectors of passages, and of questions that are none of them. Raises FileNotFoundError where the
-    larger test data is absent."""
-    folder = Path(os.environ.get("MUNIMENT_TEST_DATA", _REPOSITORY.parent / "shared" / "data"))
-    corpora = [folder / "ir" / name for name in _CORPORA]
-    passages = [line for corpus in corpora for line in _texts(corpus / "corpus.jsonl")]
-    questions = [line for corpus in corpora for line in _texts(corpus / "queries.jsonl")]
-    return (
-        embedder.embed(_spread(passages, _BASE_TEXTS)),
-        embedder.embed(_spread(questions, 400)),
-    )
+def real_passages() -> list[str]:
+    """Raises FileNotFoundError where the larger test data is absent."""
+    return _spread("corpus.jsonl", _BASE_TEXTS)
+
+
+def real_questions(count: int) -> list[str]:
+    """They are none of the passages. Raises FileNotFoundError as above."""
+    return _spread("queries.jsonl", count)
 
 
 def varied(base: Vectors, count: int, seed: int) -> Iterator[Vectors]:
@@ -70,10 +66,8 @@ def add_passages(
     connection is the schema owner's, which row-level security does not bind."""
     count = 0
     for vectors in batches:
-        files = _add_files(connection, tenant, -(-len(vectors) // CHUNKS_PER_FILE))
-        chunk_ids = [new_id() for _ in vectors]
-        _copy_chunks(connection, tenant, files, chunk_ids)
-        copy_vectors(connection, tenant, chunk_ids, vectors)
+        files = new_files(connection, tenant, -(-len(vectors) // CHUNKS_PER_FILE))
+        copy_passages(connection, tenant, files, vectors)
         connection.commit()
         count += len(vectors)
     return count
@@ -93,22 +87,32 @@ def add_tenant(
     return VectorTenant(tenant_id, collection_id, index_version_id)
 
 
-def copy_vectors(
+def copy_passages(
+    connection: psycopg.Connection,
+    tenant: VectorTenant,
+    files: Sequence["NewFile"],
+    vectors: Vectors,
+) -> None:
+    """Fifty passages a file, with COPY."""
+    chunk_ids = [new_id() for _ in vectors]
+    _copy_chunks(connection, tenant, files, chunk_ids)
+    _copy_vectors(connection, tenant, chunk_ids, vectors)
+
+
+def _copy_vectors(
     connection: psycopg.Connection,
     tenant: VectorTenant,
     chunk_ids: Sequence[UUID],
     vectors: Vectors,
-    table: str = "embedding",
 ) -> None:
-    """COPY in PostgreSQL's binary format; of pgvector's halfvec: dimensions, unused, and elements, two
-    bytes each."""
+    """In PostgreSQL's binary format; of pgvector's halfvec: dimensions, unused, and elements, two bytes
+    each."""
     halves = vectors.astype(">f2")
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            sql.SQL(
-                "COPY {} (chunk_id, index_version_id, tenant_id, vector) FROM STDIN (FORMAT BINARY)"
-            ).format(sql.Identifier(table))
+            "COPY embedding (chunk_id, index_version_id, tenant_id, vector)"
+            " FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
         copy.write(b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0))
@@ -133,10 +137,14 @@ def copy_vectors(
         copy.write(struct.pack("!h", -1))
 
 
-def _add_files(
-    connection: psycopg.Connection, tenant: VectorTenant, count: int
-) -> list[tuple[UUID, UUID]]:
-    """Ids of the new files and of their versions."""
+@dataclass(frozen=True)
+class NewFile:
+    file_id: UUID
+    version_id: UUID
+
+
+def new_files(connection: psycopg.Connection, tenant: VectorTenant, count: int) -> list[NewFile]:
+    """Every hundredth of a tenant's has RARE_LABEL."""
     known = connection.execute(
         "SELECT count(*) FROM file WHERE tenant_id = %s", (tenant.tenant_id,)
     ).fetchone()
@@ -154,7 +162,7 @@ def _add_files(
     }
     for statement in _ADD_FILES:
         connection.execute(statement, columns)
-    return [(each[0], each[1]) for each in files]
+    return [NewFile(each[0], each[1]) for each in files]
 
 
 _ADD_FILES = (
@@ -176,7 +184,7 @@ _ADD_FILES = (
 def _copy_chunks(
     connection: psycopg.Connection,
     tenant: VectorTenant,
-    files: Sequence[tuple[UUID, UUID]],
+    files: Sequence[NewFile],
     chunk_ids: Sequence[UUID],
 ) -> None:
     with (
@@ -187,21 +195,22 @@ def _copy_chunks(
         ) as copy,
     ):
         for place, chunk_id in enumerate(chunk_ids):
-            file_id, version_id = files[place // CHUNKS_PER_FILE]
+            file = files[place // CHUNKS_PER_FILE]
             ordinal = place % CHUNKS_PER_FILE
             copy.write_row(
                 (
-                    *(chunk_id, tenant.tenant_id, file_id, version_id, ordinal),
+                    *(chunk_id, tenant.tenant_id, file.file_id, file.version_id, ordinal),
                     *("A passage of the size that passages have. " * 12, chunk_id.bytes, 100, 60),
                     *([], [1], "[]", "2026-01-01"),
                 )
             )
 
 
-def _texts(path: Path) -> list[str]:
-    with path.open(encoding="utf-8") as lines:
-        return [str(json.loads(line)["text"])[:_TEXT_CHARACTERS] for line in lines]
-
-
-def _spread(texts: list[str], count: int) -> list[str]:
+def _spread(name: str, count: int) -> list[str]:
+    """So many beginnings of texts, evenly out of all corpora."""
+    folder = Path(os.environ.get("MUNIMENT_TEST_DATA", _REPOSITORY.parent / "shared" / "data"))
+    texts: list[str] = []
+    for corpus in _CORPORA:
+        with (folder / "ir" / corpus / name).open(encoding="utf-8") as lines:
+            texts += [str(json.loads(line)["text"])[:_TEXT_CHARACTERS] for line in lines]
     return texts[:: max(1, len(texts) // count)][:count]

@@ -21,15 +21,15 @@ from muniment.errors import MunimentError
 DEPTH = 200
 """Passages that enter the fusion."""
 
+LEAST_WANTED_SHARE = 0.1
+"""Of the graph's first candidates; below it the wanted passages are few, or lie elsewhere."""
+
 MEASURED_AT_MOST = 20_000
 """Passages that are measured one by one, where a filter leaves no more of a large index."""
 
-VISITED_AT_FIRST = 6_000
-"""Vectors that a walk of the graph may compare before it is asked whether the filter leaves few
-passages (`hnsw.max_scan_tuples`)."""
-
 VISITED_AT_MOST = 40_000
-"""As above, where it leaves many: what is not found by then is `truncated`."""
+"""Vectors that the second walk of a graph may compare (`hnsw.max_scan_tuples`); what is not found by
+then is `truncated`."""
 
 EMBEDDING_TIMEOUT_SECONDS = 10.0
 """The first call loads the model, about a second; a later one takes tens of milliseconds."""
@@ -98,7 +98,7 @@ async def search_vectors(
         if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
             raise VectorsUnavailable("the active index is of another embedding model")
     search = _Search(database, access, vector, index, wanted, max_chunks)
-    return await (search.in_large_index() if index.has_graph else search.exactly())
+    return await (search.in_large_index() if index.has_graph else search.in_small_index())
 
 
 @dataclass(frozen=True)
@@ -111,23 +111,32 @@ class _Search:
     max_chunks: int
 
     async def in_large_index(self) -> VectorResult:
-        """By the graph first, which is quickest where much of what it meets is wanted. Else what is
-        wanted is counted: few passages are measured each, among many the graph is walked further."""
-        found = await self._by_graph(VISITED_AT_FIRST)
+        """By the graph's first candidates where enough of them are wanted. Where few are, every passage
+        that is wanted is measured, unless there are too many; else the graph is walked further."""
+        found = await self._by_graph(max_visited=1)
         if len(found) == self.max_chunks:
             return _result(found)
-        if await self._is_small():
-            return await self.exactly()
+        if len(found) < LEAST_WANTED_SHARE * vectors.FIRST_CANDIDATES:
+            measured = await self._exactly(MEASURED_AT_MOST)
+            if measured is not None:
+                return _result(measured)
         found = await self._by_graph(VISITED_AT_MOST)
         return _result(found, truncated=len(found) < self.max_chunks)
 
-    async def exactly(self) -> VectorResult:
+    async def in_small_index(self) -> VectorResult:
+        """However many are wanted: they are few, unless a graph is late."""
+        return _result(await self._exactly(most=None) or ())
+
+    async def _exactly(self, most: int | None) -> tuple[ScoredChunk, ...] | None:
         async with self.database.transaction(self.access) as session:
             await prepare_for_search(session)
-            return _result(
-                await vectors.nearest_exactly(
-                    session, self.vector, self.index, self.wanted, max_chunks=self.max_chunks
-                )
+            return await vectors.nearest_exactly(
+                session,
+                self.vector,
+                self.index,
+                self.wanted,
+                max_chunks=self.max_chunks,
+                most=most,
             )
 
     async def _by_graph(self, max_visited: int) -> tuple[ScoredChunk, ...]:
@@ -141,12 +150,6 @@ class _Search:
                 max_chunks=self.max_chunks,
                 max_visited=max_visited,
             )
-
-    async def _is_small(self) -> bool:
-        async with self.database.transaction(self.access) as session:
-            await prepare_for_search(session)
-            counted = await vectors.count_wanted(session, self.wanted, MEASURED_AT_MOST + 1)
-        return counted <= MEASURED_AT_MOST
 
 
 def _result(found: tuple[ScoredChunk, ...], *, truncated: bool = False) -> VectorResult:

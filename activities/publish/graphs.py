@@ -9,9 +9,9 @@ from db.queries.vectors import has_graph, is_large, make_graph
 from muniment.contracts.base import VersionReference
 from muniment.errors import DatabaseUnavailable
 
-GRAPH_FROM = 20_000
-"""Vectors of an index version from which on a graph finds them. Up to so many are measured each in less
-than a tenth of a second, and a graph over them is made in some seconds, in which nobody publishes."""
+GRAPH_FROM = 10_000
+"""Vectors of an index version from which on a graph finds them. Fewer are measured each in some hundredths
+of a second, and a graph over them is made in a few seconds, in which nobody publishes."""
 
 logger = logging.getLogger(__name__)
 

@@ -40,25 +40,46 @@ _ACTIVE_INDEX = text(
     """
 )
 
-# Measured before it is ordered, so that no approximate index takes part: exact under any filter.
+_SEARCHABLE_IN_PLACE = SEARCHABLE.replace("AS MATERIALIZED", "AS NOT MATERIALIZED")
+"""The same, as a part of the statement's one plan: a filter is tried before the rest is looked up, and a
+single file is found by its key."""
+
+# Counted before anything is measured, and measured before it is ordered: exact under any filter.
 _EXACTLY = text(
     f"""
-    WITH {SEARCHABLE},
+    WITH {_SEARCHABLE_IN_PLACE},
+    chosen AS MATERIALIZED (
+        SELECT chunk.id FROM searchable JOIN chunk ON chunk.version_id = searchable.version_id
+        WHERE searchable.wanted
+        LIMIT CAST(:most AS bigint) + 1
+    ),
+    counted AS MATERIALIZED (SELECT count(*) AS passages FROM chosen),
     measured AS MATERIALIZED (
         SELECT
             embedding.chunk_id,
             1 - (embedding.vector <=> CAST(:vector AS halfvec)) AS score
-        FROM searchable
-        JOIN chunk ON chunk.version_id = searchable.version_id
+        FROM chosen
         JOIN embedding
-            ON embedding.chunk_id = chunk.id AND embedding.index_version_id = :index_version_id
-        WHERE searchable.wanted
+            ON embedding.chunk_id = chosen.id AND embedding.index_version_id = :index_version_id
+        WHERE (SELECT passages FROM counted) <= CAST(:most AS bigint) OR CAST(:most AS bigint) IS NULL
+    ),
+    best AS (
+        SELECT chunk_id, score FROM measured
+        WHERE score <> 'NaN'
+        ORDER BY score DESC, chunk_id
+        LIMIT :max_chunks
     )
-    SELECT chunk_id, score FROM measured
-    WHERE score <> 'NaN'
+    SELECT passages, chunk_id, score FROM counted LEFT JOIN best ON true
     ORDER BY score DESC, chunk_id
-    LIMIT :max_chunks
     """  # noqa: S608 - made of the constants above; every value is bound
+)
+
+_FILES_FIRST = text(
+    """
+    SELECT set_config('enable_hashjoin', 'off', true),
+           set_config('enable_mergejoin', 'off', true),
+           set_config('join_collapse_limit', '1', true)
+    """
 )
 
 # The graph is that of one index version and its dimensions: PostgreSQL takes a partial index and one of
@@ -86,29 +107,18 @@ WHERE its_file.wanted AND near.distance <> 'NaN'
 LIMIT :max_chunks
 """
 
-_FILE_OF_EACH_CANDIDATE = SEARCHABLE.replace("AS MATERIALIZED", "AS NOT MATERIALIZED")
-
-_ONE_PLAN = text(
+_GRAPH_FIRST = text(
     """
     SELECT set_config('enable_seqscan', 'off', true),
            set_config('enable_bitmapscan', 'off', true),
            set_config('enable_sort', 'off', true),
            set_config('enable_hashjoin', 'off', true),
            set_config('enable_mergejoin', 'off', true),
+           set_config('plan_cache_mode', 'force_generic_plan', true),
            set_config('hnsw.iterative_scan', 'relaxed_order', true),
            set_config('hnsw.ef_search', :candidates, true),
            set_config('hnsw.max_scan_tuples', :max_visited, true)
     """
-)
-
-_COUNT_WANTED = text(
-    f"""
-    WITH {SEARCHABLE}
-    SELECT count(*) FROM (
-        SELECT 1 FROM searchable JOIN chunk ON chunk.version_id = searchable.version_id
-        WHERE searchable.wanted LIMIT :most
-    ) AS counted
-    """  # noqa: S608 - made of the constants above; every value is bound
 )
 
 _IS_LARGE = text(
@@ -135,8 +145,12 @@ async def nearest_exactly(
     wanted: FileFilter,
     *,
     max_chunks: int,
-) -> tuple[ScoredChunk, ...]:
-    """The wanted passages of greatest cosine (−1 to 1) with `vector`, by measuring each of them."""
+    most: int | None,
+) -> tuple[ScoredChunk, ...] | None:
+    """The wanted passages of greatest cosine (−1 to 1) with `vector`, by measuring each of them; None
+    when there are more than `most`, if that is given. The transaction's plans are fit for nothing else
+    afterwards."""
+    await session.execute(_FILES_FIRST)
     rows = await session.execute(
         _EXACTLY,
         {
@@ -144,9 +158,13 @@ async def nearest_exactly(
             "vector": _literal(vector),
             "index_version_id": index.id,
             "max_chunks": max_chunks,
+            "most": most,
         },
     )
-    return tuple(ScoredChunk(row.chunk_id, row.score) for row in rows)
+    found = rows.all()
+    if most is not None and found[0].passages > most:
+        return None
+    return tuple(ScoredChunk(row.chunk_id, row.score) for row in found if row.chunk_id)
 
 
 async def nearest_by_graph(
@@ -161,10 +179,10 @@ async def nearest_by_graph(
     """Passages of nearly the greatest cosines, best first: fewer than `max_chunks` when the graph's walk
     came to `max_visited` vectors before. The transaction's plans are fit for nothing else afterwards."""
     await session.execute(
-        _ONE_PLAN, {"candidates": str(FIRST_CANDIDATES), "max_visited": str(max_visited)}
+        _GRAPH_FIRST, {"candidates": str(FIRST_CANDIDATES), "max_visited": str(max_visited)}
     )
     statement = _BY_GRAPH.format(
-        searchable=_FILE_OF_EACH_CANDIDATE,
+        searchable=_SEARCHABLE_IN_PLACE,
         # Of types that have no quotes in them.
         dimensions=int(index.dimensions),
         index_version_id=UUID(str(index.id)),
@@ -175,12 +193,6 @@ async def nearest_by_graph(
     )
     found = [ScoredChunk(row.chunk_id, row.score) for row in rows]
     return tuple(sorted(found, key=lambda chunk: (-chunk.score, chunk.chunk_id)))
-
-
-async def count_wanted(session: AsyncSession, wanted: FileFilter, most: int) -> int:
-    """How many passages the caller may read and wants, counted up to `most`."""
-    counted = await session.execute(_COUNT_WANTED, {**filter_parameters(wanted), "most": most})
-    return int(counted.scalar_one())
 
 
 async def has_graph(session: AsyncSession, index_version_id: UUID) -> bool:

@@ -34,7 +34,7 @@ async def test_an_event_that_was_cut_off_did_not_come() -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
-        stack = Stack(Path(), f"http://127.0.0.1:{port}", "a-key", "", "", "")
+        stack = Stack(Path(), f"http://127.0.0.1:{port}", "a-key", "", "", "", "")
         viewer = Viewer("a-job")
         assert [event async for event in viewer.look(stack)] == ["snapshot"]
     assert viewer.seen == [7]

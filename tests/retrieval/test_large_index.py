@@ -76,8 +76,9 @@ async def exactly(
         index = await vectors.active_index(session)
         assert index is not None
         found = await vectors.nearest_exactly(
-            session, [float(value) for value in question], index, wanted, max_chunks=200
+            session, [float(value) for value in question], index, wanted, max_chunks=200, most=None
         )
+    assert found is not None
     return [chunk.chunk_id for chunk in found]
 
 

@@ -76,7 +76,7 @@ def _cover_large_ones() -> None:
                 SELECT index_version.id, index_version.tenant_id
                 FROM embedding JOIN index_version ON index_version.id = embedding.index_version_id
                 GROUP BY index_version.id, index_version.tenant_id
-                HAVING count(*) >= 20000
+                HAVING count(*) >= 10000
             LOOP
                 PERFORM set_config('app.tenant', large.tenant_id::text, true);
                 PERFORM make_vector_graph(large.id);
