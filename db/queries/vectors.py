@@ -19,7 +19,7 @@ FIRST_CANDIDATES = 200
 """`hnsw.ef_search`: what the graph is asked for at once. 200 find 95 % of the best ten among a million;
 at most 1000."""
 
-_LOCK_TIMEOUT_SECONDS = 10
+LOCK_TIMEOUT_SECONDS = 10
 """Whoever publishes waits behind a graph that waits."""
 
 
@@ -215,7 +215,7 @@ async def make_graph(session: AsyncSession, index_version_id: UUID) -> bool:
     too many vectors already."""
     await session.execute(
         text("SELECT set_config('lock_timeout', :lock, true)"),
-        {"lock": f"{_LOCK_TIMEOUT_SECONDS}s"},
+        {"lock": f"{LOCK_TIMEOUT_SECONDS}s"},
     )
     made = await session.execute(text("SELECT make_vector_graph(:id)"), {"id": index_version_id})
     return bool(made.scalar_one())
