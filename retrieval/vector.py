@@ -97,7 +97,8 @@ async def search_vectors(
             return VectorResult({})
         if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
             raise VectorsUnavailable("the active index is of another embedding model")
-    search = _Search(database, access, vector, index, wanted, max_chunks)
+    elements = tuple(float(value) for value in vector)
+    search = _Search(database, access, elements, index, wanted, max_chunks)
     return await (search.in_large_index() if index.has_graph else search.in_small_index())
 
 
@@ -105,7 +106,7 @@ async def search_vectors(
 class _Search:
     database: Database
     access: Access
-    vector: Vector
+    vector: tuple[float, ...]
     index: vectors.ActiveIndex
     wanted: FileFilter
     max_chunks: int

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries.search import SEARCHABLE, FileFilter, ScoredChunk, filter_parameters
 
-FIRST_CANDIDATES = 200
-"""`hnsw.ef_search`: what the graph is asked for at once. 200 find 95 % of the best ten among a million;
-at most 1000."""
+FIRST_CANDIDATES = 400
+"""`hnsw.ef_search`, at most 1000: how many the graph looks for at once. 200 would be enough of them, but 400
+find more of the best (docs/decisions/0052)."""
 
 LOCK_TIMEOUT_SECONDS = 10
 """Whoever publishes waits behind a graph that waits."""

@@ -70,16 +70,16 @@ def _cover_large_ones() -> None:
         ALTER TABLE embedding NO FORCE ROW LEVEL SECURITY;
         DO $$
         DECLARE
-            large record;
+            -- Beforehand: a table that a loop still reads gets no index.
+            large uuid[] := ARRAY(
+                SELECT index_version_id FROM embedding
+                GROUP BY index_version_id HAVING count(*) >= 10000);
+            wanted uuid;
         BEGIN
-            FOR large IN
-                SELECT index_version.id, index_version.tenant_id
-                FROM embedding JOIN index_version ON index_version.id = embedding.index_version_id
-                GROUP BY index_version.id, index_version.tenant_id
-                HAVING count(*) >= 10000
-            LOOP
-                PERFORM set_config('app.tenant', large.tenant_id::text, true);
-                PERFORM make_vector_graph(large.id);
+            FOREACH wanted IN ARRAY large LOOP
+                PERFORM set_config('app.tenant', tenant_id::text, true)
+                FROM index_version WHERE id = wanted;
+                PERFORM make_vector_graph(wanted);
             END LOOP;
             PERFORM set_config('app.tenant', '', true);
         END $$;
