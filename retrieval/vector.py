@@ -112,16 +112,20 @@ class _Search:
     max_chunks: int
 
     async def in_large_index(self) -> VectorResult:
-        """By the graph's first candidates where enough of them are wanted. Where few are, every passage
-        that is wanted is measured, unless there are too many; else the graph is walked further."""
+        """By the graph, which is walked further where enough of its first candidates are wanted. Where it
+        does not find as many as it should, every passage that is wanted is measured, unless there are too
+        many."""
         found = await self._by_graph(max_visited=1)
+        is_dense = len(found) >= LEAST_WANTED_SHARE * vectors.FIRST_CANDIDATES
+        if is_dense and len(found) < self.max_chunks:
+            found = await self._by_graph(VISITED_AT_MOST)
         if len(found) == self.max_chunks:
             return _result(found)
-        if len(found) < LEAST_WANTED_SHARE * vectors.FIRST_CANDIDATES:
-            measured = await self._exactly(MEASURED_AT_MOST)
-            if measured is not None:
-                return _result(measured)
-        found = await self._by_graph(VISITED_AT_MOST)
+        measured = await self._exactly(MEASURED_AT_MOST)
+        if measured is not None:
+            return _result(measured)
+        if not is_dense:
+            found = await self._by_graph(VISITED_AT_MOST)
         return _result(found, truncated=len(found) < self.max_chunks)
 
     async def in_small_index(self) -> VectorResult:

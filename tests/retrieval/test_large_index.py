@@ -107,9 +107,17 @@ async def test_the_graph_finds_what_measuring_all_finds(
     assert np.mean(agreements) >= 0.95
 
 
+@pytest.mark.parametrize("share", [searching.LEAST_WANTED_SHARE, 0.0], ids=["afar", "near"])
 async def test_where_a_filter_leaves_few_passages_each_of_them_is_measured(
-    database: Database, embedder: Embedder, large: Large, questions: Vector
+    database: Database,
+    embedder: Embedder,
+    large: Large,
+    questions: Vector,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
 ) -> None:
+    """Also those that lie near the question, so that the graph was walked further before."""
+    monkeypatch.setattr(searching, "LEAST_WANTED_SHARE", share)
     rare = FileFilter(labels=(RARE_LABEL,))
     for question in questions[:3]:
         result = await search_vectors(database, large.owner.access, embedder, question, rare)
