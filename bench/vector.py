@@ -46,7 +46,7 @@ LEAST_RECALL = 0.95
 LEAST_PUBLISHING_RATIO = 0.8
 _TOP = 10
 _WARMING = 20
-_GRAPH_MEMORY = "2500MB"
+_GRAPH_MEMORY = "3GB"
 """For the graph of a million at once; in service it grows with what is published."""
 _PUBLICATION = 500
 _PUBLICATIONS = 4

@@ -17,7 +17,7 @@ from db.queries.search import SEARCHABLE, FileFilter, ScoredChunk, filter_parame
 
 FIRST_CANDIDATES = 400
 """`hnsw.ef_search`, at most 1000: how many the graph looks for at once. 200 would be enough of them, but 400
-find more of the best (docs/decisions/0052)."""
+find more of the best (decision 0052)."""
 
 LOCK_TIMEOUT_SECONDS = 10
 """Whoever publishes waits behind a graph that waits."""

@@ -49,6 +49,7 @@ def upgrade() -> None:
             EXECUTE format(
                 'CREATE INDEX %I ON embedding'
                 ' USING hnsw ((vector::halfvec(%s)) halfvec_cosine_ops)'
+                ' WITH (m = 24, ef_construction = 200)'
                 ' WHERE index_version_id = %L',
                 'embedding_graph_' || replace(wanted::text, '-', ''), known.dimensions, wanted);
             UPDATE index_version SET has_graph = true WHERE id = wanted;
