@@ -1,8 +1,9 @@
 """`python -m bench [--only NAME] [--runs N] [--pages N] [--files N] [--chunks N]`: JSON lines on stdout.
 
 Without `--only` all but `soak` and `lexical`, which take as long as the others together. Ends with 1 when
-a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, of the
-memory that the workers of `soak` grew to, or of how fast and how exact `lexical` is.
+a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, of what
+`vector` found and in which time, of the memory that the workers of `soak` grew to, or of how fast and
+how exact `lexical` is.
 """
 
 import argparse
@@ -25,10 +26,20 @@ from bench.soak import measure_soak
 from bench.stack import embedded_stack
 from bench.throughput import measure_throughput
 from bench.transfer import measure_transfer
+from bench.vector import measure_vectors
 from bench.viewers import measure_viewers
 
 _WITHOUT_STACK = ("read", "ocr", "lexical")
-_WITH_STACK = ("latency", "throughput", "ingest", "transfer", "viewers", "clients", "soak")
+_WITH_STACK = (
+    "latency",
+    "throughput",
+    "ingest",
+    "transfer",
+    "viewers",
+    "clients",
+    "vector",
+    "soak",
+)
 _ALONE = ("soak", "lexical")
 
 
@@ -54,6 +65,7 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
             "transfer": partial(measure_transfer, stack),
             "viewers": partial(measure_viewers, stack),
             "clients": partial(measure_clients, stack),
+            "vector": partial(measure_vectors, stack),
             "soak": partial(measure_soak, stack, options.files),
         }
         held += [await measure() for name, measure in with_limits.items() if name in names]

@@ -119,7 +119,8 @@ async def rankings(
         lists = {"lexical": list(lexical)}
         if embedder is not None:
             vector = (await embed(embedder, [query]))[0]
-            nearest = await search_vectors(database, access, embedder, vector, FileFilter())
+            searched = await search_vectors(database, access, embedder, vector, FileFilter())
+            nearest = searched.scores
             lists["vector"] = list(nearest)
             lists |= {name: list(fuse(lexical, nearest, each)) for name, each in FUSIONS.items()}
         for method, chunks in lists.items():

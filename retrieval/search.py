@@ -21,7 +21,13 @@ from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
 from retrieval.request import Fusion, SearchMode, SearchRequest
 from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
 from retrieval.timing import Timings
-from retrieval.vector import QueryEmbedder, VectorsUnavailable, embed, search_vectors
+from retrieval.vector import (
+    QueryEmbedder,
+    VectorResult,
+    VectorsUnavailable,
+    embed,
+    search_vectors,
+)
 
 SEALED_LEFT_OUT = (
     "some of these files have their text sealed (`encrypted_text`): they are found by meaning only"
@@ -107,11 +113,14 @@ class Searcher:
                 result = await search_words(
                     self._database, access, request.query, wanted, parameters=self._bm25
                 )
-            found.lexical, found.truncated = result.scores, result.truncated
+            found.lexical = result.scores
+            found.truncated |= result.truncated
 
         async def by_meaning() -> None:
             try:
-                found.vector = await self._by_meaning(access, request.query, wanted, timings)
+                result = await self._by_meaning(access, request.query, wanted, timings)
+                found.vector = result.scores
+                found.truncated |= result.truncated
             except VectorsUnavailable as error:
                 _log.warning("search_degraded", reason=error.detail)
                 found.mode_used = SearchMode.LEXICAL
@@ -136,7 +145,7 @@ class Searcher:
 
     async def _by_meaning(
         self, access: Access, query: str, wanted: queries.FileFilter, timings: Timings
-    ) -> dict[UUID, float]:
+    ) -> VectorResult:
         if self._embedder is None:
             raise VectorsUnavailable("no embedder is configured")
         with timings.measure("embed"):

@@ -1,19 +1,35 @@
-"""Search by meaning: exact cosine between the question's vector and every passage in reach."""
+"""Search by meaning: the passages whose vectors have the greatest cosine with the question's.
+
+Exact up to some ten thousand passages, by a graph (HNSW) above; which of the two is settled here, never
+by PostgreSQL's planner.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from db.queries import search as queries
+from db.queries import vectors
+from db.queries.search import FileFilter, ScoredChunk, prepare_for_search
 from db.session import Access, Database
 from muniment.errors import MunimentError
 
 DEPTH = 200
 """Passages that enter the fusion."""
+
+LEAST_WANTED_SHARE = 0.1
+"""Of the graph's first candidates; below it the wanted passages are few, or lie elsewhere."""
+
+MEASURED_AT_MOST = 20_000
+"""Passages that are measured one by one, where a filter leaves no more of a large index."""
+
+VISITED_AT_MOST = 40_000
+"""Vectors that the second walk of a graph may compare (`hnsw.max_scan_tuples`); what is not found by
+then is `truncated`."""
 
 EMBEDDING_TIMEOUT_SECONDS = 10.0
 """The first call loads the model, about a second; a later one takes tens of milliseconds."""
@@ -55,24 +71,91 @@ async def embed(embedder: QueryEmbedder, texts: Sequence[str]) -> Vector:
         raise VectorsUnavailable(f"the embedder failed ({type(error).__name__})") from error
 
 
+@dataclass(frozen=True)
+class VectorResult:
+    """Cosines by chunk, best first; `truncated` when the search ended before it had looked everywhere
+    and had found as many as were wanted."""
+
+    scores: dict[UUID, float]
+    truncated: bool = False
+
+
 async def search_vectors(
     database: Database,
     access: Access,
     embedder: QueryEmbedder,
     vector: Vector,
-    wanted: queries.FileFilter,
+    wanted: FileFilter,
     max_chunks: int = DEPTH,
-) -> dict[UUID, float]:
-    """Cosines by chunk, best first; none before anything was published. Raises
-    VectorsUnavailable when the tenant's active index is of another model than the embedder."""
+) -> VectorResult:
+    """The nearest passages; none before anything was published. Raises VectorsUnavailable when the
+    tenant's active index is of another model than the embedder."""
     async with database.transaction(access) as session:
-        await queries.prepare_for_search(session)
-        index = await queries.active_index(session)
+        await prepare_for_search(session)
+        index = await vectors.active_index(session)
         if index is None:
-            return {}
-        if index.model_id != embedder.model_id:
+            return VectorResult({})
+        if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
             raise VectorsUnavailable("the active index is of another embedding model")
-        chunks = await queries.nearest(
-            session, [float(value) for value in vector], index.id, wanted, max_chunks=max_chunks
-        )
-    return {chunk.chunk_id: chunk.score for chunk in chunks}
+    elements = tuple(float(value) for value in vector)
+    search = _Search(database, access, elements, index, wanted, max_chunks)
+    return await (search.in_large_index() if index.has_graph else search.in_small_index())
+
+
+@dataclass(frozen=True)
+class _Search:
+    database: Database
+    access: Access
+    vector: tuple[float, ...]
+    index: vectors.ActiveIndex
+    wanted: FileFilter
+    max_chunks: int
+
+    async def in_large_index(self) -> VectorResult:
+        """By the graph, which is walked further where enough of its first candidates are wanted. Where it
+        does not find as many as it should, every passage that is wanted is measured, unless there are too
+        many."""
+        found = await self._by_graph(max_visited=1)
+        is_dense = len(found) >= LEAST_WANTED_SHARE * vectors.FIRST_CANDIDATES
+        if is_dense and len(found) < self.max_chunks:
+            found = await self._by_graph(VISITED_AT_MOST)
+        if len(found) == self.max_chunks:
+            return _result(found)
+        measured = await self._exactly(MEASURED_AT_MOST)
+        if measured is not None:
+            return _result(measured)
+        if not is_dense:
+            found = await self._by_graph(VISITED_AT_MOST)
+        return _result(found, truncated=len(found) < self.max_chunks)
+
+    async def in_small_index(self) -> VectorResult:
+        """However many are wanted: they are few, unless a graph is late."""
+        return _result(await self._exactly(most=None) or ())
+
+    async def _exactly(self, most: int | None) -> tuple[ScoredChunk, ...] | None:
+        async with self.database.transaction(self.access) as session:
+            await prepare_for_search(session)
+            return await vectors.nearest_exactly(
+                session,
+                self.vector,
+                self.index,
+                self.wanted,
+                max_chunks=self.max_chunks,
+                most=most,
+            )
+
+    async def _by_graph(self, max_visited: int) -> tuple[ScoredChunk, ...]:
+        async with self.database.transaction(self.access) as session:
+            await prepare_for_search(session)
+            return await vectors.nearest_by_graph(
+                session,
+                self.vector,
+                self.index,
+                self.wanted,
+                max_chunks=self.max_chunks,
+                max_visited=max_visited,
+            )
+
+
+def _result(found: tuple[ScoredChunk, ...], *, truncated: bool = False) -> VectorResult:
+    return VectorResult({chunk.chunk_id: chunk.score for chunk in found}, truncated)

@@ -12,6 +12,7 @@ from activities.assemble.calls import TextFacts
 from activities.assemble.product import AssembleSummary
 from activities.failures import erased
 from activities.publish.extracted import extracted
+from activities.publish.graphs import prepare_index
 from activities.publish.sealing import (
     PublishedKey,
     published_key,
@@ -101,6 +102,7 @@ class Publish(PublishActivities):
 
     async def _publish(self, request: PublishInput, material: _Material) -> None:
         version = request.version
+        await prepare_index(self._runner, version, self._model, len(material.chunks))
         async with self._runner.transaction(version) as session:
             # The job's row first, then the file's: everyone locks in this order.
             opening = await self._runner.open(session, version)

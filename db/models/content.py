@@ -5,13 +5,21 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import JsonValue
-from sqlalchemy import BigInteger, Column, Index, Integer, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Computed,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, optional_time_field, tenant_field, time_field
-
-EMBEDDING_DIMENSIONS = 384
 
 
 class PageRow(SQLModel, table=True):
@@ -137,9 +145,11 @@ class PostingRemoval(SQLModel, table=True):
 
 
 class IndexVersion(SQLModel, table=True):
-    """An embedding model's index; one is active per tenant."""
+    """An embedding model's index; one is active per tenant. `has_graph`: an HNSW index covers its
+    vectors, which only `make_vector_graph` makes."""
 
     __tablename__ = "index_version"
+    __table_args__ = (UniqueConstraint("id", "dimensions"),)
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
@@ -149,15 +159,26 @@ class IndexVersion(SQLModel, table=True):
     state: str  # active | building | retired
     created_at: datetime = time_field()
     activated_at: datetime | None = optional_time_field()
+    has_graph: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class EmbeddingRow(SQLModel, table=True):
+    """A chunk's vector in an index version, of that one's dimensions."""
+
     __tablename__ = "embedding"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["index_version_id", "dimensions"], ["index_version.id", "index_version.dimensions"]
+        ),
+    )
 
     chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE")
-    index_version_id: UUID = Field(foreign_key="index_version.id", primary_key=True)
+    index_version_id: UUID = Field(primary_key=True)
     tenant_id: UUID = tenant_field()
-    vector: list[float] = Field(sa_column=Column(HALFVEC(EMBEDDING_DIMENSIONS), nullable=False))
+    vector: list[float] = Field(sa_column=Column(HALFVEC, nullable=False))
+    dimensions: int | None = Field(
+        default=None, sa_column=Column(Integer, Computed("vector_dims(vector)", persisted=True))
+    )
 
 
 class FindingRow(SQLModel, table=True):

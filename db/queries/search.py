@@ -1,4 +1,5 @@
-"""What searches ask of PostgreSQL: exact cosine over vectors, passages to show. By words: lexical.py.
+"""What searches ask of PostgreSQL: the passages to show. By words: `db.queries.lexical`; by vectors:
+`db.queries.vectors`.
 
 Every statement starts from `SEARCHABLE`: the current versions of the `ready` files that the
 caller may read. So a file in the trash, an old version, another tenant's or another principal's
@@ -62,12 +63,6 @@ class FileFilter:
 class ScoredChunk:
     chunk_id: UUID
     score: float
-
-
-@dataclass(frozen=True)
-class ActiveIndex:
-    id: UUID
-    model_id: str
 
 
 @dataclass(frozen=True)
@@ -137,25 +132,6 @@ searchable AS MATERIALIZED (
 )
 """  # noqa: S608 - made of the constant above; every value is bound
 
-# Measured before it is ordered, so that no approximate index takes part: exact under any filter.
-_VECTOR = f"""
-WITH {SEARCHABLE},
-measured AS MATERIALIZED (
-    SELECT
-        embedding.chunk_id,
-        1 - (embedding.vector <=> CAST(:vector AS halfvec)) AS score
-    FROM searchable
-    JOIN chunk ON chunk.version_id = searchable.version_id
-    JOIN embedding
-        ON embedding.chunk_id = chunk.id AND embedding.index_version_id = :index_version_id
-    WHERE searchable.wanted
-)
-SELECT chunk_id, score FROM measured
-WHERE score <> 'NaN'
-ORDER BY score DESC, chunk_id
-LIMIT :max_chunks
-"""  # noqa: S608 - made of the constants above; every value is bound
-
 # The lexemes are quoted as tsquery's own text form wants it, so that no query is a syntax error.
 _PASSAGES = f"""
 WITH {SEARCHABLE},
@@ -207,11 +183,6 @@ FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS given(content, position)
 CROSS JOIN LATERAL unnest(to_tsvector('english', searchable_words(given.content)))
 """
 
-_ACTIVE_INDEX = """
-SELECT id, model_id FROM index_version
-WHERE state = 'active' ORDER BY activated_at DESC NULLS LAST LIMIT 1
-"""
-
 _HEADLINE_OPTIONS = f'HighlightAll=true, StartSel="{HIGHLIGHT_START}", StopSel="{HIGHLIGHT_STOP}"'
 
 Parameters = dict[str, str | int | float | datetime | list[str] | list[UUID] | UUID | None]
@@ -220,33 +191,6 @@ Parameters = dict[str, str | int | float | datetime | list[str] | list[UUID] | U
 async def prepare_for_search(session: AsyncSession) -> None:
     """Settings of this transaction: compiling such short statements costs more than running them."""
     await session.execute(text("SELECT set_config('jit', 'off', true)"))
-
-
-async def nearest(
-    session: AsyncSession,
-    vector: Sequence[float],
-    index_version_id: UUID,
-    wanted: FileFilter,
-    *,
-    max_chunks: int,
-) -> tuple[ScoredChunk, ...]:
-    """The passages of greatest cosine (−1 to 1) with `vector`, by an exact scan."""
-    rows = await session.execute(
-        text(_VECTOR),
-        {
-            **filter_parameters(wanted),
-            "vector": json.dumps([float(value) for value in vector]),
-            "index_version_id": index_version_id,
-            "max_chunks": max_chunks,
-        },
-    )
-    return tuple(ScoredChunk(row.chunk_id, row.score) for row in rows)
-
-
-async def active_index(session: AsyncSession) -> ActiveIndex | None:
-    """The tenant's active index; none before anything was published."""
-    row = (await session.execute(text(_ACTIVE_INDEX))).first()
-    return None if row is None else ActiveIndex(row.id, row.model_id)
 
 
 async def passages(

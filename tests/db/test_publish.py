@@ -12,6 +12,7 @@ from db.queries.publish import (
     NewChunk,
     PublishTarget,
     active_index,
+    delete_chunks,
     known_vectors,
     lock_target,
     replace_chunks,
@@ -83,3 +84,36 @@ async def test_a_text_that_stands_ten_thousand_times_is_looked_up_once(
         many = [await seconds(hashes) for _ in range(5)]
         one = [await seconds([b"once"]) for _ in range(5)]
     assert min(many) < 10 * min(one)
+
+
+async def test_a_vector_is_known_until_the_last_text_that_it_was_made_of_is_gone(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """So that it is made once, and never outlives what it was made of."""
+    model = IndexModel(model_id="a", model_version="1", dimensions=384)
+    references = []
+    with psycopg.connect(postgres_dsn) as connection:
+        for _ in range(2):
+            file_id = add_file(connection, tenant, None, None)
+            version_id = add_version(connection, tenant, file_id)
+            references.append(
+                VersionReference(
+                    tenant_id=tenant.tenant_id,
+                    file_id=file_id,
+                    version_id=version_id,
+                    job_id=new_id(),
+                )
+            )
+    chunk = Chunk(ordinal=0, text="the same", token_count=2, headings=(), pages=(1,), boxes=())
+    async with database.transaction(tenant.system) as session:
+        index = await active_index(session, tenant.tenant_id, model)
+        for reference in references:
+            new = [NewChunk(chunk, b"the same")]
+            await replace_chunks(session, reference, new, np.ones((1, 384), np.float32), index)
+    async with database.transaction(other_tenant.system) as session:
+        assert await known_vectors(session, [b"the same"], model) == {}
+    for reference, still_known in zip(references, (True, False), strict=True):
+        async with database.transaction(tenant.system) as session:
+            assert await known_vectors(session, [b"the same"], model)
+            await delete_chunks(session, reference.file_id)
+            assert bool(await known_vectors(session, [b"the same"], model)) is still_known

@@ -1,0 +1,121 @@
+"""An index version gets its graph when what is published makes it large, once."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from activities.artifacts import Artifacts
+from activities.publish import graphs
+from activities.publish.graphs import prepare_index
+from activities.stage import StageRunner
+from bench.vector_set import VectorTenant, add_passages, add_tenant
+from db.models import new_id
+from db.queries.publish import IndexModel
+from db.session import Database
+from muniment.contracts.base import VersionReference
+from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION
+from muniment.objects import BlobStore, FilesystemObjectStore
+from muniment.sealing import KeyFile
+from tests.conftest import TenantFixture
+
+MODEL = IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS)
+GRAPH_FROM = 100
+
+
+@pytest.fixture
+def runner(database: Database, tmp_path: Path) -> StageRunner:
+    objects = FilesystemObjectStore(tmp_path / "objects")
+    blobs = BlobStore(objects, KeyFile(tmp_path / "keys.json"), objects)
+    return StageRunner(database, Artifacts(database, blobs))
+
+
+@pytest.fixture
+def version(tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch) -> VersionReference:
+    monkeypatch.setattr(graphs, "GRAPH_FROM", GRAPH_FROM)
+    return VersionReference(
+        tenant_id=tenant.tenant_id, file_id=new_id(), version_id=new_id(), job_id=new_id()
+    )
+
+
+@contextmanager
+def filled(dsn: str, tenant: TenantFixture, count: int) -> Iterator[VectorTenant]:
+    """A tenant with so many passages; the graph over them goes with the block."""
+    with psycopg.connect(dsn) as connection:
+        added = add_tenant(connection, tenant.tenant_id, tenant.collection_id)
+        vectors = np.random.default_rng(1).normal(size=(count, DIMENSIONS)).astype(np.float32)
+        add_passages(connection, added, iter([vectors]))
+    yield added
+    with psycopg.connect(dsn) as connection:
+        connection.execute(f"DROP INDEX IF EXISTS embedding_graph_{added.index_version_id.hex}")
+
+
+def graphs_of(dsn: str, added: VectorTenant) -> int:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_indexes JOIN index_version ON has_graph"
+            " AND indexname = 'embedding_graph_' || replace(index_version.id::text, '-', '')"
+            " WHERE index_version.id = %s",
+            (added.index_version_id,),
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+@pytest.mark.parametrize(("new_chunks", "made"), [(9, 0), (10, 1)])
+async def test_the_publication_that_makes_an_index_large_makes_its_graph_first(
+    runner: StageRunner,
+    version: VersionReference,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    new_chunks: int,
+    made: int,
+) -> None:
+    with filled(postgres_dsn, tenant, GRAPH_FROM - 10) as added:
+        await prepare_index(runner, version, MODEL, new_chunks)
+        assert graphs_of(postgres_dsn, added) == made
+
+
+async def test_publications_at_once_make_one_graph(
+    runner: StageRunner, version: VersionReference, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    with filled(postgres_dsn, tenant, GRAPH_FROM) as added:
+        await asyncio.gather(*(prepare_index(runner, version, MODEL, 1) for _ in range(4)))
+        assert graphs_of(postgres_dsn, added) == 1
+
+
+async def test_a_first_publication_that_is_large_has_its_graph_before_its_vectors(
+    runner: StageRunner,
+    version: VersionReference,
+    database: Database,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+) -> None:
+    await prepare_index(runner, version, MODEL, GRAPH_FROM)
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT id, has_graph FROM index_version WHERE tenant_id = %s", (tenant.tenant_id,)
+        ).fetchone()
+        assert row is not None
+        connection.execute(f"DROP INDEX embedding_graph_{row[0].hex}")
+    assert row[1]
+
+
+async def test_a_graph_that_others_hold_up_waits_for_the_next_publication(
+    runner: StageRunner,
+    version: VersionReference,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("db.queries.vectors.LOCK_TIMEOUT_SECONDS", 1)
+    with filled(postgres_dsn, tenant, GRAPH_FROM) as added:
+        with psycopg.connect(postgres_dsn) as publishing:
+            publishing.execute("LOCK TABLE embedding IN ROW EXCLUSIVE MODE")
+            await prepare_index(runner, version, MODEL, 1)
+            assert graphs_of(postgres_dsn, added) == 0
+        await prepare_index(runner, version, MODEL, 1)
+        assert graphs_of(postgres_dsn, added) == 1
