@@ -9,6 +9,7 @@ from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
+from muniment.settings.models import LanguageModel, ModelSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -43,7 +44,9 @@ __all__ = [
     "IntegritySettings",
     "KeyProviderSettings",
     "KeySettings",
+    "LanguageModel",
     "LimitSettings",
+    "ModelSettings",
     "ObjectSettings",
     "OcrSettings",
     "OidcSettings",
