@@ -21,8 +21,8 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @dataclass(frozen=True)
 class Support:
-    """`quote` is the passage's sentence that says most of the claim, empty in a passage without any.
-    `is_given` when it says enough of it."""
+    """`quote` is the passage's sentence that says most of the claim, empty where none says anything of it.
+    `is_given` when it says enough."""
 
     quote: str
     is_given: bool
@@ -44,9 +44,10 @@ class CitedPassage:
         wanted = sealed_lexemes([claim])[0]
         shares = [_share(wanted, each) for each in self._lexemes]
         best = max(range(len(shares)), key=lambda place: (shares[place], -place))
-        says_enough = shares[best] > 0 and (
-            max(shares[best], _share(wanted, frozenset().union(*self._lexemes))) >= SUPPORT
-        )
+        if shares[best] == 0.0:
+            return Support("", is_given=False)
+        in_passage = _share(wanted, frozenset().union(*self._lexemes))
+        says_enough = max(shares[best], in_passage) >= SUPPORT
         return Support(self._quotes[best], says_enough and numbers_of(claim) <= numbers)
 
 

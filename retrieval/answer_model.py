@@ -37,6 +37,7 @@ class ModelAnswer:
         self._passages: dict[int, CitedPassage] = {}
         self._claim = ""
         self._marked: list[int] = []
+        self._is_gap = False
         self.citations: list[Citation] = []
         self.unknown_marks = 0
         self.has_refused = False
@@ -68,9 +69,14 @@ class ModelAnswer:
             known = [number for number in part.numbers if number in numbers]
             self.unknown_marks += len(part.numbers) - len(known)
             self._marked += known
+            self._is_gap = not known
             if known:
                 yield TokenEvent(text="".join(f"[{number}]" for number in known))
             return
+        if self._is_gap and part[0].isalnum():
+            # What stood around a mark that went does not become one word, or an address.
+            part = f" {part}"
+        self._is_gap = False
         if self._marked and _WORD.search(part):
             async for event in self._cite():
                 yield event

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from retrieval.invisible import without_invisible
 from retrieval.language_models.prompting import NO_ANSWER
 
-LINK_REMOVED = "(link)"
+LINK_REMOVED = "‹link›"
 MOST_TARGET_CHARACTERS = 2_000
 """What follows `](` without its end is dropped so far."""
 
@@ -24,6 +24,7 @@ _MARK = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3}){0,9})\s*\]")
 _MARK_BEGUN = re.compile(r"\[[\s\d,;]{0,60}\Z")
 _TAG = re.compile(r"<[A-Za-z/!?][^<>]{0,500}>")
 _TAG_BEGUN = re.compile(r"<(?:[A-Za-z/!?][^<>]{0,500})?\Z")
+_NO_TAG = re.compile(r"<[\s\d=]")
 _ADDRESS = re.compile(r"(?:https?|ftps?|file|wss?):[/\\]*|www\.", re.IGNORECASE)
 _SLASHES = re.compile(r":?[/\\]{2,}(?=\S)")
 _SLASHES_BEGUN = re.compile(r":?[/\\]*\Z")
@@ -172,14 +173,15 @@ class AnswerText:
     def _tag(self, found: list[str | Mark]) -> bool:
         tag = _TAG.match(self._buffer)
         if tag is not None:
-            self._buffer = self._buffer[tag.end() :]
+            # With a gap, so that what stood around it does not become a link.
+            gap = "" if self._last.isspace() else " "
+            self._buffer = gap + self._buffer[tag.end() :]
             return True
         if _TAG_BEGUN.match(self._buffer) and not self._is_ended:
             return False
-        if re.match(r"<[A-Za-z/!?]", self._buffer):
-            # One that is longer than any, or has no end: without its beginning it is none.
-            self._buffer = self._buffer[1:]
-            return True
+        if not _NO_TAG.match(self._buffer):
+            # One that is longer than any, or has no end.
+            self._buffer = "‹" + self._buffer[1:]
         self._emit(found, 1)
         return True
 
@@ -206,16 +208,17 @@ class AnswerText:
 
     def _begin_address(self, found: list[str | Mark], length: int) -> None:
         found.append(LINK_REMOVED)
-        self._buffer, self._last, self._state = self._buffer[length:], ")", _State.ADDRESS
+        self._buffer, self._last, self._state = self._buffer[length:], "›", _State.ADDRESS
 
     def _drop_target(self) -> bool:
-        end = self._buffer.find(")")
-        if end < 0 and self._dropped + len(self._buffer) <= MOST_TARGET_CHARACTERS:
+        left = MOST_TARGET_CHARACTERS - self._dropped
+        end = self._buffer.find(")", 0, left)
+        if end < 0 and len(self._buffer) < left:
             self._dropped += len(self._buffer)
             self._buffer = ""
             return False
-        self._buffer = self._buffer[end + 1 :]
-        self._state = _State.TEXT
+        self._buffer = self._buffer[end + 1 if end >= 0 else left :]
+        self._state = _State.AFTER_MARK
         return True
 
     def _drop_address(self) -> bool:

@@ -68,7 +68,8 @@ _INSTRUCTION = re.compile("|".join(_PHRASES), re.IGNORECASE)
 
 _ROLE = re.compile(
     r"<\|[a-z_]{2,30}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>"
-    r"|^\s*#{0,3}\s*\**(?:system|assistant|developer)\**\s*:",
+    r"|(?:^|(?<=[.!?] ))[ \t]{0,8}(?:#{1,3} ?|\*\*)?"
+    r"(?:(?-i:SYSTEM|ASSISTANT|DEVELOPER)|assistant|system (?:message|prompt|note))(?:\*\*)?[ \t]?:",
     re.IGNORECASE | re.MULTILINE,
 )
 _DELIMITER = re.compile(

@@ -20,7 +20,7 @@ QUESTION = re.compile(r"<question-(\w+)>\n(.*?)\n</question-\1>", re.DOTALL)
 
 
 def passages(prompt: str) -> list[tuple[int, str]]:
-    return [(int(found[1]), found[2]) for found in PASSAGE.finditer(prompt)]
+    return [(int(found[2]), found[3]) for found in PASSAGE.finditer(prompt)]
 
 
 def faithful(prompt: str) -> str:

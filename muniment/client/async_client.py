@@ -47,6 +47,7 @@ from muniment.client.resources.groups import AsyncGroups
 from muniment.client.resources.integrity import AsyncIntegrity
 from muniment.client.resources.invitations import AsyncInvitations
 from muniment.client.resources.key_rotations import AsyncKeys
+from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -110,6 +111,7 @@ class AsyncMuniment(TenantOwnOperations, AsyncResource):
         self.integrity = AsyncIntegrity(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
+        self.models = AsyncModels(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self

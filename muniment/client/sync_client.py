@@ -47,6 +47,7 @@ from muniment.client.resources.groups import Groups
 from muniment.client.resources.integrity import Integrity
 from muniment.client.resources.invitations import Invitations
 from muniment.client.resources.key_rotations import Keys
+from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -110,6 +111,7 @@ class Muniment(TenantOwnOperations, Resource):
         self.integrity = Integrity(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
+        self.models = Models(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ class Message(Contract):
     content: str
 
 
-class Usage(Contract):
+class Usage(BaseModel):
     """Tokens, as the server counted them."""
 
     prompt_tokens: int = Field(ge=0)

@@ -72,6 +72,7 @@ def upgrade() -> None:
         """
         CREATE POLICY definer ON model_pause FOR SELECT TO CURRENT_USER USING (true);
         CREATE POLICY definer ON token_budget TO CURRENT_USER USING (true);
+        CREATE POLICY definer ON token_usage FOR SELECT TO CURRENT_USER USING (true);
         CREATE FUNCTION paused_models()
         RETURNS TABLE (model varchar, paused_at timestamptz, by_operator boolean)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
