@@ -4,18 +4,20 @@ Each comes with citations that were checked. Where nothing that was found answer
 model is asked.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
+from uuid import UUID
 
 from db.session import Access, Database
-from muniment.errors import Unprocessable
+from muniment.errors import DependencyUnavailable, Unprocessable
 from retrieval.answer_extractive import MODEL, Pages, SentenceChooser, cited, worded
-from retrieval.answer_model import ModelAnswer, without_text
+from retrieval.answer_model import ModelAnswer, StillReadable, without_text
 from retrieval.answer_permit import Permit, Permits
 from retrieval.citation_check import PageLines, PageText
 from retrieval.injection import injection_signs
 from retrieval.language_models.gateway import Generation
+from retrieval.language_models.model import Model
 from retrieval.request import Generate, QuestionRequest, SearchRequest
 from retrieval.response import (
     Answer,
@@ -34,6 +36,7 @@ from retrieval.timing import Timings
 
 ALL_FAILED = "no language model answered: the answer is made of the documents' own sentences"
 BROKE_OFF = "the language model's words broke off: the answer is not whole"
+UNCHECKED = "a service did not answer: some citations and sources could not be checked"
 UNCITED = "the language model cited nothing: nothing of this answer is proven"
 
 
@@ -185,7 +188,7 @@ class AnswerInTheMaking:
                         yield event
         finally:
             await permits.settle(self._access, permit, generation)
-        if not said:
+        if not "".join(said).strip():
             async for event in self._by_sentences([ALL_FAILED], generation):
                 yield event
             return
@@ -193,10 +196,26 @@ class AnswerInTheMaking:
             self._reasons.append(BROKE_OFF)
         if not answer.has_refused and not answer.citations:
             self._reasons.append(UNCITED)
-        readable = await still_readable([hit.chunk_id for hit in hits])
-        shown = () if answer.has_refused else hits
-        sources = tuple(hit if hit.chunk_id in readable else without_text(hit) for hit in shown)
-        yield self._done(said, answer.citations, sources, generation, answer.unknown_marks)
+        sources: tuple[SearchHit, ...] = ()
+        if not answer.has_refused:
+            sources = await self._readable_sources(answer, still_readable)
+        if answer.is_unchecked:
+            self._reasons.append(UNCHECKED)
+        meta = self._meta(generation.model, generation, answer.unknown_marks)
+        yield _done(said, answer.citations, sources, meta)
+
+    async def _readable_sources(
+        self, answer: ModelAnswer, still_readable: StillReadable
+    ) -> tuple[SearchHit, ...]:
+        """The passages, without the text of those that the caller may no longer read, or of which that
+        cannot be told."""
+        hits = self._found.data
+        readable: Collection[UUID] = ()
+        try:
+            readable = await still_readable([hit.chunk_id for hit in hits])
+        except DependencyUnavailable:
+            answer.is_unchecked = True
+        return tuple(hit if hit.chunk_id in readable else without_text(hit) for hit in hits)
 
     async def _by_sentences(
         self, reasons: Sequence[str], generation: Generation | None
@@ -209,24 +228,20 @@ class AnswerInTheMaking:
             if isinstance(event, TokenEvent):
                 said.append(event.text)
             yield event
-        yield self._done(said, citations, self._found.data if citations else (), generation, 0)
+        sources = self._found.data if citations else ()
+        yield _done(said, citations, sources, self._meta(None, generation, 0))
 
-    def _done(
-        self,
-        said: Sequence[str],
-        citations: Sequence[Citation],
-        sources: tuple[SearchHit, ...],
-        generation: Generation | None,
-        unknown_marks: int,
-    ) -> DoneEvent:
-        model = generation.model if generation is not None else None
+    def _meta(
+        self, model: Model | None, generation: Generation | None, unknown_marks: int
+    ) -> AnswerMeta:
+        """`model` is whose words these are; `generation` what was spent, on others too."""
         spent = TokenCount()
         if generation is not None:
             spent = TokenCount(
                 prompt=generation.prompt_tokens, completion=generation.completion_tokens
             )
         prompt = self._permits.prompt.version if model and self._permits else None
-        meta = AnswerMeta(
+        return AnswerMeta(
             model=model.model if model is not None else MODEL,
             provider=model.name if model is not None else None,
             prompt=prompt,
@@ -238,10 +253,16 @@ class AnswerInTheMaking:
             timings_ms=self._timings.finish(),
             tokens=spent,
         )
-        answer = Answer(
-            answer="".join(said), citations=tuple(citations), sources=sources, meta=meta
-        )
-        return DoneEvent(answer=answer)
+
+
+def _done(
+    said: Sequence[str],
+    citations: Sequence[Citation],
+    sources: tuple[SearchHit, ...],
+    meta: AnswerMeta,
+) -> DoneEvent:
+    whole = Answer(answer="".join(said), citations=tuple(citations), sources=sources, meta=meta)
+    return DoneEvent(answer=whole)
 
 
 def _examined(found: SearchResponse) -> SearchResponse:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from contextlib import aclosing
 from uuid import UUID
 
+from muniment.errors import DependencyUnavailable
 from retrieval.answer_claims import CitedPassage, last_sentence, numbers_of_all
 from retrieval.answer_extractive import NOTHING_FOUND, Pages, cite
 from retrieval.answer_text import AnswerText, Mark
@@ -23,6 +24,7 @@ class ModelAnswer:
 
     A citation is verified when its passage was shown, may still be read, says what the claim before its
     mark says, and its quote stands on its page. Marks of other numbers are taken away and counted.
+    `is_unchecked`: some citations could not be looked at.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ModelAnswer:
         self.citations: list[Citation] = []
         self.unknown_marks = 0
         self.has_refused = False
+        self.is_unchecked = False
 
     async def events(
         self, generation: Generation, numbers: Callable[[], Collection[int]]
@@ -89,28 +92,31 @@ class ModelAnswer:
         claim, self._claim, self._marked = last_sentence(self._claim), "", []
         if not marked:
             return
-        passages = [self._passage(number) for number in marked]
-        readable = await self._still_readable([each.hit.chunk_id for each in passages])
-        numbers = numbers_of_all(passages)
-        for number, passage in zip(marked, passages, strict=True):
-            citation = await self._checked(
-                number, passage, claim, numbers, is_readable=passage.hit.chunk_id in readable
-            )
+        try:
+            citations = await self._all_checked(marked, claim)
+        except DependencyUnavailable:
+            # The words go on; what nothing proves now is shown without any of the passage.
+            self.is_unchecked = True
+            citations = [await _unreadable(each, self._passage(each).hit) for each in marked]
+        for citation in citations:
             if citation not in self.citations:
                 self.citations.append(citation)
                 yield CitationEvent(citation=citation)
 
+    async def _all_checked(self, marked: Sequence[int], claim: str) -> list[Citation]:
+        passages = [self._passage(number) for number in marked]
+        readable = await self._still_readable([each.hit.chunk_id for each in passages])
+        numbers = numbers_of_all(passages)
+        return [
+            await self._checked(number, passage, claim, numbers)
+            if passage.hit.chunk_id in readable
+            else await _unreadable(number, passage.hit)
+            for number, passage in zip(marked, passages, strict=True)
+        ]
+
     async def _checked(
-        self,
-        number: int,
-        passage: CitedPassage,
-        claim: str,
-        numbers: frozenset[str],
-        *,
-        is_readable: bool,
+        self, number: int, passage: CitedPassage, claim: str, numbers: frozenset[str]
     ) -> Citation:
-        if not is_readable:
-            return await cite(number, without_text(passage.hit), "", Pages())
         support = passage.support(claim, numbers)
         citation = await cite(number, passage.hit, support.quote, self._pages)
         if support.is_given:
@@ -121,6 +127,10 @@ class ModelAnswer:
         if number not in self._passages:
             self._passages[number] = CitedPassage(self._hits[number - 1])
         return self._passages[number]
+
+
+async def _unreadable(number: int, hit: SearchHit) -> Citation:
+    return await cite(number, without_text(hit), "", Pages())
 
 
 def without_text(hit: SearchHit) -> SearchHit:

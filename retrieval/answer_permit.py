@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+
 from db.audit import Act, record
 from db.models import now
 from db.queries import language_models, token_budgets
 from db.session import Access, Database
-from muniment.errors import TokenBudgetExhausted, TooManyRequests
+from muniment.errors import DatabaseUnavailable, TokenBudgetExhausted, TooManyRequests
 from muniment.telemetry import context, metrics
 from retrieval.language_models.gateway import Gateway, Generation
 from retrieval.language_models.model import Model
@@ -31,6 +33,8 @@ NO_BUDGET = (
     "the tenant's tokens of this month are used up: the answer is made of the documents' sentences"
 )
 TOO_BUSY = "the language models are busy: the answer is made of the documents' own sentences"
+
+_log = structlog.get_logger(__name__)
 
 _GRACE = timedelta(seconds=60)
 """Longer than the longest answer, so that no reservation of an answer that is still made comes back."""
@@ -97,8 +101,12 @@ class Permits:
         await asyncio.shield(self._settle(access, permit.reservation_id, spent))
 
     async def _settle(self, access: Access, reservation_id: UUID, spent: int) -> None:
-        async with self._database.transaction(access) as session:
-            await token_budgets.settle(session, access.tenant_id, reservation_id, spent)
+        """Without PostgreSQL the reservation holds until it expires: the answer is there all the same."""
+        try:
+            async with self._database.transaction(access) as session:
+                await token_budgets.settle(session, access.tenant_id, reservation_id, spent)
+        except DatabaseUnavailable as error:
+            _log.warning("tokens_not_settled", reason=error.problem, tokens=spent)
 
     async def _granted(
         self, access: Access, question: str, hits: Sequence[SearchHit]

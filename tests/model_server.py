@@ -48,6 +48,7 @@ WORDS = {
     "obedient": obedient,
     "refusing": lambda _: "NO_ANSWER",
     "thinking": lambda prompt: f"<think>secret thoughts [1]</think>\n{faithful(prompt)}",
+    "marked up": lambda _: "<b></b> <i></i>",
     "uncited": lambda _: "The harbour cranes were paid for by somebody.",
     "inventing": lambda _: "The harbour cranes cost 4711 guilders [1]. Bananas grow on Mars [1].",
     "foreign": lambda _: "The harbour cranes were paid for by the widow Van der Meer [7][0][1].",

@@ -15,7 +15,7 @@ from muniment.contracts.language_models import ModelUse
 from muniment.embedding import Embedder
 from muniment.errors import TokenBudgetExhausted, TooManyRequests
 from muniment.objects import SealedTexts
-from retrieval.answer import ALL_FAILED, BROKE_OFF, UNCITED, Answerer
+from retrieval.answer import ALL_FAILED, BROKE_OFF, UNCHECKED, UNCITED, Answerer
 from retrieval.answer_extractive import NOTHING_FOUND, Pages
 from retrieval.answer_permit import ALL_PAUSED, NO_BUDGET, NO_MODEL, NOT_ALLOWED, TOO_BUSY, Permits
 from retrieval.language_models.model import Model
@@ -216,6 +216,15 @@ async def test_thoughts_are_not_shown(ask: Callable[..., Awaitable[Answer]]) -> 
     assert "secret" not in answer.answer
 
 
+async def test_a_model_of_whose_words_nothing_is_left_did_not_answer(
+    ask: Callable[..., Awaitable[Answer]],
+) -> None:
+    answer = await ask("marked up")
+    assert (answer.meta.model, answer.meta.provider) == ("extractive", None)
+    assert ALL_FAILED in answer.meta.reasons
+    assert answer.answer.strip().startswith(f"{PAID}. [1]")
+
+
 async def test_what_is_cited_from_nothing_is_marked(ask: Callable[..., Awaitable[Answer]]) -> None:
     invented = await ask("inventing")
     assert [each.n for each in invented.citations] == [1, 1]
@@ -250,6 +259,32 @@ async def test_a_passage_out_of_reach_meanwhile_is_not_quoted(
     assert done.answer.citations
     assert not any(each.verified or each.quote or each.name for each in done.answer.citations)
     assert not any(each.text or each.name for each in done.answer.sources)
+
+
+async def test_words_go_on_while_nothing_can_be_checked(
+    answering: Answering,
+    server: ModelServer,
+    tenant: TenantFixture,
+    application_dsn: str,
+    embedder: Embedder,
+    texts: SealedTexts,
+    published: Published,
+) -> None:
+    """With a database of one connection, which somebody else has by then."""
+    narrow = Database(application_dsn, pool_size=1, pool_timeout_seconds=0.2)
+    permits = permits_of(narrow, [model(server, "faithful@300")])
+    answerer = answerer_of(narrow, embedder, texts, permits)
+    prepared = await answerer.prepare(tenant.access, ASKED, Pages())
+    async with narrow.transaction(tenant.access):
+        events = [event async for event in prepared.events()]
+    done = events[-1]
+    assert isinstance(done, DoneEvent)
+    assert done.answer.answer.startswith(f"{PAID} [1].")
+    assert done.answer.meta.reasons == (UNCHECKED,)
+    assert [each.verified for each in done.answer.citations] == [False, False]
+    assert not any(each.text for each in done.answer.sources)
+    await permits.gateway.close()
+    await narrow.close()
 
 
 async def test_who_leaves_ends_the_models_work_and_pays_for_it(

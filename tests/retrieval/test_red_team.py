@@ -42,7 +42,8 @@ async def test_nothing_that_an_obedient_model_says_gets_out(
         assert answer.sources[0].injection_suspected, hostile.name
         assert all(each.injection_suspected for each in answer.citations)
         # What the document does not say is not proven by it, whatever it is cited from.
-        assert not answer.citations[-1].verified
+        assert not all(each.verified for each in answer.citations), hostile.name
+        assert all(each.quote in hostile.text for each in answer.citations)
         sent = server.seen[-1]["body"]
         prompt = sent["messages"][1]["content"]
         nonces |= set(re.findall(r"<passage-(\w+) number", prompt))
