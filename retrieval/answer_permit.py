@@ -29,6 +29,10 @@ NOT_ALLOWED = (
     "collections of these passages do not let a language model read them that could be asked: the answer"
     " is made of the documents' own sentences"
 )
+NOTHING_TO_SHOW = (
+    "no passage fits into a language model's window beside the question: the answer is made of the"
+    " documents' own sentences"
+)
 NO_BUDGET = (
     "the tenant's tokens of this month are used up: the answer is made of the documents' sentences"
 )
@@ -125,6 +129,8 @@ class Permits:
                 if hit.chunk_id in uses
             ]
             packed = {model.name: self._packed(model, question, passages) for model in models}
+            if not any(each.numbers for each in packed.values()):
+                return NOTHING_TO_SHOW
             allowed = tuple(
                 model
                 for model in models

@@ -17,7 +17,15 @@ from muniment.errors import TokenBudgetExhausted, TooManyRequests
 from muniment.objects import SealedTexts
 from retrieval.answer import ALL_FAILED, BROKE_OFF, UNCHECKED, UNCITED, Answerer
 from retrieval.answer_extractive import NOTHING_FOUND, Pages
-from retrieval.answer_permit import ALL_PAUSED, NO_BUDGET, NO_MODEL, NOT_ALLOWED, TOO_BUSY, Permits
+from retrieval.answer_permit import (
+    ALL_PAUSED,
+    NO_BUDGET,
+    NO_MODEL,
+    NOT_ALLOWED,
+    NOTHING_TO_SHOW,
+    TOO_BUSY,
+    Permits,
+)
 from retrieval.language_models.model import Model
 from retrieval.request import Generate, QuestionRequest
 from retrieval.response import Answer, CitationEvent, DoneEvent, TokenEvent
@@ -380,6 +388,13 @@ async def test_a_collection_keeps_its_texts_from_models(
     assert (await both.answer(tenant.access, ASKED)).meta.provider == "own"
     await set_use(database, tenant, tenant.collection_id, ModelUse.NONE)
     assert (await both.answer(tenant.access, ASKED)).meta.reasons == (NOT_ALLOWED,)
+
+
+async def test_a_question_that_leaves_no_room_asks_no_model(
+    ask: Callable[..., Awaitable[Answer]],
+) -> None:
+    answer = await ask("faithful", request=QuestionRequest(query="字" * 9_000 + QUESTION))
+    assert answer.meta.reasons == (NOTHING_TO_SHOW,)
 
 
 async def test_a_paused_model_is_not_asked(
