@@ -17,7 +17,11 @@ Manager = Annotated[Caller, Depends(require("tenants:manage"))]
 Name = Annotated[str, Path(max_length=64)]
 
 
-@router.get("", summary="List the language models that answer, and what they cost")
+@router.get(
+    "",
+    summary="List the language models that answer, and what they cost",
+    responses=problems(),
+)
 async def list_models(services: Provided, caller: Asker) -> LanguageModels:
     """In the order in which they are asked; none where the operator configured none. Which one answered
     a question says its `meta`."""
