@@ -102,6 +102,8 @@ def _record(connection: psycopg.Connection, tenant_id: UUID, action: str, payloa
 
 
 def act_for(connection: psycopg.Connection, tenant: str) -> UUID:
+    """The id of the tenant, for which the transaction acts from here on. Raises ConfigurationError where
+    there is none of this name."""
     found = connection.execute("SELECT id FROM tenant WHERE name = %s", (tenant,)).fetchone()
     if found is None:
         raise ConfigurationError(
@@ -120,6 +122,7 @@ def _payload(quota: Quota | None) -> str:
 
 
 def amount(argument: str) -> int | None:
+    """Of an argument of a command: None for `none`. Raises ValueError."""
     if argument == "none":
         return None
     amount = int(argument)
