@@ -25,6 +25,7 @@ from api.integrity.endpoints import router as integrity
 from api.invitations.endpoints import router as invitations
 from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
+from api.models.endpoints import router as models
 from api.oidc.endpoints import router as identities
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
@@ -87,6 +88,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    models,
     annotations,
     annotation_comments,
     activity,

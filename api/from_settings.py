@@ -19,6 +19,7 @@ from api.health.dependencies import Dependencies
 from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
 from api.jobs.view import WorkflowLinks
+from api.models.building import build_permits
 from api.oidc.fetching import fetch_keys
 from api.oidc.keys import IssuerKeys
 from api.oidc.people import Issuer, IssuerPolicy
@@ -89,6 +90,7 @@ async def build_services(
     texts = SealedTexts(blobs)
     bm25 = Bm25(settings.lexical.k1, settings.lexical.b)
     searcher = Searcher(database, embedder, texts, bm25)
+    permits = build_permits(settings.models, database)
     dependencies = Dependencies(
         database,
         blobs,
@@ -109,7 +111,8 @@ async def build_services(
         temporal=temporal,
         links=links,
         search=searcher,
-        answers=Answerer(database, searcher),
+        answers=Answerer(database, searcher, permits),
+        permits=permits,
         events=events,
         uploads=_upload_limits(settings),
         archives=ArchiveLimits(

@@ -29,6 +29,7 @@ from muniment.objects import BlobStore, SealedTexts
 from muniment.sealing import KeyManagement
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
+from retrieval.answer_permit import Permits
 from retrieval.search import Searcher
 
 
@@ -84,6 +85,7 @@ class Services:
     links: WorkflowLinks
     search: Searcher
     answers: Answerer
+    permits: Permits
     events: EventHub
     uploads: UploadLimits
     archives: ArchiveLimits

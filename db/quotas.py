@@ -30,7 +30,7 @@ def set_quota(owner_url: str, tenant: str, quota: Quota | None) -> None:
     """The tenant has this quota from the commit on; None: the default. What it keeps above it stays,
     and nothing is added. Raises ConfigurationError where there is no such tenant."""
     with psycopg.connect(owner_url, connect_timeout=10) as connection:
-        tenant_id = _act_for(connection, tenant)
+        tenant_id = act_for(connection, tenant)
         if quota is None:
             connection.execute("DELETE FROM tenant_quota WHERE tenant_id = %s", (tenant_id,))
         else:
@@ -47,7 +47,7 @@ def set_quota(owner_url: str, tenant: str, quota: Quota | None) -> None:
 def get_standing(owner_url: str, tenant: str, default: Quota) -> Standing:
     """What the tenant keeps and may keep; raises ConfigurationError where there is none."""
     with psycopg.connect(owner_url, connect_timeout=10) as connection:
-        tenant_id = _act_for(connection, tenant)
+        tenant_id = act_for(connection, tenant)
         used = connection.execute(
             "SELECT bytes, files, pages FROM tenant_usage WHERE tenant_id = %s", (tenant_id,)
         ).fetchone()
@@ -64,7 +64,7 @@ def recount(owner_url: str, tenant: str) -> tuple[Amounts, Amounts]:
     """What was counted, and what the rows come to, which is the count from here on. Whoever adds or
     erases meanwhile waits, and is counted behind it. Raises ConfigurationError where there is none."""
     with psycopg.connect(owner_url, connect_timeout=10) as connection:
-        tenant_id = _act_for(connection, tenant)
+        tenant_id = act_for(connection, tenant)
         counted = _amounts(connection, "SELECT bytes, files, pages FROM take_usage_turn()")
         # A statement of its own: it sees what was committed before the turn came.
         kept = _amounts(connection, _SUM)
@@ -101,7 +101,9 @@ def _record(connection: psycopg.Connection, tenant_id: UUID, action: str, payloa
     )
 
 
-def _act_for(connection: psycopg.Connection, tenant: str) -> UUID:
+def act_for(connection: psycopg.Connection, tenant: str) -> UUID:
+    """The id of the tenant, for which the transaction acts from here on. Raises ConfigurationError where
+    there is none of this name."""
     found = connection.execute("SELECT id FROM tenant WHERE name = %s", (tenant,)).fetchone()
     if found is None:
         raise ConfigurationError(
@@ -119,7 +121,8 @@ def _payload(quota: Quota | None) -> str:
     return json.dumps(limits)
 
 
-def _amount(argument: str) -> int | None:
+def amount(argument: str) -> int | None:
+    """Of an argument of a command: None for `none`. Raises ValueError."""
     if argument == "none":
         return None
     amount = int(argument)
@@ -133,7 +136,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tenant", required=True)
     for name in _AMOUNTS:
         # Left out where it is not named, which is not the same as `none`.
-        parser.add_argument(f"--{name}", type=_amount, default=argparse.SUPPRESS)
+        parser.add_argument(f"--{name}", type=amount, default=argparse.SUPPRESS)
     parser.add_argument("--default", action="store_true")
     parser.add_argument("--recount", action="store_true")
     options = parser.parse_args(arguments)

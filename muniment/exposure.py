@@ -101,6 +101,8 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
         yield Exposure("the virus scanner", _host(scanner), advice)
     if settings.surya.url:
         yield from _of_url("the Surya server", settings.surya.url, "MUNIMENT_SURYA__URL")
+    for model in settings.models.providers:
+        yield from _of_url(f"the language model {model.name}", model.url, "its `url`")
     if settings.webhooks.allow_http:
         advice = "Take MUNIMENT_WEBHOOKS__ALLOW_HTTP away."
         yield Exposure("webhooks", WEBHOOK_ENDPOINTS, advice)

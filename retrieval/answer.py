@@ -1,69 +1,54 @@
-"""Answers made of the documents' own sentences, each with a citation that was checked."""
+"""Answers to questions: by a language model where one may be asked, else of the documents' own sentences.
 
-from collections.abc import AsyncIterator, Sequence
+Each comes with citations that were checked. Where nothing that was found answers, that is said, and no
+model is asked.
+"""
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing
+from functools import partial
+from uuid import UUID
 
-from db.queries import search as queries
 from db.session import Access, Database
-from muniment.errors import Unprocessable
-from retrieval.citation_check import PageLines, PageText, boxes_of, locate
-from retrieval.lexical import term_weights
+from muniment.errors import DependencyUnavailable, Unprocessable
+from retrieval.answer_extractive import MODEL, Pages, SentenceChooser, cited, worded
+from retrieval.answer_model import ModelAnswer, StillReadable, without_text
+from retrieval.answer_permit import Permit, Permits
+from retrieval.citation_check import PageLines, PageText
+from retrieval.injection import injection_signs
+from retrieval.language_models.gateway import Generation
+from retrieval.language_models.model import Model
 from retrieval.request import Generate, QuestionRequest, SearchRequest
 from retrieval.response import (
     Answer,
     AnswerEvent,
     AnswerMeta,
     Citation,
-    CitationEvent,
     DoneEvent,
     SearchHit,
     SearchResponse,
     TokenCount,
     TokenEvent,
 )
-from retrieval.sealed_lexemes import sealed_lexemes
 from retrieval.search import Searcher
-from retrieval.sentence_scoring import (
-    ScoredSentence,
-    Sentence,
-    cosine,
-    coverage,
-    score_sentence,
-    select,
-)
-from retrieval.sentences import sentence_ranges
+from retrieval.sentence_scoring import ScoredSentence
 from retrieval.timing import Timings
 
-NOTHING_FOUND = "I found nothing in the documents that answers this."
-MODEL = "extractive"
-
-MAX_SENTENCES = 3
-MAX_SENTENCES_EMBEDDED = 12
-"""Those with the most of the question's words; the rest do not compete. With 24 the best sentence
-holds the answer in .81 instead of .80 of xquad-en's questions, at twice the time."""
-
-SUPPORT_THRESHOLD = 0.42
-"""Of a sentence's score, with vectors; below it nothing is said rather than something unrelated.
-On xquad-en's passages .97 of its own questions reach .40 and .95 reach .45; of 75 questions from
-other sets none reaches .38."""
-
-SUPPORT_THRESHOLD_OF_WORDS = 0.45
-"""The same where words alone decide: .89 of the own questions reach it, .01 of the others."""
-
-RELATIVE_THRESHOLD = 0.8
-"""Further sentences are nearly as good as the best, or left out."""
-
-SHORTEST_SENTENCE_WORDS = 3
-"""Shorter ones are headings, labels and numbers, which state nothing."""
+ALL_FAILED = "no language model answered: the answer is made of the documents' own sentences"
+BROKE_OFF = "the language model's words broke off: the answer is not whole"
+UNCHECKED = "a service did not answer: some citations and sources could not be checked"
+UNCITED = "the language model cited nothing: nothing of this answer is proven"
 
 
 class Answerer:
-    """Extractive answers over what a search finds; holds nothing of any tenant."""
+    """Answers over what a search finds; holds nothing of any tenant. Without `permits` no model is asked."""
 
-    def __init__(self, database: Database, searcher: Searcher) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, searcher: Searcher, permits: Permits | None = None
+    ) -> None:
         self._searcher = searcher
+        self._chooser = SentenceChooser(database, searcher)
+        self._permits = permits
 
     async def answer(
         self,
@@ -73,40 +58,18 @@ class Answerer:
         page_text: PageText | None = None,
         page_lines: PageLines | None = None,
     ) -> Answer:
-        """One to three sentences with their citations, or NOTHING_FOUND without any.
+        """The whole answer; where nothing answers NOTHING_FOUND without any citation.
 
         The readers prove the page of a quote and narrow its boxes; they run under the caller's own
-        access. Unprocessable for `generate: llm`; else what Searcher.search raises.
+        access. Raises what `prepare` raises.
         """
-        if request.generate is Generate.LLM:
-            raise Unprocessable(
-                "No language model is configured.",
-                remedy="Ask with `generate` set to `auto` or `extractive`.",
-            )
-        timings = Timings()
-        with timings.measure("search"):
-            found = await self._search(access, request)
-        with timings.measure("sentences"):
-            chosen = await self._choose(access, request.query, found.data)
-        with timings.measure("citations"):
-            citations = [
-                await _cite(number, each.sentence, page_text, page_lines)
-                for number, each in enumerate(chosen, start=1)
-            ]
-        return Answer(
-            answer=" ".join(_worded(each) for each in citations) or NOTHING_FOUND,
-            citations=tuple(citations),
-            sources=found.data if citations else (),
-            meta=AnswerMeta(
-                model=MODEL,
-                mode=found.mode_used,
-                cached=False,
-                degraded=found.degraded,
-                reasons=found.reasons,
-                timings_ms=timings.finish(),
-                tokens=TokenCount(),
-            ),
-        )
+        pages = Pages(page_text, page_lines)
+        prepared = await self.prepare(access, request, pages)
+        async with aclosing(prepared.events(is_whole=True)) as events:
+            async for event in events:
+                if isinstance(event, DoneEvent):
+                    return event.answer
+        raise AssertionError("the last event is the answer")
 
     async def stream(
         self,
@@ -116,17 +79,44 @@ class Answerer:
         page_text: PageText | None = None,
         page_lines: PageLines | None = None,
     ) -> AsyncIterator[AnswerEvent]:
-        """The answer a sentence at a time, each followed by its citation; `done` is last.
+        """The answer as it is made, each claim followed by its citations; `done` is last.
 
-        Raises what `answer` raises, before the first event.
+        Raises what `prepare` raises, before the first event.
         """
-        answer = await self.answer(access, request, page_text=page_text, page_lines=page_lines)
-        if not answer.citations:
-            yield TokenEvent(text=answer.answer)
-        for citation in answer.citations:
-            yield TokenEvent(text=("" if citation.n == 1 else " ") + _worded(citation))
-            yield CitationEvent(citation=citation)
-        yield DoneEvent(answer=answer)
+        prepared = await self.prepare(access, request, Pages(page_text, page_lines))
+        async with aclosing(prepared.events()) as events:
+            async for event in events:
+                yield event
+
+    async def prepare(
+        self, access: Access, request: QuestionRequest, pages: Pages
+    ) -> "AnswerInTheMaking":
+        """Everything before the first word: the search, and leave to ask a model.
+
+        Raises Unprocessable for `generate: llm` without a model, TooManyRequests for it where the
+        tenant's budget or this process's places are taken, and what Searcher.search raises.
+        """
+        permits = self._permits
+        if request.generate is Generate.LLM and (permits is None or not permits.has_models):
+            raise Unprocessable(
+                "No language model is configured.",
+                remedy="Ask with `generate` set to `auto` or `extractive`.",
+            )
+        timings = Timings()
+        with timings.measure("search"):
+            found = _examined(await self._search(access, request))
+        with timings.measure("sentences"):
+            chosen = await self._chooser.choose(access, request.query, found.data)
+        permit: Permit | str | None = None
+        if permits is not None and chosen and request.generate is not Generate.EXTRACTIVE:
+            with timings.measure("permit"):
+                permit = await permits.grant(
+                    access,
+                    request.query,
+                    found.data,
+                    is_required=request.generate is Generate.LLM,
+                )
+        return AnswerInTheMaking(access, found, chosen, pages, timings, permits, permit)
 
     async def _search(self, access: Access, request: QuestionRequest) -> SearchResponse:
         return await self._searcher.search(
@@ -139,72 +129,147 @@ class Answerer:
             ),
         )
 
-    async def _choose(
-        self, access: Access, question: str, hits: Sequence[SearchHit]
-    ) -> list[ScoredSentence]:
-        if not hits:
-            return []
-        async with self._database.transaction(access) as session:
-            await queries.prepare_for_search(session)
-            weights = await term_weights(session, question)
-            sentences = await _sentences(session, hits)
-        return await self._best(question, sentences, weights)
 
-    async def _best(
-        self, question: str, sentences: Sequence[Sentence], weights: dict[str, float]
-    ) -> list[ScoredSentence]:
-        likeliest = sorted(sentences, key=lambda each: -coverage(each.lexemes, weights))
-        likeliest = likeliest[:MAX_SENTENCES_EMBEDDED]
-        vectors = await self._searcher.embed([question, *(each.quote for each in likeliest)])
-        similarities: list[float | None] = [None] * len(likeliest)
-        if vectors is not None:
-            similarities = [cosine(vectors[0], vector) for vector in vectors[1:]]
-        scored = [
-            score_sentence(each, weights, similarity)
-            for each, similarity in zip(likeliest, similarities, strict=True)
-        ]
-        threshold = SUPPORT_THRESHOLD if vectors is not None else SUPPORT_THRESHOLD_OF_WORDS
-        return select(scored, at_least=threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES)
+class AnswerInTheMaking:
+    """An answer that is about to be made, once."""
+
+    def __init__(
+        self,
+        access: Access,
+        found: SearchResponse,
+        chosen: Sequence[ScoredSentence],
+        pages: Pages,
+        timings: Timings,
+        permits: Permits | None,
+        permit: Permit | str | None,
+    ) -> None:
+        self._access = access
+        self._found = found
+        self._chosen = chosen
+        self._pages = pages
+        self._timings = timings
+        self._permits = permits
+        self._permit = permit if isinstance(permit, Permit) else None
+        self._reasons = [*found.reasons]
+        if isinstance(permit, str):
+            self._reasons.append(permit)
+
+    async def events(self, *, is_whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
+        """Ends with `done`. With `is_whole` nothing of a model is passed on before its end, so that
+        another may answer instead of one that breaks off.
+
+        Closing it early cancels the model's work, and settles what it cost.
+        """
+        if self._permits is not None and self._permit is not None:
+            answering = self._by_model(self._permits, self._permit, is_whole)
+        else:
+            answering = self._by_sentences([], None)
+        async with aclosing(answering) as events:
+            async for event in events:
+                yield event
+
+    async def _by_model(
+        self, permits: Permits, permit: Permit, is_whole: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        generation = permits.gateway.generation(
+            permit.models, lambda model: permit.packed[model.name].messages, is_whole=is_whole
+        )
+        hits = self._found.data
+        still_readable = partial(permits.still_readable, self._access)
+        answer = ModelAnswer(hits, self._pages, still_readable)
+        said: list[str] = []
+        try:
+            with permits.gateway.place(), self._timings.measure("model"):
+                words = answer.events(generation, lambda: permit.numbers(generation.model))
+                async with aclosing(words) as events:
+                    async for event in events:
+                        if isinstance(event, TokenEvent):
+                            said.append(event.text)
+                        yield event
+        finally:
+            await permits.settle(self._access, permit, generation)
+        if not "".join(said).strip():
+            async for event in self._by_sentences([ALL_FAILED], generation):
+                yield event
+            return
+        if generation.broke_off:
+            self._reasons.append(BROKE_OFF)
+        if not answer.has_refused and not answer.citations:
+            self._reasons.append(UNCITED)
+        sources: tuple[SearchHit, ...] = ()
+        if not answer.has_refused:
+            sources = await self._readable_sources(answer, still_readable)
+        if answer.is_unchecked:
+            self._reasons.append(UNCHECKED)
+        meta = self._meta(generation.model, generation, answer.unknown_marks)
+        yield _done(said, answer.citations, sources, meta)
+
+    async def _readable_sources(
+        self, answer: ModelAnswer, still_readable: StillReadable
+    ) -> tuple[SearchHit, ...]:
+        """The passages, without the text of those that the caller may no longer read, or of which that
+        cannot be told."""
+        hits = self._found.data
+        readable: Collection[UUID] = ()
+        try:
+            readable = await still_readable([hit.chunk_id for hit in hits])
+        except DependencyUnavailable:
+            answer.is_unchecked = True
+        return tuple(hit if hit.chunk_id in readable else without_text(hit) for hit in hits)
+
+    async def _by_sentences(
+        self, reasons: Sequence[str], generation: Generation | None
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        self._reasons += reasons
+        with self._timings.measure("citations"):
+            citations = await cited(self._chosen, self._pages)
+        said: list[str] = []
+        for event in worded(citations):
+            if isinstance(event, TokenEvent):
+                said.append(event.text)
+            yield event
+        sources = self._found.data if citations else ()
+        yield _done(said, citations, sources, self._meta(None, generation, 0))
+
+    def _meta(
+        self, model: Model | None, generation: Generation | None, unknown_marks: int
+    ) -> AnswerMeta:
+        """`model` is whose words these are; `generation` what was spent, on others too."""
+        spent = TokenCount()
+        if generation is not None:
+            spent = TokenCount(
+                prompt=generation.prompt_tokens, completion=generation.completion_tokens
+            )
+        prompt = self._permits.prompt.version if model and self._permits else None
+        return AnswerMeta(
+            model=model.model if model is not None else MODEL,
+            provider=model.name if model is not None else None,
+            prompt=prompt,
+            mode=self._found.mode_used,
+            cached=False,
+            degraded=bool(self._reasons),
+            reasons=tuple(self._reasons),
+            unknown_marks=unknown_marks,
+            timings_ms=self._timings.finish(),
+            tokens=spent,
+        )
 
 
-async def _sentences(session: AsyncSession, hits: Sequence[SearchHit]) -> list[Sentence]:
-    """Those that may state something. PostgreSQL tells the words of passages that it holds in the clear;
-    what is sealed there is not sent to it."""
-    places = _places(hits)
-    plain = [hit.text[start:end] for hit, start, end in places if not hit.sealed]
-    sealed = [hit.text[start:end] for hit, start, end in places if hit.sealed]
-    of_plain = map(frozenset, await queries.lexemes(session, plain))
-    of_sealed = iter(sealed_lexemes(sealed))
-    # In the order of the hits, which decides between sentences that are equally good.
-    sentences = [
-        Sentence(hit, start, end, next(of_sealed if hit.sealed else of_plain))
-        for hit, start, end in places
+def _done(
+    said: Sequence[str],
+    citations: Sequence[Citation],
+    sources: tuple[SearchHit, ...],
+    meta: AnswerMeta,
+) -> DoneEvent:
+    whole = Answer(answer="".join(said), citations=tuple(citations), sources=sources, meta=meta)
+    return DoneEvent(answer=whole)
+
+
+def _examined(found: SearchResponse) -> SearchResponse:
+    """With the passages that seem to speak to a machine marked, and behind the others."""
+    hits = [
+        hit.model_copy(update={"injection_suspected": bool(injection_signs(hit.text))})
+        for hit in found.data
     ]
-    return [each for each in sentences if len(each.lexemes) >= SHORTEST_SENTENCE_WORDS]
-
-
-def _places(hits: Sequence[SearchHit]) -> list[tuple[SearchHit, int, int]]:
-    return [(hit, start, end) for hit in hits for start, end in sentence_ranges(hit.text)]
-
-
-async def _cite(
-    number: int, sentence: Sentence, page_text: PageText | None, page_lines: PageLines | None
-) -> Citation:
-    hit, quote = sentence.hit, sentence.quote
-    page, verified = await locate(hit, quote, page_text)
-    return Citation(
-        n=number,
-        chunk_id=hit.chunk_id,
-        file_id=hit.file_id,
-        version=hit.version,
-        name=hit.name,
-        page=page,
-        boxes=await boxes_of(hit, quote, page, page_lines),
-        quote=quote,
-        verified=verified and quote in hit.text,
-    )
-
-
-def _worded(citation: Citation) -> str:
-    """The quote on one line, with its mark."""
-    return f"{' '.join(citation.quote.split())} [{citation.n}]"
+    hits.sort(key=lambda hit: hit.injection_suspected)
+    return found.model_copy(update={"data": tuple(hits)})

@@ -29,7 +29,8 @@ class SearchHit(Contract):
     """`highlights` are [start, end) code points in `text`. `score` orders the hits; its scale is that
     of the fusion in hybrid mode, BM25 or cosine in the others. `sealed`: of a collection with
     `encrypted_text`, so found by meaning alone and without highlights. `text_missing`: its key could
-    not be had now, so that text and headings are empty."""
+    not be had now, so that text and headings are empty. `injection_suspected`: it seems to speak to a
+    machine (retrieval/injection.py); of sources of an answer alone."""
 
     chunk_id: UUID
     file_id: UUID
@@ -44,6 +45,7 @@ class SearchHit(Contract):
     scores: HitScores
     sealed: bool = False
     text_missing: bool = False
+    injection_suspected: bool = False
     explanation: HitExplanation | None = None
 
 
@@ -61,7 +63,11 @@ class SearchResponse(Contract):
 
 class Citation(Contract):
     """`quote` stands in the chunk's text exactly so. `page` is the page it stands on (or begins on);
-    `boxes` lie on that page. `verified` only after both were checked against the stored text."""
+    `boxes` lie on that page. `verified` only after both were checked against the stored text, and
+    where a language model answered, that it says what is claimed (retrieval/answer_claims.py).
+
+    A model's citations have the numbers of their passages in `sources`, from 1; several have the same
+    number where the passage is cited for several things."""
 
     n: int
     chunk_id: UUID
@@ -72,6 +78,7 @@ class Citation(Contract):
     boxes: tuple[PageBox, ...]
     quote: str
     verified: bool
+    injection_suspected: bool = False
 
 
 class TokenCount(Contract):
@@ -82,11 +89,18 @@ class TokenCount(Contract):
 
 
 class AnswerMeta(Contract):
+    """`model` is `extractive` where no language model answered; else `provider` is its name here, and
+    `prompt` the version of the prompt. `unknown_marks` are citations that were taken out of its words,
+    since they name no passage that it was shown."""
+
     model: str
+    provider: str | None = None
+    prompt: str | None = None
     mode: SearchMode
     cached: bool
     degraded: bool
     reasons: tuple[str, ...]
+    unknown_marks: int = 0
     timings_ms: dict[str, float]
     tokens: TokenCount
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.times import UtcTime
+from muniment.contracts.language_models import ModelUse
 from muniment.contracts.text_modes import TextMode
 
 Visibility = Literal["tenant", "private"]
@@ -35,18 +36,22 @@ LOST_WITH_ENCRYPTED_TEXT = (
 class Collection(BaseModel):
     """`visibility` tenant: everyone of the tenant reads its files and may add some; private: its
     owner, and who was granted it. `text_mode` `encrypted_text`: what its documents say lies in the
-    database only sealed; `limitations` are what that costs."""
+    database only sealed; `limitations` are what that costs. `language_models`: which of them may read its
+    passages to answer a question, `any`, `local` (those that run in the house) or `none`."""
 
     id: UUID
     name: str
     visibility: Visibility
     text_mode: TextMode
     limitations: list[str]
+    language_models: ModelUse
     owner_id: UUID | None
     created_at: UtcTime
 
 
 class NewCollection(BaseModel):
+    """Without `language_models` any may read it; none where the text is sealed."""
+
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"name": "law", "visibility": "private"}]}
     )
@@ -54,11 +59,12 @@ class NewCollection(BaseModel):
     name: CollectionName
     visibility: Visibility = "tenant"
     text_mode: TextMode = TextMode.FULL
+    language_models: ModelUse | None = None
 
 
 class CollectionChange(BaseModel):
     """What is absent stays. `text_mode` changes only while the collection holds no files, those in the
-    trash included."""
+    trash included; where it becomes `encrypted_text`, `language_models` becomes `none` if it is absent."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"visibility": "private"}]}
@@ -67,3 +73,4 @@ class CollectionChange(BaseModel):
     name: CollectionName | None = None
     visibility: Visibility | None = None
     text_mode: TextMode | None = None
+    language_models: ModelUse | None = None

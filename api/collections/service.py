@@ -19,6 +19,7 @@ from api.preconditions import require_match
 from db.audit import record
 from db.models import Collection as CollectionRecord
 from db.queries import collections
+from muniment.contracts.language_models import ModelUse
 from muniment.contracts.text_modes import TextMode
 from muniment.errors import Conflict, NotFound
 
@@ -34,6 +35,7 @@ def collection_view(found: CollectionRecord) -> Collection:
         visibility=VISIBILITY.validate_python(found.visibility),
         text_mode=TextMode(found.text_mode),
         limitations=[*LOST_WITH_ENCRYPTED_TEXT] if is_sealed else [],
+        language_models=ModelUse(found.language_models),
         owner_id=found.owner_id,
         created_at=found.created_at,
     )
@@ -63,11 +65,15 @@ async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> 
         name=body.name,
         visibility=body.visibility,
         text_mode=body.text_mode,
+        language_models=body.language_models or _unasked_use(body.text_mode),
         owner_id=caller.principal_id,
     )
     session.add(made)
     await _flush_unique(session)
-    payload: dict[str, JsonValue] = {"text_mode": made.text_mode}
+    payload: dict[str, JsonValue] = {
+        "text_mode": made.text_mode,
+        "language_models": made.language_models,
+    }
     record(session, caller.act("collection.created", "collection", made.id, payload))
     return made
 
@@ -87,11 +93,14 @@ async def change(
         found.visibility = body.visibility
     if body.text_mode is not None and body.text_mode != found.text_mode:
         await _change_text_mode(session, found, body.text_mode)
+        found.language_models = _unasked_use(body.text_mode)
+    if body.language_models is not None:
+        found.language_models = body.language_models
     found.revision += 1
     await _flush_unique(session)
     payload: dict[str, JsonValue] = {"fields": [*sorted(body.model_fields_set)]}
-    if "text_mode" in body.model_fields_set:
-        payload["text_mode"] = found.text_mode
+    for field in {"text_mode", "language_models"} & body.model_fields_set:
+        payload[field] = getattr(found, field)
     record(session, caller.act("collection.changed", "collection", collection_id, payload))
     return found
 
@@ -123,6 +132,11 @@ async def _change_text_mode(
             remedy="Make a collection with that `text_mode`, upload the files to it, and erase them here.",
         )
     found.text_mode = text_mode
+
+
+def _unasked_use(text_mode: TextMode) -> ModelUse:
+    """Whoever seals a text has not thereby said that a model may read it."""
+    return ModelUse.NONE if text_mode is TextMode.ENCRYPTED_TEXT else ModelUse.ANY
 
 
 def _holds_files() -> Conflict:

@@ -1,23 +1,30 @@
 """`/v1/search` and `/v1/query`."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from starlette.responses import Response, StreamingResponse
+from fastapi import APIRouter, Depends, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from api.authentication import Caller, require
-from api.events.wire import MEDIA_TYPE, server_sent_event
+from api.events.response import EventStreamResponse
+from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, server_sent_event
 from api.pages.service import PageReaders
 from api.problem_responses import problems
 from api.search.schemas import QueryBody
 from api.services import Provided, Services
 from db.audit import record
+from retrieval.answer import AnswerInTheMaking
+from retrieval.answer_extractive import Pages
 from retrieval.request import QuestionRequest, SearchRequest
 from retrieval.response import (
     Answer,
     AnswerEvent,
     CitationEvent,
+    DoneEvent,
     SearchResponse,
     TokenEvent,
 )
@@ -25,6 +32,8 @@ from retrieval.response import (
 router = APIRouter(prefix="/v1", tags=["search"])
 
 Searching = Annotated[Caller, Depends(require("search"))]
+
+_LEFT_CHECK_SECONDS = 0.25
 
 
 @router.post("/search", summary="Search passages", responses=problems(400, 422))
@@ -40,7 +49,7 @@ async def search(body: SearchRequest, services: Provided, caller: Searching) -> 
     summary="Ask a question",
     response_model=Answer,
     responses={
-        **problems(400, 422),
+        **problems(400, 422, 429),
         200: {
             "model": Answer,
             "description": "The answer; with `stream` its events `token`, `citation`, `done`.",
@@ -48,8 +57,12 @@ async def search(body: SearchRequest, services: Provided, caller: Searching) -> 
         },
     },
 )
-async def query(body: QueryBody, services: Provided, caller: Searching) -> Response:
-    """Every citation names the file, the page, the boxes and the exact words."""
+async def query(
+    body: QueryBody, request: Request, services: Provided, caller: Searching
+) -> Response:
+    """Every citation names the file, the page, the boxes and the exact words, and says whether that was
+    verified. A language model answers where the operator configured one; `meta` says which. 429
+    `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up."""
     readers = PageReaders(services.database, services.blobs, caller)
     question = QuestionRequest(
         query=body.query,
@@ -58,26 +71,61 @@ async def query(body: QueryBody, services: Provided, caller: Searching) -> Respo
         filter=body.filter,
         generate=body.generate,
     )
-    if not body.stream:
-        answer = await services.answers.answer(
-            caller.access, question, page_text=readers.text, page_lines=readers.lines
-        )
-        await _audit(services, caller, "query.answered", len(answer.citations))
-        return Response(answer.model_dump_json(), media_type="application/json")
-    events = services.answers.stream(
-        caller.access, question, page_text=readers.text, page_lines=readers.lines
-    )
-    first = await anext(events)
-    await _audit(services, caller, "query.answered", None)
-    return StreamingResponse(
-        _wired(first, events), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
-    )
+    pages = Pages(readers.text, readers.lines)
+    prepared = await services.answers.prepare(caller.access, question, pages)
+    if body.stream:
+        await _audit(services, caller, "query.answered", None)
+        return EventStreamResponse(_wired(prepared), on_end=lambda: None)
+    answer = await _whole(request, prepared)
+    await _audit(services, caller, "query.answered", len(answer.citations))
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
-async def _wired(first: AnswerEvent, rest: AsyncIterator[AnswerEvent]) -> AsyncIterator[bytes]:
-    yield _wire(first)
-    async for event in rest:
-        yield _wire(event)
+async def _whole(request: Request, prepared: AnswerInTheMaking) -> Answer:
+    """Raises ClientDisconnect when the client leaves first, which ends the work of the model."""
+    making = asyncio.create_task(_last(prepared))
+    try:
+        while not making.done():
+            await asyncio.wait({making}, timeout=_LEFT_CHECK_SECONDS)
+            if not making.done() and await request.is_disconnected():
+                raise ClientDisconnect
+        return making.result()
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+
+
+async def _last(prepared: AnswerInTheMaking) -> Answer:
+    async with aclosing(prepared.events(is_whole=True)) as events:
+        async for event in events:
+            if isinstance(event, DoneEvent):
+                return event.answer
+    raise AssertionError("the last event is the answer")
+
+
+async def _wired(prepared: AnswerInTheMaking) -> AsyncGenerator[bytes, None]:
+    """The events, with a comment wherever none came for a while, as when a language model thinks: proxies
+    and clients see that the connection lives."""
+    async with aclosing(prepared.events()) as events:
+        coming = asyncio.create_task(_next(events))
+        try:
+            while True:
+                await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS)
+                if not coming.done():
+                    yield HEARTBEAT
+                    continue
+                event = coming.result()
+                if event is None:
+                    return
+                yield _wire(event)
+                coming = asyncio.create_task(_next(events))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(events: AsyncGenerator[AnswerEvent, None]) -> AnswerEvent | None:
+    return await anext(events, None)
 
 
 def _wire(event: AnswerEvent) -> bytes:

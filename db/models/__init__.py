@@ -39,6 +39,12 @@ from db.models.jobs import (
     StageResult,
 )
 from db.models.key_rotations import KeyRotation
+from db.models.language_models import (
+    ModelPause,
+    TokenBudget,
+    TokenReservation,
+    TokenUsage,
+)
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import (
@@ -94,6 +100,7 @@ __all__ = [
     "JobPassword",
     "KeyRotation",
     "LexicalDocument",
+    "ModelPause",
     "PageLayer",
     "PageRow",
     "Posting",
@@ -115,6 +122,9 @@ __all__ = [
     "TenantUsage",
     "TierMove",
     "TierPolicy",
+    "TokenBudget",
+    "TokenReservation",
+    "TokenUsage",
     "Upload",
     "UploadPart",
     "UploadTimer",

@@ -116,7 +116,8 @@ class StreamTicket(SQLModel, table=True):
 
 class Collection(SQLModel, table=True):
     """`visibility` tenant: every principal of the tenant may read; private: owner and grants only.
-    `text_mode` is the same for all its files, and does not change while it has any."""
+    `text_mode` is the same for all its files, and does not change while it has any. `language_models`
+    says which of them may read it."""
 
     __tablename__ = "collection"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -128,6 +129,9 @@ class Collection(SQLModel, table=True):
     text_mode: str = Field(
         default="full", sa_column_kwargs={"server_default": "full"}
     )  # muniment.contracts.text_modes.TextMode
+    language_models: str = Field(
+        default="any", sa_column_kwargs={"server_default": "any"}
+    )  # muniment.contracts.language_models.ModelUse
     owner_id: UUID | None = Field(default=None, foreign_key="principal.id")
     revision: int = 1
     created_at: datetime = time_field()

@@ -9,7 +9,7 @@ from rich.text import Text
 from muniment.cli.connection import connect
 from muniment.cli.output import err, out, page_numbers_text, print_json, printable
 from muniment.client.models import Answer, Citation, Hit
-from muniment.client.resources.answers import SearchMode
+from muniment.client.resources.answers import Generate, SearchMode
 
 _SHOWN_CHARACTERS = 400
 _INDENT = 4
@@ -38,13 +38,17 @@ def search_passages(
         err().print(Text(f"degraded: {', '.join(result.reasons) or result.mode_used}"))
 
 
-def ask_question(question: str, top_k: int, home: Path | None, *, as_json: bool) -> None:
+def ask_question(
+    question: str, top_k: int, generate: Generate, home: Path | None, *, as_json: bool
+) -> None:
     with connect(home) as muniment:
-        answer = muniment.query(question, top_k=top_k)
+        answer = muniment.query(question, top_k=top_k, generate=generate)
     if as_json:
         print_json(answer)
-    else:
-        print_answer(out(), answer)
+        return
+    print_answer(out(), answer)
+    if answer.meta.degraded:
+        err().print(Text(f"degraded: {', '.join(answer.meta.reasons)}"))
 
 
 def print_answer(console: Console, answer: Answer) -> None:
@@ -59,7 +63,12 @@ def print_answer(console: Console, answer: Answer) -> None:
         # Line breaks of the page are kept in the data; here the words count.
         words = printable(" ".join(citation.quote.split()))
         quote = Text(f"“{words}”", style="italic")
-        console.print(Padding(quote, (0, 0, 0, _INDENT), expand=False))
+        if words:
+            console.print(Padding(quote, (0, 0, 0, _INDENT), expand=False))
+    if answer.meta.provider is not None:
+        worded_by = f"worded by {answer.meta.provider} ({answer.meta.model})"
+        console.print()
+        console.print(Text(printable(worded_by), style="dim"))
 
 
 def _citation_line(answer: Answer, citation: Citation) -> Text:
@@ -70,7 +79,9 @@ def _citation_line(answer: Answer, citation: Citation) -> Text:
     if citation.page is not None:
         line.append(f", page {citation.page}")
     if not citation.verified:
-        line.append("  (quote not verified)", style="yellow")
+        line.append("  (not verified)", style="yellow")
+    if citation.injection_suspected:
+        line.append("  (seems to speak to a machine)", style="yellow")
     return line
 
 

@@ -17,7 +17,7 @@ from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
 from muniment.cli.failures import reported
-from muniment.cli.options import AsJson, Home, Limit, group_of_commands
+from muniment.cli.options import AnsweredBy, AsJson, Home, Limit, group_of_commands
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
 from muniment.contracts.ocr import CandidateEngineName
@@ -182,6 +182,7 @@ def search(
 def ask(
     question: Annotated[str, typer.Argument(help="A question.")],
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="Passages read.")] = 8,
+    generate: AnsweredBy = "auto",
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -189,7 +190,7 @@ def ask(
     with reported():
         from muniment.cli.answers import ask_question
 
-        ask_question(question, top_k, home, as_json=as_json)
+        ask_question(question, top_k, generate, home, as_json=as_json)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Options that many commands have, declared once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,12 @@ Home = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AnsweredBy = Annotated[
+    Literal["auto", "extractive", "llm"],
+    typer.Option(
+        "--generate", help="Who words it: a language model (llm), the documents' own sentences."
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many at most.")]
 
 

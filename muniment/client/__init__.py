@@ -31,6 +31,7 @@ from muniment.client.resources.groups import Group
 from muniment.client.resources.integrity import IntegrityFault, IntegrityReport, IntegrityRun
 from muniment.client.resources.invitations import AcceptedInvitation, Invitation
 from muniment.client.resources.key_rotations import KeyRotation
+from muniment.client.resources.models import LanguageModel, LanguageModels
 from muniment.client.resources.principals import Identity, Principal
 from muniment.client.resources.shares import Share
 from muniment.client.resources.tenant import (
@@ -83,6 +84,8 @@ __all__ = [
     "Invitation",
     "Job",
     "KeyRotation",
+    "LanguageModel",
+    "LanguageModels",
     "Layer",
     "Listing",
     "Me",

@@ -38,6 +38,7 @@ from muniment.client.resources.integrity import AsyncIntegrity
 from muniment.client.resources.invitations import AsyncInvitations
 from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import AsyncKeys
+from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.shares import AsyncShares
@@ -101,6 +102,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.integrity = AsyncIntegrity(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
+        self.models = AsyncModels(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self

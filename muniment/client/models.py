@@ -327,6 +327,7 @@ class Hit(Record):
     scores: Scores | None = None
     sealed: bool = False
     text_missing: bool = False
+    injection_suspected: bool = False
     explanation: dict[str, JsonValue] | None = None
     """Where it was asked for."""
 
@@ -353,6 +354,7 @@ class Citation(Record):
     boxes: tuple[PageBox, ...] = ()
     quote: str = ""
     verified: bool = False
+    injection_suspected: bool = False
 
 
 class TokenCount(Record):
@@ -364,10 +366,13 @@ class TokenCount(Record):
 
 class AnswerMeta(Record):
     model: str | None = None
+    provider: str | None = None
+    prompt: str | None = None
     mode: str | None = None
     cached: bool = False
     degraded: bool = False
     reasons: tuple[str, ...] = ()
+    unknown_marks: int = 0
     timings_ms: dict[str, float] = {}
     tokens: TokenCount | None = None
 

@@ -38,6 +38,7 @@ from muniment.client.resources.integrity import Integrity
 from muniment.client.resources.invitations import Invitations
 from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import Keys
+from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.shares import Shares
@@ -101,6 +102,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.integrity = Integrity(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
+        self.models = Models(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@
     │   │   └── AddressNotAllowed     422  a URL to which nothing is sent
     │   ├── TooManyRequests           429
     │   │   ├── RateLimitExceeded     429  more requests than the caller or its tenant may make
+    │   │   ├── TokenBudgetExhausted  429  more than the tenant may spend on language models
     │   │   └── TooManyAttempts       429  at signing in
     │   └── RequestHeadTooLarge       431
     ├── DocumentError                 the file itself is at fault: a retry with the same bytes cannot help
@@ -124,6 +125,7 @@ from muniment.errors.requests import (
     RequestHeadTooLarge,
     RequestTooSlow,
     ScanPending,
+    TokenBudgetExhausted,
     TooManyAttempts,
     TooManyRequests,
     Unauthenticated,
@@ -194,6 +196,7 @@ __all__ = [
     "SealBroken",
     "SourceUnavailable",
     "StorageFull",
+    "TokenBudgetExhausted",
     "TooManyAttempts",
     "TooManyRequests",
     "Unauthenticated",

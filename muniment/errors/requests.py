@@ -162,6 +162,15 @@ class RateLimitExceeded(TooManyRequests):
     title = "More requests than are allowed in this time"
 
 
+class TokenBudgetExhausted(TooManyRequests):
+    problem = "token-budget-exhausted"
+    title = "The tenant's language models have no tokens left this month"
+    default_remedy = (
+        "Ask with `generate` set to `auto` or `extractive`, wait as long as Retry-After says, or have"
+        " the operator raise the budget."
+    )
+
+
 class TooManyAttempts(TooManyRequests):
     problem = "too-many-attempts"
     title = "Too many attempts to sign in failed"

@@ -10,6 +10,7 @@ from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.lexical import LexicalSettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
 from muniment.settings.loading import Settings, load_settings
+from muniment.settings.models import LanguageModel, ModelSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -44,8 +45,10 @@ __all__ = [
     "IntegritySettings",
     "KeyProviderSettings",
     "KeySettings",
+    "LanguageModel",
     "LexicalSettings",
     "LimitSettings",
+    "ModelSettings",
     "ObjectSettings",
     "OcrSettings",
     "OidcSettings",

@@ -12,6 +12,7 @@ from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
 from muniment.settings.limits import QuotaSettings, RateLimitSettings
+from muniment.settings.models import ModelSettings
 from muniment.settings.reading import (
     EmbeddingSettings,
     OcrSettings,
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     lexical: LexicalSettings = LexicalSettings()
+    models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -106,7 +108,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         # What it quotes could be a secret.
         raise ConfigurationError(
             "a setting that is a JSON list is none: MUNIMENT_IMPORTS__SOURCES,"
-            " MUNIMENT_COLD_STORE__COLLECTIONS, or one of MUNIMENT_WEBHOOKS__…",
+            " MUNIMENT_COLD_STORE__COLLECTIONS, MUNIMENT_MODELS__PROVIDERS, or one of"
+            " MUNIMENT_WEBHOOKS__…",
             remedy="docs/settings.md says which hold one.",
         ) from None
 

@@ -71,6 +71,26 @@ webhook_deliveries_total = Counter(
     ("state", "outcome"),
     registry=REGISTRY,
 )
+model_requests_total = Counter(
+    "muniment_model_requests_total",
+    "Requests to language models, by the operator's name of the model and outcome (answered, abandoned,"
+    " or what failed).",
+    ("model", "outcome"),
+    registry=REGISTRY,
+)
+model_first_token_seconds = Histogram(
+    "muniment_model_first_token_seconds",
+    "How long a language model took to its first word, by the operator's name of the model.",
+    ("model",),
+    buckets=_STAGE_BUCKETS,
+    registry=REGISTRY,
+)
+model_tokens_total = Counter(
+    "muniment_model_tokens_total",
+    "Tokens that language models read and wrote, by kind (prompt, completion).",
+    ("kind",),
+    registry=REGISTRY,
+)
 certificate_expiry = Gauge(
     "muniment_certificate_expiry_timestamp_seconds",
     "When the certificate ends that this process shows, by connection; 0 where none can be read.",

@@ -149,6 +149,8 @@ ELSEWHERE |= {"/v1/temporal/codec/encode"}
 ELSEWHERE |= {"/v1/files/{file_id}/compare"}
 # Whoever gives the password is no caller: test_shared_passwords.py.
 ELSEWHERE |= {"/s/{token}"}
+# Of models that an operator configured: test_models.py.
+ELSEWHERE |= {"/v1/models/{name}/pause", "/v1/models/{name}/resume"}
 
 
 @pytest.fixture

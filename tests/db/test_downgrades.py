@@ -23,12 +23,15 @@ from db.models import (
     IntegrityRun,
     Job,
     KeyRotation,
+    ModelPause,
     PageLayer,
     ReadingComparison,
     ShareLink,
     ShareSession,
     ShareTry,
     TierPolicy,
+    TokenReservation,
+    TokenUsage,
     Upload,
     UploadPart,
     UploadTimer,
@@ -53,7 +56,7 @@ from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 27
+REVISIONS = 30
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -208,6 +211,15 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         )
         session.add(
             ShareTry(tenant_id=tenant.tenant_id, share_id=share.id, address=b"address", at=now())
+        )
+        session.add_all(
+            [
+                ModelPause(tenant_id=tenant.tenant_id, model="hosted"),
+                TokenUsage(tenant_id=tenant.tenant_id, month=now().date(), tokens=1),
+                TokenReservation(
+                    tenant_id=tenant.tenant_id, month=now().date(), tokens=1, expires_at=now()
+                ),
+            ]
         )
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)

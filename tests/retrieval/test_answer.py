@@ -12,7 +12,8 @@ from muniment.contracts.documents import Line
 from muniment.embedding import Embedder
 from muniment.errors import Unprocessable
 from muniment.objects import SealedTexts
-from retrieval.answer import NOTHING_FOUND, Answerer, _sentences
+from retrieval.answer import Answerer
+from retrieval.answer_extractive import NOTHING_FOUND, sentences
 from retrieval.request import QuestionRequest, SearchMode
 from retrieval.response import CitationEvent, DoneEvent, HitScores, SearchHit, TokenEvent
 from retrieval.search import Searcher
@@ -236,9 +237,9 @@ async def test_sentences_that_are_equally_good_come_in_the_order_of_their_hits(
         for place, sealed in enumerate((True, False, True))
     ]
     async with database.transaction(tenant.access) as session:
-        sentences = await _sentences(session, hits)
-    assert [each.hit.name for each in sentences] == ["0", "1", "2"]
-    assert len({each.lexemes for each in sentences}) == 1
+        found = await sentences(session, hits)
+    assert [each.hit.name for each in found] == ["0", "1", "2"]
+    assert len({each.lexemes for each in found}) == 1
 
 
 async def test_words_alone_answer_without_an_embedder(

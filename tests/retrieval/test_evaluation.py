@@ -12,7 +12,8 @@ import pytest
 from db.session import Database
 from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
-from retrieval.answer import NOTHING_FOUND, Answerer
+from retrieval.answer import Answerer
+from retrieval.answer_extractive import NOTHING_FOUND
 from retrieval.evaluation import (
     Dataset,
     load_dataset,

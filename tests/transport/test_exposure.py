@@ -43,14 +43,15 @@ EVERYWHERE = {
     "scan": {"socket": "scanner:3310"},
     "ray": {"address": "[fd00::1]:6379"},
     "surya": {"url": "http://gpu-1:8000/v1"},
+    "models": {"providers": [{"name": "a", "url": "http://models:8000/v1", "model": "m"}]},
     "webhooks": {"allow_http": True},
     "telemetry": {"otlp_endpoint": "http://collector:4318"},
     "worker": {"metrics_port": 9100, "metrics_host": "10.0.0.4"},
     "api": {"host": ALL_ADDRESSES},
 }
 HOSTS = {
-    "temporal", "objects", "cold", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "webhooks",
-    "collector", "10.0.0.4", ALL_ADDRESSES,
+    "temporal", "objects", "cold", "10.0.0.9", "scanner", "fd00::1", "gpu-1", "models",
+    "webhooks", "collector", "10.0.0.4", ALL_ADDRESSES,
 }  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def test_what_is_meant_so_or_stays_on_the_machine_is_no_exposure() -> None:
         {"scan": {"socket": "scanner:3310", "tls": True}},
         {"ray": {"address": "a:1", "tls_certificate": "c", "tls_key": "k", "ca_file": "f"}},
         {"surya": {"url": "https://gpu-1/v1"}},
+        {"models": {"providers": [{"name": "a", "url": "https://models/v1", "model": "m"}]}},
         {"api": {"host": ALL_ADDRESSES, "tls_certificate": "c", "tls_key": "k"}},
     ],
 )

@@ -30,7 +30,8 @@ from db.session import Access
 from muniment.contracts.jobs import JobState
 from muniment.errors import KeyDestroyed, ObjectStoreUnavailable
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedTexts
-from retrieval.answer import NOTHING_FOUND, Answerer
+from retrieval.answer import Answerer
+from retrieval.answer_extractive import NOTHING_FOUND
 from retrieval.passage_texts import TEXT_OUT_OF_REACH
 from retrieval.request import QuestionRequest, SearchMode, SearchRequest
 from retrieval.response import SearchResponse

@@ -13,6 +13,7 @@ from muniment.client.protocol import Call
 
 Visibility = Literal["tenant", "private"]
 TextMode = Literal["full", "encrypted_text"]
+ModelUse = Literal["any", "local", "none"]
 
 _PATH = "/v1/collections"
 
@@ -20,13 +21,14 @@ _PATH = "/v1/collections"
 class Collection(Tagged):
     """`visibility` tenant: everyone of the tenant reads its files; private: its owner, and who was
     granted it. `text_mode` encrypted_text: the text of its documents is sealed in the database too;
-    `limitations` says what that costs."""
+    `limitations` says what that costs. `language_models`: which of them may read it."""
 
     id: UUID
     name: str
     visibility: str = "tenant"
     text_mode: str = "full"
     limitations: Sequence[str] = ()
+    language_models: str = "any"
     owner_id: UUID | None = None
     created_at: datetime | None = None
 
@@ -41,9 +43,16 @@ def get_collection(collection_id: Id) -> Call[Collection]:
 
 
 def create_collection(
-    name: str, *, visibility: Visibility = "tenant", text_mode: TextMode = "full"
+    name: str,
+    *,
+    visibility: Visibility = "tenant",
+    text_mode: TextMode = "full",
+    language_models: ModelUse | None = None,
 ) -> Call[Collection]:
-    json = given(name=name, visibility=visibility, text_mode=text_mode)
+    """Without `language_models` any may read it; none where the text is sealed."""
+    json = given(
+        name=name, visibility=visibility, text_mode=text_mode, language_models=language_models
+    )
     return create(_PATH, Collection, json)
 
 
@@ -53,6 +62,7 @@ def change_collection(
     name: str | None = None,
     visibility: Visibility | None = None,
     text_mode: TextMode | None = None,
+    language_models: ModelUse | None = None,
     etag: str | None = None,
 ) -> Call[Collection]:
     """What is None stays; `text_mode` changes while the collection is empty. With the `etag` of a
@@ -61,7 +71,9 @@ def change_collection(
         "PATCH",
         f"{_PATH}/{segment(collection_id)}",
         read_model(Collection),
-        json=given(name=name, visibility=visibility, text_mode=text_mode),
+        json=given(
+            name=name, visibility=visibility, text_mode=text_mode, language_models=language_models
+        ),
         headers=matching(etag),
         repeatable=etag is None,
     )

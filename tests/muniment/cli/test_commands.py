@@ -1,15 +1,20 @@
 """The other commands: what they print, and the codes they end with."""
 
+import io
 import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from uuid import UUID
 
+from rich.console import Console
 from typer.testing import CliRunner
 
+from muniment.cli.answers import print_answer
 from muniment.cli.main import app
 from muniment.cli.processes import home_environment
+from muniment.client.models import Answer, AnswerMeta, Citation
 from tests.muniment.cli.conftest import MUNIMENT, Command, environment, invoke
 from tests.muniment.client.api_for_tests import KEY, ApiForTests
 
@@ -66,6 +71,23 @@ def test_an_answer_shows_file_page_and_quote(muniment: Command) -> None:
         "",
         "[1] guide.pdf, page 3",
         "    “The answer is 42.”",
+    ]
+
+
+def test_an_answer_in_a_models_words_names_it_and_what_is_not_proven() -> None:
+    unproven = Citation(
+        n=1, chunk_id=UUID(int=1), file_id=UUID(int=2), name="a.pdf", injection_suspected=True
+    )
+    meta = AnswerMeta(model="qwen3:8b", provider="own")
+    shown = io.StringIO()
+    answer = Answer(answer="Forty-two [1].", citations=(unproven,), meta=meta)
+    print_answer(Console(file=shown, width=100), answer)
+    assert shown.getvalue().splitlines() == [
+        "Forty-two [1].",
+        "",
+        "[1] a.pdf  (not verified)  (seems to speak to a machine)",
+        "",
+        "worded by own (qwen3:8b)",
     ]
 
 

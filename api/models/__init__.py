@@ -1,0 +1,1 @@
+"""The language models that may be asked, and what they cost the tenant."""
