@@ -5,6 +5,8 @@ from dataclasses import dataclass
 MEBIBYTE = 1024 * 1024
 NICENESS = 10
 """By how much engines stand back: where others want the core too, theirs is a tenth (nice(2))."""
+SESSION_NICENESS = 10
+"""The same for the session of all engines together, where Linux shares the cores among sessions first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from pydantic import BaseModel, TypeAdapter
 from activities.sandbox import confinement, registry
 from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
-from activities.sandbox.limits import NICENESS
+from activities.sandbox.limits import NICENESS, SESSION_NICENESS
+from activities.sandbox.session import stand_back
 
 TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
 """In the environment of a template whose engines need what others are better without."""
@@ -193,7 +194,8 @@ def main(arguments: Sequence[str]) -> int:
     if threads != 1:
         sys.stderr.write(f"The sandbox's template has {threads} threads and cannot fork safely.\n")
         return 1
-    os.nice(NICENESS)  # and with it every child; the worker, which holds rows of the database, not
+    # And with it every child; the worker, which holds rows of the database, not.
+    stand_back(NICENESS, SESSION_NICENESS)
     Template(control).serve()
     return 0
 

@@ -17,7 +17,7 @@ import pytest
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.calls import Ended
 from activities.sandbox.failures import error_of_end
-from activities.sandbox.limits import MEBIBYTE, NICENESS
+from activities.sandbox.limits import MEBIBYTE, NICENESS, SESSION_NICENESS
 from muniment.errors import (
     ConfigurationError,
     EncryptedDocument,
@@ -199,6 +199,9 @@ def test_engines_stand_back_and_their_worker_does_not() -> None:
         # The cores are shared among sessions first: all engines are one, and none of the worker's.
         assert os.getsid(child.pid) == os.getsid(child.ppid()) != os.getsid(0)
         assert os.getpgid(child.pid) == child.pid
+        share = Path(f"/proc/{child.pid}/autogroup")
+        if share.exists():
+            assert share.read_text().endswith(f" nice {SESSION_NICENESS}\n")
         task.cancel()
 
     in_sandbox(scenario)
