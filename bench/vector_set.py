@@ -189,7 +189,7 @@ def _copy_chunks(
         connection.cursor() as cursor,
         cursor.copy(
             "COPY chunk (id, tenant_id, file_id, version_id, ordinal, text, text_hash, token_count,"
-            " term_count, headings, pages, boxes, created_at) FROM STDIN"
+            " headings, pages, boxes, created_at) FROM STDIN"
         ) as copy,
     ):
         for place, chunk_id in enumerate(chunk_ids):
@@ -198,7 +198,7 @@ def _copy_chunks(
             copy.write_row(
                 (
                     *(chunk_id, tenant.tenant_id, file.file_id, file.version_id, ordinal),
-                    *("A passage of the size that passages have. " * 12, chunk_id.bytes, 100, 60),
+                    *("A passage of the size that passages have. " * 12, chunk_id.bytes, 100),
                     *([], [1], "[]", "2026-01-01"),
                 )
             )
