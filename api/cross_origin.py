@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.files.content import RETRIEVAL_HEADER
 from api.files.passwords import PASSWORD_HEADER
+from api.files.retrieval import RETRIEVAL_HEADER
 from api.idempotency import REPLAYED_HEADER
 from api.request_context import REQUEST_ID_HEADER
 from api.sessions.own_page import CSRF_HEADER

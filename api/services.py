@@ -32,6 +32,10 @@ from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.search import Searcher
 
+MOST_RETRIEVAL_QUESTIONS = 8
+"""Requests of one process that ask the cold store how it is with a file: half of its connections, so that
+downloads have the others where it is slow to say."""
+
 
 @dataclass(frozen=True)
 class UploadLimits:
@@ -100,6 +104,9 @@ class Services:
     max_open_jobs: int
     max_open_batches: int
     scans: ScanPolicy
+    retrieval_questions: Slots = field(
+        default_factory=lambda: Slots(MOST_RETRIEVAL_QUESTIONS, "questions about retrievals")
+    )
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True

@@ -18,6 +18,7 @@ from db.session import sqlalchemy_url
 from db.transport import owner_url, tls_refusals_as_ours
 from muniment.errors import MunimentError
 from muniment.settings import load_settings
+from muniment.telemetry.logs import configure_logging
 
 _APPLICATION_ROLE = "muniment_app"
 NEWEST = "head"
@@ -69,7 +70,9 @@ def _ensure_application_role(connection: Connection) -> None:
 
 def main(arguments: list[str]) -> int:
     try:
-        migrate(owner_url(load_settings()), *arguments[:1])
+        settings = load_settings()
+        configure_logging("migrations", settings.telemetry.level)
+        migrate(owner_url(settings), *arguments[:1])
     except MunimentError as error:
         sys.stderr.write(f"{error.detail}\n{error.remedy}\n")
         return 2

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 10_000
 """Rows that one transaction writes: what else writes events waits for none of them for long."""
 _TABLES = ("job_event", "audit_event")
+_LOCK = 0x6D756E72
+"""An arbitrary constant that only this takes. Two at once would each take in some of a tenant's rows, in
+no order between them, and what the other just took in once more."""
 
 # A row that can be seen was committed before the snapshot was taken, so that its transaction has a
 # number below the snapshot's end, unless another cluster gave it.
@@ -27,8 +30,8 @@ def take_in_restored_events(connection: Connection) -> int:
     were. They keep their order, come after all that was there, and are told as soon as this is committed.
 
     As the schema's owner, and in transactions of its own, between which it may be interrupted: what is
-    left is found by the next one. Finds nothing, by a look into an index for each tenant, where nothing
-    was restored.
+    left is found by the next one. Several at once write in turn. Finds nothing, by a look into an index
+    for each tenant, where nothing was restored.
     """
     _refuse_earlier_cursors(connection)
     taken_in = 0
@@ -50,6 +53,7 @@ def take_in_restored_events(connection: Connection) -> int:
 def _refuse_earlier_cursors(connection: Connection) -> None:
     """What was erased of the events of the other cluster's transactions has no place among this one's:
     whoever resumes from before now begins anew, once."""
+    _await_turn(connection)
     connection.execute(
         text(
             "UPDATE job_event_horizon SET x = pg_current_xact_id(), event_id = 0"  # noqa: S608 - constants
@@ -64,6 +68,7 @@ def _take_in_of_tenant(connection: Connection, table: str, tenant_id: UUID) -> i
     that is just being erased is left to that."""
     taken_in, reached = 0, 0
     while True:
+        _await_turn(connection)
         numbers = connection.execute(
             text(
                 f"UPDATE {table} SET x = pg_current_xact_id() FROM (SELECT id, x FROM {table}"  # noqa: S608 - constants
@@ -80,3 +85,12 @@ def _take_in_of_tenant(connection: Connection, table: str, tenant_id: UUID) -> i
         if not former:
             return taken_in
         taken_in, reached = taken_in + len(former), max(former)
+        logger.info(
+            "taking in events of another cluster",
+            extra={"table": table, "tenant_id": str(tenant_id), "events": taken_in},
+        )
+
+
+def _await_turn(connection: Connection) -> None:
+    """Until the end of the transaction. What the one before committed is seen by the next statement."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

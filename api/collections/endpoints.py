@@ -108,5 +108,4 @@ async def change_collection(
     responses=problems(404, 409),
 )
 async def delete_collection(collection_id: UUID, services: Provided, caller: Deleter) -> None:
-    async with services.database.transaction(caller.access) as session:
-        await service.delete(session, caller, collection_id)
+    await service.delete(services.database, caller, collection_id)

@@ -19,12 +19,15 @@ from api.preconditions import require_match
 from db.audit import record
 from db.models import Collection as CollectionRecord
 from db.queries import collections
+from db.session import Database
 from muniment.contracts.language_models import ModelUse
 from muniment.contracts.text_modes import TextMode
 from muniment.errors import Conflict, NotFound
 
 VISIBILITY: TypeAdapter[Visibility] = TypeAdapter(Visibility)
 TAKEN = "another collection has this name"
+LET_GO_AT_ONCE = 10_000
+"""Erased files that one transaction takes out of a collection: well within what a statement may take."""
 
 
 def collection_view(found: CollectionRecord) -> Collection:
@@ -105,13 +108,28 @@ async def change(
     return found
 
 
-async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> None:
-    """Only an empty one: files in the trash count, what remains of erased ones does not. An import into
-    it that is under way takes in no more."""
+async def delete(database: Database, caller: Caller, collection_id: UUID) -> None:
+    """Only an empty one: files in the trash count, what remains of erased ones does not, and is let go of
+    before. Whoever is interrupted in that leaves the rest to the next. An import into the collection that
+    is under way takes in no more."""
+    async with database.transaction(caller.access) as session:
+        await require_collection(session, collection_id, "manage", for_update=True)
+        if await collections.holds_content(session, collection_id):
+            raise _holds_files()
+    is_deleted = False
+    while not is_deleted:
+        async with database.transaction(caller.access) as session:
+            is_deleted = await _delete_or_come_closer(session, caller, collection_id)
+
+
+async def _delete_or_come_closer(
+    session: AsyncSession, caller: Caller, collection_id: UUID
+) -> bool:
+    """Whether it is deleted: not while more erased files may be left in it."""
     found = await require_collection(session, collection_id, "manage", for_update=True)
-    if await collections.holds_content(session, collection_id):
-        raise _holds_files()
-    await collections.let_go_of_erased_files(session, collection_id)
+    let_go = await collections.let_go_of_erased_files(session, collection_id, LET_GO_AT_ONCE)
+    if let_go == LET_GO_AT_ONCE:
+        return False
     await session.delete(found)
     try:
         await session.flush()
@@ -119,6 +137,7 @@ async def delete(session: AsyncSession, caller: Caller, collection_id: UUID) -> 
         # A file came into it since it was looked for.
         raise _holds_files() from error
     record(session, caller.act("collection.deleted", "collection", collection_id))
+    return True
 
 
 async def _change_text_mode(

@@ -14,6 +14,7 @@ from api.authentication import Caller
 from api.files.clearance import require_served
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
+from api.files.retrieval import RETRIEVAL_HEADER
 from api.files.scan_policy import ScanPolicy
 from api.files.service import require_file, require_version
 from api.problems import problem_response
@@ -25,8 +26,6 @@ from db.queries.files import FileDetail
 from db.queries.tiers import cold_among, note_access
 from muniment.errors import ContentInRetrieval, PreconditionFailed, RangeNotSatisfiable
 from muniment.objects import BlobStore
-
-RETRIEVAL_HEADER = "Muniment-Retrieval"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ async def download(
         if request.method == "GET":
             await note_access(session, [sealed.blob_id])
             is_cold = bool(await cold_among(session, [sealed.blob_id]))
-            if not is_cold:
+            if not is_cold and answer_without_content(request, sealed) is None:
                 record(session, downloaded)
     response = await respond(request, services.blobs, sealed)
     if is_cold and isinstance(response, Download):
@@ -117,22 +116,14 @@ async def original(
 
 
 async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Response:
-    """Conditions first (RFC 9110, 13.2.2), then ranges, then the bytes. HEAD has nothing retrieved from
-    an archive, and says in `Muniment-Retrieval` how far that is."""
-    headers = request.headers
-    tag = sealed.entity_tag
-    if "if-match" in headers and not names_tag(headers["if-match"], tag):
-        raise PreconditionFailed("the content is another than If-Match names")
-    if "if-none-match" in headers and names_tag(headers["if-none-match"], tag, weak=True):
-        return Response(status_code=304, headers={**sealed.headers()})
-    try:
-        ranges = parse_range(_applicable_range(request, tag), sealed.size)
-    except Unsatisfiable as error:
-        return problem_response(
-            RangeNotSatisfiable(str(error)), {"Content-Range": f"bytes */{sealed.size}"}
-        )
+    """The bytes, or what is said without any. HEAD has nothing retrieved from an archive, and says in
+    `Muniment-Retrieval` how far that is."""
+    answer = answer_without_content(request, sealed)
+    if answer is not None:
+        return answer
     if request.method == "HEAD":
         return await _head(blobs, sealed)
+    ranges = parse_range(_applicable_range(request, sealed.entity_tag), sealed.size)
     if ranges is None:
         return await _whole(blobs, sealed)
     if len(ranges) == 1:
@@ -140,8 +131,27 @@ async def respond(request: Request, blobs: BlobStore, sealed: Sealed) -> Respons
     return await _multiple(blobs, sealed, ranges)
 
 
+def answer_without_content(request: Request, sealed: Sealed) -> Response | None:
+    """That it is unchanged, or that there is no such range; None where content is to leave. Conditions
+    first (RFC 9110, 13.2.2), then ranges. Raises PreconditionFailed."""
+    headers = request.headers
+    tag = sealed.entity_tag
+    if "if-match" in headers and not names_tag(headers["if-match"], tag):
+        raise PreconditionFailed("the content is another than If-Match names")
+    if "if-none-match" in headers and names_tag(headers["if-none-match"], tag, weak=True):
+        return Response(status_code=304, headers={**sealed.headers()})
+    try:
+        parse_range(_applicable_range(request, tag), sealed.size)
+    except Unsatisfiable as error:
+        return problem_response(
+            RangeNotSatisfiable(str(error)), {"Content-Range": f"bytes */{sealed.size}"}
+        )
+    return None
+
+
 def _applicable_range(request: Request, tag: str) -> str | None:
-    """The Range header, unless If-Range names other content; a date proves nothing here."""
+    """The Range header of GET (RFC 9110, 14.2), unless If-Range names other content; a date proves nothing
+    here."""
     if request.method != "GET":
         return None
     condition = request.headers.get("if-range")
@@ -158,8 +168,8 @@ def names_tag(header: str, tag: str, *, weak: bool = False) -> bool:
 
 
 async def _head(blobs: BlobStore, sealed: Sealed) -> Response:
-    """What is read of the content shows that GET would be answered, and is let go."""
-    content = blobs.read(sealed.tenant_id, sealed.blob_id, sealed.size, retrieving=False)
+    """A byte of the content shows that GET would be answered: a store may charge for more."""
+    content = blobs.read(sealed.tenant_id, sealed.blob_id, sealed.size, length=1, retrieving=False)
     try:
         async with aclosing(content):
             await anext(content, b"")

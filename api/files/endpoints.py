@@ -10,7 +10,7 @@ from api.authentication import Caller, require
 from api.files import listing, service
 from api.files.archive import MEDIA_TYPE, download_archive
 from api.files.content import download
-from api.files.retrieval import retrieval_of_file
+from api.files.retrieval import SAYS_HOW_FAR, retrieval_of_file
 from api.files.schemas import File, FileChange, FileVersion, NewArchive, ReprocessBody
 from api.files.upload_description import UPLOAD
 from api.files.uploading import upload
@@ -125,7 +125,7 @@ async def show_file(file_id: UUID, services: Provided, caller: Reader) -> Respon
     async with services.database.transaction(caller.access) as session:
         detail = await service.require_file(session, file_id)
         view = await service.show(session, services.links, detail)
-    view.retrieval = await retrieval_of_file(services, detail)
+    view.retrieval = await retrieval_of_file(services.blobs, services.retrieval_questions, detail)
     return _tagged(view, entity_tag(detail.file))
 
 
@@ -262,7 +262,7 @@ async def download_content(
     "/{file_id}/content",
     summary="Ask about a file's content",
     response_class=Response,
-    responses=_CONTENT_RESPONSES,
+    responses={**_CONTENT_RESPONSES, **SAYS_HOW_FAR},
 )
 async def head_content(
     file_id: UUID,

@@ -6,15 +6,30 @@ from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from api.services import Services
+from api.problem_responses import Responses, documented
+from api.slots import Slots
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState
 from muniment.contracts.move_tier import Tier
-from muniment.errors import ObjectMissing, ObjectStoreUnavailable
-from muniment.objects import Retrieval
+from muniment.errors import ObjectMissing, ObjectStoreUnavailable, TooManyRequests
+from muniment.objects import BlobStore, Retrieval
 from muniment.task_group import of_each
 
 logger = logging.getLogger(__name__)
+
+RETRIEVAL_HEADER = "Muniment-Retrieval"
+SAYS_HOW_FAR: Responses = {
+    409: {
+        **documented(409)[409],
+        "headers": {
+            RETRIEVAL_HEADER: {
+                "description": "Of content that lies in an archive: `archived` or `in_progress`.",
+                "schema": {"type": "string"},
+            }
+        },
+    }
+}
+"""The 409 of HEAD, for the OpenAPI description."""
 
 ASKED_AT_ONCE = 16
 ASKED_SECONDS_FOR_A_FILE = 3.0
@@ -22,14 +37,14 @@ ASKED_SECONDS_FOR_A_FILE = 3.0
 
 
 async def retrievals(
-    services: Services, tenant_id: UUID, blob_ids: Sequence[UUID], within_seconds: float
+    blobs: BlobStore, tenant_id: UUID, blob_ids: Sequence[UUID], within_seconds: float
 ) -> list[Retrieval | None] | None:
     """Of each blob, as its store says now; None of one that is missing there, of which verification
     tells. None at all where the store does not say so in time."""
 
     async def state(blob_id: UUID) -> Retrieval | None:
         with suppress(ObjectMissing):
-            return await services.blobs.retrieval(tenant_id, blob_id)
+            return await blobs.retrieval(tenant_id, blob_id)
         return None
 
     try:
@@ -42,12 +57,16 @@ async def retrievals(
         return None
 
 
-async def retrieval_of_file(services: Services, detail: FileDetail) -> Retrieval | None:
+async def retrieval_of_file(
+    blobs: BlobStore, questions: Slots, detail: FileDetail
+) -> Retrieval | None:
     """Of the version that readers see. None where that lies in the hot tier, or was erased, and where
-    the cold store does not say so."""
+    the cold store does not say so, or is asked so much already that downloads would wait for it."""
     is_kept = detail.file.state not in (FileState.ERASING, FileState.ERASED)
     if detail.version is None or detail.tier is not Tier.COLD or not is_kept:
         return None
     asked = [detail.version.blob_id]
-    found = await retrievals(services, detail.file.tenant_id, asked, ASKED_SECONDS_FOR_A_FILE)
-    return found[0] if found else None
+    with suppress(TooManyRequests), questions.take():
+        found = await retrievals(blobs, detail.file.tenant_id, asked, ASKED_SECONDS_FOR_A_FILE)
+        return found[0] if found else None
+    return None

@@ -125,12 +125,13 @@ def _json_bytes(metadata: dict[str, JsonValue]) -> int:
 
 async def _move(session: AsyncSession, file: FileRecord, name_or_id: str) -> None:
     """Who else may read the file changes with its collection: that is for whoever manages it."""
-    collection_id = await _collection_id(session, name_or_id)
-    if collection_id != file.collection_id:
-        assert file.collection_id is not None  # noqa: S101 - what has none was erased
+    former_id, wanted_id = file.collection_id, await _collection_id(session, name_or_id)
+    if former_id is None:
+        raise Conflict(f"the file is {file.state}")
+    if wanted_id != former_id:
         await require_file(session, file.id, "manage")
-        await _require_same_text_mode(session, file.collection_id, collection_id)
-        file.collection_id = collection_id
+        await _require_same_text_mode(session, former_id, wanted_id)
+        file.collection_id = wanted_id
 
 
 async def _require_same_text_mode(session: AsyncSession, present_id: UUID, wanted_id: UUID) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import HTMLResponse, Response
 
+from api.files.retrieval import SAYS_HOW_FAR
 from api.problem_responses import Responses, documented
 from api.problems import RETRY_AFTER_SECONDS
 from api.services import Provided
@@ -28,7 +29,7 @@ _REFUSALS: Responses = {
 }
 _CONTENT: Responses = {
     **_REFUSALS,
-    **documented(412, 416),
+    **documented(409, 412, 416),
     200: {"description": "The content.", "content": {"*/*": {}}},
     206: {"description": "A range, or several as multipart/byteranges.", "content": {"*/*": {}}},
     304: {"description": "The content is what If-None-Match names."},
@@ -91,10 +92,10 @@ async def download_shared_file(token: Token, request: Request, services: Provide
     "/{token}/content",
     summary="Ask about what is shared",
     response_class=Response,
-    responses=_CONTENT,
+    responses={**_CONTENT, **SAYS_HOW_FAR},
 )
 async def head_shared_file(token: Token, request: Request, services: Provided) -> Response:
-    """Counts as no download, and has nothing retrieved from an archive."""
+    """Counts as no download, and has nothing retrieved from an archive: 409 with `Muniment-Retrieval`."""
     return await _answered(downloading.head(request, services, token))
 
 

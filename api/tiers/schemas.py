@@ -48,4 +48,6 @@ class FileTiers(BaseModel):
     retrieval: Retrievals | None = Field(
         default=None, description="Null where the cold store does not answer."
     )
-    rule: TierRule
+    rule: TierRule | None = Field(
+        description="Null of what remains of an erased file whose collection was deleted."
+    )

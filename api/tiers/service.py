@@ -83,7 +83,7 @@ class _Standing:
 
     counts: TierCounts
     cold_blobs: list[UUID]
-    rule: TierRule
+    rule: TierRule | None
 
 
 async def _standing(session: AsyncSession, services: Services, file: File) -> _Standing:
@@ -103,7 +103,7 @@ async def _view(
         cold=found.counts.cold,
         moving=found.counts.moving,
         retrieval=await _retrievals(services, caller, found.cold_blobs),
-        rule=rule_view(found.rule),
+        rule=rule_view(found.rule) if found.rule else None,
     )
 
 
@@ -117,7 +117,7 @@ async def _retrievals(
     services: Services, caller: Caller, blob_ids: list[UUID]
 ) -> schemas.Retrievals | None:
     """As the store says now; None where it does not say so in time."""
-    found = await retrievals(services, caller.tenant_id, blob_ids, ASKED_SECONDS)
+    found = await retrievals(services.blobs, caller.tenant_id, blob_ids, ASKED_SECONDS)
     if found is None:
         return None
     states = Counter(found)

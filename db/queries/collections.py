@@ -131,10 +131,19 @@ async def holds_content(session: AsyncSession, collection_id: UUID) -> bool:
     return (await session.scalars(statement)).one_or_none() is not None
 
 
-async def let_go_of_erased_files(session: AsyncSession, collection_id: UUID) -> None:
-    """What remains of erased files belongs to no collection from now on."""
-    await session.execute(
-        update(File)
+async def let_go_of_erased_files(session: AsyncSession, collection_id: UUID, most: int) -> int:
+    """What remains of so many erased files, or of fewer if there are no more, belongs to no collection from
+    now on; of how many."""
+    chosen = (
+        select(col(File.id))
         .where(col(File.collection_id) == collection_id, col(File.state) == FileState.ERASED)
-        .values(collection_id=None, revision=col(File.revision) + 1, updated_at=now())
+        .limit(most)
     )
+    let_go = await session.execute(
+        update(File)
+        .where(col(File.id).in_(chosen))
+        .values(collection_id=None, revision=col(File.revision) + 1, updated_at=now())
+        .returning(col(File.id))
+        .execution_options(synchronize_session=False)
+    )
+    return len(let_go.all())

@@ -98,10 +98,11 @@ async def rule_of_collection(
 
 async def rule_of_file(
     session: AsyncSession, file: File, installation: ColdPolicy | None
-) -> TierRule:
+) -> TierRule | None:
     """The hottest of those that the file's content is under (one that keeps so small content at all goes
     before one that sends it away late), as far as the caller sees the files that have
-    it: that somebody else has the same is nobody's to know. Of a file without content its collection's."""
+    it: that somebody else has the same is nobody's to know. Of a file without content its collection's;
+    None where it has no collection either: there is nothing that a rule could move."""
     found = await session.execute(
         text(
             "SELECT CASE WHEN rule.source = 'collection' AND rule.collection_id <> own.collection_id"  # noqa: S608 - a constant
@@ -123,10 +124,9 @@ async def rule_of_file(
     hottest = found.mappings().first()
     if hottest is not None:
         return _rule(**hottest)
-    if file.collection_id is not None:
-        return await rule_of_collection(session, file.collection_id, installation)
-    # It was erased, and its collection deleted: there is nothing that a rule could move.
-    return TierRule(RuleSource.INSTALLATION, None, 0)
+    if file.collection_id is None:
+        return None
+    return await rule_of_collection(session, file.collection_id, installation)
 
 
 def _rule(source: str, after_days: float | None, min_bytes: int) -> TierRule:

@@ -34,6 +34,8 @@ from muniment.task_group import task_group
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STRAY_SECONDS = 5.0
+_MIGRATION_SECONDS = 6 * 3_600.0
+"""A database that was restored has its events written anew, some 30,000 in a second (docs/operations.md)."""
 _API_KEY = re.compile(r"^mun_[0-9A-Za-z]{36}$")
 
 
@@ -147,7 +149,11 @@ class Supervisor:
         environment = stack.owner_environment()
         began = time.monotonic()
         await run_once(
-            "migrations", python_module("db.migrate"), environment, self._log, timeout_seconds=600
+            "migrations",
+            python_module("db.migrate"),
+            environment,
+            self._log,
+            timeout_seconds=_MIGRATION_SECONDS,
         )
         self._tell(f"the schema is up to date ({time.monotonic() - began:.1f} s)")
         if is_new or not self._home.admin_key.exists():

@@ -1,7 +1,9 @@
 """Content in an archive is answered with a problem that says when to ask again, and its state is shown."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,17 +13,24 @@ import pytest
 
 from api.authentication import Caller
 from api.files import archive
+from api.files import content as contents
+from api.files.retrieval import retrieval_of_file
+from api.slots import Slots
+from db.models import File, FileVersion, new_id
+from db.queries.files import FileDetail
+from muniment.contracts.move_tier import Tier
 from muniment.errors import ObjectStoreUnavailable
 from muniment.objects import (
     BlobStore,
     FilesystemObjectStore,
+    Retrieval,
     S3ObjectStore,
     S3Placement,
     StorageClass,
     StoredObject,
     connect_s3,
 )
-from muniment.sealing import KeyFile
+from muniment.sealing import PRODUCTION, KeyFile
 from muniment.stores import S3_PREFIX
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.api.sharing import scanned
@@ -29,7 +38,7 @@ from tests.api.test_tiers import CONTENT, upload
 from tests.conformance.archiving_server import ArchivingServer, serving_archive
 from tests.conformance.object_store import in_chunks
 from tests.conformance.s3_server import S3Bucket
-from tests.conftest import TenantFixture
+from tests.conftest import REPOSITORY, TenantFixture
 
 RETRIEVAL_SECONDS = 3.0
 HOUR_SECONDS = 3_600.0
@@ -216,3 +225,60 @@ async def test_many_files_are_asked_for_side_by_side_and_for_a_bounded_time(
     monkeypatch.setattr(archive, "_ASKED_SECONDS", 0.1)
     with pytest.raises(ObjectStoreUnavailable):
         await archive._require_readable(blobs, caller, made)
+
+
+async def test_no_more_than_so_many_ask_at_a_time_how_it_is_with_a_file(tmp_path: Path) -> None:
+    store, wrapped = Slow(tmp_path / "objects"), FilesystemObjectStore(tmp_path / "wrapped")
+    blobs = BlobStore(store, KeyFile(tmp_path / "keys" / "tenants.json"), wrapped)
+    tenant_id = uuid4()
+    sealed = await blobs.put_bytes(tenant_id, b"content")
+    file = File(id=new_id(), tenant_id=tenant_id, name="a", state="ready", media_type="text/plain")
+    version = FileVersion(
+        tenant_id=tenant_id,
+        file_id=file.id,
+        number=1,
+        blob_id=sealed.blob_id,
+        name=file.name,
+        size=sealed.size,
+        sha256=sealed.sha256,
+        declared_media_type=file.media_type,
+    )
+    detail = FileDetail(file, None, version, Tier.COLD, None)
+    questions = Slots(2, "questions")
+    asked = [retrieval_of_file(blobs, questions, detail) for _ in range(3)]
+    assert await asyncio.gather(*asked) == [Retrieval.READABLE, Retrieval.READABLE, None]
+    assert await retrieval_of_file(blobs, questions, detail) is Retrieval.READABLE
+
+
+class Counted(FilesystemObjectStore):
+    """Counts the bytes that are read of it, as a store does that charges for them."""
+
+    read_bytes = 0
+
+    async def read(
+        self, key: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(super().read(key, offset, length)) as chunks:
+            async for chunk in chunks:
+                self.read_bytes += len(chunk)
+                yield chunk
+
+
+@pytest.mark.parametrize("size", [0, 1, 3 * 2**20])
+async def test_who_asks_about_content_has_little_of_it_read(tmp_path: Path, size: int) -> None:
+    store, wrapped = Counted(tmp_path / "objects"), FilesystemObjectStore(tmp_path / "wrapped")
+    blobs = BlobStore(store, KeyFile(tmp_path / "keys" / "tenants.json"), wrapped)
+    tenant_id = uuid4()
+    stored = await blobs.put_bytes(tenant_id, bytes(size))
+    sealed = contents.Sealed(tenant_id, stored.blob_id, size, stored.sha256, "a", "text/plain")
+    answer = await contents._head(blobs, sealed)
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(size))
+    assert 0 < store.read_bytes <= PRODUCTION.segment_bytes
+
+
+def test_the_header_that_says_how_far_it_is_is_described() -> None:
+    described = json.loads((REPOSITORY / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    for path in ("/v1/files/{file_id}/content", "/s/{token}/content"):
+        assert "409" in described["paths"][path]["get"]["responses"]
+        refused_head = described["paths"][path]["head"]["responses"]["409"]
+        assert "Muniment-Retrieval" in refused_head["headers"], path

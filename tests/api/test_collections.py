@@ -1,16 +1,25 @@
 """Collections that are deleted while something else wants them."""
 
 import asyncio
+from uuid import UUID
 
 import httpx
 import psycopg
+import pytest
+import sqlalchemy
+from psycopg import Connection
 
+from api.authentication import Caller
+from api.collections import service
 from db.models import new_id
-from db.queries import collections
+from db.queries import collections, files
 from db.session import Database
+from muniment.errors import Conflict
 from tests.api.conftest import ApiProcess, audit_actions, client_of
 from tests.conftest import TenantFixture, make_tenant
 from tests.db.test_members import until_waiting
+
+ERASED = 5
 
 
 async def make_collection(client: httpx.AsyncClient, **fields: str) -> str:
@@ -26,6 +35,18 @@ async def add_file(client: httpx.AsyncClient, collection: str) -> httpx.Response
         params={"name": "a.txt", "collection": collection},
         headers={"Content-Type": "text/plain"},
     )
+
+
+def add_row(connection: Connection, tenant_id: UUID, collection: str, *, state: str) -> UUID:
+    """A file without content."""
+    file_id = new_id()
+    connection.execute(
+        "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
+        " media_type, degraded, revision, created_at, updated_at)"
+        " VALUES (%s, %s, %s, 'a', %s, 1, 'text/plain', false, 1, now(), now())",
+        (file_id, tenant_id, collection, state),
+    )
+    return file_id
 
 
 async def test_an_import_does_not_keep_its_collection_from_being_deleted(
@@ -49,12 +70,7 @@ async def test_a_collection_is_not_deleted_under_a_file_that_is_put_into_it(
         deletion = asyncio.create_task(client.delete(f"/v1/collections/{collection}"))
         await until_waiting(postgres_dsn)
         with psycopg.connect(postgres_dsn) as connection:
-            connection.execute(
-                "INSERT INTO file (id, tenant_id, collection_id, name, state, current_version,"
-                " media_type, degraded, revision, created_at, updated_at)"
-                " VALUES (%s, %s, %s, 'a', 'ready', 1, 'text/plain', false, 1, now(), now())",
-                (new_id(), tenant.tenant_id, collection),
-            )
+            add_row(connection, tenant.tenant_id, collection, state="ready")
     assert (await deletion).status_code == 409
 
 
@@ -95,10 +111,78 @@ async def test_erased_files_do_not_keep_their_collection_from_being_deleted(
     assert shown.headers["ETag"] != tag
     listed = (await client.get("/v1/files?state=erased")).json()["data"]
     assert [file["collection"] for file in listed] == [None, None]
-    assert (await client.get(f"{second}/tier")).json()["rule"]["after_days"] is None
+    assert (await client.get(f"{second}/tier")).json()["rule"] is None
     assert (await client.post("/v1/collections", json={"name": name})).status_code == 201
     actions = audit_actions(postgres_dsn, tenant.tenant_id)
     assert actions.count("collection.deleted") == 1
+
+
+def add_erased_files(connection: Connection, tenant: TenantFixture, collection: str) -> list[UUID]:
+    """What remains of some files."""
+    return [
+        add_row(connection, tenant.tenant_id, collection, state="erased") for _ in range(ERASED)
+    ]
+
+
+async def test_what_remains_of_many_files_is_let_go_of_in_steps(
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each a transaction of its own, so that none takes longer than a statement may."""
+    monkeypatch.setattr(service, "LET_GO_AT_ONCE", 2)
+    collection = await make_collection(client)
+    with psycopg.connect(postgres_dsn) as connection:
+        erased = add_erased_files(connection, tenant, collection)
+        kept = add_row(connection, tenant.tenant_id, collection, state="trashed")
+    caller = Caller(tenant.tenant_id, tenant.principal_id, None, frozenset(), is_admin=True)
+    with pytest.raises(Conflict):
+        await service.delete(database, caller, UUID(collection))
+
+    def written_by() -> list[int]:
+        """How many of them are in no collection any more, by the transaction that wrote them."""
+        with psycopg.connect(postgres_dsn) as connection:
+            rows = connection.execute(
+                "SELECT count(*) FROM file WHERE id = ANY(%s) AND collection_id IS NULL"
+                " GROUP BY xmin::text ORDER BY 1",
+                (erased,),
+            )
+            return [row[0] for row in rows]
+
+    assert written_by() == [], "it is not empty"
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE file SET state = 'erased' WHERE id = %s", (kept,))
+    erased.append(kept)
+    await service.delete(database, caller, UUID(collection))
+    assert written_by() == [2, 2, 2]
+    assert (await client.get(f"/v1/collections/{collection}")).status_code == 404
+    actions = audit_actions(postgres_dsn, tenant.tenant_id)
+    assert actions.count("collection.deleted") == 1
+
+
+async def test_a_file_is_shown_whose_collection_is_deleted_in_the_moment(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    collection = await make_collection(client)
+    with psycopg.connect(postgres_dsn) as connection:
+        erased = add_erased_files(connection, tenant, collection)[0]
+
+    async with database.transaction(tenant.access) as session:
+        reading = (await session.connection()).sync_connection
+
+        def delete_collection(*_: object) -> None:
+            with psycopg.connect(postgres_dsn) as connection:
+                connection.execute(
+                    "UPDATE file SET collection_id = NULL WHERE collection_id = %s", (collection,)
+                )
+                connection.execute("DELETE FROM collection WHERE id = %s", (collection,))
+
+        sqlalchemy.event.listen(reading, "after_cursor_execute", delete_collection, once=True)
+        detail = await files.get_file(session, erased)
+    assert detail is not None
+    assert detail.collection_name is None
 
 
 async def test_a_file_for_a_collection_that_is_being_deleted_is_refused(

@@ -10,6 +10,8 @@ import pytest
 
 from api.files.disposition import attachment
 from api.files.ranges import ByteRange, Unsatisfiable, parse_range
+from tests.api.conftest import audit_actions
+from tests.conftest import TenantFixture
 
 CONTENT = os.urandom(200_000)
 TAG = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
@@ -38,6 +40,29 @@ async def test_head_says_the_same_without_the_bytes(client: httpx.AsyncClient, p
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == str(len(CONTENT))
     assert answer.headers["ETag"] == TAG
+
+
+@pytest.mark.parametrize("header", ["bytes=0-9", "bytes=0-0,5-9", "bytes=999999-"])
+async def test_head_knows_no_ranges(client: httpx.AsyncClient, path: str, header: str) -> None:
+    answer = await client.head(path, headers={"Range": header})
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(CONTENT)))
+
+
+async def test_what_did_not_leave_is_not_audited(
+    client: httpx.AsyncClient, path: str, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    async def asked(**headers: str) -> tuple[int, int]:
+        """The status, and how many downloads were audited by then."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await client.get(path, headers=names)
+        actions = audit_actions(postgres_dsn, tenant.tenant_id)
+        return answer.status_code, actions.count("file.downloaded")
+
+    assert await asked(If_None_Match=TAG) == (304, 0)
+    assert await asked(If_Match='"x"') == (412, 0)
+    assert await asked(Range="bytes=999999-") == (416, 0)
+    assert await asked(Range="bytes=0-9") == (206, 1)
+    assert await asked(If_None_Match='"x"') == (200, 2)
 
 
 @pytest.mark.parametrize(

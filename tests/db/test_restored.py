@@ -1,9 +1,13 @@
 """What a dump brings into another cluster is told there, in its order, and so is what comes after it."""
 
 import asyncio
+import json
 import logging
 import subprocess
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -22,8 +26,9 @@ from db.session import Database, sqlalchemy_url
 from muniment.contracts.jobs import JobEventKind
 from muniment.errors import Conflict
 from tests.chaos.postgres_process import PostgresProcess, own_postgres
-from tests.conftest import TenantFixture, make_database, make_tenant
+from tests.conftest import REPOSITORY, TenantFixture, make_database, make_tenant
 from tests.db.test_downgrades import dsn_of
+from tests.db.test_members import until_waiting
 from tests.patience import on_a_busy_machine
 from tests.worker.jobs import commit_job
 
@@ -72,8 +77,10 @@ def numbered_ahead(dsn: str, table: str) -> int:
     return int(row[0])
 
 
-def take_in(dsn: str) -> int:
+def take_in(dsn: str, before_commit: Callable[..., None] | None = None) -> int:
     engine = sqlalchemy.create_engine(sqlalchemy_url(dsn))
+    if before_commit is not None:
+        sqlalchemy.event.listen(engine, "commit", before_commit)
     try:
         with engine.connect() as connection:
             return take_in_restored_events(connection)
@@ -152,6 +159,69 @@ def number_far_ahead(superuser_dsn: str) -> None:
             connection.execute(
                 f"UPDATE {table} SET x = ({NUMBERED_FAR_AHEAD})::text::xid8"  # type: ignore[arg-type] # noqa: S608 - constants
             )
+
+
+async def test_two_that_take_them_in_take_turns(
+    postgres_server: str, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side they would share out a tenant's rows in no order, or write some of them twice."""
+    monkeypatch.setattr(restored, "ROWS_AT_ONCE", 2)
+    dsn = make_database(postgres_server)
+    tenant = make_tenant(dsn)
+    database = Database(dsn_of("muniment_app", dsn))
+    job = await commit_job(database, tenant, startable=True)
+    await tell(database, tenant, job.id, EARLIER)
+    expected = [event.id for event in await told(database, tenant)]
+    number_far_ahead(dsn)
+    numbers, has_some, may_commit = count(1), threading.Event(), threading.Event()
+
+    def wait_before_the_second(_: object) -> None:
+        """The first one is of the horizons."""
+        if next(numbers) == 2:
+            has_some.set()
+            assert may_commit.wait(on_a_busy_machine(30))
+
+    first = asyncio.create_task(asyncio.to_thread(take_in, dsn, wait_before_the_second))
+    assert await asyncio.to_thread(has_some.wait, on_a_busy_machine(30))
+    second = asyncio.create_task(asyncio.to_thread(take_in, dsn))
+    try:
+        await until_waiting(dsn)
+        assert not first.done()
+        assert not second.done()
+    finally:
+        may_commit.set()
+    taken_in = await first + await second
+    assert [event.id for event in await told(database, tenant)] == expected
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT (SELECT count(*) FROM job_event) + (SELECT count(*) FROM audit_event)"
+        ).fetchone()
+    assert rows == (taken_in,), "each once"
+    await database.close()
+
+
+async def test_who_brings_the_schema_up_to_date_is_told_how_far_it_is(owner_dsn: str) -> None:
+    tenant = make_tenant(dsn_of("postgres", owner_dsn))
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    job = await commit_job(database, tenant, startable=True)
+    await tell(database, tenant, job.id, EARLIER)
+    await database.close()
+    number_far_ahead(dsn_of("postgres", owner_dsn))
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "db.migrate"],
+        cwd=REPOSITORY,
+        env={"MUNIMENT_DATABASE__OWNER_URL": owner_dsn},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    told_of = {(line["table"], line["events"]) for line in lines if "table" in line}
+    assert ("job_event", EARLIER) in told_of
+    assert {table for table, _ in told_of} == {"job_event", "audit_event"}
 
 
 async def test_who_reads_while_they_are_taken_in_misses_none_and_gets_none_twice(

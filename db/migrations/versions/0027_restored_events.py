@@ -57,13 +57,12 @@ def downgrade() -> None:
         """
         ALTER TABLE file NO FORCE ROW LEVEL SECURITY;
         ALTER TABLE collection NO FORCE ROW LEVEL SECURITY;
-        INSERT INTO collection (id, tenant_id, name, visibility, text_mode, revision, created_at)
+        WITH made AS (
+            INSERT INTO collection (id, tenant_id, name, visibility, text_mode, revision, created_at)
             SELECT gen_random_uuid(), tenant_id, 'erased ' || gen_random_uuid(), 'private', 'full', 1, now()
-            FROM file WHERE collection_id IS NULL GROUP BY tenant_id;
-        UPDATE file SET collection_id = (
-            SELECT id FROM collection WHERE collection.tenant_id = file.tenant_id
-            ORDER BY created_at DESC LIMIT 1)
-        WHERE collection_id IS NULL;
+            FROM file WHERE collection_id IS NULL GROUP BY tenant_id RETURNING id, tenant_id)
+        UPDATE file SET collection_id = made.id FROM made
+        WHERE file.tenant_id = made.tenant_id AND file.collection_id IS NULL;
         ALTER TABLE file DROP CONSTRAINT file_has_collection,
             ALTER COLUMN collection_id SET NOT NULL;
         ALTER TABLE collection FORCE ROW LEVEL SECURITY;
