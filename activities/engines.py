@@ -1,5 +1,6 @@
 """The typed face of the sandboxed engines: what the activities call."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -306,28 +307,50 @@ class DocumentEngines:
         if plan.read_as is not None:
             content, _ = await self._convert(content, plan)
 
+        def is_read(numbers: Sequence[int]) -> bool:
+            """Whether all was reported: of a structured format its own document comes last."""
+            if plan.family in READ_BY_PAGE:
+                return not reading.missing(numbers)
+            return reading.document is not None
+
         async def attempt(numbers: Sequence[int]) -> None:
+            wish = reading.wish(plan, numbers)
+            deadline = asyncio.timeout(None)
+
+            async def take(frame: bytes) -> None:
+                await reading.take(frame)
+                if wish is not None and deadline.when() is None and is_read(numbers):
+                    # No alarm of the engine's own would be heard within a library.
+                    now = asyncio.get_running_loop().time()
+                    deadline.reschedule(now + ASSEMBLE_AT_ONCE_SECONDS)
+
             request = ReadRequest(
                 media_type=plan.read_as or plan.media_type,
                 family=plan.family,
                 pages=tuple(numbers),
                 password=password,
                 ocr=self._ocr,
-                assemble=reading.wish(plan, numbers),
+                assemble=wish,
             )
             call = EngineCall(engine, request, ReadOutcome)
-            outcome = await self._sandbox.run(
-                call, content=content, limits=limits, on_progress=reading.take
-            )
-            reading.conclude(outcome)
+            try:
+                async with deadline:
+                    outcome = await self._sandbox.run(
+                        call, content=content, limits=limits, on_progress=take
+                    )
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+            except (DocumentError, EngineError):
+                # What goes wrong after the last page, a limit of the answer included, takes none of
+                # them along.
+                if not is_read(numbers):
+                    raise
+            else:
+                reading.conclude(outcome, wish)
 
         if plan.family not in READ_BY_PAGE:
-            try:
-                await attempt(pages)
-            except EngineError:
-                # With its document, the last that it says, a structured format is read.
-                if reading.document is None:
-                    raise
+            await attempt(pages)
             return
         set_apart: list[int] = []
         while missing := reading.missing(pages, without=set_apart):
@@ -337,11 +360,7 @@ class DocumentEngines:
                 # not make it speak. They are read alone, and fail if they stay unread.
                 set_apart += reading.missing(missing)
             except EngineError:
-                unread = reading.missing(missing)
-                if not unread:
-                    # It died of what it did after the last page.
-                    break
-                set_apart.append(unread[0])
+                set_apart.append(reading.missing(missing)[0])
                 if len(set_apart) > MAXIMUM_SET_APART:
                     raise
         for number in set_apart:

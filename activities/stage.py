@@ -261,9 +261,11 @@ class StageRunner:
                 key = OutputKey(task.version, task.stage.value, 0)
                 await write_output(session, key, found)
                 await self._finish_with(session, task, opening.job, found, reused=True)
-            elif opening.job.stage_progress(task.stage).state not in _OVER:
+            elif (progress := opening.job.stage_progress(task.stage)).state not in _OVER:
                 # A stage before this one made it along the way, for this very job.
-                await self._finish_with(session, task, opening.job, found, reused=False)
+                attempts = max(progress.attempts, activity.info().attempt)
+                job = opening.job.with_stage(progress.model_copy(update={"attempts": attempts}))
+                await self._finish_with(session, task, job, found, reused=False)
             return fingerprint, found, opening
 
     async def _keep(

@@ -11,8 +11,8 @@ from activities.classify.patterns import personal_data_finders
 from activities.classify.pieces import Piece, pieces_of
 from activities.classify.recognisers import Match, PatternFinder
 from activities.classify.secrets import find_secrets, secret_detection
+from activities.classify.time_limit import time_limit
 from activities.sandbox.registry import EngineContext, engine, warm
-from activities.sandbox.time_limit import time_limit
 from muniment.contracts.documents import Finding, FindingKind, FindingList
 
 MAXIMUM_FINDINGS = 20_000

@@ -304,10 +304,11 @@ class _Read:
         """Takes in what the engine reads, and how long it takes."""
         began = time.perf_counter()
         batch, failed = await reading
-        # What came after the last page was no reading.
-        ended = self.last_page_at if self.assembled else time.perf_counter()
-        seconds = round(ended - began, 3)
-        self.timings[source] = Timing(pages=len(batch.pages), seconds=seconds)
+        ended = time.perf_counter()
+        if source is PageSource.TEXT and not failed:
+            # What came after the last page, made or not, was no reading.
+            ended = self.last_page_at or ended
+        self.timings[source] = Timing(pages=len(batch.pages), seconds=round(ended - began, 3))
         read = [_from_here(page) for page in batch.pages]
         self.pages = sorted([*self.pages, *read], key=lambda page: page.page)
         self.failed.extend(failed)

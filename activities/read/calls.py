@@ -11,7 +11,8 @@ from muniment.contracts.documents import DocumentFamily, Page
 from muniment.contracts.read import FailedPage
 
 ASSEMBLE_AT_ONCE_SECONDS = 20
-"""For putting together what was just read: hundreds of times what such a document takes."""
+"""Of the clock, after the last page, for putting together what was just read: hundreds of times what
+such a document takes."""
 
 
 class ReadRequest(Contract):

@@ -30,9 +30,12 @@ class PageCollector:
             return None
         return AssembleRequest(plan=plan, name=DOCUMENT_NAME)
 
-    def conclude(self, outcome: ReadOutcome) -> None:
-        """The engine's answer, after all that it reported."""
-        if self._on_document is not None and outcome.assembled is not None:
+    def conclude(self, outcome: ReadOutcome, wish: AssembleRequest | None) -> None:
+        """The engine's answer, after all that it reported. A document that nobody wished for, or that
+        lacks a page, is not taken, whatever the engine says."""
+        if self._on_document is None or wish is None or outcome.assembled is None:
+            return
+        if not self._failed and not self.missing(range(1, wish.plan.page_count + 1)):
             self._on_document(outcome.assembled)
 
     async def take(self, frame: bytes) -> None:

@@ -3,6 +3,7 @@
 Counts come from the outputs, never from adding up: an attempt that is repeated changes nothing.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -29,6 +30,9 @@ from db.queries.stages import (
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import DocumentPlan, Page, PageSource
 from muniment.contracts.jobs import JobEventKind, PageEvent, StageName, StageState
+from muniment.errors import MunimentError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,9 @@ class ReadRecord:
         runner, version = self._runner, self._version
         made, needed = [blob], set[UUID]()
         try:
-            if document is not None:
-                content = document.product.content
-                made.append(await runner.artifacts.seal(version.tenant_id, content))
+            sealed = None if document is None else await self._seal_document(document)
+            if sealed is not None:
+                made.append(sealed)
             async with runner.transaction(version) as session:
                 job = await runner.relock(session, version)
                 if is_complete:
@@ -125,8 +129,8 @@ class ReadRecord:
                     kept = result
                     await write_output(session, key, kept)
                 needed.add(kept.blob_id)
-                if document is not None:
-                    needed.add(await self._keep_document(session, document, made[-1]))
+                if document is not None and sealed is not None:
+                    needed.add(await self._keep_document(session, document, sealed))
                 await self._count(session, job, notes)
         except BaseException:
             await runner.discard(version.tenant_id, *made)
@@ -135,6 +139,16 @@ class ReadRecord:
             version.tenant_id, *(each for each in made if each.blob_id not in needed)
         )
         return kept
+
+    async def _seal_document(self, document: MadeAlong) -> NewBlob | None:
+        """None where the store fails: what was read is not given up for that."""
+        try:
+            return await self._runner.artifacts.seal(
+                self._version.tenant_id, document.product.content
+            )
+        except MunimentError as error:
+            logger.warning("a document made along was not kept", extra={"reason": error.problem})
+            return None
 
     async def _keep_document(
         self, session: AsyncSession, document: MadeAlong, blob: NewBlob

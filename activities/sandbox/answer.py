@@ -35,15 +35,22 @@ class AnswerReader:
         os.set_blocking(descriptor, False)
 
     async def read(self, on_progress: Callable[[bytes], Awaitable[None]] | None) -> Answer:
-        """Follows the answer until the engine closes the pipe; LimitExceeded past the limit."""
+        """Follows the answer until the engine closes the pipe; LimitExceeded past the limit, after
+        every frame that ends before it."""
         answer = Answer()
         pending: list[bytes] = []
         while chunk := await self._next_chunk():
-            *lines, rest = chunk.split(b"\n")
+            left = self._limit_bytes - self._received_bytes
+            self._received_bytes += len(chunk)
+            *lines, rest = chunk[:left].split(b"\n")
             for line in lines:
                 frame = b"".join([*pending, line])
                 pending.clear()
                 await _take(frame, answer, on_progress)
+            if len(chunk) > left:
+                raise LimitExceeded(
+                    f"What the engine made of the document exceeds {self._limit_bytes:,} bytes."
+                )
             pending.append(rest)
         return answer
 
@@ -59,16 +66,9 @@ class AnswerReader:
             return b""
         while True:
             try:
-                chunk = os.read(self._descriptor, MEBIBYTE)
-                break
+                return os.read(self._descriptor, MEBIBYTE)
             except BlockingIOError:
                 await self._readable(self._descriptor)
-        self._received_bytes += len(chunk)
-        if self._received_bytes > self._limit_bytes:
-            raise LimitExceeded(
-                f"What the engine made of the document exceeds {self._limit_bytes:,} bytes."
-            )
-        return chunk
 
     @staticmethod
     async def _readable(descriptor: int) -> None:

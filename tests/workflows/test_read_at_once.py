@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.assemble.activity import Assemble
@@ -13,12 +15,24 @@ from activities.assemble.product import assembled_fingerprint
 from activities.engines import ENGINE_VERSIONS, DocumentEngines
 from activities.read.activity import Read
 from db.models import Job
-from db.queries.stages import NewBlob, Output, outputs_of
+from db.queries.stages import (
+    NewBlob,
+    Output,
+    OutputKey,
+    StoredResult,
+    keep_result,
+    outputs_of,
+)
 from db.session import Access
 from muniment.contracts.assemble import AssembleInput, AssembleResult
 from muniment.contracts.base import Artifact
 from muniment.contracts.jobs import JobSettings, StageName
-from muniment.errors import EngineCrashed, KeyDestroyed, ObjectStoreUnavailable
+from muniment.errors import (
+    DatabaseUnavailable,
+    EngineCrashed,
+    KeyDestroyed,
+    ObjectStoreUnavailable,
+)
 from tests.conftest import make_tenant
 from tests.workflows.documents import TEXT, long_pdf, page_text, text_pdf
 from tests.workflows.test_faults import OnePageFails
@@ -215,30 +229,77 @@ async def test_an_attempt_whose_answer_was_lost_stays_completed(
     assert state_of(await workshop.job(job), StageName.ASSEMBLE)["state"] == "completed"
 
 
-async def test_a_store_that_fails_between_the_two_keeps_neither(
+async def test_attempts_that_came_to_nothing_are_counted(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    stages = activities_of(workshop, CountedEngines(workshop))
+    assemble = stages[1]
+
+    @activity.defn(name="assemble_document")
+    async def begins_late(request: AssembleInput) -> AssembleResult:
+        if activity.info().attempt == 1:
+            raise EngineCrashed("The worker is gone before it began.")
+        return await assemble(request)  # type: ignore[misc, no-any-return] # the activity's method
+
+    job = await workshop.upload(owner, THREE_PAGES, "a.pdf", PDF)
+    async with workshop.working(replacing=[stages[0], begins_late]):
+        await (await workshop.start(job)).result()
+    stage = state_of(await workshop.job(job), StageName.ASSEMBLE)
+    assert (stage["state"], stage["attempts"]) == ("completed", 2)
+
+
+async def test_a_store_that_fails_between_the_two_keeps_what_was_read(
     workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifacts = workshop.parts.runner.artifacts
-    seal, attempts, sealed = artifacts.seal, list[int](), list[NewBlob]()
+    seal, asked = artifacts.seal, list[str]()
 
     async def fails_once(tenant_id: UUID, content: bytes) -> NewBlob:
-        if activity.info().activity_type not in ("read_pages", "assemble_document"):
-            return await seal(tenant_id, content)
-        attempts.append(activity.info().attempt)
-        if len(attempts) == 2:
-            raise ObjectStoreUnavailable("The store did not answer.")
-        sealed.append(await seal(tenant_id, content))
-        return sealed[-1]
+        if activity.info().activity_type in ("read_pages", "assemble_document"):
+            asked.append(activity.info().activity_type)
+            if len(asked) == 2:
+                raise ObjectStoreUnavailable("The store did not answer.")
+        return await seal(tenant_id, content)
 
     monkeypatch.setattr(artifacts, "seal", fails_once)
     engines = CountedEngines(workshop)
     job = await ingested(workshop, owner, engines)
-    assert attempts == [1, 1, 2, 2]
+    assert asked == ["read_pages", "read_pages", "assemble_document"]
+    assert engines.assembled == 1
+    for stage in (StageName.READ, StageName.ASSEMBLE):
+        assert (state_of(job, stage)["state"], state_of(job, stage)["attempts"]) == ("completed", 1)
+
+
+async def test_a_database_that_fails_between_the_two_keeps_neither(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = workshop.parts.runner.artifacts
+    seal, sealed, asked = artifacts.seal, list[NewBlob](), list[str]()
+
+    async def noted(tenant_id: UUID, content: bytes) -> NewBlob:
+        blob = await seal(tenant_id, content)
+        if activity.info().activity_type == "read_pages":
+            sealed.append(blob)
+        return blob
+
+    async def fails_once(session: AsyncSession, key: OutputKey, *result: Any) -> StoredResult:
+        asked.append(key.stage)
+        if len(asked) == 2:
+            raise DatabaseUnavailable("The database did not answer.")
+        return await keep_result(session, key, *result)
+
+    monkeypatch.setattr(artifacts, "seal", noted)
+    monkeypatch.setattr("activities.read.record.keep_result", fails_once)
+    engines = CountedEngines(workshop)
+    job = await ingested(workshop, owner, engines)
+    assert asked == ["read", "assemble", "read", "assemble"]
     assert engines.assembled == 0
     assert state_of(job, StageName.ASSEMBLE)["state"] == "completed"
     (batch,) = await outputs(workshop, job, StageName.READ)
     (made,) = await outputs(workshop, job, StageName.ASSEMBLE)
-    given_up, *kept = [blob.blob_id for blob in sealed]
-    assert kept == [batch.blob_id, made.blob_id]
-    with pytest.raises(KeyDestroyed):
-        await workshop.stores.blobs.read_all(job.tenant_id, given_up)
+    *given_up, of_batch, of_document = [blob.blob_id for blob in sealed]
+    assert (of_batch, of_document) == (batch.blob_id, made.blob_id)
+    assert len(given_up) == 2
+    for blob_id in given_up:
+        with pytest.raises(KeyDestroyed):
+            await workshop.stores.blobs.read_all(job.tenant_id, blob_id)

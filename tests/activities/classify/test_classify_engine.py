@@ -12,7 +12,7 @@ from activities.classify import engine as engine_module
 from activities.classify.calls import PageText
 from activities.classify.engine import classify_pages
 from activities.classify.pieces import PIECE_LENGTH, pieces_of
-from activities.sandbox.time_limit import time_limit
+from activities.classify.time_limit import time_limit
 from muniment.contracts.documents import Finding, FindingKind
 
 FILLER = "The lease was signed by both parties in the presence of a notary.\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -167,6 +168,23 @@ def test_limits_of_time_memory_and_output_end_a_call() -> None:
             )
         with pytest.raises(LimitExceeded, match="bytes"):
             await sandbox.run(call("swell", 3 * MEBIBYTE), limits=Limits(output_bytes=2 * MEBIBYTE))
+
+    in_sandbox(scenario)
+
+
+def test_what_ends_before_the_limit_of_output_is_heard() -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        progress = Progress()
+        frames = [f"progress {Outcome(number=each).model_dump_json()}\n" for each in range(7)]
+        limits = Limits(output_bytes=len("".join(frames)))
+        for more in (0, 5):
+            with pytest.raises(LimitExceeded):
+                await sandbox.run(
+                    call("count", 500),
+                    limits=replace(limits, output_bytes=limits.output_bytes + more),
+                    on_progress=progress,
+                )
+        assert [outcome.number for outcome in progress.outcomes] == [*range(7), *range(7)]
 
     in_sandbox(scenario)
 
