@@ -2,6 +2,7 @@
 request may fail, no event may be lost, and a list may not keep them waiting."""
 
 import asyncio
+import math
 import ssl
 import statistics
 import time
@@ -12,10 +13,11 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import httpx
+import psutil
 
 from bench.corpus import one_page_text
-from bench.costs import costs
-from bench.doors import bare_list
+from bench.costs import costs, cpu_seconds
+from bench.doors import BareList, bare_list
 from bench.event_stream import Viewer
 from bench.results import Result, note
 from bench.stack import Stack
@@ -168,15 +170,13 @@ async def measure_clients(stack: Stack) -> bool:
         for place, client in enumerate(clients):
             client.uploads.append(first.uploads[place % len(first.uploads)])
         with bare_list(stack.database) as bare:
-            await _bare_lists(bare, time.perf_counter() + _BARE_WARM_UP_SECONDS)
+            await _ask_bare(bare, time.perf_counter() + _BARE_WARM_UP_SECONDS)
             async with costs(stack.home, "clients"), task_group() as tasks:
                 until = time.perf_counter() + SECONDS
-                beside = tasks.create_task(_bare_lists(bare, until))
+                beside = tasks.create_task(_ask_bare(bare, until))
                 for place, client in enumerate(clients):
                     tasks.create_task(client.run(place, until))
-    lists = beside.result()
-    Result("clients.bare_list_p99", statistics.quantiles(lists, n=100)[-1], "s").print()
-    Result("clients.bare_list_median", statistics.median(lists), "s").print()
+    _print_bare(beside.result())
     await _settle(stack, clients)
     uploads = sum(len(client.uploads) - 1 for client in clients)
     return judge([client.tally for client in clients], uploads, idle)
@@ -208,17 +208,51 @@ async def _idle_median(stack: Stack, client: _Client) -> float:
     return statistics.median(client.tally.list_seconds)
 
 
-async def _bare_lists(address: str, until: float) -> list[float]:
-    """Seconds that the bare server took for each of the lists that were asked for until that time, one
-    after the other: what the machine alone makes of a list, while the clients have it."""
-    seconds: list[float] = []
+@dataclass
+class _BareTally:
+    """What happened to the bare lists, and the seconds of a core that their server took."""
+
+    list_seconds: list[float] = field(default_factory=list)
+    broken: int = 0
+    cpu_seconds: float = 0.0
+
+
+async def _ask_bare(bare: BareList, until: float) -> _BareTally:
+    """A list after the other until that time. How long they take says how soon the machine serves a
+    process that sleeps nearly always, and nothing of one whose loop is full."""
+    tally, process = _BareTally(), psutil.Process(bare.process_id)
+    before = cpu_seconds(process)
     async with httpx.AsyncClient(timeout=_HTTP_SECONDS, trust_env=False) as http:
         while time.perf_counter() < until:
             started = time.perf_counter()
-            (await http.get(address)).raise_for_status()
-            seconds.append(time.perf_counter() - started)
+            try:
+                (await http.get(bare.address)).raise_for_status()
+            except httpx.HTTPError as error:
+                note(f"clients: bare list: {type(error).__name__}")
+                tally.broken += 1
+            else:
+                tally.list_seconds.append(time.perf_counter() - started)
             await asyncio.sleep(_BARE_PAUSE_SECONDS)
-    return seconds
+    tally.cpu_seconds = cpu_seconds(process) - before
+    return tally
+
+
+def _print_bare(tally: _BareTally) -> None:
+    _print_lists("clients.bare_list", tally.list_seconds)
+    asked = len(tally.list_seconds) + tally.broken
+    Result("clients.bare_list_cpu", tally.cpu_seconds / max(asked, 1), "s").print()
+    Result("clients.bare_broken", tally.broken, "count").print()
+
+
+def _print_lists(name: str, seconds: Sequence[float], idle: float | None = None) -> float:
+    """Prints p99 and median; the p99, infinite where too few were answered to tell."""
+    if len(seconds) < 2:
+        note(f"{name}: {len(seconds)} answered, which tells nothing")
+        return math.inf
+    p99 = statistics.quantiles(seconds, n=100)[-1]
+    Result(f"{name}_p99", p99, "s", peer=idle).print()
+    Result(f"{name}_median", statistics.median(seconds), "s", peer=idle).print()
+    return p99
 
 
 async def _settle(stack: Stack, clients: Sequence[_Client]) -> None:
@@ -257,13 +291,11 @@ def judge(tallies: Sequence[Tally], uploads: int, idle: float) -> bool:
     statuses: Counter[int] = sum((tally.statuses for tally in tallies), Counter())
     lists = [seconds for tally in tallies for seconds in tally.list_seconds]
     viewers = [viewer for tally in tallies for viewer in tally.viewers]
-    p99 = statistics.quantiles(lists, n=100)[-1]
     lost = sum(viewer.lost for viewer in viewers)
     refused = sum(number for status, number in statuses.items() if status >= 400)
     note(f"clients: answers by status: {dict(sorted(statuses.items()))}")
     broken = sum(tally.broken for tally in tallies)
-    Result("clients.list_p99", p99, "s", peer=idle).print()
-    Result("clients.list_median", statistics.median(lists), "s", peer=idle).print()
+    p99 = _print_lists("clients.list", lists, idle)
     opened = sorted(seconds for tally in tallies for seconds in tally.opened_seconds)
     if opened:
         Result("clients.slowest_snapshot", opened[-1], "s").print()

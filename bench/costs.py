@@ -21,7 +21,7 @@ async def costs(home: Path, name: str) -> AsyncGenerator[None, None]:
     seconds of a core that it and the API took. What is late here is in every figure of the client."""
     pid = (home / "run" / "api.pid").read_text(encoding="utf-8").split()[0]
     api, own = psutil.Process(int(pid)), psutil.Process()
-    before = _cpu_seconds(api), _cpu_seconds(own)
+    before = cpu_seconds(api), cpu_seconds(own)
     late: list[float] = []
     watching = asyncio.create_task(_watch(late))
     try:
@@ -30,8 +30,8 @@ async def costs(home: Path, name: str) -> AsyncGenerator[None, None]:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     Result(f"{name}.own_lag_p99", statistics.quantiles(late, n=100)[-1], "s").print()
-    Result(f"{name}.own_cpu", _cpu_seconds(own) - before[1], "s").print()
-    Result(f"{name}.api_cpu", _cpu_seconds(api) - before[0], "s").print()
+    Result(f"{name}.own_cpu", cpu_seconds(own) - before[1], "s").print()
+    Result(f"{name}.api_cpu", cpu_seconds(api) - before[0], "s").print()
     Result(f"{name}.load", os.getloadavg()[0], "processes").print()
 
 
@@ -42,6 +42,7 @@ async def _watch(late: list[float]) -> None:
         late.append(time.perf_counter() - started - _GLANCE_SECONDS)
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """Of a core, since it was started."""
     times = process.cpu_times()
     return float(times.user + times.system)

@@ -68,22 +68,28 @@ def door_of(stack: Stack) -> Door:
 @contextmanager
 def bare_door(folder: Path) -> Iterator[Door]:
     """`bench.bare_files` as a process of its own, over the folder."""
-    with _serving(_BARE_FILES, [str(folder)], {}) as port:
+    with _serving(_BARE_FILES, [str(folder)], {}) as (port, _):
         yield Door(f"127.0.0.1:{port}", {})
 
 
+@dataclass(frozen=True)
+class BareList:
+    address: str
+    process_id: int
+
+
 @contextmanager
-def bare_list(dsn: str) -> Iterator[str]:
-    """The address of `bench.bare_list`, as a process of its own over the database."""
-    with _serving(_BARE_LIST, [], {"BARE_DATABASE": dsn}) as port:
-        yield f"http://127.0.0.1:{port}/"
+def bare_list(dsn: str) -> Iterator[BareList]:
+    """`bench.bare_list` as a process of its own, over the database."""
+    with _serving(_BARE_LIST, [], {"BARE_DATABASE": dsn}) as (port, process_id):
+        yield BareList(f"http://127.0.0.1:{port}/", process_id)
 
 
 @contextmanager
 def _serving(
     program: Path, arguments: Sequence[str], environment: Mapping[str, str]
-) -> Iterator[int]:
-    """The port; the program is a session of its own, as the API of an embedded stack is."""
+) -> Iterator[tuple[int, int]]:
+    """Port and process; the program is a session of its own, as the API of an embedded stack is."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -94,10 +100,11 @@ def _serving(
     )
     try:
         _await_server(process, port)
-        yield port
+        yield port, process.pid
     finally:
-        process.terminate()
-        process.wait(timeout=_START_SECONDS)
+        # Nothing is left to be finished, and it would wait for connections without limit.
+        process.kill()
+        process.wait()
 
 
 def _await_server(process: "subprocess.Popen[bytes]", port: int) -> None:

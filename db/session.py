@@ -181,6 +181,10 @@ async def _check_out(session: AsyncSession, options: Mapping[str, str]) -> None:
     says goodbye to fresh connections too, as one does that is shutting down."""
     try:
         await session.connection(execution_options=dict(options))
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailable(
+            "no connection of this process to PostgreSQL became free in time: all are at work"
+        ) from error
     except InvalidRequestError as error:
         raise DatabaseUnavailable("PostgreSQL closes every connection that is opened") from error
 
@@ -194,7 +198,7 @@ def _kind(error: SQLAlchemyError) -> type[DatabaseUnavailable]:
 
 def _is_lost(error: SQLAlchemyError) -> bool:
     """Whether PostgreSQL or the way to it is at fault, and not what was asked of it."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+    if isinstance(error, OperationalError | InterfaceError):
         return True
     if isinstance(error, PendingRollbackError):
         # Used on after its connection was lost; the same error after a refused flush is a defect.

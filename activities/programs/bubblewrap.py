@@ -61,7 +61,8 @@ def command_line(tools: Tools, enclosure: Enclosure) -> list[str]:
         # By a program, since uvloop's processes have no other user.
         *(_as_nobody(tools.setpriv) if os.geteuid() == 0 else ()),
         str(tools.bwrap),
-        *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
+        # Without --new-session: it is started in one of no terminal, whose niceness is to hold within.
+        *("--unshare-all", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"),
         *_mounts(enclosure),
         *("--setenv", "PATH", os.defpath, "--setenv", "HOME", WORK, "--setenv", "TMPDIR", WORK),
         *("--setenv", "LANG", "C.UTF-8", "--setenv", "RESULT", f"{WORK}/{enclosure.result}"),

@@ -14,6 +14,7 @@ import psutil
 from activities.programs.bubblewrap import Enclosure, Tools, command_line, find_tools
 from activities.sandbox.limits import MEBIBYTE
 from activities.sandbox.seccomp import program_filter
+from activities.sandbox.session import stand_back
 from muniment.errors import (
     ConfigurationError,
     EngineCrashed,
@@ -141,7 +142,8 @@ async def _started(
     command: list[str], descriptors: Sequence[int | None]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """bubblewrap at work; on leaving it is killed, and with the first process of its namespace the
-    kernel ends every other one in it, whatever session or group that has made itself."""
+    kernel ends every other one in it, whatever session or group that has made itself. The session
+    that it is started in is of no terminal, and stands back as engines do."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -153,6 +155,7 @@ async def _started(
         cwd="/",
     )
     try:
+        await asyncio.to_thread(stand_back, process.pid)
         yield process
     finally:
         _kill(process)

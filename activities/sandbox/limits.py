@@ -6,7 +6,8 @@ MEBIBYTE = 1024 * 1024
 NICENESS = 10
 """By how much engines stand back: where others want the core too, theirs is a tenth (nice(2))."""
 SESSION_NICENESS = 10
-"""The same for the session of all engines together, where Linux shares the cores among sessions first."""
+"""The same of the session that a sandbox's engines are together, where Linux shares the cores among sessions
+first. Beside two others that take a core each, what took 12 s took 67 s; with 5 it took 45 s."""
 
 
 @dataclass(frozen=True, slots=True)

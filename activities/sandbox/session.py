@@ -1,25 +1,32 @@
-"""The session's part of the cores. Where Linux shares them among sessions first (autogroups, sched(7)), the
-niceness of processes counts within their session only; among sessions their own does."""
+"""A session that stands back. Where Linux shares the cores among sessions first (autogroups, sched(7)), a
+process's niceness counts within its session alone; among sessions the session's own does."""
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
-_TURNS = 20
-_TURN_SECONDS = 0.15
-"""The kernel takes one such wish of an account without privileges in a tenth of a second."""
+from activities.sandbox.limits import NICENESS, SESSION_NICENESS
+
+_LOWEST = 19
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.15
+"""The kernel takes one such wish in a tenth of a second from all who are without privileges."""
 
 
-def stand_back(niceness: int, session_niceness: int) -> None:
-    """This process and what it starts, and the session that it leads."""
-    os.nice(niceness)
-    share = Path("/proc/self/autogroup")
-    for _ in range(_TURNS):
+def stand_back(leader: int) -> None:
+    """The session of that process, which leads it, and its group; with what either starts later. Nothing
+    where it is gone already. Takes milliseconds, and seconds where others wish the same at the time."""
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PGRP, leader, min(_LOWEST, ours + NICENESS))
+    share = Path(f"/proc/{leader}/autogroup")
+    for _ in range(_ATTEMPTS):
         try:
-            share.write_text(str(session_niceness), encoding="ascii")
+            share.write_text(str(SESSION_NICENESS), encoding="ascii")
         except BlockingIOError:
-            time.sleep(_TURN_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
         except OSError:
-            return  # no such kernel: niceness is all there is, and counts among all processes
+            return  # gone, or of a kernel without: there niceness counts among all processes
         else:
             return

@@ -24,7 +24,6 @@ from pydantic import BaseModel, TypeAdapter
 from activities.sandbox import confinement, registry
 from activities.sandbox.calls import Ended, Job, Kill, Ready
 from activities.sandbox.child import serve_job
-from activities.sandbox.limits import NICENESS, SESSION_NICENESS
 from activities.sandbox.session import stand_back
 
 TORCH_VARIABLE = "MUNIMENT_SANDBOX_TORCH"
@@ -195,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"The sandbox's template has {threads} threads and cannot fork safely.\n")
         return 1
     # And with it every child; the worker, which holds rows of the database, not.
-    stand_back(NICENESS, SESSION_NICENESS)
+    stand_back(os.getpid())
     Template(control).serve()
     return 0
 

@@ -65,7 +65,7 @@ class TemplateProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # One for all engines: among sessions Linux shares the cores first (autogroups, sched(7)).
+                # One for all its engines, which stands back: Linux shares the cores among sessions first.
                 # And of no terminal: neither Ctrl-C nor a child reaches the one that we may have.
                 start_new_session=True,
                 pass_fds=[theirs.fileno()],

@@ -18,7 +18,7 @@ from muniment.sealing import ExpiringCache
 
 _PACE_SECONDS = 15.0
 _TENANTS = 1000
-_paces: ExpiringCache[UUID, float] = ExpiringCache(_TENANTS, _PACE_SECONDS)
+_paces: ExpiringCache[UUID, tuple[float | None]] = ExpiringCache(_TENANTS, _PACE_SECONDS)
 
 
 async def job_facts(
@@ -60,12 +60,11 @@ async def facts_of(
 
 
 async def _pace(session: AsyncSession, tenant_id: UUID) -> float | None:
-    """The tenant's, some seconds old at most: only an estimate feeds on it, and each list of files would
-    go through the tenant's last jobs for it."""
+    """The tenant's, or that it has none yet, some seconds old at most: only an estimate feeds on it, and
+    each list of files would go through the tenant's last jobs for it."""
     known = _paces.get(tenant_id)
     if known is None:
         last = await jobs.last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
-        known = usual_seconds_per_character(last)
-        if known is not None:
-            _paces.put(tenant_id, known)
-    return known
+        known = (usual_seconds_per_character(last),)
+        _paces.put(tenant_id, known)
+    return known[0]

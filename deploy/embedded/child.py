@@ -44,8 +44,8 @@ class ProcessSpec:
     every start. `open_folders` are folders that the process inherits open;
     `{0}`, `{1}`… in the command become paths to them. `own_session`: the process gets cores as one
     beside all others together, where Linux shares them among sessions first (autogroups, sched(7)).
-    `stop_signals` are sent in order, each with
-    the seconds the process then has; SIGKILL to its whole group follows.
+    `stop_signals` are sent in order, each with the seconds the process then has; SIGKILL to its
+    whole group follows.
     """
 
     name: str
@@ -186,8 +186,8 @@ class Child:
 async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) -> Process:
     """Starts the program through the launcher, all its output in the pipe.
 
-    Supervised processes have a group of their own, which is ended with them; those that run once
-    stay in ours, which is how `leftovers.Strays` knows them.
+    Supervised processes have a group of their own, which is ended with them, and a session where the
+    specification says so; those that run once stay in ours, which is how `leftovers.Strays` knows them.
     """
     descriptors = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in spec.open_folders]
     folders = [f"/proc/self/fd/{descriptor}" for descriptor in descriptors]
@@ -210,7 +210,7 @@ async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) 
             cwd="/",
             # A session's first process is its group's, too.
             process_group=0 if own_group and not spec.own_session else None,
-            start_new_session=spec.own_session,
+            start_new_session=own_group and spec.own_session,
             pass_fds=tuple(descriptors),
         )
     finally:

@@ -133,7 +133,7 @@ class EmbeddedStack:
             environment=self.service_environment() | self._metrics_port(name),
             ready=ready,
             ready_seconds=ready_seconds,
-            # Whoever asks it waits; who waits for a worker has an answer already.
+            # Whoever asks it waits; most of what workers do nobody waits for.
             own_session=name == "api",
         )
 

@@ -80,7 +80,8 @@ def test_no_request_waits_for_a_thread_to_be_looked_at() -> None:
     for method, route in routes():
         for call in (route.endpoint, *_calls(route.dependant)):
             run = call if inspect.isfunction(call) else type(call).__call__
-            assert inspect.iscoroutinefunction(run), (method, route.path, call)
+            is_awaited = inspect.iscoroutinefunction(run) or inspect.isasyncgenfunction(run)
+            assert is_awaited, (method, route.path, call)
 
 
 def test_every_route_says_what_it_does_and_how_it_fails() -> None:

@@ -28,7 +28,7 @@ async def test_the_bare_list_answers_with_the_newest_files(
     postgres_dsn: str, database: Database, tenant: TenantFixture
 ) -> None:
     file_id = await make_file(database, tenant, owner_id=None, collection_id=tenant.collection_id)
-    with bare_list(postgres_dsn) as address:
+    with bare_list(postgres_dsn) as bare:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            answer = await client.get(address)
+            answer = await client.get(bare.address)
     assert str(file_id) in [each["id"] for each in answer.json()]

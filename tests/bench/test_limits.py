@@ -74,3 +74,7 @@ def test_clients(status: int, broken: int, slowest: float, seen: list[int], is_h
         Tally(Counter({status: 1}), broken, [slowest] * 9, [0.5], [Viewer("a-job", seen)]),
     ]
     assert clients.judge(tallies, 1, 0.1) is is_held
+
+
+def test_clients_of_whom_none_was_answered() -> None:
+    assert clients.judge([Tally(Counter(), 2)], 0, 0.1) is False

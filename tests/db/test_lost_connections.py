@@ -136,7 +136,7 @@ async def test_a_pool_without_a_free_connection_is_unavailable(
 ) -> None:
     database = Database(application_dsn, pool_size=1, pool_timeout_seconds=0.2)
     async with database.transaction(tenant.system):
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailable, match="all are at work"):
             await _ask(database, tenant)
     await database.close()
 

@@ -102,3 +102,29 @@ async def test_a_page_of_files_takes_three_statements_whatever_its_length(
         (version.file_id, version.size, "default") for version in kept
     }
     assert [each.job.version for each in shown if each.job] == [1, 1, 1]
+
+
+async def test_that_a_tenant_has_no_pace_yet_is_asked_once_in_some_seconds(
+    database: Database, tenant: TenantFixture
+) -> None:
+    """Each list of a tenant's first files shows jobs that run."""
+    version = await keep(database, tenant, 1)
+    async with database.transaction(tenant.system) as session:
+        session.add(
+            Job(
+                tenant_id=tenant.tenant_id,
+                kind="ingest_file",
+                file_id=version.file_id,
+                version_id=version.id,
+                workflow_id=str(new_id()),
+                state="running",
+            )
+        )
+    taken = []
+    for _ in range(2):
+        async with database.transaction(tenant.access) as session:
+            with statements_of(await session.connection()) as sent:
+                found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
+                await file_views(session, WorkflowLinks(None, "default"), found)
+        taken.append(len(sent))
+    assert taken == [4, 3]

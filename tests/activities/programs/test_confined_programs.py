@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from activities.programs import ConfinedPrograms, Program, ProgramLimits
-from activities.sandbox.limits import MEBIBYTE
+from activities.sandbox.limits import MEBIBYTE, NICENESS, SESSION_NICENESS
 from muniment.errors import (
     ConfigurationError,
     EngineCrashed,
@@ -173,6 +173,16 @@ def test_what_does_not_end_is_ended_with_all_it_started(
         sh(programs, f": {mark}; {script.replace('{mark}', mark)}", ProgramLimits(1.5, 10))
     assert time.monotonic() - began < 60
     assert none_is_left(mark)
+
+
+def test_it_stands_back_with_all_it_starts(programs: ConfinedPrograms) -> None:
+    """Among all processes, and where Linux shares the cores among sessions, among these."""
+    share = "/proc/self/autogroup"
+    script = f"for i in $(seq 50); do grep -qs 'nice {SESSION_NICENESS}' {share} && break; sleep 0.1; done"
+    said = sh(programs, f"{script}; nice; cat {share}").splitlines()
+    assert int(said[0]) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+    if Path(share).exists():
+        assert said[1].endswith(f" nice {SESSION_NICENESS}")
 
 
 def test_what_it_leaves_running_ends_with_it(programs: ConfinedPrograms) -> None:

@@ -214,7 +214,7 @@ def test_engines_stand_back_and_their_worker_does_not() -> None:
         child = psutil.Process(progress.outcomes[0].number)
         assert child.nice() == min(19, ours + NICENESS)
         assert os.getpriority(os.PRIO_PROCESS, 0) == ours
-        # The cores are shared among sessions first: all engines are one, and none of the worker's.
+        # Linux shares the cores among sessions first: this worker's engines are one, which stands back.
         assert os.getsid(child.pid) == os.getsid(child.ppid()) != os.getsid(0)
         assert os.getpgid(child.pid) == child.pid
         share = Path(f"/proc/{child.pid}/autogroup")
