@@ -170,10 +170,10 @@ async def measure_clients(stack: Stack) -> bool:
         for place, client in enumerate(clients):
             client.uploads.append(first.uploads[place % len(first.uploads)])
         with bare_list(stack.database) as bare:
-            await _ask_bare(bare, time.perf_counter() + _BARE_WARM_UP_SECONDS)
+            await ask_bare(bare, time.perf_counter() + _BARE_WARM_UP_SECONDS)
             async with costs(stack.home, "clients"), task_group() as tasks:
                 until = time.perf_counter() + SECONDS
-                beside = tasks.create_task(_ask_bare(bare, until))
+                beside = tasks.create_task(ask_bare(bare, until))
                 for place, client in enumerate(clients):
                     tasks.create_task(client.run(place, until))
     _print_bare(beside.result())
@@ -209,7 +209,7 @@ async def _idle_median(stack: Stack, client: _Client) -> float:
 
 
 @dataclass
-class _BareTally:
+class BareTally:
     """What happened to the bare lists, and the seconds of a core that their server took."""
 
     list_seconds: list[float] = field(default_factory=list)
@@ -217,10 +217,10 @@ class _BareTally:
     cpu_seconds: float = 0.0
 
 
-async def _ask_bare(bare: BareList, until: float) -> _BareTally:
+async def ask_bare(bare: BareList, until: float) -> BareTally:
     """A list after the other until that time. How long they take says how soon the machine serves a
     process that sleeps nearly always, and nothing of one whose loop is full."""
-    tally, process = _BareTally(), psutil.Process(bare.process_id)
+    tally, process = BareTally(), psutil.Process(bare.process_id)
     before = cpu_seconds(process)
     async with httpx.AsyncClient(timeout=_HTTP_SECONDS, trust_env=False) as http:
         while time.perf_counter() < until:
@@ -237,7 +237,7 @@ async def _ask_bare(bare: BareList, until: float) -> _BareTally:
     return tally
 
 
-def _print_bare(tally: _BareTally) -> None:
+def _print_bare(tally: BareTally) -> None:
     _print_lists("clients.bare_list", tally.list_seconds)
     asked = len(tally.list_seconds) + tally.broken
     Result("clients.bare_list_cpu", tally.cpu_seconds / max(asked, 1), "s").print()

@@ -1,12 +1,14 @@
 """The bare servers that uploads, downloads and lists are measured by, and the client of the first."""
 
 import os
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bench.doors import Refused, bare_door, bare_list, sha256
+from bench.clients import ask_bare
+from bench.doors import BareList, Refused, bare_door, bare_list, sha256
 from db.session import Database
 from tests.conftest import TenantFixture
 from tests.db.test_row_level_security import make_file
@@ -31,4 +33,9 @@ async def test_the_bare_list_answers_with_the_newest_files(
     with bare_list(postgres_dsn) as bare:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             answer = await client.get(bare.address)
+        tally = await ask_bare(bare, time.perf_counter() + 0.1)
+    after = await ask_bare(BareList(bare.address, os.getpid()), time.perf_counter() + 0.1)
     assert str(file_id) in [each["id"] for each in answer.json()]
+    assert (len(tally.list_seconds), tally.broken) == (1, 0)
+    assert not after.list_seconds
+    assert after.broken == 1, "a server that is gone is counted, and ends no run"
