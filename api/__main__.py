@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import start_http_server
 
 from api.application import create_application
+from api.freed_memory import keep_freed_memory
 from api.from_settings import build_services
 from api.server import Server, server_configuration
 from db.models import now
@@ -101,6 +102,7 @@ def _serve_metrics(settings: ApiSettings, port: int) -> None:
 def main() -> int:
     # A dump of memory would put what is open and the keys on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_freed_memory()
     try:
         settings = load_settings()
         configure_logging(PROCESS, settings.telemetry.level)

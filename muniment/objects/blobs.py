@@ -28,7 +28,7 @@ from muniment.errors import (
     SealBroken,
 )
 from muniment.objects.interface import ObjectStore, Retrieval, StoredObject
-from muniment.objects.pieces import ahead, slices
+from muniment.objects.pieces import ahead, once, slices
 from muniment.sealing import PRODUCTION, ExpiringCache, KeyManagement, Opener, Sealer
 from muniment.sealing.floe import HEADER_BYTES
 from muniment.task_group import task_group
@@ -120,7 +120,7 @@ class BlobStore:
 
     async def put_bytes(self, tenant_id: UUID, content: bytes) -> SealedBlob:
         """`put` for content that is already in memory."""
-        pieces = slices(_once(content), SLICE_BYTES)
+        pieces = slices(once(content), SLICE_BYTES)
         return await self._put(tenant_id, pieces, self._both_at_once)
 
     async def _put(
@@ -154,13 +154,13 @@ class BlobStore:
         """An upload may take hours: a process that dies meanwhile leaves no key behind."""
         async with aclosing(ahead(sealed)) as pieces:
             await self._objects.put(blob.key, pieces)
-        await self._wrapped_keys.put(blob.key, _once(blob.wrapped))
+        await self._wrapped_keys.put(blob.key, once(blob.wrapped))
 
     async def _both_at_once(self, blob: "_NewBlob", sealed: AsyncGenerator[bytes, None]) -> None:
         """A key that is left behind within the moment that this takes is found by the sweep."""
         async with task_group() as writes:
             writes.create_task(self._objects.put(blob.key, sealed))
-            writes.create_task(self._wrapped_keys.put(blob.key, _once(blob.wrapped)))
+            writes.create_task(self._wrapped_keys.put(blob.key, once(blob.wrapped)))
 
     async def _wrap_by_the_newest(self, blob: "_NewBlob") -> None:
         """A rotation that began before the wrapped key lay in its store may not have seen it: it is
@@ -174,7 +174,7 @@ class BlobStore:
             if renewed == wrapped:
                 return
             wrapped = renewed
-            await self._wrapped_keys.put(blob.key, _once(wrapped))
+            await self._wrapped_keys.put(blob.key, once(wrapped))
         raise KeyManagementUnavailable(
             "the tenant's key was retired while content was being sealed under it",
             remedy="Send the content again; raise MUNIMENT_KEYS__RETIRE_AFTER_HOURS.",
@@ -317,7 +317,7 @@ class BlobStore:
             await self._wrapped_keys.stat(key)
         except ObjectMissing:
             return False
-        await self._wrapped_keys.put(key, _once(renewed))
+        await self._wrapped_keys.put(key, once(renewed))
         return True
 
     async def probe(self) -> None:
@@ -405,6 +405,8 @@ class BlobStore:
         from_byte = PRODUCTION.segment_offset(first)
         to_byte = min(PRODUCTION.segment_offset(stop), PRODUCTION.sealed_size(readable.size))
         sealed = self._objects.read(object_key(tenant_id, blob_id), from_byte, to_byte - from_byte)
+        # Opened into and copied from: a fresh mebibyte for each slice would cost more than opening.
+        scratch = bytearray(min(SLICE_BYTES, to_byte - from_byte))
         position = first
         try:
             async with (
@@ -415,7 +417,7 @@ class BlobStore:
                     shift = position * segment_bytes
                     wanted = slice(max(0, start - shift), end - shift)
                     if plaintext := await _off_loop(
-                        _opened, piece, readable.opener, position, last, wanted
+                        _opened, piece, readable.opener, position, last, wanted, scratch
                     ):
                         yield plaintext
                     position += -(-len(piece) // PRODUCTION.segment_bytes)
@@ -432,9 +434,11 @@ def _require_size(readable: _Readable, size: int) -> None:
         raise SealBroken("a sealed object is not as long as it was when it was stored")
 
 
-def _opened(piece: bytes, opener: Opener, position: int, last: int, wanted: slice) -> bytes:
+def _opened(
+    piece: bytes, opener: Opener, position: int, last: int, wanted: slice, scratch: bytearray
+) -> bytes:
     """What is wanted of the plaintext of whole segments, the first of which has that position."""
-    return bytes(memoryview(opener.open_segments(piece, position, last))[wanted])
+    return bytes(opener.open_segments(piece, position, last, scratch)[wanted])
 
 
 class _Sealing:
@@ -473,10 +477,6 @@ async def _off_loop(
     if len(piece) <= INLINE_BYTES:
         return function(piece, *arguments, **named)
     return await asyncio.to_thread(function, piece, *arguments, **named)
-
-
-async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
-    yield content
 
 
 def _associated_data(tenant_id: UUID, blob_id: UUID) -> bytes:

@@ -6,7 +6,6 @@ tier holds an object of its own, and who made it is kept beside the keys, which 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 from muniment.contracts.move_tier import Tier
 from muniment.errors import ConfigurationError, ObjectMissing, ObjectStoreUnavailable
 from muniment.objects.interface import ObjectStore
+from muniment.objects.pieces import once
 from muniment.sealing.locked_file import replace_file, when_locked
 
 MARK = "installation/mark"
@@ -44,7 +44,7 @@ class StoreMark:
         if seen is None and not may_be_new:
             raise self._away()
         if seen is None:
-            await self._store.put(MARK, _once(wanted))
+            await self._store.put(MARK, once(wanted))
         elif seen != wanted:
             raise ConfigurationError(
                 f"the {self._tier} store is another installation's, or the other tier",
@@ -75,7 +75,3 @@ class StoreMark:
             if not self._identity.exists():
                 replace_file(self._identity, uuid4().hex.encode())
             return f"{self._identity.read_text()} {self._tier}".encode()
-
-
-async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
-    yield content

@@ -4,6 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 
 
+async def once(content: bytes) -> AsyncGenerator[bytes, None]:
+    """What is in memory already."""
+    yield content
+
+
 async def slices(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
     """The same bytes in pieces of `size`, the last one shorter; holds one piece at most."""
     held = bytearray()

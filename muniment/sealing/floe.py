@@ -250,19 +250,19 @@ class Opener:
         self._open_into(memoryview(plaintext), segment, position, is_last=is_last)
         return bytes(plaintext)
 
-    def open_segments(self, sealed: bytes, first: int, last: int) -> bytearray:
+    def open_segments(self, sealed: bytes, first: int, last: int, into: bytearray) -> memoryview:
         """The plaintext of whole neighbouring segments, `first` being the position of the first.
 
-        `last` is the position of the object's last segment. Raises as `open_segment` does.
+        `last` is the position of the object's last segment. The plaintext lies at the start of
+        `into`, which has room for it, until that is used again. Raises as `open_segment` does.
         """
         view = memoryview(sealed)
         size, room = self._parameters.segment_bytes, self._parameters.plaintext_bytes
         segments = -(-len(view) // size)
-        plaintext = bytearray(max(0, len(view) - segments * SEGMENT_OVERHEAD_BYTES))
-        into = memoryview(plaintext)
+        plaintext = memoryview(into)[: max(0, len(view) - segments * SEGMENT_OVERHEAD_BYTES)]
         for index in range(segments):
             segment = view[index * size : (index + 1) * size]
-            text = into[index * room : (index + 1) * room]
+            text = plaintext[index * room : (index + 1) * room]
             self._open_into(text, segment, first + index, is_last=first + index == last)
         return plaintext
 

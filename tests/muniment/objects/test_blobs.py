@@ -430,6 +430,21 @@ async def test_large_content_is_sealed_and_opened_off_the_event_loop(
     assert threading.get_ident() not in threads
 
 
+async def test_what_was_handed_out_stays_while_others_read_the_same_blob(home: Home) -> None:
+    content = os.urandom(4 * MEBIBYTE + 1)
+    store = home.store()
+    blob = await store.put_bytes(TENANT, content)
+
+    async def kept(offset: int) -> list[bytes]:
+        reading = store.read(TENANT, blob.blob_id, blob.size, offset)
+        async with aclosing(reading) as plaintext:
+            return [piece async for piece in plaintext]
+
+    reads = await asyncio.gather(*(kept(offset) for offset in range(4)))
+    for offset, held in enumerate(reads):
+        assert b"".join(held) == content[offset:]
+
+
 class WatchedStore(FilesystemObjectStore):
     """Tells what is being read of it; a stat takes its time."""
 

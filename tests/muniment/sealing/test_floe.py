@@ -30,7 +30,8 @@ def open_whole(sealed: bytes, size: int, key: bytes = KEY, data: bytes = ASSOCIA
     if len(sealed) != SMALL.sealed_size(size):
         raise SealBroken("the length disagrees")
     opener = Opener(key, data, sealed[:HEADER_BYTES], SMALL)
-    return bytes(opener.open_segments(sealed[HEADER_BYTES:], 0, SMALL.segment_count(size) - 1))
+    last = SMALL.segment_count(size) - 1
+    return bytes(opener.open_segments(sealed[HEADER_BYTES:], 0, last, bytearray(size)))
 
 
 @given(plaintexts, st.lists(st.integers(0, 300), max_size=6))
