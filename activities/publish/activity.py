@@ -101,22 +101,13 @@ class Publish(PublishActivities):
 
     async def _publish(self, request: PublishInput, material: _Material) -> None:
         version = request.version
-        if await self._will_be_shown(version):
-            await prepare_index(self._runner, version, self._model, len(material.chunks))
+        await prepare_index(self._runner, version, self._model, len(material.chunks))
         async with self._runner.transaction(version) as session:
             # The job's row first, then the file's: everyone locks in this order.
             opening = await self._runner.open(session, version)
             job = await self._runner.begin(session, opening, StageName.PUBLISH)
             await self._swap(session, request, material)
             await self._runner.finish(session, job, StageName.PUBLISH)
-
-    async def _will_be_shown(self, version: VersionReference) -> bool:
-        """Whether its chunks enter the index. Raises as the publication does, where the job or the file
-        has ended."""
-        async with self._runner.transaction(version) as session:
-            await self._runner.open(session, version)
-            target = await lock_target(session, version)
-        return target is not None and target.is_newest
 
     async def _swap(
         self, session: AsyncSession, request: PublishInput, material: _Material

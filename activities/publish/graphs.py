@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from activities.stage import StageRunner
-from db.queries.publish import IndexModel, active_index
+from db.queries.publish import IndexModel, active_index, lock_target
 from db.queries.vectors import GRAPH_FROM, claim_graph, has_graph, is_large, make_graph
 from muniment.contracts.base import VersionReference
 from muniment.errors import DatabaseUnavailable
@@ -24,8 +24,13 @@ async def prepare_index(
     runner: StageRunner, version: VersionReference, model: IndexModel, new_chunks: int
 ) -> None:
     """The tenant's active index version has a graph where these chunks make it a large one. Where it cannot
-    be made now, a publication some minutes later tries again."""
+    be made now, a publication some minutes later tries again. Raises as the publication does, where the
+    job or the file has ended."""
     async with runner.transaction(version) as session:
+        await runner.open(session, version)
+        target = await lock_target(session, version)
+        if target is None or not target.is_newest:
+            return
         index = await active_index(session, version.tenant_id, model)
         if await has_graph(session, index) or not await is_large(
             session, index, max(GRAPH_FROM - new_chunks, 0)

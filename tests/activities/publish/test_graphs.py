@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from activities.publish import graphs
 from activities.publish.graphs import prepare_index
 from activities.stage import StageRunner
 from bench.vector_set import VectorTenant, add_passages, add_tenant
-from db.models import new_id
 from db.queries.publish import IndexModel
 from db.session import Database
 from db.vector_graphs import make_missing
@@ -25,6 +24,7 @@ from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION
 from muniment.objects import BlobStore, FilesystemObjectStore
 from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture
+from tests.worker.jobs import commit_job
 
 MODEL = IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS)
 GRAPH_FROM = 100
@@ -38,10 +38,15 @@ def runner(database: Database, tmp_path: Path) -> StageRunner:
 
 
 @pytest.fixture
-def version(tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch) -> VersionReference:
+async def version(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> VersionReference:
     monkeypatch.setattr(graphs, "GRAPH_FROM", GRAPH_FROM)
+    job = await commit_job(database, tenant, startable=True)
+    assert job.file_id is not None
+    assert job.version_id is not None
     return VersionReference(
-        tenant_id=tenant.tenant_id, file_id=new_id(), version_id=new_id(), job_id=new_id()
+        tenant_id=tenant.tenant_id, file_id=job.file_id, version_id=job.version_id, job_id=job.id
     )
 
 
@@ -96,6 +101,40 @@ async def test_the_publication_that_makes_an_index_large_makes_its_graph_first(
     with filled(postgres_dsn, tenant, GRAPH_FROM - 10) as added:
         await prepare_index(runner, version, MODEL, new_chunks)
         assert graphs_of(postgres_dsn, added) == made
+
+
+@pytest.mark.parametrize(
+    ("statement", "refusal"),
+    [
+        ("UPDATE job SET finished_at = now() WHERE id = %(job)s", "has ended"),
+        ("UPDATE file SET state = 'erasing' WHERE id = %(file)s", "erased"),
+        (
+            "INSERT INTO file_version (id, tenant_id, file_id, number, blob_id, name, size, sha256,"
+            " declared_media_type, published_at, created_at)"
+            " SELECT gen_random_uuid(), tenant_id, file_id, 2, blob_id, name, size, sha256,"
+            " declared_media_type, now(), now() FROM file_version WHERE file_id = %(file)s",
+            None,
+        ),
+    ],
+    ids=["ended", "erased", "older"],
+)
+async def test_what_will_not_be_shown_prepares_nothing(
+    runner: StageRunner,
+    version: VersionReference,
+    tenant: TenantFixture,
+    postgres_dsn: str,
+    statement: str,
+    refusal: str | None,
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(statement, {"job": version.job_id, "file": version.file_id})
+    with pytest.raises(Exception, match=refusal) if refusal else nullcontext():
+        await prepare_index(runner, version, MODEL, GRAPH_FROM)
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM index_version WHERE tenant_id = %s", (tenant.tenant_id,)
+        ).fetchone()
+    assert row == (0,)
 
 
 async def test_publications_at_once_make_one_graph(
