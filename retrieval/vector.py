@@ -16,7 +16,7 @@ import numpy.typing as npt
 from db.queries import vectors
 from db.queries.search import FileFilter, ScoredChunk, prepare_for_search
 from db.session import Access, Database
-from muniment.errors import MunimentError
+from muniment.errors import DatabaseTooSlow, MunimentError
 
 DEPTH = 200
 """Passages that enter the fusion."""
@@ -42,12 +42,13 @@ class QueryEmbedder(Protocol):
     threads."""
 
     model_id: str
+    version: str
 
     def embed_query(self, text: str) -> Vector:
-        """Shape (384,)."""
+        """Shape (dimensions,)."""
 
     def embed(self, texts: Sequence[str]) -> Vector:
-        """Shape (len(texts), 384)."""
+        """Shape (len(texts), dimensions)."""
 
 
 class VectorsUnavailable(MunimentError):
@@ -89,17 +90,22 @@ async def search_vectors(
     max_chunks: int = DEPTH,
 ) -> VectorResult:
     """The nearest passages; none before anything was published. Raises VectorsUnavailable when the
-    tenant's active index is of another model than the embedder."""
+    tenant's active index is of another model than the embedder, and when there are too many to measure
+    without a graph, which is late."""
     async with database.transaction(access) as session:
         await prepare_for_search(session)
         index = await vectors.active_index(session)
-        if index is None:
-            return VectorResult({})
-        if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
-            raise VectorsUnavailable("the active index is of another embedding model")
+    if index is None:
+        return VectorResult({})
+    known = (index.model_id, index.model_version, index.dimensions)
+    if known != (embedder.model_id, embedder.version, len(vector)):
+        raise VectorsUnavailable("the active index is of another embedding model")
     elements = tuple(float(value) for value in vector)
     search = _Search(database, access, elements, index, wanted, max_chunks)
-    return await (search.in_large_index() if index.has_graph else search.in_small_index())
+    try:
+        return await (search.in_large_index() if index.has_graph else search.in_small_index())
+    except DatabaseTooSlow as error:
+        raise VectorsUnavailable("the database took too long") from error
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,21 @@
 """A graph for an index version that becomes large, made before it is: so it is always made quickly."""
 
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from activities.stage import StageRunner
-from db.queries.publish import IndexModel, active_index
-from db.queries.vectors import has_graph, is_large, make_graph
+from db.queries.publish import IndexModel, active_index, lock_target
+from db.queries.vectors import GRAPH_FROM, claim_graph, has_graph, is_large, make_graph
 from muniment.contracts.base import VersionReference
 from muniment.errors import DatabaseUnavailable
 
-GRAPH_FROM = 10_000
-"""Vectors of an index version from which on a graph finds them. Fewer are measured each in some hundredths
-of a second, and a graph over them is made in a few seconds, in which nobody publishes."""
+TOO_LARGE = 20_000
+"""Vectors from which on a graph is not made here: it might not be ready when the statement's time is up, and
+each publication would hold up all others in vain. `python -m db.vector_graphs` makes it."""
+
+RETRIED_AFTER = timedelta(minutes=10)
+"""Where it could not be made; until then searches are right and slow."""
 
 logger = logging.getLogger(__name__)
 
@@ -19,21 +23,42 @@ logger = logging.getLogger(__name__)
 async def prepare_index(
     runner: StageRunner, version: VersionReference, model: IndexModel, new_chunks: int
 ) -> None:
-    """The tenant's active index version has a graph where these chunks make it a large one. Without one
-    searches are right and slow: where PostgreSQL does not come to it now, the next publication does."""
+    """The tenant's active index version has a graph where these chunks make it a large one. Where it cannot
+    be made now, a publication some minutes later tries again. Raises as the publication does, where the
+    job or the file has ended."""
     async with runner.transaction(version) as session:
+        await runner.open(session, version)
+        target = await lock_target(session, version)
+        if target is None or not target.is_newest:
+            return
         index = await active_index(session, version.tenant_id, model)
         if await has_graph(session, index) or not await is_large(
             session, index, max(GRAPH_FROM - new_chunks, 0)
         ):
             return
+        if not await claim_graph(session, index, RETRIED_AFTER):
+            return
+        is_too_large = await is_large(session, index, TOO_LARGE)
+    if is_too_large:
+        _report_missing(index, "it is too large for a publication to make it")
+        return
     try:
         await _make(runner, version, index)
     except DatabaseUnavailable as error:
-        logger.warning("a large index has no graph yet", extra={"reason": error.detail})
+        _report_missing(index, error.detail)
 
 
 async def _make(runner: StageRunner, version: VersionReference, index: UUID) -> None:
     async with runner.transaction(version) as session:
         if await make_graph(session, index):
             logger.info("a large index has its graph now")
+        elif not await has_graph(session, index):
+            _report_missing(index, "the database has as many as it takes, or a broken one")
+
+
+def _report_missing(index: UUID, reason: str) -> None:
+    logger.error(
+        "a large index has no graph: searches by meaning measure every passage; python -m"
+        " db.vector_graphs makes it (docs/vectors.md)",
+        extra={"index_version": str(index), "reason": reason},
+    )

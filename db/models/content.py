@@ -145,11 +145,19 @@ class PostingRemoval(SQLModel, table=True):
 
 
 class IndexVersion(SQLModel, table=True):
-    """An embedding model's index; one is active per tenant. `has_graph`: an HNSW index covers its
-    vectors, which only `make_vector_graph` makes."""
+    """An embedding model's index; one is active per tenant. `graph_tried_at`: when a publication last
+    set about making the HNSW index over its vectors."""
 
     __tablename__ = "index_version"
-    __table_args__ = (UniqueConstraint("id", "dimensions"),)
+    __table_args__ = (
+        UniqueConstraint("id", "dimensions"),
+        Index(
+            "index_version_active",
+            "tenant_id",
+            unique=True,
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
@@ -159,7 +167,7 @@ class IndexVersion(SQLModel, table=True):
     state: str  # active | building | retired
     created_at: datetime = time_field()
     activated_at: datetime | None = optional_time_field()
-    has_graph: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    graph_tried_at: datetime | None = optional_time_field()
 
 
 class EmbeddingRow(SQLModel, table=True):

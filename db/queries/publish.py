@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.models import new_id
 from db.queries.postings import DEFAULT_LANGUAGE, forget_words, index_words
 from db.queries.stages import NewBlob, keep_blob
+from db.queries.vectors import active_index as find_active_index
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk, Finding
 from muniment.contracts.jobs import FileState
 from muniment.contracts.text_modes import TextMode
-from muniment.errors import Gone
+from muniment.errors import Conflict, Gone
 
 ROWS_PER_STATEMENT = 500
 
@@ -390,32 +391,44 @@ async def mark_published(
 
 
 async def active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
-    """The tenant's active index version; the first publication makes it."""
-    found = await _find_active_index(session)
+    """The tenant's active index version; the first publication makes it. Raises Conflict where it is of
+    another model: vectors of two are not to be compared."""
+    found = await find_active_index(session)
     if found is None:
         # Two first publications at once must not make two.
         await session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
             {"key": f"active index of {tenant_id}"},
         )
-        found = await _find_active_index(session)
+        found = await find_active_index(session)
     if found is None:
-        found = new_id()
-        await session.execute(
-            text(
-                "INSERT INTO index_version (id, tenant_id, model_id, model_version, dimensions,"
-                " state, created_at, activated_at) VALUES (:id, :tenant_id, :model_id,"
-                " :model_version, :dimensions, 'active', now(), now())"
-            ),
-            {
-                "id": found,
-                "tenant_id": tenant_id,
-                "model_id": model.model_id,
-                "model_version": model.model_version,
-                "dimensions": model.dimensions,
-            },
+        return await _add_active_index(session, tenant_id, model)
+    if IndexModel(found.model_id, found.model_version, found.dimensions) != model:
+        raise Conflict(
+            f"The index is of the embedding model {found.model_id} {found.model_version}, and these"
+            f" vectors are of {model.model_id} {model.model_version}.",
+            remedy="Publish with the release that has the index's model.",
         )
-    return found
+    return found.id
+
+
+async def _add_active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
+    made = new_id()
+    await session.execute(
+        text(
+            "INSERT INTO index_version (id, tenant_id, model_id, model_version, dimensions,"
+            " state, created_at, activated_at) VALUES (:id, :tenant_id, :model_id,"
+            " :model_version, :dimensions, 'active', now(), now())"
+        ),
+        {
+            "id": made,
+            "tenant_id": tenant_id,
+            "model_id": model.model_id,
+            "model_version": model.model_version,
+            "dimensions": model.dimensions,
+        },
+    )
+    return made
 
 
 async def known_vectors(
@@ -450,14 +463,6 @@ async def known_vectors(
         bytes(text_hash): np.array(json.loads(vector), dtype=np.float32)
         for text_hash, vector in rows
     }
-
-
-async def _find_active_index(session: AsyncSession) -> UUID | None:
-    found = await session.execute(
-        text("SELECT id FROM index_version WHERE state = 'active' LIMIT 1")
-    )
-    value: UUID | None = found.scalar_one_or_none()
-    return value
 
 
 def _slices(count: int) -> Iterator[slice]:

@@ -8,35 +8,39 @@ meets: neither depends on the planner's statistics. Both start from `SEARCHABLE`
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.giving_way import giving_way
 from db.queries.search import SEARCHABLE, FileFilter, ScoredChunk, filter_parameters
 
 FIRST_CANDIDATES = 400
 """`hnsw.ef_search`, at most 1000: how many the graph looks for at once. 200 would be enough of them, but 400
 find more of the best (decision 0052)."""
 
-LOCK_TIMEOUT_SECONDS = 10
-"""Whoever publishes waits behind a graph that waits."""
+GRAPH_FROM = 10_000
+"""Vectors of an index version from which on a graph finds them. Fewer are measured each in some hundredths
+of a second, and a graph over them is made in a few seconds, in which nobody publishes."""
 
 
 @dataclass(frozen=True)
 class ActiveIndex:
-    """The index version that a tenant searches. With `has_graph` it is a large one."""
+    """The index version that a tenant searches and publishes into. With `has_graph` it is a large one."""
 
     id: UUID
     model_id: str
+    model_version: str
     dimensions: int
     has_graph: bool
 
 
 _ACTIVE_INDEX = text(
     """
-    SELECT id, model_id, dimensions, has_graph FROM index_version
-    WHERE state = 'active' ORDER BY activated_at DESC NULLS LAST LIMIT 1
+    SELECT id, model_id, model_version, dimensions, has_vector_graph(id) AS has_graph
+    FROM index_version WHERE state = 'active'
     """
 )
 
@@ -131,10 +135,18 @@ _IS_LARGE = text(
     """
 )
 
+_CLAIM_GRAPH = text(
+    """
+    UPDATE index_version SET graph_tried_at = now()
+    WHERE id = :id AND (graph_tried_at IS NULL OR graph_tried_at < now() - CAST(:pause AS interval))
+    RETURNING id
+    """
+)
+
 
 async def active_index(session: AsyncSession) -> ActiveIndex | None:
-    """The tenant's active index version; none before anything was published."""
-    row = (await session.execute(_ACTIVE_INDEX)).first()
+    """The tenant's one active index version; none before anything was published."""
+    row = (await session.execute(_ACTIVE_INDEX)).one_or_none()
     return None if row is None else ActiveIndex(*row)
 
 
@@ -196,9 +208,7 @@ async def nearest_by_graph(
 
 
 async def has_graph(session: AsyncSession, index_version_id: UUID) -> bool:
-    found = await session.execute(
-        text("SELECT has_graph FROM index_version WHERE id = :id"), {"id": index_version_id}
-    )
+    found = await session.execute(text("SELECT has_vector_graph(:id)"), {"id": index_version_id})
     return bool(found.scalar_one())
 
 
@@ -208,17 +218,26 @@ async def is_large(session: AsyncSession, index_version_id: UUID, size: int) -> 
     return bool(found.scalar_one())
 
 
-async def make_graph(session: AsyncSession, index_version_id: UUID) -> bool:
-    """Whether the index version has a graph that it had not. Nobody publishes until it is there.
+async def claim_graph(session: AsyncSession, index_version_id: UUID, pause: timedelta) -> bool:
+    """Whether nobody has tried to make the graph for so long; then it is ours to try."""
+    claimed = await session.execute(_CLAIM_GRAPH, {"id": index_version_id, "pause": pause})
+    return claimed.first() is not None
 
-    Raises DatabaseUnavailable when publications hold it up for too long, DatabaseTooSlow when there are
-    too many vectors already."""
-    await session.execute(
-        text("SELECT set_config('lock_timeout', :lock, true)"),
-        {"lock": f"{LOCK_TIMEOUT_SECONDS}s"},
-    )
-    made = await session.execute(text("SELECT make_vector_graph(:id)"), {"id": index_version_id})
-    return bool(made.scalar_one())
+
+async def make_graph(session: AsyncSession, index_version_id: UUID) -> bool:
+    """Whether the index version has a graph that it had not; False also where the database has as many as
+    it takes. Nobody publishes while it is made; while it waits for those who do, others are let through.
+
+    Raises DatabaseUnavailable when publications hold it up all along; the session's transaction raises
+    DatabaseTooSlow when there are too many vectors already."""
+
+    async def make() -> bool:
+        made = await session.execute(
+            text("SELECT make_vector_graph(:id)"), {"id": index_version_id}
+        )
+        return bool(made.scalar_one())
+
+    return await giving_way(session, make)
 
 
 def _literal(vector: Sequence[float]) -> str:

@@ -40,6 +40,7 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
+    "max_locks_per_transaction": "256",  # every statement on vectors locks each graph
     "max_wal_size": "2GB",
     "jit": "off",  # short statements: compiling them costs more than it saves
     "idle_in_transaction_session_timeout": "120s",

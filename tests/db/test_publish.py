@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import psycopg
+import pytest
 
 from db.models import new_id
 from db.queries.publish import (
@@ -20,6 +21,7 @@ from db.queries.publish import (
 from db.session import Database
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk
+from muniment.errors import Conflict
 from tests.conftest import TenantFixture
 from tests.db.test_members import add_file, add_version, until_waiting
 
@@ -117,3 +119,18 @@ async def test_a_vector_is_known_until_the_last_text_that_it_was_made_of_is_gone
             assert await known_vectors(session, [b"the same"], model)
             await delete_chunks(session, reference.file_id)
             assert bool(await known_vectors(session, [b"the same"], model)) is still_known
+
+
+@pytest.mark.parametrize(
+    "other",
+    [IndexModel("b", "1", 384), IndexModel("a", "2", 384), IndexModel("a", "1", 3)],
+    ids=["model", "version", "dimensions"],
+)
+async def test_vectors_of_another_model_do_not_enter_the_index(
+    database: Database, tenant: TenantFixture, other: IndexModel
+) -> None:
+    async with database.transaction(tenant.system) as session:
+        made = await active_index(session, tenant.tenant_id, IndexModel("a", "1", 384))
+        assert await active_index(session, tenant.tenant_id, IndexModel("a", "1", 384)) == made
+        with pytest.raises(Conflict, match="embedding model a 1"):
+            await active_index(session, tenant.tenant_id, other)

@@ -173,7 +173,7 @@ async def _vectors(
                 id=index_id,
                 tenant_id=tenant_id,
                 model_id=embedder.model_id,
-                model_version="1",
+                model_version=embedder.version,
                 dimensions=384,
                 state="active",
                 activated_at=now(),

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bench.vector_set import RARE_LABEL, VectorTenant, add_passages, add_tenant, varied
 from db.queries import vectors
-from db.queries.search import FileFilter, MetadataCondition, MetadataOperator
+from db.queries.search import SEARCHABLE, FileFilter, MetadataCondition, MetadataOperator
 from db.session import Access, Database
 from muniment.embedding import Embedder
 from retrieval import vector as searching
@@ -255,3 +255,17 @@ async def test_nobody_makes_a_graph_over_the_index_of_another_tenant(
             text("SELECT count(*) FROM pg_indexes WHERE indexname = :name"),
             {"name": f"embedding_graph_{index.id.hex}"},
         )
+
+
+async def test_a_graph_that_is_late_costs_the_meaning_but_not_the_search(
+    application_dsn: str, embedder: Embedder, large: Large, questions: Vector
+) -> None:
+    hurried = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.03)
+    with pytest.raises(VectorsUnavailable, match="took too long"):
+        await search_vectors(hurried, large.other.access, embedder, questions[0], FileFilter())
+    await hurried.close()
+
+
+def test_searches_look_up_files_in_place() -> None:
+    """What another spelling of the statement would change in silence."""
+    assert vectors._SEARCHABLE_IN_PLACE != SEARCHABLE

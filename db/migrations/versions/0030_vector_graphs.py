@@ -3,9 +3,13 @@
 `embedding.vector` has the dimensions of its index version, which a foreign key sees to. A graph covers
 one index version, so neither its time nor what it finds depends on other tenants. Only the table's owner
 can make one; `make_vector_graph` makes it for the application, of the current tenant's own and nothing
-else.
+else. Of those that are large already the migration only tells: a graph over a million takes minutes, and
+what is killed meanwhile would begin anew with each start (`python -m db.vector_graphs`).
 """
 
+import sys
+
+import sqlalchemy
 from alembic import op
 
 revision = "0030"
@@ -17,9 +21,15 @@ depends_on = None
 def upgrade() -> None:
     op.execute(
         """
+        CREATE POLICY definer ON index_version TO CURRENT_USER USING (true) WITH CHECK (true);
+        -- For whoever counts vectors as the owner, and for the check of the foreign key below.
+        CREATE POLICY definer ON embedding FOR SELECT TO CURRENT_USER USING (true);
+
         ALTER TABLE index_version
-            ADD COLUMN has_graph BOOLEAN NOT NULL DEFAULT false,
+            ADD COLUMN graph_tried_at TIMESTAMPTZ,
             ADD UNIQUE (id, dimensions);
+        CREATE UNIQUE INDEX index_version_active ON index_version (tenant_id)
+            WHERE state = 'active';
 
         ALTER TABLE embedding
             ALTER COLUMN vector TYPE halfvec,
@@ -27,23 +37,43 @@ def upgrade() -> None:
             DROP CONSTRAINT embedding_index_version_id_fkey,
             ADD CONSTRAINT embedding_index_version_id_dimensions_fkey
                 FOREIGN KEY (index_version_id, dimensions)
-                REFERENCES index_version (id, dimensions);
-
-        CREATE POLICY definer ON index_version TO CURRENT_USER USING (true) WITH CHECK (true);
+                REFERENCES index_version (id, dimensions),
+            -- Vectors tell of their texts: erased ones do not lie until a fifth of all are dead.
+            SET (autovacuum_vacuum_scale_factor = 0.02);
         """
     )
     op.execute(
         """
+        -- As PostgreSQL's catalogue has it: one that was lost, or came half, is none.
+        CREATE FUNCTION has_vector_graph(wanted uuid) RETURNS boolean
+        LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
+        $$
+            SELECT EXISTS (
+                SELECT FROM pg_catalog.pg_index
+                WHERE indisvalid AND indexrelid = to_regclass(
+                    'public.embedding_graph_' || replace(wanted::text, '-', '')))
+        $$;
+
         CREATE FUNCTION make_vector_graph(wanted uuid) RETURNS boolean
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
         $$
         DECLARE
-            known record;
+            name text := 'embedding_graph_' || replace(wanted::text, '-', '');
+            width integer;
         BEGIN
             -- One at a time; whoever waited finds it made.
-            SELECT dimensions, has_graph INTO known FROM index_version
-            WHERE id = wanted AND tenant_id = current_tenant() FOR NO KEY UPDATE;
-            IF NOT FOUND OR known.has_graph THEN
+            SELECT dimensions INTO width FROM index_version
+            WHERE id = wanted AND tenant_id = current_tenant() AND state <> 'retired'
+            FOR NO KEY UPDATE;
+            IF NOT FOUND
+                -- Also one that is not valid: it is being made beside us, or the owner drops it.
+                OR to_regclass('public.' || name) IS NOT NULL
+                -- Every statement on `embedding`, of any tenant, opens and locks every one.
+                OR (SELECT count(*) FROM pg_catalog.pg_index JOIN pg_catalog.pg_class
+                        ON pg_class.oid = indexrelid
+                    WHERE indrelid = 'public.embedding'::regclass
+                        AND relname LIKE 'embedding\\_graph\\_%') >= 100
+            THEN
                 RETURN false;
             END IF;
             EXECUTE format(
@@ -51,8 +81,7 @@ def upgrade() -> None:
                 ' USING hnsw ((vector::halfvec(%s)) halfvec_cosine_ops)'
                 ' WITH (m = 24, ef_construction = 200)'
                 ' WHERE index_version_id = %L',
-                'embedding_graph_' || replace(wanted::text, '-', ''), known.dimensions, wanted);
-            UPDATE index_version SET has_graph = true WHERE id = wanted;
+                name, width, wanted);
             RETURN true;
         END
         $$;
@@ -60,33 +89,21 @@ def upgrade() -> None:
         GRANT EXECUTE ON FUNCTION make_vector_graph(uuid) TO muniment_app;
         """
     )
-    _cover_large_ones()
+    _tell_of_large_ones()
 
 
-def _cover_large_ones() -> None:
-    """While nobody is served: made later, a graph over so many holds up publications for minutes. The
-    owner may see no row otherwise."""
-    op.execute(
-        """
-        ALTER TABLE embedding NO FORCE ROW LEVEL SECURITY;
-        DO $$
-        DECLARE
-            -- Beforehand: a table that a loop still reads gets no index.
-            large uuid[] := ARRAY(
-                SELECT index_version_id FROM embedding
-                GROUP BY index_version_id HAVING count(*) >= 10000);
-            wanted uuid;
-        BEGIN
-            FOREACH wanted IN ARRAY large LOOP
-                PERFORM set_config('app.tenant', tenant_id::text, true)
-                FROM index_version WHERE id = wanted;
-                PERFORM make_vector_graph(wanted);
-            END LOOP;
-            PERFORM set_config('app.tenant', '', true);
-        END $$;
-        ALTER TABLE embedding FORCE ROW LEVEL SECURITY;
-        """
+def _tell_of_large_ones() -> None:
+    count = op.get_bind().scalar(
+        sqlalchemy.text(
+            "SELECT count(*) FROM (SELECT FROM embedding GROUP BY index_version_id"
+            " HAVING count(*) >= 10000) AS large"
+        )
     )
+    if count:
+        sys.stderr.write(
+            f"{count} large index versions have no graph: searches by meaning measure every passage"
+            " until `python -m db.vector_graphs` has been run (docs/vectors.md).\n"
+        )
 
 
 def downgrade() -> None:
@@ -94,6 +111,7 @@ def downgrade() -> None:
     op.execute(
         """
         DROP FUNCTION make_vector_graph(uuid);
+        DROP FUNCTION has_vector_graph(uuid);
         DO $$
         DECLARE
             graph text;
@@ -112,14 +130,17 @@ def downgrade() -> None:
     )
     op.execute(
         """
-        DROP POLICY definer ON index_version;
         ALTER TABLE embedding
+            RESET (autovacuum_vacuum_scale_factor),
             DROP CONSTRAINT embedding_index_version_id_dimensions_fkey,
             ADD CONSTRAINT embedding_index_version_id_fkey
                 FOREIGN KEY (index_version_id) REFERENCES index_version (id),
             DROP COLUMN dimensions,
             ALTER COLUMN vector TYPE halfvec(384);
         ALTER TABLE index_version
-            DROP CONSTRAINT index_version_id_dimensions_key, DROP COLUMN has_graph;
+            DROP CONSTRAINT index_version_id_dimensions_key, DROP COLUMN graph_tried_at;
+        DROP INDEX index_version_active;
+        DROP POLICY definer ON embedding;
+        DROP POLICY definer ON index_version;
         """
     )
