@@ -42,7 +42,7 @@ async def published(
 async def standing(database: Database, access: Access, word: str) -> Counter[tuple[int, int, int]]:
     """Number, frequency and length of each passage that the word stands in."""
     async with database.transaction(access) as session:
-        found = await lexical.postings(session, word, ["english"])
+        found = await lexical.postings(session, word, {"english": lexical.Extent(1, 1)})
     return Counter(
         each
         for term in found.terms
