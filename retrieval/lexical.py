@@ -23,8 +23,9 @@ from retrieval.bm25 import (
 
 DEPTH = 200
 """Passages that enter the fusion."""
-AT_ONCE = 4
-"""Searches by words that a process has at work. Each takes up to MEMORY."""
+AT_ONCE = 2
+"""Searches by words that a process has at work: each takes up to 80 bytes for each of four million entries,
+320 MB."""
 LONGEST_WAIT_SECONDS = 10.0
 FIRST_LOOK = 1.25
 FIRST_LOOK_FILTERED = 5
