@@ -1,7 +1,7 @@
 """Rows in PostgreSQL's binary format, for statements that return megabytes: as text, which SQLAlchemy has
 the driver ask for, `bytea` takes four times as long."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,15 +17,36 @@ async def binary_rows(
 ) -> list[tuple[Any, ...]]:
     """The rows of a statement whose placeholders are those of `sqlalchemy.text`, in the session's
     transaction. Raises what the session itself raises."""
-    connection = await session.connection()
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101 - of the dialect
+    driver, prepared = await _driver(session, statement)
     try:
         async with driver.cursor(binary=True) as cursor:
-            await cursor.execute(_for_the_driver(statement, connection.dialect), parameters)
+            await cursor.execute(prepared, parameters)
             return await cursor.fetchall()
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
+async def streamed_rows(
+    session: AsyncSession, statement: str, parameters: Mapping[str, object]
+) -> AsyncIterator[tuple[Any, ...]]:
+    """The same as they come, for what would not fit into memory. The session does nothing else
+    meanwhile; who does not read to the end gives the transaction up."""
+    driver, prepared = await _driver(session, statement)
+    try:
+        async with driver.cursor(binary=True) as cursor:
+            async for row in cursor.stream(prepared, parameters, binary=True):
+                yield row
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
+async def _driver(
+    session: AsyncSession, statement: str
+) -> tuple[psycopg.AsyncConnection[tuple[Any, ...]], bytes]:
+    connection = await session.connection()
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101 - of the dialect
+    return driver, _for_the_driver(statement, connection.dialect)
 
 
 @lru_cache(maxsize=64)

@@ -63,6 +63,10 @@ SILENCE_BEYOND_STATEMENT_SECONDS = 5.0
 """How much longer than a statement may take its answer is waited for: by then PostgreSQL would have
 cancelled it, and said so."""
 
+_SNAPSHOT: Mapping[str, str | bool] = MappingProxyType(
+    {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+)
+
 LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
 
@@ -119,9 +123,12 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
     @asynccontextmanager
-    async def transaction(self, access: Access) -> AsyncIterator[AsyncSession]:
-        """One transaction under row-level security; commits at the end, rolls back on an error."""
-        async with self._session() as session:
+    async def transaction(
+        self, access: Access, *, is_snapshot: bool = False
+    ) -> AsyncIterator[AsyncSession]:
+        """One transaction under row-level security; commits at the end, rolls back on an error.
+        With `is_snapshot` it only reads, and all its statements see the same."""
+        async with self._session(_SNAPSHOT if is_snapshot else {}) as session:
             await act_for(session, access)
             yield session
 
@@ -143,7 +150,7 @@ class Database:
 
     @asynccontextmanager
     async def _session(
-        self, options: Mapping[str, str] = MappingProxyType({})
+        self, options: Mapping[str, str | bool] = MappingProxyType({})
     ) -> AsyncIterator[AsyncSession]:
         try:
             async with (
@@ -176,7 +183,7 @@ class Database:
             ) from error
 
 
-async def _check_out(session: AsyncSession, options: Mapping[str, str]) -> None:
+async def _check_out(session: AsyncSession, options: Mapping[str, str | bool]) -> None:
     """Takes a connection from the pool, which gives up with an error of misuse when PostgreSQL
     says goodbye to fresh connections too, as one does that is shutting down."""
     try:

@@ -2,18 +2,17 @@
 mean?"), over arrays of postings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from db.queries.lexical import Corpus, DocumentRanges, Numbers, TermPostings
+from db.queries.lexical import DocumentRanges, Extent, Numbers, TermPostings
 
-SPARSE = 32
+SPARSE = 3
 """Where the numbers of postings lie that far apart, the sums are kept for those that occur instead of
 for all in between."""
-
 
 FREQUENT = 20_000
 """A term of fewer passages is scored sooner than it is found out whether that is needed."""
@@ -65,53 +64,48 @@ class _Places:
     def numbers_at(self, places: Numbers) -> Numbers:
         return places + self._first if self._numbers is None else self._numbers[places]
 
-    def inside(self, first: Numbers, passages: Numbers) -> npt.NDArray[np.bool_]:
-        """Which places have numbers of these ranges, none of which overlaps another."""
-        changes = np.zeros(self.amount + 1, np.int32)
-        np.add.at(changes, self._place_from(first), 1)
-        np.add.at(changes, self._place_from(first + passages), -1)
-        inside: npt.NDArray[np.bool_] = np.cumsum(changes)[:-1] > 0
-        return inside
-
-    def _place_from(self, numbers: Numbers) -> Numbers:
-        """Of each number, or of the next one that has a place."""
-        if self._numbers is None:
-            return np.clip(numbers - self._first, 0, self.amount)
-        return np.searchsorted(self._numbers, numbers)
-
 
 def best_passages(
     terms: Sequence[TermPostings],
-    corpus: Corpus,
+    extents: Mapping[str, Extent],
     parameters: Bm25,
     most: int,
     ranges: DocumentRanges | None = None,
 ) -> Scored:
-    """The `most` best passages; with `ranges` those of the wanted documents alone. Whose caller does not
-    see all counts nothing but what `ranges` holds. Equal scores are in the order of the numbers."""
+    """The `most` best passages; with `ranges` those of the wanted documents alone. A term is the rarer the
+    fewer of its own language's passages it stands in. Equal scores are in the order of the numbers."""
+    weights = {
+        (term.language, term.term): term.occurrences
+        * inverse_document_frequency(term.passages, extents[term.language].passages)
+        for term in terms
+    }
+    if ranges is not None:
+        terms = [_wanted(term, ranges) for term in terms]
+    terms = [term for term in terms if len(term.numbers)]
     if not terms:
         return Scored(np.empty(0, np.int64), np.empty(0, np.float32))
     places = _Places(terms)
-    corpus, visible = _in_sight(places, corpus, ranges)
-    weights = [
-        term.occurrences * _idf(places.of_term(index), visible, corpus.passages)
-        for index, term in enumerate(terms)
-    ]
-    if ranges is None:
-        return _best(places, _pruned(places, terms, weights, corpus, parameters, most), most)
-    scores = np.zeros(places.amount, np.float32)
-    for index, term in enumerate(terms):
-        # Each passage stands once among a term's postings.
-        scores[places.of_term(index)] += _parts(term, weights[index], corpus, parameters)
-    scores[~places.inside(ranges.first[ranges.wanted], ranges.passages[ranges.wanted])] = 0
-    return _best(places, scores, most)
+    of_terms = [weights[term.language, term.term] for term in terms]
+    return _best(places, _pruned(places, terms, of_terms, extents, parameters, most), most)
+
+
+def _wanted(term: TermPostings, ranges: DocumentRanges) -> TermPostings:
+    places = ranges.places_in(term.numbers, wanted_only=True)
+    if len(places) == len(term.numbers):
+        return term
+    return replace(
+        term,
+        numbers=term.numbers[places],
+        frequencies=term.frequencies[places],
+        lengths=term.lengths[places],
+    )
 
 
 def _pruned(
     places: _Places,
     terms: Sequence[TermPostings],
     weights: Sequence[float],
-    corpus: Corpus,
+    extents: Mapping[str, Extent],
     parameters: Bm25,
     most: int,
 ) -> Scores:
@@ -130,11 +124,13 @@ def _pruned(
                     scores,
                     found,
                     [(places.of_term(each), terms[each], weights[each]) for each in rest],
-                    corpus,
+                    extents,
                     parameters,
                 )
                 return scores
-        scores[places.of_term(index)] += _parts(terms[index], weights[index], corpus, parameters)
+        scores[places.of_term(index)] += _parts(
+            terms[index], weights[index], extents[terms[index].language], parameters
+        )
     return scores
 
 
@@ -142,7 +138,7 @@ def _add_to(
     scores: Scores,
     found: Numbers,
     rest: Sequence[tuple[Numbers, TermPostings, float]],
-    corpus: Corpus,
+    extents: Mapping[str, Extent],
     parameters: Bm25,
 ) -> None:
     for where, term, weight in rest:
@@ -151,37 +147,7 @@ def _add_to(
         is_there = where[at] == found
         at = at[is_there]
         part = replace(term, frequencies=term.frequencies[at], lengths=term.lengths[at])
-        scores[found[is_there]] += _parts(part, weight, corpus, parameters)
-
-
-def idf_of_terms(
-    terms: Sequence[TermPostings], corpus: Corpus, ranges: DocumentRanges | None = None
-) -> dict[str, float]:
-    """The inverse document frequency of each term, in what the caller sees."""
-    if not terms:
-        return {}
-    places = _Places(terms)
-    corpus, visible = _in_sight(places, corpus, ranges)
-    return {
-        term.term: _idf(places.of_term(index), visible, corpus.passages)
-        for index, term in enumerate(terms)
-    }
-
-
-def _in_sight(
-    places: _Places, corpus: Corpus, ranges: DocumentRanges | None
-) -> tuple[Corpus, npt.NDArray[np.bool_] | None]:
-    """What there is for the caller, and which places are; none where all are."""
-    if corpus.sees_all or ranges is None:
-        return corpus, None
-    passages, terms = int(ranges.passages.sum()), int(ranges.terms.sum())
-    in_sight = replace(corpus, passages=passages, terms=terms)
-    return in_sight, places.inside(ranges.first, ranges.passages)
-
-
-def _idf(where: Numbers, visible: npt.NDArray[np.bool_] | None, passages: int) -> float:
-    frequency = len(where) if visible is None else int(np.count_nonzero(visible[where]))
-    return inverse_document_frequency(frequency, passages)
+        scores[found[is_there]] += _parts(part, weight, extents[term.language], parameters)
 
 
 def inverse_document_frequency(frequency: int, passages: int) -> float:
@@ -191,9 +157,9 @@ def inverse_document_frequency(frequency: int, passages: int) -> float:
     return math.log(1 + (absent + 0.5) / (frequency + 0.5))
 
 
-def _parts(term: TermPostings, weight: float, corpus: Corpus, parameters: Bm25) -> Scores:
+def _parts(term: TermPostings, weight: float, extent: Extent, parameters: Bm25) -> Scores:
     """What the term adds to the score of each of its passages: more than nothing, less than its weight."""
-    mean_length = max(corpus.terms / max(corpus.passages, 1), 1)
+    mean_length = max(extent.terms / max(extent.passages, 1), 1)
     k1, b = parameters.k1, parameters.b
     saturation = term.lengths * np.float32(k1 * b / mean_length)
     saturation += np.float32(k1 * (1 - b))

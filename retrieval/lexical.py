@@ -1,26 +1,32 @@
 """Search by words: BM25 over the lexemes of PostgreSQL's tokenizers."""
 
 import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import lexical as queries
-from db.queries.postings import DEFAULT_LANGUAGE
 from db.queries.search import FileFilter, lexemes, prepare_for_search
 from db.session import Access, Database
+from muniment.errors import DatabaseTooSlow
 from retrieval.bm25 import (
     DEFAULT_BM25,
     Bm25,
     Scored,
     best_passages,
-    idf_of_terms,
     inverse_document_frequency,
 )
 
 DEPTH = 200
 """Passages that enter the fusion."""
+AT_ONCE = 2
+"""Searches by words that a process has at work: each takes up to 80 bytes for each of four million entries,
+320 MB."""
+LONGEST_WAIT_SECONDS = 10.0
 FIRST_LOOK = 1.25
 FIRST_LOOK_FILTERED = 5
 """So many times the passages that are asked for are looked at first: some of them are in the trash,
@@ -42,42 +48,78 @@ async def search_words(
     wanted: FileFilter,
     max_chunks: int = DEPTH,
     parameters: Bm25 = DEFAULT_BM25,
+    places: asyncio.Semaphore | None = None,
 ) -> LexicalResult:
-    """Nothing is query syntax: every text is words. Without any word of meaning, nothing is found."""
-    async with database.transaction(access) as session:
+    """Nothing is query syntax: every text is words. Without any word of meaning, nothing is found.
+    `places`: how many such searches are at work at once, each of which may take hundreds of megabytes.
+    DatabaseTooSlow where none gets free."""
+    # Before a connection is taken, which others need meanwhile.
+    async with (
+        _place(places),
+        database.transaction(access, is_snapshot=True) as session,
+    ):
         await prepare_for_search(session)
+        search = _Search(session, query, wanted, max_chunks, parameters)
         corpus = await queries.corpus(session)
-        found = await queries.postings(session, query, corpus.languages)
-        search = _Search(session, corpus, found, wanted, max_chunks, parameters)
-        return LexicalResult(await search.scores(), found.truncated)
+        return await (search.of_all(corpus) if corpus.sees_all else search.in_sight())
+
+
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
+    if places is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            await places.acquire()
+    except TimeoutError:
+        raise DatabaseTooSlow("Too many searches by words are at work.") from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 @dataclass(frozen=True)
 class _Search:
     session: AsyncSession
-    corpus: queries.Corpus
-    found: queries.QueryPostings
+    query: str
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
 
-    async def scores(self) -> dict[UUID, float]:
-        """Whoever sees all gets the best passages of all, if enough of them are to be had. If not, and for
-        whoever sees less, what may be had is found out first."""
-        if self.corpus.sees_all:
-            look = FIRST_LOOK if self.wanted == FileFilter() else FIRST_LOOK_FILTERED
-            most = int(look * self.max_chunks)
-            best = await self._best(most)
-            visible = await self._visible(best)
-            if len(visible) >= self.max_chunks or len(best.numbers) < most:
-                return dict(list(visible.items())[: self.max_chunks])
-        ranges = await queries.document_ranges(self.session, self.wanted)
-        return await self._visible(await self._best(self.max_chunks, ranges))
+    async def of_all(self, corpus: queries.Corpus) -> LexicalResult:
+        """The best passages of all, if enough of them are to be had; if not, what may be had is found out
+        first."""
+        found = await queries.postings(self.session, self.query, corpus.extents)
+        look = FIRST_LOOK if self.wanted == FileFilter() else FIRST_LOOK_FILTERED
+        most = int(look * self.max_chunks)
+        best = await self._best(found, corpus.extents, most)
+        visible = await self._visible(best)
+        if len(visible) < self.max_chunks and len(best.numbers) == most:
+            ranges = await queries.document_ranges(self.session, self.wanted)
+            visible = await self._visible(
+                await self._best(found, corpus.extents, self.max_chunks, ranges)
+            )
+        return LexicalResult(dict(list(visible.items())[: self.max_chunks]), found.truncated)
 
-    async def _best(self, most: int, ranges: queries.DocumentRanges | None = None) -> Scored:
+    async def in_sight(self) -> LexicalResult:
+        """The best of what the caller may read, as though there were nothing else."""
+        ranges = await queries.document_ranges(self.session, self.wanted)
+        found = await queries.postings_in_sight(self.session, self.query, ranges)
+        best = await self._best(found, ranges.extents, self.max_chunks, ranges)
+        return LexicalResult(await self._visible(best), found.truncated)
+
+    async def _best(
+        self,
+        found: queries.QueryPostings,
+        extents: Mapping[str, queries.Extent],
+        most: int,
+        ranges: queries.DocumentRanges | None = None,
+    ) -> Scored:
         # Other requests go on meanwhile: over a million passages it takes tens of milliseconds.
         return await asyncio.to_thread(
-            best_passages, self.found.terms, self.corpus, self.parameters, most, ranges
+            best_passages, found.terms, extents, self.parameters, most, ranges
         )
 
     async def _visible(self, best: Scored) -> dict[UUID, float]:
@@ -88,13 +130,40 @@ class _Search:
 
 
 async def term_weights(session: AsyncSession, question: str) -> dict[str, float]:
-    """The inverse document frequency of each of the question's English lexemes in what the caller may
-    read; those that occur nowhere have the greatest."""
+    """How rare each of the question's English lexemes is in what the caller may read, in whatever language:
+    the inverse document frequency of what it comes to in all of them. Without those that were not
+    looked for, in a very long question."""
     (asked,) = await lexemes(session, [question])
     corpus = await queries.corpus(session)
-    found = await queries.postings(session, question, [DEFAULT_LANGUAGE])
-    ranges = None
-    if not corpus.sees_all:
+    extents, is_whole = corpus.extents, True
+    if corpus.sees_all:
+        frequencies = await queries.frequencies(session, question, extents)
+    else:
         ranges = await queries.document_ranges(session, FileFilter())
-    absent = inverse_document_frequency(0, corpus.passages)
-    return dict.fromkeys(asked, absent) | idf_of_terms(found.terms, corpus, ranges)
+        extents = ranges.extents
+        frequencies, is_whole = await queries.frequencies_in_sight(session, question, ranges)
+    passages = sum(extent.passages for extent in extents.values())
+    standing: Counter[str] = Counter()
+    unknown = set[str]()
+    for lexeme, language, terms in await _terms(session, question, list(extents)):
+        if not terms:
+            standing[lexeme] += extents[language].passages
+        elif is_whole or all((language, term) in frequencies for term in terms):
+            standing[lexeme] += max(frequencies.get((language, term), 0) for term in terms)
+        else:
+            unknown.add(lexeme)
+    return {
+        lexeme: inverse_document_frequency(standing[lexeme], passages)
+        for lexeme in asked
+        if lexeme not in unknown
+    }
+
+
+async def _terms(
+    session: AsyncSession, question: str, languages: list[str]
+) -> list[tuple[str, str, list[str]]]:
+    """English lexeme, language, and what the word comes to there: none where it is left out."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for lexeme, language, term in await queries.meanings(session, question, languages):
+        found[lexeme, language] += [] if term is None else [term]
+    return [(lexeme, language, terms) for (lexeme, language), terms in found.items()]

@@ -1,5 +1,6 @@
 """One search: words and meaning side by side, fused, then read as the caller may read it now."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -16,7 +17,7 @@ from retrieval.bm25 import DEFAULT_BM25, Bm25
 from retrieval.filters import parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
-from retrieval.lexical import search_words
+from retrieval.lexical import AT_ONCE, search_words
 from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
 from retrieval.request import Fusion, SearchMode, SearchRequest
 from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
@@ -67,6 +68,7 @@ class Searcher:
         self._embedder = embedder
         self._texts = texts
         self._bm25 = bm25
+        self._searches_by_words = asyncio.Semaphore(AT_ONCE)
 
     async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
         """The best `top_k` passages. InvalidRequest for a filter that means nothing;
@@ -111,7 +113,12 @@ class Searcher:
         async def by_words() -> None:
             with timings.measure("lexical"):
                 result = await search_words(
-                    self._database, access, request.query, wanted, parameters=self._bm25
+                    self._database,
+                    access,
+                    request.query,
+                    wanted,
+                    parameters=self._bm25,
+                    places=self._searches_by_words,
                 )
             found.lexical = result.scores
             found.truncated |= result.truncated

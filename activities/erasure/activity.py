@@ -70,6 +70,10 @@ class Erasure(ErasureActivities):
             # here, and so whatever it would keep is refused: nothing comes back behind the erasure.
             await _end_ingestions(session, step.request)
             await store.erase(session, step.request.file_id)
+        while True:
+            async with self._attempt(step.request) as session:
+                if not await store.erase_rest(session, step.request.file_id):
+                    return
 
     @activity.defn(name="destroy_unreferenced_keys")
     async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:

@@ -28,17 +28,26 @@ class ErasableStore(Protocol):
         """Forgets the file, within the transaction; forgetting what is gone changes nothing."""
         ...
 
+    async def erase_rest(self, session: AsyncSession, file_id: UUID) -> bool:
+        """A part of what takes more than a transaction, each part one of its own, behind `erase`; whether
+        there may be more."""
+        ...
+
 
 @dataclass(frozen=True)
 class TableStore:
-    """Tables that a query of db/queries/erasure.py empties of the file."""
+    """Tables that a query of db/queries/erasure.py empties of the file, `rest` what it leaves."""
 
     name: str
     tables: frozenset[str]
     query: Callable[[AsyncSession, UUID], Awaitable[None]]
+    rest: Callable[[AsyncSession, UUID], Awaitable[bool]] | None = None
 
     async def erase(self, session: AsyncSession, file_id: UUID) -> None:
         await self.query(session, file_id)
+
+    async def erase_rest(self, session: AsyncSession, file_id: UUID) -> bool:
+        return self.rest is not None and await self.rest(session, file_id)
 
 
 STORES: tuple[ErasableStore, ...] = (
@@ -47,6 +56,7 @@ STORES: tuple[ErasableStore, ...] = (
         "search_index",
         frozenset({"chunk", "lexical_document", "posting", "posting_removal", "embedding"}),
         erasure.erase_search_index,
+        erasure.erase_postings,
     ),
     TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
     TableStore(

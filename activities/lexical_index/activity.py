@@ -1,5 +1,7 @@
 """Temporal's face of the maintenance of the index of words."""
 
+import time
+
 from temporalio import activity
 
 from activities.failures import application_error
@@ -12,6 +14,9 @@ from muniment.contracts.merge_postings import (
     MergePostingsResult,
 )
 from muniment.errors import MunimentError
+
+PURGE_SECONDS = 1800.0
+"""Of a round, which may take two hours."""
 
 
 class LexicalIndex(LexicalIndexActivities):
@@ -30,13 +35,16 @@ class LexicalIndex(LexicalIndexActivities):
         return MergePostingsResult(removals=removals, rows_before=before, rows_after=after)
 
     async def _purge(self, access: Access) -> int:
-        """A transaction for each removal, which are as large as some hundred passages."""
-        removals = 0
-        while True:
+        """How many removals are done with. Ends in time, so that what is published is merged as well; the
+        rest is for the next round."""
+        removals, end = 0, time.monotonic() + PURGE_SECONDS
+        while time.monotonic() < end:
             async with self._database.transaction(access) as session:
-                if not await postings.purge_removal(session):
-                    return removals
-            removals += 1
+                done = await postings.purge_removals(session)
+            if done is None:
+                break
+            removals += done
+        return removals
 
     async def _merge(self, access: Access) -> tuple[int, int]:
         """Rows before and after, of those that were merged; none unless there is enough to merge."""

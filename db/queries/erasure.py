@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
-from db.queries.postings import purge_removal
+from db.queries.postings import purge_removals
 from db.queries.publish import delete_chunks
 from muniment.contracts.erase_file import EraseFileInput
 
@@ -81,11 +81,14 @@ async def running_ingestions(session: AsyncSession, file_id: UUID) -> tuple[str,
 
 
 async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
-    """Chunks; their vectors go with them, and their words out of every posting, those of earlier versions
-    that maintenance has not come to as well."""
+    """Chunks; their vectors go with them. Which words are to go out of the postings is noted."""
     await delete_chunks(session, file_id)
-    while await purge_removal(session, file_id):
-        pass
+
+
+async def erase_postings(session: AsyncSession, file_id: UUID) -> bool:
+    """Takes words out of every posting, those of earlier versions that maintenance has not come to as well:
+    as many as a transaction takes. Whether there may be more."""
+    return await purge_removals(session, file_id) is not None
 
 
 async def erase_pages(session: AsyncSession, file_id: UUID) -> None:

@@ -9,7 +9,8 @@ Who publishes only adds rows, and who deletes notes in `posting_removal` which t
 numbers. Rows are rewritten under one lock per tenant: by maintenance, and by an erasure for its own file.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.binary_rows import binary_rows
 from db.models import new_id
+from muniment.errors import DatabaseTooSlow
 
 ENTRY = np.dtype([("offset", ">i4"), ("frequency", "u1"), ("length", ">u2")])
 """Seven bytes. PostgreSQL counts a lexeme up to 255 times; longer passages than 65,535 terms count as
@@ -34,8 +36,13 @@ LEAST_ROWS_TO_MERGE = 8
 """Fewer small rows of a term cost a search nothing that could be seen."""
 ENTRIES_PER_TRANSACTION = 2_000_000
 KEYS_PER_TRANSACTION = 5_000
-TERMS_PER_STATEMENT = 200
-"""Each of which may have a full row or two to be rewritten: 23 MB and more."""
+REMOVALS_PER_TRANSACTION = 500
+TERMS_PER_REMOVALS = 50_000
+"""Of so many removals each row is rewritten once for all that have its term."""
+TERMS_PER_TRANSACTION = 2_000
+LOCK_PAUSE_SECONDS = 0.1
+LOCK_TRIES = 3_000
+"""Whoever holds the tenant's lock gives it back within seconds."""
 DEFAULT_LANGUAGE = "english"
 
 Entries = npt.NDArray[np.void]
@@ -141,24 +148,45 @@ _NOTE_REMOVAL = text(
 )
 
 # For as long as the transaction lasts. Who holds it rewrites rows; publications do without.
-_LOCK = text(
-    "SELECT pg_advisory_xact_lock(hashtext('posting'), hashtext(CAST(current_tenant() AS text)))"
+_TRY_LOCK = text(
+    "SELECT pg_try_advisory_xact_lock(hashtext('posting'), hashtext(CAST(current_tenant() AS text)))"
 )
 
 _REMOVALS = """
-    SELECT id, language, first_number, last_number, terms FROM posting_removal
-    WHERE tenant_id = (SELECT current_tenant())
-        AND (CAST(:file_id AS uuid) IS NULL OR file_id = :file_id)
-    ORDER BY id LIMIT 1
+    SELECT id, language, first_number, last_number, terms FROM (
+        SELECT *, sum(cardinality(terms)) OVER (ORDER BY id) - cardinality(terms) AS terms_before
+        FROM (
+            SELECT id, language, first_number, last_number, terms FROM posting_removal
+            WHERE tenant_id = (SELECT current_tenant())
+                AND (CAST(:file_id AS uuid) IS NULL OR file_id = :file_id)
+                AND language = (
+                    SELECT oldest.language FROM posting_removal AS oldest
+                    WHERE oldest.tenant_id = (SELECT current_tenant())
+                        AND (CAST(:file_id AS uuid) IS NULL OR oldest.file_id = :file_id)
+                    ORDER BY oldest.id LIMIT 1)
+            ORDER BY id LIMIT :most
+        ) AS removal
+    ) AS removal
+    WHERE terms_before < :most_terms
 """
 
-_ROWS_OF_TERMS = """
-    SELECT posting.term, posting.first_number, posting.entries
-    FROM unnest(CAST(:terms AS text[])) AS wanted(term)
+_KEYS_OF_TERMS = """
+    SELECT DISTINCT posting.term, posting.first_number, posting.passages
+    FROM unnest(CAST(:terms AS text[]), CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+        AS removed(term, first, last)
     JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-        AND posting.language = :language AND posting.term = wanted.term
-        AND posting.first_number <= :last AND posting.last_number >= :first
+        AND posting.language = :language AND posting.term = removed.term
+        AND posting.first_number <= removed.last AND posting.last_number >= removed.first
+    ORDER BY posting.term, posting.first_number
 """
+
+_SHORTEN_REMOVALS = text(
+    """
+    UPDATE posting_removal
+    SET terms = ARRAY(SELECT term FROM unnest(terms) AS term WHERE term COLLATE "C" > :last_term)
+    WHERE id = ANY (CAST(:ids AS uuid[]))
+    """
+)
 
 _SMALL_ROWS = """
     SELECT language, term, first_number, passages FROM posting
@@ -237,30 +265,82 @@ async def forget_words(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
-async def purge_removal(session: AsyncSession, file_id: UUID | None = None) -> bool:
-    """Rewrites the postings that hold passages of one removal, of that file if one is given; whether
-    there was one. Takes the tenant's lock."""
-    await session.execute(_LOCK)
-    removals = await binary_rows(session, _REMOVALS, {"file_id": file_id})
+async def purge_removals(session: AsyncSession, file_id: UUID | None = None) -> int | None:
+    """Takes what was removed, of that file if one is given, out of the postings of as many terms as a
+    transaction takes; how many removals are done with, None where there was none. Takes the tenant's lock."""
+    await _lock(session)
+    removals = await binary_rows(
+        session,
+        _REMOVALS,
+        {"file_id": file_id, "most": REMOVALS_PER_TRANSACTION, "most_terms": TERMS_PER_REMOVALS},
+    )
     if not removals:
-        return False
-    removal_id, language, first, last, terms = removals[0]
-    for start in range(0, len(terms), TERMS_PER_STATEMENT):
-        found = await binary_rows(
-            session,
-            _ROWS_OF_TERMS,
-            {
-                "terms": terms[start : start + TERMS_PER_STATEMENT],
-                "language": language,
-                "first": first,
-                "last": last,
-            },
-        )
-        rows = [_row(language, *each) for each in found]
-        kept = (_without(row, first, last) for row in rows)
+        return None
+    language = removals[0][1]
+    ranges = sorted((first, last) for _, _, first, last, _ in removals)
+    removed = sorted((term, first, last) for _, _, first, last, terms in removals for term in terms)
+    terms = sorted({term for term, _, _ in removed})[:TERMS_PER_TRANSACTION]
+    wanted = [each for each in removed if terms and each[0] <= terms[-1]]
+    found = await binary_rows(
+        session,
+        _KEYS_OF_TERMS,
+        {
+            "language": language,
+            "terms": [each[0] for each in wanted],
+            "firsts": [each[1] for each in wanted],
+            "lasts": [each[2] for each in wanted],
+        },
+    )
+    last_term, keys = _as_many_terms(found, terms[-1] if terms else "")
+    for part in _parts([(PostingKey(language, *each[:2]), each[2]) for each in keys]):
+        rows = [_row(*each) for each in await binary_rows(session, _ROWS_OF_KEYS, _columns(part))]
+        kept = await asyncio.to_thread(lambda rows=rows: [_without(row, ranges) for row in rows])
         await _replace(session, rows, [row for row in kept if len(row.entries)])
-    await session.execute(text("DELETE FROM posting_removal WHERE id = :id"), {"id": removal_id})
-    return True
+    ids = [each[0] for each in removals]
+    await session.execute(_SHORTEN_REMOVALS, {"ids": ids, "last_term": last_term})
+    done = await session.execute(
+        text(
+            "DELETE FROM posting_removal WHERE id = ANY (CAST(:ids AS uuid[]))"
+            " AND cardinality(terms) = 0 RETURNING id"
+        ),
+        {"ids": ids},
+    )
+    return len(done.all())
+
+
+def _as_many_terms(
+    keys: Sequence[tuple[str, int, int]], last: str
+) -> tuple[str, Sequence[tuple[str, int, int]]]:
+    """Whole terms that come to ENTRIES_PER_TRANSACTION together, one at least: the last one, and their rows.
+    All of them, up to `last`, where they are fewer."""
+    entries = 0
+    for place, (term, _, passages) in enumerate(keys):
+        if entries >= ENTRIES_PER_TRANSACTION and term != keys[place - 1][0]:
+            return keys[place - 1][0], keys[:place]
+        entries += passages
+    return last, keys
+
+
+def _parts(keys: Sequence[tuple[PostingKey, int]]) -> Iterator[list[PostingKey]]:
+    """As many rows as are held in memory at a time."""
+    part, entries = list[PostingKey](), 0
+    for key, passages in keys:
+        if part and entries + passages > ENTRIES_PER_TRANSACTION:
+            yield part
+            part, entries = [], 0
+        part.append(key)
+        entries += passages
+    if part:
+        yield part
+
+
+async def _lock(session: AsyncSession) -> None:
+    """Tried again and again, since no statement may wait for as long as others may take in turn."""
+    for _ in range(LOCK_TRIES):
+        if await session.scalar(_TRY_LOCK):
+            return
+        await asyncio.sleep(LOCK_PAUSE_SECONDS)
+    raise DatabaseTooSlow("Others kept the index of words for too long.")
 
 
 async def unmerged(session: AsyncSession) -> Unmerged:
@@ -275,11 +355,12 @@ async def unmerged(session: AsyncSession) -> Unmerged:
 
 
 async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
-    """What was published after that round began is for the next one."""
+    """What was published after that round began is for the next one, and what others are at work on."""
     await session.execute(
         text(
-            "UPDATE lexical_document SET is_merged = true"
-            " WHERE NOT is_merged AND first_number <= :newest"
+            "UPDATE lexical_document SET is_merged = true WHERE version_id IN"
+            " (SELECT version_id FROM lexical_document"
+            " WHERE NOT is_merged AND first_number <= :newest FOR UPDATE SKIP LOCKED)"
         ),
         {"newest": merged.newest},
     )
@@ -288,7 +369,7 @@ async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
 async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:
     """Puts the small rows of each term together, for as many terms behind `after` as a transaction takes.
     Takes the tenant's lock. Rolled back or repeated it loses nothing."""
-    await session.execute(_LOCK)
+    await _lock(session)
     found = await binary_rows(
         session,
         _SMALL_ROWS,
@@ -296,7 +377,7 @@ async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedP
             "language": after.language if after else "",
             "term": after.term if after else "",
             "first_number": after.first_number if after else 0,
-            "most": BLOCK_ENTRIES,
+            "most": BLOCK_ENTRIES // 2,
             "limit": KEYS_PER_TRANSACTION,
         },
     )
@@ -325,9 +406,13 @@ def _row(language: str, term: str, first_number: int, entries: bytes) -> _Row:
     return _Row(PostingKey(language, term, first_number), np.frombuffer(entries, ENTRY))
 
 
-def _without(row: _Row, first: int, last: int) -> _Row:
+def _without(row: _Row, ranges: Sequence[tuple[int, int]]) -> _Row:
+    """Without the numbers from the first to the last of each range; they are in order."""
+    firsts, lasts = (np.array(each, np.int64) for each in zip(*ranges, strict=True))
     numbers = row.numbers
-    return _Row(row.key, row.entries[(numbers < first) | (numbers > last)])
+    places = np.searchsorted(firsts, numbers, side="right") - 1
+    is_gone = (places >= 0) & (numbers <= lasts[places])
+    return _Row(row.key, row.entries[~is_gone])
 
 
 def _merged(rows: Sequence[_Row]) -> Iterable[_Row]:

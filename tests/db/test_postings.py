@@ -4,27 +4,31 @@ in order changes nothing of what it says."""
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.testing import ActivityEnvironment
 
 from activities.lexical_index.activity import LexicalIndex
-from db.queries import lexical
-from db.queries.erasure import erase_search_index
+from db.queries import lexical, postings
+from db.queries.erasure import erase_postings, erase_search_index
 from db.queries.postings import (
     BLOCK_ENTRIES,
     ENTRY,
     LEAST_ROWS_TO_MERGE,
     PASSAGES_PER_STATEMENT,
     merge_page,
-    purge_removal,
+    purge_removals,
 )
 from db.queries.publish import delete_chunks
 from db.session import Access, Database
 from muniment.contracts.merge_postings import MergePostingsInput, MergePostingsResult
 from tests.conftest import TenantFixture
+from tests.db.test_downgrades import dsn_of
 from tests.retrieval.published import Published, publish_file
 
 
@@ -42,7 +46,7 @@ async def published(
 async def standing(database: Database, access: Access, word: str) -> Counter[tuple[int, int, int]]:
     """Number, frequency and length of each passage that the word stands in."""
     async with database.transaction(access) as session:
-        found = await lexical.postings(session, word, ["english"])
+        found = await lexical.postings(session, word, {"english": lexical.Extent(1, 1)})
     return Counter(
         each
         for term in found.terms
@@ -55,6 +59,17 @@ async def standing(database: Database, access: Access, word: str) -> Counter[tup
 async def rows(database: Database, tenant: TenantFixture, table: str = "posting") -> int:
     async with database.transaction(tenant.system) as session:
         return int((await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608 - of the tests
+
+
+async def erase(database: Database, tenant: TenantFixture, file_id: UUID) -> int:
+    """In how many transactions behind the first."""
+    async with database.transaction(tenant.system) as session:
+        await erase_search_index(session, file_id)
+    for number in range(10_000):
+        async with database.transaction(tenant.system) as session:
+            if not await erase_postings(session, file_id):
+                return number
+    raise AssertionError("it did not end")
 
 
 async def test_merging_changes_nothing_that_is_said(
@@ -118,16 +133,98 @@ async def test_an_erasure_waits_for_no_maintenance(
     kept = await published(database, tenant, ["oak elm"])
     erased = await published(database, tenant, [f"oak secret{number}" for number in range(700)])
     await merged(database, tenant)
-    async with database.transaction(tenant.system) as session:
-        await erase_search_index(session, erased.file_id)
+    await erase(database, tenant, erased.file_id)
     assert await rows(database, tenant) == 2
     assert await rows(database, tenant, "posting_removal") == 0
     assert await rows(database, tenant, "lexical_document") == 1
     assert len(await standing(database, tenant.access, "oak")) == 1
-    async with database.transaction(tenant.system) as session:
-        await erase_search_index(session, erased.file_id)
-        await erase_search_index(session, kept.file_id)
+    await erase(database, tenant, erased.file_id)
+    await erase(database, tenant, kept.file_id)
     assert await rows(database, tenant) == 0
+
+
+async def test_many_removals_rewrite_a_row_once(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [await published(database, tenant, [f"oak elm w{number}"]) for number in range(12)]
+    await merged(database, tenant)
+    for file in files[1::2]:
+        async with database.transaction(tenant.system) as session:
+            await delete_chunks(session, file.file_id)
+    rewritten = list[int]()
+    replace = postings._replace
+
+    async def counted(session: AsyncSession, gone: Sequence[Any], come: Sequence[Any]) -> None:
+        rewritten.append(len(gone))
+        await replace(session, gone, come)
+
+    monkeypatch.setattr(postings, "_replace", counted)
+    assert (await merged(database, tenant)).removals == 6
+    assert rewritten[0] == 2 + 6
+    assert len(await standing(database, tenant.access, "oak")) == 6
+    assert await rows(database, tenant) == 2 + 6
+
+
+async def test_an_erasure_goes_on_where_it_was_killed(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = await published(database, tenant, ["oak elm"])
+    file = await published(database, tenant, [f"oak secret{number}" for number in range(20)])
+    monkeypatch.setattr(postings, "TERMS_PER_TRANSACTION", 4)
+    async with database.transaction(tenant.system) as session:
+        await erase_search_index(session, file.file_id)
+    for _ in range(3):
+        async with database.transaction(tenant.system) as session:
+            assert await erase_postings(session, file.file_id)
+    left = await rows(database, tenant)
+    assert 2 < left < 22
+    monkeypatch.setattr(postings, "ENTRIES_PER_TRANSACTION", 1)
+    assert await erase(database, tenant, file.file_id) > 5
+    assert await rows(database, tenant) == 2
+    assert await rows(database, tenant, "posting_removal") == 0
+    assert len(await standing(database, tenant.access, "oak")) == len(kept.chunk_ids)
+
+
+async def test_removals_do_not_keep_a_round_from_merging(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [await published(database, tenant, ["oak"]) for _ in range(9)]
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, files[0].file_id)
+    monkeypatch.setattr("activities.lexical_index.activity.PURGE_SECONDS", 0.0)
+    result = await merged(database, tenant)
+    assert (result.removals, result.rows_before) == (0, 9)
+    assert await rows(database, tenant, "posting_removal") == 1
+
+
+async def test_who_waits_for_the_lock_is_not_ended_by_the_statement_timeout(
+    database: Database, tenant: TenantFixture, application_dsn: str
+) -> None:
+    await published(database, tenant, ["oak"])
+    impatient = Database(application_dsn, statement_timeout_seconds=0.3)
+    try:
+        async with database.transaction(tenant.system) as session:
+            await purge_removals(session)
+            waiting = asyncio.create_task(merge_by(impatient, tenant))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+        await waiting
+    finally:
+        await impatient.close()
+
+
+async def merge_by(database: Database, tenant: TenantFixture) -> None:
+    async with database.transaction(tenant.system) as session:
+        await merge_page(session, None)
+
+
+async def test_an_error_leaves_no_lock_with_the_connection(owner_dsn: str) -> None:
+    with psycopg.connect(dsn_of("postgres", owner_dsn), autocommit=True) as connection:
+        connection.execute("SELECT setval('lexical_number', 9223372036854775000)")
+        with pytest.raises(psycopg.Error):
+            connection.execute("SELECT reserve_lexical_numbers(10000)")
+        held = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert held.fetchone() == (0,)
 
 
 async def test_long_documents_are_indexed_part_by_part(
@@ -191,8 +288,8 @@ async def test_maintenance_of_one_tenant_touches_no_other(
     async with database.transaction(other_tenant.system) as session:
         await delete_chunks(session, file.file_id)
     async with database.transaction(tenant.system) as session:
-        assert not await purge_removal(session)
-        assert not await purge_removal(session, file.file_id)
+        assert await purge_removals(session) is None
+        assert await purge_removals(session, file.file_id) is None
     assert await rows(database, other_tenant, "posting_removal") == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from db.models import Collection, new_id
-from db.queries.lexical import Corpus, TermPostings
+from db.queries.lexical import Extent, TermPostings
 from db.queries.postings import forget_words, index_words
 from db.queries.publish import delete_chunks
 from db.queries.search import FileFilter
@@ -236,7 +236,7 @@ def random_postings(chance: random.Random, passages: int) -> list[TermPostings]:
         lengths = (numbers * 7919 % 90 + 6).astype(np.uint16)
         occurrences = chance.randint(1, 3)
         terms.append(
-            TermPostings("english", f"w{index}", occurrences, numbers, frequencies, lengths)
+            TermPostings("english", f"w{index}", occurrences, numbers, frequencies, lengths, amount)
         )
     return terms
 
@@ -248,10 +248,10 @@ def test_what_is_left_out_would_not_be_among_the_best(
     chance = random.Random(seed)  # noqa: S311 - a test
     passages = chance.choice((50, 400, 3_000))
     terms = random_postings(chance, passages)
-    corpus = Corpus(True, ("english",), passages, 50 * passages)
+    extents = {"english": Extent(passages, 50 * passages)}
     most = chance.choice((1, 10, 200))
-    whole = best_passages(terms, corpus, Bm25(), most)
+    whole = best_passages(terms, extents, Bm25(), most)
     monkeypatch.setattr("retrieval.bm25.FREQUENT", 1)
-    pruned = best_passages(terms, corpus, Bm25(), most)
+    pruned = best_passages(terms, extents, Bm25(), most)
     assert pruned.scores == pytest.approx(whole.scores, rel=1e-5)
     assert len(set(pruned.numbers.tolist())) == len(pruned.numbers)

@@ -50,6 +50,10 @@ RESERVE_NUMBERS = """
         PERFORM setval('lexical_number', first + amount - 1);
         PERFORM pg_advisory_unlock(hashtext('lexical_number'));
         RETURN first;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        -- It would stay with the connection, and everybody would wait.
+        PERFORM pg_advisory_unlock(hashtext('lexical_number'));
+        RAISE;
     END
     $$;
     REVOKE ALL ON FUNCTION reserve_lexical_numbers(integer) FROM PUBLIC;
@@ -125,30 +129,44 @@ FILL = """
         GROUP BY version_id, tenant_id, file_id
     ) AS document;
 
-    WITH occurrence AS MATERIALIZED (
-        SELECT chunk.version_id, chunk.ordinal, word.lexeme,
-               cardinality(word.positions) AS frequency,
-               sum(cardinality(word.positions)) OVER (PARTITION BY chunk.id) AS length
-        FROM chunk
-        CROSS JOIN LATERAL unnest(to_tsvector(
-            'english', searchable_words(array_to_string(chunk.headings || chunk.text, ' ')))) AS word
-        WHERE chunk.text_key_id IS NULL
-    ),
-    counted AS (
-        UPDATE lexical_document SET terms = total.terms
-        FROM (SELECT version_id, sum(frequency) AS terms FROM occurrence GROUP BY version_id) AS total
-        WHERE lexical_document.version_id = total.version_id
-    )
-    INSERT INTO posting (tenant_id, language, term, first_number, last_number, passages, entries)
-    SELECT document.tenant_id, 'english', occurrence.lexeme,
-           document.first_number + occurrence.ordinal / 16384 * 16384,
-           document.first_number + max(occurrence.ordinal), count(*),
-           string_agg(int4send(occurrence.ordinal % 16384)
-                      || substring(int4send(occurrence.frequency) FROM 4)
-                      || substring(int4send(CAST(least(occurrence.length, 65535) AS int4)) FROM 3),
-                      '' ORDER BY occurrence.ordinal)
-    FROM occurrence JOIN lexical_document AS document USING (version_id)
-    GROUP BY document.version_id, occurrence.lexeme, occurrence.ordinal / 16384;
+    -- Five hundred passages at a time: memory and disk do not grow with what there is.
+    DO $$
+    DECLARE
+        document record;
+        start integer;
+    BEGIN
+        FOR document IN SELECT version_id, first_number, passages FROM lexical_document LOOP
+            FOR start IN 0 .. document.passages - 1 BY 500 LOOP
+                WITH occurrence AS MATERIALIZED (
+                    SELECT chunk.tenant_id, chunk.ordinal - start AS place, word.lexeme,
+                           cardinality(word.positions) AS frequency,
+                           sum(cardinality(word.positions)) OVER (PARTITION BY chunk.ordinal) AS length
+                    FROM chunk
+                    CROSS JOIN LATERAL unnest(to_tsvector(
+                        'english',
+                        searchable_words(array_to_string(chunk.headings || chunk.text, ' ')))) AS word
+                    WHERE chunk.version_id = document.version_id
+                        AND chunk.ordinal >= start AND chunk.ordinal < start + 500
+                ),
+                written AS (
+                    INSERT INTO posting
+                        (tenant_id, language, term, first_number, last_number, passages, entries)
+                    SELECT tenant_id, 'english', lexeme, document.first_number + start,
+                           document.first_number + start + max(place), count(*),
+                           string_agg(int4send(place)
+                                      || substring(int4send(frequency) FROM 4)
+                                      || substring(int4send(CAST(least(length, 65535) AS int4)) FROM 3),
+                                      '' ORDER BY place)
+                    FROM occurrence
+                    GROUP BY tenant_id, lexeme
+                )
+                UPDATE lexical_document
+                SET terms = terms + (SELECT coalesce(sum(frequency), 0) FROM occurrence)
+                WHERE version_id = document.version_id;
+            END LOOP;
+        END LOOP;
+    END
+    $$;
 
     SELECT setval('lexical_number', 1 + coalesce(max(first_number + passages), 1))
     FROM lexical_document;
@@ -204,9 +222,8 @@ def downgrade() -> None:
             SELECT tenant_id, word.lexeme, chunk.id, cardinality(word.positions)
             FROM chunk CROSS JOIN LATERAL unnest(to_tsvector(
                 'english', array_to_string(headings || text, ' '))) AS word;
-        UPDATE chunk SET term_count = total.terms
-            FROM (SELECT chunk_id, sum(frequency) AS terms FROM posting GROUP BY chunk_id) AS total
-            WHERE chunk.id = total.chunk_id;
+        UPDATE chunk SET term_count = coalesce(
+            (SELECT sum(frequency) FROM posting WHERE posting.chunk_id = chunk.id), 0);
         ALTER TABLE chunk ALTER COLUMN term_count DROP DEFAULT;
         ALTER TABLE chunk FORCE ROW LEVEL SECURITY;
 
