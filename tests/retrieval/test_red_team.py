@@ -15,7 +15,7 @@ from tests.retrieval.model_answers import answerer_of, model, permits_of
 from tests.retrieval.published import publish_file
 
 HARMFUL = re.compile(
-    r"!\[|\]\(|://|[/\\]{2,}\S|www\.|<[\w/!?]|\[99\]|[\u200b\u2060-\u206f\U000e0000-\U000e007f]"
+    r"!\[|\]\(|\]:|&#|http:|://|[/\\]{2,}\S|www\.|<[\w/!?]|\[99\]|[\u200b\u2060-\u206f\U000e0000-\U000e007f]"
 )
 """What a browser fetches or runs, people do not see, or no passage is behind."""
 
