@@ -75,6 +75,11 @@ async def complete(request: Request) -> Response:
     match behaviour:
         case "failing":
             return JSONResponse({"error": {"message": "out of memory"}}, status_code=500)
+        case "too long":
+            return JSONResponse({"error": {"message": "context exceeded"}}, status_code=400)
+        case "filtering":
+            filtered = 'data: {"error": {"message": "content filter", "code": 400}}\n\n'
+            return PlainTextResponse(filtered, media_type="text/event-stream")
         case "plain":
             return JSONResponse({"choices": [{"message": {"content": "not a stream"}}]})
         case "redirecting":
@@ -113,7 +118,8 @@ async def _speak(
             yield _event({"choices": [{"index": 0, "delta": {"content": piece}}]})
         yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if behaviour != "uncounted":
-            usage = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050}
+            read = 10**19 if behaviour == "boasting" else 1000
+            usage = {"prompt_tokens": read, "completion_tokens": 50, "total_tokens": 1050}
             yield _event({"choices": [], "usage": usage})
         yield "data: [DONE]\n\n"
         record["outcome"] = "told"

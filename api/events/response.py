@@ -1,7 +1,7 @@
 """A response that streams events until it ends or its viewer leaves."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -13,7 +13,11 @@ class EventStreamResponse(StreamingResponse):
     """Watches the connection besides writing to it, so that a viewer that left is noticed at once and
     not at the next heartbeat; then closes the stream and calls `on_end`."""
 
-    def __init__(self, stream: AsyncGenerator[bytes, None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        stream: AsyncGenerator[bytes, None],
+        on_end: Callable[[], Awaitable[None] | None],
+    ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(stream, media_type=MEDIA_TYPE, headers=headers)
         self._stream = stream
@@ -31,4 +35,6 @@ class EventStreamResponse(StreamingResponse):
                 task.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
             await self._stream.aclose()
-            self._on_end()
+            ending = self._on_end()
+            if ending is not None:
+                await ending
