@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.events.wire import MEDIA_TYPE
+
+LONGEST_STALL_SECONDS = 60.0
+"""Whoever takes nothing for so long has left, or holds a place for nothing."""
 
 
 class EventStreamResponse(StreamingResponse):
     """Watches the connection besides writing to it, so that a viewer that left is noticed at once and
-    not at the next heartbeat; then closes the stream and calls `on_end`."""
+    not at the next heartbeat, and one that takes nothing any more after LONGEST_STALL_SECONDS; then closes
+    the stream and calls `on_end`."""
 
     def __init__(
         self,
@@ -24,7 +29,7 @@ class EventStreamResponse(StreamingResponse):
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self.stream_response(send))
+        writing = asyncio.create_task(self._write(send))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -38,3 +43,16 @@ class EventStreamResponse(StreamingResponse):
             ending = self._on_end()
             if ending is not None:
                 await ending
+
+    async def _write(self, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(LONGEST_STALL_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
+        try:
+            await self.stream_response(send_in_time)
+        except ClientDisconnect:
+            return
