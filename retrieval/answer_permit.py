@@ -130,7 +130,7 @@ class Permits:
         may read what it would be sent, as may the caller, and there is a budget for it besides what was
         spent on those before. False too where that cannot be told."""
         chunk_ids = permit.shown(model)
-        wanted = spent + self._most_tokens(permit.packed[model.name])
+        wanted = spent + self._most_tokens(permit.packed[model.name], model)
         try:
             async with self._database.transaction(access) as session:
                 if model.name in {each.model for each in await language_models.pauses(session)}:
@@ -212,7 +212,7 @@ class Permits:
             )
             if not allowed:
                 return NOT_ALLOWED
-            wanted = max(self._most_tokens(packed[model.name]) for model in allowed)
+            wanted = max(self._most_tokens(packed[model.name], model) for model in allowed)
             reservation_id = await token_budgets.reserve(
                 session,
                 access.tenant_id,
@@ -226,12 +226,12 @@ class Permits:
         chunk_ids = {number: hits[number - 1].chunk_id for number in numbers}
         return Permit(allowed, packed, chunk_ids, reservation_id)
 
-    def _most_tokens(self, packed: Packed) -> int:
-        """That a model may read and write."""
-        return _size(packed) + self.gateway.max_answer_tokens
+    def _most_tokens(self, packed: Packed, model: Model) -> int:
+        """That the model may read and write."""
+        return _size(packed) + self.gateway.most_answer_tokens(model)
 
     def _packed(self, model: Model, question: str, passages: Sequence[NumberedPassage]) -> Packed:
-        room = model.context_tokens - self.gateway.max_answer_tokens
+        room = model.context_tokens - self.gateway.most_answer_tokens(model)
         return self.prompt.pack(question, passages, room)
 
 

@@ -56,6 +56,11 @@ class Gateway:
         """No answer takes longer, whichever models fail first."""
         return sum(model.total_seconds for model in self.models)
 
+    def most_answer_tokens(self, model: Model) -> int:
+        """What the operator set for this model, if that is more."""
+        own = [model.request.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        return max(self.max_answer_tokens, *(each for each in own if isinstance(each, int)), 0)
+
     def take_place(self) -> None:
         """For one answer, given back when it ends. Raises TooManyRequests when as many are made as one
         process makes at a time."""
@@ -205,7 +210,7 @@ class Generation:
 
     def _is_credible(self, usage: Usage, model: Model) -> bool:
         """More than a window and an answer no model reads and writes for one question."""
-        most = model.context_tokens + self._gateway.max_answer_tokens
+        most = model.context_tokens + self._gateway.most_answer_tokens(model)
         return usage.prompt_tokens + usage.completion_tokens <= most
 
     def _charge(self, messages: Sequence[Message], usage: Usage | None, written: int) -> None:

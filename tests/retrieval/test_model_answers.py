@@ -332,7 +332,7 @@ async def test_a_budget_that_is_used_up(
     assert (await standing(database, tenant)).used == 1050
 
 
-async def test_what_a_killed_process_had_reserved_comes_back(
+async def test_what_nobody_settled_comes_back_when_it_expires(
     answering: Answering, server: ModelServer, tenant: TenantFixture, database: Database
 ) -> None:
     answerer, _ = answering(model(server, "faithful"), monthly_tokens=1_500)
