@@ -67,7 +67,7 @@ async def serve(
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
-        await services.permits.gateway.close()
+        await services.permits.close()
         await services.keys.close()
         await services.database.close()
 

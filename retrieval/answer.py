@@ -7,13 +7,15 @@ model is asked.
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
+from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 from db.session import Access, Database
 from muniment.errors import DependencyUnavailable, Unprocessable
 from retrieval.answer_extractive import MODEL, Pages, SentenceChooser, cited, worded
 from retrieval.answer_model import ModelAnswer, StillReadable, without_text
-from retrieval.answer_permit import Permit, Permits
+from retrieval.answer_permit import Permit, Permits, told_text
 from retrieval.citation_check import PageLines, PageText
 from retrieval.injection import injection_signs
 from retrieval.language_models.gateway import Generation
@@ -37,6 +39,10 @@ from retrieval.timing import Timings
 ALL_FAILED = "no language model answered: the answer is made of the documents' own sentences"
 BROKE_OFF = "the language model's words broke off: the answer is not whole"
 UNCHECKED = "a service did not answer: some citations and sources could not be checked"
+WITHDRAWN = (
+    "passages went out of reach while the language model answered: its words are not shown, and the answer"
+    " is made of sentences of the others"
+)
 UNCITED = "the language model cited nothing: nothing of this answer is proven"
 
 
@@ -65,7 +71,7 @@ class Answerer:
         """
         pages = Pages(page_text, page_lines)
         prepared = await self.prepare(access, request, pages)
-        async with aclosing(prepared.events(is_whole=True)) as events:
+        async with prepared, aclosing(prepared.events(is_whole=True)) as events:
             async for event in events:
                 if isinstance(event, DoneEvent):
                     return event.answer
@@ -84,7 +90,7 @@ class Answerer:
         Raises what `prepare` raises, before the first event.
         """
         prepared = await self.prepare(access, request, Pages(page_text, page_lines))
-        async with aclosing(prepared.events()) as events:
+        async with prepared, aclosing(prepared.events()) as events:
             async for event in events:
                 yield event
 
@@ -131,7 +137,8 @@ class Answerer:
 
 
 class AnswerInTheMaking:
-    """An answer that is about to be made, once."""
+    """An answer that is about to be made, once. Leaving the context gives back what was set aside for one
+    that was never begun."""
 
     def __init__(
         self,
@@ -154,6 +161,22 @@ class AnswerInTheMaking:
         if isinstance(permit, str):
             self._reasons.append(permit)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        permit, self._permit = self._permit, None
+        if self._permits is not None and permit is not None:
+            await self._permits.settle(self._access, permit, 0, 0)
+
     async def events(self, *, is_whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
         """Ends with `done`. With `is_whole` nothing of a model is passed on before its end, so that
         another may answer instead of one that breaks off.
@@ -163,7 +186,7 @@ class AnswerInTheMaking:
         if self._permits is not None and self._permit is not None:
             answering = self._by_model(self._permits, self._permit, is_whole)
         else:
-            answering = self._by_sentences([], None)
+            answering = self._by_sentences(None)
         async with aclosing(answering) as events:
             async for event in events:
                 yield event
@@ -171,27 +194,43 @@ class AnswerInTheMaking:
     async def _by_model(
         self, permits: Permits, permit: Permit, is_whole: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
+        self._permit = None
         generation = permits.gateway.generation(
-            permit.models, lambda model: permit.packed[model.name].messages, is_whole=is_whole
+            permit.models,
+            lambda model: permit.packed[model.name].messages,
+            partial(permits.holds, self._access, permit),
+            is_whole=is_whole,
         )
         hits = self._found.data
         still_readable = partial(permits.still_readable, self._access)
         answer = ModelAnswer(hits, self._pages, still_readable)
         said: list[str] = []
+        held: list[AnswerEvent] = []
         try:
-            with permits.gateway.place(), self._timings.measure("model"):
+            with self._timings.measure("model"):
                 words = answer.events(generation, lambda: permit.numbers(generation.model))
                 async with aclosing(words) as events:
                     async for event in events:
                         if isinstance(event, TokenEvent):
                             said.append(event.text)
-                        yield event
+                        if is_whole:
+                            held.append(event)
+                        else:
+                            yield event
         finally:
-            await permits.settle(self._access, permit, generation)
-        if not "".join(said).strip():
-            async for event in self._by_sentences([ALL_FAILED], generation):
+            await permits.settle(
+                self._access, permit, generation.prompt_tokens, generation.completion_tokens
+            )
+        has_said = bool("".join(said).strip())
+        shown = permit.shown(generation.model)
+        if not has_said or (is_whole and not await self._are_readable(shown, still_readable)):
+            self._reasons.append(WITHDRAWN if has_said else ALL_FAILED)
+            await self._forget_withdrawn(still_readable)
+            async for event in self._by_sentences(generation):
                 yield event
             return
+        for event in held:
+            yield event
         if generation.broke_off:
             self._reasons.append(BROKE_OFF)
         if not answer.has_refused and not answer.citations:
@@ -203,6 +242,25 @@ class AnswerInTheMaking:
             self._reasons.append(UNCHECKED)
         meta = self._meta(generation.model, generation, answer.unknown_marks)
         yield _done(said, answer.citations, sources, meta)
+
+    async def _are_readable(self, chunk_ids: Sequence[UUID], still_readable: StillReadable) -> bool:
+        """All of them, and for certain."""
+        try:
+            return set(chunk_ids) <= set(await still_readable(chunk_ids))
+        except DependencyUnavailable:
+            return False
+
+    async def _forget_withdrawn(self, still_readable: StillReadable) -> None:
+        """What was found when the model was asked, minutes ago perhaps, and the caller may no longer read;
+        all of it where that cannot be told."""
+        readable: Collection[UUID] = ()
+        try:
+            readable = await still_readable([hit.chunk_id for hit in self._found.data])
+        except DependencyUnavailable:
+            self._reasons.append(UNCHECKED)
+        hits = tuple(hit for hit in self._found.data if hit.chunk_id in readable)
+        self._found = self._found.model_copy(update={"data": hits})
+        self._chosen = [each for each in self._chosen if each.sentence.hit.chunk_id in readable]
 
     async def _readable_sources(
         self, answer: ModelAnswer, still_readable: StillReadable
@@ -218,9 +276,8 @@ class AnswerInTheMaking:
         return tuple(hit if hit.chunk_id in readable else without_text(hit) for hit in hits)
 
     async def _by_sentences(
-        self, reasons: Sequence[str], generation: Generation | None
+        self, generation: Generation | None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        self._reasons += reasons
         with self._timings.measure("citations"):
             citations = await cited(self._chosen, self._pages)
         said: list[str] = []
@@ -268,7 +325,7 @@ def _done(
 def _examined(found: SearchResponse) -> SearchResponse:
     """With the passages that seem to speak to a machine marked, and behind the others."""
     hits = [
-        hit.model_copy(update={"injection_suspected": bool(injection_signs(hit.text))})
+        hit.model_copy(update={"injection_suspected": bool(injection_signs(told_text(hit)))})
         for hit in found.data
     ]
     hits.sort(key=lambda hit: hit.injection_suspected)

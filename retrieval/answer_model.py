@@ -76,7 +76,7 @@ class ModelAnswer:
             if known:
                 yield TokenEvent(text="".join(f"[{number}]" for number in known))
             return
-        if self._is_gap and part[0].isalnum():
+        if self._is_gap and not part[0].isspace() and not self._claim[-1:].isspace():
             # What stood around a mark that went does not become one word, or an address.
             part = f" {part}"
         self._is_gap = False

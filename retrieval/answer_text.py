@@ -19,7 +19,7 @@ MOST_TARGET_CHARACTERS = 2_000
 _THINKING, _THOUGHT = "<think>", "</think>"
 _ADDRESSES = ("http://", "https://", "ftp://", "ftps://", "file://", "ws://", "wss://", "www.")
 
-_SPECIAL = re.compile(r"[!\[\]<:/\\]|(?<![A-Za-z0-9])[hfwHFW]")
+_SPECIAL = re.compile(r"[!\[\]<:/\\&]|(?<![A-Za-z0-9])[hfwHFW]")
 _MARK = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3}){0,9})\s*\]")
 _MARK_BEGUN = re.compile(r"\[[\s\d,;]{0,60}\Z")
 _TAG = re.compile(r"<[A-Za-z/!?][^<>]{0,500}>")
@@ -28,6 +28,9 @@ _NO_TAG = re.compile(r"<[\s\d=]")
 _ADDRESS = re.compile(r"(?:https?|ftps?|file|wss?):[/\\]*|www\.", re.IGNORECASE)
 _SLASHES = re.compile(r":?[/\\]{2,}(?=\S)")
 _SLASHES_BEGUN = re.compile(r":?[/\\]*\Z")
+_EXCLAMATIONS = re.compile(r"!+")
+_REFERENCE = re.compile(r"&(?=#|[A-Za-z][A-Za-z0-9]{1,31};)")
+_REFERENCE_BEGUN = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{0,31})?\Z")
 _ADDRESS_END = re.compile(r"[\s)\]>\"'<]")
 
 
@@ -89,7 +92,7 @@ class AnswerText:
                 return self._think()
             case _State.AFTER_MARK:
                 self._state = _State.TEXT
-                self._begin_target()
+                self._after_bracket()
                 return True
             case _State.TARGET:
                 return self._drop_target()
@@ -141,6 +144,8 @@ class AnswerText:
                 return self._tag(found)
             case ":" | "/" | "\\":
                 return self._slashes(found)
+            case "&":
+                return self._ampersand(found)
             case _:
                 return self._address(found)
 
@@ -157,18 +162,34 @@ class AnswerText:
         if len(self._buffer) == 1 and not self._is_ended:
             return False
         self._emit(found, 1)
-        self._begin_target()
+        self._after_bracket()
         return True
 
-    def _begin_target(self) -> None:
+    def _after_bracket(self) -> None:
+        """`](` begins a target, `]:` a definition, by which all that is written in brackets becomes a link
+        or an image: with a gap it is none."""
         if self._buffer.startswith("("):
             self._buffer, self._state, self._dropped = self._buffer[1:], _State.TARGET, 0
+        elif self._buffer.startswith(":"):
+            self._buffer = f" {self._buffer}"
 
     def _exclamation(self, found: list[str | Mark]) -> bool:
-        if self._buffer.startswith("!["):
-            self._buffer = self._buffer[1:]
-            return True
-        return self._wait_or(found, len(self._buffer) == 1)
+        """However many stand before a bracket: none of them is left there."""
+        exclamations = _EXCLAMATIONS.match(self._buffer)
+        length = exclamations.end() if exclamations is not None else 0
+        if length == len(self._buffer) and not self._is_ended:
+            return False
+        if self._buffer.startswith("[", length):
+            self._buffer = self._buffer[length:]
+        else:
+            self._emit(found, length)
+        return True
+
+    def _ampersand(self, found: list[str | Mark]) -> bool:
+        """A character reference would be read as what it stands for: it is taken apart."""
+        if _REFERENCE.match(self._buffer):
+            self._buffer = f"& {self._buffer[1:]}"
+        return self._wait_or(found, _REFERENCE_BEGUN.match(self._buffer) is not None)
 
     def _tag(self, found: list[str | Mark]) -> bool:
         tag = _TAG.match(self._buffer)
@@ -197,8 +218,8 @@ class AnswerText:
         if address is not None and not (
             address.end() == len(self._buffer) and address[0].endswith(":") and not self._is_ended
         ):
-            if address[0].endswith(":"):
-                # `file: the minutes` is prose.
+            if address[0].endswith(":") and not self._buffer[address.end() :][:1].strip():
+                # `file: the minutes` is prose; `http:example.org` is an address to browsers.
                 self._emit(found, address.end())
             else:
                 self._begin_address(found, address.end())

@@ -67,7 +67,8 @@ _PHRASES = (
 _INSTRUCTION = re.compile("|".join(_PHRASES), re.IGNORECASE)
 
 _ROLE = re.compile(
-    r"<\|[a-z_]{2,30}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>"
+    r"<\|[a-z_\u2581]{2,30}\|>|<</?SYS>>|</?(?:start|end)_of_turn>|</?think>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
     r"|(?:^|(?<=[.!?] ))[ \t]{0,8}(?:#{1,3} ?|\*\*)?"
     r"(?:(?-i:SYSTEM|ASSISTANT|DEVELOPER)|assistant|system (?:message|prompt|note))(?:\*\*)?[ \t]?:",
     re.IGNORECASE | re.MULTILINE,

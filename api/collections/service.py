@@ -96,7 +96,9 @@ async def change(
         found.visibility = body.visibility
     if body.text_mode is not None and body.text_mode != found.text_mode:
         await _change_text_mode(session, found, body.text_mode)
-        found.language_models = _unasked_use(body.text_mode)
+        if body.text_mode is TextMode.ENCRYPTED_TEXT:
+            # On the way back it stays: whoever forbade models a text has not allowed them the next.
+            found.language_models = ModelUse.NONE
     if body.language_models is not None:
         found.language_models = body.language_models
     found.revision += 1

@@ -32,7 +32,8 @@ async def list_models(session: AsyncSession, permits: Permits) -> LanguageModels
 async def pause(
     session: AsyncSession, caller: Caller, permits: Permits, name: str
 ) -> LanguageModel:
-    """From the commit on no question goes to it; answers that are in the making go on. Raises Forbidden,
+    """From the commit on no question goes to it, nor one that another model failed to answer; what it is
+    saying goes on. Raises Forbidden,
     and NotFound."""
     model = _require(caller, permits, name)
     if await language_models.pause(session, caller.tenant_id, name, caller.principal_id):

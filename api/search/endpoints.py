@@ -74,9 +74,14 @@ async def query(
     pages = Pages(readers.text, readers.lines)
     prepared = await services.answers.prepare(caller.access, question, pages)
     if body.stream:
-        await _audit(services, caller, "query.answered", None)
-        return EventStreamResponse(_wired(prepared), on_end=lambda: None)
-    answer = await _whole(request, prepared)
+        try:
+            await _audit(services, caller, "query.answered", None)
+        except BaseException:
+            await prepared.close()
+            raise
+        return EventStreamResponse(_wired(prepared), on_end=prepared.close)
+    async with prepared:
+        answer = await _whole(request, prepared)
     await _audit(services, caller, "query.answered", len(answer.citations))
     return Response(answer.model_dump_json(), media_type="application/json")
 

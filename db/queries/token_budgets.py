@@ -73,12 +73,53 @@ async def reserve(
     return made.id
 
 
-async def settle(session: AsyncSession, tenant_id: UUID, reservation_id: UUID, tokens: int) -> None:
+async def raise_to(
+    session: AsyncSession,
+    tenant_id: UUID,
+    reservation_id: UUID,
+    tokens: int,
+    default: int | None,
+) -> bool:
+    """The reservation is for so many tokens at least; False where it has expired. Raises
+    TokenBudgetExhausted."""
+    await session.execute(_WAIT_BRIEFLY)
+    found = await _take_turn_of(session, tenant_id, reservation_id)
+    if found is None:
+        return False
+    if tokens > found:
+        (await standing_of(session, default)).require_room(tokens - found)
+        await session.execute(_RAISE, {"id": reservation_id, "tokens": tokens})
+    return True
+
+
+async def settle(
+    session: AsyncSession,
+    tenant_id: UUID,
+    reservation_id: UUID,
+    tokens: int,
+    *,
+    is_repeated: bool = False,
+) -> None:
     """What was spent instead counts from here on, in the month of the reservation; in this one where
-    the reservation has expired meanwhile."""
-    found = await session.execute(_RELEASE, {"id": reservation_id})
-    month = found.scalar_one_or_none() or _month()
-    await session.execute(_ADD, {"tenant_id": tenant_id, "month": month, "tokens": tokens})
+    the reservation has expired meanwhile. With `is_repeated` a reservation that is gone was settled by
+    the attempt before, whose end was not heard of."""
+    month = (await session.execute(_MONTH_OF, {"id": reservation_id})).scalar_one_or_none()
+    if month is None and is_repeated:
+        return
+    # The turn first, as in `reserve`: in the other order the two would wait for each other.
+    spent = {"tenant_id": tenant_id, "month": month or _month(), "tokens": tokens}
+    await session.execute(_ADD, spent)
+    await session.execute(_RELEASE, {"id": reservation_id})
+
+
+async def _take_turn_of(session: AsyncSession, tenant_id: UUID, reservation_id: UUID) -> int | None:
+    """The reservation's tokens; None where it is gone, by then or before."""
+    month = (await session.execute(_MONTH_OF, {"id": reservation_id})).scalar_one_or_none()
+    if month is None:
+        return None
+    await session.execute(_TAKE_TURN, {"tenant_id": tenant_id, "month": month})
+    found = await session.execute(_HELD, {"id": reservation_id, "now": now()})
+    return found.scalar_one_or_none()
 
 
 def _month() -> date:
@@ -109,7 +150,13 @@ _TAKE_TURN = text(
 
 _FORGET_EXPIRED = text("DELETE FROM token_reservation WHERE expires_at <= :now")
 
-_RELEASE = text("DELETE FROM token_reservation WHERE id = :id RETURNING month")
+_MONTH_OF = text("SELECT month FROM token_reservation WHERE id = :id")
+
+_HELD = text("SELECT tokens FROM token_reservation WHERE id = :id AND expires_at > :now")
+
+_RAISE = text("UPDATE token_reservation SET tokens = :tokens WHERE id = :id")
+
+_RELEASE = text("DELETE FROM token_reservation WHERE id = :id")
 
 _ADD = text(
     """

@@ -1,5 +1,6 @@
 """Settings of the language models that word answers."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -8,8 +9,8 @@ from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from muniment.settings.group import Group
 
-OURS = frozenset({"messages", "model", "stream", "tools", "functions", "tool_choice"})
-"""Members of a request that no setting changes: an answer is streamed, and has no tools."""
+OURS = frozenset({"messages", "model", "stream", "n", "tools", "functions", "tool_choice"})
+"""Members of a request that no setting changes: an answer is one, is streamed, and has no tools."""
 
 
 class LanguageModel(Group):
@@ -36,9 +37,18 @@ class LanguageModel(Group):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("an address begins with https:// or http:// and has no query")
+        if parts.port == 0:
+            raise ValueError("no server listens at port 0")
         if parts.username or parts.password:
             raise ValueError("a password belongs into `api_key`")
         return url.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_into_a_header(cls, api_key: SecretStr | None) -> SecretStr | None:
+        if api_key is not None and not re.fullmatch(r"[!-~]+", api_key.get_secret_value()):
+            raise ValueError("a key is of visible ASCII characters, without spaces")
+        return api_key
 
     @field_validator("request")
     @classmethod

@@ -20,6 +20,9 @@ EVENT_STREAM = "text/event-stream"
 MOST_CHARACTERS_PER_TOKEN = 16
 """A server that writes more than its limit allows is cut off there."""
 
+_ABOUT_THE_MODEL = frozenset({401, 403, 404, 408, 429})
+"""Of the statuses that blame the request: those that any other request would get too."""
+
 
 class Message(Contract):
     role: Literal["system", "user"]
@@ -38,6 +41,8 @@ class Failure(StrEnum):
 
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
+    UNSUITED = "unsuited"
+    """It takes no such request: too long for its window, or filtered. Tells nothing of the next one."""
     TIMED_OUT = "timed_out"
     GARBLED = "garbled"
     CUT_OFF = "cut_off"
@@ -85,7 +90,7 @@ async def completion(
             headers=_headers(model),
         ) as response:
             if response.status_code != httpx.codes.OK:
-                raise CompletionFailed(Failure.REFUSED)
+                raise CompletionFailed(_failure(response.status_code))
             if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
                 raise CompletionFailed(Failure.GARBLED)
             reading = _Reading(max_tokens * MOST_CHARACTERS_PER_TOKEN)
@@ -133,7 +138,7 @@ class _Reading:
         except ValidationError:
             raise CompletionFailed(Failure.GARBLED) from None
         if chunk.error is not None:
-            raise CompletionFailed(Failure.REFUSED)
+            raise CompletionFailed(_failure(_code(chunk.error)))
         found: list[str | Usage] = []
         for choice in chunk.choices[:1]:
             self.has_finished |= choice.finish_reason is not None
@@ -144,6 +149,17 @@ class _Reading:
             found.append(chunk.usage)
         self.is_over = self._left == 0
         return found
+
+
+def _failure(status: int) -> Failure:
+    is_about_the_request = 400 <= status < 500 and status not in _ABOUT_THE_MODEL
+    return Failure.UNSUITED if is_about_the_request else Failure.REFUSED
+
+
+def _code(error: JsonValue) -> int:
+    """The status in an error that comes when the stream has begun; 0 where none is told."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) else 0
 
 
 def _body(model: Model, messages: Sequence[Message], max_tokens: int) -> Mapping[str, JsonValue]:

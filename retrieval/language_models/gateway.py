@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import httpx
 
@@ -26,6 +26,9 @@ CONNECT_SECONDS = 5.0
 MessagesFor = Callable[[Model], Sequence[Message]]
 """What is said to a model, as far as it fits into its window."""
 
+MayGoOn = Callable[[Model, int], Awaitable[bool]]
+"""Whether a further model may be asked at this moment, when so many tokens are spent already."""
+
 
 class Gateway:
     """The models of this process, in the order in which they are asked. Holds nothing of any tenant."""
@@ -38,7 +41,7 @@ class Gateway:
         self._max_concurrent = max_concurrent
         self._taken = 0
         self._breakers = {model.name: Breaker() for model in models}
-        self._clients = {model.name: _client(model, max_concurrent) for model in models}
+        self._clients = {model.name: _client(model) for model in models}
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -53,27 +56,33 @@ class Gateway:
         """No answer takes longer, whichever models fail first."""
         return sum(model.total_seconds for model in self.models)
 
-    def require_place(self) -> None:
-        """Raises TooManyRequests when as many answers are made as one process makes at a time."""
+    def most_answer_tokens(self, model: Model) -> int:
+        """What the operator set for this model, if that is more."""
+        own = [model.request.get(name) for name in ("max_tokens", "max_completion_tokens")]
+        return max(self.max_answer_tokens, *(each for each in own if isinstance(each, int)), 0)
+
+    def take_place(self) -> None:
+        """For one answer, given back when it ends. Raises TooManyRequests when as many are made as one
+        process makes at a time."""
         if self._taken >= self._max_concurrent:
             raise TooManyRequests(
                 f"this process already has {self._max_concurrent} answers made by language models"
             )
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """One of these answers."""
         self._taken += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
+
+    def give_place_back(self) -> None:
+        self._taken -= 1
 
     def generation(
-        self, models: Sequence[Model], messages_for: MessagesFor, *, is_whole: bool
+        self,
+        models: Sequence[Model],
+        messages_for: MessagesFor,
+        may_go_on: MayGoOn,
+        *,
+        is_whole: bool,
     ) -> "Generation":
         """An answer by the first of these that gives one; with `is_whole`, that gives one to its end."""
-        return Generation(self, models, messages_for, is_whole=is_whole)
+        return Generation(self, models, messages_for, may_go_on, is_whole=is_whole)
 
     async def attempt(
         self, model: Model, messages: Sequence[Message]
@@ -98,24 +107,26 @@ class Gateway:
     async def _timed(
         self, model: Model, messages: Sequence[Message]
     ) -> AsyncGenerator[str | Usage, None]:
-        started = time.monotonic()
+        """Its time runs while it is waited for, not while its words are checked, or read by whoever asked."""
+        waited = 0.0
         is_first = True
         async with aclosing(
             completion(self._clients[model.name], model, messages, self.max_answer_tokens)
         ) as pieces:
             while True:
-                left = started + model.total_seconds - time.monotonic()
+                left = model.total_seconds - waited
+                began = time.monotonic()
                 try:
                     async with asyncio.timeout(min(model.first_token_seconds, left)):
                         piece = await anext(pieces, None)
                 except TimeoutError:
                     raise CompletionFailed(Failure.TIMED_OUT) from None
+                waited += time.monotonic() - began
                 if piece is None:
                     break
                 if is_first and isinstance(piece, str) and piece:
                     is_first = False
-                    seconds = time.monotonic() - started
-                    metrics.model_first_token_seconds.labels(model.name).observe(seconds)
+                    metrics.model_first_token_seconds.labels(model.name).observe(waited)
                 yield piece
         if is_first:
             raise CompletionFailed(Failure.EMPTY)
@@ -130,12 +141,14 @@ class Generation:
         gateway: Gateway,
         models: Sequence[Model],
         messages_for: MessagesFor,
+        may_go_on: MayGoOn,
         *,
         is_whole: bool,
     ) -> None:
         self._gateway = gateway
         self._models = models
         self._messages_for = messages_for
+        self._may_go_on = may_go_on
         self._is_whole = is_whole
         self.model: Model | None = None
         self.failed: list[tuple[Model, Failure]] = []
@@ -143,10 +156,16 @@ class Generation:
         self.prompt_tokens = 0
         self.completion_tokens = 0
 
+    @property
+    def spent_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
     async def pieces(self) -> AsyncGenerator[str, None]:
         """Of the first model that answers; none when all fail. Those of one that fails before its first
-        word are replaced by the next one's."""
+        word are replaced by the next one's, if that may still be asked by then."""
         for model in self._models:
+            if self.failed and not await self._may_go_on(model, self.spent_tokens):
+                continue
             try:
                 async with aclosing(self._pieces_of(model)) as pieces:
                     if self._is_whole:
@@ -173,7 +192,7 @@ class Generation:
                 async for piece in pieces:
                     is_charged = True
                     if isinstance(piece, Usage):
-                        usage = piece
+                        usage = piece if self._is_credible(piece, model) else None
                         continue
                     written += estimate(piece)
                     if piece:
@@ -189,6 +208,11 @@ class Generation:
             if is_charged:
                 self._charge(messages, usage, written)
 
+    def _is_credible(self, usage: Usage, model: Model) -> bool:
+        """More than a window and an answer no model reads and writes for one question."""
+        most = model.context_tokens + self._gateway.most_answer_tokens(model)
+        return usage.prompt_tokens + usage.completion_tokens <= most
+
     def _charge(self, messages: Sequence[Message], usage: Usage | None, written: int) -> None:
         """By the server's count; where it does not tell, by an estimate of what it read and wrote."""
         if usage is None:
@@ -202,18 +226,19 @@ class Generation:
 def _settle(breaker: Breaker, outcome: str) -> None:
     if outcome == "answered":
         breaker.succeeded()
-    elif outcome == "abandoned":
+    elif outcome in ("abandoned", Failure.UNSUITED):
         breaker.abandoned()
     else:
         breaker.failed()
 
 
-def _client(model: Model, max_connections: int) -> httpx.AsyncClient:
-    """Never by a proxy that the environment names, nor to where an answer redirects."""
+def _client(model: Model) -> httpx.AsyncClient:
+    """Never by a proxy that the environment names, nor to where an answer redirects. Connections are as many
+    as places: who has one waits for none."""
     return httpx.AsyncClient(
         verify=tls_context(model.ca_file),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(model.first_token_seconds, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=max_connections),
+        limits=httpx.Limits(max_connections=None),
     )

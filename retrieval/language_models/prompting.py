@@ -6,6 +6,7 @@ them can be taken for a mark of the model's own template.
 
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,11 @@ NO_ANSWER = "NO_ANSWER"
 """What the rules have a model say when the passages do not answer."""
 
 _SMALLEST_CUT_TOKENS = 100
-_BYTES_PER_TOKEN = 2
-"""When a passage is cut: on the safe side of the estimate."""
-
-# <|im_start|>, <|eot_id|>, <start_of_turn>, <s>, [INST], <<SYS>>: a server would read them as its own.
+# <|im_start|>, <｜User｜>, <start_of_turn>, <s>, <think>, <<SYS>>, [INST], [SYSTEM_PROMPT]: a server would
+# read them as its own.
 _TEMPLATE_MARK = re.compile(
-    r"<\s*(\|)|<(?=/?(?:s|start_of_turn|end_of_turn|bos|eos|pad|unk)>)|<<(?=/?SYS>>)|\[(?=/?INST\])",
+    r"<\s*([|\uff5c])|<(?=/?(?:s|start_of_turn|end_of_turn|bos|eos|pad|unk|think)>)|<<(?=/?SYS>>)"
+    r"|\[(?=/?INST\])|(?-i:\[(?=/?[A-Z_]{3,30}\]))",
     re.IGNORECASE,
 )
 
@@ -67,8 +67,7 @@ class AnswerPrompt:
         for passage in passages:
             block = _block(passage, nonce)
             if not shown and estimate(block) > left >= _SMALLEST_CUT_TOKENS:
-                kept = passage.text.encode()[: left * _BYTES_PER_TOKEN].decode(errors="ignore")
-                block = _block(NumberedPassage(passage.number, kept), nonce)
+                block = _beginning(passage, nonce, left)
             if estimate(block) <= left:
                 left -= estimate(block)
                 shown.append(block)
@@ -84,6 +83,16 @@ def _block(passage: NumberedPassage, nonce: str) -> str:
     return (
         f'<passage-{nonce} number="{passage.number}">\n{_defused(passage.text)}\n</passage-{nonce}>'
     )
+
+
+def _beginning(passage: NumberedPassage, nonce: str, tokens: int) -> str:
+    """With as much of its text as comes to so many tokens."""
+
+    def block(length: int) -> str:
+        return _block(NumberedPassage(passage.number, passage.text[:length]), nonce)
+
+    lengths = range(len(passage.text))
+    return block(bisect_right(lengths, tokens, key=lambda length: estimate(block(length))) - 1)
 
 
 def _defused(text: str) -> str:

@@ -202,6 +202,10 @@ async def test_a_collection_says_which_models_may_read_it(
         f"/v1/collections/{plain['id']}", json={"text_mode": "encrypted_text"}
     )
     assert now_sealed.json()["language_models"] == "none"
+    # On the way back nothing is allowed that nobody asked for.
+    for collection, kept in ((plain, "none"), (sealed, "local")):
+        back = await client.patch(f"/v1/collections/{collection['id']}", json={"text_mode": "full"})
+        assert (back.json()["text_mode"], back.json()["language_models"]) == ("full", kept)
     wrong = await client.patch(f"/v1/collections/{plain['id']}", json={"language_models": "some"})
     assert wrong.status_code == 422
     await client.patch(f"/v1/collections/{tenant.collection_id}", json={"language_models": "none"})

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt as CommonMark
 
 from retrieval.answer_text import AnswerText, Mark
 
@@ -28,7 +29,14 @@ SHOWN = [
     ("www.evil.example/abc) end", "‹link›) end"),
     ("//evil.example/abc end", "‹link› end"),
     ("gopher://evil.example end", "gopher‹link› end"),
-    ("[1]: https://evil.example/ref", "<1>: ‹link›"),
+    ("[1]: https://evil.example/ref", "<1> : ‹link›"),
+    ("!![x][r]", "[x][r]"),
+    ("Wow!!! Done![1]", "Wow!!! Done<1>"),
+    ("[r]: &#47;&#47;evil.example/p", "[r] : & #47;& #47;evil.example/p"),
+    ("[r]: /&#x2f;evil.example/p", "[r] : /& #x2f;evil.example/p"),
+    ("[r](x): /&sol;evil.example/p", "[r] : /& sol;evil.example/p"),
+    ("[r]: http:evil.example/p on", "[r] : ‹link› on"),
+    ("AT&T & Sons &c.; R&D", "AT&T & Sons &c.; R&D"),
     ("a < b and c <3 and x<y", "a < b and c <3 and x‹y"),
     ("file: the minutes; http: a protocol", "file: the minutes; http: a protocol"),
     ("who? what! how? wow!", "who? what! how? wow!"),
@@ -85,15 +93,31 @@ def test_the_borders_of_pieces_make_no_difference(size: int) -> None:
                 "[1]",
                 "(",
                 "<b>",
+                "!",
+                ":",
+                "&#47;",
+                "&sol;",
+                "[r]",
+                "[r]: ",
+                "\n\n",
+                "http:",
             ]
         ),
         max_size=25,
     )
 )
+@example(["!![e][r]", "\n\n", "[r]: ", "&#47;", "&#47;", "e.e"])
+@example(["!", "[99]", "[e][r]", "\n\n", "[r]", "[99]", ":", " http:e.e"])
 def test_nothing_that_a_browser_would_fetch_comes_through(pieces: list[str]) -> None:
     shown = read(pieces)
-    assert not re.search(r"!\[|\]\(|[/\\]{2,}\S|www\.|https?:[/\\]|<img", shown)
     assert shown == read(["".join(pieces)])
+    for marks in (r"[\1]", ""):
+        # As they are shown, and taken away as of passages that no model was shown.
+        said = re.sub(r"<([\d,]+)>", marks, shown)
+        made = CommonMark("commonmark").render(said)
+        assert not re.search(r"<(?:img|a)\b", made), (said, made)
+        assert not re.search(r"!\[|\]\(|<img", said)
+    assert not re.search(r"[/\\]{2,}\S|www\.|https?:[/\\]", shown)
 
 
 def test_words_are_not_held_back() -> None:

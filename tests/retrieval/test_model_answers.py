@@ -70,7 +70,7 @@ async def answering(
 
         def made(*models: Model, **settings: int) -> tuple[Answerer, Permits]:
             permits = permits_of(database, models, **settings)
-            stack.push_async_callback(permits.gateway.close)
+            stack.push_async_callback(permits.close)
             return answerer_of(database, embedder, texts, permits), permits
 
         yield made
@@ -270,9 +270,9 @@ async def test_a_passage_out_of_reach_meanwhile_is_not_quoted(
 
 
 async def test_words_go_on_while_nothing_can_be_checked(
-    answering: Answering,
     server: ModelServer,
     tenant: TenantFixture,
+    database: Database,
     application_dsn: str,
     embedder: Embedder,
     texts: SealedTexts,
@@ -291,8 +291,11 @@ async def test_words_go_on_while_nothing_can_be_checked(
     assert done.answer.meta.reasons == (UNCHECKED,)
     assert [each.verified for each in done.answer.citations] == [False, False]
     assert not any(each.text for each in done.answer.sources)
-    await permits.gateway.close()
+    # What it cost is counted as soon as there is a connection again.
+    await permits.close()
     await narrow.close()
+    spent = await standing(database, tenant)
+    assert (spent.used, spent.reserved) == (1050, 0)
 
 
 async def test_who_leaves_ends_the_models_work_and_pays_for_it(
@@ -329,7 +332,7 @@ async def test_a_budget_that_is_used_up(
     assert (await standing(database, tenant)).used == 1050
 
 
-async def test_what_a_killed_process_had_reserved_comes_back(
+async def test_what_nobody_settled_comes_back_when_it_expires(
     answering: Answering, server: ModelServer, tenant: TenantFixture, database: Database
 ) -> None:
     answerer, _ = answering(model(server, "faithful"), monthly_tokens=1_500)

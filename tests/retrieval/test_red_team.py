@@ -15,7 +15,7 @@ from tests.retrieval.model_answers import answerer_of, model, permits_of
 from tests.retrieval.published import publish_file
 
 HARMFUL = re.compile(
-    r"!\[|\]\(|://|[/\\]{2,}\S|www\.|<[\w/!?]|\[99\]|[\u200b\u2060-\u206f\U000e0000-\U000e007f]"
+    r"!\[|\]\(|\]:|&#|http:|://|[/\\]{2,}\S|www\.|<[\w/!?]|\[99\]|[\u200b\u2060-\u206f\U000e0000-\U000e007f]"
 )
 """What a browser fetches or runs, people do not see, or no passage is behind."""
 
@@ -48,10 +48,10 @@ async def test_nothing_that_an_obedient_model_says_gets_out(
         prompt = sent["messages"][1]["content"]
         nonces |= set(re.findall(r"<passage-(\w+) number", prompt))
         assert "tools" not in sent
-        assert not re.search(r"<\||\[/?INST|<</?SYS", prompt), hostile.name
+        assert not re.search(r"<[|\uff5c]|</?think>|\[/?[A-Z_]{3}|<</?SYS", prompt), hostile.name
         assert not re.search("[\u2060\U000e0000-\U000e007f]", prompt), hostile.name
     assert len(nonces - {"0123456789abcdef"}) == len(HOSTILE), "a nonce for each question"
-    await permits.gateway.close()
+    await permits.close()
 
 
 async def test_a_suspected_passage_ranks_behind_and_is_still_read(
@@ -65,7 +65,7 @@ async def test_a_suspected_passage_ranks_behind_and_is_still_read(
     answer = await answerer.answer(tenant.access, QuestionRequest(query=QUESTION))
     assert [each.injection_suspected for each in answer.sources] == [False, True]
     assert [each.n for each in answer.citations] == [1, 2]
-    await permits.gateway.close()
+    await permits.close()
 
 
 async def _publish(database: Database, tenant: TenantFixture, hostile: Hostile) -> str:
