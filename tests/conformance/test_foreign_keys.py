@@ -15,7 +15,7 @@ WITHOUT_INDEX = {
     "batch.requested_by": PRINCIPAL,
     "collection.owner_id": PRINCIPAL,
     "decision.principal_id": PRINCIPAL,
-    "embedding.index_version_id": "versions of the index are retired and not deleted",
+    "embedding.index_version_id,dimensions": "versions of the index are retired and not deleted",
     "erasure.requested_by": PRINCIPAL,
     "file.owner_id": PRINCIPAL,
     "idempotency_key.principal_id": PRINCIPAL,
