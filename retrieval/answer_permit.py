@@ -92,7 +92,7 @@ class Permits:
 
     async def close(self) -> None:
         """Waits for what is still to be settled: a bounded number of attempts each."""
-        await asyncio.gather(*self._settling)
+        await asyncio.gather(*self._settling, return_exceptions=True)
         await self.gateway.close()
 
     @property

@@ -15,12 +15,6 @@ SMALLEST_PROMPT_TOKENS = 1_024
 def build_permits(settings: ModelSettings, database: Database) -> Permits:
     """Raises ConfigurationError where a window has no room for a prompt beside the answer, and for a file
     of authorities that cannot be read."""
-    for each in settings.providers:
-        if each.context_tokens < settings.max_answer_tokens + SMALLEST_PROMPT_TOKENS:
-            raise ConfigurationError(
-                f"the window of the language model {each.name} is too small for its answers",
-                remedy="Lower MUNIMENT_MODELS__MAX_ANSWER_TOKENS, or raise its `context_tokens`.",
-            )
     try:
         gateway = Gateway(
             [_model(each) for each in settings.providers],
@@ -31,6 +25,12 @@ def build_permits(settings: ModelSettings, database: Database) -> Permits:
         raise ConfigurationError(
             "a `ca_file` of MUNIMENT_MODELS__PROVIDERS cannot be read"
         ) from error
+    for model in gateway.models:
+        if model.context_tokens < gateway.most_answer_tokens(model) + SMALLEST_PROMPT_TOKENS:
+            raise ConfigurationError(
+                f"the window of the language model {model.name} is too small for its answers",
+                remedy="Lower MUNIMENT_MODELS__MAX_ANSWER_TOKENS, or raise its `context_tokens`.",
+            )
     return Permits(
         database,
         gateway,

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
+from db.models import now
 from db.queries import language_models
-from db.queries.token_budgets import TokenStanding, standing_of
+from db.queries.token_budgets import TokenStanding, reserve, settle, standing_of
 from db.session import Database
 from muniment.contracts.language_models import ModelUse
 from muniment.embedding import Embedder
@@ -264,3 +266,36 @@ async def test_a_heading_that_speaks_to_a_machine_is_seen_too(
     answerer, _ = answering(model(server, "faithful"))
     answer = await answerer.answer(tenant.access, ASKED)
     assert [each.injection_suspected for each in answer.sources] == [False, False, True]
+
+
+async def test_settling_does_not_wait_for_who_clears_away_what_expired(
+    tenant: TenantFixture, database: Database
+) -> None:
+    async with database.transaction(tenant.access) as session:
+        expires_at = now() + timedelta(minutes=1)
+        reserved = await reserve(session, tenant.tenant_id, 500, expires_at, None)
+
+    async def settled() -> None:
+        async with database.transaction(tenant.access) as session:
+            await settle(session, tenant.tenant_id, reserved, 42)
+
+    async with database.transaction(tenant.access) as session:
+        await session.execute(text("SELECT FROM token_usage FOR UPDATE"))
+        settling = asyncio.create_task(settled())
+        await asyncio.sleep(0.3)
+        await session.execute(text("DELETE FROM token_reservation"))
+    await settling
+    assert (await standing(database, tenant)).used == 42
+
+
+async def test_a_model_is_not_to_blame_for_a_slow_reader(
+    answering: Answering, server: ModelServer, tenant: TenantFixture
+) -> None:
+    answerer, _ = answering(model(server, "faithful@10,20", total_seconds=2.0))
+    prepared = await answerer.prepare(tenant.access, ASKED, Pages())
+    async with prepared, aclosing(prepared.events()) as events:
+        await anext(events)
+        await asyncio.sleep(2.1)
+        *_, done = [event async for event in events]
+    assert isinstance(done, DoneEvent)
+    assert not done.answer.meta.degraded
