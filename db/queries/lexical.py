@@ -195,13 +195,14 @@ _ROWS = """
 _MEANT = f"""
     WITH {_ASKED},
     word AS (
-        SELECT lexeme, positions
+        SELECT lexeme, unnest(positions) AS place
         FROM unnest(to_tsvector('english', searchable_words(CAST(:query AS text))))
-    )
-    SELECT word.lexeme, CAST(given.language AS text), asked.term
+    ),
+    meant AS (SELECT language, term, unnest(positions) AS place FROM asked)
+    SELECT DISTINCT word.lexeme, CAST(given.language AS text), meant.term
     FROM word
     CROSS JOIN unnest(CAST(:languages AS text[])) AS given(language)
-    LEFT JOIN asked ON asked.language = given.language AND asked.positions && word.positions
+    LEFT JOIN meant ON meant.language = given.language AND meant.place = word.place
 """  # noqa: S608 - made of the constants above; every value is bound
 
 _COUNTS = f"""

@@ -294,8 +294,8 @@ async def purge_removals(session: AsyncSession, file_id: UUID | None = None) -> 
     last_term, keys = _as_many_terms(found, terms[-1] if terms else "")
     for part in _parts([(PostingKey(language, *each[:2]), each[2]) for each in keys]):
         rows = [_row(*each) for each in await binary_rows(session, _ROWS_OF_KEYS, _columns(part))]
-        kept = await asyncio.to_thread(lambda rows=rows: [_without(row, ranges) for row in rows])
-        await _replace(session, rows, [row for row in kept if len(row.entries)])
+        kept = await asyncio.to_thread(_kept, rows, ranges)
+        await _replace(session, rows, kept)
     ids = [each[0] for each in removals]
     await session.execute(_SHORTEN_REMOVALS, {"ids": ids, "last_term": last_term})
     done = await session.execute(
@@ -404,6 +404,11 @@ async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedP
 
 def _row(language: str, term: str, first_number: int, entries: bytes) -> _Row:
     return _Row(PostingKey(language, term, first_number), np.frombuffer(entries, ENTRY))
+
+
+def _kept(rows: Sequence[_Row], ranges: Sequence[tuple[int, int]]) -> list[_Row]:
+    without = (_without(row, ranges) for row in rows)
+    return [row for row in without if len(row.entries)]
 
 
 def _without(row: _Row, ranges: Sequence[tuple[int, int]]) -> _Row:

@@ -170,6 +170,18 @@ async def test_words_of_german_documents_weigh_what_they_are_worth_there(
     assert found["häuser"] == pytest.approx(found["der"])
 
 
+async def test_a_question_of_thousands_of_words_in_three_languages_is_weighed_in_time(
+    database: Database, tenant: TenantFixture, clerk: TenantFixture, private_id: UUID
+) -> None:
+    question = " ".join(f"w{number}" for number in range(5_000))
+    for language in ("english", "german", "simple"):
+        await published_in(database, tenant, language, ["w1 oak", "w1"])
+    async with asyncio.timeout(5):
+        assert len(await weights(database, tenant.access, question)) == 5_000
+        found = await weights(database, clerk.access, question)
+    assert len(found) < queries.MAX_ASKED, "the others were not looked for"
+
+
 async def test_a_small_language_does_not_come_before_a_large_one(
     database: Database, tenant: TenantFixture
 ) -> None:
