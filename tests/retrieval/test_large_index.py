@@ -257,12 +257,18 @@ async def test_nobody_makes_a_graph_over_the_index_of_another_tenant(
         )
 
 
-async def test_a_graph_that_is_late_costs_the_meaning_but_not_the_search(
-    application_dsn: str, embedder: Embedder, large: Large, questions: Vector
+async def test_vectors_that_are_late_cost_the_meaning_but_not_the_search(
+    application_dsn: str,
+    postgres_dsn: str,
+    embedder: Embedder,
+    large: Large,
+    questions: Vector,
 ) -> None:
-    hurried = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.03)
-    with pytest.raises(VectorsUnavailable, match="took too long"):
-        await search_vectors(hurried, large.other.access, embedder, questions[0], FileFilter())
+    hurried = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.5)
+    with psycopg.connect(postgres_dsn) as holding:
+        holding.execute("LOCK TABLE embedding IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(VectorsUnavailable, match="took too long"):
+            await search_vectors(hurried, large.other.access, embedder, questions[0], FileFilter())
     await hurried.close()
 
 
