@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 SEND_SECONDS = 180.0
-"""Longest wait for a client to take the next piece, of a mebibyte at most: whoever stops reading gives
+"""Longest wait for a client to take the next piece, of two mebibytes at most: whoever stops reading gives
 its place to others."""
 
 

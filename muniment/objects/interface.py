@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-READ_CHUNK_BYTES = 16 * 65_568
-"""Stores hand out content in chunks of at most this size: 16 sealed segments, which open together."""
+READ_CHUNK_BYTES = 32 * 65_568
+"""Stores hand out content in chunks of at most this size: 32 sealed segments, which open together."""
 
 PAGE_KEYS = 1000
 """`list` hands out pages of at most so many objects."""
