@@ -19,6 +19,7 @@ from deploy.embedded.leftovers import (
     remove_stale_files,
 )
 from deploy.embedded.lock import is_supervised, sole_supervisor
+from deploy.embedded.one_shot import MIGRATION_SECONDS
 from deploy.embedded.records import (
     Endpoints,
     StackRecord,
@@ -38,7 +39,8 @@ def start_detached(home: Home, arguments: Sequence[str], say: Callable[[str], No
     """Starts a supervisor of its own session and waits until its stack is ready.
 
     `arguments` are those of `up`. Progress lines go to `say`. Raises DependencyUnavailable when
-    the supervisor ends or is not ready in ten minutes; its own words have been said by then.
+    the supervisor ends, or is not ready ten minutes after the longest upgrade of the schema; its own
+    words have been said by then.
     """
     output_path = home.log / "start.txt"
     with output_path.open("wb") as output:
@@ -50,7 +52,7 @@ def start_detached(home: Home, arguments: Sequence[str], say: Callable[[str], No
             start_new_session=True,
             cwd="/",
         )
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + MIGRATION_SECONDS + _START_SECONDS
     with output_path.open("r", encoding="utf-8", errors="replace") as lines:
         while time.monotonic() < deadline:
             ended = process.poll() is not None
@@ -64,7 +66,7 @@ def start_detached(home: Home, arguments: Sequence[str], say: Callable[[str], No
                 )
             time.sleep(0.1)
     process.terminate()
-    raise DependencyUnavailable("the stack was not ready in ten minutes")
+    raise DependencyUnavailable("the stack was not ready in time")
 
 
 def _say_lines(lines: list[str], say: Callable[[str], None]) -> None:

@@ -12,6 +12,10 @@ from deploy.embedded.logs import RotatingLog
 from deploy.embedded.output import OutputPipe
 from muniment.errors import DependencyUnavailable
 
+MIGRATION_SECONDS = 6 * 3_600.0
+"""Words of a million passages take some twenty minutes to index, and events of a restored database are
+written anew, some 30,000 in a second (docs/operations.md)."""
+
 
 async def run_once(
     name: str,

@@ -18,7 +18,7 @@ from deploy.embedded.child import Child, ProcessSpec, start_time
 from deploy.embedded.home import Home, write_privately
 from deploy.embedded.leftovers import Strays, end_all_children, end_leftovers, remove_stale_files
 from deploy.embedded.logs import RotatingLog, last_events
-from deploy.embedded.one_shot import python_module, read_secret, run_once
+from deploy.embedded.one_shot import MIGRATION_SECONDS, python_module, read_secret, run_once
 from deploy.embedded.places import choose_places
 from deploy.embedded.records import (
     ProcessRecord,
@@ -34,8 +34,6 @@ from muniment.task_group import task_group
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STRAY_SECONDS = 5.0
-_MIGRATION_SECONDS = 6 * 3_600.0
-"""A database that was restored has its events written anew, some 30,000 in a second (docs/operations.md)."""
 _API_KEY = re.compile(r"^mun_[0-9A-Za-z]{36}$")
 
 
@@ -148,12 +146,13 @@ class Supervisor:
             await stack.postgres.create_database()
         environment = stack.owner_environment()
         began = time.monotonic()
+        self._tell("bringing the schema up to date")
         await run_once(
             "migrations",
             python_module("db.migrate"),
             environment,
             self._log,
-            timeout_seconds=_MIGRATION_SECONDS,
+            timeout_seconds=MIGRATION_SECONDS,
         )
         self._tell(f"the schema is up to date ({time.monotonic() - began:.1f} s)")
         if is_new or not self._home.admin_key.exists():

@@ -101,6 +101,21 @@ def _keep_sealed_texts_in_the_house() -> None:
 
 
 def downgrade() -> None:
+    # Going up again, such a collection would be open to every model. The owner may see no row otherwise.
+    op.execute(
+        """
+        ALTER TABLE collection NO FORCE ROW LEVEL SECURITY;
+        DO $$ BEGIN
+            IF EXISTS (
+                SELECT 1 FROM collection WHERE text_mode = 'full' AND language_models <> 'any'
+            ) THEN
+                RAISE EXCEPTION 'there are collections that keep models away'
+                    USING HINT = 'Note which, and set their language_models to any: docs/answers.md.';
+            END IF;
+        END $$;
+        ALTER TABLE collection FORCE ROW LEVEL SECURITY;
+        """
+    )
     op.execute("DROP FUNCTION paused_models()")
     for table in TENANT_TABLES:
         op.execute(f"DROP TABLE {table}")
