@@ -388,6 +388,24 @@ async def test_content_in_the_cold_tier_is_not_left_behind_by_a_downgrade(
     assert revision_of(owner_dsn) != "0021"
 
 
+async def test_a_collection_that_keeps_models_away_is_not_opened_by_a_downgrade(
+    owner_dsn: str,
+) -> None:
+    make_tenant(dsn_of("postgres", owner_dsn))
+    while revision_of(owner_dsn) != "0029":
+        migrate(owner_dsn, "-1")
+    for use in ("none", "local"):
+        with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+            connection.execute("UPDATE collection SET language_models = %s", (use,))
+        with pytest.raises(Exception, match="keep models away"):
+            migrate(owner_dsn, "-1")
+        assert revision_of(owner_dsn) == "0029"
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        connection.execute("UPDATE collection SET language_models = 'any'")
+    migrate(owner_dsn, "-1")
+    assert revision_of(owner_dsn) == "0028"
+
+
 async def test_what_remains_of_erased_files_has_a_collection_before_they_could_do_without(
     owner_dsn: str,
 ) -> None:
