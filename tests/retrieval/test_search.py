@@ -15,7 +15,7 @@ from db.models import AccessGrant, Collection, new_id
 from db.queries.search import FileFilter, lexemes
 from db.session import Access, Database
 from muniment.embedding import Embedder
-from muniment.errors import DatabaseTooSlow, InvalidRequest
+from muniment.errors import InvalidRequest
 from muniment.objects import SealedTexts
 from retrieval.lexical import search_words
 from retrieval.request import Fusion, FusionMethod, SearchMode, SearchRequest
@@ -372,29 +372,6 @@ async def test_without_the_embedder_words_answer_and_it_says_so(
         assert found.mode_used is SearchMode.LEXICAL
         assert found.degraded
         assert len(found.reasons) == 1
-
-
-async def test_where_words_are_too_slow_meaning_answers_and_it_says_so(
-    database: Database,
-    tenant: TenantFixture,
-    embedder: Embedder,
-    texts: SealedTexts,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    published = await publish_file(
-        database, tenant.access, tenant.collection_id, LETTERS, embedder=embedder
-    )
-    monkeypatch.setattr("retrieval.search.AT_ONCE", 0)
-    monkeypatch.setattr("retrieval.lexical.LONGEST_WAIT_SECONDS", 0.1)
-    found = await search(Searcher(database, embedder, texts), tenant.access, "livestock census")
-    assert ids(found)[0] == published.chunk_ids[3]
-    assert (found.mode_used, found.degraded) == (SearchMode.VECTOR, True)
-    assert "by words" in found.reasons[0]
-    assert found.data[0].score == found.data[0].scores.vector
-    with pytest.raises(DatabaseTooSlow):
-        await search(Searcher(database, None, texts), tenant.access, "livestock census")
-    with pytest.raises(DatabaseTooSlow):
-        await search(Searcher(database, embedder, texts), tenant.access, "sheep", mode="lexical")
 
 
 @pytest.mark.parametrize("column", ["model_id", "model_version"])
