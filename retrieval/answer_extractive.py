@@ -25,7 +25,7 @@ from retrieval.sentences import sentence_ranges
 
 NOTHING_FOUND = "I found nothing in the documents that answers this."
 MODEL = "extractive"
-UNWEIGHED = "the question's words were taken for equally rare: too many searches were at work"
+UNWEIGHED = "the question's words were taken for equally rare: to weigh them took too long"
 
 MAX_SENTENCES = 3
 MAX_SENTENCES_EMBEDDED = 12
