@@ -112,7 +112,9 @@ class Answerer:
         with timings.measure("search"):
             found = _examined(await self._search(access, request))
         with timings.measure("sentences"):
-            chosen = await self._chooser.choose(access, request.query, found.data)
+            choice = await self._chooser.choose(access, request.query, found.data)
+        chosen = choice.sentences
+        found = found.model_copy(update={"reasons": (*found.reasons, *choice.reasons)})
         permit: Permit | str | None = None
         if permits is not None and chosen and request.generate is not Generate.EXTRACTIVE:
             with timings.measure("permit"):
@@ -306,6 +308,7 @@ class AnswerInTheMaking:
             cached=False,
             degraded=bool(self._reasons),
             reasons=tuple(self._reasons),
+            truncated=self._found.truncated,
             unknown_marks=unknown_marks,
             timings_ms=self._timings.finish(),
             tokens=spent,

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import search as queries
 from db.session import Access, Database
+from muniment.errors import DatabaseTooSlow
 from retrieval.citation_check import PageLines, PageText, boxes_of, locate
-from retrieval.lexical import term_weights
 from retrieval.response import AnswerEvent, Citation, CitationEvent, SearchHit, TokenEvent
 from retrieval.sealed_lexemes import sealed_lexemes
 from retrieval.search import Searcher
@@ -24,6 +25,7 @@ from retrieval.sentences import sentence_ranges
 
 NOTHING_FOUND = "I found nothing in the documents that answers this."
 MODEL = "extractive"
+UNWEIGHED = "the question's words were taken for equally rare: to weigh them took too long"
 
 MAX_SENTENCES = 3
 MAX_SENTENCES_EMBEDDED = 12
@@ -45,6 +47,17 @@ SHORTEST_SENTENCE_WORDS = 3
 """Shorter ones are headings, labels and numbers, which state nothing."""
 
 
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`reasons`: what did not take part in the choice."""
+
+    sentences: tuple[ScoredSentence, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Pages:
     """Readers of pages, under the caller's own access: they prove the page of a quote and narrow its
@@ -61,21 +74,27 @@ class SentenceChooser:
         self._database = database
         self._searcher = searcher
 
-    async def choose(
-        self, access: Access, question: str, hits: Sequence[SearchHit]
-    ) -> list[ScoredSentence]:
+    async def choose(self, access: Access, question: str, hits: Sequence[SearchHit]) -> Chosen:
         """One to three, the best first; none where nothing answers."""
         if not hits:
-            return []
+            return Chosen()
+        weights: dict[str, float] | None = None
+        try:
+            weights = await self._searcher.weigh_words(access, question)
+        except DatabaseTooSlow as error:
+            _log.warning("answer_degraded", reason=error.detail)
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
-            weights = await term_weights(session, question)
             stating = await sentences(session, hits)
-        return await self._best(question, stating, weights)
+            (asked,) = await queries.lexemes(session, [question])
+        if weights is None:
+            equal = dict.fromkeys(asked, 1.0)
+            return Chosen(await self._best(question, stating, equal), (UNWEIGHED,))
+        return Chosen(await self._best(question, stating, weights))
 
     async def _best(
         self, question: str, stating: Sequence[Sentence], weights: dict[str, float]
-    ) -> list[ScoredSentence]:
+    ) -> tuple[ScoredSentence, ...]:
         likeliest = sorted(stating, key=lambda each: -coverage(each.lexemes, weights))
         likeliest = likeliest[:MAX_SENTENCES_EMBEDDED]
         vectors = await self._searcher.embed([question, *(each.quote for each in likeliest)])
@@ -87,7 +106,8 @@ class SentenceChooser:
             for each, similarity in zip(likeliest, similarities, strict=True)
         ]
         threshold = SUPPORT_THRESHOLD if vectors is not None else SUPPORT_THRESHOLD_OF_WORDS
-        return select(scored, at_least=threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES)
+        best = select(scored, at_least=threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES)
+        return tuple(best)
 
 
 async def sentences(session: AsyncSession, hits: Sequence[SearchHit]) -> list[Sentence]:

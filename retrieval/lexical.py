@@ -129,6 +129,16 @@ class _Search:
         return {chunks[number]: score for number, score in scores if number in chunks}
 
 
+async def weigh_words(
+    database: Database, access: Access, question: str, places: asyncio.Semaphore
+) -> dict[str, float]:
+    """The question's `term_weights`, in one of the searches' places: it reads as much as they do.
+    DatabaseTooSlow where none gets free."""
+    async with _place(places), database.transaction(access) as session:
+        await prepare_for_search(session)
+        return await term_weights(session, question)
+
+
 async def term_weights(session: AsyncSession, question: str) -> dict[str, float]:
     """How rare each of the question's English lexemes is in what the caller may read, in whatever language:
     the inverse document frequency of what it comes to in all of them. Without those that were not

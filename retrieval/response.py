@@ -90,7 +90,8 @@ class TokenCount(Contract):
 
 class AnswerMeta(Contract):
     """`model` is `extractive` where no language model answered; else `provider` is its name here, and
-    `prompt` the version of the prompt. `unknown_marks` are citations that were taken out of its words,
+    `prompt` the version of the prompt. `truncated` when the search did not consider everything.
+    `unknown_marks` are citations that were taken out of its words,
     since they name no passage that it was shown."""
 
     model: str
@@ -100,6 +101,7 @@ class AnswerMeta(Contract):
     cached: bool
     degraded: bool
     reasons: tuple[str, ...]
+    truncated: bool = False
     unknown_marks: int = 0
     timings_ms: dict[str, float]
     tokens: TokenCount

@@ -11,13 +11,14 @@ from pydantic import TypeAdapter
 from db.queries import search as queries
 from db.session import Access, Database
 from muniment.contracts.documents import PageBox
+from muniment.errors import DatabaseTooSlow
 from muniment.objects import SealedTexts
 from muniment.task_group import task_group
 from retrieval.bm25 import DEFAULT_BM25, Bm25
 from retrieval.filters import parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
-from retrieval.lexical import AT_ONCE, search_words
+from retrieval.lexical import AT_ONCE, search_words, weigh_words
 from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
 from retrieval.request import Fusion, SearchMode, SearchRequest
 from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
@@ -41,20 +42,22 @@ _boxes = TypeAdapter(tuple[PageBox, ...])
 
 @dataclass
 class _Candidates:
-    """What each list found, and what did not take part."""
+    """What each list found, and what did not take part: words where they were too slow."""
 
     lexical: dict[UUID, float] = field(default_factory=dict)
     vector: dict[UUID, float] = field(default_factory=dict)
     truncated: bool = False
     mode_used: SearchMode = SearchMode.HYBRID
     reasons: list[str] = field(default_factory=list)
+    too_slow: DatabaseTooSlow | None = None
 
 
 class Searcher:
     """Searches of all tenants; holds nothing of any.
 
-    Without an embedder, or when it fails, words alone answer, and the response says `degraded`. So it
-    does when sealed texts cannot be opened: their hits are then without text.
+    Without an embedder, or when it fails, words alone answer, and the response says `degraded`; meaning
+    alone where words take too long. So it says when sealed texts cannot be opened: their hits are then
+    without text.
     """
 
     def __init__(
@@ -101,6 +104,11 @@ class Searcher:
             return None
         return [[float(value) for value in vector] for vector in vectors]
 
+    async def weigh_words(self, access: Access, question: str) -> dict[str, float]:
+        """How rare each of the question's words is in what the caller may read. DatabaseTooSlow while too
+        many search by words."""
+        return await weigh_words(self._database, access, question, self._searches_by_words)
+
     async def _candidates(
         self,
         access: Access,
@@ -133,10 +141,18 @@ class Searcher:
                 found.mode_used = SearchMode.LEXICAL
                 found.reasons.append(f"search by meaning took no part: {error.detail}")
 
+        async def by_words_in_time() -> None:
+            try:
+                await by_words()
+            except DatabaseTooSlow as error:
+                found.too_slow = error
+
         if request.mode is SearchMode.HYBRID:
             async with task_group() as searches:
-                searches.create_task(by_words())
+                searches.create_task(by_words_in_time())
                 searches.create_task(by_meaning())
+            if found.too_slow is not None:
+                _leave_out_words(found, found.too_slow)
         elif request.mode is SearchMode.VECTOR:
             await by_meaning()
         if request.mode is not SearchMode.HYBRID and found.mode_used is SearchMode.LEXICAL:
@@ -197,6 +213,15 @@ class Searcher:
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
             return await queries.passages(session, order, query, wanted)
+
+
+def _leave_out_words(found: _Candidates, error: DatabaseTooSlow) -> None:
+    """Raises it where meaning took no part either."""
+    if found.mode_used is SearchMode.LEXICAL:
+        raise error
+    _log.warning("search_degraded", reason=error.detail)
+    found.mode_used = SearchMode.VECTOR
+    found.reasons.append(f"search by words took no part: {error.detail}")
 
 
 def _fusion_of(asked: Fusion, mode: SearchMode) -> Fusion:

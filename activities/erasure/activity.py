@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -10,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.erasure.ledger import ErasureLedger
-from activities.erasure.stores import STORES, store_named
+from activities.erasure.stores import STORES, ErasableStore, store_named
 from activities.failures import owed
 from activities.heartbeats import heartbeats
 from activities.job_ends import count_end
+from activities.lexical_index.turn import in_turn
 from activities.stage import stage_event
 from db.audit import Act, record
 from db.models import now
@@ -70,10 +72,7 @@ class Erasure(ErasureActivities):
             # here, and so whatever it would keep is refused: nothing comes back behind the erasure.
             await _end_ingestions(session, step.request)
             await store.erase(session, step.request.file_id)
-        while True:
-            async with self._attempt(step.request) as session:
-                if not await store.erase_rest(session, step.request.file_id):
-                    return
+        await self._erase_rest(step.request, store)
 
     @activity.defn(name="destroy_unreferenced_keys")
     async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
@@ -113,6 +112,15 @@ class Erasure(ErasureActivities):
                     payload={"job_id": str(request.job_id), **_what_lives_on(left)},
                 ),
             )
+
+    async def _erase_rest(self, request: EraseFileInput, store: ErasableStore) -> None:
+        part = partial(store.erase_rest, file_id=request.file_id)
+        try:
+            async with heartbeats():
+                while await in_turn(self._database, Access(request.tenant_id), part):
+                    pass
+        except MunimentError as error:
+            raise owed(error) from error
 
     async def _cold_store_is_away(self) -> bool:
         """Whether what lies at its place is not the cold store: nothing there is deleted then."""

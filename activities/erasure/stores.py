@@ -30,7 +30,7 @@ class ErasableStore(Protocol):
 
     async def erase_rest(self, session: AsyncSession, file_id: UUID) -> bool:
         """A part of what takes more than a transaction, each part one of its own, behind `erase`; whether
-        there may be more."""
+        there may be more. PostingsBusy where it is not its turn yet."""
         ...
 
 

@@ -1,11 +1,14 @@
 """Temporal's face of the maintenance of the index of words."""
 
+import asyncio
 import time
+from functools import partial
 
 from temporalio import activity
 
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
+from activities.lexical_index.turn import YIELD_SECONDS, in_turn
 from db.queries import postings
 from db.session import Access, Database
 from muniment.contracts.merge_postings import (
@@ -39,11 +42,11 @@ class LexicalIndex(LexicalIndexActivities):
         rest is for the next round."""
         removals, end = 0, time.monotonic() + PURGE_SECONDS
         while time.monotonic() < end:
-            async with self._database.transaction(access) as session:
-                done = await postings.purge_removals(session)
+            done = await in_turn(self._database, access, postings.purge_removals)
             if done is None:
                 break
             removals += done
+            await asyncio.sleep(YIELD_SECONDS)
         return removals
 
     async def _merge(self, access: Access) -> tuple[int, int]:
@@ -55,12 +58,12 @@ class LexicalIndex(LexicalIndexActivities):
         before = after = 0
         last: postings.PostingKey | None = None
         while True:
-            async with self._database.transaction(access) as session:
-                page = await postings.merge_page(session, last)
+            page = await in_turn(self._database, access, partial(postings.merge_page, after=last))
             before, after = before + page.rows_before, after + page.rows_after
             last = page.last
             if last is None:
                 break
+            await asyncio.sleep(YIELD_SECONDS)
         async with self._database.transaction(access) as session:
             await postings.mark_merged(session, unmerged)
         return before, after

@@ -87,7 +87,7 @@ async def erase_search_index(session: AsyncSession, file_id: UUID) -> None:
 
 async def erase_postings(session: AsyncSession, file_id: UUID) -> bool:
     """Takes words out of every posting, those of earlier versions that maintenance has not come to as well:
-    as many as a transaction takes. Whether there may be more."""
+    as many as a transaction takes. Whether there may be more. PostingsBusy when others are at them."""
     return await purge_removals(session, file_id) is not None
 
 

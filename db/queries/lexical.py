@@ -50,10 +50,6 @@ class Corpus:
     sees_all: bool
     extents: Mapping[str, Extent]
 
-    @property
-    def passages(self) -> int:
-        return sum(extent.passages for extent in self.extents.values())
-
 
 @dataclass(frozen=True)
 class TermPostings:

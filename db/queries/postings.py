@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.binary_rows import binary_rows
 from db.models import new_id
-from muniment.errors import DatabaseTooSlow
 
 ENTRY = np.dtype([("offset", ">i4"), ("frequency", "u1"), ("length", ">u2")])
 """Seven bytes. PostgreSQL counts a lexeme up to 255 times; longer passages than 65,535 terms count as
@@ -40,13 +39,14 @@ REMOVALS_PER_TRANSACTION = 500
 TERMS_PER_REMOVALS = 50_000
 """Of so many removals each row is rewritten once for all that have its term."""
 TERMS_PER_TRANSACTION = 2_000
-LOCK_PAUSE_SECONDS = 0.1
-LOCK_TRIES = 3_000
-"""Whoever holds the tenant's lock gives it back within seconds."""
 DEFAULT_LANGUAGE = "english"
 
 Entries = npt.NDArray[np.void]
 """Of ENTRY."""
+
+
+class PostingsBusy(Exception):
+    """Another transaction rewrites the tenant's postings: to be tried again in a while, in a new one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -150,6 +150,15 @@ _NOTE_REMOVAL = text(
 # For as long as the transaction lasts. Who holds it rewrites rows; publications do without.
 _TRY_LOCK = text(
     "SELECT pg_try_advisory_xact_lock(hashtext('posting'), hashtext(CAST(current_tenant() AS text)))"
+)
+
+_ANY_REMOVAL = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM posting_removal
+        WHERE tenant_id = (SELECT current_tenant())
+            AND (CAST(:file_id AS uuid) IS NULL OR file_id = :file_id))
+    """
 )
 
 _REMOVALS = """
@@ -267,7 +276,10 @@ async def forget_words(session: AsyncSession, file_id: UUID) -> None:
 
 async def purge_removals(session: AsyncSession, file_id: UUID | None = None) -> int | None:
     """Takes what was removed, of that file if one is given, out of the postings of as many terms as a
-    transaction takes; how many removals are done with, None where there was none. Takes the tenant's lock."""
+    transaction takes; how many removals are done with, None where there was none. Takes the tenant's lock
+    where there is one: PostingsBusy when another has it."""
+    if not await session.scalar(_ANY_REMOVAL, {"file_id": file_id}):
+        return None
     await _lock(session)
     removals = await binary_rows(
         session,
@@ -335,12 +347,9 @@ def _parts(keys: Sequence[tuple[PostingKey, int]]) -> Iterator[list[PostingKey]]
 
 
 async def _lock(session: AsyncSession) -> None:
-    """Tried again and again, since no statement may wait for as long as others may take in turn."""
-    for _ in range(LOCK_TRIES):
-        if await session.scalar(_TRY_LOCK):
-            return
-        await asyncio.sleep(LOCK_PAUSE_SECONDS)
-    raise DatabaseTooSlow("Others kept the index of words for too long.")
+    """Tried once: who waited in here would keep a connection from others."""
+    if not await session.scalar(_TRY_LOCK):
+        raise PostingsBusy
 
 
 async def unmerged(session: AsyncSession) -> Unmerged:
@@ -368,7 +377,7 @@ async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
 
 async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:
     """Puts the small rows of each term together, for as many terms behind `after` as a transaction takes.
-    Takes the tenant's lock. Rolled back or repeated it loses nothing."""
+    Takes the tenant's lock: PostingsBusy when another has it. Rolled back or repeated it loses nothing."""
     await _lock(session)
     found = await binary_rows(
         session,

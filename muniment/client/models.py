@@ -372,6 +372,7 @@ class AnswerMeta(Record):
     cached: bool = False
     degraded: bool = False
     reasons: tuple[str, ...] = ()
+    truncated: bool = False
     unknown_marks: int = 0
     timings_ms: dict[str, float] = {}
     tokens: TokenCount | None = None

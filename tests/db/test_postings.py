@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.testing import ActivityEnvironment
 
 from activities.lexical_index.activity import LexicalIndex
+from activities.lexical_index.turn import in_turn
 from db.queries import lexical, postings
 from db.queries.erasure import erase_postings, erase_search_index
 from db.queries.postings import (
@@ -21,12 +22,14 @@ from db.queries.postings import (
     ENTRY,
     LEAST_ROWS_TO_MERGE,
     PASSAGES_PER_STATEMENT,
+    PostingsBusy,
     merge_page,
     purge_removals,
 )
 from db.queries.publish import delete_chunks
 from db.session import Access, Database
 from muniment.contracts.merge_postings import MergePostingsInput, MergePostingsResult
+from muniment.errors import DatabaseTooSlow
 from tests.conftest import TenantFixture
 from tests.db.test_downgrades import dsn_of
 from tests.retrieval.published import Published, publish_file
@@ -197,25 +200,57 @@ async def test_removals_do_not_keep_a_round_from_merging(
     assert await rows(database, tenant, "posting_removal") == 1
 
 
-async def test_who_waits_for_the_lock_is_not_ended_by_the_statement_timeout(
+async def test_who_waits_for_the_lock_keeps_no_connection_and_no_statement_waiting(
     database: Database, tenant: TenantFixture, application_dsn: str
 ) -> None:
-    await published(database, tenant, ["oak"])
-    impatient = Database(application_dsn, statement_timeout_seconds=0.3)
+    files = [await published(database, tenant, ["oak"]) for _ in range(10)]
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, files[0].file_id)
+    small = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.3)
     try:
         async with database.transaction(tenant.system) as session:
-            await purge_removals(session)
-            waiting = asyncio.create_task(merge_by(impatient, tenant))
-            await asyncio.sleep(1)
-            assert not waiting.done()
-        await waiting
+            await merge_page(session, None)
+            waiting = [asyncio.create_task(merged(small, tenant)) for _ in range(3)]
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                async with asyncio.timeout(1):
+                    assert await rows(small, tenant) == 10
+            assert not any(each.done() for each in waiting)
+        assert sum([(await each).removals for each in waiting]) == 1
     finally:
-        await impatient.close()
+        await small.close()
 
 
-async def merge_by(database: Database, tenant: TenantFixture) -> None:
+async def test_only_what_was_removed_waits_for_the_lock(
+    database: Database, tenant: TenantFixture
+) -> None:
+    kept, gone = [await published(database, tenant, ["oak"]) for _ in range(2)]
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, gone.file_id)
     async with database.transaction(tenant.system) as session:
         await merge_page(session, None)
+        async with database.transaction(tenant.system) as other:
+            assert not await erase_postings(other, kept.file_id)
+            with pytest.raises(PostingsBusy):
+                await erase_postings(other, gone.file_id)
+            with pytest.raises(PostingsBusy):
+                await merge_page(other, None)
+    async with database.transaction(tenant.system) as session:
+        assert await erase_postings(session, gone.file_id)
+
+
+async def test_who_gets_no_turn_says_so(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await published(database, tenant, ["oak"])
+    monkeypatch.setattr("activities.lexical_index.turn.TRIES", 2)
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, file.file_id)
+    async with database.transaction(tenant.system) as session:
+        await merge_page(session, None)
+        with pytest.raises(DatabaseTooSlow):
+            await in_turn(database, tenant.system, purge_removals)
+    assert await in_turn(database, tenant.system, purge_removals) == 1
 
 
 async def test_an_error_leaves_no_lock_with_the_connection(owner_dsn: str) -> None:

@@ -13,7 +13,7 @@ from muniment.embedding import Embedder
 from muniment.errors import Unprocessable
 from muniment.objects import SealedTexts
 from retrieval.answer import Answerer
-from retrieval.answer_extractive import NOTHING_FOUND, sentences
+from retrieval.answer_extractive import NOTHING_FOUND, UNWEIGHED, sentences
 from retrieval.request import QuestionRequest, SearchMode
 from retrieval.response import CitationEvent, DoneEvent, HitScores, SearchHit, TokenEvent
 from retrieval.search import Searcher
@@ -254,6 +254,36 @@ async def test_words_alone_answer_without_an_embedder(
         tenant.access, QuestionRequest(query="Who paid for the railway bridge near Utrecht?")
     )
     assert unrelated.answer == NOTHING_FOUND
+
+
+async def test_while_too_many_search_by_words_meaning_answers(
+    tenant: TenantFixture,
+    database: Database,
+    embedder: Embedder,
+    texts: SealedTexts,
+    published: Published,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("retrieval.search.AT_ONCE", 0)
+    monkeypatch.setattr("retrieval.lexical.LONGEST_WAIT_SECONDS", 0.1)
+    answerer = Answerer(database, Searcher(database, embedder, texts))
+    answer = await answerer.answer(tenant.access, QuestionRequest(query=QUESTION))
+    assert "Van der Meer" in answer.answer
+    assert (answer.meta.mode, answer.meta.degraded) == (SearchMode.VECTOR, True)
+    assert UNWEIGHED in answer.meta.reasons
+
+
+async def test_an_answer_says_that_not_everything_was_considered(
+    answerer: Answerer,
+    tenant: TenantFixture,
+    published: Published,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = await answerer.answer(tenant.access, QuestionRequest(query=QUESTION))
+    monkeypatch.setattr("db.queries.lexical.MAX_TERMS", 1)
+    part = await answerer.answer(tenant.access, QuestionRequest(query=QUESTION))
+    assert (whole.meta.truncated, whole.meta.degraded) == (False, False)
+    assert (part.meta.truncated, part.meta.degraded) == (True, False)
 
 
 async def test_the_stream_joins_to_the_answer(
