@@ -42,7 +42,6 @@ class QueryEmbedder(Protocol):
     threads."""
 
     model_id: str
-    version: str
 
     def embed_query(self, text: str) -> Vector:
         """Shape (dimensions,)."""
@@ -97,8 +96,7 @@ async def search_vectors(
         index = await vectors.active_index(session)
     if index is None:
         return VectorResult({})
-    known = (index.model_id, index.model_version, index.dimensions)
-    if known != (embedder.model_id, embedder.version, len(vector)):
+    if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
         raise VectorsUnavailable("the active index is of another embedding model")
     elements = tuple(float(value) for value in vector)
     search = _Search(database, access, elements, index, wanted, max_chunks)

@@ -392,7 +392,8 @@ async def mark_published(
 
 async def active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
     """The tenant's active index version; the first publication makes it. Raises Conflict where it is of
-    another model: vectors of two are not to be compared."""
+    another model: vectors of two are not to be compared. Another version of the same may be, while files
+    are embedded anew one by one."""
     found = await find_active_index(session)
     if found is None:
         # Two first publications at once must not make two.
@@ -403,10 +404,10 @@ async def active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel
         found = await find_active_index(session)
     if found is None:
         return await _add_active_index(session, tenant_id, model)
-    if IndexModel(found.model_id, found.model_version, found.dimensions) != model:
+    if (found.model_id, found.dimensions) != (model.model_id, model.dimensions):
         raise Conflict(
-            f"The index is of the embedding model {found.model_id} {found.model_version}, and these"
-            f" vectors are of {model.model_id} {model.model_version}.",
+            f"The index is of the embedding model {found.model_id} with {found.dimensions} dimensions,"
+            f" and these vectors are of {model.model_id} with {model.dimensions}.",
             remedy="Publish with the release that has the index's model.",
         )
     return found.id

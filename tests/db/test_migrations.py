@@ -41,11 +41,16 @@ def test_migrating_twice_changes_nothing(postgres_dsn: str) -> None:
     assert public_objects(postgres_dsn) == before
 
 
+def _is_of_the_schema(_item: object, name: str | None, *_: object) -> bool:
+    """Graphs of large index versions are made while the service runs."""
+    return not (name or "").startswith("embedding_graph_")
+
+
 def test_the_models_are_the_schema(postgres_dsn: str) -> None:
     engine = sqlalchemy.create_engine(sqlalchemy_url(postgres_dsn))
     with engine.connect() as connection, warnings.catch_warnings():
         # SQLAlchemy does not know PostgreSQL's xid8, which one column of ours has
         warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
-        context = MigrationContext.configure(connection)
+        context = MigrationContext.configure(connection, opts={"include_object": _is_of_the_schema})
         assert compare_metadata(context, SQLModel.metadata) == []
     engine.dispose()

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from db.session import Access
 from muniment.errors import ObjectStoreUnavailable
 from muniment.objects import BlobStore
+from muniment.objects.blobs import OPENED_BYTES
 from tests.workflows.test_verify_integrity import (
     MEBIBYTE,
     ONLY,
@@ -53,7 +54,7 @@ async def test_an_object_that_is_broken_off_again_and_again_is_read_on_where_it_
     blobs = Breaking(workshop, pieces=1)
     async with workshop.working(replacing=looking(workshop, blobs=blobs), names=ONLY):
         assert (await verify(workshop, owner))["faults_found"] == 0
-        assert blobs.readings == [number * MEBIBYTE for number in range(5)]
+        assert blobs.readings == list(range(0, 5 * MEBIBYTE, OPENED_BYTES))
         flip(_path(workshop, owner, blob_id), 3 * MEBIBYTE)
         await verify(workshop, owner)
         assert await faults(workshop, owner) == {blob_id: "seal-broken"}
