@@ -279,7 +279,7 @@ async def test_words_go_on_while_nothing_can_be_checked(
     published: Published,
 ) -> None:
     """With a database of one connection, which somebody else has by then."""
-    narrow = Database(application_dsn, pool_size=1, pool_timeout_seconds=0.2)
+    narrow = Database(application_dsn, pool_size=1, pool_timeout_seconds=1.0)
     permits = permits_of(narrow, [model(server, "faithful@300")])
     answerer = answerer_of(narrow, embedder, texts, permits)
     prepared = await answerer.prepare(tenant.access, ASKED, Pages())
