@@ -1,6 +1,5 @@
 """The typed face of the sandboxed engines: what the activities call."""
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -10,18 +9,13 @@ from types import MappingProxyType
 from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.inspect.calls import InspectRequest
 from activities.programs.office import OfficeConverter
-from activities.read.calls import (
-    ASSEMBLE_AT_ONCE_SECONDS,
-    DigestRequest,
-    PageDigests,
-    ReadOutcome,
-    ReadRequest,
-)
+from activities.read.batch_reader import BatchReader
+from activities.read.calls import ASSEMBLE_AT_ONCE_SECONDS, DigestRequest, PageDigests
 from activities.read.collector import OnDocument, OnPage, PageCollector
 from activities.read.ocr_engine import OcrChoice
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, PageBatch
+from muniment.contracts.documents import DocumentPlan, PageBatch
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.read import FailedPage
 from muniment.errors import ConfigurationError, DocumentError, EngineError
@@ -123,12 +117,6 @@ OCR_CPU_SECONDS_PER_PAGE = 90
 and a page that lies on its side twice that again."""
 WALL_PER_CPU_SECOND = 4
 """On a machine with more work than processors the clock runs so much faster than the work."""
-
-READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
-"""Families whose pages are read one by one; the others are converted whole."""
-SILENT = "The engine said nothing about this page."
-MAXIMUM_SET_APART = 3
-"""An engine that dies of more pages of one batch is not the pages' victim: the call fails."""
 
 
 def _limits(cpu_seconds: int, memory_mebibytes: int) -> Limits:
@@ -302,71 +290,16 @@ class DocumentEngines:
         reading: PageCollector,
         limits: Limits,
     ) -> None:
-        """Reads all pages in one process. When it dies, the page it died of is set apart, the rest
-        is read on, and pages set apart are read at last, each in a process of its own."""
         if plan.read_as is not None:
             content, _ = await self._convert(content, plan)
-
-        def is_read(numbers: Sequence[int]) -> bool:
-            """Whether all was reported: of a structured format its own document comes last."""
-            if plan.family in READ_BY_PAGE:
-                return not reading.missing(numbers)
-            return reading.document is not None
-
-        async def attempt(numbers: Sequence[int]) -> None:
-            wish = reading.wish(plan, numbers)
-            deadline = asyncio.timeout(None)
-
-            async def take(frame: bytes) -> None:
-                await reading.take(frame)
-                if wish is not None and deadline.when() is None and is_read(numbers):
-                    # No alarm of the engine's own would be heard within a library.
-                    now = asyncio.get_running_loop().time()
-                    deadline.reschedule(now + ASSEMBLE_AT_ONCE_SECONDS)
-
-            request = ReadRequest(
-                media_type=plan.read_as or plan.media_type,
-                family=plan.family,
-                pages=tuple(numbers),
-                password=password,
-                ocr=self._ocr,
-                assemble=wish,
-            )
-            call = EngineCall(engine, request, ReadOutcome)
-            try:
-                async with deadline:
-                    outcome = await self._sandbox.run(
-                        call, content=content, limits=limits, on_progress=take
-                    )
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-            except (DocumentError, EngineError):
-                # What goes wrong after the last page, a limit of the answer included, takes none of
-                # them along.
-                if not is_read(numbers):
-                    raise
-            else:
-                reading.conclude(outcome, wish)
-
-        if plan.family not in READ_BY_PAGE:
-            await attempt(pages)
-            return
-        set_apart: list[int] = []
-        while missing := reading.missing(pages, without=set_apart):
-            try:
-                await attempt(missing)
-                # An engine that ended well and was silent about pages: trying again for ever would
-                # not make it speak. They are read alone, and fail if they stay unread.
-                set_apart += reading.missing(missing)
-            except EngineError:
-                set_apart.append(reading.missing(missing)[0])
-                if len(set_apart) > MAXIMUM_SET_APART:
-                    raise
-        for number in set_apart:
-            try:
-                await attempt([number])
-            except EngineError as error:
-                reading.fail(number, error.detail)
-        for number in reading.missing(pages):
-            reading.fail(number, SILENT)
+        reader = BatchReader(
+            sandbox=self._sandbox,
+            engine=engine,
+            content=content,
+            plan=plan,
+            password=password,
+            ocr=self._ocr,
+            limits=limits,
+            collected=reading,
+        )
+        await reader.read(pages)

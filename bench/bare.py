@@ -18,9 +18,10 @@ from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.calls import ChunkRequest
 from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
 from activities.classify.calls import ClassifyRequest, PageText
-from activities.engines import PRELOAD, READ_BY_PAGE, DocumentEngines, OnDocument
+from activities.engines import PRELOAD, DocumentEngines, OnDocument
 from activities.sandbox import EngineCall, Sandbox
 from muniment.contracts.documents import (
+    READ_BY_PAGE,
     ChunkList,
     DocumentPlan,
     FindingList,

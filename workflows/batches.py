@@ -4,13 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from muniment.contracts.documents import DocumentFamily
+from muniment.contracts.documents import READ_BY_PAGE
 from muniment.contracts.inspect import InspectResult
 from muniment.contracts.page_ranges import PageRange, read_ranges
 from workflows.policies import OCR_BATCH_PAGES, OCR_SPREAD, TEXT_BATCH_PAGES
-
-READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
-"""Families whose pages can be read apart; the others' own formats are read whole."""
 
 
 @dataclass(frozen=True)

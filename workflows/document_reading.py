@@ -8,11 +8,12 @@ from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowHandle, ParentClosePolicy
 
 from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import READ_BY_PAGE
 from muniment.contracts.inspect import InspectResult
 from muniment.contracts.page_ranges import clip_ranges
 from muniment.contracts.read import ReadPagesInput, ReadPagesResult
 from workflows import policies
-from workflows.batches import READ_BY_PAGE, batches_of
+from workflows.batches import batches_of
 from workflows.read_pages import ReadPages
 from workflows.reading import Reading
 from workflows.steering import Steering

@@ -10,11 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.engines import READ_BY_PAGE
 from db.queries.comparisons import ShadowRoom, add_comparison, has_room
 from muniment.contracts.base import VersionReference
 from muniment.contracts.compare_reading import ReadingCandidate
-from muniment.contracts.documents import DocumentFamily
+from muniment.contracts.documents import READ_BY_PAGE, DocumentFamily
 
 _WHOLE = 2**64
 EVERY_TENANT = "*"

@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.assemble.calls import AssembledDocument
 from activities.assemble.product import assembled_fingerprint, assembled_product
-from activities.engines import READ_BY_PAGE, DocumentEngines
+from activities.engines import DocumentEngines
 from activities.fingerprints import fingerprint
 from activities.heartbeats import Heartbeats, attempt_seconds
 from activities.read.record import MadeAlong, PageNote, ReadRecord
@@ -30,6 +30,7 @@ from activities.stage import StageRunner
 from db.queries.stages import Opening, StoredResult, find_results
 from muniment.contracts.base import Artifact
 from muniment.contracts.documents import (
+    READ_BY_PAGE,
     DocumentPlan,
     Page,
     PageBatch,

@@ -8,14 +8,14 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from activities.engines import READ_BY_PAGE, DocumentEngines
+from activities.engines import DocumentEngines
 from activities.read.known_digests import KnownDigests
 from activities.read.summary import ReadSummary
 from activities.scratch import Scratch
 from activities.stage import StageRunner
 from db.queries.stages import Opening, Output, earlier_run, earlier_version, outputs_of
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import DocumentFamily, DocumentPlan, Page, PageBatch
+from muniment.contracts.documents import READ_BY_PAGE, DocumentFamily, DocumentPlan, Page, PageBatch
 from muniment.contracts.jobs import StageName
 from muniment.errors import IntegrityError
 

@@ -24,6 +24,10 @@ class DocumentFamily(StrEnum):
     TEXT = "text"
 
 
+READ_BY_PAGE = frozenset({DocumentFamily.PDF, DocumentFamily.IMAGE})
+"""Families whose pages can be read apart; the others' own formats are read whole."""
+
+
 class PageSource(StrEnum):
     TEXT = "text"
     OCR = "ocr"

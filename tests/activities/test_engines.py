@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from activities.engines import MAXIMUM_SET_APART, DocumentEngines
+from activities.engines import DocumentEngines
+from activities.read.batch_reader import MAXIMUM_SET_APART
 from muniment.contracts.documents import DocumentFamily, DocumentPlan, PagePlan, PageSource
 
 
