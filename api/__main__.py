@@ -30,6 +30,9 @@ from muniment.transport.server import ServerCertificate
 
 PROCESS = "api"
 LONGEST_UPLOAD = timedelta(hours=24)
+_YOUNG_OBJECTS = 20_000
+"""The garbage collector looks for cycles after so many new objects. A list of files makes some thousands
+and no cycles: at Python's own 700 it was looked through several times while it was made."""
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +65,7 @@ async def serve(
     # What was made by now stays: the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
