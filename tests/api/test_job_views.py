@@ -34,7 +34,12 @@ READ = StageProgress(
     state=StageState.FAILED,
     done=3,
     total=10,
-    error=Problem(type="urn:muniment:problem:corrupt", title="Damaged", detail="It ends.", remedy="Send it anew."),
+    error=Problem(
+        type="urn:muniment:problem:corrupt",
+        title="Damaged",
+        detail="It ends.",
+        remedy="Send it anew.",
+    ),
     idle_seconds=2.5,
     counts=ReadingCounts(characters=400),
 )
