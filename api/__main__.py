@@ -31,8 +31,8 @@ from muniment.transport.server import ServerCertificate
 PROCESS = "api"
 LONGEST_UPLOAD = timedelta(hours=24)
 _YOUNG_OBJECTS = 10_000
-"""The garbage collector looks for cycles after so many new objects. A list of files makes some thousands
-and no cycles: at Python's own 700 it was looked through several times while it was made."""
+"""The garbage collector looks for cycles after so many new objects. A list of files makes some thousands, of
+which next to none need it: at Python's own 700 they were looked through several times while it was made."""
 logger = logging.getLogger(__name__)
 
 
