@@ -11,7 +11,6 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import DiskFull, QueryCanceled, ReadOnlySqlTransaction
-from pydantic_core import from_json
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -115,7 +114,6 @@ class Database:
             # The connection used last is the one whose statements are prepared.
             pool_use_lifo=True,
             pool_timeout=pool_timeout_seconds,
-            json_deserializer=from_json,
             # The driver begins no transaction by itself, which takes a round trip: `_begin` does.
             isolation_level="AUTOCOMMIT",
             connect_args={
