@@ -29,10 +29,6 @@ _MOST_TRIED_AGAIN = 5
 _AGAIN_SECONDS = 1_800
 _MOST_PROCESSES = 4
 """Each has a PostgreSQL, a Temporal server and the models of its own: 3 GiB."""
-_TESTS = REPOSITORY / "tests"
-_BEGUN_FIRST = ("chaos", "e2e", "workflows", "api", "transport")
-"""Folders with files that take a minute or more: those that are begun last are short, so that the
-processes end together."""
 
 
 def main(arguments: list[str]) -> int:
@@ -67,22 +63,12 @@ def _arguments(given: list[str]) -> list[str]:
         return [*every, *given]
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
     shared_out = ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-    return [*every, *shared_out, "--durations", "25", *_in_their_order()]
-
-
-def _in_their_order() -> list[str]:
-    """The folders and files of tests."""
-    found = {path.name: str(path) for path in _TESTS.iterdir() if _has_tests(path)}
-    first = [found.pop(name) for name in _BEGUN_FIRST]
-    return [*first, *(found[name] for name in sorted(found))]
-
-
-def _has_tests(path: Path) -> bool:
-    return path.match("test_*.py") or (path.is_dir() and any(path.rglob("test_*.py")))
+    return [*every, *shared_out, "--durations", "25"]
 
 
 def _keep_bytecode() -> None:
-    """Tests start some hundred processes of ours, of which else each would compile what it loads."""
+    """Tests start some hundred processes of ours: each would compile for a third of a second what it
+    loads, and each that runs tests for four seconds."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
 

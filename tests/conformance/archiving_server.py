@@ -39,15 +39,8 @@ def serving_archive(folder: Path) -> Iterator[ArchivingServer]:
     """Runs the server until the block ends. Nothing is retrieved before a test says so."""
     port = free_port()
     log = folder / "archive.log"
-    command = [
-        sys.executable,
-        "-m",
-        "tests.conformance.archiving_process",
-        "-H",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
+    program = "tests.conformance.archiving_process"
+    command = [sys.executable, "-m", program, "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
     try:
