@@ -33,6 +33,7 @@ from muniment.contracts.jobs import (
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_jobs import ingest
 from tests.conftest import TenantFixture, make_tenant
+from tests.patience import on_a_busy_machine
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[Seen]:
 
 
 async def take(events: AsyncIterator[Seen], count: int) -> list[Seen]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(on_a_busy_machine(20)):
         return [await anext(events) for _ in range(count)]
 
 

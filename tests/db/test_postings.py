@@ -32,6 +32,7 @@ from muniment.contracts.merge_postings import MergePostingsInput, MergePostingsR
 from muniment.errors import DatabaseTooSlow
 from tests.conftest import TenantFixture
 from tests.db.test_downgrades import dsn_of
+from tests.patience import on_a_busy_machine
 from tests.retrieval.published import Published, publish_file
 
 
@@ -206,14 +207,14 @@ async def test_who_waits_for_the_lock_keeps_no_connection_and_no_statement_waiti
     files = [await published(database, tenant, ["oak"]) for _ in range(10)]
     async with database.transaction(tenant.system) as session:
         await delete_chunks(session, files[0].file_id)
-    small = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.3)
+    small = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.5)
     try:
         async with database.transaction(tenant.system) as session:
             await merge_page(session, None)
             waiting = [asyncio.create_task(merged(small, tenant)) for _ in range(3)]
             for _ in range(10):
                 await asyncio.sleep(0.1)
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(on_a_busy_machine(1)):
                     assert await rows(small, tenant) == 10
             assert not any(each.done() for each in waiting)
         assert sum([(await each).removals for each in waiting]) == 1

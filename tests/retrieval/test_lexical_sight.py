@@ -21,6 +21,7 @@ from muniment.errors import DatabaseTooSlow
 from retrieval.bm25 import Bm25, best_passages
 from retrieval.lexical import search_words, term_weights
 from tests.conftest import TenantFixture, make_tenant
+from tests.patience import on_a_busy_machine
 from tests.retrieval.published import Published, publish_file
 
 EVERYTHING = FileFilter()
@@ -176,7 +177,7 @@ async def test_a_question_of_thousands_of_words_in_three_languages_is_weighed_in
     question = " ".join(f"w{number}" for number in range(5_000))
     for language in ("english", "german", "simple"):
         await published_in(database, tenant, language, ["w1 oak", "w1"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(on_a_busy_machine(5)):
         assert len(await weights(database, tenant.access, question)) == 5_000
         found = await weights(database, clerk.access, question)
     assert len(found) < queries.MAX_ASKED, "the others were not looked for"
