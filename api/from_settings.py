@@ -264,7 +264,7 @@ async def _temporal_client(
 ) -> Client:
     """Connects at its first call. Payloads are encrypted; request id and trace go along."""
     return Client(
-        await RenewingService.connect(settings.temporal, shown, lazy=True),
+        await RenewingService.open(settings.temporal, shown, lazy=True),
         namespace=settings.temporal.namespace,
         data_converter=open_data_converter(settings),
         interceptors=[temporal_tracing(tracing), RequestContextInterceptor()],

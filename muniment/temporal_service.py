@@ -44,7 +44,7 @@ class RenewingService(ServiceClient):
         self._made_with = self._refused = self._files.state()
 
     @classmethod
-    async def connect(
+    async def open(
         cls,
         settings: TemporalSettings,
         shown: ShownCertificate | None = None,

@@ -76,7 +76,7 @@ async def connect_temporal(
 
     async def attempt() -> Client:
         client = Client(
-            await RenewingService.connect(settings, shown),
+            await RenewingService.open(settings, shown),
             namespace=settings.namespace,
             data_converter=converter,
             interceptors=interceptors,

@@ -287,8 +287,8 @@ async def test_a_tenants_stream_is_not_resumed_over_what_was_erased(
 async def test_a_tenants_stream_is_not_resumed_from_where_none_was(
     client: httpx.AsyncClient,
 ) -> None:
+    await ingest(client)
     async with opened(client, "/v1/events") as events:
-        await ingest(client)
         era = (await take(events, 1))[0].id.rpartition("-")[2]
     ahead = f"{2**62}-1-{era}"
     answer = await client.get("/v1/events", params={"last_event_id": ahead})

@@ -178,7 +178,7 @@ async def test_who_has_not_connected_yet_begins_with_the_renewed_one(
     """As the API, which starts while Temporal is away."""
     caplog.set_level(logging.INFO, "muniment.temporal_service")
     gate.close()
-    service = await RenewingService.connect(settings.temporal, lazy=True)
+    service = await RenewingService.open(settings.temporal, lazy=True)
     successor.renew(ours, "ours.test", lives=timedelta(days=90))
     assert not await service.renew()
     gate.open(successor)
