@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
@@ -20,7 +24,10 @@ from muniment.connections import shown_certificates
 from muniment.settings import Settings, TemporalSettings
 from muniment.temporal_service import RenewingService, renewal_of
 from muniment.transport.shown import ShownCertificate
+from tests.api.conftest import ApiProcess, start_api, stop_api
 from tests.certificates import Authority, Identity, server_tls
+from tests.conftest import REPOSITORY
+from tests.stack import wait_for
 from tests.tls_relay import tls_before
 from worker.connecting import connect_temporal
 from worker.running import _give
@@ -185,3 +192,63 @@ async def test_who_has_not_connected_yet_begins_with_the_renewed_one(
     assert await service.renew()
     assert await service.check_health()
     assert "are renewed" in caplog.text
+
+
+def test_the_processes_look_after_it_by_themselves(
+    application_dsn: str,
+    settings: Settings,
+    gate: Gate,
+    authority: Authority,
+    successor: Authority,
+    ours: Identity,
+    tmp_path: Path,
+) -> None:
+    environment = {
+        "MUNIMENT_DATABASE__URL": application_dsn,
+        "MUNIMENT_TEMPORAL__ADDRESS": settings.temporal.address,
+        "MUNIMENT_TEMPORAL__CA_FILE": str(authority.file),
+        "MUNIMENT_TEMPORAL__CLIENT_CERTIFICATE": str(ours.certificate),
+        "MUNIMENT_TEMPORAL__CLIENT_KEY": str(ours.key),
+    }
+    api = start_api(tmp_path / "home", environment)
+    try:
+        with running_worker(tmp_path / "home", environment) as worker_log:
+            await_line(worker_log, "polling")
+            gate.open(authority, successor)
+            successor.renew(ours, "ours.test", lives=timedelta(days=90))
+            for log in (worker_log, api.home / "api.jsonl"):
+                await_line(log, "certificates for Temporal are renewed")
+            gate.open(successor)
+            wait_for(lambda: is_reached(api), timeout_seconds=60, what="Temporal to be reached")
+    finally:
+        assert stop_api(api) == 0
+
+
+@contextmanager
+def running_worker(home: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """Of the queue `muniment`, beside the API of that home; its log."""
+    complete = {
+        **os.environ,
+        "MUNIMENT_OBJECTS__ROOT": str(home / "objects"),
+        "MUNIMENT_KEYS__ROOT": str(home / "keys"),
+        **environment,
+    }
+    path = home / "worker.jsonl"
+    with path.open("ab") as log:
+        command = [sys.executable, "-m", "worker", "--queues", "muniment"]
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=complete, stdout=log, stderr=log)
+    try:
+        yield path
+    finally:
+        process.terminate()
+        assert process.wait(90) == 0, path.read_text()[-3000:]
+
+
+def await_line(log: Path, words: str) -> None:
+    wait_for(lambda: words in log.read_text(), timeout_seconds=90, what=f"{words} in {log.name}")
+
+
+def is_reached(api: ApiProcess) -> bool:
+    answer = httpx.get(f"{api.url}/readyz", timeout=30, trust_env=False).json()
+    (found,) = [each for each in answer["dependencies"] if each["name"] == "temporal"]
+    return bool(found["state"] == "ok")
