@@ -31,6 +31,7 @@ TEMPORAL = TlsSettings(
 
 
 def temporal_files(settings: TemporalSettings) -> ClientFiles:
+    """What a connection to Temporal is made with, where it is TLS."""
     return ClientFiles(settings.ca_file, settings.client_certificate, settings.client_key)
 
 

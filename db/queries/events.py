@@ -198,7 +198,10 @@ async def require_events_kept(
     )
     era, is_erased = row.one()
     if cursor.era != era:
-        raise Conflict("the event id is from before the database was restored", remedy=_ANEW)
+        raise Conflict(
+            "the event id is from before the database was restored, or of a former release",
+            remedy=_ANEW,
+        )
     if is_erased:
         raise Conflict("the events behind this id are no longer kept", remedy=_ANEW)
 
