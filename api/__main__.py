@@ -26,6 +26,7 @@ from muniment.settings import ApiSettings, Settings, load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
 from muniment.telemetry.tracing import configure_tracing
+from muniment.temporal_service import renewal_of
 from muniment.transport.server import ServerCertificate
 
 PROCESS = "api"
@@ -70,6 +71,9 @@ async def serve(
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
     ]
+    renewal = renewal_of(services.temporal.client)
+    if renewal is not None and settings.temporal.uses_tls:
+        working.append(asyncio.create_task(renewal.watch()))
     if certificate is not None:
         working.append(asyncio.create_task(certificate.watch()))
     try:

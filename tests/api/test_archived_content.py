@@ -14,8 +14,7 @@ import pytest
 from api.authentication import Caller
 from api.files import archive
 from api.files import content as contents
-from api.files.retrieval import retrieval_of_file
-from api.slots import Slots
+from api.files.retrieval import RetrievalQuestions, retrieval_of_file
 from db.models import File, FileVersion, new_id
 from db.queries.files import FileDetail
 from muniment.contracts.move_tier import Tier
@@ -241,10 +240,41 @@ async def test_no_more_than_so_many_ask_at_a_time_how_it_is_with_a_file(tmp_path
         declared_media_type=file.media_type,
     )
     detail = FileDetail(file, None, version, Tier.COLD, None)
-    questions = Slots(2, "questions")
+    questions = RetrievalQuestions(requests=2)
     asked = [retrieval_of_file(blobs, questions, detail) for _ in range(3)]
     assert await asyncio.gather(*asked) == [Retrieval.READABLE, Retrieval.READABLE, None]
     assert await retrieval_of_file(blobs, questions, detail) is Retrieval.READABLE
+
+
+class Watched(Slow):
+    """Knows how many are asking, and how many were at a time."""
+
+    asking = most = 0
+
+    async def stat(self, key: str) -> StoredObject:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        try:
+            return await super().stat(key)
+        finally:
+            self.asking -= 1
+
+
+async def test_requests_about_many_files_take_turns_for_a_bounded_time(tmp_path: Path) -> None:
+    store, wrapped = Watched(tmp_path / "objects"), FilesystemObjectStore(tmp_path / "wrapped")
+    blobs = BlobStore(store, KeyFile(tmp_path / "keys" / "tenants.json"), wrapped)
+    tenant_id = uuid4()
+    made = [(await blobs.put_bytes(tenant_id, b"content")).blob_id for _ in range(6)]
+    questions = RetrievalQuestions(requests=2, at_once=4)
+    missing = uuid4()
+    asked = [questions.ask(blobs, tenant_id, [*made, missing], 30) for _ in range(3)]
+    known = [*[Retrieval.READABLE] * len(made), None]
+    assert await asyncio.gather(*asked) == [known, known, None]
+    assert store.most == 4
+    late = [questions.ask(blobs, tenant_id, made, 0.1) for _ in range(2)]
+    assert await asyncio.gather(*late) == [None, None]
+    assert store.asking == 0
+    assert await questions.ask(blobs, tenant_id, made[:1], 30) == [Retrieval.READABLE]
 
 
 class Counted(FilesystemObjectStore):
