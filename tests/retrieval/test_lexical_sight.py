@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Collection, new_id
+from db.queries import candidates
 from db.queries import lexical as queries
 from db.queries.lexical import DocumentRanges, Extent, TermPostings
 from db.queries.postings import forget_words, index_words
@@ -242,7 +243,7 @@ async def test_a_file_that_is_indexed_anew_within_a_search_is_found_by_it(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = await publish_file(database, tenant.access, tenant.collection_id, ["oak"])
-    visible_chunks = queries.visible_chunks
+    visible_chunks = candidates.visible_chunks
 
     async def later(session: AsyncSession, *given: Any) -> dict[int, UUID]:
         async with database.transaction(tenant.system) as other:
@@ -250,7 +251,7 @@ async def test_a_file_that_is_indexed_anew_within_a_search_is_found_by_it(
             await index_words(other, file.version_id)
         return await visible_chunks(session, *given)
 
-    monkeypatch.setattr(queries, "visible_chunks", later)
+    monkeypatch.setattr("retrieval.lexical.visible_chunks", later)
     found = await search_words(database, tenant.access, "oak", EVERYTHING)
     assert found.scores.keys() == set(file.chunk_ids)
 
