@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from tests.api.conftest import ApiProcess
+from tests.api.conftest import ApiProcess, client_of
+from tests.conftest import TenantFixture, make_tenant
 
 PATH = "/v1/synonyms"
 LIST = {

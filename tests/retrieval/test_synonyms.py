@@ -166,10 +166,12 @@ async def test_of_a_word_and_its_synonyms_too_many_entries_are_cut(
             )
         )
     await set_rules(database, tenant)
+    chunk_ids = set()
     for content in ("car", "automobile", "car"):
         newest = await publish_file(database, tenant.access, tenant.collection_id, [content])
+        chunk_ids |= set(newest.chunk_ids)
     monkeypatch.setattr(lexical_queries, "MAX_ENTRIES", 1)
     for access in (tenant.access, clerk.access):
         result = await found(database, access, "car")
         assert result.truncated
-        assert result.scores.keys() == set(newest.chunk_ids)
+        assert set(newest.chunk_ids) <= result.scores.keys() < chunk_ids
