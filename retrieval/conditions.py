@@ -8,10 +8,11 @@ from db.queries import search as queries
 from db.queries.asked import AskedQuery, Condition
 from db.queries.candidates import judged_passages
 from db.session import Access, Database
+from muniment.errors import DatabaseTooSlow
 from muniment.objects import SealedTexts
 from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
 from retrieval.sealed_lexemes import stemmed_words, written_words
-from retrieval.vector import DEPTH, VectorResult
+from retrieval.vector import DEPTH, VectorResult, VectorsUnavailable
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Conditions:
     async def kept(
         self, access: Access, found: VectorResult, query: AskedQuery, wanted: queries.FileFilter
     ) -> Kept:
-        """`truncated` where some were dropped: others, further from the question, were not looked at."""
+        """`truncated` where some were dropped: others, further from the question, were not looked at. Raises
+        VectorsUnavailable when that takes too long."""
         if not query.conditions or not found.scores:
             return Kept(found)
-        async with self._database.transaction(access) as session:
-            await queries.prepare_for_search(session)
-            judged = await judged_passages(session, [*found.scores], query.conditions)
-            sealed_ids = [chunk_id for chunk_id, holds in judged.items() if holds is None]
-            sealed = await queries.passages(session, sealed_ids, "", wanted) if sealed_ids else {}
+        try:
+            judged, sealed = await self._judged(access, found, query, wanted)
+        except DatabaseTooSlow as error:
+            raise VectorsUnavailable("the database took too long") from error
         opened = await readable(self._texts, access.tenant_id, sealed)
         fulfilling: Mapping[UUID, bool | None] = judged | {
             chunk_id: chunk_id not in opened.out_of_reach
@@ -53,6 +54,18 @@ class Conditions:
         dropped_some = len(scores) < len(found.scores) == DEPTH
         reasons = (TEXT_OUT_OF_REACH,) if opened.out_of_reach else ()
         return Kept(VectorResult(scores, found.truncated or dropped_some), reasons)
+
+    async def _judged(
+        self, access: Access, found: VectorResult, query: AskedQuery, wanted: queries.FileFilter
+    ) -> tuple[dict[UUID, bool | None], dict[UUID, queries.FoundPassage]]:
+        """And the sealed ones among them."""
+        async with self._database.transaction(access) as session:
+            await queries.prepare_for_search(session)
+            judged = await judged_passages(session, [*found.scores], query.conditions)
+            sealed_ids = [chunk_id for chunk_id, holds in judged.items() if holds is None]
+            if not sealed_ids:
+                return judged, {}
+            return judged, await queries.passages(session, sealed_ids, "", wanted)
 
 
 def fulfils(conditions: Sequence[Condition], text: str, headings: Sequence[str]) -> bool:
