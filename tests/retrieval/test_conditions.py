@@ -12,6 +12,8 @@ from db.session import Access, Database
 from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
 from retrieval import lexical
+from retrieval.conditions import fulfils
+from retrieval.query_language import parse_query
 from retrieval.request import SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import Searcher
@@ -309,3 +311,28 @@ async def test_any_text_is_a_query(
     found = await search(searcher, tenant.access, query, mode)
     assert not found.degraded
     assert file_ids(found) <= {clerks.file_id}
+
+
+# ── sealed texts, which PostgreSQL does not see ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("query", "holds"),
+    [
+        ('"town clerks"', True),
+        ('"clerk town"', False),
+        ('"of the town"', True),
+        ("-clerk", False),
+        ("-mill", True),
+        ("-harb*", False),
+        ("heading:scopes", True),
+        ("heading:town", False),
+        ('"预算案"', True),
+        ('"算预"', False),
+        ("-预算", False),
+    ],
+)
+def test_sealed_texts_are_judged_as_others_are(query: str, holds: bool) -> None:
+    text = "Books of the town clerk at the harbour. 新的预算案。"
+    conditions = parse_query(query).asked.conditions
+    assert fulfils(conditions, text, ("Scope of work",)) is holds
