@@ -46,9 +46,11 @@ class Fusion(Contract):
 
 
 class SearchRequest(Contract):
-    """`collection` is an id or a name; `filter` is documented in retrieval/filters.py."""
+    """`collection` is an id or a name; `filter` is documented in retrieval/filters.py. `operators`: what
+    looks like one in the query is one (retrieval/query_language.py), else all of it is words."""
 
     query: Query
+    operators: bool = True
     mode: SearchMode = SearchMode.HYBRID
     top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
     collection: str | None = Field(default=None, max_length=200)

@@ -49,15 +49,27 @@ class SearchHit(Contract):
     explanation: HitExplanation | None = None
 
 
+class UnderstoodQuery(Contract):
+    """What a query was taken for: words that score, beginnings of words that do, what each hit fulfils, as
+    it could be written, and what was looked for beside the words (docs/search.md)."""
+
+    words: str
+    prefixes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+
+
 class SearchResponse(Contract):
     """`degraded` when something that was asked for did not take part; `reasons` say what.
-    `truncated` when not everything was considered."""
+    `truncated` when not everything was considered. `understood`: null where the query is
+    words and nothing was looked for but these."""
 
     data: tuple[SearchHit, ...]
     mode_used: SearchMode
     degraded: bool
     reasons: tuple[str, ...] = ()
     truncated: bool
+    understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float]
 
 

@@ -2,24 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
 
 from db.queries import search as queries
+from db.queries.asked import AskedQuery
 from db.session import Access, Database
 from muniment.contracts.documents import PageBox
 from muniment.errors import DatabaseTooSlow
 from muniment.objects import SealedTexts
 from muniment.task_group import task_group
 from retrieval.bm25 import DEFAULT_BM25, Bm25
-from retrieval.filters import parse_filter
+from retrieval.conditions import Conditions
+from retrieval.filters import of_names, parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
 from retrieval.lexical import AT_ONCE, search_words, weigh_words
 from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
+from retrieval.query_language import ParsedQuery, only_words, parse_query
 from retrieval.request import Fusion, SearchMode, SearchRequest
 from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
 from retrieval.timing import Timings
@@ -47,6 +50,7 @@ class _Candidates:
     lexical: dict[UUID, float] = field(default_factory=dict)
     vector: dict[UUID, float] = field(default_factory=dict)
     truncated: bool = False
+    synonyms: tuple[str, ...] = ()
     mode_used: SearchMode = SearchMode.HYBRID
     reasons: list[str] = field(default_factory=list)
     too_slow: DatabaseTooSlow | None = None
@@ -71,17 +75,19 @@ class Searcher:
         self._embedder = embedder
         self._texts = texts
         self._bm25 = bm25
+        self._conditions = Conditions(database, texts)
         self._searches_by_words = asyncio.Semaphore(AT_ONCE)
 
     async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
         """The best `top_k` passages. InvalidRequest for a filter that means nothing;
         DatabaseUnavailable when PostgreSQL does not answer."""
         timings = Timings()
-        wanted = parse_filter(request.filter, request.collection)
-        candidates = await self._candidates(access, request, wanted, timings)
+        parsed = (parse_query if request.operators else only_words)(request.query)
+        wanted = of_names(parse_filter(request.filter, request.collection), parsed)
+        candidates = await self._candidates(access, request, parsed, wanted, timings)
         fusion = _fusion_of(request.fusion, candidates.mode_used)
         fused = fuse(candidates.lexical, candidates.vector, fusion)
-        hits = await self._hits(access, request, wanted, candidates, fused, timings)
+        hits = await self._hits(access, request, parsed, wanted, candidates, fused, timings)
         if request.rerank:
             candidates.reasons.append(NO_RERANKER)
         return SearchResponse(
@@ -89,7 +95,8 @@ class Searcher:
             mode_used=candidates.mode_used,
             degraded=bool(candidates.reasons),
             reasons=tuple(candidates.reasons),
-            truncated=candidates.truncated,
+            truncated=candidates.truncated or parsed.is_cut,
+            understood=parsed.understood(candidates.synonyms),
             timings_ms=timings.finish(),
         )
 
@@ -113,6 +120,7 @@ class Searcher:
         self,
         access: Access,
         request: SearchRequest,
+        parsed: ParsedQuery,
         wanted: queries.FileFilter,
         timings: Timings,
     ) -> _Candidates:
@@ -123,19 +131,23 @@ class Searcher:
                 result = await search_words(
                     self._database,
                     access,
-                    request.query,
+                    parsed.asked,
                     wanted,
                     parameters=self._bm25,
                     places=self._searches_by_words,
                 )
             found.lexical = result.scores
+            found.synonyms = result.synonyms
             found.truncated |= result.truncated
 
         async def by_meaning() -> None:
             try:
-                result = await self._by_meaning(access, request.query, wanted, timings)
-                found.vector = result.scores
-                found.truncated |= result.truncated
+                result = await self._by_meaning(access, parsed.meaning, wanted, timings)
+                with timings.measure("conditions"):
+                    kept = await self._conditions.kept(access, result, parsed.asked, wanted)
+                found.vector = kept.found.scores
+                found.truncated |= kept.found.truncated
+                found.reasons += kept.reasons
             except VectorsUnavailable as error:
                 _log.warning("search_degraded", reason=error.detail)
                 found.mode_used = SearchMode.LEXICAL
@@ -171,6 +183,8 @@ class Searcher:
     ) -> VectorResult:
         if self._embedder is None:
             raise VectorsUnavailable("no embedder is configured")
+        if not query:
+            return VectorResult({})
         with timings.measure("embed"):
             vector = (await embed(self._embedder, [query]))[0]
         with timings.measure("vector"):
@@ -180,6 +194,7 @@ class Searcher:
         self,
         access: Access,
         request: SearchRequest,
+        parsed: ParsedQuery,
         wanted: queries.FileFilter,
         candidates: _Candidates,
         fused: dict[UUID, Fused],
@@ -187,7 +202,9 @@ class Searcher:
     ) -> tuple[SearchHit, ...]:
         order = list(fused)[: request.top_k]
         with timings.measure("passages"):
-            found = await self._passages(access, order, request.query, wanted)
+            words = " ".join((parsed.asked.words, *candidates.synonyms))
+            marked = replace(parsed.asked, words=words)
+            found = await self._passages(access, order, marked, wanted)
         with timings.measure("unseal"):
             shown = await readable(self._texts, access.tenant_id, found)
         if shown.out_of_reach:
@@ -199,6 +216,7 @@ class Searcher:
                 candidates,
                 fused[chunk_id],
                 explanations.get(chunk_id),
+                words=words,
                 text_missing=chunk_id in shown.out_of_reach,
             )
             for chunk_id in order
@@ -206,13 +224,13 @@ class Searcher:
         )
 
     async def _passages(
-        self, access: Access, order: Sequence[UUID], query: str, wanted: queries.FileFilter
+        self, access: Access, order: Sequence[UUID], asked: AskedQuery, wanted: queries.FileFilter
     ) -> dict[UUID, queries.FoundPassage]:
         if not order:
             return {}
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
-            return await queries.passages(session, order, query, wanted)
+            return await queries.passages(session, order, asked.words, wanted, asked.prefixes)
 
 
 def _leave_out_words(found: _Candidates, error: DatabaseTooSlow) -> None:
@@ -236,6 +254,7 @@ def _hit(
     fused: Fused,
     explanation: HitExplanation | None,
     *,
+    words: str,
     text_missing: bool,
 ) -> SearchHit:
     lexical = candidates.lexical.get(passage.chunk_id)
@@ -252,7 +271,7 @@ def _hit(
         name=passage.name,
         text=passage.text,
         headings=passage.headings,
-        highlights=highlight_ranges(passage.text, passage.marked_text),
+        highlights=highlight_ranges(passage.text, passage.marked_text, words),
         score=score if score is not None else 0.0,
         pages=passage.pages,
         boxes=_boxes.validate_python(passage.boxes),

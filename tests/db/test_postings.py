@@ -16,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.lexical_index.activity import LexicalIndex
 from activities.lexical_index.turn import in_turn
 from db.queries import lexical, postings
+from db.queries.asked import AskedQuery, asked_terms
 from db.queries.erasure import erase_postings, erase_search_index
 from db.queries.postings import (
     BLOCK_ENTRIES,
@@ -50,7 +51,8 @@ async def published(
 async def standing(database: Database, access: Access, word: str) -> Counter[tuple[int, int, int]]:
     """Number, frequency and length of each passage that the word stands in."""
     async with database.transaction(access) as session:
-        found = await lexical.postings(session, word, {"english": lexical.Extent(1, 1)})
+        asked = await asked_terms(session, AskedQuery(word), ["english"])
+        found = await lexical.postings(session, asked, {"english": lexical.Extent(1, 1)})
     return Counter(
         each
         for term in found.terms

@@ -411,3 +411,23 @@ async def test_what_is_told_to_a_model_is_in_the_audit_trail_without_its_words(
     assert row.payload["models"] == ["faithful"]
     assert row.payload["files"] == [str(published.file_id)]
     assert "crane" not in str(row.payload)
+
+
+async def test_an_answer_in_a_script_without_spaces_is_verified(
+    answering: Answering, server: ModelServer, database: Database, tenant: TenantFixture
+) -> None:
+    told = "风暴摧毁了码头。港口的起重机由寡妇范德梅尔支付。"
+    file = await publish_file(database, tenant.access, tenant.collection_id, [told])
+    answerer, _ = answering(model(server, "chinese"))
+
+    async def read_page(file_id: UUID, version: int, page: int) -> str | None:
+        return told
+
+    question = QuestionRequest(
+        query="港口的起重机由谁支付？", filter={"file_id": str(file.file_id)}
+    )
+    answer = await answerer.answer(tenant.access, question, page_text=read_page)
+    (citation,) = answer.citations
+    assert citation.chunk_id == file.chunk_ids[0]
+    assert citation.quote == "港口的起重机由寡妇范德梅尔支付。"
+    assert citation.verified

@@ -21,9 +21,12 @@ def search(
     top_k: int = 10,
     collection: str | None = None,
     filters: Mapping[str, JsonValue] | None = None,
+    operators: bool = True,
 ) -> Call[SearchResult]:
+    """Passages. Without `operators` all of the query is words, whatever it looks like."""
     json: dict[str, JsonValue] = {"query": query, "mode": mode, "top_k": top_k}
     narrowed = given(collection=collection, filter={**filters} if filters else None)
+    narrowed |= {} if operators else {"operators": False}
     return post("/v1/search", SearchResult, json | narrowed)
 
 
