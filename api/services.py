@@ -107,6 +107,7 @@ class Services:
     retrieval_questions: Slots = field(
         default_factory=lambda: Slots(MOST_RETRIEVAL_QUESTIONS, "questions about retrievals")
     )
+    former_index_kept: timedelta = timedelta(days=7)
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True
