@@ -41,23 +41,24 @@ class Embed(EmbedActivities):
 
     @activity.defn(name="embed_chunks")
     async def embed_chunks(self, request: EmbedInput) -> EmbedResult:
-        models = await self._vectors.wanted(request.version)
+        async with self._runner.attempt(request.version, StageName.EMBED):
+            models = await self._vectors.wanted(request.version)
+            answer = await self._runner.carry_out(self._task(request, models))
+        return EmbedResult(
+            vectors=answer.artifact, reused=answer.reused, **answer.summary.model_dump()
+        )
 
+    def _task(self, request: EmbedInput, models: Sequence[IndexModel]) -> StageTask[EmbedSummary]:
         async def compute(_: Opening) -> Product[EmbedSummary]:
             return await self._embed(request, models)
 
         names = "+".join(f"{model.model_id}/{model.model_version}" for model in models)
-        answer = await self._runner.run(
-            StageTask(
-                StageName.EMBED,
-                request.version,
-                EmbedSummary,
-                lambda _: fingerprint(StageName.EMBED, names, [request.chunks.fingerprint]),
-                compute,
-            )
-        )
-        return EmbedResult(
-            vectors=answer.artifact, reused=answer.reused, **answer.summary.model_dump()
+        return StageTask(
+            StageName.EMBED,
+            request.version,
+            EmbedSummary,
+            lambda _: fingerprint(StageName.EMBED, names, [request.chunks.fingerprint]),
+            compute,
         )
 
     async def _embed(
@@ -83,6 +84,8 @@ class Embed(EmbedActivities):
         while True:
             await asyncio.sleep(pause)
             pause = min(pause * TELL_GROWTH, TELL_SECONDS)
+            if not counted.total:
+                continue
             try:
                 await self._runner.advance(version, StageName.EMBED, counted.done, counted.total)
             except MunimentError:

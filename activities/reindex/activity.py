@@ -14,14 +14,15 @@ from temporalio import activity
 from activities.embed.vectors import embed_texts
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
-from activities.publish.graphs import prepare_graph
+from activities.publish.graphs import RETRIED_AFTER, TOO_LARGE, prepare_graph
 from activities.reindex.evaluation import evaluate
 from db.audit import Act, record
-from db.models import IndexVersion
+from db.models import IndexVersion, now
 from db.queries import index_filling, index_versions
 from db.queries.index_filling import StoredPassage, Vector
 from db.queries.index_versions import IndexModel, model_of
 from db.queries.publish import known_vectors
+from db.queries.vectors import GRAPH_FROM
 from db.session import Access, Database
 from muniment.contracts.documents import Chunk
 from muniment.contracts.reindex import (
@@ -133,8 +134,9 @@ class Reindexing(ReindexActivities):
         said = await self._texts_of(request.tenant_id, missing)
         made = await embed_texts(self._embedder_of(model_of(row)), said)
         vectors = known | dict(zip((each.text_hash for each in missing), made, strict=True))
-        transaction = partial(self._transaction, request.tenant_id)
-        await prepare_graph(transaction, row.id, len(passages))
+        if _may_need_graph(row):
+            transaction = partial(self._transaction, request.tenant_id)
+            await prepare_graph(transaction, row.id, len(passages))
         await self._keep(request, begun_at, passages[-1].text_hash, vectors)
         return FillState.MORE
 
@@ -243,6 +245,13 @@ async def _end(session: AsyncSession, request: EndReindexInput) -> bool:
     index_versions.retire(row, request.outcome)
     record(session, _act(f"index.{request.outcome.value}", row))
     return True
+
+
+def _may_need_graph(row: IndexVersion) -> bool:
+    """Before it is large, and not where somebody tried a while ago. What is too large for it here gets its
+    graph from the operator."""
+    is_tried = row.graph_tried_at is not None and row.graph_tried_at > now() - RETRIED_AFTER
+    return not is_tried and GRAPH_FROM // 2 <= row.passages_done <= TOO_LARGE
 
 
 def _embedding_text(said: PassageText) -> str:

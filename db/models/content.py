@@ -206,7 +206,7 @@ class EmbeddingRow(SQLModel, table=True):
     )
 
     chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE")
-    index_version_id: UUID = Field(primary_key=True)
+    index_version_id: UUID = Field(primary_key=True, index=True)
     tenant_id: UUID = tenant_field()
     vector: list[float] = Field(sa_column=Column(HALFVEC, nullable=False))
     dimensions: int | None = Field(

@@ -27,7 +27,7 @@ _SAMPLE = text(
 # A graph is taken where the statement says its dimensions, as in db/queries/vectors.py; where it does not,
 # every vector is measured.
 _NEAREST = """
-SELECT chunk.text_hash
+SELECT chunk.text_hash, near.distance
 FROM (
     SELECT embedding.chunk_id, {distance} AS distance
     FROM embedding
@@ -36,7 +36,6 @@ FROM (
     LIMIT :max_rows
 ) AS near
 JOIN chunk ON chunk.id = near.chunk_id
-ORDER BY near.distance
 """
 _MEASURED = "embedding.vector <=> CAST(:vector AS halfvec)"
 _WALKED = (
@@ -47,6 +46,7 @@ _BY_GRAPH = text(
     """
     SELECT set_config('enable_seqscan', 'off', true),
            set_config('enable_bitmapscan', 'off', true),
+           set_config('enable_sort', 'off', true),
            set_config('hnsw.ef_search', :candidates, true)
     """
 )
@@ -84,5 +84,6 @@ async def nearest_texts(
         distance = _WALKED.format(dimensions=int(index.dimensions))
     statement = _NEAREST.format(distance=distance, id=UUID(str(index.id)))
     rows = await session.execute(text(statement), {"vector": vector, "max_rows": 4 * limit})
-    found = dict.fromkeys(bytes(row.text_hash) for row in rows)
+    in_order = sorted(rows.all(), key=lambda row: float(row.distance))
+    found = dict.fromkeys(bytes(row.text_hash) for row in in_order)
     return [text_hash for text_hash in found if text_hash != bytes(own)][:limit]

@@ -28,6 +28,8 @@ def upgrade() -> None:
             WHERE state IN ('building', 'ready');
         CREATE INDEX ix_index_version_tenant_created
             ON index_version (tenant_id, created_at DESC, id DESC);
+        -- A tenant has vectors of several: those of one are counted and deleted.
+        CREATE INDEX ix_embedding_index_version_id ON embedding (index_version_id);
         """
     )
     op.execute(_FUNCTIONS)
@@ -41,6 +43,7 @@ def downgrade() -> None:
         DROP FUNCTION drop_vector_graph(uuid);
         DROP FUNCTION spent_index_versions(uuid, integer);
         DROP FUNCTION unstarted_index_versions(interval, integer);
+        DROP INDEX ix_embedding_index_version_id;
         DROP INDEX ix_index_version_tenant_created;
         DROP INDEX index_version_next;
         ALTER TABLE embedding NO FORCE ROW LEVEL SECURITY;
