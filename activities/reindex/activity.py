@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -268,12 +269,12 @@ def _is_good(row: IndexVersion) -> bool:
 
 
 def _act(action: str, row: IndexVersion) -> Act:
-    figures = {
+    payload: dict[str, JsonValue] = {
         "model": row.model_id,
         "model_version": row.model_version,
         "passages": row.passages_done,
     }
-    return Act(action, "index_version", row.id, row.tenant_id, payload={**figures})
+    return Act(action, "index_version", row.id, row.tenant_id, payload=payload)
 
 
 @asynccontextmanager

@@ -98,16 +98,16 @@ async def entered_by(
     one of the default model is begun, which takes its place when it is whole. Raises VectorsLacking."""
     await hold(session, tenant_id)
     kept = await kept_whole(session)
-    active = next((each for each in kept if each.state == IndexState.ACTIVE), None)
-    has_next = any(each.state in _NEXT and model_of(each) in known for each in kept)
-    if active is None or (model_of(active) not in known and not has_next):
+    if _is_without_home(kept, known):
         # Two publications at once must not make two.
         await session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
             {"key": f"active index of {tenant_id}"},
         )
-        await _make_one_of(session, tenant_id, known[0])
         kept = await kept_whole(session)
+        if _is_without_home(kept, known):
+            await _make_one_of(session, tenant_id, known[0], kept)
+            kept = await kept_whole(session)
     entered = {}
     for each in kept:
         model = model_of(each)
@@ -118,17 +118,25 @@ async def entered_by(
     return entered
 
 
-async def _make_one_of(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> None:
-    """An active one where there is none, else the next one, unless there is one."""
-    kept = await kept_whole(session)
-    if not any(each.state == IndexState.ACTIVE for each in kept):
-        row = _new(tenant_id, model, IndexState.ACTIVE)
-        row.activated_at = now()
-        session.add(row)
-    elif not any(each.state in _NEXT for each in kept):
+def _is_without_home(kept: Sequence[IndexVersion], known: Sequence[IndexModel]) -> bool:
+    """Whether vectors of the models that are here enter neither the active one nor the next one, and there
+    may be another."""
+    active = [model_of(each) for each in kept if each.state == IndexState.ACTIVE]
+    has_next = any(each.state in _NEXT for each in kept)
+    return not active or (active[0] not in known and not has_next)
+
+
+async def _make_one_of(
+    session: AsyncSession, tenant_id: UUID, model: IndexModel, kept: Sequence[IndexVersion]
+) -> None:
+    """An active one where there is none, else the next one."""
+    row = _new(tenant_id, model, IndexState.ACTIVE)
+    if any(each.state == IndexState.ACTIVE for each in kept):
         row = _new(tenant_id, model, IndexState.BUILDING, Activation.AUTOMATIC)
         row.passages_total = await count_passages(session)
-        session.add(row)
+    else:
+        row.activated_at = now()
+    session.add(row)
     await session.flush()
 
 

@@ -44,7 +44,8 @@ class ShortenedEmbedder:
         return shortened(self._whole.embed(texts, on_batch))
 
     def embed_query(self, text: str) -> Vectors:
-        return shortened(self._whole.embed_query(text)[np.newaxis, :])[0]
+        vector: Vectors = shortened(self._whole.embed_query(text)[np.newaxis, :])[0]
+        return vector
 
 
 def shortened(vectors: Vectors) -> Vectors:

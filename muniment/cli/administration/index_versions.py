@@ -53,8 +53,9 @@ def create_index_version(
 ) -> None:
     """Have one built from the passages that are there, while searches go on."""
     with connected(home) as muniment:
-        activation = "automatic" if activate else None
-        made = muniment.index_versions.create(model, activation=activation)
+        made = muniment.index_versions.create(
+            model, activation="automatic" if activate else "manual"
+        )
         print_record(made, COLUMNS, as_json=as_json)
 
 
