@@ -15,9 +15,9 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from activities.reindex import activity as reindexing
 from activities.reindex.activity import Reindexing
-from db.models import Collection, IndexVersion
+from db.models import Collection, IndexVersion, Job
 from db.queries import index_versions
-from db.queries.index_versions import IndexModel, model_of
+from db.queries.index_versions import IndexModel
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.reindex import (
@@ -34,6 +34,7 @@ from retrieval.request import SearchMode, SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import Searcher
 from tests.patience import on_a_busy_machine
+from tests.retrieval.published import publish_file
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.reconciler import Reconciler
@@ -43,7 +44,9 @@ from workflows.starting import start_reindex
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ONLY = (queues.WORKFLOWS, queues.EMBED)
+DEFAULT = IndexModel(MODEL_ID, MODEL_VERSION, 384)
 SHORT = IndexModel(SHORT_MODEL_ID, MODEL_VERSION, 192)
+BEES = "Bees were kept behind the mill."
 SUBJECTS = (
     "The archive keeps every letter of the harbour master in oak boxes.",
     "Lighthouses were built along the northern coast after the storm.",
@@ -52,15 +55,24 @@ SUBJECTS = (
 )
 
 
-async def publish(workshop: Workshop, owner: TenantIds, texts: Sequence[str]) -> list[Any]:
-    """A file for each text; workers of all queues are at work."""
-    jobs = [
-        await workshop.upload(owner, each.encode(), f"{number}.txt")
-        for number, each in enumerate(texts)
-    ]
-    for handle in [await workshop.start(job) for job in jobs]:
-        await handle.result()
-    return jobs
+async def store(workshop: Workshop, owner: TenantIds, texts: Sequence[str] = SUBJECTS) -> UUID:
+    """A file with these passages, as its publication leaves it; the active index version."""
+    await publish_file(
+        workshop.database,
+        Access(owner.tenant_id),
+        owner.collection_id,
+        texts,
+        embedder=workshop.parts.embedder,
+        owner_id=owner.principal_id,
+    )
+    return active(await rows(workshop, owner)).id
+
+
+async def ingest(workshop: Workshop, owner: TenantIds, said: str) -> Job:
+    """A file with that text; workers of all queues are at work."""
+    job = await workshop.upload(owner, said.encode(), "ingested.txt")
+    await (await workshop.start(job)).result()
+    return job
 
 
 async def opened(
@@ -87,8 +99,8 @@ async def reindex(workshop: Workshop, owner: TenantIds, index: UUID) -> Workflow
 
 async def reindexed(workshop: Workshop, owner: TenantIds) -> WorkflowHandle[Any, Any]:
     """One that was built and activated."""
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS[:2])
+    await store(workshop, owner)
+    async with workshop.working(names=ONLY):
         handle = await reindex(workshop, owner, await opened(workshop, owner))
         await handle.result()
     return handle
@@ -130,14 +142,13 @@ def active(found: dict[UUID, IndexVersion]) -> IndexVersion:
 async def test_another_model_is_built_measured_and_searched_and_gone_back_from(
     workshop: Workshop, owner: TenantIds
 ) -> None:
+    first = await store(workshop, owner, [*SUBJECTS, *SUBJECTS[:1]])
     async with workshop.working():
-        jobs = await publish(workshop, owner, [*SUBJECTS, *SUBJECTS[:1]])
-        first = active(await rows(workshop, owner))
         before = await search(workshop, owner, "where is the money from?")
         index = await opened(workshop, owner)
         await (await reindex(workshop, owner, index)).result()
         found = await rows(workshop, owner)
-        assert (found[index].state, found[first.id].state) == ("active", "superseded")
+        assert (found[index].state, found[first].state) == ("active", "superseded")
         assert (found[index].model_id, found[index].dimensions) == (SHORT_MODEL_ID, 192)
         evaluation = found[index].evaluation
         assert evaluation is not None
@@ -151,15 +162,16 @@ async def test_another_model_is_built_measured_and_searched_and_gone_back_from(
         assert after.data[0].chunk_id == before.data[0].chunk_id
         assert after.data[0].score != pytest.approx(before.data[0].score, abs=1e-4)
         # What is published now enters the former one too, so that it can be gone back to.
-        late = await publish(workshop, owner, ["Bees were kept behind the mill."])
-        assert await vectors(workshop, owner, index) == await vectors(workshop, owner, first.id)
-        await activate(workshop, owner, first.id)
+        late = await ingest(workshop, owner, BEES)
+        for each in (first, index):
+            assert await vectors(workshop, owner, each) == count + 1
+        await activate(workshop, owner, first)
         again = await search(workshop, owner, "bees")
-        assert str(again.data[0].file_id) == str(late[0].file_id)
-        assert active(await rows(workshop, owner)).id == first.id
-        erasure = await order_erasure(workshop, jobs[1])
+        assert again.data[0].file_id == late.file_id
+        assert active(await rows(workshop, owner)).id == first
+        erasure = await order_erasure(workshop, late)
         await workshop.client.get_workflow_handle(erasure.workflow_id).result()
-    for each in (first.id, index):
+    for each in (first, index):
         assert await vectors(workshop, owner, each) == count
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         found_acts = await session.scalars(
@@ -183,9 +195,8 @@ async def test_what_a_publication_did_not_know_of_is_embedded_by_it(
     workshop: Workshop, owner: TenantIds
 ) -> None:
     """Its vectors were made while there was one index version, and by its publication another is active."""
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS)
-    late = await workshop.upload(owner, b"Bees were kept behind the mill.", "late.txt")
+    await store(workshop, owner)
+    late = await workshop.upload(owner, BEES.encode(), "late.txt")
     publishing = asyncio.Event()
     go_on = asyncio.Event()
 
@@ -199,7 +210,7 @@ async def test_what_a_publication_did_not_know_of_is_embedded_by_it(
         go_on.set()
         await handle.result()
     found = await search(workshop, owner, "bees")
-    assert str(found.data[0].file_id) == str(late.file_id)
+    assert found.data[0].file_id == late.file_id
     count = await passages(workshop, owner)
     for each in await rows(workshop, owner):
         assert await vectors(workshop, owner, each) == count
@@ -255,9 +266,7 @@ async def test_a_pause_holds_and_a_cancellation_ends_it(
     workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reindexing, "BATCH_TEXTS", 1)
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS)
-        first = active(await rows(workshop, owner))
+    await store(workshop, owner)
     watched = Watched(workshop.parts.embedder, waits_after=2)
     async with workshop.working(replacing=building(workshop, watched), names=ONLY):
         index = await opened(workshop, owner)
@@ -273,7 +282,7 @@ async def test_a_pause_holds_and_a_cancellation_ends_it(
         await handle.result()
         assert len(watched.calls) == len(SUBJECTS)
         assert active(await rows(workshop, owner)).id == index
-        other = await opened(workshop, owner, model_of(first), Activation.MANUAL)
+        other = await opened(workshop, owner, DEFAULT, Activation.MANUAL)
         await set_paused(workshop, owner, other, is_paused=True)
         second = await reindex(workshop, owner, other)
         await until_events(second, 11)
@@ -305,8 +314,7 @@ async def test_a_dead_workers_batch_is_the_only_one_that_is_repeated(
     workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reindexing, "BATCH_TEXTS", 1)
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS)
+    await store(workshop, owner)
     watched = Watched(workshop.parts.embedder, waits_after=3)
     async with workshop.working(replacing=building(workshop, watched), names=ONLY):
         index = await opened(workshop, owner)
@@ -326,24 +334,23 @@ async def test_a_dead_workers_batch_is_the_only_one_that_is_repeated(
 async def test_a_former_index_goes_when_its_time_is_over(
     workshop: Workshop, owner: TenantIds, postgres_dsn: str
 ) -> None:
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS)
-        first = active(await rows(workshop, owner))
+    first = await store(workshop, owner)
+    async with workshop.working(names=ONLY):
         index = await opened(workshop, owner)
         await (await reindex(workshop, owner, index)).result()
     clearing = SpentIndexes(workshop.database, workshop.stores.blobs)
     await clearing.round()
-    assert await vectors(workshop, owner, first.id) == len(SUBJECTS)
+    assert await vectors(workshop, owner, first) == len(SUBJECTS)
     with psycopg.connect(postgres_dsn) as connection:
-        connection.execute("UPDATE index_version SET retire_at = now() WHERE id = %s", (first.id,))
+        connection.execute("UPDATE index_version SET retire_at = now() WHERE id = %s", (first,))
     await clearing.round()
-    row = (await rows(workshop, owner))[first.id]
+    row = (await rows(workshop, owner))[first]
     assert (row.state, row.outcome) == ("retired", Outcome.REPLACED)
     assert row.emptied_at is not None
-    assert await vectors(workshop, owner, first.id) == 0
+    assert await vectors(workshop, owner, first) == 0
     assert await vectors(workshop, owner, index) == len(SUBJECTS)
     with pytest.raises(Conflict):
-        await activate(workshop, owner, first.id)
+        await activate(workshop, owner, first)
     assert (await search(workshop, owner, "bees")).data
 
 
@@ -351,15 +358,14 @@ async def test_a_release_with_another_version_of_the_model_begins_the_next_index
     workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its publications never enter an index of before, and searches say that they went by words."""
+    first = await store(workshop, owner)
     async with workshop.working():
-        await publish(workshop, owner, SUBJECTS)
-        first = active(await rows(workshop, owner))
         monkeypatch.setattr(workshop.parts.embedder, "version", "another")
-        await publish(workshop, owner, ["Bees were kept behind the mill."])
+        await ingest(workshop, owner, BEES)
         found = await rows(workshop, owner)
-        (index,) = found.keys() - {first.id}
+        (index,) = found.keys() - {first}
         assert (found[index].state, found[index].model_version) == ("building", "another")
-        assert await vectors(workshop, owner, first.id) == len(SUBJECTS)
+        assert await vectors(workshop, owner, first) == len(SUBJECTS)
         assert await vectors(workshop, owner, index) == 1
         by_words = await search(workshop, owner, "bees")
         assert (by_words.degraded, by_words.mode_used) == (True, SearchMode.LEXICAL)
@@ -377,23 +383,21 @@ async def test_sealed_texts_are_opened_for_it(workshop: Workshop, owner: TenantI
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         session.add(made)
     async with workshop.working():
-        await publish(workshop, replace(owner, collection_id=made.id), SUBJECTS)
-        await publish(workshop, owner, ["Bees were kept behind the mill."])
+        await ingest(workshop, replace(owner, collection_id=made.id), BEES)
         index = await opened(workshop, owner)
         await (await reindex(workshop, owner, index)).result()
     assert active(await rows(workshop, owner)).id == index
-    found = await search(workshop, owner, "Who paid for the cranes?")
-    assert (found.data[0].text, found.data[0].sealed) == (SUBJECTS[2], True)
+    (found,) = (await search(workshop, owner, "bees")).data
+    assert (found.text, found.sealed) == (BEES, True)
 
 
 async def test_one_is_built_at_a_time(workshop: Workshop, owner: TenantIds) -> None:
     with pytest.raises(Conflict, match="Nothing was published"):
         await opened(workshop, owner)
-    async with workshop.working():
-        await publish(workshop, owner, SUBJECTS[:1])
+    await store(workshop, owner)
     opened_at_once = await asyncio.gather(*(opened(workshop, owner) for _ in range(3)))
     assert len(set(opened_at_once)) == 1
     with pytest.raises(Conflict, match="already"):
-        await opened(workshop, owner, IndexModel(MODEL_ID, MODEL_VERSION, 384))
+        await opened(workshop, owner, DEFAULT)
     with pytest.raises(Conflict, match="building"):
         await activate(workshop, owner, opened_at_once[0])
