@@ -13,11 +13,13 @@ import pytest
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
+from activities.publish import graphs
 from activities.reindex import activity as reindexing
 from activities.reindex.activity import Reindexing
 from db.models import Collection, IndexVersion, Job
 from db.queries import index_versions
 from db.queries.index_versions import IndexModel
+from db.queries.vectors import has_graph
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.reindex import (
@@ -352,6 +354,38 @@ async def test_a_former_index_goes_when_its_time_is_over(
     with pytest.raises(Conflict):
         await activate(workshop, owner, first)
     assert (await search(workshop, owner, "bees")).data
+
+
+async def test_a_large_one_has_its_graph_before_it_is_searched_and_loses_it_with_its_vectors(
+    workshop: Workshop, owner: TenantIds, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindexing, "BATCH_TEXTS", 8)
+    for module in (reindexing, graphs):
+        monkeypatch.setattr(module, "GRAPH_FROM", 16)
+    first = await store(
+        workshop, owner, [f"{each} Item {n}." for n in range(8) for each in SUBJECTS]
+    )
+    async with workshop.working(names=ONLY):
+        index = await opened(workshop, owner)
+        await (await reindex(workshop, owner, index)).result()
+    found = (await rows(workshop, owner))[index]
+    assert found.evaluation is not None
+    assert (found.evaluation["questions"], found.state) == (20, "active")
+    assert found.evaluation["recall"] >= reindexing.LEAST_RECALL
+    assert await is_with_graph(workshop, owner, index)
+    assert not await is_with_graph(workshop, owner, first)
+    await activate(workshop, owner, first)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("UPDATE index_version SET retire_at = now() WHERE id = %s", (index,))
+    await SpentIndexes(workshop.database, workshop.stores.blobs).round()
+    assert not await is_with_graph(workshop, owner, index)
+    assert await vectors(workshop, owner, index) == 0
+    assert await vectors(workshop, owner, first) == 32
+
+
+async def is_with_graph(workshop: Workshop, owner: TenantIds, index: UUID) -> bool:
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        return await has_graph(session, index)
 
 
 async def test_a_release_with_another_version_of_the_model_begins_the_next_index_itself(
