@@ -411,6 +411,35 @@ async def test_a_release_with_another_version_of_the_model_begins_the_next_index
         assert not (await search(workshop, owner, "bees")).degraded
 
 
+async def test_searches_go_on_while_the_index_version_changes(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    """Each in one of them: vectors of 384 and of 192 numbers would not even be comparable."""
+    first = await store(workshop, owner)
+    async with workshop.working(names=ONLY):
+        index = await opened(workshop, owner, activation=Activation.MANUAL)
+        await (await reindex(workshop, owner, index)).result()
+    assert (await rows(workshop, owner))[index].state == IndexState.READY
+    is_over = asyncio.Event()
+    found = list[SearchResponse]()
+
+    async def searching() -> None:
+        while not is_over.is_set():
+            found.append(await search(workshop, owner, "Who paid for the cranes?"))
+
+    searches = [asyncio.create_task(searching()) for _ in range(3)]
+    for each in (index, first) * 3:
+        await activate(workshop, owner, each)
+        count = len(found)
+        while len(found) < count + 3:  # noqa: ASYNC110 - searches tell nobody
+            await asyncio.sleep(0.01)
+    is_over.set()
+    await asyncio.gather(*searches)
+    assert not any(each.degraded for each in found)
+    assert {each.data[0].text for each in found} == {SUBJECTS[2]}
+    assert len({round(each.data[0].score, 3) for each in found}) == 2
+
+
 async def test_sealed_texts_are_opened_for_it(workshop: Workshop, owner: TenantIds) -> None:
     """They lie in the database as little as before."""
     made = Collection(tenant_id=owner.tenant_id, name="sealed", text_mode="encrypted_text")
