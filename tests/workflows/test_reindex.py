@@ -2,6 +2,9 @@
 published, erased, paused or killed meanwhile, and searches never mix two models."""
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -35,8 +38,10 @@ from muniment.objects import SealedTexts
 from retrieval.request import SearchMode, SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import Searcher
+from tests.conftest import REPOSITORY
 from tests.patience import on_a_busy_machine
 from tests.retrieval.published import publish_file
+from tests.workflows.killed_reindex import LETHAL_BATCH
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.reconciler import Reconciler
@@ -330,6 +335,34 @@ async def test_a_dead_workers_batch_is_the_only_one_that_is_repeated(
     async with workshop.working(replacing=building(workshop, again), names=ONLY):
         await handle.result()
     assert len(again.calls) == len(SUBJECTS) - 2
+    assert active(await rows(workshop, owner)).id == index
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_a_batch_leaves_whole_ones(
+    workshop: Workshop, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(workshop, owner)
+    index = await opened(workshop, owner)
+    environment = {
+        **os.environ,
+        "MUNIMENT_DATABASE__URL": workshop.settings.database.url.get_secret_value(),
+        "MUNIMENT_OBJECTS__ROOT": str(workshop.settings.objects.root),
+        "MUNIMENT_KEYS__ROOT": str(workshop.settings.keys.root),
+    }
+    command = [sys.executable, "-m", "tests.workflows.killed_reindex"]
+    killed = await asyncio.create_subprocess_exec(
+        *(*command, str(owner.tenant_id), str(index)), cwd=REPOSITORY, env=environment
+    )
+    async with asyncio.timeout(on_a_busy_machine(60)):
+        assert await killed.wait() == -signal.SIGKILL
+    kept = LETHAL_BATCH - 1
+    assert (await rows(workshop, owner))[index].passages_done == kept
+    assert await vectors(workshop, owner, index) == kept
+    monkeypatch.setattr(reindexing, "BATCH_TEXTS", 1)
+    again = Watched(workshop.parts.embedder)
+    async with workshop.working(replacing=building(workshop, again), names=ONLY):
+        await (await reindex(workshop, owner, index)).result()
+    assert len(again.calls) == len(SUBJECTS) - kept
     assert active(await rows(workshop, owner)).id == index
 
 
