@@ -128,12 +128,16 @@ class StageRunner:
     async def run(self, task: StageTask[SummaryT]) -> StageAnswer[SummaryT]:
         """The stage's artifact, found by its fingerprint or computed and kept."""
         async with self.attempt(task.version, task.stage):
-            fingerprint, found, opening = await self._begin(task)
-            if found is not None:
-                return _answer(task, opening, found, reused=not found.is_own)
-            product = await task.compute(opening)
-            kept = await self._keep(task, fingerprint, product)
-            return _answer(task, opening, kept, reused=False)
+            return await self.carry_out(task)
+
+    async def carry_out(self, task: StageTask[SummaryT]) -> StageAnswer[SummaryT]:
+        """As `run`, within an attempt that began before."""
+        fingerprint, found, opening = await self._begin(task)
+        if found is not None:
+            return _answer(task, opening, found, reused=not found.is_own)
+        product = await task.compute(opening)
+        kept = await self._keep(task, fingerprint, product)
+        return _answer(task, opening, kept, reused=False)
 
     @asynccontextmanager
     async def attempt(

@@ -21,6 +21,7 @@ from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
+from api.index_versions.endpoints import router as index_versions
 from api.integrity.endpoints import router as integrity
 from api.invitations.endpoints import router as invitations
 from api.jobs.endpoints import router as jobs
@@ -110,6 +111,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     integrity,
     quotas,
     key_rotations,
+    index_versions,
     webhooks,
     webhook_deliveries,
     temporal_codec,

@@ -129,6 +129,7 @@ async def build_services(
         readiness=Readiness(dependencies.checks()),
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
+        former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),
         rate_limits=_rate_limits(settings.rate_limits),

@@ -232,4 +232,4 @@ async def _publish(
         for place, said in enumerate(passages[: len(vectors)])
     ]
     async with database.transaction(Access(tenant.tenant_id)) as session:
-        await replace_chunks(session, version, chunks, vectors, tenant.index_version_id)
+        await replace_chunks(session, version, chunks, {tenant.index_version_id: vectors})

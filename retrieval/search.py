@@ -30,8 +30,10 @@ from retrieval.vector import (
     QueryEmbedder,
     VectorResult,
     VectorsUnavailable,
+    active_index,
     embed,
-    search_vectors,
+    embedder_of,
+    search_index,
 )
 
 SEALED_LEFT_OUT = (
@@ -185,10 +187,15 @@ class Searcher:
             raise VectorsUnavailable("no embedder is configured")
         if not query:
             return VectorResult({})
+        index = await active_index(self._database, access)
+        if index is None:
+            return VectorResult({})
+        # From here on it is this index version, whichever is activated meanwhile.
+        embedder = embedder_of(self._embedder, index)
         with timings.measure("embed"):
-            vector = (await embed(self._embedder, [query]))[0]
+            vector = (await embed(embedder, [query]))[0]
         with timings.measure("vector"):
-            return await search_vectors(self._database, access, self._embedder, vector, wanted)
+            return await search_index(self._database, access, index, vector, wanted)
 
     async def _hits(
         self,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from db.queries import vectors
 from db.queries.search import FileFilter, ScoredChunk, prepare_for_search
 from db.session import Access, Database
+from muniment.embedding import TextEmbedder
 from muniment.errors import DatabaseTooSlow, MunimentError
 
 DEPTH = 200
@@ -38,10 +39,11 @@ Vector = npt.NDArray[np.float32]
 
 
 class QueryEmbedder(Protocol):
-    """The model of the active index. Vectors have length 1; calls block and may come from several
-    threads."""
+    """The default model, and by it the others that are here. Vectors have length 1; calls block and may come
+    from several threads."""
 
     model_id: str
+    version: str
 
     def embed_query(self, text: str) -> Vector:
         """Shape (dimensions,)."""
@@ -49,13 +51,16 @@ class QueryEmbedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vector:
         """Shape (len(texts), dimensions)."""
 
+    def for_model(self, model_id: str, version: str) -> TextEmbedder | None:
+        """None where that model is not here."""
+
 
 class VectorsUnavailable(MunimentError):
     """Search by meaning cannot take part; `detail` says why. Never leaves this package: a search
     without it is degraded, not failed."""
 
 
-async def embed(embedder: QueryEmbedder, texts: Sequence[str]) -> Vector:
+async def embed(embedder: QueryEmbedder | TextEmbedder, texts: Sequence[str]) -> Vector:
     """The vectors of some texts, off the event loop. Raises VectorsUnavailable."""
     call = (
         asyncio.to_thread(lambda: embedder.embed_query(texts[0])[np.newaxis, :])
@@ -80,6 +85,25 @@ class VectorResult:
     truncated: bool = False
 
 
+async def active_index(database: Database, access: Access) -> vectors.ActiveIndex | None:
+    """None before anything was published."""
+    async with database.transaction(access) as session:
+        await prepare_for_search(session)
+        return await vectors.active_index(session)
+
+
+def embedder_of(embedder: QueryEmbedder, index: vectors.ActiveIndex) -> TextEmbedder:
+    """The one that made the index version's vectors: questions are embedded by no other. Raises
+    VectorsUnavailable where it is not here."""
+    found = embedder.for_model(index.model_id, index.model_version)
+    if found is None:
+        raise VectorsUnavailable(
+            "the active index is of an embedding model that this release does not have; another index"
+            " version is built by `muniment index-versions create`"
+        )
+    return found
+
+
 async def search_vectors(
     database: Database,
     access: Access,
@@ -89,15 +113,26 @@ async def search_vectors(
     max_chunks: int = DEPTH,
 ) -> VectorResult:
     """The nearest passages; none before anything was published. Raises VectorsUnavailable when the
-    tenant's active index is of another model than the embedder, and when there are too many to measure
-    without a graph, which is late."""
-    async with database.transaction(access) as session:
-        await prepare_for_search(session)
-        index = await vectors.active_index(session)
+    tenant's active index is not of the model that `vector` is of, and as `search_index`."""
+    index = await active_index(database, access)
     if index is None:
         return VectorResult({})
-    if (index.model_id, index.dimensions) != (embedder.model_id, len(vector)):
+    of_vector = (embedder.model_id, embedder.version, len(vector))
+    if (index.model_id, index.model_version, index.dimensions) != of_vector:
         raise VectorsUnavailable("the active index is of another embedding model")
+    return await search_index(database, access, index, vector, wanted, max_chunks)
+
+
+async def search_index(
+    database: Database,
+    access: Access,
+    index: vectors.ActiveIndex,
+    vector: Vector,
+    wanted: FileFilter,
+    max_chunks: int = DEPTH,
+) -> VectorResult:
+    """The nearest passages in this index version, by a vector of its model, whichever is active by now.
+    Raises VectorsUnavailable when there are too many to measure without a graph, which is late."""
     elements = tuple(float(value) for value in vector)
     search = _Search(database, access, elements, index, wanted, max_chunks)
     try:

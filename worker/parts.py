@@ -24,7 +24,8 @@ from activities.classify.activity import Classify
 from activities.compare.activity import ENGINE_MODULE as COMPARE_ENGINE
 from activities.compare.activity import Compare
 from activities.compare.intent import Shadow, ShadowPolicy
-from activities.embed.activity import Embed, index_model
+from activities.embed.activity import Embed
+from activities.embed.vectors import ChunkVectors
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
 from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
@@ -51,6 +52,7 @@ from activities.read.rasterise import ENGINE_MODULE as RASTER_ENGINE
 from activities.read.structures import ENGINE_MODULE as DOCLING_ENGINE
 from activities.read.structures import DoclingPipeline, PdfPipelines
 from activities.read.unsure_pages import OcrReader, SecondOcr
+from activities.reindex.activity import Reindexing
 from activities.sandbox import Sandbox
 from activities.sandbox.template import TORCH_VARIABLE
 from activities.sandbox.tier import active_tier
@@ -118,7 +120,7 @@ class Parts:
         self.remote_ocr: OcrCluster | SuryaServer | None = None
 
     def io_activities(self) -> Sequence[ActivityFunction]:
-        publish = Publish(self.runner, self._stores.keys, self.texts, index_model(self.embedder))
+        publish = Publish(self.runner, self._stores.keys, self.texts, self.chunk_vectors)
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
         ledger = ErasureLedger(self._stores.erasure_ledger)
         erasure = Erasure(self._database, self._stores.blobs, ledger, self._stores.tiers)
@@ -170,6 +172,8 @@ class Parts:
             rotations.rewrap_keys,
             rotations.finish_key_rotation,
             rotations.end_key_rotation,
+            self.reindexing.evaluate_index,
+            self.reindexing.end_reindex,
         ]
 
     def verify_activities(self) -> Sequence[ActivityFunction]:
@@ -281,7 +285,17 @@ class Parts:
 
     def embed_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True
-        return [Embed(self.runner, self.embedder, self._stores.keys).embed_chunks]
+        embed = Embed(self.runner, self.chunk_vectors, self._stores.keys)
+        return [embed.embed_chunks, self.reindexing.fill_index]
+
+    @cached_property
+    def chunk_vectors(self) -> ChunkVectors:
+        return ChunkVectors(self.runner, self.embedder)
+
+    @cached_property
+    def reindexing(self) -> Reindexing:
+        kept_for = timedelta(hours=self._settings.embedding.keep_former_hours)
+        return Reindexing(self._database, self.embedder, self.texts, kept_for)
 
     async def sandbox_tier(self) -> tuple[str, ...]:
         """What confines the parsers here, and external programs; empty where nothing is parsed."""

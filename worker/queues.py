@@ -24,6 +24,7 @@ from workflows.ingest_members import IngestMembers
 from workflows.merge_postings import MergePostings
 from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
+from workflows.reindex import Reindex
 from workflows.render_view import RenderView
 from workflows.rotate_keys import RotateKeys
 from workflows.verify_integrity import VerifyIntegrity
@@ -31,7 +32,7 @@ from workflows.verify_integrity import VerifyIntegrity
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
-    *(DeliverWebhook, ExpireUploads, MergePostings),
+    *(DeliverWebhook, ExpireUploads, MergePostings, Reindex),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -1,5 +1,5 @@
-"""Starts jobs that were committed and that Temporal has not taken: the API died in between, or
-Temporal was away."""
+"""Starts jobs, batches and the building of index versions that were committed and that Temporal has not
+taken: the API died in between, or Temporal was away, or a publication had one begun."""
 
 import logging
 from datetime import timedelta
@@ -7,14 +7,16 @@ from uuid import UUID
 
 from temporalio.client import Client
 
+from db.queries import index_versions
 from db.queries.batches import UnstartedBatch, get_batch, mark_batch_started, unstarted_batches
 from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
 from db.session import Access, Database
 from muniment.contracts.ingest_batch import IngestBatchInput
+from muniment.contracts.reindex import ReindexInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
 from worker.rounds import go_round
-from workflows.starting import start_batch, start_job
+from workflows.starting import start_batch, start_job, start_reindex
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Reconciler:
     async def _reconcile(self) -> None:
         await self.round()
         await self.start_batches()
+        await self.start_reindexes()
 
     async def round(self) -> int:
         """Starts what is there to start, up to a hundred jobs; says how many it started."""
@@ -94,6 +97,21 @@ class Reconciler:
             unstarted = await unstarted_batches(session, self._min_age)
         for found in unstarted:
             await self._start_batch(found)
+        return len(unstarted)
+
+    async def start_reindexes(self) -> int:
+        """As `start_batches`, for index versions that are to be built."""
+        async with self._database.across_tenants() as session:
+            unstarted = await index_versions.unstarted(session, self._min_age)
+        for found in unstarted:
+            request = ReindexInput(
+                tenant_id=found.tenant_id, index_version_id=found.index_version_id
+            )
+            await start_reindex(self._client, request)
+            async with self._database.transaction(Access(found.tenant_id)) as session:
+                await index_versions.mark_started(session, found.index_version_id)
+            ids = {"index_version": str(found.index_version_id)}
+            logger.info("started the building of an index version", extra=ids)
         return len(unstarted)
 
     async def _start_batch(self, unstarted: UnstartedBatch) -> None:

@@ -34,6 +34,7 @@ from worker.parts import Parts, starts_ray
 from worker.provider_change import ProviderChange
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
+from worker.spent_indexes import SpentIndexes
 from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
 from worker.spent_uploads import SpentUploads
@@ -174,6 +175,7 @@ def _housekeeping(
         WebhookFigures(database).run(),
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
+        SpentIndexes(database, stores.blobs).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

@@ -266,6 +266,18 @@ MERGE_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first: until it comes, searches read some more rows."""
 ROTATION_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first."""
+FILL = _stage(queues.EMBED, timedelta(minutes=15))
+"""Takes no further batch after some seconds. A batch is some texts, but one of them may stand in a hundred
+thousand passages."""
+FILL_BATCHES = 300
+"""Three events a batch: some 1,000, before the workflow continues as new."""
+FILL_PAUSE = timedelta(minutes=10)
+"""Whoever lets a paused one go on wakes it; this is for a word that was lost."""
+EVALUATE_INDEX = _stage(queues.WORKFLOWS, timedelta(hours=1))
+"""Some questions, for each of which every vector is measured: a second each among a million. It waits for
+publications at work too."""
+REINDEX_PRIORITY = MAX_PRIORITY
+"""Whatever is ingested goes first, and searches go on by the index version that there is."""
 EXPIRE = _stage(queues.WORKFLOWS, timedelta(hours=1))
 """A few writes to a disk for each part of what expired; a tenant may have thousands."""
 EXPIRY_LOOKS = 200

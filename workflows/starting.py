@@ -38,6 +38,10 @@ from muniment.contracts.ingest_file import WORKFLOW as INGEST_FILE
 from muniment.contracts.ingest_file import IngestFileInput
 from muniment.contracts.jobs import JobKind, StageName
 from muniment.contracts.move_tier import schedule_id as moves_schedule_id
+from muniment.contracts.reindex import LOOK as LOOK_AT_INDEX
+from muniment.contracts.reindex import WORKFLOW as REINDEX
+from muniment.contracts.reindex import ReindexInput
+from muniment.contracts.reindex import workflow_id as reindex_workflow_id
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RenderViewInput, RenderViewResult
 from muniment.contracts.rotate_keys import WORKFLOW as ROTATE_KEYS
@@ -50,6 +54,7 @@ from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from workflows.policies import (
     DELIVERY_PRIORITY,
     EXPIRY_PRIORITY,
+    REINDEX_PRIORITY,
     ROTATION_PRIORITY,
     VERIFY_PRIORITY,
     priority,
@@ -236,6 +241,22 @@ async def start_key_rotation(client: Client, request: RotateKeysInput) -> str:
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     return await start.carry_out(client, ROTATE_KEYS, request)
+
+
+async def start_reindex(client: Client, request: ReindexInput) -> str:
+    """Starts `Reindex`, or has the one that runs look again whether it is paused; returns and raises as
+    `start_ingestion` does. One whose workflow is gone while it is being built is started again under
+    the same id."""
+    start = _Start(
+        reindex_workflow_id(request.index_version_id),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Another index of the tenant's passages by meaning",
+        level=REINDEX_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        signal=LOOK_AT_INDEX,
+    )
+    return await start.carry_out(client, REINDEX, request)
 
 
 async def start_delivery(client: Client, request: DeliverWebhookInput) -> str:

@@ -1,18 +1,16 @@
 """Temporal's face of stage `publish`."""
 
-import io
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.assemble.calls import TextFacts
 from activities.assemble.product import AssembleSummary
+from activities.embed.vectors import ChunkVectors, VectorsByModel, from_bytes
 from activities.failures import erased
 from activities.publish.extracted import extracted
-from activities.publish.graphs import prepare_index
+from activities.publish.graphs import prepare_indexes
 from activities.publish.sealing import (
     PublishedKey,
     published_key,
@@ -23,11 +21,10 @@ from activities.publish.word_language import word_language
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
+from db.queries.index_versions import VectorsLacking, entered_by
 from db.queries.publish import (
-    IndexModel,
     NewChunk,
     Publication,
-    active_index,
     add_layers,
     keep_text_key,
     lock_target,
@@ -43,7 +40,7 @@ from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList
 from muniment.contracts.jobs import StageName
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
 from muniment.contracts.text_modes import TextMode
-from muniment.errors import Conflict, Gone, ObjectMissing
+from muniment.errors import Conflict, DatabaseUnavailable, Gone, ObjectMissing
 from muniment.objects import SealedTexts
 from muniment.sealing import KeyManagement
 from muniment.task_group import task_group
@@ -55,7 +52,7 @@ class _Material:
 
     plan: DocumentPlan
     chunks: list[NewChunk]
-    vectors: npt.NDArray[np.float32]
+    vectors: VectorsByModel
     findings: FindingList
     text_key: PublishedKey | None = None
 
@@ -64,16 +61,21 @@ class _Material:
         return TextMode.FULL if self.text_key is None else TextMode.ENCRYPTED_TEXT
 
 
+COMPLETIONS = 3
+"""How often vectors are made that came to be wanted while others were; index versions change by the day."""
+
+
 class Publish(PublishActivities):
-    """`model` is the one that made the vectors."""
+    """`vectors` makes those that stage `embed` did not know were wanted: an index version was begun, or
+    activated, since."""
 
     def __init__(
-        self, runner: StageRunner, keys: KeyManagement, texts: SealedTexts, model: IndexModel
+        self, runner: StageRunner, keys: KeyManagement, texts: SealedTexts, vectors: ChunkVectors
     ) -> None:
         self._runner = runner
         self._keys = keys
         self._texts = texts
-        self._model = model
+        self._vectors = vectors
 
     @activity.defn(name="publish_version")
     async def publish_version(self, request: PublishInput) -> PublishResult:
@@ -85,7 +87,7 @@ class Publish(PublishActivities):
                 if text_key is not None:
                     chunks = await sealed_chunks(text_key.key, version, material.chunks)
                     material = replace(material, chunks=chunks, text_key=text_key)
-                await self._publish(request, material)
+                await self._publish_whole(request, material)
             except BaseException:
                 if text_key is not None:
                     await self._runner.discard(version.tenant_id, text_key.blob)
@@ -100,9 +102,33 @@ class Publish(PublishActivities):
             return None
         return published_key(await self._texts.make_key(version.tenant_id))
 
+    async def _publish_whole(self, request: PublishInput, material: _Material) -> None:
+        """With vectors for every index version that it enters."""
+        for _ in range(COMPLETIONS):
+            vectors = await self._completed(request.version, material)
+            material = replace(material, vectors=vectors)
+            try:
+                await self._publish(request, material)
+            except VectorsLacking:
+                continue
+            return
+        raise DatabaseUnavailable("The index versions changed again and again meanwhile.")
+
+    async def _completed(self, version: VersionReference, material: _Material) -> VectorsByModel:
+        wanted = await self._vectors.wanted(version)
+        missing = [model for model in wanted if model not in material.vectors]
+        if not missing:
+            return material.vectors
+        chunks = [new.chunk for new in material.chunks]
+        hashes = [new.text_hash for new in material.chunks]
+        made = await self._vectors.make(version, chunks, hashes, missing)
+        return {**material.vectors, **made.vectors}
+
     async def _publish(self, request: PublishInput, material: _Material) -> None:
         version = request.version
-        await prepare_index(self._runner, version, self._model, len(material.chunks))
+        await prepare_indexes(
+            self._runner, version, material.vectors, self._vectors.known(), len(material.chunks)
+        )
         async with self._runner.transaction(version) as session:
             # The job's row first, then the file's: everyone locks in this order.
             opening = await self._runner.open(session, version)
@@ -126,13 +152,14 @@ class Publish(PublishActivities):
             await keep_text_key(session, version, key.blob)
         facts = await _text_facts(session, version)
         if target.is_newest:
-            index = await active_index(session, version.tenant_id, self._model)
+            entered = await entered_by(
+                session, version.tenant_id, material.vectors, self._vectors.known()
+            )
+            vectors = {index: material.vectors[model] for index, model in entered.items()}
             key_id = None if key is None else key.blob.blob_id
             # What a document says of itself is often what its author's program was set to.
             language = word_language(facts.language or material.plan.language)
-            await replace_chunks(
-                session, version, material.chunks, material.vectors, index, key_id, language
-            )
+            await replace_chunks(session, version, material.chunks, vectors, key_id, language)
         await replace_findings(session, version, material.findings.findings)
         await replace_pages(session, version)
         await add_layers(session, version)
@@ -154,8 +181,8 @@ class Publish(PublishActivities):
                 artifacts.load_bytes(tenant_id, request.vectors.blob_id)
             )
         chunks = chunk_list.result().chunks
-        vectors = np.load(io.BytesIO(stored_vectors.result()), allow_pickle=False)
-        if len(vectors) != len(chunks):
+        vectors = from_bytes(stored_vectors.result(), self._vectors.default())
+        if any(len(matrix) != len(chunks) for matrix in vectors.values()):
             raise ObjectMissing("There is not a vector for every chunk.")
         hashes = await text_hashes(self._keys, tenant_id, chunks)
         new_chunks = [

@@ -1,11 +1,17 @@
 """A graph for an index version that becomes large, made before it is: so it is always made quickly."""
 
 import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from activities.stage import StageRunner
-from db.queries.publish import IndexModel, active_index, lock_target
+from db.queries.index_versions import IndexModel, entered_by
+from db.queries.publish import lock_target
 from db.queries.vectors import GRAPH_FROM, claim_graph, has_graph, is_large, make_graph
 from muniment.contracts.base import VersionReference
 from muniment.errors import DatabaseUnavailable
@@ -18,20 +24,32 @@ RETRIED_AFTER = timedelta(minutes=10)
 """Where it could not be made; until then searches are right and slow."""
 
 logger = logging.getLogger(__name__)
+Transaction = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
-async def prepare_index(
-    runner: StageRunner, version: VersionReference, model: IndexModel, new_chunks: int
+async def prepare_indexes(
+    runner: StageRunner,
+    version: VersionReference,
+    made: Collection[IndexModel],
+    known: Sequence[IndexModel],
+    new_chunks: int,
 ) -> None:
-    """The tenant's active index version has a graph where these chunks make it a large one. Where it cannot
-    be made now, a publication some minutes later tries again. Raises as the publication does, where the
-    job or the file has ended."""
+    """Each index version that the publication enters has a graph where these chunks make it a large one.
+    Where it cannot be made now, a publication some minutes later tries again. Raises as the publication
+    does, where the job or the file has ended, and where vectors are lacking."""
     async with runner.transaction(version) as session:
         await runner.open(session, version)
         target = await lock_target(session, version)
         if target is None or not target.is_newest:
             return
-        index = await active_index(session, version.tenant_id, model)
+        entered = await entered_by(session, version.tenant_id, made, known)
+    for index in entered:
+        await prepare_graph(partial(runner.transaction, version), index, new_chunks)
+
+
+async def prepare_graph(transaction: Transaction, index: UUID, new_chunks: int) -> None:
+    """The index version has a graph where so many more vectors make it a large one, if it can be made."""
+    async with transaction() as session:
         if await has_graph(session, index) or not await is_large(
             session, index, max(GRAPH_FROM - new_chunks, 0)
         ):
@@ -43,13 +61,13 @@ async def prepare_index(
         _report_missing(index, "it is too large for a publication to make it")
         return
     try:
-        await _make(runner, version, index)
+        await _make(transaction, index)
     except DatabaseUnavailable as error:
         _report_missing(index, error.detail)
 
 
-async def _make(runner: StageRunner, version: VersionReference, index: UUID) -> None:
-    async with runner.transaction(version) as session:
+async def _make(transaction: Transaction, index: UUID) -> None:
+    async with transaction() as session:
         if await make_graph(session, index):
             logger.info("a large index has its graph now")
         elif not await has_graph(session, index):

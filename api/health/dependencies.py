@@ -14,6 +14,7 @@ from api.health.transport import CertificateCheck, TransportCheck
 from api.orchestrator import Orchestrator
 from db.listening import JobEventListener
 from db.queries.access import probe
+from db.queries.vectors import count_missing_graphs
 from db.session import Database
 from muniment.connections import temporal_refusals_as_ours
 from muniment.embedding import Embedder
@@ -49,6 +50,7 @@ class Dependencies:
             Check("scanner", required=False, probe=self.scanner.probe),
             Check("sandbox", required=False, probe=SandboxCheck(self.temporal).probe),
             Check("embedding", required=False, probe=self._embedding),
+            Check("vector_graphs", required=False, probe=self._vector_graphs),
             Check("transport", required=False, probe=self.transport.probe),
             Check("certificate", required=False, probe=self.certificate.probe),
         )
@@ -91,3 +93,14 @@ class Dependencies:
         except ConfigurationError as error:
             return Finding(f"searches by words alone: {error.detail}", error.remedy)
         return None
+
+    async def _vector_graphs(self) -> Finding | None:
+        async with self.database.across_tenants() as session:
+            count = await count_missing_graphs(session)
+        if not count:
+            return None
+        return Finding(
+            f"{count} large index versions have no graph: their searches by meaning measure every"
+            " passage",
+            "Run `python -m db.vector_graphs` as the schema's owner (docs/vectors.md).",
+        )

@@ -145,8 +145,11 @@ class PostingRemoval(SQLModel, table=True):
 
 
 class IndexVersion(SQLModel, table=True):
-    """An embedding model's index; one is active per tenant. `graph_tried_at`: when a publication last
-    set about making the HNSW index over its vectors."""
+    """An embedding model's index; one is active per tenant, and one at most is being built or waits to be
+    activated. `filled_until`: up to which hash of a text a building one has its vectors; empty at the
+    beginning of a pass, and afterwards. `outcome`: how a retired one came to be; `emptied_at`: since when
+    it has no vectors. `graph_tried_at`: when a publication last set about making the HNSW index over its
+    vectors."""
 
     __tablename__ = "index_version"
     __table_args__ = (
@@ -157,6 +160,18 @@ class IndexVersion(SQLModel, table=True):
             unique=True,
             postgresql_where=text("state = 'active'"),
         ),
+        Index(
+            "index_version_next",
+            "tenant_id",
+            unique=True,
+            postgresql_where=text("state IN ('building', 'ready')"),
+        ),
+        Index(
+            "ix_index_version_tenant_created",
+            "tenant_id",
+            text("created_at DESC"),
+            text("id DESC"),
+        ),
     )
 
     id: UUID = id_field()
@@ -164,10 +179,20 @@ class IndexVersion(SQLModel, table=True):
     model_id: str
     model_version: str
     dimensions: int
-    state: str  # active | building | retired
+    state: str  # muniment.contracts.reindex.IndexState
     created_at: datetime = time_field()
     activated_at: datetime | None = optional_time_field()
     graph_tried_at: datetime | None = optional_time_field()
+    activation: str = "manual"  # muniment.contracts.reindex.Activation
+    outcome: str | None = None  # muniment.contracts.reindex.Outcome
+    is_paused: bool = False
+    passages_total: int = Field(default=0, sa_type=BigInteger)
+    passages_done: int = Field(default=0, sa_type=BigInteger)
+    filled_until: bytes = b""
+    evaluation: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSONB))
+    started_at: datetime | None = optional_time_field()
+    retire_at: datetime | None = optional_time_field()
+    emptied_at: datetime | None = optional_time_field()
 
 
 class EmbeddingRow(SQLModel, table=True):
@@ -181,7 +206,7 @@ class EmbeddingRow(SQLModel, table=True):
     )
 
     chunk_id: UUID = Field(foreign_key="chunk.id", primary_key=True, ondelete="CASCADE")
-    index_version_id: UUID = Field(primary_key=True)
+    index_version_id: UUID = Field(primary_key=True, index=True)
     tenant_id: UUID = tenant_field()
     vector: list[float] = Field(sa_column=Column(HALFVEC, nullable=False))
     dimensions: int | None = Field(

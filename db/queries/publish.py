@@ -1,7 +1,7 @@
 """Swaps a version into what readers and searches see, and finds vectors that are already there."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,27 +12,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries.index_versions import IndexModel
 from db.queries.postings import DEFAULT_LANGUAGE, forget_words, index_words
 from db.queries.stages import NewBlob, keep_blob
-from db.queries.vectors import active_index as find_active_index
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk, Finding
 from muniment.contracts.jobs import FileState
 from muniment.contracts.text_modes import TextMode
-from muniment.errors import Conflict, Gone
+from muniment.errors import Gone
 
 ROWS_PER_STATEMENT = 500
 
 Vectors = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class IndexModel:
-    """The embedding model whose index a tenant searches."""
-
-    model_id: str
-    model_version: str
-    dimensions: int
 
 
 @dataclass(frozen=True)
@@ -131,21 +122,21 @@ async def replace_chunks(
     session: AsyncSession,
     version: VersionReference,
     chunks: Sequence[NewChunk],
-    vectors: Vectors,
-    index_version_id: UUID,
+    vectors: Mapping[UUID, Vectors],
     text_key_id: UUID | None = None,
     language: str = DEFAULT_LANGUAGE,
 ) -> None:
-    """Removes every chunk of the file and puts these in, with postings and vectors (a row of
-    `vectors` per chunk). Chunks with a sealed text, by the key `text_key_id`, have no postings.
+    """Removes every chunk of the file and puts these in, with postings and vectors: for each index version a
+    row per chunk. Chunks with a sealed text, by the key `text_key_id`, have no postings.
     `language` is PostgreSQL's name of a text search configuration."""
     await delete_chunks(session, version.file_id)
     ids = [new_id() for _ in chunks]
     for part in _slices(len(chunks)):
         await _insert_chunks(session, version, ids[part], chunks[part], text_key_id)
-        await _insert_vectors(
-            session, version.tenant_id, ids[part], vectors[part], index_version_id
-        )
+        for index_version_id, matrix in vectors.items():
+            await _insert_vectors(
+                session, version.tenant_id, ids[part], matrix[part], index_version_id
+            )
     await index_words(session, version.version_id, language)
 
 
@@ -388,48 +379,6 @@ async def mark_published(
             "extracted": json.dumps(publication.extracted),
         },
     )
-
-
-async def active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
-    """The tenant's active index version; the first publication makes it. Raises Conflict where it is of
-    another model: vectors of two are not to be compared. Another version of the same may be, while files
-    are embedded anew one by one."""
-    found = await find_active_index(session)
-    if found is None:
-        # Two first publications at once must not make two.
-        await session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
-            {"key": f"active index of {tenant_id}"},
-        )
-        found = await find_active_index(session)
-    if found is None:
-        return await _add_active_index(session, tenant_id, model)
-    if (found.model_id, found.dimensions) != (model.model_id, model.dimensions):
-        raise Conflict(
-            f"The index is of the embedding model {found.model_id} with {found.dimensions} dimensions,"
-            f" and these vectors are of {model.model_id} with {model.dimensions}.",
-            remedy="Publish with the release that has the index's model.",
-        )
-    return found.id
-
-
-async def _add_active_index(session: AsyncSession, tenant_id: UUID, model: IndexModel) -> UUID:
-    made = new_id()
-    await session.execute(
-        text(
-            "INSERT INTO index_version (id, tenant_id, model_id, model_version, dimensions,"
-            " state, created_at, activated_at) VALUES (:id, :tenant_id, :model_id,"
-            " :model_version, :dimensions, 'active', now(), now())"
-        ),
-        {
-            "id": made,
-            "tenant_id": tenant_id,
-            "model_id": model.model_id,
-            "model_version": model.model_version,
-            "dimensions": model.dimensions,
-        },
-    )
-    return made
 
 
 async def known_vectors(

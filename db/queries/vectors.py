@@ -208,6 +208,12 @@ async def has_graph(session: AsyncSession, index_version_id: UUID) -> bool:
     return bool(found.scalar_one())
 
 
+async def count_missing_graphs(session: AsyncSession) -> int:
+    """Large index versions of all tenants that have no graph although a publication tried to make it."""
+    found = await session.execute(text("SELECT count_missing_graphs()"))
+    return int(found.scalar_one())
+
+
 async def is_large(session: AsyncSession, index_version_id: UUID, size: int) -> bool:
     """Whether the index version has at least `size` vectors."""
     found = await session.execute(_IS_LARGE, {"index_version_id": index_version_id, "size": size})

@@ -11,6 +11,7 @@ import typer
 from muniment.cli.administration.api_keys import api_keys
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
+from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
@@ -44,6 +45,7 @@ app.add_typer(principals, name="principals")
 app.add_typer(groups, name="groups")
 app.add_typer(grants, name="grants")
 app.add_typer(api_keys, name="api-keys")
+app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
 app.add_typer(webhooks, name="webhooks")

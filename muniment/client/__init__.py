@@ -28,6 +28,7 @@ from muniment.client.resources.collections import Collection
 from muniment.client.resources.files import FileTiers
 from muniment.client.resources.grants import Grant
 from muniment.client.resources.groups import Group
+from muniment.client.resources.index_versions import IndexEvaluation, IndexVersion
 from muniment.client.resources.integrity import IntegrityFault, IntegrityReport, IntegrityRun
 from muniment.client.resources.invitations import AcceptedInvitation, Invitation
 from muniment.client.resources.key_rotations import KeyRotation
@@ -79,6 +80,8 @@ __all__ = [
     "Group",
     "Hit",
     "Identity",
+    "IndexEvaluation",
+    "IndexVersion",
     "IntegrityFault",
     "IntegrityReport",
     "IntegrityRun",

@@ -34,6 +34,7 @@ from muniment.client.resources.collections import AsyncCollections
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import AsyncGrants
 from muniment.client.resources.groups import AsyncGroups
+from muniment.client.resources.index_versions import AsyncIndexVersions
 from muniment.client.resources.integrity import AsyncIntegrity
 from muniment.client.resources.invitations import AsyncInvitations
 from muniment.client.resources.jobs import JobOperations
@@ -105,6 +106,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)
+        self.index_versions = AsyncIndexVersions(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:
         return self

@@ -34,6 +34,7 @@ from muniment.client.resources.collections import Collections
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import Grants
 from muniment.client.resources.groups import Groups
+from muniment.client.resources.index_versions import IndexVersions
 from muniment.client.resources.integrity import Integrity
 from muniment.client.resources.invitations import Invitations
 from muniment.client.resources.jobs import JobOperations
@@ -105,6 +106,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.tier_policies = TierPolicies(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
+        self.index_versions = IndexVersions(self._protocol, self._run)
 
     def __enter__(self) -> Self:
         return self

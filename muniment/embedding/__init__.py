@@ -19,13 +19,17 @@ from muniment.embedding.model import (
     default_model_directory,
     prepare_model,
 )
+from muniment.embedding.models import SHORT_DIMENSIONS, SHORT_MODEL_ID, TextEmbedder
 
 __all__ = [
     "DIMENSIONS",
     "MODEL_ID",
     "MODEL_VERSION",
+    "SHORT_DIMENSIONS",
+    "SHORT_MODEL_ID",
     "WINDOW_TOKENS",
     "Embedder",
+    "TextEmbedder",
     "default_model_directory",
     "prepare_model",
 ]

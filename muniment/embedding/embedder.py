@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from muniment.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_ID, MODEL_VERSION, prepare_model
+from muniment.embedding.models import ShortenedEmbedder, TextEmbedder
 from muniment.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Embedder:
     one call; by default it takes one per core.
     """
 
-    dimensions = DIMENSIONS
-    model_id = MODEL_ID
-    version = MODEL_VERSION
+    dimensions: int = DIMENSIONS
+    model_id: str = MODEL_ID
+    version: str = MODEL_VERSION
 
     def __init__(self, model_directory: Path, threads: int | None = None) -> None:
         self._model_directory = model_directory
@@ -77,6 +78,17 @@ class Embedder:
         """The vector of a question, of shape (384,). This model knows no query prefix."""
         vector: npt.NDArray[np.float32] = self.embed([text])[0]
         return vector
+
+    def models(self) -> tuple[TextEmbedder, ...]:
+        """Every model that these weights make, this one first."""
+        return (self, ShortenedEmbedder(self))
+
+    def for_model(self, model_id: str, version: str) -> TextEmbedder | None:
+        """The one whose vectors an index version of that model holds; None where it is not here."""
+        wanted = (model_id, version)
+        return next(
+            (each for each in self.models() if (each.model_id, each.version) == wanted), None
+        )
 
 
 def _load(model_directory: Path, threads: int | None) -> "CustomTextEmbedding":

@@ -293,3 +293,11 @@ class EmbeddingSettings(Group):
     threads: Annotated[
         int | None, Field(description="Threads of one embedder; unset: the cores.", ge=1)
     ] = None
+    keep_former_hours: Annotated[
+        float,
+        Field(
+            description="How long the index version that was searched before is kept whole, for going"
+            " back to it; then its vectors are deleted.",
+            gt=0,
+        ),
+    ] = 168.0

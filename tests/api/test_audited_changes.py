@@ -153,6 +153,12 @@ ELSEWHERE |= {"/s/{token}"}
 # Of models that an operator configured: test_models.py.
 ELSEWHERE |= {"/v1/models/{name}/pause", "/v1/models/{name}/resume"}
 
+# Of what was published: test_index_versions.py.
+ELSEWHERE |= {"/v1/index-versions"} | {
+    f"/v1/index-versions/{{index_version_id}}/{verb}"
+    for verb in ("activate", "rollback", "cancel", "pause", "resume")
+}
+
 
 @pytest.fixture
 async def things(client: httpx.AsyncClient) -> Things:

@@ -100,7 +100,9 @@ async def test_health_needs_no_key(api: ApiProcess) -> None:
         ready = await anyone.get("/readyz")
         assert ready.status_code == 200, ready.text
         states = {each["name"]: each for each in ready.json()["dependencies"]}
-        assert {"database", "objects", "temporal", "scanner", "embedding"} <= set(states)
+        assert {"database", "objects", "temporal", "scanner", "embedding", "vector_graphs"} <= set(
+            states
+        )
         assert states["database"]["state"] == "ok"
         assert states["scanner"]["state"] == "degraded"
         assert "UNSCANNED" in states["scanner"]["reason"]

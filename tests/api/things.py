@@ -85,7 +85,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
-    *("invitation_id",),
+    *("invitation_id", "index_version_id"),
     *("annotation_id", "comment_id"),
 )
 

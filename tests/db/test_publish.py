@@ -2,17 +2,17 @@
 
 import asyncio
 import time
+from uuid import UUID
 
 import numpy as np
 import psycopg
 import pytest
 
 from db.models import new_id
+from db.queries.index_versions import IndexModel, VectorsLacking, entered_by
 from db.queries.publish import (
-    IndexModel,
     NewChunk,
     PublishTarget,
-    active_index,
     delete_chunks,
     known_vectors,
     lock_target,
@@ -21,7 +21,6 @@ from db.queries.publish import (
 from db.session import Database
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import Chunk
-from muniment.errors import Conflict
 from tests.conftest import TenantFixture
 from tests.db.test_members import add_file, add_version, until_waiting
 
@@ -68,13 +67,13 @@ async def test_a_text_that_stands_ten_thousand_times_is_looked_up_once(
     chunk = Chunk(ordinal=0, text="again", token_count=1, headings=(), pages=(1,), boxes=())
     hashes = [*[b"again"] * 10_000, b"once"]
     async with database.transaction(tenant.system) as session:
-        index = await active_index(session, tenant.tenant_id, model)
+        (index,) = await entered_by(session, tenant.tenant_id, [model], [model])
         chunks = [
             NewChunk(chunk.model_copy(update={"ordinal": number}), text_hash)
             for number, text_hash in enumerate(hashes)
         ]
         vectors = np.ones((len(hashes), 384), np.float32)
-        await replace_chunks(session, reference, chunks, vectors, index)
+        await replace_chunks(session, reference, chunks, {index: vectors})
 
         async def seconds(wanted: list[bytes]) -> float:
             began = time.perf_counter()
@@ -108,10 +107,10 @@ async def test_a_vector_is_known_until_the_last_text_that_it_was_made_of_is_gone
             )
     chunk = Chunk(ordinal=0, text="the same", token_count=2, headings=(), pages=(1,), boxes=())
     async with database.transaction(tenant.system) as session:
-        index = await active_index(session, tenant.tenant_id, model)
+        (index,) = await entered_by(session, tenant.tenant_id, [model], [model])
         for reference in references:
             new = [NewChunk(chunk, b"the same")]
-            await replace_chunks(session, reference, new, np.ones((1, 384), np.float32), index)
+            await replace_chunks(session, reference, new, {index: np.ones((1, 384), np.float32)})
     async with database.transaction(other_tenant.system) as session:
         assert await known_vectors(session, [b"the same"], model) == {}
     for reference, still_known in zip(references, (True, False), strict=True):
@@ -123,16 +122,35 @@ async def test_a_vector_is_known_until_the_last_text_that_it_was_made_of_is_gone
 
 @pytest.mark.parametrize(
     "other",
-    [IndexModel("b", "1", 384), IndexModel("a", "1", 3)],
-    ids=["model", "dimensions"],
+    [IndexModel("b", "1", 384), IndexModel("a", "1", 3), IndexModel("a", "2", 384)],
+    ids=["model", "dimensions", "version"],
 )
 async def test_vectors_of_another_model_do_not_enter_the_index(
     database: Database, tenant: TenantFixture, other: IndexModel
 ) -> None:
+    """Where a release has another model than the index, what it publishes enters the one that is to come."""
+    model = IndexModel("a", "1", 384)
     async with database.transaction(tenant.system) as session:
-        made = await active_index(session, tenant.tenant_id, IndexModel("a", "1", 384))
-        for version in ("1", "2"):
-            same = IndexModel("a", version, 384)
-            assert await active_index(session, tenant.tenant_id, same) == made
-        with pytest.raises(Conflict, match="embedding model a with 384"):
-            await active_index(session, tenant.tenant_id, other)
+        (first,) = await entered_by(session, tenant.tenant_id, [model], [model])
+        with pytest.raises(VectorsLacking):
+            await entered_by(session, tenant.tenant_id, [other], [other, model])
+        entered = await entered_by(session, tenant.tenant_id, [other], [other])
+        assert list(entered.values()) == [other]
+        assert first not in entered
+        assert await entered_by(session, tenant.tenant_id, [other], [other]) == entered
+        both = await entered_by(session, tenant.tenant_id, [other, model], [other, model])
+        assert both == {first: model, **entered}
+
+
+async def test_publications_at_once_make_one_index(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def entered(model: IndexModel) -> list[UUID]:
+        async with database.transaction(tenant.system) as session:
+            return [*await entered_by(session, tenant.tenant_id, [model], [model])]
+
+    old, new = IndexModel("a", "1", 3), IndexModel("a", "2", 3)
+    first = await asyncio.gather(*(entered(old) for _ in range(4)))
+    following = await asyncio.gather(*(entered(new) for _ in range(4)))
+    assert len({*map(tuple, first)}) == len({*map(tuple, following)}) == 1
+    assert first[0] != following[0]

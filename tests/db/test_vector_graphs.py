@@ -97,6 +97,46 @@ def test_a_graph_that_came_half_or_that_nobody_searches_is_dropped(owner_dsn: st
     assert is_made(owner_dsn, broken), "a graph that was lost is made anew"
 
 
+def test_missing_graphs_are_counted_where_a_publication_tried_to_make_them(owner_dsn: str) -> None:
+    superuser = dsn_of("postgres", owner_dsn)
+    large, _ = fill(superuser, 20), fill(superuser, 20)
+    assert missing(owner_dsn) == 0
+    with psycopg.connect(superuser) as connection:
+        connection.execute(
+            "UPDATE index_version SET graph_tried_at = now() - interval '2 minutes' WHERE id = %s",
+            (large.index_version_id,),
+        )
+    assert missing(owner_dsn) == 1
+    make_missing(owner_dsn, graph_from=20)
+    assert missing(owner_dsn) == 0
+
+
+def missing(owner_dsn: str) -> int:
+    """As the application sees it, which acts for no tenant then."""
+    with psycopg.connect(dsn_of("muniment_app", owner_dsn)) as connection:
+        row = connection.execute("SELECT count_missing_graphs()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_graph_is_dropped_of_nothing_but_the_tenants_own_that_is_retired(owner_dsn: str) -> None:
+    superuser = dsn_of("postgres", owner_dsn)
+    searched, retired = fill(superuser, 20), fill(superuser, 20)
+    make_missing(owner_dsn, graph_from=20)
+    with psycopg.connect(superuser) as connection:
+        connection.execute(
+            "UPDATE index_version SET state = 'retired' WHERE id = %s", (retired.index_version_id,)
+        )
+    for acting, dropped in ((searched, searched), (searched, retired), (retired, retired)):
+        assert len(graphs(superuser)) == 2
+        with psycopg.connect(dsn_of("muniment_app", owner_dsn)) as connection:
+            connection.execute(
+                "SELECT set_config('app.tenant', %s, true)", (str(acting.tenant_id),)
+            )
+            connection.execute("SELECT drop_vector_graph(%s)", (dropped.index_version_id,))
+    assert graphs(superuser) == [f"embedding_graph_{searched.index_version_id.hex}"]
+
+
 def is_found(dsn: str, tenant: VectorTenant) -> bool:
     with psycopg.connect(dsn) as connection:
         row = connection.execute(

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import numpy as np
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from db.models import AccessGrant, Collection, new_id
 from db.queries.search import FileFilter, lexemes
 from db.session import Access, Database
-from muniment.embedding import Embedder
+from muniment.embedding import MODEL_VERSION, Embedder
 from muniment.errors import InvalidRequest
 from muniment.objects import SealedTexts
 from retrieval.lexical import search_words
@@ -343,15 +343,19 @@ async def test_an_empty_tenant_answers_with_nothing(
 
 
 class BrokenEmbedder:
-    version = "1"
+    version = MODEL_VERSION
+    dimensions = 384
 
     def __init__(self, model_id: str) -> None:
         self.model_id = model_id
 
+    def for_model(self, model_id: str, version: str) -> "BrokenEmbedder":
+        return self
+
     def embed_query(self, text: str) -> Vector:
         raise RuntimeError("no such model")
 
-    def embed(self, texts: Sequence[str]) -> Vector:
+    def embed(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Vector:
         raise RuntimeError("no such model")
 
 
@@ -374,17 +378,20 @@ async def test_without_the_embedder_words_answer_and_it_says_so(
         assert len(found.reasons) == 1
 
 
+@pytest.mark.parametrize("column", ["model_id", "model_version"])
 async def test_an_index_of_another_model_is_not_compared_with(
     searcher: Searcher,
     database: Database,
     tenant: TenantFixture,
     embedder: Embedder,
+    column: str,
 ) -> None:
     await publish_file(database, tenant.access, tenant.collection_id, LETTERS, embedder=embedder)
     async with database.transaction(tenant.system) as session:
-        await session.execute(text("UPDATE index_version SET model_id = 'another'"))
+        await session.execute(text(f"UPDATE index_version SET {column} = 'another'"))  # noqa: S608
     found = await search(searcher, tenant.access, "harbour")
     assert (found.mode_used, found.degraded) == (SearchMode.LEXICAL, True)
+    assert "index-versions create" in found.reasons[0]
     assert found.data
 
 

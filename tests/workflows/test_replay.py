@@ -28,6 +28,7 @@ from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
 from tests.workflows.test_merge_postings import merging
 from tests.workflows.test_messages import find_malware
+from tests.workflows.test_reindex import reindexed
 from tests.workflows.test_rotate_keys import rotating, rotation
 from tests.workflows.test_verify_integrity import verification
 from tests.workflows.test_views import ENCRYPTED, PDF, give_password
@@ -47,8 +48,8 @@ RECORDED = frozenset(
     (
         "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "expired",
         "failed",
-        "fallen-back-from-gpu", "members", "merged", "moved", "released", "rotated", "scanned", "verified",
-        "withdrawn",
+        "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
+        "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -125,6 +126,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     await _record("expired", await expired(workshop, owner))
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))
+    await _record("reindexed", await reindexed(workshop, owner))
     async with workshop.working(replacing=rotating(workshop, timedelta(seconds=1))):
         await _record("rotated", await rotation(workshop, owner))
     async with workshop.working(replacing=[routed(workshop, 1.0)]):

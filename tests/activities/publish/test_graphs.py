@@ -13,10 +13,10 @@ import pytest
 
 from activities.artifacts import Artifacts
 from activities.publish import graphs
-from activities.publish.graphs import prepare_index
+from activities.publish.graphs import prepare_indexes
 from activities.stage import StageRunner
 from bench.vector_set import VectorTenant, add_passages, add_tenant
-from db.queries.publish import IndexModel
+from db.queries.index_versions import IndexModel
 from db.session import Database
 from db.vector_graphs import make_missing
 from muniment.contracts.base import VersionReference
@@ -27,7 +27,7 @@ from tests.conftest import TenantFixture
 from tests.patience import on_a_busy_machine
 from tests.worker.jobs import commit_job
 
-MODEL = IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS)
+MODELS = [IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS)]
 GRAPH_FROM = 100
 
 
@@ -100,7 +100,7 @@ async def test_the_publication_that_makes_an_index_large_makes_its_graph_first(
     made: int,
 ) -> None:
     with filled(postgres_dsn, tenant, GRAPH_FROM - 10) as added:
-        await prepare_index(runner, version, MODEL, new_chunks)
+        await prepare_indexes(runner, version, MODELS, MODELS, new_chunks)
         assert graphs_of(postgres_dsn, added) == made
 
 
@@ -130,7 +130,7 @@ async def test_what_will_not_be_shown_prepares_nothing(
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute(statement, {"job": version.job_id, "file": version.file_id})
     with pytest.raises(Exception, match=refusal) if refusal else nullcontext():
-        await prepare_index(runner, version, MODEL, GRAPH_FROM)
+        await prepare_indexes(runner, version, MODELS, MODELS, GRAPH_FROM)
     with psycopg.connect(postgres_dsn) as connection:
         row = connection.execute(
             "SELECT count(*) FROM index_version WHERE tenant_id = %s", (tenant.tenant_id,)
@@ -142,7 +142,9 @@ async def test_publications_at_once_make_one_graph(
     runner: StageRunner, version: VersionReference, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
     with filled(postgres_dsn, tenant, GRAPH_FROM) as added:
-        await asyncio.gather(*(prepare_index(runner, version, MODEL, 1) for _ in range(4)))
+        await asyncio.gather(
+            *(prepare_indexes(runner, version, MODELS, MODELS, 1) for _ in range(4))
+        )
         assert graphs_of(postgres_dsn, added) == 1
 
 
@@ -153,7 +155,7 @@ async def test_a_first_publication_that_is_large_has_its_graph_before_its_vector
     tenant: TenantFixture,
     postgres_dsn: str,
 ) -> None:
-    await prepare_index(runner, version, MODEL, GRAPH_FROM)
+    await prepare_indexes(runner, version, MODELS, MODELS, GRAPH_FROM)
     with psycopg.connect(postgres_dsn) as connection:
         row = connection.execute(
             "SELECT id, has_vector_graph(id) FROM index_version WHERE tenant_id = %s",
@@ -171,7 +173,7 @@ async def test_a_graph_that_others_hold_up_lets_them_through_and_waits_for_some_
     with filled(postgres_dsn, tenant, GRAPH_FROM) as added:
         with psycopg.connect(postgres_dsn) as publishing:
             publishing.execute("LOCK TABLE embedding IN ROW EXCLUSIVE MODE")
-            preparing = asyncio.create_task(prepare_index(runner, version, MODEL, 1))
+            preparing = asyncio.create_task(prepare_indexes(runner, version, MODELS, MODELS, 1))
             while not preparing.done():
                 began = time.monotonic()
                 await asyncio.to_thread(publish_briefly, postgres_dsn)
@@ -179,10 +181,10 @@ async def test_a_graph_that_others_hold_up_lets_them_through_and_waits_for_some_
             await preparing
         assert max(waits) < on_a_busy_machine(2)
         assert graphs_of(postgres_dsn, added) == 0
-        await prepare_index(runner, version, MODEL, 1)
+        await prepare_indexes(runner, version, MODELS, MODELS, 1)
         assert graphs_of(postgres_dsn, added) == 0
         minutes_later(postgres_dsn, added)
-        await prepare_index(runner, version, MODEL, 1)
+        await prepare_indexes(runner, version, MODELS, MODELS, 1)
         assert graphs_of(postgres_dsn, added) == 1
 
 
@@ -200,9 +202,9 @@ async def test_a_graph_that_is_not_ready_in_time_is_not_tried_by_each_publicatio
 ) -> None:
     hurried = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.3)
     with filled(postgres_dsn, tenant, 4000) as added:
-        await prepare_index(StageRunner(hurried, runner.artifacts), version, MODEL, 1)
+        await prepare_indexes(StageRunner(hurried, runner.artifacts), version, MODELS, MODELS, 1)
         first = tried_at(postgres_dsn, added)
-        await prepare_index(runner, version, MODEL, 1)
+        await prepare_indexes(runner, version, MODELS, MODELS, 1)
         assert (graphs_of(postgres_dsn, added), tried_at(postgres_dsn, added)) == (0, first)
     assert first is not None
     await hurried.close()
@@ -218,8 +220,8 @@ async def test_a_graph_that_would_take_too_long_is_left_to_the_operator(
 ) -> None:
     monkeypatch.setattr(graphs, "TOO_LARGE", GRAPH_FROM)
     with filled(postgres_dsn, tenant, GRAPH_FROM) as added:
-        await prepare_index(runner, version, MODEL, 1)
-        await prepare_index(runner, version, MODEL, 1)
+        await prepare_indexes(runner, version, MODELS, MODELS, 1)
+        await prepare_indexes(runner, version, MODELS, MODELS, 1)
         assert graphs_of(postgres_dsn, added) == 0
         told = [record for record in caplog.records if record.levelname == "ERROR"]
         assert ["python -m db.vector_graphs" in record.getMessage() for record in told] == [True]

@@ -112,6 +112,14 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "keys.rotate": lambda m: m.keys.rotate(),
     "keys.rotations": lambda m: m.keys.rotations(),
     "keys.rotation": lambda m: m.keys.rotation(ID),
+    "index_versions.list": lambda m: m.index_versions.list(),
+    "index_versions.get": lambda m: m.index_versions.get(ID),
+    "index_versions.create": lambda m: m.index_versions.create("x", activation="automatic"),
+    "index_versions.activate": lambda m: m.index_versions.activate(ID),
+    "index_versions.roll_back": lambda m: m.index_versions.roll_back(ID),
+    "index_versions.cancel": lambda m: m.index_versions.cancel(ID),
+    "index_versions.pause": lambda m: m.index_versions.pause(ID),
+    "index_versions.resume": lambda m: m.index_versions.resume(ID),
     "annotations.list": lambda m: m.annotations.list(
         file_id=ID, version=1, page=1, author=ID, state="open"
     ),

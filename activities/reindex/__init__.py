@@ -1,0 +1,1 @@
+"""Building an index version beside the one that is searched."""

@@ -1,0 +1,1 @@
+"""Index versions: search by meaning with another model."""
