@@ -58,6 +58,7 @@ async def serve(
     working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
+        asyncio.create_task(services.queries.run()),
     ]
     if certificate is not None:
         working.append(asyncio.create_task(certificate.watch()))
@@ -67,6 +68,7 @@ async def serve(
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.queries.close()
         await services.permits.close()
         await services.keys.close()
         await services.database.close()

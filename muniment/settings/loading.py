@@ -7,7 +7,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
     ray: RaySettings = RaySettings()
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     lexical: LexicalSettings = LexicalSettings()
     models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()
