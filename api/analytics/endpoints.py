@@ -14,9 +14,8 @@ from api.problem_responses import problems
 from api.services import Provided
 from db.audit import record
 from db.models import AnalyticsPolicy as Row
-from db.models import now
 from db.queries import analytics
-from db.queries.analytics import Period, QueryPolicy
+from db.queries.analytics import QueryPolicy
 
 router = APIRouter(prefix="/v1/analytics", tags=["analytics"])
 
@@ -41,9 +40,7 @@ async def show_queries(
     """For administrators: how much was asked, how fast, what most often, and what found nothing. Written
     some seconds after it was asked; what a killed process had not written is missing."""
     service.require_administrator(caller)
-    end = until or now()
-    period = Period(since or end - service.DEFAULT_PERIOD, end)
-    service.require_period(period)
+    period = service.period_of(since, until)
     async with services.database.transaction(caller.access) as session:
         found = await service.summary(session, period, limit)
         record(session, caller.act("analytics.read", "tenant", caller.tenant_id))

@@ -1,7 +1,7 @@
 """Analytics of queries: summed up, set, forgotten."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,12 +36,18 @@ def require_administrator(caller: Caller) -> None:
         )
 
 
-def require_period(period: Period) -> None:
+def period_of(since: datetime | None, until: datetime | None) -> Period:
     """Raises InvalidRequest for one that is empty or too long."""
-    if not timedelta(0) < period.until - period.since <= LONGEST_PERIOD:
-        raise InvalidRequest(
-            "`from` lies before `to`, at most 366 days", remedy="Ask for a shorter time."
-        )
+    end = until or now()
+    try:
+        length = end - since if since else DEFAULT_PERIOD
+        if timedelta(0) < length <= LONGEST_PERIOD:
+            return Period(end - length, end)
+    except OverflowError:
+        pass  # seven days before the year 1
+    raise InvalidRequest(
+        "`from` lies before `to`, at most 366 days", remedy="Ask for another, or a shorter time."
+    )
 
 
 async def summary(session: AsyncSession, period: Period, max_rows: int) -> QueryAnalytics:

@@ -207,12 +207,12 @@ async def documents_by_metadata(
     """What the files call themselves in that field of their metadata."""
     rows = await session.execute(
         text(
-            "SELECT id, metadata ->> :name FROM file WHERE id = ANY(:ids)"
+            "SELECT id, metadata ->> :name AS value FROM file WHERE id = ANY(:ids)"
             " AND metadata ->> :name IS NOT NULL"
         ),
         {"ids": list(file_ids), "name": name},
     )
-    return dict(rows.tuples().all())
+    return {row.id: row.value for row in rows}
 
 
 async def all_figures(session: AsyncSession, run_id: UUID) -> list[Mapping[str, JsonValue]]:
@@ -268,7 +268,7 @@ async def previous_runs(session: AsyncSession, run_ids: Sequence[UUID]) -> dict[
     rows = await session.execute(
         text(
             """
-            SELECT run.id, earlier.id
+            SELECT run.id, earlier.id AS previous_id
             FROM evaluation_run run
             CROSS JOIN LATERAL (
                 SELECT id FROM evaluation_run before
@@ -281,7 +281,7 @@ async def previous_runs(session: AsyncSession, run_ids: Sequence[UUID]) -> dict[
         ),
         {"ids": list(run_ids)},
     )
-    return dict(rows.tuples().all())
+    return {row.id: row.previous_id for row in rows}
 
 
 async def list_runs(

@@ -129,7 +129,7 @@ async def test_they_are_for_administrators_of_the_tenant(
             "principal_id": person["id"],
         },
     )
-    async with client_of(api, made.json()["key"]) as ada:
+    async with client_of(api, made.json()["secret"]) as ada:
         assert (await ada.get(QUERIES)).status_code == 403
         assert (await ada.delete(QUERIES)).status_code == 403
         assert (await ada.put(POLICY, json={"keeps": "text"})).status_code == 403

@@ -121,7 +121,7 @@ async def test_others_of_the_tenant_do_not_see_it_and_administrators_do(
         json={"name": "k", "scopes": ["search"], "principal_id": person["id"]},
     )
     mine = (await client.post(PATH, json=SET)).json()
-    async with client_of(api, key.json()["key"]) as ada:
+    async with client_of(api, key.json()["secret"]) as ada:
         assert (await ada.get(PATH)).json()["data"] == []
         assert (await ada.get(f"{PATH}/{mine['id']}")).status_code == 404
         assert (await ada.delete(f"{PATH}/{mine['id']}")).status_code == 404
