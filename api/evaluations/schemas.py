@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from api.storable_text import StorableText
 from api.times import UtcTime
@@ -14,6 +14,35 @@ MAX_QUESTIONS = 2_000
 MAX_JUDGEMENTS = 1_000
 MAX_ANSWERS = 20
 
+_QUESTION: dict[str, JsonValue] = {
+    "id": "q1",
+    "text": "when does the lease end?",
+    "relevant": {"lease.pdf": 1},
+    "answers": ["March 2027"],
+}
+_EVALUATION: dict[str, JsonValue] = {
+    "id": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c11",
+    "set_id": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c12",
+    "name": "leases",
+    "state": "completed",
+    "created_at": "2026-11-20T12:00:00Z",
+    "finished_at": "2026-11-20T12:01:00Z",
+    "questions": 200,
+    "done": 200,
+    "nightly": True,
+    "mode": "hybrid",
+    "collection": "default",
+    "answers": "none",
+    "judge": False,
+    "identified_by": "name",
+    "tolerance": 0.02,
+    "compared_with": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c10",
+    "metrics": [
+        {"name": "ndcg@10", "value": 0.71, "before": 0.74, "difference": -0.03, "is_worse": True}
+    ],
+    "notes": [],
+}
+
 Identifier = Annotated[StorableText, Field(min_length=1, max_length=500)]
 Grade = Annotated[float, Field(gt=0, le=1_000)]
 
@@ -22,7 +51,7 @@ class EvaluationQuestion(BaseModel):
     """A question, the grades of the documents that answer it, and answers that are right; one of both at
     least."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_QUESTION]})
 
     id: Identifier
     text: Annotated[Query, StringConstraints(max_length=2_000)]
@@ -30,7 +59,6 @@ class EvaluationQuestion(BaseModel):
         default_factory=dict,
         max_length=MAX_JUDGEMENTS,
         description="By document (`identified_by`) its grade.",
-        examples=[{"doc-17": 1.0}],
     )
     answers: list[Annotated[StorableText, Field(min_length=1, max_length=2_000)]] = Field(
         default_factory=list, max_length=MAX_ANSWERS
@@ -47,7 +75,10 @@ class NewEvaluation(BaseModel):
     """A set of questions, and how they are asked: under the caller's rights. The same questions asked in the
     same way are the same set, whose runs are compared with each other."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "leases", "questions": [_QUESTION]}]},
+    )
 
     name: Annotated[StorableText, Field(min_length=1, max_length=200)]
     questions: list[EvaluationQuestion] = Field(min_length=1, max_length=MAX_QUESTIONS)
@@ -93,6 +124,8 @@ class Metric(BaseModel):
 class Evaluation(BaseModel):
     """A run over a set. `metrics` are there once it has ended; shares lie between 0 and 1, times are in
     milliseconds. `notes` say what could not be measured."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EVALUATION]})
 
     id: UUID
     set_id: UUID

@@ -46,7 +46,7 @@ async def ask(client: httpx.AsyncClient, *queries: str) -> None:
 async def test_equal_queries_are_counted_without_their_words(
     api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
-    await ask(client, "Where is Ada's lease?", "where  is ada's LEASE?", "elm")
+    await ask(client, "Where is Ada's zanzibar?", "where  is ada's ZANZIBAR?", "elm")
     await client.post("/v1/query", json={"query": "Who?", "generate": "extractive"})
     found = await until_asked(client, 4)
     assert (found["searches"], found["questions"]) == (3, 1)
@@ -59,8 +59,8 @@ async def test_equal_queries_are_counted_without_their_words(
             "SELECT asked_query::text FROM asked_query WHERE tenant_id = %s", (tenant.tenant_id,)
         ).fetchall()
     assert len(rows) == 4
-    assert not any("lease" in row[0].lower() for row in rows)
-    assert not any("lease" in str(line).lower() for line in api.log_lines)
+    assert not any("zanzibar" in row[0].lower() for row in rows)
+    assert not any("zanzibar" in str(line).lower() for line in api.log_lines)
 
 
 async def test_a_streamed_answer_is_counted_too(client: httpx.AsyncClient) -> None:

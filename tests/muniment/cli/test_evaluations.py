@@ -71,8 +71,13 @@ def test_a_folder_without_queries_is_none(tmp_path: Path) -> None:
 def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Printed:
     described = Described()
 
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/report"):  # no JSON, which the description has no example of
+            return httpx.Response(200, text="<!doctype html>")
+        return described(request)
+
     def connect(_: object) -> Muniment:
-        return Muniment("http://api", "mun_x", transport=httpx.MockTransport(described))
+        return Muniment("http://api", "mun_x", transport=httpx.MockTransport(answer))
 
     monkeypatch.setattr(connection, "connect", connect)
     printed = invoke(["eval", folder, *arguments], {"TERM": "dumb", "COLUMNS": "200"})
@@ -83,8 +88,9 @@ def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
 def test_what_was_measured_is_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = folder / "report.html"
     printed = evaluated(folder, monkeypatch, "--report", str(report))
-    assert "figure" in printed.stdout
-    assert report.exists()
+    assert printed.returncode == 1, printed.stderr  # something is worse than before
+    assert {"ndcg@10", "0.710", "0.740", "-0.030", "worse"} <= set(printed.stdout.split())
+    assert report.read_text(encoding="utf-8") == "<!doctype html>"
 
 
 def test_it_is_json_where_that_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
