@@ -89,6 +89,8 @@ class QuestionEvaluator:
         )
         measured.figures["search_ms"] = (perf_counter() - began) * 1000
         measured.figures["degraded"] = float(found.degraded)
+        if not question.judgements:
+            return
         called = await self._documents(access, asking, question.judgements, found.data)
         ranking = list(dict.fromkeys(called[hit.file_id] for hit in found.data))
         measured.figures |= {

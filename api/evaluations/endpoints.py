@@ -134,24 +134,29 @@ async def show_report(services: Provided, caller: Searching, evaluation_id: UUID
     responses=problems(404, 409, 503),
 )
 async def cancel(services: Provided, caller: Searching, evaluation_id: UUID) -> Evaluation:
-    """What was measured by then is summed up. One that was begun by night is cancelled with the tenant's
-    others of that night."""
+    """What was measured by then is summed up."""
     async with services.database.transaction(caller.access) as session:
         run, asked = await service.require_run(session, caller, evaluation_id)
         if run.finished_at is not None:
             raise Conflict("the evaluation has ended")
         (view,) = await service.views(session, [(run, asked)])
         record(session, caller.act("evaluation.cancelled", "evaluation", run.id))
-        name = run.workflow_id
+        # One that was begun by night goes on with sets of others, and leaves out what has ended.
+        has_own_workflow = run.workflow_id == workflow_id(run.id)
+    if not has_own_workflow or not await _cancel(services, view.id):
+        async with services.database.transaction(caller.access) as session:
+            await service.end_as_cancelled(session, view.id)
+    return view
+
+
+async def _cancel(services: Services, run_id: UUID) -> bool:
+    """False where no workflow is at work on it."""
+    temporal = services.temporal
     try:
-        async with asyncio.timeout(services.temporal.start_timeout_seconds):
-            is_at_work = await cancel_evaluation(services.temporal.client, name)
+        async with asyncio.timeout(temporal.start_timeout_seconds):
+            return await cancel_evaluation(temporal.client, workflow_id(run_id))
     except (TimeoutError, RuntimeError) as error:
         raise OrchestratorUnavailable("Temporal did not cancel the evaluation.") from error
-    if not is_at_work:
-        async with services.database.transaction(caller.access) as session:
-            await evaluations.end_lost_run(session, view.id)
-    return view
 
 
 @router.delete(

@@ -10,7 +10,7 @@ from api.authentication import Caller
 from api.evaluations.schemas import Evaluation, Metric, NewEvaluation
 from api.idempotency import hash_of
 from db.audit import record
-from db.models import EvaluationQuestion, EvaluationRun, EvaluationSet, new_id
+from db.models import EvaluationQuestion, EvaluationRun, EvaluationSet, new_id, now
 from db.queries import evaluations
 from muniment.contracts.evaluate_retrieval import (
     EvaluatedAnswers,
@@ -18,7 +18,7 @@ from muniment.contracts.evaluate_retrieval import (
     workflow_id,
 )
 from muniment.errors import Conflict, NotFound, TooManyRequests
-from retrieval.evaluation_summary import compare
+from retrieval.evaluation_summary import compare, summarise
 from retrieval.request import SearchMode
 
 MAX_OPEN_RUNS = 10
@@ -117,6 +117,17 @@ async def require_run(
     if found is None or whose(caller) not in (None, found[1].principal_id):
         raise NotFound("there is no such evaluation")
     return found
+
+
+async def end_as_cancelled(session: AsyncSession, run_id: UUID) -> None:
+    """With what was measured by now, as its workflow would; one that has ended stays as it is."""
+    found = await evaluations.get_run(session, run_id, for_update=True)
+    if found is None or found[0].finished_at is not None:
+        return
+    run, _ = found
+    measured = summarise(await evaluations.all_figures(session, run.id))
+    await evaluations.write_metrics(session, run, measured)
+    run.state, run.finished_at = EvaluationState.CANCELLED.value, now()
 
 
 async def delete(session: AsyncSession, caller: Caller, run_id: UUID) -> None:

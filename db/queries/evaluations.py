@@ -319,17 +319,6 @@ async def has_open_run(session: AsyncSession, set_id: UUID) -> bool:
     return found is not None
 
 
-async def end_lost_run(session: AsyncSession, run_id: UUID) -> None:
-    """As cancelled: one whose workflow is gone."""
-    await session.execute(
-        text(
-            "UPDATE evaluation_run SET state = 'cancelled', finished_at = now()"
-            " WHERE id = :run_id AND finished_at IS NULL"
-        ),
-        {"run_id": run_id},
-    )
-
-
 async def delete_set(session: AsyncSession, set_id: UUID) -> None:
     """With its questions, its runs and what they measured."""
     await session.execute(delete(EvaluationSet).where(col(EvaluationSet.id) == set_id))

@@ -99,16 +99,22 @@ async def test_a_set_is_deleted_with_its_questions_and_runs(
     assert {"evaluation.requested", "evaluation.deleted"} <= set(actions)
 
 
-async def test_a_cancelled_run_that_no_workflow_has_ends(
+async def test_a_cancelled_run_that_has_no_workflow_of_its_own_ends_with_what_it_has(
     client: httpx.AsyncClient, postgres_dsn: str
 ) -> None:
     run_id = (await client.post(PATH, json=SET)).json()["id"]
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute(
-            "UPDATE evaluation_run SET workflow_id = 'nobody' WHERE id = %s", (run_id,)
+            "UPDATE evaluation_run SET workflow_id = 'by night' WHERE id = %s", (run_id,)
+        )
+        connection.execute(
+            "INSERT INTO evaluation_result (run_id, ordinal, tenant_id, figures)"
+            " SELECT id, 0, tenant_id, %s FROM evaluation_run WHERE id = %s",
+            (Json({"ndcg@10": 0.5}), run_id),
         )
     assert (await client.post(f"{PATH}/{run_id}/cancel")).status_code == 202
-    assert (await client.get(f"{PATH}/{run_id}")).json()["state"] == "cancelled"
+    shown = (await client.get(f"{PATH}/{run_id}")).json()
+    assert (shown["state"], shown["metrics"][0]["value"]) == ("cancelled", 0.5)
     assert (await client.post(f"{PATH}/{run_id}/cancel")).status_code == 409
 
 
