@@ -1,5 +1,7 @@
 """`/v1/evaluations`: started once, compared with the run before, told to whom they belong."""
 
+import asyncio
+
 import httpx
 import psycopg
 import pytest
@@ -203,3 +205,18 @@ async def test_nothing_of_a_tenant_is_another_ones(
         assert (await stranger.get(PATH)).json()["data"] == []
         theirs = (await stranger.post(PATH, json=SET)).json()
     assert theirs["set_id"] != mine["set_id"]
+
+
+async def test_the_same_set_posted_by_many_at_once_is_one_run(client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post(PATH, json=SET) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+async def test_a_repeated_request_is_answered_as_the_first(client: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "nightly"}
+    first = await client.post(PATH, json=SET, headers=headers)
+    again = await client.post(PATH, json=SET, headers=headers)
+    assert again.json() == first.json()
+    other = {**SET, "name": "another"}
+    assert (await client.post(PATH, json=other, headers=headers)).status_code == 422
