@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 """Some megabytes. Beyond, as where PostgreSQL does not answer for long, the oldest are lost."""
-WRITE_SECONDS = 2.0
+WRITE_SECONDS = 1.0
 LAST_WRITE_SECONDS = 5.0
 KEY_BYTES = 16
 _PURPOSE = b"muniment/v1|query|"

@@ -109,3 +109,14 @@ async def test_a_question_is_measured_with_its_judgement_and_by_an_external_id(
     assert (await silent.evaluate(tenant.access, asking, question)).notes == {NO_VERDICT}
     without = QuestionEvaluator(database, searcher, answerer, None)
     assert (await without.evaluate(tenant.access, asking, question)).notes == {NO_JUDGE}
+
+
+async def test_a_question_without_judged_documents_is_measured_by_its_answer_alone(
+    tenant: TenantFixture, searcher: Searcher, database: Database
+) -> None:
+    asking = Asking(SearchMode.LEXICAL, None, "name", EvaluatedAnswers.EXTRACTIVE, is_judged=False)
+    evaluator = QuestionEvaluator(database, searcher, Answerer(database, searcher), None)
+    question = Question(QUESTION, {}, [PAID])
+    figures = (await evaluator.evaluate(tenant.access, asking, question)).figures
+    assert not {"ndcg@10", "recall@100", "citation_precision"} & set(figures)
+    assert figures["token_f1"] > 0.5
