@@ -70,6 +70,7 @@ async def serve(
     working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
+        asyncio.create_task(services.queries.run()),
     ]
     renewal = renewal_of(services.temporal.client)
     if renewal is not None and settings.temporal.uses_tls:
@@ -84,6 +85,7 @@ async def serve(
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.queries.close()
         await services.permits.close()
         await services.keys.close()
         await services.database.close()

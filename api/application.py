@@ -6,6 +6,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.activity.endpoints import router as activity
+from api.analytics.endpoints import router as analytics
 from api.annotations.comments import router as annotation_comments
 from api.annotations.endpoints import router as annotations
 from api.api_keys.endpoints import router as api_keys
@@ -16,6 +17,7 @@ from api.collections.endpoints import router as collections
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
+from api.evaluations.endpoints import router as evaluations
 from api.events.endpoints import router as events
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
@@ -92,6 +94,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     search,
     synonyms,
     models,
+    evaluations,
+    analytics,
     annotations,
     annotation_comments,
     activity,

@@ -11,6 +11,7 @@ from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import Client
 
+from api.analytics.recording import QueryRecorder
 from api.client_address import Proxies
 from api.events.hub import EventHub
 from api.files.scan_policy import ScanPolicy
@@ -19,7 +20,6 @@ from api.health.dependencies import Dependencies
 from api.health.scanner import SCAN_TIMEOUT_SECONDS, ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
 from api.jobs.view import WorkflowLinks
-from api.models.building import build_permits
 from api.oidc.fetching import fetch_keys
 from api.oidc.keys import IssuerKeys
 from api.oidc.people import Issuer, IssuerPolicy
@@ -34,6 +34,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from db.queries.analytics import Keeps, QueryPolicy
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
@@ -47,6 +48,7 @@ from muniment.errors import ConfigurationError
 from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import SealedTexts
 from muniment.settings import (
+    AnalyticsSettings,
     ColdStoreSettings,
     OidcSettings,
     RateLimitSettings,
@@ -63,6 +65,7 @@ from muniment.transport.server import ServerCertificate
 from muniment.transport.shown import ShownCertificate
 from retrieval.answer import Answerer
 from retrieval.bm25 import Bm25
+from retrieval.language_models.from_settings import build_permits
 from retrieval.search import Searcher
 
 
@@ -115,6 +118,7 @@ async def build_services(
         search=searcher,
         answers=Answerer(database, searcher, permits),
         permits=permits,
+        queries=QueryRecorder(database, stores.keys, _query_policy(settings.analytics)),
         events=events,
         uploads=_upload_limits(settings),
         archives=ArchiveLimits(
@@ -150,6 +154,10 @@ def _upload_limits(settings: Settings) -> UploadLimits:
         timedelta(hours=settings.api.upload_expiry_hours),
         Quota(**settings.quotas.model_dump()),
     )
+
+
+def _query_policy(settings: AnalyticsSettings) -> QueryPolicy:
+    return QueryPolicy(Keeps(settings.keeps), timedelta(days=settings.keep_days))
 
 
 def _cold_policy(settings: ColdStoreSettings) -> ColdPolicy | None:

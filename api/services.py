@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.analytics.recording import QueryRecorder
 from api.events.hub import EventHub
 from api.files.retrieval import RetrievalQuestions
 from api.files.scan_policy import ScanPolicy
@@ -87,6 +88,7 @@ class Services:
     search: Searcher
     answers: Answerer
     permits: Permits
+    queries: QueryRecorder
     events: EventHub
     uploads: UploadLimits
     archives: ArchiveLimits

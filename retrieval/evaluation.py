@@ -10,7 +10,6 @@ what it writes stays there.
 import argparse
 import asyncio
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,11 +29,11 @@ from muniment.sealing import KeyFile
 from retrieval.evaluation_corpus import Document, index_documents, make_evaluation_tenant
 from retrieval.fusion import fuse
 from retrieval.lexical import search_words
+from retrieval.ranking_metrics import CUTOFF, Judgements, ndcg, recall
 from retrieval.request import Fusion, FusionMethod, SearchRequest
 from retrieval.search import Searcher
 from retrieval.vector import QueryEmbedder, embed, search_vectors
 
-CUTOFF = 10
 FUSIONS = {
     "rrf": Fusion(method=FusionMethod.RRF),
     "minmax .3 lexical": Fusion(alpha=0.7),
@@ -42,8 +41,6 @@ FUSIONS = {
     "minmax .7 lexical": Fusion(alpha=0.3),
 }
 LATENCY_SAMPLE = 60
-
-Judgements = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -87,22 +84,6 @@ def read_json_lines(path: Path) -> list[dict[str, JsonValue]]:
     """The records of a JSON lines file."""
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
-
-
-def ndcg(ranking: Sequence[str], judgements: Judgements, cutoff: int = CUTOFF) -> float:
-    """Normalised discounted cumulative gain with linear gains, as trec_eval counts it."""
-    best = sorted(judgements.values(), reverse=True)[:cutoff]
-    ideal = sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, start=1))
-    gained = sum(
-        judgements.get(document, 0.0) / math.log2(rank + 1)
-        for rank, document in enumerate(ranking[:cutoff], start=1)
-    )
-    return gained / ideal if ideal else 0.0
-
-
-def recall(ranking: Sequence[str], judgements: Judgements, cutoff: int = 100) -> float:
-    """The share of the judged documents among the first `cutoff`."""
-    return len(judgements.keys() & set(ranking[:cutoff])) / len(judgements) if judgements else 0.0
 
 
 async def rankings(

@@ -48,6 +48,7 @@ WORDS = {
     "faithful": faithful,
     "obedient": obedient,
     "refusing": lambda _: "NO_ANSWER",
+    "judging": lambda _: 'My verdict: {"claims": 2, "supported": 1, "useful": [2]}',
     "thinking": lambda prompt: f"<think>secret thoughts [1]</think>\n{faithful(prompt)}",
     "marked up": lambda _: "<b></b> <i></i>",
     "uncited": lambda _: "The harbour cranes were paid for by somebody.",

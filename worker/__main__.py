@@ -26,7 +26,7 @@ logger = logging.getLogger("worker")
 
 DEFAULT_QUEUES = (
     *(queues.WORKFLOWS, queues.SCAN, queues.PARSE),
-    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY, queues.DELIVER),
+    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY, queues.DELIVER, queues.EVALUATE),
 )
 
 

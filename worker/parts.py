@@ -29,6 +29,7 @@ from activities.embed.vectors import ChunkVectors
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
 from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
+from activities.evaluation.activity import Evaluations
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
@@ -83,6 +84,7 @@ from muniment.settings import (
 )
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
+from worker.evaluating import build_evaluator
 from worker.from_settings import (
     integrity_policy,
     move_policy,
@@ -167,6 +169,8 @@ class Parts:
             self.tiers.plan_moves,
             UploadExpiry(self._database, self._stores.blobs).expire_uploads,
             LexicalIndex(self._database).merge_postings,
+            self.evaluations.begin_evaluation,
+            self.evaluations.end_evaluation,
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,
             rotations.rewrap_keys,
@@ -296,6 +300,18 @@ class Parts:
     def reindexing(self) -> Reindexing:
         kept_for = timedelta(hours=self._settings.embedding.keep_former_hours)
         return Reindexing(self._database, self.embedder, self.texts, kept_for)
+
+    def evaluate_activities(self) -> Sequence[ActivityFunction]:
+        self._needs_embedder = True
+        return [self.evaluations.evaluate_questions]
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        evaluator = build_evaluator(
+            self._settings, self._database, self.embedder, self.texts, self._resources
+        )
+        kept = timedelta(days=self._settings.evaluation.keep_days)
+        return Evaluations(self._database, evaluator, kept)
 
     async def sandbox_tier(self) -> tuple[str, ...]:
         """What confines the parsers here, and external programs; empty where nothing is parsed."""

@@ -17,6 +17,7 @@ from worker.slots import standing_aside
 from workflows.compare_reading import CompareReading
 from workflows.deliver_webhook import DeliverWebhook
 from workflows.erase_file import EraseFile
+from workflows.evaluate_retrieval import EvaluateRetrieval
 from workflows.expire_uploads import ExpireUploads
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
@@ -32,7 +33,7 @@ from workflows.verify_integrity import VerifyIntegrity
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
-    *(DeliverWebhook, ExpireUploads, MergePostings, Reindex),
+    *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0
@@ -40,6 +41,10 @@ HEARTBEAT_THROTTLE_SECONDS = 1.0
 
 VERIFY_SLOTS = 2
 """A batch has the process's pace to itself, or shares it with one other: more would all take longer."""
+
+EVALUATE_SLOTS = 1
+"""Evaluations ask one after another: what people ask at the same time has the database to itself but for
+one search."""
 
 PASSED_THROUGH = ("muniment", "workflows", "pydantic", "pydantic_core", "annotated_types")
 """Stateless modules: loading them anew for every workflow would cost each its first task."""
@@ -76,6 +81,9 @@ def services(
         queues.OCR_GPU: lambda: Service(queues.OCR_GPU, parts.gpu_slots, parts.gpu_activities()),
         queues.EMBED: lambda: Service(queues.EMBED, cpu, parts.embed_activities()),
         queues.VERIFY: lambda: Service(queues.VERIFY, VERIFY_SLOTS, parts.verify_activities()),
+        queues.EVALUATE: lambda: Service(
+            queues.EVALUATE, EVALUATE_SLOTS, parts.evaluate_activities()
+        ),
         queues.DELIVER: lambda: Service(
             queues.DELIVER, parts.deliver_slots, parts.deliver_activities()
         ),

@@ -25,6 +25,7 @@ from muniment.task_group import task_group
 from muniment.temporal_service import renewal_of
 from muniment.transport.shown import ShownCertificate
 from worker.connecting import await_database, connect_temporal
+from worker.from_settings import query_policy
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
 from worker.lost_deliveries import LostDeliveries
@@ -37,11 +38,12 @@ from worker.reconciler import Reconciler
 from worker.spent_indexes import SpentIndexes
 from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
+from worker.spent_queries import SpentQueries
 from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
-from worker.tenant_schedules import MERGES, MOVES, VERIFICATION, TenantSchedules
+from worker.tenant_schedules import EVALUATIONS, MERGES, MOVES, VERIFICATION, TenantSchedules
 from worker.upload_timers import UploadTimers
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 from worker.webhook_figures import WebhookFigures
@@ -176,12 +178,16 @@ def _housekeeping(
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),
+        SpentQueries(database, query_policy(settings.analytics)).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),
         TenantSchedules(database, client, MOVES, _moves_interval(settings.cold_store)).run(),
         TenantSchedules(
             database, client, MERGES, timedelta(minutes=settings.lexical.merge_minutes)
+        ).run(),
+        TenantSchedules(
+            database, client, EVALUATIONS, timedelta(hours=settings.evaluation.interval_hours)
         ).run(),
     )
 

@@ -25,12 +25,24 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from db.queries.integrity import tenants_after
 from db.session import Database
-from muniment.contracts import merge_postings, move_tier, queues, verify_integrity
+from muniment.contracts import (
+    evaluate_retrieval,
+    merge_postings,
+    move_tier,
+    queues,
+    verify_integrity,
+)
 from muniment.contracts.base import Contract
 from muniment.contracts.search_attributes import TENANT
 from muniment.errors import OrchestratorUnavailable
 from worker.rounds import go_round
-from workflows.policies import MERGE_PRIORITY, MOVE_PRIORITY, VERIFY_PRIORITY, priority
+from workflows.policies import (
+    EVALUATION_PRIORITY,
+    MERGE_PRIORITY,
+    MOVE_PRIORITY,
+    VERIFY_PRIORITY,
+    priority,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +84,13 @@ MERGES = TenantWork(
     lambda tenant_id: merge_postings.MergePostingsInput(tenant_id=tenant_id),
     "Maintenance of the index of words",
     MERGE_PRIORITY,
+)
+EVALUATIONS = TenantWork(
+    evaluate_retrieval.WORKFLOW,
+    evaluate_retrieval.schedule_id,
+    lambda tenant_id: evaluate_retrieval.EvaluateRetrievalInput(tenant_id=tenant_id),
+    "Evaluation of searches and answers",
+    EVALUATION_PRIORITY,
 )
 
 

@@ -278,6 +278,13 @@ EVALUATE_INDEX = _stage(queues.WORKFLOWS, timedelta(hours=1))
 publications at work too."""
 REINDEX_PRIORITY = MAX_PRIORITY
 """Whatever is ingested goes first, and searches go on by the index version that there is."""
+EVALUATE = _stage(queues.EVALUATE, timedelta(minutes=30))
+"""Asks questions for some seconds; the last one of them a language model may take minutes to answer and to
+judge."""
+EVALUATE_BATCHES = 500
+"""Three events a batch and more where workers die: some 2,000, before the run continues as new."""
+EVALUATION_PRIORITY = MAX_PRIORITY
+"""Whatever is ingested goes first."""
 EXPIRE = _stage(queues.WORKFLOWS, timedelta(hours=1))
 """A few writes to a disk for each part of what expired; a tenant may have thousands."""
 EXPIRY_LOOKS = 200

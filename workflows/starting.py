@@ -28,6 +28,8 @@ from muniment.contracts.deliver_webhook import DeliverWebhookInput
 from muniment.contracts.deliver_webhook import workflow_id as delivery_workflow_id
 from muniment.contracts.erase_file import WORKFLOW as ERASE_FILE
 from muniment.contracts.erase_file import EraseFileInput
+from muniment.contracts.evaluate_retrieval import WORKFLOW as EVALUATE_RETRIEVAL
+from muniment.contracts.evaluate_retrieval import EvaluateRetrievalInput
 from muniment.contracts.expire_uploads import WAKE as WAKE_EXPIRY
 from muniment.contracts.expire_uploads import WORKFLOW as EXPIRE_UPLOADS
 from muniment.contracts.expire_uploads import ExpireUploadsInput
@@ -53,6 +55,7 @@ from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from workflows.policies import (
     DELIVERY_PRIORITY,
+    EVALUATION_PRIORITY,
     EXPIRY_PRIORITY,
     REINDEX_PRIORITY,
     ROTATION_PRIORITY,
@@ -211,6 +214,38 @@ async def start_verification(
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     return await start.carry_out(client, VERIFY_INTEGRITY, request)
+
+
+async def start_evaluation(
+    client: Client, workflow_id: str, request: EvaluateRetrievalInput
+) -> str:
+    """Starts `EvaluateRetrieval`; returns and raises as `start_ingestion` does. One whose workflow is gone
+    while its run is open is started again under the same id."""
+    start = _Start(
+        workflow_id,
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Evaluation of searches and answers",
+        level=EVALUATION_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    return await start.carry_out(client, EVALUATE_RETRIEVAL, request)
+
+
+async def cancel_evaluation(client: Client, workflow_id: str) -> bool:
+    """Asks the workflow to end; False where there is none at work.
+
+    Raises OrchestratorUnavailable when Temporal does not answer.
+    """
+    try:
+        await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=START_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise OrchestratorUnavailable(
+                f"Temporal did not cancel a workflow ({error.status.name})."
+            ) from error
+        return False
+    return True
 
 
 async def hasten_moves(client: Client, tenant_id: UUID) -> None:

@@ -1,8 +1,9 @@
 """`/v1/search` and `/v1/query`."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -17,6 +18,7 @@ from api.problem_responses import problems
 from api.search.schemas import QueryBody
 from api.services import Provided, Services
 from db.audit import record
+from db.queries.analytics import QueryKind
 from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
 from retrieval.request import QuestionRequest, SearchRequest
@@ -39,7 +41,9 @@ _LEFT_CHECK_SECONDS = 0.25
 @router.post("/search", summary="Search passages", responses=problems(400, 422))
 async def search(body: SearchRequest, services: Provided, caller: Searching) -> SearchResponse:
     """Passages of the files that the caller may read, by words, by meaning, or both."""
+    began = perf_counter()
     found = await services.search.search(caller.access, body)
+    _note(services, caller, QueryKind.SEARCH, body.query, len(found.data), began)
     await _audit(services, caller, "search.performed", len(found.data))
     return found
 
@@ -72,16 +76,22 @@ async def query(
         generate=body.generate,
     )
     pages = Pages(readers.text, readers.lines)
+    began = perf_counter()
     prepared = await services.answers.prepare(caller.access, question, pages)
+
+    def answered(answer: Answer) -> None:
+        _note(services, caller, QueryKind.QUESTION, body.query, len(answer.citations), began)
+
     if body.stream:
         try:
             await _audit(services, caller, "query.answered", None)
         except BaseException:
             await prepared.close()
             raise
-        return EventStreamResponse(_wired(prepared), on_end=prepared.close)
+        return EventStreamResponse(_wired(prepared, answered), on_end=prepared.close)
     async with prepared:
         answer = await _whole(request, prepared)
+    answered(answer)
     await _audit(services, caller, "query.answered", len(answer.citations))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -108,7 +118,9 @@ async def _last(prepared: AnswerInTheMaking) -> Answer:
     raise AssertionError("the last event is the answer")
 
 
-async def _wired(prepared: AnswerInTheMaking) -> AsyncGenerator[bytes, None]:
+async def _wired(
+    prepared: AnswerInTheMaking, answered: Callable[[Answer], None]
+) -> AsyncGenerator[bytes, None]:
     """The events, with a comment wherever none came for a while, as when a language model thinks: proxies
     and clients see that the connection lives."""
     async with aclosing(prepared.events()) as events:
@@ -122,6 +134,8 @@ async def _wired(prepared: AnswerInTheMaking) -> AsyncGenerator[bytes, None]:
                 event = coming.result()
                 if event is None:
                     return
+                if isinstance(event, DoneEvent):
+                    answered(event.answer)
                 yield _wire(event)
                 coming = asyncio.create_task(_next(events))
         finally:
@@ -139,6 +153,14 @@ def _wire(event: AnswerEvent) -> bytes:
     if isinstance(event, CitationEvent):
         return server_sent_event("citation", event.citation.model_dump_json())
     return server_sent_event("done", event.answer.model_dump_json())
+
+
+def _note(
+    services: Services, caller: Caller, kind: QueryKind, words: str, found: int, began: float
+) -> None:
+    """For the tenant's analytics, as far as it has that kept."""
+    milliseconds = (perf_counter() - began) * 1000
+    services.queries.note(caller.tenant_id, kind, words, found, milliseconds)
 
 
 async def _audit(services: Services, caller: Caller, action: str, found: int | None) -> None:

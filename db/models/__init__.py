@@ -10,6 +10,7 @@ from db.models.access import (
     StreamTicket,
     Tenant,
 )
+from db.models.analytics import AnalyticsPolicy, AskedQuery
 from db.models.annotations import Annotation, AnnotationAnchor, AnnotationComment
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
@@ -24,6 +25,13 @@ from db.models.content import (
     PageRow,
     Posting,
     PostingRemoval,
+)
+from db.models.evaluations import (
+    EvaluationMetric,
+    EvaluationQuestion,
+    EvaluationResult,
+    EvaluationRun,
+    EvaluationSet,
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
@@ -68,10 +76,12 @@ from db.models.webhooks import (
 __all__ = [
     "AccessGrant",
     "Activity",
+    "AnalyticsPolicy",
     "Annotation",
     "AnnotationAnchor",
     "AnnotationComment",
     "ApiKey",
+    "AskedQuery",
     "AuditEvent",
     "Batch",
     "BatchItem",
@@ -84,6 +94,11 @@ __all__ = [
     "Decision",
     "EmbeddingRow",
     "Erasure",
+    "EvaluationMetric",
+    "EvaluationQuestion",
+    "EvaluationResult",
+    "EvaluationRun",
+    "EvaluationSet",
     "ExternalIdentity",
     "File",
     "FileVersion",

@@ -21,7 +21,7 @@ from muniment.settings import EmbeddedSettings
 
 WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
     "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY, queues.DELIVER),
-    "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED),
+    "worker-cpu": (queues.PARSE, queues.OCR_CPU, queues.EMBED, queues.EVALUATE),
 }
 OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"
 KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"

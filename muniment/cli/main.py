@@ -17,6 +17,7 @@ from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
+from muniment.cli.evaluations import evaluate
 from muniment.cli.failures import reported
 from muniment.cli.options import AnsweredBy, AsJson, Home, Limit, group_of_commands
 from muniment.cli.passwords import read_password
@@ -51,6 +52,7 @@ app.add_typer(shares, name="shares")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)
+app.command("eval")(evaluate)
 
 
 class Mode(StrEnum):

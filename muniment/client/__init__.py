@@ -25,6 +25,7 @@ from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, U
 from muniment.client.resources.annotations import ActivityEntry, Anchor, Annotation, Comment
 from muniment.client.resources.api_keys import ApiKey
 from muniment.client.resources.collections import Collection
+from muniment.client.resources.evaluations import Evaluation, Metric
 from muniment.client.resources.files import FileTiers
 from muniment.client.resources.grants import Grant
 from muniment.client.resources.groups import Group
@@ -72,6 +73,7 @@ __all__ = [
     "ComparisonSummary",
     "DirectoryEntry",
     "DirectoryMatches",
+    "Evaluation",
     "Event",
     "EventKind",
     "File",
@@ -93,6 +95,7 @@ __all__ = [
     "Layer",
     "Listing",
     "Me",
+    "Metric",
     "Muniment",
     "Page",
     "Part",

@@ -26,11 +26,13 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.analytics import AsyncAnalytics
 from muniment.client.resources.annotations import AsyncAnnotations
 from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import AsyncApiKeys
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
+from muniment.client.resources.evaluations import AsyncEvaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import AsyncGrants
 from muniment.client.resources.groups import AsyncGroups
@@ -102,6 +104,8 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.invitations = AsyncInvitations(self._protocol, self._run)
         self.webhooks = AsyncWebhooks(self._protocol, self._run)
         self.integrity = AsyncIntegrity(self._protocol, self._run)
+        self.evaluations = AsyncEvaluations(self._protocol, self._run)
+        self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)

@@ -26,11 +26,13 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.analytics import Analytics
 from muniment.client.resources.annotations import Annotations
 from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import ApiKeys
 from muniment.client.resources.batches import Batches
 from muniment.client.resources.collections import Collections
+from muniment.client.resources.evaluations import Evaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import Grants
 from muniment.client.resources.groups import Groups
@@ -102,6 +104,8 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.invitations = Invitations(self._protocol, self._run)
         self.webhooks = Webhooks(self._protocol, self._run)
         self.integrity = Integrity(self._protocol, self._run)
+        self.evaluations = Evaluations(self._protocol, self._run)
+        self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)

@@ -11,5 +11,7 @@ VERIFY = "muniment-verify"
 """Stored content that is read again, slowly: nothing that somebody waits for shares its slots."""
 DELIVER = "muniment-deliver"
 """Webhooks: whoever polls it reaches out of the house, and waits for receivers that may be slow."""
+EVALUATE = "muniment-evaluate"
+"""Questions of evaluations: whoever polls it has the embedder, and may wait minutes for language models."""
 
-ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED, VERIFY, DELIVER)
+ALL = (WORKFLOWS, SCAN, PARSE, OCR_CPU, OCR_GPU, EMBED, VERIFY, DELIVER, EVALUATE)

@@ -4,8 +4,10 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.embedded import EmbeddedSettings
+from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -37,11 +39,13 @@ from muniment.settings.service import (
 from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 
 __all__ = [
+    "AnalyticsSettings",
     "ApiSettings",
     "ColdStoreSettings",
     "DatabaseSettings",
     "EmbeddedSettings",
     "EmbeddingSettings",
+    "EvaluationSettings",
     "ImportSettings",
     "ImportSource",
     "IntegritySettings",

@@ -7,8 +7,10 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.embedded import EmbeddedSettings
+from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -70,6 +72,8 @@ class Settings(BaseSettings):
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     lexical: LexicalSettings = LexicalSettings()
     models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()

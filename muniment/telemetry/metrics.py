@@ -91,6 +91,11 @@ model_tokens_total = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+queries_not_recorded_total = Counter(
+    "muniment_queries_not_recorded_total",
+    "Queries that are missing in the analytics, since the database did not take them in time.",
+    registry=REGISTRY,
+)
 certificate_expiry = Gauge(
     "muniment_certificate_expiry_timestamp_seconds",
     "When the certificate ends that this process shows, by connection; 0 where none can be read.",

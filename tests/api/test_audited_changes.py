@@ -67,6 +67,16 @@ CHANGES = [
     ("POST", "/v1/auth/stream-ticket", None, "stream_ticket.issued"),
     ("POST", "/v1/temporal/codec/decode", {"payloads": []}, "payloads.decoded"),
     ("POST", "/v1/batches", {"files": ["{file_id}"]}, "batch.created"),
+    (
+        "POST",
+        "/v1/evaluations",
+        {"name": "e", "questions": [{"id": "1", "text": "who?", "answers": ["Ada"]}]},
+        "evaluation.requested",
+    ),
+    ("POST", "/v1/evaluations/{evaluation_id}/cancel", None, "evaluation.cancelled"),
+    ("GET", "/v1/analytics/queries", None, "analytics.read"),
+    ("PUT", "/v1/analytics/policy", {"keeps": "nothing"}, "analytics.policy_set"),
+    ("DELETE", "/v1/analytics/queries", None, "analytics.forgotten"),
     ("POST", "/v1/integrity/verify", None, "integrity.verification_requested"),
     ("POST", "/v1/keys/rotations", None, "keys.rotation_requested"),
     (
@@ -142,6 +152,8 @@ NEXT_DOORS = {
     ("PUT", "/v1/principals/{principal_id}/identity"),
     ("DELETE", "/v1/principals/{principal_id}/identity"),
     ("PATCH", "/v1/tenants/{tenant_id}"),
+    # Of what has ended: test_evaluations.py.
+    ("DELETE", "/v1/evaluations/{evaluation_id}"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
 # Operators alone encrypt: test_temporal_codec.py.

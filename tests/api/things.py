@@ -56,6 +56,9 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     tested = await client.post(f"/v1/webhooks/{webhook.json()['id']}/test")
     rotation = (await client.post("/v1/keys/rotations")).json()
     invitation = (await client.post("/v1/invitations", json={"name": "invited"})).json()
+    question = {"id": "q1", "text": "mine", "relevant": {"a.txt": 1}}
+    evaluated = {"name": "evaluated", "questions": [question]}
+    evaluation = (await client.post("/v1/evaluations", json=evaluated)).json()
     return Things(
         {
             "rotation_id": rotation["id"],
@@ -75,6 +78,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
             "group_id": group["id"],
             "grant_id": grant["id"],
             "invitation_id": invitation["id"],
+            "evaluation_id": evaluation["id"],
             "number": "1",
             "page": "1",
         }
@@ -85,7 +89,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
-    *("invitation_id", "index_version_id"),
+    *("invitation_id", "index_version_id", "evaluation_id"),
     *("annotation_id", "comment_id"),
 )
 

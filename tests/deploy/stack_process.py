@@ -18,7 +18,7 @@ from deploy.embedded.records import Endpoints, ProcessState, StackState, StackSt
 HERE = Path(__file__).parent
 QUEUES = {
     "worker-io": "muniment,muniment-scan,muniment-verify,muniment-deliver",
-    "worker-cpu": "muniment-parse,muniment-ocr-cpu,muniment-embed",
+    "worker-cpu": "muniment-parse,muniment-ocr-cpu,muniment-embed,muniment-evaluate",
 }
 CHILDREN = ("postgres", "temporal", "api", "worker-io", "worker-cpu")
 

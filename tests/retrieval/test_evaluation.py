@@ -17,11 +17,9 @@ from retrieval.answer_extractive import NOTHING_FOUND
 from retrieval.evaluation import (
     Dataset,
     load_dataset,
-    ndcg,
     quality,
     rankings,
     read_json_lines,
-    recall,
 )
 from retrieval.evaluation_corpus import (
     Document,
@@ -29,6 +27,7 @@ from retrieval.evaluation_corpus import (
     index_documents,
     make_evaluation_tenant,
 )
+from retrieval.ranking_metrics import ndcg, recall
 from retrieval.request import QuestionRequest
 from retrieval.search import Searcher
 

@@ -23,6 +23,7 @@ from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.endpoints import delivered
 from tests.workflows.test_compare_reading import committed, set_state, started
 from tests.workflows.test_erase_file import order_erasure
+from tests.workflows.test_evaluate_retrieval import evaluation
 from tests.workflows.test_expire_uploads import expired
 from tests.workflows.test_gpu_queue import routed
 from tests.workflows.test_members import zipped
@@ -46,8 +47,8 @@ _READABLE = (
 )
 RECORDED = frozenset(
     (
-        "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "expanded", "expired",
-        "failed",
+        "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated", "expanded",
+        "expired", "failed",
         "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
         "verified", "withdrawn",
     )
@@ -126,6 +127,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     await _record("expired", await expired(workshop, owner))
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))
+        await _record("evaluated", await evaluation(workshop, owner))
     await _record("reindexed", await reindexed(workshop, owner))
     async with workshop.working(replacing=rotating(workshop, timedelta(seconds=1))):
         await _record("rotated", await rotation(workshop, owner))

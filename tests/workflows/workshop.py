@@ -40,7 +40,7 @@ from workflows.starting import start_job
 HISTORIES = Path(__file__).parents[1] / "histories"
 ALL_QUEUES = (
     *(queues.WORKFLOWS, queues.SCAN, queues.PARSE),
-    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY, queues.DELIVER),
+    *(queues.OCR_CPU, queues.EMBED, queues.VERIFY, queues.DELIVER, queues.EVALUATE),
 )
 Handle = WorkflowHandle[Any, IngestFileResult]
 

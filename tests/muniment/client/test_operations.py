@@ -198,6 +198,18 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "integrity.report": lambda m: m.integrity.report(),
     "integrity.faults": lambda m: m.integrity.faults(),
     "integrity.verify": lambda m: m.integrity.verify(),
+    "analytics.queries": lambda m: m.analytics.queries(MOMENT, LATER),
+    "analytics.forget": lambda m: m.analytics.forget("0" * 32),
+    "analytics.policy": lambda m: m.analytics.policy(),
+    "analytics.set_policy": lambda m: m.analytics.set_policy("text", 7, etag='"1"'),
+    "evaluations.start": lambda m: m.evaluations.start(
+        "nightly", [{"id": "1", "text": "when?", "relevant": {"a": 1.0}}], nightly=True
+    ),
+    "evaluations.list": lambda m: m.evaluations.list(),
+    "evaluations.get": lambda m: m.evaluations.get(ID),
+    "evaluations.report": lambda m: m.evaluations.report(ID),
+    "evaluations.cancel": lambda m: m.evaluations.cancel(ID),
+    "evaluations.delete": lambda m: m.evaluations.delete(ID),
     "tenants.list": lambda m: m.tenants.list(),
     "tenants.get": lambda m: m.tenants.get(ID),
     "tenants.create": lambda m: m.tenants.create("acme"),

@@ -1,4 +1,4 @@
-"""The way to language models, by what the settings say."""
+"""The way to language models, by what the settings say: for the composition roots."""
 
 from db.session import Database
 from muniment.errors import ConfigurationError

@@ -1,0 +1,1 @@
+"""How good searches and answers are, by sets of questions."""

@@ -1,0 +1,340 @@
+"""Evaluations: sets of questions, runs over them, and what those measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import RowMapping, bindparam, delete, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.models import (
+    EvaluationMetric,
+    EvaluationQuestion,
+    EvaluationResult,
+    EvaluationRun,
+    EvaluationSet,
+    Principal,
+    new_id,
+)
+
+MAX_NIGHTLY_SETS = 20
+"""Of a tenant."""
+
+
+@dataclass(frozen=True)
+class MeasuredQuestion:
+    """A question of a set, and what came of it in a run."""
+
+    ordinal: int
+    question_id: str
+    text: str
+    figures: Mapping[str, JsonValue]
+
+
+async def lock_sets(session: AsyncSession, principal_id: UUID) -> None:
+    """Until the transaction ends nobody else makes a set of the principal's."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('evaluation_set:' || :id, 0))"),
+        {"id": str(principal_id)},
+    )
+
+
+async def find_set(
+    session: AsyncSession, principal_id: UUID, digest: bytes
+) -> EvaluationSet | None:
+    """The principal's set with these questions, asked in this way; locked."""
+    found: EvaluationSet | None = await session.scalar(
+        select(EvaluationSet)
+        .where(col(EvaluationSet.principal_id) == principal_id, col(EvaluationSet.digest) == digest)
+        .with_for_update()
+    )
+    return found
+
+
+async def count_nightly_sets(session: AsyncSession) -> int:
+    found = await session.execute(text("SELECT count(*) FROM evaluation_set WHERE is_nightly"))
+    return int(found.scalar_one())
+
+
+async def count_open_runs(session: AsyncSession) -> int:
+    found = await session.execute(
+        text("SELECT count(*) FROM evaluation_run WHERE finished_at IS NULL")
+    )
+    return int(found.scalar_one())
+
+
+async def open_run(
+    session: AsyncSession, asked: EvaluationSet, run_id: UUID, workflow_id: str
+) -> EvaluationRun:
+    """The set's open run, or a new one by that id for that workflow."""
+    await session.execute(
+        text(
+            "INSERT INTO evaluation_run (id, tenant_id, set_id, workflow_id, state, created_at)"
+            " VALUES (:id, :tenant_id, :set_id, :workflow_id, 'queued', now())"
+            " ON CONFLICT (set_id) WHERE finished_at IS NULL DO NOTHING"
+        ),
+        {
+            "id": run_id,
+            "tenant_id": asked.tenant_id,
+            "set_id": asked.id,
+            "workflow_id": workflow_id,
+        },
+    )
+    found = await session.scalars(
+        select(EvaluationRun).where(
+            col(EvaluationRun.set_id) == asked.id, col(EvaluationRun.finished_at).is_(None)
+        )
+    )
+    return found.one()
+
+
+async def open_nightly_runs(session: AsyncSession, workflow_id: str) -> list[EvaluationRun]:
+    """A run of each set that is evaluated every night, new or still open: of principals that may still
+    come in, oldest set first. And those that were made and never begun, since whoever made them died."""
+    sets = await session.scalars(
+        select(EvaluationSet)
+        .join(Principal, col(Principal.id) == col(EvaluationSet.principal_id))
+        .where(col(EvaluationSet.is_nightly), col(Principal.disabled_at).is_(None))
+        .order_by(col(EvaluationSet.id))
+        .limit(MAX_NIGHTLY_SETS)
+    )
+    nightly = [await open_run(session, each, new_id(), workflow_id) for each in sets.all()]
+    lost = await session.scalars(
+        select(EvaluationRun).where(
+            col(EvaluationRun.state) == "queued",
+            col(EvaluationRun.created_at) < text("now() - interval '10 minutes'"),
+            col(EvaluationRun.id).not_in([run.id for run in nightly]),
+        )
+    )
+    return [*nightly, *lost.all()]
+
+
+async def get_run(
+    session: AsyncSession, run_id: UUID, *, for_update: bool = False
+) -> tuple[EvaluationRun, EvaluationSet] | None:
+    run = await session.get(EvaluationRun, run_id, with_for_update=for_update)
+    if run is None:
+        return None
+    return run, await session.get_one(EvaluationSet, run.set_id)
+
+
+async def open_runs(session: AsyncSession, run_ids: Sequence[UUID]) -> list[EvaluationRun]:
+    """Those of them that are not over, in the order of their making."""
+    found = await session.scalars(
+        select(EvaluationRun)
+        .where(col(EvaluationRun.id).in_(run_ids), col(EvaluationRun.finished_at).is_(None))
+        .order_by(col(EvaluationRun.id))
+    )
+    return list(found.all())
+
+
+async def is_disabled(session: AsyncSession, principal_id: UUID) -> bool:
+    principal = await session.get_one(Principal, principal_id)
+    return principal.disabled_at is not None
+
+
+_NEXT = text(
+    """
+    SELECT question.ordinal, question.text, question.judgements, question.answers
+    FROM evaluation_question question
+    WHERE question.set_id = :set_id
+      AND NOT EXISTS (SELECT 1 FROM evaluation_result result
+                      WHERE result.run_id = :run_id AND result.ordinal = question.ordinal)
+    ORDER BY question.ordinal
+    LIMIT :max_rows
+    """
+)
+
+
+async def unasked_questions(
+    session: AsyncSession, run: EvaluationRun, max_rows: int
+) -> Sequence[RowMapping]:
+    """`ordinal`, `text`, `judgements` and `answers` of the next questions of the run."""
+    rows = await session.execute(
+        _NEXT, {"set_id": run.set_id, "run_id": run.id, "max_rows": max_rows}
+    )
+    return rows.mappings().all()
+
+
+async def keep_result(
+    session: AsyncSession, run: EvaluationRun, ordinal: int, figures: Mapping[str, float]
+) -> None:
+    """What came first of a question stays; nothing is kept of a run that is over."""
+    await session.execute(
+        text(
+            "INSERT INTO evaluation_result (run_id, ordinal, tenant_id, figures)"
+            " SELECT id, :ordinal, tenant_id, :figures FROM evaluation_run"
+            " WHERE id = :run_id AND finished_at IS NULL FOR SHARE"
+            " ON CONFLICT (run_id, ordinal) DO NOTHING"
+        ).bindparams(bindparam("figures", type_=JSONB)),
+        {"run_id": run.id, "ordinal": ordinal, "figures": dict(figures)},
+    )
+
+
+async def add_notes(session: AsyncSession, run_id: UUID, notes: Sequence[str]) -> None:
+    """Each once."""
+    if notes:
+        await session.execute(
+            text(
+                "UPDATE evaluation_run SET notes = ARRAY(SELECT DISTINCT note"
+                " FROM unnest(notes || CAST(:notes AS varchar[])) AS note ORDER BY note)"
+                " WHERE id = :run_id AND finished_at IS NULL"
+                " AND NOT notes @> CAST(:notes AS varchar[])"
+            ),
+            {"run_id": run_id, "notes": list(notes)},
+        )
+
+
+async def count_results(session: AsyncSession, run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many questions were asked, by run."""
+    rows = await session.execute(
+        text(
+            "SELECT run_id, count(*) FROM evaluation_result WHERE run_id = ANY(:ids)"
+            " GROUP BY run_id"
+        ),
+        {"ids": list(run_ids)},
+    )
+    return {run_id: int(count) for run_id, count in rows}
+
+
+async def documents_by_metadata(
+    session: AsyncSession, file_ids: Sequence[UUID], name: str
+) -> dict[UUID, str]:
+    """What the files call themselves in that field of their metadata."""
+    rows = await session.execute(
+        text(
+            "SELECT id, metadata ->> :name AS value FROM file WHERE id = ANY(:ids)"
+            " AND metadata ->> :name IS NOT NULL"
+        ),
+        {"ids": list(file_ids), "name": name},
+    )
+    return {row.id: row.value for row in rows}
+
+
+async def all_figures(session: AsyncSession, run_id: UUID) -> list[Mapping[str, JsonValue]]:
+    """Of each question that was asked."""
+    rows = await session.scalars(
+        select(col(EvaluationResult.figures))
+        .where(col(EvaluationResult.run_id) == run_id)
+        .order_by(col(EvaluationResult.ordinal))
+    )
+    return list(rows.all())
+
+
+async def measured_questions(session: AsyncSession, run: EvaluationRun) -> list[MeasuredQuestion]:
+    """Those that were asked, in the order of the set."""
+    rows = await session.execute(
+        select(EvaluationQuestion, EvaluationResult)
+        .join(EvaluationResult, col(EvaluationResult.ordinal) == col(EvaluationQuestion.ordinal))
+        .where(col(EvaluationQuestion.set_id) == run.set_id, col(EvaluationResult.run_id) == run.id)
+        .order_by(col(EvaluationQuestion.ordinal))
+    )
+    return [
+        MeasuredQuestion(question.ordinal, question.question_id, question.text, result.figures)
+        for question, result in rows
+    ]
+
+
+async def write_metrics(
+    session: AsyncSession, run: EvaluationRun, metrics: Mapping[str, float]
+) -> None:
+    session.add_all(
+        EvaluationMetric(run_id=run.id, name=name, tenant_id=run.tenant_id, value=value)
+        for name, value in metrics.items()
+    )
+
+
+async def metrics_of(
+    session: AsyncSession, run_ids: Sequence[UUID]
+) -> dict[UUID, dict[str, float]]:
+    """By run, then by name."""
+    rows = await session.scalars(
+        select(EvaluationMetric)
+        .where(col(EvaluationMetric.run_id).in_(run_ids))
+        .order_by(col(EvaluationMetric.name))
+    )
+    found: dict[UUID, dict[str, float]] = {}
+    for metric in rows:
+        found.setdefault(metric.run_id, {})[metric.name] = metric.value
+    return found
+
+
+async def previous_runs(session: AsyncSession, run_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """By run the last one of the same set before it that was completed."""
+    rows = await session.execute(
+        text(
+            """
+            SELECT run.id, earlier.id AS previous_id
+            FROM evaluation_run run
+            CROSS JOIN LATERAL (
+                SELECT id FROM evaluation_run before
+                WHERE before.set_id = run.set_id AND before.state = 'completed'
+                  AND (before.created_at, before.id) < (run.created_at, run.id)
+                ORDER BY before.created_at DESC, before.id DESC LIMIT 1
+            ) earlier
+            WHERE run.id = ANY(:ids)
+            """
+        ),
+        {"ids": list(run_ids)},
+    )
+    return {row.id: row.previous_id for row in rows}
+
+
+async def list_runs(
+    session: AsyncSession,
+    principal_id: UUID | None,
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None,
+) -> list[tuple[EvaluationRun, EvaluationSet]]:
+    """Newest first; only that principal's where one is given."""
+    statement = (
+        select(EvaluationRun, EvaluationSet)
+        .join(EvaluationSet, col(EvaluationSet.id) == col(EvaluationRun.set_id))
+        .order_by(col(EvaluationRun.created_at).desc(), col(EvaluationRun.id).desc())
+        .limit(limit)
+    )
+    if principal_id is not None:
+        statement = statement.where(col(EvaluationSet.principal_id) == principal_id)
+    if after is not None:
+        at, run_id = after
+        statement = statement.where(
+            text("(evaluation_run.created_at, evaluation_run.id) < (:at, :run_id)").bindparams(
+                at=at, run_id=run_id
+            )
+        )
+    return [(run, asked) for run, asked in (await session.execute(statement)).all()]
+
+
+async def has_open_run(session: AsyncSession, set_id: UUID) -> bool:
+    found = await session.scalar(
+        select(col(EvaluationRun.id)).where(
+            col(EvaluationRun.set_id) == set_id, col(EvaluationRun.finished_at).is_(None)
+        )
+    )
+    return found is not None
+
+
+async def delete_set(session: AsyncSession, set_id: UUID) -> None:
+    """With its questions, its runs and what they measured."""
+    await session.execute(delete(EvaluationSet).where(col(EvaluationSet.id) == set_id))
+
+
+async def forget_older(session: AsyncSession, kept: timedelta) -> None:
+    """Drops runs that ended longer ago than that, and sets that have none left and get none by night."""
+    await session.execute(
+        text("DELETE FROM evaluation_run WHERE finished_at < now() - CAST(:kept AS interval)"),
+        {"kept": kept},
+    )
+    await session.execute(
+        text(
+            "DELETE FROM evaluation_set WHERE NOT is_nightly"
+            " AND created_at < now() - CAST(:kept AS interval)"
+            " AND NOT EXISTS (SELECT 1 FROM evaluation_run WHERE set_id = evaluation_set.id)"
+        ),
+        {"kept": kept},
+    )
