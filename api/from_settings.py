@@ -4,9 +4,7 @@ import os
 import warnings
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
-import platformdirs
 from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import Client
@@ -262,9 +260,7 @@ def _webhook_limits(settings: WebhookSettings) -> WebhookLimits:
 
 
 def _embedder(settings: Settings) -> Embedder:
-    directory = settings.embedding.model_directory or default_model_directory(
-        Path(platformdirs.user_cache_dir("muniment"))
-    )
+    directory = settings.embedding.model_directory or default_model_directory()
     return Embedder(directory, settings.embedding.threads)
 
 

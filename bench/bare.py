@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import platformdirs
-
 from activities.assemble.calls import AssembledDocument
 from activities.chunk.activity import ENGINE_MODULE as CHUNK_ENGINE
 from activities.chunk.calls import ChunkRequest
@@ -102,8 +100,7 @@ def batches_of(plan: DocumentPlan) -> list[Batch]:
 @asynccontextmanager
 async def bare_engines() -> AsyncIterator[BareEngines]:
     """Loaded and warm: the first document pays for nothing but itself."""
-    cache = Path(platformdirs.user_cache_dir("muniment"))
-    embedder = Embedder(default_model_directory(cache), threads=PROCESSES)
+    embedder = Embedder(default_model_directory(), threads=PROCESSES)
     await asyncio.to_thread(embedder.load)
     preload = (*PRELOAD, CLASSIFY_ENGINE, CHUNK_ENGINE)
     async with Sandbox(concurrency=PROCESSES, preload=preload) as sandbox:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from activities.compare.intent import ShadowPolicy
 from activities.integrity.activity import IntegrityPolicy
 from activities.scan.policy import Course, ScanPolicy
 from activities.tiers.activity import MovePolicy
@@ -30,6 +31,20 @@ def reading_candidate(settings: Settings) -> ReadingCandidate:
     return ReadingCandidate(
         ocr_engine=OcrEngineName(engine) if engine else None,
         pdf_pipeline=PdfPipelineName(pipeline) if pipeline else None,
+    )
+
+
+def shadow_policy(settings: Settings) -> ShadowPolicy | None:
+    """None where no candidate is set, or it is what the workers read with anyway."""
+    candidate, shadow = reading_candidate(settings), settings.shadow
+    if candidate == ReadingCandidate():
+        return None
+    return ShadowPolicy(
+        candidate,
+        shadow.share,
+        tuple(name.strip() for name in shadow.tenants.split(",")),
+        shadow.max_open,
+        shadow.max_pages,
     )
 
 

@@ -9,8 +9,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from activities.anchors.activity import ENGINE_MODULE as ANCHORS_ENGINE
 from activities.anchors.activity import Anchors
 from activities.artifacts import Artifacts
@@ -23,7 +21,7 @@ from activities.classify.activity import ENGINE_MODULE as CLASSIFY_ENGINE
 from activities.classify.activity import Classify
 from activities.compare.activity import ENGINE_MODULE as COMPARE_ENGINE
 from activities.compare.activity import Compare
-from activities.compare.intent import Shadow, ShadowPolicy
+from activities.compare.intent import Shadow
 from activities.embed.activity import Embed
 from activities.embed.vectors import ChunkVectors
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
@@ -71,7 +69,6 @@ from db.queries.quotas import Quota
 from db.session import Database
 from muniment.connections import open_scanner
 from muniment.contracts import queues
-from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.contracts.worker_identity import PROGRAM_SANDBOX
@@ -88,8 +85,8 @@ from worker.evaluating import build_evaluator
 from worker.from_settings import (
     integrity_policy,
     move_policy,
-    reading_candidate,
     scan_policy,
+    shadow_policy,
     webhook_egress,
 )
 from worker.ocr_cluster import OcrCluster, require_ray
@@ -383,19 +380,8 @@ class Parts:
 
     @property
     def shadow(self) -> Shadow | None:
-        """None where no candidate is set, or it is what the workers read with anyway."""
-        settings, candidate = self._settings.shadow, reading_candidate(self._settings)
-        if candidate == ReadingCandidate():
-            return None
-        return Shadow(
-            ShadowPolicy(
-                candidate,
-                settings.share,
-                tuple(name.strip() for name in settings.tenants.split(",")),
-                settings.max_open,
-                settings.max_pages,
-            )
-        )
+        policy = shadow_policy(self._settings)
+        return Shadow(policy) if policy is not None else None
 
     @cached_property
     def chunker(self) -> ChunkDocument:
@@ -508,7 +494,4 @@ class Parts:
     @cached_property
     def embedder(self) -> Embedder:
         settings = self._settings.embedding
-        directory = settings.model_directory or default_model_directory(
-            Path(platformdirs.user_cache_dir("muniment"))
-        )
-        return Embedder(directory, settings.threads)
+        return Embedder(settings.model_directory or default_model_directory(), settings.threads)

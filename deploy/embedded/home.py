@@ -109,7 +109,7 @@ def model_directory() -> Path:
     # Here, since it loads numpy, which `status` and `down` need not wait for.
     from muniment.embedding import default_model_directory
 
-    return default_model_directory(Path(platformdirs.user_cache_dir("muniment")))
+    return default_model_directory()
 
 
 def write_privately(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
 from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
+from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
@@ -40,7 +41,6 @@ shadow = typer.Typer(
     help="What a candidate would read otherwise than what is published.", rich_markup_mode=None
 )
 app.add_typer(shadow, name="shadow")
-keys = group_of_commands("The tenant's key.")
 app.add_typer(keys, name="keys")
 app.add_typer(principals, name="principals")
 app.add_typer(groups, name="groups")
@@ -446,27 +446,6 @@ def shadow_run(
 
         candidate = Candidate(engine, pipeline)
         sys.exit(compare_files(file_ids, candidate, home, wait=wait, as_json=as_json))
-
-
-# ── keys ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@keys.command("rotate")
-def keys_rotate(home: Home = None, as_json: AsJson = False) -> None:
-    """Give the tenant a new key, and retire the old one once nothing hangs on it."""
-    with reported():
-        from muniment.cli.keys import rotate_keys
-
-        rotate_keys(home, as_json=as_json)
-
-
-@keys.command("rotations")
-def keys_rotations(limit: Limit = 20, home: Home = None, as_json: AsJson = False) -> None:
-    """List rotations, newest first, and how far they have come."""
-    with reported():
-        from muniment.cli.keys import list_rotations
-
-        list_rotations(limit, home, as_json=as_json)
 
 
 # ── processes ───────────────────────────────────────────────────────────────────────────────────

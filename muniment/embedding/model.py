@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
 from muniment.errors import ConfigurationError
 
 MODEL_ID = "sentence-transformers/all-MiniLM-L6-v2"
@@ -32,9 +34,10 @@ _COPIED_FILES = ("config.json", "special_tokens_map.json", "tokenizer.json")
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
-def default_model_directory(cache_directory: Path) -> Path:
-    """Where a composition root keeps the prepared model below its cache directory."""
-    return cache_directory / "models" / f"all-minilm-l6-v2-{MODEL_VERSION}"
+def default_model_directory() -> Path:
+    """Where the prepared model is kept of who names no other place: below the user's cache folder."""
+    cache = Path(platformdirs.user_cache_dir("muniment"))
+    return cache / "models" / f"all-minilm-l6-v2-{MODEL_VERSION}"
 
 
 def packaged_weights_directory() -> Path:

@@ -25,7 +25,7 @@ def test_going_back_leaves_the_vectors_of_the_one_that_is_searched(owner_dsn: st
                 " SELECT id, %s, tenant_id, '[1,2,3]' FROM chunk WHERE tenant_id = %s",
                 (index, tenant.tenant_id),
             )
-    migrate(owner_dsn, "0033-1")
+    migrate(owner_dsn, "0032-1")
     with psycopg.connect(superuser) as connection:
         kept = connection.execute(
             "SELECT DISTINCT index_version_id, count(*) FROM embedding GROUP BY 1"

@@ -40,7 +40,7 @@ from tests.retrieval.model_answers import (
     permits_of,
     standing,
 )
-from tests.retrieval.published import Published, set_state
+from tests.retrieval.published import Published, publish_file, set_state
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ import os
 import signal
 import sys
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
-import platformdirs
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.testing import ActivityEnvironment
 
@@ -42,8 +40,7 @@ async def main(tenant_id: UUID, index_version_id: UUID) -> None:
 
     index_filling.fill = fill  # type: ignore[assignment]
     reindexing.BATCH_TEXTS = 1
-    cache = Path(platformdirs.user_cache_dir("muniment"))
-    embedder = Embedder(default_model_directory(cache), threads=1)
+    embedder = Embedder(default_model_directory(), threads=1)
     texts = SealedTexts(open_stores(settings).blobs)
     parts = Reindexing(database, embedder, texts, timedelta(hours=1))
     request = ReindexInput(tenant_id=tenant_id, index_version_id=index_version_id)

@@ -3,8 +3,8 @@ of it, and until when the former one is kept."""
 
 from alembic import op
 
-revision = "0033"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
