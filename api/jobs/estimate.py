@@ -26,9 +26,11 @@ LEAST_SECONDS = 1.0
 """Sooner, the rate is that of the first batch's start."""
 SECONDS_PER_OCR_PAGE = 3.0
 """What OCR takes on two idle cores; assumed of the scans among pages of text until some were read."""
-SECONDS_PER_CHARACTER = 3e-5
+STARTING_SECONDS = 0.5
+"""Until the first pages or passages of a stage are under way, on two idle cores: no pace of theirs."""
+SECONDS_PER_CHARACTER = 2.5e-5
 """What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page
-(2.4e-5 to 2.6e-5) and at 3,800 (3.0e-5). Assumed where a tenant's earlier documents tell nothing."""
+(2.1e-5 to 2.6e-5) and at 3,800 (3.0e-5). Assumed where a tenant's earlier documents tell nothing."""
 SECONDS_PER_DOCUMENT = 0.15
 """What follows the reading of a document of next to no text, measured on the same."""
 LONG_DOCUMENT_CHARACTERS = 10_000
@@ -95,7 +97,7 @@ def _left_to_embed(embedding: StageProgress, at: datetime) -> float | None:
     """Chunks left over chunks a second; what follows takes moments."""
     if embedding.started_at is None:
         return None
-    seconds = max((at - embedding.started_at).total_seconds(), 0.0)
+    seconds = _at_work((at - embedding.started_at).total_seconds())
     return round(max(embedding.total - embedding.done, 0) * seconds / embedding.done, 1)
 
 
@@ -125,10 +127,16 @@ def _left_to_read(snapshot: JobSnapshot, reading: StageProgress, at: datetime) -
     tells_of_ocr = ocr.measured >= max(min(LEAST_OCR_PAGES, (ocr.left + ocr.measured) // 2), 1)
     if passed < LEAST_SECONDS or not (tells_of_text or tells_of_ocr):
         return None
+    passed = _at_work(passed)
     # Where too few pages of text were read, that of all pages stands in, which is slower.
     text_pace = (text if tells_of_text else every).pace(passed)
     ocr_pace = ocr.pace(passed) if tells_of_ocr else _assumed_ocr_pace(ocr, passed)
     return max(text.left * text_pace, ocr.left * ocr_pace, 0.0)
+
+
+def _at_work(passed: float) -> float:
+    """Of the seconds since a stage began, those that say something of its pace: at least a half."""
+    return max(passed - STARTING_SECONDS, passed / 2, 0.0)
 
 
 def _assumed_ocr_pace(ocr: _Pages, passed: float) -> float:

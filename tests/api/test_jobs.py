@@ -7,7 +7,12 @@ from uuid import UUID
 import httpx
 import psycopg
 
-from api.jobs.estimate import SECONDS_PER_CHARACTER, SECONDS_PER_OCR_PAGE, estimate_seconds
+from api.jobs.estimate import (
+    SECONDS_PER_CHARACTER,
+    SECONDS_PER_OCR_PAGE,
+    STARTING_SECONDS,
+    estimate_seconds,
+)
 from api.jobs.view import JobFacts, WorkflowLinks
 from db.models import Job, new_id
 from muniment.contracts.jobs import (
@@ -179,7 +184,7 @@ def running(stage: StageProgress, pages: PageCounts, state: JobState) -> JobSnap
 
 def test_the_estimate_goes_by_the_pages_a_second_of_this_job() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
-    began = present - timedelta(seconds=120)
+    began = present - timedelta(seconds=120 + STARTING_SECONDS)
     pages = PageCounts(total=100, done=39, failed=1, reused=10)
     counts = ReadingCounts(characters=39 * 1_000)
     after = 99 * 1_000 * SECONDS_PER_CHARACTER
@@ -197,7 +202,7 @@ def test_the_estimate_goes_by_the_pages_a_second_of_this_job() -> None:
 
 def test_scans_that_lag_behind_the_text_pages_decide() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
-    began = present - timedelta(seconds=100)
+    began = present - timedelta(seconds=100 + STARTING_SECONDS)
     pages = PageCounts(total=1000, done=880)
 
     def estimate(total: int, settled: int, reused: int = 0, failed: int = 0) -> float | None:
@@ -218,7 +223,7 @@ def test_a_lone_page_of_text_among_scans_does_not_hide_the_estimate() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
     stage = reading(
         StageState.RUNNING,
-        present - timedelta(seconds=100),
+        present - timedelta(seconds=100 + STARTING_SECONDS),
         counts=ReadingCounts(ocr_total=499, ocr_settled=100),
     )
     snapshot = running(stage, PageCounts(total=500, done=100), JobState.RUNNING)
@@ -229,7 +234,7 @@ def test_what_nothing_is_embedded_of_ends_with_its_reading() -> None:
     present = datetime(2026, 1, 1, tzinfo=UTC)
     stage = reading(
         StageState.RUNNING,
-        present - timedelta(seconds=100),
+        present - timedelta(seconds=100 + STARTING_SECONDS),
         counts=ReadingCounts(characters=1_000_000),
     )
     snapshot = running(stage, PageCounts(total=100, done=50), JobState.RUNNING)
@@ -248,7 +253,7 @@ def test_once_embedding_is_under_way_its_own_pace_counts() -> None:
     embed = StageProgress(
         name=StageName.EMBED,
         state=StageState.RUNNING,
-        started_at=present - timedelta(seconds=100),
+        started_at=present - timedelta(seconds=100 + STARTING_SECONDS),
         done=250,
         total=1000,
     )
@@ -256,6 +261,25 @@ def test_once_embedding_is_under_way_its_own_pace_counts() -> None:
     assert estimate_seconds(snapshot, present) is None  # past the assumption
     snapshot = snapshot.model_copy(update={"stages": (read, embed)})
     assert estimate_seconds(snapshot, present) == 300
+
+
+def test_at_the_beginning_half_of_the_time_counts_at_least() -> None:
+    present = datetime(2026, 1, 1, tzinfo=UTC)
+    for began, at_work in ((1.0, 0.5), (2.0, 1.5)):
+        stage = reading(StageState.RUNNING, present - timedelta(seconds=began))
+        snapshot = running(stage, PageCounts(total=110, done=10), JobState.RUNNING)
+        assert estimate_seconds(snapshot, present) == round(100 * at_work / 10, 1)
+    embed = StageProgress(
+        name=StageName.EMBED,
+        state=StageState.RUNNING,
+        started_at=present - timedelta(seconds=0.2),
+        done=1,
+        total=101,
+    )
+    read = reading(StageState.COMPLETED, present, finished_at=present)
+    snapshot = running(read, PageCounts(total=1, done=1), JobState.RUNNING)
+    snapshot = snapshot.model_copy(update={"stages": (read, embed)})
+    assert estimate_seconds(snapshot, present) == 10.0
 
 
 def test_nothing_is_estimated_before_pages_were_counted() -> None:
