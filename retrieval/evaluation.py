@@ -30,13 +30,15 @@ from muniment.sealing import KeyFile
 from retrieval.evaluation_corpus import Document, index_documents, make_evaluation_tenant
 from retrieval.fusion import fuse
 from retrieval.lexical import search_words
-from retrieval.request import Fusion, FusionMethod, SearchRequest
+from retrieval.query_types import weigh
+from retrieval.request import Fusion, FusionMethod, SearchMode, SearchRequest
 from retrieval.search import Searcher
 from retrieval.vector import QueryEmbedder, embed, search_vectors
 
 CUTOFF = 10
 FUSIONS = {
-    "rrf": Fusion(method=FusionMethod.RRF),
+    "hybrid": Fusion(),
+    "rrf": Fusion(method=FusionMethod.RRF, alpha=0.5),
     "minmax .3 lexical": Fusion(alpha=0.7),
     "minmax .5 lexical": Fusion(alpha=0.5),
     "minmax .7 lexical": Fusion(alpha=0.3),
@@ -122,7 +124,10 @@ async def rankings(
             searched = await search_vectors(database, access, embedder, vector, FileFilter())
             nearest = searched.scores
             lists["vector"] = list(nearest)
-            lists |= {name: list(fuse(lexical, nearest, each)) for name, each in FUSIONS.items()}
+            known = embedder.known_share(query)
+            for name, fusion in FUSIONS.items():
+                weighing = weigh(query, fusion, SearchMode.HYBRID, known)
+                lists[name] = list(fuse(lexical, nearest, weighing))
         for method, chunks in lists.items():
             found.setdefault(method, {})[query_id] = [documents[chunk] for chunk in chunks]
     return found

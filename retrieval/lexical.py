@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import lexical as queries
@@ -20,6 +21,8 @@ from retrieval.bm25 import (
     best_passages,
     inverse_document_frequency,
 )
+from retrieval.response import TermScore
+from retrieval.term_scores import term_scores
 
 DEPTH = 200
 """Passages that enter the fusion."""
@@ -35,10 +38,12 @@ or not wanted."""
 
 @dataclass(frozen=True)
 class LexicalResult:
-    """BM25 by chunk, best first; `truncated` when the query's commonest terms were left out."""
+    """BM25 by chunk, best first; `truncated` when the query's commonest terms were left out. `terms`: what
+    each term gave to it, where that was asked for."""
 
     scores: dict[UUID, float]
     truncated: bool
+    terms: dict[UUID, tuple[TermScore, ...]] = field(default_factory=dict)
 
 
 async def search_words(
@@ -49,17 +54,19 @@ async def search_words(
     max_chunks: int = DEPTH,
     parameters: Bm25 = DEFAULT_BM25,
     places: asyncio.Semaphore | None = None,
+    *,
+    explain: bool = False,
 ) -> LexicalResult:
     """Nothing is query syntax: every text is words. Without any word of meaning, nothing is found.
     `places`: how many such searches are at work at once, each of which may take hundreds of megabytes.
-    DatabaseTooSlow where none gets free."""
+    DatabaseTooSlow where none gets free. `explain`: with what each term gave."""
     # Before a connection is taken, which others need meanwhile.
     async with (
         _place(places),
         database.transaction(access, is_snapshot=True) as session,
     ):
         await prepare_for_search(session)
-        search = _Search(session, query, wanted, max_chunks, parameters)
+        search = _Search(session, query, wanted, max_chunks, parameters, explain)
         corpus = await queries.corpus(session)
         return await (search.of_all(corpus) if corpus.sees_all else search.in_sight())
 
@@ -81,12 +88,20 @@ async def _place(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
 
 
 @dataclass(frozen=True)
+class _Visible:
+    chunk_id: UUID
+    number: int
+    score: float
+
+
+@dataclass(frozen=True)
 class _Search:
     session: AsyncSession
     query: str
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
+    explain: bool
 
     async def of_all(self, corpus: queries.Corpus) -> LexicalResult:
         """The best passages of all, if enough of them are to be had; if not, what may be had is found out
@@ -101,14 +116,14 @@ class _Search:
             visible = await self._visible(
                 await self._best(found, corpus.extents, self.max_chunks, ranges)
             )
-        return LexicalResult(dict(list(visible.items())[: self.max_chunks]), found.truncated)
+        return self._result(visible[: self.max_chunks], found, corpus.extents)
 
     async def in_sight(self) -> LexicalResult:
         """The best of what the caller may read, as though there were nothing else."""
         ranges = await queries.document_ranges(self.session, self.wanted)
         found = await queries.postings_in_sight(self.session, self.query, ranges)
         best = await self._best(found, ranges.extents, self.max_chunks, ranges)
-        return LexicalResult(await self._visible(best), found.truncated)
+        return self._result(await self._visible(best), found, ranges.extents)
 
     async def _best(
         self,
@@ -122,11 +137,28 @@ class _Search:
             best_passages, found.terms, extents, self.parameters, most, ranges
         )
 
-    async def _visible(self, best: Scored) -> dict[UUID, float]:
+    async def _visible(self, best: Scored) -> list[_Visible]:
         numbers = best.numbers.tolist()
         chunks = await queries.visible_chunks(self.session, numbers, self.wanted)
         scores = zip(numbers, best.scores.tolist(), strict=True)
-        return {chunks[number]: score for number, score in scores if number in chunks}
+        return [
+            _Visible(chunks[number], number, score) for number, score in scores if number in chunks
+        ]
+
+    def _result(
+        self,
+        visible: Sequence[_Visible],
+        found: queries.QueryPostings,
+        extents: Mapping[str, queries.Extent],
+    ) -> LexicalResult:
+        scores = {each.chunk_id: each.score for each in visible}
+        if not self.explain:
+            return LexicalResult(scores, found.truncated)
+        numbers = np.array([each.number for each in visible], np.int64)
+        terms = term_scores(found.terms, extents, self.parameters, numbers)
+        return LexicalResult(
+            scores, found.truncated, {each.chunk_id: terms[each.number] for each in visible}
+        )
 
 
 async def weigh_words(

@@ -49,6 +49,9 @@ class QueryEmbedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vector:
         """Shape (len(texts), dimensions)."""
 
+    def known_share(self, text: str) -> float:
+        """How many of the text's words the model knows, 0–1."""
+
 
 class VectorsUnavailable(MunimentError):
     """Search by meaning cannot take part; `detail` says why. Never leaves this package: a search

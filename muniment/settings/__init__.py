@@ -21,6 +21,7 @@ from muniment.settings.reading import (
     ShadowSettings,
     SuryaSettings,
 )
+from muniment.settings.rerank import RerankSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "RateLimitSettings",
     "RaySettings",
     "ReadSettings",
+    "RerankSettings",
     "ScanSettings",
     "Settings",
     "ShadowSettings",

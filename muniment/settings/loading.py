@@ -23,6 +23,7 @@ from muniment.settings.reading import (
     ShadowSettings,
     SuryaSettings,
 )
+from muniment.settings.rerank import RerankSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     lexical: LexicalSettings = LexicalSettings()
+    rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()

@@ -21,9 +21,28 @@ def search(
     top_k: int = 10,
     collection: str | None = None,
     filters: Mapping[str, JsonValue] | None = None,
+    rerank: bool = False,
+    show_duplicates: bool = False,
+    max_per_file: int | None = None,
+    context: Mapping[str, JsonValue] | None = None,
+    explain: bool = False,
 ) -> Call[SearchResult]:
-    json: dict[str, JsonValue] = {"query": query, "mode": mode, "top_k": top_k}
-    narrowed = given(collection=collection, filter={**filters} if filters else None)
+    """`context`: what to show around each hit, of `before` and `after` (passages, up to 5) and `section`
+    (whether). `max_per_file`: hits of one file."""
+    json: dict[str, JsonValue] = {
+        "query": query,
+        "mode": mode,
+        "top_k": top_k,
+        "rerank": rerank,
+        "show_duplicates": show_duplicates,
+        "explain": explain,
+    }
+    narrowed = given(
+        collection=collection,
+        filter={**filters} if filters else None,
+        max_per_file=max_per_file,
+        context={**context} if context else None,
+    )
     return post("/v1/search", SearchResult, json | narrowed)
 
 

@@ -1,0 +1,67 @@
+"""Whether two passages say the same: copies, versions and scans of one document.
+
+By the share of short runs of characters that both have (shingles; Broder 1997, "On the resemblance and
+containment of documents"), which needs no words and so holds for every script.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+SHINGLE_CHARACTERS = 8
+LEAST_SHARED = 0.9
+"""Of the shingles that either has. A word that is exchanged in a passage of a hundred costs .07, in one of
+fifty .14: short passages are the same only where next to nothing differs."""
+
+_WORD = re.compile(r"\w+")
+_FIGURE = re.compile(r"\w*\d\w*")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a passage says with its headings, as it is compared: without case, punctuation and space."""
+
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, headings: Sequence[str], text: str) -> "Said":
+        """Headings belong to it: `not applicable` under one heading is not what it is under another."""
+        folded = unicodedata.normalize("NFKC", " ".join((*headings, text))).casefold()
+        return cls(tuple(_WORD.findall(folded)))
+
+    @cached_property
+    def figures(self) -> tuple[str, ...]:
+        """Words with a digit, in their order."""
+        return tuple(word for word in self.words if _FIGURE.fullmatch(word))
+
+    @cached_property
+    def letters(self) -> str:
+        return "".join(self.words)
+
+    @cached_property
+    def shingles(self) -> frozenset[str]:
+        last = max(len(self.letters) - SHINGLE_CHARACTERS + 1, 1)
+        return frozenset(self.letters[start : start + SHINGLE_CHARACTERS] for start in range(last))
+
+
+def words_of(query: str) -> frozenset[str]:
+    """The words of a question, as passages are compared."""
+    return frozenset(Said.of((), query).words)
+
+
+def says_the_same(one: Said, other: Said, asked: frozenset[str]) -> bool:
+    """Never where a figure differs, as in the reports of two quarters, nor where a word differs that was
+    asked for. Nothing says the same as nothing."""
+    if not one.words or one.figures != other.figures:
+        return False
+    if one.letters == other.letters:
+        return True
+    shorter, longer = sorted((len(one.letters), len(other.letters)))
+    if shorter < LEAST_SHARED * longer:
+        return False
+    if asked & (set(one.words) ^ set(other.words)):
+        return False
+    both = len(one.shingles & other.shingles)
+    return both >= LEAST_SHARED * (len(one.shingles) + len(other.shingles) - both)
