@@ -87,6 +87,8 @@ class Embedder:
         pieces, or unknown. 1 for a text without words. Of English questions .8 and more, .6 and more where
         they are full of terms; of German ones half, of Russian or Chinese ones a quarter."""
         tokens = load_tokenizer().encode(text, add_special_tokens=False).tokens
+        if not tokens:
+            return 1.0
         words = [place for place, token in enumerate(tokens) if not token.startswith(_CUT)]
         ends = [*words[1:], len(tokens)]
         whole = [
@@ -94,7 +96,7 @@ class Embedder:
             for place, end in zip(words, ends, strict=True)
             if end == place + 1 and tokens[place] != _UNKNOWN
         ]
-        return len(whole) / len(words) if words else 1.0
+        return len(whole) / len(words)
 
 
 def _load(model_directory: Path, threads: int | None) -> "CustomTextEmbedding":

@@ -3,7 +3,9 @@
 import pytest
 
 from db.session import Access, Database
+from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
+from retrieval.query_types import ALPHAS, QueryType
 from retrieval.request import SearchRequest
 from retrieval.response import HitContext, SearchResponse
 from retrieval.search import MAX_ALSO_IN, Searcher
@@ -175,3 +177,61 @@ async def test_no_context_of_another_tenant(
     )
     assert len(found.data) == 1
     assert found.data[0].duplicates == 0
+
+
+# ── why ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_each_word_gave_adds_up(
+    searcher: Searcher, database: Database, tenant: TenantFixture
+) -> None:
+    await publish_file(
+        database,
+        tenant.access,
+        tenant.collection_id,
+        ["Harbour dues and harbour cranes.", "The harbour at night.", "A crane in the marsh."],
+    )
+    found = await search(searcher, tenant.access, "harbours harbours crane", explain=True)
+    for hit in found.data:
+        assert hit.explanation is not None
+        assert hit.scores.lexical == pytest.approx(
+            sum(term.score for term in hit.explanation.terms), rel=1e-5
+        )
+    assert found.data[0].explanation is not None
+    first, second = found.data[0].explanation.terms
+    assert (first.term, first.language, first.occurrences) == ("harbour", "english", 2)
+    assert first.weight == pytest.approx(2 * second.weight)
+    assert found.explanation is not None
+    assert (found.explanation.alpha, found.explanation.query_type) == (0.0, None)
+    plain = await search(searcher, tenant.access, "harbours harbours crane")
+    assert plain.explanation is None
+
+
+async def test_the_type_of_the_question_is_told(
+    database: Database, tenant: TenantFixture, texts: SealedTexts, embedder: Embedder
+) -> None:
+    await publish_file(database, tenant.access, tenant.collection_id, [NOTICE], embedder=embedder)
+    searcher = Searcher(database, embedder, texts)
+    for query, type_ in (("book of leases", "question"), ('"book of leases"', "quote")):
+        found = await search(searcher, tenant.access, query, mode="hybrid", explain=True)
+        assert found.explanation is not None
+        assert found.explanation.query_type == type_
+        assert found.explanation.alpha == ALPHAS[QueryType(type_)]
+        hit = found.data[0]
+        assert hit.explanation is not None
+        assert hit.score == pytest.approx(hit.explanation.fused)
+
+
+async def test_everything_at_once_and_nothing_found(
+    searcher: Searcher, tenant: TenantFixture
+) -> None:
+    found = await search(
+        searcher,
+        tenant.access,
+        "anything",
+        rerank=True,
+        explain=True,
+        max_per_file=1,
+        context={"before": 5, "after": 5, "section": True},
+    )
+    assert found.data == ()
