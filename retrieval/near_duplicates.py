@@ -6,6 +6,7 @@ containment of documents"), which needs no words and so holds for every script.
 
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,3 +66,30 @@ def says_the_same(one: Said, other: Said, asked: frozenset[str]) -> bool:
         return False
     both = len(one.shingles & other.shingles)
     return both >= LEAST_SHARED * (len(one.shingles) + len(other.shingles) - both)
+
+
+class SaidOnce:
+    """Passages that say different things, by their places from 0. However many there are, finding one that
+    says the same takes as long as the passage is long."""
+
+    def __init__(self, query: str) -> None:
+        self._asked = words_of(query)
+        self._said: list[Said] = []
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+
+    def add(self, said: Said) -> None:
+        for shingle in said.shingles:
+            self._places[shingle].append(len(self._said))
+        self._said.append(said)
+
+    def place_of(self, said: Said) -> int | None:
+        """Of the first that says the same."""
+        shared = Counter(
+            place for shingle in said.shingles for place in self._places.get(shingle, ())
+        )
+        least = LEAST_SHARED * len(said.shingles)
+        near = sorted(place for place, amount in shared.items() if amount >= least)
+        for place in near:
+            if says_the_same(self._said[place], said, self._asked):
+                return place
+        return None

@@ -26,9 +26,9 @@ class QueryType(StrEnum):
 
 
 ALPHAS: Mapping[QueryType, float] = {
-    QueryType.QUOTE: 0.2,
-    QueryType.CODE: 0.2,
-    QueryType.NAME: 0.3,
+    QueryType.QUOTE: 0.1,
+    QueryType.CODE: 0.1,
+    QueryType.NAME: 0.1,
     QueryType.QUESTION: 0.5,
 }
 """The weight of vectors."""
