@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from db.queries.search import FoundPassage
-from retrieval.near_duplicates import Said, SaidOnce
+from retrieval.near_duplicates import Said, says_the_same, words_of
 from retrieval.reading import PassageReading
 from retrieval.request import SearchRequest
 
@@ -19,6 +19,7 @@ class Selected:
     """A passage that is shown, and those that say the same and are not."""
 
     passage: FoundPassage
+    said: Said
     duplicates: list[FoundPassage] = field(default_factory=list)
 
 
@@ -41,7 +42,7 @@ async def select(
 class _Selection:
     def __init__(self, request: SearchRequest) -> None:
         self._request = request
-        self._once = SaidOnce(request.query)
+        self._asked = words_of(request.query)
         self._of_file: Counter[UUID] = Counter()
         self.selected: list[Selected] = []
 
@@ -51,13 +52,17 @@ class _Selection:
 
     def take(self, passage: FoundPassage, *, is_readable: bool) -> None:
         said = Said.of(passage.headings, passage.text if is_readable else "")
-        place = None if self._request.show_duplicates else self._once.place_of(said)
-        if place is not None:
-            self.selected[place].duplicates.append(passage)
+        same = None if self._request.show_duplicates else self._same_as(said)
+        if same is not None:
+            same.duplicates.append(passage)
             return
         most = self._request.max_per_file
         if self.is_full or (most is not None and self._of_file[passage.file_id] >= most):
             return
         self._of_file[passage.file_id] += 1
-        self._once.add(said)
-        self.selected.append(Selected(passage))
+        self.selected.append(Selected(passage, said))
+
+    def _same_as(self, said: Said) -> Selected | None:
+        return next(
+            (each for each in self.selected if says_the_same(each.said, said, self._asked)), None
+        )

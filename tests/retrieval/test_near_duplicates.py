@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.near_duplicates import Said, SaidOnce, says_the_same, words_of
+from retrieval.near_duplicates import Said, says_the_same, words_of
 
 NOTICE = (
     "The tenant shall give notice in writing three months before the end of the term; the notice is"
@@ -59,24 +59,12 @@ def test_any_script() -> None:
     assert not same(passage, passage[::-1])
 
 
+def test_words_that_a_scan_tore_apart_do_not_matter() -> None:
+    assert same(NOTICE, NOTICE.replace("land", "la nd").replace("month", "mon th"))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=10))
 def test_it_does_not_matter_which_comes_first(one: str, other: str, query: str) -> None:
     assert same(one, other, query) == same(other, one, query)
     assert same(one, one, query) == bool(Said.of((), one).words)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.text("abc 1", max_size=40), max_size=12), st.text("abc ", max_size=8))
-def test_the_first_that_says_the_same_is_found(texts: list[str], query: str) -> None:
-    once, added = SaidOnce(query), list[Said]()
-    for text in texts:
-        said = Said.of((), text)
-        same_as = (
-            place
-            for place, other in enumerate(added)
-            if says_the_same(other, said, words_of(query))
-        )
-        assert once.place_of(said) == next(same_as, None)
-        once.add(said)
-        added.append(said)
