@@ -62,7 +62,8 @@ def weigh(query: str, fusion: Fusion, mode: SearchMode, known: float = 1.0) -> W
     return Weighing(fusion.method, ALPHAS[type_] * trust, type_)
 
 
-_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」")
+# No part takes the sign that opens it, so that a text full of them is read once.
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」")
 _WORD = re.compile(r"\w+")
 _CODE = re.compile(
     r"(?=\S*\d)(?=\S*[^\W\d_])[^\W_][\w./:#§-]*[^\W_]"  # letters and digits: EN-1090, x86, A4

@@ -1,12 +1,14 @@
 """Questions by their form, and the weights that follow."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muniment.embedding import Embedder
 from retrieval.query_types import ALPHAS, QueryType, query_type, weigh
-from retrieval.request import Fusion, FusionMethod, SearchMode
+from retrieval.request import MAX_QUERY_CHARACTERS, Fusion, FusionMethod, SearchMode
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,13 @@ def test_any_text_has_a_type_and_a_weight(query: str, known: float) -> None:
     weighing = weigh(query, Fusion(), SearchMode.HYBRID, known)
     assert weighing.query_type is query_type(query)
     assert 0.0 <= weighing.alpha <= ALPHAS[query_type(query)]
+
+
+@pytest.mark.parametrize("sign", ["«", "„", "「", '"', "1.", "A-", "O'", "a1", "(", "van "])
+def test_a_long_text_of_signs_takes_no_time(sign: str) -> None:
+    began = time.process_time()
+    query_type(sign * (MAX_QUERY_CHARACTERS // len(sign)))
+    assert time.process_time() - began < 0.1
 
 
 def test_the_request_has_the_last_word() -> None:
