@@ -12,7 +12,8 @@ from enum import StrEnum
 from retrieval.request import Fusion, FusionMethod, SearchMode
 
 FEW_WORDS = 4
-"""A code or a name has no more; in a longer question it is one word of several."""
+"""A code or a name has no more, nor has what stands beside a quote; in a longer question it is one word of
+several."""
 
 
 class QueryType(StrEnum):
@@ -65,9 +66,11 @@ def weigh(query: str, fusion: Fusion, mode: SearchMode, known: float = 1.0) -> W
 # No part takes the sign that opens it, so that a text full of them is read once.
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」")
 _WORD = re.compile(r"\w+")
+_LETTER = "A-Za-z\u00c0-\u052f"
+"""Latin, Greek and Cyrillic: elsewhere a sentence is one run of letters, and holds figures as well."""
 _CODE = re.compile(
-    r"(?=\S*\d)(?=\S*[^\W\d_])[^\W_][\w./:#§-]*[^\W_]"  # letters and digits: EN-1090, x86, A4
-    r"|\d+(?:[./:#-]\d+)+"  # digits and signs: 2023/004, 10.1.2
+    rf"(?=\S*\d)(?=\S*[{_LETTER}])[{_LETTER}\d][{_LETTER}\d_./:#§-]*[{_LETTER}\d]"  # EN-1090, x86, A4
+    r"|\d+(?:[./:#-]\d+)+"  # 2023/004, 10.1.2
 )
 _NAME = re.compile(r"[^\W\d_][^\W\d_'’.-]*(?:['’.-][^\W\d_]+)*\.?")
 _PARTICLE = re.compile(
@@ -78,8 +81,9 @@ _PARTICLE = re.compile(
 def query_type(query: str) -> QueryType:
     """By its form."""
     quoted = " ".join(part for found in _QUOTED.findall(query) for part in found)
-    words = len(_WORD.findall(query))
-    if len(_WORD.findall(quoted)) * 2 > words:
+    inside = len(_WORD.findall(quoted))
+    outside = len(_WORD.findall(query)) - inside
+    if outside < inside and outside <= FEW_WORDS:
         return QueryType.QUOTE
     parts = query.split()
     if not 0 < len(parts) <= FEW_WORDS:

@@ -57,6 +57,8 @@ def test_names(query: str) -> None:
         "",
         "?!",
         "预算",
+        "有多少胡格诺派信徒在18世纪逃离法国?",
+        "besides «A la nobleza cristiana de la nación», which works did he write",
     ],
 )
 def test_all_else_is_a_question(query: str) -> None:
