@@ -1,5 +1,7 @@
-"""`python -m api`: the API process. Reads the settings, builds the services, serves until SIGTERM."""
+"""`python -m api [--shared-port]`: the API process. Reads the settings, builds the services, serves until
+SIGTERM."""
 
+import argparse
 import asyncio
 import gc
 import logging
@@ -16,7 +18,7 @@ from prometheus_client import start_http_server
 from api.application import create_application
 from api.freed_memory import keep_freed_memory
 from api.from_settings import build_services
-from api.server import Server, server_configuration
+from api.server import Server, listen_beside_others, server_configuration
 from db.models import now
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
@@ -24,10 +26,14 @@ from muniment.settings import ApiSettings, Settings, load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
 from muniment.telemetry.tracing import configure_tracing
+from muniment.temporal_service import renewal_of
 from muniment.transport.server import ServerCertificate
 
 PROCESS = "api"
 LONGEST_UPLOAD = timedelta(hours=24)
+_YOUNG_OBJECTS = 10_000
+"""The garbage collector looks for cycles after so many new objects. A list of files makes some thousands, of
+which next to none need it: at Python's own 700 they were looked through several times while it was made."""
 logger = logging.getLogger(__name__)
 
 
@@ -42,9 +48,14 @@ def _certificate(settings: ApiSettings) -> ServerCertificate | None:
 
 
 async def serve(
-    settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
+    settings: Settings,
+    tracing: TracerProvider,
+    certificate: ServerCertificate | None,
+    *,
+    shares_port: bool = False,
 ) -> None:
-    """Serves until the process is told to stop, then ends what it began."""
+    """Serves until the process is told to stop, then ends what it began. With `shares_port` others may
+    serve on its port as well."""
     services = await build_services(settings, tracing, certificate)
     configuration = server_configuration(
         create_application(services),
@@ -55,14 +66,20 @@ async def serve(
     # What was made by now stays: the garbage collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     working = [
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
     ]
+    renewal = renewal_of(services.temporal.client)
+    if renewal is not None and settings.temporal.uses_tls:
+        working.append(asyncio.create_task(renewal.watch()))
     if certificate is not None:
         working.append(asyncio.create_task(certificate.watch()))
     try:
-        await Server(configuration, services.events.close).serve()
+        # Not before: what comes to a socket that listens waits for this process alone.
+        shared = [listen_beside_others(configuration)] if shares_port else None
+        await Server(configuration, services.events.close).serve(shared)
     finally:
         for task in working:
             task.cancel()
@@ -99,7 +116,18 @@ def _serve_metrics(settings: ApiSettings, port: int) -> None:
         server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined] # not in typeshed
 
 
-def main() -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m api", description="The API process.")
+    parser.add_argument(
+        "--shared-port",
+        action="store_true",
+        help="listen beside other API processes of this account on the same port",
+    )
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
     # A dump of memory would put what is open and the keys on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     keep_freed_memory()
@@ -115,7 +143,7 @@ def main() -> int:
         return 2
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, tracing, certificate))
+            runner.run(serve(settings, tracing, certificate, shares_port=options.shared_port))
     except MunimentError as error:
         logger.error("the API cannot serve: %s %s", error.detail, error.remedy)
         return 2
@@ -125,7 +153,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
+    code = main(sys.argv[1:])
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

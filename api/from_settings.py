@@ -40,7 +40,7 @@ from db.queries.shares import TryLimits
 from db.queries.tier_policies import ColdPolicy
 from db.session import Database
 from db.transport import client_certificate, database_exposures
-from muniment.connections import open_scanner, shown_certificates, temporal_tls
+from muniment.connections import open_scanner, shown_certificates, shown_to
 from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
 from muniment.embedding.cross_encoder import CrossEncoder
@@ -60,7 +60,9 @@ from muniment.stores import open_data_converter, open_stores
 from muniment.telemetry.metrics import watch_certificate
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import temporal_tracing
+from muniment.temporal_service import RenewingService
 from muniment.transport.server import ServerCertificate
+from muniment.transport.shown import ShownCertificate
 from retrieval.answer import Answerer
 from retrieval.bm25 import Bm25
 from retrieval.reranking import Reranker
@@ -80,7 +82,7 @@ async def build_services(
         watch_certificate("api", lambda: certificate.expires_at)
     database = _database(settings)
     temporal = Orchestrator(
-        await _temporal_client(settings, tracing),
+        await _temporal_client(settings, tracing, shown_to(shown, "temporal")),
         query_timeout_seconds=settings.api.query_timeout_seconds,
         view_timeout_seconds=settings.api.view_timeout_seconds,
     )
@@ -269,15 +271,13 @@ def _reranker(settings: RerankSettings) -> Reranker | None:
     return Reranker(model, settings.passages, settings.timeout_seconds)
 
 
-async def _temporal_client(settings: Settings, tracing: TracerProvider) -> Client:
+async def _temporal_client(
+    settings: Settings, tracing: TracerProvider, shown: ShownCertificate | None
+) -> Client:
     """Connects at its first call. Payloads are encrypted; request id and trace go along."""
-    api_key = settings.temporal.api_key
-    return await Client.connect(
-        settings.temporal.address,
+    return Client(
+        await RenewingService.open(settings.temporal, shown, lazy=True),
         namespace=settings.temporal.namespace,
-        api_key=api_key.get_secret_value() if api_key else None,
-        tls=temporal_tls(settings.temporal),
         data_converter=open_data_converter(settings),
         interceptors=[temporal_tracing(tracing), RequestContextInterceptor()],
-        lazy=True,
     )

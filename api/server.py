@@ -1,16 +1,17 @@
 """uvicorn with an orderly end: event streams are closed first, so that nothing waits for viewers."""
 
 import signal
+import socket
 import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from socket import socket
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
 from api.protocol import BoundedProtocol
+from muniment.errors import ConfigurationError
 
 SHUTDOWN_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
@@ -41,6 +42,20 @@ def server_configuration(
     )
 
 
+def listen_beside_others(configuration: uvicorn.Config) -> socket.socket:
+    """A listening socket on the configured port, on which others of the same account may listen as well:
+    connections are spread over them. Raises ConfigurationError."""
+    address = (configuration.host, configuration.port)
+    family = socket.AF_INET6 if ":" in configuration.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"port {configuration.port} of MUNIMENT_API__HOST cannot be listened on: {error.strerror}",
+            remedy="Choose another MUNIMENT_API__PORT, or end the program that has it.",
+        ) from error
+
+
 class Server(uvicorn.Server):
     """Calls `on_stop` when it is told to stop, before it waits for requests in progress."""
 
@@ -48,7 +63,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._on_stop = on_stop
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
         await super().shutdown(sockets)
 

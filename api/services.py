@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.events.hub import EventHub
+from api.files.retrieval import RetrievalQuestions
 from api.files.scan_policy import ScanPolicy
 from api.files.turns import Turns
 from api.health.checks import Readiness
@@ -31,10 +32,6 @@ from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.search import Searcher
-
-MOST_RETRIEVAL_QUESTIONS = 8
-"""Requests of one process that ask the cold store how it is with a file: half of its connections, so that
-downloads have the others where it is slow to say."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +101,7 @@ class Services:
     max_open_jobs: int
     max_open_batches: int
     scans: ScanPolicy
-    retrieval_questions: Slots = field(
-        default_factory=lambda: Slots(MOST_RETRIEVAL_QUESTIONS, "questions about retrievals")
-    )
+    retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True

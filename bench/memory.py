@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.costs import api_processes
+
 TOLERANCE = 0.1
 _MEBIBYTE = 1024 * 1024
 _TEMPLATE = "activities.sandbox.template"
@@ -31,11 +33,12 @@ def owned_mebibytes(home: Path) -> dict[str, float]:
 
 
 class Peak:
-    """The most memory that a process owned while it was watched, in MiB above what it owned at first."""
+    """The most memory that processes owned together while they were watched, in MiB above what they
+    owned at first."""
 
-    def __init__(self, process: psutil.Process) -> None:
-        self._process = process
-        self._first = self._most = _owned(process)
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self._processes = processes
+        self._first = self._most = self._owned()
         self._over = threading.Event()
 
     @property
@@ -45,17 +48,19 @@ class Peak:
     def watch(self) -> None:
         """Until `stop`."""
         while not self._over.wait(_GLANCE_SECONDS):
-            self._most = max(self._most, _owned(self._process))
+            self._most = max(self._most, self._owned())
 
     def stop(self) -> None:
         self._over.set()
 
+    def _owned(self) -> float:
+        return sum(map(_owned, self._processes))
+
 
 @contextmanager
-def watched(home: Path, name: str) -> Iterator[Peak]:
-    """Watches one process of an embedded stack throughout the block."""
-    pid = (home / "run" / f"{name}.pid").read_text(encoding="utf-8").split()[0]
-    peak = Peak(psutil.Process(int(pid)))
+def watched_api(home: Path) -> Iterator[Peak]:
+    """Watches the processes of an embedded stack's API throughout the block."""
+    peak = Peak(api_processes(home))
     thread = threading.Thread(target=peak.watch, name="peak", daemon=True)
     thread.start()
     try:

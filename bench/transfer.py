@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.doors import Door, Refused, bare_door, door_of, sha256
-from bench.memory import watched
+from bench.memory import watched_api
 from bench.results import Result, note
 from bench.stack import Stack
 from muniment.client import AsyncMuniment, File
@@ -56,12 +56,12 @@ async def measure_transfer(stack: Stack) -> bool:
         with (
             tempfile.TemporaryDirectory(prefix="bare-", dir=stack.home) as folder,
             bare_door(Path(folder)) as bare,
-            watched(stack.home, "api") as peak,
+            watched_api(stack.home) as peak,
         ):
             for number in range(_ROUNDS):
                 await _round(muniment, door, bare, number, uploads, downloads)
         growths["one"] = peak.growth_mebibytes
-        with watched(stack.home, "api") as peak:
+        with watched_api(stack.home) as peak:
             refused = await _at_once(muniment, door)
         growths["eight"] = peak.growth_mebibytes
     return judge(uploads, downloads, growths, refused)

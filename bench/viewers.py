@@ -8,6 +8,7 @@ import urllib.request
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.costs import api_processes
 from bench.event_stream import Viewer
 from bench.results import Result, note
 from bench.small_files import SmallFile, small_file
@@ -50,7 +51,7 @@ async def measure_viewers(stack: Stack) -> bool:
             queries = await _queries(stack) - before
             await muniment.jobs.resume(job.id)
         following = await _queries(stack) - before - queries
-    return judge(viewers, seconds, queries, following)
+    return judge(viewers, seconds, queries, following, len(api_processes(stack.home)))
 
 
 async def _paused_job(muniment: AsyncMuniment) -> Job:
@@ -105,13 +106,18 @@ def _metrics(address: str) -> str:
     return text
 
 
-def judge(viewers: list[Viewer], seconds: float, queries: int, following: int) -> bool:
+def judge(
+    viewers: list[Viewer], seconds: float, queries: int, following: int, processes: int
+) -> bool:
+    """Prints what came of it; `processes` are those of the API, each of which asks for itself."""
     lost = sum(viewer.lost for viewer in viewers)
     left = sum(not viewer.is_over for viewer in viewers)
-    allowed = 1 + QUERIES_PER_SECOND * seconds
+    allowed = processes * (1 + QUERIES_PER_SECOND * seconds)
     Result("viewers.queries", queries, "count", peer=len(viewers)).print()
     Result("viewers.opened_in", seconds, "s").print()
     Result("viewers.queries_while_following", following, "count").print()
     Result("viewers.lost_events", lost, "count").print()
     Result("viewers.without_end", left, "count").print()
-    return 0 < queries <= allowed and following <= _OF_RESUMING and lost == 0 and left == 0
+    return (
+        0 < queries <= allowed and following <= processes * _OF_RESUMING and lost == 0 and left == 0
+    )

@@ -1,7 +1,8 @@
 """Rows in PostgreSQL's binary format, for statements that return megabytes: as text, which SQLAlchemy has
 the driver ask for, `bytea` takes four times as long."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
 
@@ -28,14 +29,18 @@ async def binary_rows(
 
 async def streamed_rows(
     session: AsyncSession, statement: str, parameters: Mapping[str, object]
-) -> AsyncIterator[tuple[Any, ...]]:
+) -> AsyncGenerator[tuple[Any, ...], None]:
     """The same as they come, for what would not fit into memory. The session does nothing else
     meanwhile; who does not read to the end gives the transaction up."""
     driver, prepared = await _driver(session, statement)
     try:
         async with driver.cursor(binary=True) as cursor:
-            async for row in cursor.stream(prepared, parameters, binary=True):
-                yield row
+            # Closed at once where it is given up: it holds the connection, which is rolled back next.
+            rows = cursor.stream(prepared, parameters, binary=True)
+            assert isinstance(rows, AsyncGenerator)  # noqa: S101 - of the driver
+            async with aclosing(rows):
+                async for row in rows:
+                    yield row
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
 

@@ -4,9 +4,12 @@ Rows remember the transaction that wrote them, and a tenant's stream tells an ev
 is older than every one that still runs (db/queries/events.py). Transactions are numbered by the cluster,
 so that in another one, which has made fewer, what a dump brings back seems to be of the future: nobody
 would be told of it until that cluster came to the same number.
+
+What happened after the dump is lost, and viewers may have seen it: their ids are to be no ids here.
 """
 
 import logging
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -15,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 10_000
 """Rows that one transaction writes: what else writes events waits for none of them for long."""
+SEQ_GAP = 1_000_000
+"""By so much a job that is not over counts on from where the dump left it: more events than it had since."""
 _TABLES = ("job_event", "audit_event")
 _LOCK = 0x6D756E72
 """An arbitrary constant that only this takes. Two at once would each take in some of a tenant's rows, in
@@ -34,20 +39,49 @@ def take_in_restored_events(connection: Connection) -> int:
     for each tenant, where nothing was restored.
     """
     _refuse_earlier_cursors(connection)
+    found = [
+        (table, tenant_id)
+        for table in _TABLES
+        for tenant_id in _restored_tenants(connection, table)
+    ]
+    _count_on_behind_a_gap(connection, {tenant_id for _, tenant_id in found})
     taken_in = 0
-    for table in _TABLES:
-        tenants = connection.execute(
-            text(
-                "SELECT id FROM tenant WHERE EXISTS"  # noqa: S608 - constants
-                f" (SELECT 1 FROM {table} WHERE tenant_id = tenant.id AND {_OF_ANOTHER_CLUSTER})"
-            )
-        ).scalars()
-        for tenant_id in tenants.all():
-            taken_in += _take_in_of_tenant(connection, table, tenant_id)
+    for table, tenant_id in found:
+        taken_in += _take_in_of_tenant(connection, table, tenant_id)
     connection.commit()
     if taken_in:
         logger.info("events of another cluster were taken in", extra={"events": taken_in})
     return taken_in
+
+
+def _restored_tenants(connection: Connection, table: str) -> Sequence[UUID]:
+    """Those of whom the table has rows of another cluster."""
+    return (
+        connection.execute(
+            text(
+                "SELECT id FROM tenant WHERE EXISTS"  # noqa: S608 - constants
+                f" (SELECT 1 FROM {table} WHERE tenant_id = tenant.id AND {_OF_ANOTHER_CLUSTER})"
+            )
+        )
+        .scalars()
+        .all()
+    )
+
+
+def _count_on_behind_a_gap(connection: Connection, tenants: Collection[UUID]) -> None:
+    """The events of jobs that go on: whoever is interrupted and begins anew leaves a wider gap. Before any
+    is taken in, since what is taken in says no more that it was restored."""
+    _await_turn(connection)
+    for tenant_id in tenants:
+        connection.execute(
+            text(
+                "UPDATE job SET event_seq = event_seq + :gap WHERE id IN (SELECT id FROM job"
+                # In an order, so that of two who want several neither waits for the other.
+                " WHERE tenant_id = :tenant_id AND finished_at IS NULL ORDER BY id FOR UPDATE)"
+            ),
+            {"tenant_id": tenant_id, "gap": SEQ_GAP},
+        )
+    connection.commit()
 
 
 def _refuse_earlier_cursors(connection: Connection) -> None:

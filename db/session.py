@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import DiskFull, QueryCanceled, ReadOnlySqlTransaction
 from sqlalchemy import event, text
@@ -63,9 +64,8 @@ SILENCE_BEYOND_STATEMENT_SECONDS = 5.0
 """How much longer than a statement may take its answer is waited for: by then PostgreSQL would have
 cancelled it, and said so."""
 
-_SNAPSHOT: Mapping[str, str | bool] = MappingProxyType(
-    {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-)
+_BEGIN = "BEGIN"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
@@ -73,12 +73,14 @@ LOST_IN_TRANSACTION = "8s2b"
 
 async def act_for(session: AsyncSession, access: Access) -> None:
     """From here on the session's transaction runs for these."""
-    await session.execute(
-        text(
-            "SELECT set_config('app.tenant', :tenant, true),"
-            " set_config('app.principal', :principal, true)"
-        ),
-        {"tenant": str(access.tenant_id), "principal": str(access.principal_id or "")},
+    await session.execute(text(_acting_for(access)))
+
+
+def _acting_for(access: Access) -> str:
+    # Ids hold nothing that would end a string of SQL.
+    return (
+        f"SELECT set_config('app.tenant', '{access.tenant_id}', true),"
+        f" set_config('app.principal', '{access.principal_id or ''}', true)"
     )
 
 
@@ -112,6 +114,8 @@ class Database:
             # The connection used last is the one whose statements are prepared.
             pool_use_lifo=True,
             pool_timeout=pool_timeout_seconds,
+            # The driver begins no transaction by itself, which takes a round trip: `_begin` does.
+            isolation_level="AUTOCOMMIT",
             connect_args={
                 **VANISHED_SERVER,
                 "async_creator_fn": opening(silence if milliseconds else None),
@@ -128,36 +132,37 @@ class Database:
     ) -> AsyncIterator[AsyncSession]:
         """One transaction under row-level security; commits at the end, rolls back on an error.
         With `is_snapshot` it only reads, and all its statements see the same."""
-        async with self._session(_SNAPSHOT if is_snapshot else {}) as session:
-            await act_for(session, access)
+        beginning = _BEGIN_SNAPSHOT if is_snapshot else _BEGIN
+        async with self._session(f"{beginning}; {_acting_for(access)}") as session:
             yield session
 
     @asynccontextmanager
     async def across_tenants(self) -> AsyncIterator[AsyncSession]:
         """One transaction without a tenant: only the functions made for that return anything."""
-        async with self._session() as session:
+        async with self._session(_BEGIN) as session:
             yield session
 
     @asynccontextmanager
     async def one_statement(self) -> AsyncIterator[AsyncSession]:
         """As `across_tenants`, for a single statement, which is a transaction by itself: two of three
         round trips are spared."""
-        async with self._session({"isolation_level": "AUTOCOMMIT"}) as session:
+        async with self._session() as session:
             yield session
 
     async def close(self) -> None:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _session(
-        self, options: Mapping[str, str | bool] = MappingProxyType({})
-    ) -> AsyncIterator[AsyncSession]:
+    async def _session(self, beginning: str | None = None) -> AsyncIterator[AsyncSession]:
+        """With these statements the transaction begins; without them each statement is one."""
         try:
             async with (
                 AsyncSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
             ):
-                await _check_out(session, options)
+                await _check_out(session)
+                if beginning is not None:
+                    await _begin(session, beginning)
                 yield session
         except DataError as error:
             # Without its cause, which quotes the values: names and texts of documents. A statement has
@@ -183,11 +188,22 @@ class Database:
             ) from error
 
 
-async def _check_out(session: AsyncSession, options: Mapping[str, str | bool]) -> None:
+async def _begin(session: AsyncSession, statements: str) -> None:
+    """All of them in one round trip, which the driver allows what is not prepared."""
+    connection = await session.connection()
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, AsyncConnection)  # noqa: S101 - of the dialect in sqlalchemy_url()
+    try:
+        await driver.execute(statements.encode(), prepare=False)
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statements, None, error, psycopg.Error) from error
+
+
+async def _check_out(session: AsyncSession) -> None:
     """Takes a connection from the pool, which gives up with an error of misuse when PostgreSQL
     says goodbye to fresh connections too, as one does that is shutting down."""
     try:
-        await session.connection(execution_options=dict(options))
+        await session.connection()
     except PoolTimeoutError as error:
         raise DatabaseUnavailable(
             "no connection of this process to PostgreSQL became free in time: all are at work"

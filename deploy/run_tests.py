@@ -32,6 +32,7 @@ _MOST_PROCESSES = 4
 
 
 def main(arguments: list[str]) -> int:
+    _keep_bytecode()
     install_packages_of_tests()
     _build_versitygw()
     _build_vault_transit()
@@ -63,6 +64,13 @@ def _arguments(given: list[str]) -> list[str]:
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
     shared_out = ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     return [*every, *shared_out, "--durations", "25"]
+
+
+def _keep_bytecode() -> None:
+    """Tests start some hundred processes of ours: each would compile for a third of a second what it
+    loads, and each that runs tests for four seconds."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def try_again_alone(tests: list[str]) -> int:

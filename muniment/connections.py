@@ -3,7 +3,7 @@
 For composition roots, as `muniment.stores`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from muniment.transport import (
     client_context,
     refusal_of,
 )
-from muniment.transport.shown import ShownCertificate
+from muniment.transport.shown import Renewal, ShownCertificate
 
 TEMPORAL = TlsSettings(
     "Temporal",
@@ -30,11 +30,16 @@ TEMPORAL = TlsSettings(
 )
 
 
+def temporal_files(settings: TemporalSettings) -> ClientFiles:
+    """What a connection to Temporal is made with, where it is TLS."""
+    return ClientFiles(settings.ca_file, settings.client_certificate, settings.client_key)
+
+
 def temporal_tls(settings: TemporalSettings) -> TLSConfig | bool:
     """False: none. Raises ConfigurationError for files that cannot be used."""
     if not settings.uses_tls:
         return False
-    files = ClientFiles(settings.ca_file, settings.client_certificate, settings.client_key)
+    files = temporal_files(settings)
     client_context(files, TEMPORAL)  # Temporal's client would not say which file is wrong
     authorities, certificate, key = (
         path.read_bytes() if path else None
@@ -66,22 +71,27 @@ def temporal_refusals_as_ours() -> Iterator[None]:
 def shown_certificates(
     settings: Settings, database: Path | None = None
 ) -> tuple[ShownCertificate, ...]:
-    """Those that a process shows to servers, read at its start; its metrics tell from here on when they
-    end. `database`: the one of the DSN, which only `db` reads."""
+    """Those that a process shows to servers, as they are at its start; its metrics tell from here on when
+    they end. `database`: the one of the DSN, which only `db` reads."""
     named = (
-        ("temporal", "Temporal", settings.temporal.client_certificate, False),
-        ("scanner", "the virus scanner", settings.scan.client_certificate, True),
-        ("ray", "Ray", settings.ray.tls_certificate, False),
-        ("postgresql", "PostgreSQL", database, True),
+        ("temporal", "Temporal", settings.temporal.client_certificate, Renewal.EXCHANGED),
+        ("scanner", "the virus scanner", settings.scan.client_certificate, Renewal.READ_ANEW),
+        ("ray", "Ray", settings.ray.tls_certificate, Renewal.RESTART),
+        ("postgresql", "PostgreSQL", database, Renewal.READ_ANEW),
     )
     shown = tuple(
-        ShownCertificate(name, connection, path, reloads)
-        for name, connection, path, reloads in named
+        ShownCertificate(name, connection, path, renewal)
+        for name, connection, path, renewal in named
         if path is not None
     )
     for each in shown:
         watch_certificate(each.name, each.ends_at)
     return shown
+
+
+def shown_to(shown: Iterable[ShownCertificate], name: str) -> ShownCertificate | None:
+    """The one of that name; None where none is shown."""
+    return next((each for each in shown if each.name == name), None)
 
 
 def open_scanner(

@@ -31,6 +31,7 @@ from muniment.objects import (
     S3Placement,
     StorageClass,
     TieredObjectStore,
+    WrappedKeyFolder,
     connect_s3,
 )
 from muniment.objects.importing import (
@@ -75,7 +76,7 @@ def open_stores(settings: Settings) -> Stores:
     """ConfigurationError when the settings cannot work; nothing is connected to yet."""
     root = settings.keys.root
     keys = open_keys(settings.keys)
-    wrapped_keys = FilesystemObjectStore(root / WRAPPED_KEYS)
+    wrapped_keys = WrappedKeyFolder(root / WRAPPED_KEYS)
     hot = _object_store(settings.objects, "OBJECTS")
     if settings.cold_store.backend is None:
         return Stores(keys, BlobStore(hot, keys, wrapped_keys), root / ERASURE_LEDGER)

@@ -131,6 +131,8 @@ class Answerer:
             access,
             SearchRequest(
                 query=request.query,
+                # A question is a sentence: its quotes and hyphens are no operators.
+                operators=False,
                 top_k=request.top_k,
                 collection=request.collection,
                 filter=request.filter,

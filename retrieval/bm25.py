@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from db.queries.lexical import DocumentRanges, Extent, Numbers, TermPostings
+from db.queries.entries import Numbers
+from db.queries.lexical import DocumentRanges, Extent, TermPostings
 
 SPARSE = 3
 """Where the numbers of postings lie that far apart, the sums are kept for those that occur instead of

@@ -12,6 +12,7 @@ satisfies a value that is in it.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from pydantic import JsonValue
 
 from db.queries.search import FileFilter, MetadataCondition, MetadataOperator
 from muniment.errors import InvalidRequest
+from retrieval.query_language import ParsedQuery
 
 MAX_CHOICES = 200
 MAX_NUMBER = 1e30
@@ -140,9 +142,22 @@ def _uuid(value: str) -> UUID:
         raise _wrong("file_id", "is not an id") from error
 
 
+def of_names(filter_: FileFilter, query: ParsedQuery) -> FileFilter:
+    """The filter, with what the query says of the files' names."""
+    return replace(
+        filter_,
+        names=tuple(f"%{_escaped(part)}%" for part in query.names),
+        excluded_names=tuple(f"%{_escaped(part)}%" for part in query.excluded_names),
+    )
+
+
 def _like_pattern(media_type: str) -> str:
-    escaped = media_type.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    escaped = _escaped(media_type)
     return escaped[:-1] + "%" if escaped.endswith("/*") else escaped
+
+
+def _escaped(content: str) -> str:
+    return content.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _wrong(field: str, detail: str) -> InvalidRequest:

@@ -23,6 +23,10 @@ _WORD = re.compile(r"\w+")
 _FIGURE = re.compile(r"\w*\d\w*")
 
 
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
 @dataclass(frozen=True)
 class Said:
     """What a passage says with its headings, as it is compared: without case, punctuation and space."""
@@ -32,8 +36,7 @@ class Said:
     @classmethod
     def of(cls, headings: Sequence[str], text: str) -> "Said":
         """Headings belong to it: `not applicable` under one heading is not what it is under another."""
-        folded = unicodedata.normalize("NFKC", " ".join((*headings, text))).casefold()
-        return cls(tuple(_WORD.findall(folded)))
+        return cls(tuple(_WORD.findall(_folded(" ".join((*headings, text))))))
 
     @cached_property
     def figures(self) -> tuple[str, ...]:
@@ -54,12 +57,23 @@ class Said:
         return frozenset(self.letters[start : start + SHINGLE_CHARACTERS] for start in range(last))
 
 
-def words_of(query: str) -> frozenset[str]:
-    """The words of a question, as passages are compared."""
-    return frozenset(Said.of((), query).words)
+@dataclass(frozen=True)
+class Asked:
+    """The words of a question and beginnings of words, as passages are compared."""
+
+    words: frozenset[str]
+    beginnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, words: str, beginnings: Sequence[str] = ()) -> "Asked":
+        begun = tuple(_folded(beginning) for beginning in beginnings)
+        return cls(frozenset(_WORD.findall(_folded(words))), begun)
+
+    def asks_for_any(self, words: frozenset[str]) -> bool:
+        return bool(self.words & words) or any(word.startswith(self.beginnings) for word in words)
 
 
-def says_the_same(one: Said, other: Said, asked: frozenset[str]) -> bool:
+def says_the_same(one: Said, other: Said, asked: Asked) -> bool:
     """Never where a figure differs, as in the reports of two quarters, nor where a word differs that was
     asked for. Nothing says the same as nothing."""
     if not one.words or one.figures != other.figures:
@@ -73,7 +87,7 @@ def says_the_same(one: Said, other: Said, asked: frozenset[str]) -> bool:
     most = max(len(words), len(other_words))
     if most >= MANY_WORDS and 2 * len(words & other_words) < most:
         return False
-    if asked & (words ^ other_words):
+    if asked.asks_for_any(words ^ other_words):
         return False
     both = len(one.shingles & other.shingles)
     return both >= LEAST_SHARED * (len(one.shingles) + len(other.shingles) - both)

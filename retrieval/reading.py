@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from db.queries import search as queries
+from db.queries.asked import AskedQuery
 from db.session import Access, Database
 from muniment.objects import SealedTexts
 from retrieval.passage_texts import readable
@@ -13,12 +14,13 @@ from retrieval.timing import Timings
 
 @dataclass
 class PassageReading:
-    """Each passage is read once. Those in `out_of_reach` are without their texts."""
+    """Each passage is read once. The words of `marked` are marked in it; its conditions are not looked at.
+    Those in `out_of_reach` are without their texts."""
 
     database: Database
     texts: SealedTexts
     access: Access
-    query: str
+    marked: AskedQuery
     wanted: queries.FileFilter
     timings: Timings
     out_of_reach: set[UUID] = field(default_factory=set)
@@ -36,7 +38,9 @@ class PassageReading:
         with self.timings.measure("passages"):
             async with self.database.transaction(self.access) as session:
                 await queries.prepare_for_search(session)
-                found = await queries.passages(session, chunk_ids, self.query, self.wanted)
+                found = await queries.passages(
+                    session, chunk_ids, self.marked.words, self.wanted, self.marked.prefixes
+                )
         with self.timings.measure("unseal"):
             shown = await readable(self.texts, self.access.tenant_id, found)
         self._asked.update(chunk_ids)

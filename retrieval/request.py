@@ -57,12 +57,14 @@ class ContextRequest(Contract):
 
 
 class SearchRequest(Contract):
-    """`collection` is an id or a name; `filter` is documented in retrieval/filters.py. `rerank`: the best are
-    read once more by the reranker, where the operator configured one. `show_duplicates`: passages that say
-    the same are hits of their own, instead of one with the others counted. `max_per_file`: at most so many
-    hits of a file."""
+    """`collection` is an id or a name; `filter` is documented in retrieval/filters.py. `operators`: what
+    looks like one in the query is one (retrieval/query_language.py), else all of it is words. `rerank`: the
+    best are read once more by the reranker, where the operator configured one. `show_duplicates`: passages
+    that say the same are hits of their own, instead of one with the others counted. `max_per_file`: at most
+    so many hits of a file."""
 
     query: Query
+    operators: bool = True
     mode: SearchMode = SearchMode.HYBRID
     top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
     collection: str | None = Field(default=None, max_length=200)

@@ -19,12 +19,13 @@ class HitScores(Contract):
 
 class TermScore(Contract):
     """What a word of the question gave to the BM25 of a passage. `term`: its stem, as `language` has it;
-    `weight`: how rare it is there, times how often it is asked for; `occurrences` in the passage."""
+    `weight`: how rare it is there, times how often it is asked for; `occurrences` in the passage, where a
+    passage with nothing but a synonym of it counts half a one."""
 
     term: str
     language: str
     weight: float
-    occurrences: int
+    occurrences: float
     score: float
 
 
@@ -117,15 +118,27 @@ class SearchHit(Contract):
     explanation: HitExplanation | None = None
 
 
+class UnderstoodQuery(Contract):
+    """What a query was taken for: words that score, beginnings of words that do, what each hit fulfils, as
+    it could be written, and what was looked for beside the words (docs/search.md)."""
+
+    words: str
+    prefixes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+
+
 class SearchResponse(Contract):
     """`degraded` when something that was asked for did not take part; `reasons` say what.
-    `truncated` when not everything was considered."""
+    `truncated` when not everything was considered. `understood`: null where the query is
+    words and nothing was looked for but these."""
 
     data: tuple[SearchHit, ...]
     mode_used: SearchMode
     degraded: bool
     reasons: tuple[str, ...] = ()
     truncated: bool
+    understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float]
     explanation: SearchExplanation | None = None
 

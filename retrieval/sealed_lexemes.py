@@ -1,10 +1,12 @@
 """The lexemes of texts that PostgreSQL is not to see: as its configuration `english` makes them, near
 enough to weigh sentences by. Both stem by Snowball's English (Porter2)."""
 
-import re
 from collections.abc import Sequence
 
+import regex
 from py_rust_stemmers import SnowballStemmer
+
+from retrieval.letter_pairs import in_pairs
 
 _ENGLISH_STOP = """
 i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers
@@ -17,17 +19,26 @@ few more most other some such no nor not only own same so than too very s t can 
 STOP_WORDS = frozenset(_ENGLISH_STOP.split())
 """PostgreSQL's `english.stop`."""
 
-_WORD = re.compile(r"\w+")
+_WORD = regex.compile(r"[\p{Alphabetic}\p{N}_]\w*")
+"""As PostgreSQL's parser has it, a mark that is no letter begins no word."""
 
 
 def sealed_lexemes(texts: Sequence[str]) -> list[frozenset[str]]:
     """For each text."""
     stemmer = SnowballStemmer("english")
     return [
-        frozenset(
-            stemmer.stem_word(word)
-            for word in _WORD.findall(text.lower())
-            if word not in STOP_WORDS
-        )
+        frozenset(stemmer.stem_word(word) for word in written_words(text) if word not in STOP_WORDS)
         for text in texts
     ]
+
+
+def stemmed_words(text: str) -> list[str]:
+    """All of its words, in their order, each as its lexeme."""
+    stemmer = SnowballStemmer("english")
+    return [stemmer.stem_word(word) for word in written_words(text)]
+
+
+def written_words(text: str) -> list[str]:
+    """In small letters, in their order; pairs of letters where a script puts no space between words."""
+    words: list[str] = _WORD.findall(in_pairs(text.lower()))
+    return words

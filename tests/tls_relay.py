@@ -20,10 +20,12 @@ Greeting = Callable[[socket.socket], bool]
 
 
 @contextmanager
-def tls_before(server: str, tls: ssl.SSLContext, greeting: Greeting | None = None) -> Iterator[int]:
-    """The port on 127.0.0.1 where TLS is spoken for the server at a socket's path or host:port.
-    `greeting` is what precedes the handshake, and whether there is to be one."""
-    listening = socket.create_server(("127.0.0.1", 0))
+def tls_before(
+    server: str, tls: ssl.SSLContext, greeting: Greeting | None = None, port: int = 0
+) -> Iterator[int]:
+    """The port on 127.0.0.1, that one or a free one, where TLS is spoken for the server at a socket's path
+    or host:port. `greeting` is what precedes the handshake, and whether there is to be one."""
+    listening = socket.create_server(("127.0.0.1", port))
     listening.settimeout(0.2)
     ended = threading.Event()
     threads: list[threading.Thread] = []

@@ -19,7 +19,6 @@ from temporalio.service import RPCError
 
 from db.queries.jobs import unstarted_jobs
 from db.session import Database
-from muniment.connections import temporal_refusals_as_ours, temporal_tls
 from muniment.contracts import search_attributes
 from muniment.errors import (
     ConfigurationError,
@@ -28,6 +27,8 @@ from muniment.errors import (
     OrchestratorUnavailable,
 )
 from muniment.settings import TemporalSettings
+from muniment.temporal_service import RenewingService
+from muniment.transport.shown import ShownCertificate
 
 logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
@@ -65,21 +66,21 @@ async def patiently(what: str, attempt: Callable[[], Awaitable[ResultT]]) -> Res
 
 
 async def connect_temporal(
-    settings: TemporalSettings, converter: DataConverter, interceptors: list[Interceptor]
+    settings: TemporalSettings,
+    converter: DataConverter,
+    interceptors: list[Interceptor],
+    shown: ShownCertificate | None = None,
 ) -> Client:
-    """A client that answers, with our search attributes registered."""
-    tls = temporal_tls(settings)
+    """A client that answers, with our search attributes registered. `shown` is told when the certificate
+    is renewed."""
 
     async def attempt() -> Client:
-        with temporal_refusals_as_ours():
-            client = await Client.connect(
-                settings.address,
-                namespace=settings.namespace,
-                data_converter=converter,
-                interceptors=interceptors,
-                api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-                tls=tls,
-            )
+        client = Client(
+            await RenewingService.open(settings, shown),
+            namespace=settings.namespace,
+            data_converter=converter,
+            interceptors=interceptors,
+        )
         await register_search_attributes(client)
         return client
 

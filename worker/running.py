@@ -16,12 +16,14 @@ from temporalio.worker import Worker
 
 from db.session import Database
 from db.transport import client_certificate, database_exposures
-from muniment.connections import shown_certificates
+from muniment.connections import shown_certificates, shown_to
 from muniment.contracts.worker_identity import write_identity
 from muniment.exposure import exposures, refuse_exposed, told
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
+from muniment.temporal_service import renewal_of
+from muniment.transport.shown import ShownCertificate
 from worker.connecting import await_database, connect_temporal
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
@@ -61,7 +63,10 @@ async def run_worker(
         logger.warning(
             "without verified TLS to or from other machines", extra={"connections": told(exposed)}
         )
-    shown_certificates(settings, client_certificate(settings.database.url.get_secret_value()))
+    shown = shown_to(
+        shown_certificates(settings, client_certificate(settings.database.url.get_secret_value())),
+        "temporal",
+    )
     stopping = _stop_on_signals()
     async with AsyncExitStack() as resources:
         database = Database(
@@ -75,7 +80,7 @@ async def run_worker(
         resources.push_async_callback(stores.keys.close)
         parts = Parts(settings, database, stores, resources)
         served = services(queue_names, parts, settings.worker, os.cpu_count() or 1)
-        starting = asyncio.ensure_future(_start(settings, database, parts, interceptors))
+        starting = asyncio.ensure_future(_start(settings, database, parts, interceptors, shown))
         client = await _unless_stopped(starting, stopping)
         if client is None:
             return
@@ -85,6 +90,9 @@ async def run_worker(
         workers = [build_worker(client, service, settings.worker, identity) for service in served]
         runs_workflows = any(service.workflows for service in served)
         keeping: list[Coroutine[None, None, None]] = [FreedMemory().run()]
+        renewal = renewal_of(client)
+        if renewal is not None and settings.temporal.uses_tls:
+            keeping.append(renewal.watch(lambda: _give(client, workers)))
         if runs_workflows:
             keeping += _housekeeping(settings, database, stores, client)
         if parts.remote_ocr is not None:
@@ -92,13 +100,25 @@ async def run_worker(
         await _serve(workers, keeping, stopping)
 
 
+def _give(client: Client, workers: Sequence[Worker]) -> None:
+    """Has the workers poll over the connection that their client has now."""
+    for worker in workers:
+        worker.client = client
+
+
 async def _start(
-    settings: Settings, database: Database, parts: Parts, interceptors: list[Interceptor]
+    settings: Settings,
+    database: Database,
+    parts: Parts,
+    interceptors: list[Interceptor],
+    shown: ShownCertificate | None,
 ) -> Client:
     converter = open_data_converter(settings)
     async with task_group() as starts:
         starts.create_task(await_database(database))
-        client = starts.create_task(connect_temporal(settings.temporal, converter, interceptors))
+        client = starts.create_task(
+            connect_temporal(settings.temporal, converter, interceptors, shown)
+        )
         starts.create_task(parts.start())
     # What was loaded by now stays: the garbage collector need not look through it again and again.
     gc.collect()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
 from activities.members.calls import MemberPiece
+from activities.sandbox import decoded
 from muniment.objects import SealedBlob
 
 Seal = Callable[[AsyncGenerator[bytes, None]], Awaitable[SealedBlob]]
@@ -23,8 +24,8 @@ class MemberReceiver:
         self._sealing: asyncio.Future[SealedBlob] | None = None
 
     async def take(self, frame: bytes) -> None:
-        """One MemberPiece as JSON."""
-        piece = MemberPiece.model_validate_json(frame)
+        """One MemberPiece as JSON; raises EngineCrashed for anything else."""
+        piece = decoded(MemberPiece, frame)
         if piece.ordinal in self._known:
             return
         if piece.is_abandoned:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument, AssembleRequest
 from activities.read.calls import ReadOutcome, ReadProgress
+from activities.sandbox import decoded
 from muniment.contracts.documents import DocumentPlan, Page, PageBatch
 from muniment.contracts.read import FailedPage
 
@@ -39,8 +40,8 @@ class PageCollector:
             self._on_document(outcome.assembled)
 
     async def take(self, frame: bytes) -> None:
-        """One ReadProgress as JSON."""
-        progress = ReadProgress.model_validate_json(frame)
+        """One ReadProgress as JSON; raises EngineCrashed for anything else."""
+        progress = decoded(ReadProgress, frame)
         self.document = progress.document or self.document
         if progress.failed is not None:
             self._failed[progress.failed.page] = progress.failed

@@ -10,7 +10,7 @@ from activities.read.structure_calls import (
     StructureProgress,
     StructureRequest,
 )
-from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.sandbox import EngineCall, Limits, Sandbox, decoded
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import DocumentPlan, Page, PageStructure
 from muniment.contracts.pdf_pipeline import PdfPipelineName
@@ -111,8 +111,8 @@ class _Structures:
     failed: dict[int, FailedPage] = field(default_factory=dict)
 
     async def take(self, frame: bytes) -> None:
-        """One StructureProgress as JSON."""
-        progress = StructureProgress.model_validate_json(frame)
+        """One StructureProgress as JSON; raises EngineCrashed for anything else."""
+        progress = decoded(StructureProgress, frame)
         if progress.failed is not None:
             self.failed[progress.failed.page] = progress.failed
         if progress.structure is not None:

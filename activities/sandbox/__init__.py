@@ -6,7 +6,8 @@ gets one document, limits, and a pipe; it dies with its call, with its caller, a
 """
 
 from activities.sandbox.calls import EngineCall
+from activities.sandbox.frames import decoded
 from activities.sandbox.limits import Limits
 from activities.sandbox.sandbox import Sandbox
 
-__all__ = ["EngineCall", "Limits", "Sandbox"]
+__all__ = ["EngineCall", "Limits", "Sandbox", "decoded"]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from activities.sandbox.calls import Failure
+from activities.sandbox.frames import decoded
 from activities.sandbox.limits import MEBIBYTE
 from muniment.errors import EngineCrashed, LimitExceeded
 
@@ -96,6 +97,6 @@ async def _take(
     elif word == RESULT:
         answer.result = body
     elif word == FAILURE:
-        answer.failure = Failure.model_validate_json(body)
+        answer.failure = decoded(Failure, body)
     else:
         raise EngineCrashed("The engine wrote something that is no frame of an answer.")

@@ -29,6 +29,8 @@ _CROSSING: dict[str, type[MunimentError]] = {
     for error in _with_subclasses(base)
 }
 """Only what an engine has a right to say: about the document, itself, or how it is set up."""
+LONGEST_CHARACTERS = 2000
+"""Of a detail or remedy: more is none of ours. Both are kept with the job, and shown."""
 
 
 def failure_of_error(error: MunimentError) -> Failure:
@@ -37,11 +39,20 @@ def failure_of_error(error: MunimentError) -> Failure:
 
 
 def error_of_failure(failure: Failure) -> MunimentError:
-    """The error as it was raised; EngineCrashed for a class that has no business here."""
+    """The error as it was raised, in characters that can be kept and shown; EngineCrashed for a class
+    that has no business here."""
     error = _CROSSING.get(failure.problem)
     if error is None:
         return EngineCrashed("The engine failed in a way it has no right to.")
-    return error(failure.detail, remedy=failure.remedy)
+    remedy = None if failure.remedy is None else _shown(failure.remedy)
+    return error(_shown(failure.detail), remedy=remedy)
+
+
+def _shown(text: str) -> str:
+    """PostgreSQL keeps no NUL, and a terminal obeys control characters."""
+    return "".join(
+        character if character.isprintable() else " " for character in text[:LONGEST_CHARACTERS]
+    )
 
 
 def error_of_end(ended: Ended, limits: Limits) -> EngineError:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from activities.sandbox.answer import Answer, AnswerReader
 from activities.sandbox.calls import Ended, EngineCall, Job
 from activities.sandbox.failures import error_of_end, error_of_failure
+from activities.sandbox.frames import decoded
 from activities.sandbox.limits import Limits
 from activities.sandbox.supervision import TemplateSupervisor
 from activities.sandbox.template_process import TemplateProcess
@@ -97,7 +98,7 @@ class Sandbox:
                 raise error_of_failure(answer.failure)
             if answer.result is None:
                 raise error_of_end(ended, limits)
-            return call.response.model_validate_json(answer.result)
+            return decoded(call.response, answer.result)
 
 
 async def _follow(

@@ -31,7 +31,15 @@ from muniment.contracts.render_view import (
     pictures_of_encrypted,
     view_fingerprint,
 )
-from muniment.errors import DocumentError, EngineError, Gone, MunimentError, NotFound, StorageFull
+from muniment.errors import (
+    DocumentError,
+    EngineError,
+    Gone,
+    KeyStorageFull,
+    MunimentError,
+    NotFound,
+    StorageFull,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +65,7 @@ class RenderView(RenderViewActivities):
         try:
             async with heartbeats():
                 view = await self._find_or_make(request)
-        except StorageFull as error:
+        except (StorageFull, KeyStorageFull) as error:
             # Whoever waits can be told at once, and asks again when there is space.
             raise final(error) from error
         except Exception as error:

@@ -47,7 +47,8 @@ async def job_events(
     last_event_id_query: LastEventIdQuery = None,
 ) -> Response:
     """Server-sent events `snapshot`, `stage`, `page`, `state`, `retry`, `end`. `Last-Event-ID`
-    resumes without loss; a heartbeat comment comes every 15 seconds."""
+    resumes without loss, or is 409 where events behind it are no longer kept or it is none of this job's:
+    open it without an id then. A heartbeat comment comes every 15 seconds."""
     last_id = _sequence(last_event_id or last_event_id_query)
     stream = await services.events.job_stream(caller.access, job_id, last_id)
     if stream is None:
@@ -69,8 +70,9 @@ async def tenant_events(
 ) -> Response:
     """Of the files that the caller may read, in commit order, with ids of its own. It opens with a
     `snapshot` of every job that is not over. `Last-Event-ID` resumes without loss; 409 where events
-    behind it were erased with their file, whether or not the caller could read that: open it without an
-    id then, and ask `GET /v1/jobs` how jobs that are in no snapshot ended."""
+    behind it were erased with their file, whether or not the caller could read that, and where it is from
+    before the database was restored: open it without an id then, and ask `GET /v1/jobs` how jobs that are
+    in no snapshot ended."""
     value = last_event_id or last_event_id_query
     cursor = parse_event_id(value) if value else None
     stream = await services.events.tenant_stream(caller.access, cursor)

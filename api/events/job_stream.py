@@ -17,6 +17,7 @@ from muniment.contracts.jobs import JobEventKind, JobState
 from muniment.errors import Conflict
 
 _ROWS_AT_ONCE = 500
+_ANEW = "Open the stream without an id: it begins with a snapshot."
 
 
 class JobStream:
@@ -49,13 +50,14 @@ class JobStream:
         async with self._database.transaction(access) as session:
             newest = await events.latest_seq(session, facts.record.id)
             oldest = await events.oldest_seq(session, facts.record.id)
-        if last_id > newest:
-            raise Conflict("the event id is none of this job's")
+            is_ours = await events.was_given_out(session, facts.record.id, last_id)
         if last_id < newest and (oldest == 0 or last_id + 1 < oldest):
             raise Conflict(
                 "the events behind this id are no longer kept",
-                remedy="Open the stream without an id: it begins with a snapshot.",
+                remedy=_ANEW,
             )
+        if not is_ours:
+            raise Conflict("the event id is none of this job's", remedy=_ANEW)
 
     async def _from_snapshot(self, facts: JobFacts) -> AsyncGenerator[bytes, None]:
         watcher, subscription = self._watchers.join(facts.record.id, lambda: self._watcher(facts))
@@ -100,6 +102,8 @@ class JobStream:
             yield wire(told, least_percent)
             if told.event == JobEventKind.END:
                 return
+        if position < subscription.since and await self._are_erased(facts):
+            return  # whoever resumes is told
         while not subscription.is_over:
             told_now = await subscription.next(HEARTBEAT_SECONDS)
             if told_now is None:
@@ -125,6 +129,10 @@ class JobStream:
                     yield Told(row.seq, str(row.job_id), row.event, data)
             if not rows:
                 return
+
+    async def _are_erased(self, facts: JobFacts) -> bool:
+        async with self._database.transaction(Access(facts.record.tenant_id)) as session:
+            return await events.oldest_seq(session, facts.record.id) == 0
 
     def _watcher(self, facts: JobFacts) -> JobWatcher:
         access = Access(facts.record.tenant_id)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from uuid import UUID
 
 from api.events.registry import Watchers
@@ -60,8 +61,8 @@ class TenantStream:
             async for piece in self._follow(access, subscription, cursor):
                 yield piece
         except Conflict:
-            # Erased since the stream was opened: it ends, and whoever resumes it is told.
-            logger.info("a stream of events ends at what was erased")
+            # Erased, or restored, since the stream was opened: it ends, and whoever resumes it is told.
+            logger.info("a stream of events ends at what is lost")
         finally:
             watcher.unsubscribe(subscription)
 
@@ -91,7 +92,7 @@ class TenantStream:
                 await events.require_events_kept(session, cursor)
             describing = Describing(self._database, self._links, access)
             for row in rows:
-                cursor = TenantCursor(row.x, row.id)
+                cursor = replace(cursor, x=row.x, id=row.id)
                 data = await describing.data(row)
                 if data is not None:
                     yield Told(cursor, str(row.job_id), row.event, with_job_id(data, row))
@@ -111,17 +112,18 @@ class TenantStream:
 
 
 def event_id(cursor: TenantCursor) -> str:
-    """An id of the tenant's stream: transaction and row, `x-id`."""
-    return f"{cursor.x}-{cursor.id}"
+    """An id of the tenant's stream: transaction, row and era, `x-id-era`."""
+    return f"{cursor.x}-{cursor.id}-{cursor.era}"
 
 
 def parse_event_id(value: str) -> TenantCursor:
-    """Raises InvalidRequest for what is no id of this stream."""
-    x, dash, row = value.partition("-")
+    """Raises InvalidRequest for what is no id of this stream. One of a release without eras is of none."""
+    x, dash, rest = value.partition("-")
+    row, _, era = rest.partition("-")
     digits = dash and x.isascii() and x.isdigit() and row.isascii() and row.isdigit()
     if not digits or int(x) >= 2**63 or int(row) >= 2**63:
         raise InvalidRequest("the last event id is none of this stream's")
-    return TenantCursor(int(x), int(row))
+    return TenantCursor(int(x), int(row), era)
 
 
 def _is_behind(position: TenantCursor, cursor: TenantCursor) -> bool:

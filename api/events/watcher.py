@@ -5,6 +5,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import replace
 from typing import Generic
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from api.jobs.view import JobFacts, WorkflowLinks
 from db.queries import events
 from db.queries.events import Event, TenantCursor
 from db.session import Access, Database
-from muniment.contracts.jobs import JobEventKind, JobSnapshot, StageProgress
+from muniment.contracts.jobs import JobEventKind, JobSnapshot, JobState, StageProgress
 from muniment.errors import Conflict, MunimentError, NotFound
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,9 @@ class JobWatcher(Watcher[int]):
     async def _look(self) -> int:
         async with self._database.transaction(self._access) as session:
             found = await events.events_after(session, self._job_id, self._seq)
+            are_lost = not found and await events.are_lost_after(session, self._job_id, self._seq)
+        if are_lost:
+            await self._end()
         describing = self.describing()
         for event in found:
             data = await describing.data(event)
@@ -136,6 +140,17 @@ class JobWatcher(Watcher[int]):
             if event.event is JobEventKind.END:
                 self.close()
         return len(found)
+
+    async def _end(self) -> None:
+        """Of what was erased before it was told, the end is told all the same. The streams of a job that
+        goes on, in a database that was restored, end: whoever resumes is told that."""
+        with suppress(NotFound):
+            facts = await job_facts(self._database, self._links, self._access, self._job_id)
+            self._seq = facts.record.event_seq
+            if JobState(facts.record.state).is_terminal:
+                data = facts.recorded().model_dump_json()
+                self._tell(Told(self._seq, str(self._job_id), JobEventKind.END, data))
+        self.close()
 
 
 class TenantWatcher(Watcher[TenantCursor]):
@@ -168,14 +183,14 @@ class TenantWatcher(Watcher[TenantCursor]):
                 found = await events.tenant_events_after(session, self._cursor)
                 await events.require_events_kept(session, self._cursor)
         except Conflict:
-            # Erased before they were told: viewers resume, and are told that. Not while the transaction
-            # ends: whoever came then would stay with a watcher that has nothing to tell.
+            # Erased or lost before they were told: viewers resume, and are told that. Not while the
+            # transaction ends: whoever came then would stay with a watcher that has nothing to tell.
             self.close()
             return 0
         describing = self.describing()
         for event in found:
             data = await describing.data(event)
-            self._cursor = TenantCursor(event.x, event.id)
+            self._cursor = replace(self._cursor, x=event.x, id=event.id)
             if data is not None:
                 told = Told(self._cursor, str(event.job_id), event.event, with_job_id(data, event))
                 self._tell(told)

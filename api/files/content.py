@@ -23,7 +23,7 @@ from api.services import Services
 from db.audit import Act, record
 from db.models import FileVersion
 from db.queries.files import FileDetail
-from db.queries.tiers import cold_among, note_access
+from db.queries.tiers import note_access
 from muniment.errors import ContentInRetrieval, PreconditionFailed, RangeNotSatisfiable
 from muniment.objects import BlobStore
 
@@ -71,8 +71,7 @@ async def download(
         downloaded = caller.act("file.downloaded", "file", file_id, payload)
         is_cold = False
         if request.method == "GET":
-            await note_access(session, [sealed.blob_id])
-            is_cold = bool(await cold_among(session, [sealed.blob_id]))
+            is_cold = bool(await note_access(session, [sealed.blob_id]))
             if not is_cold and answer_without_content(request, sealed) is None:
                 record(session, downloaded)
     response = await respond(request, services.blobs, sealed)

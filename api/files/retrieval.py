@@ -31,34 +31,47 @@ SAYS_HOW_FAR: Responses = {
 }
 """The 409 of HEAD, for the OpenAPI description."""
 
-ASKED_AT_ONCE = 16
+MOST_AT_ONCE = 8
+"""Questions of one process to the cold store, and requests that have some: half of its connections, so
+that downloads have the others where it is slow to say."""
 ASKED_SECONDS_FOR_A_FILE = 3.0
 """So long a file waits to be shown for the cold store, before its retrieval is shown as not known."""
 
 
-async def retrievals(
-    blobs: BlobStore, tenant_id: UUID, blob_ids: Sequence[UUID], within_seconds: float
-) -> list[Retrieval | None] | None:
-    """Of each blob, as its store says now; None of one that is missing there, of which verification
-    tells. None at all where the store does not say so in time."""
+class RetrievalQuestions:
+    """One per process. Requests beyond so many are told at once that it is not known; the questions of
+    those that have a place take turns."""
 
-    async def state(blob_id: UUID) -> Retrieval | None:
-        with suppress(ObjectMissing):
-            return await blobs.retrieval(tenant_id, blob_id)
-        return None
+    def __init__(self, requests: int = MOST_AT_ONCE, at_once: int = MOST_AT_ONCE) -> None:
+        self._places = Slots(requests, "questions about retrievals")
+        self._at_once = at_once
+        self._turns = asyncio.Semaphore(at_once)
 
-    try:
-        async with asyncio.timeout(within_seconds):
-            return await of_each(blob_ids, state, ASKED_AT_ONCE)
-    except (ObjectStoreUnavailable, TimeoutError) as error:
-        logger.warning(
-            "the state of retrievals is not known", extra={"reason": type(error).__name__}
-        )
-        return None
+    async def ask(
+        self, blobs: BlobStore, tenant_id: UUID, blob_ids: Sequence[UUID], within_seconds: float
+    ) -> list[Retrieval | None] | None:
+        """Of each blob, as its store says now; None of one that is missing there, of which verification
+        tells. None at all where the store does not say so in time, or is asked too much already."""
+
+        async def state(blob_id: UUID) -> Retrieval | None:
+            async with self._turns:
+                with suppress(ObjectMissing):
+                    return await blobs.retrieval(tenant_id, blob_id)
+            return None
+
+        try:
+            with self._places.take():
+                async with asyncio.timeout(within_seconds):
+                    return await of_each(blob_ids, state, self._at_once)
+        except (ObjectStoreUnavailable, TimeoutError, TooManyRequests) as error:
+            logger.warning(
+                "the state of retrievals is not known", extra={"reason": type(error).__name__}
+            )
+            return None
 
 
 async def retrieval_of_file(
-    blobs: BlobStore, questions: Slots, detail: FileDetail
+    blobs: BlobStore, questions: RetrievalQuestions, detail: FileDetail
 ) -> Retrieval | None:
     """Of the version that readers see. None where that lies in the hot tier, or was erased, and where
     the cold store does not say so, or is asked so much already that downloads would wait for it."""
@@ -66,7 +79,5 @@ async def retrieval_of_file(
     if detail.version is None or detail.tier is not Tier.COLD or not is_kept:
         return None
     asked = [detail.version.blob_id]
-    with suppress(TooManyRequests), questions.take():
-        found = await retrievals(blobs, detail.file.tenant_id, asked, ASKED_SECONDS_FOR_A_FILE)
-        return found[0] if found else None
-    return None
+    found = await questions.ask(blobs, detail.file.tenant_id, asked, ASKED_SECONDS_FOR_A_FILE)
+    return found[0] if found else None

@@ -7,10 +7,17 @@ from datetime import UTC, datetime, timedelta
 from api.health.checks import Finding, Fine
 from muniment.exposure import Exposure, remedy, told
 from muniment.transport.server import ServerCertificate
-from muniment.transport.shown import ShownCertificate
+from muniment.transport.shown import Renewal, ShownCertificate
 
 RENEWAL_TIME = timedelta(days=14)
 """An automatic renewal that is later than this has failed."""
+
+
+_TAKEN_BY = {
+    Renewal.RESTART: "Restart API and workers.",
+    Renewal.EXCHANGED: "It is shown within seconds; if not, the logs of API and workers say why.",
+}
+"""What makes a process show the newer certificate that is there."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,6 @@ def _ending(shown: ShownCertificate) -> Finding | None:
         f"the certificate that {shown.connection} is shown ends at {ends_at:%Y-%m-%d %H:%M} UTC"
     )
     if shown.is_renewed_unseen:
-        return Finding(f"{ending}; the file holds a newer one", "Restart API and workers.")
-    restart = "" if shown.reloads else ", and restart API and workers"
+        return Finding(f"{ending}; the file holds a newer one", _TAKEN_BY[shown.renewal])
+    restart = ", and restart API and workers" if shown.renewal is Renewal.RESTART else ""
     return Finding(ending, f"Renew it{restart}.")

@@ -26,10 +26,10 @@ LEAST_SECONDS = 1.0
 """Sooner, the rate is that of the first batch's start."""
 SECONDS_PER_OCR_PAGE = 3.0
 """What OCR takes on two idle cores; assumed of the scans among pages of text until some were read."""
-SECONDS_PER_CHARACTER = 5e-5
-"""What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page and
-at 3,800. Assumed where a tenant's earlier documents tell nothing."""
-SECONDS_PER_DOCUMENT = 0.4
+SECONDS_PER_CHARACTER = 3e-5
+"""What follows the reading, mostly embedding: measured on two idle cores, at 550 characters a page
+(2.4e-5 to 2.6e-5) and at 3,800 (3.0e-5). Assumed where a tenant's earlier documents tell nothing."""
+SECONDS_PER_DOCUMENT = 0.15
 """What follows the reading of a document of next to no text, measured on the same."""
 LONG_DOCUMENT_CHARACTERS = 10_000
 """From here on the characters decide, and what a document costs by itself does not."""

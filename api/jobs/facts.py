@@ -18,7 +18,11 @@ from muniment.sealing import ExpiringCache
 
 _PACE_SECONDS = 15.0
 _TENANTS = 1000
-_paces: ExpiringCache[UUID, tuple[float | None]] = ExpiringCache(_TENANTS, _PACE_SECONDS)
+_NO_PACE_SECONDS = 1.0
+"""What is missing is looked for sooner: the assumption in its place is off by a factor, a pace that is
+some seconds old is not."""
+_paces: ExpiringCache[UUID, float] = ExpiringCache(_TENANTS, _PACE_SECONDS)
+_without_pace: ExpiringCache[UUID, bool] = ExpiringCache(_TENANTS, _NO_PACE_SECONDS)
 
 
 async def job_facts(
@@ -62,9 +66,12 @@ async def facts_of(
 async def _pace(session: AsyncSession, tenant_id: UUID) -> float | None:
     """The tenant's, or that it has none yet, some seconds old at most: only an estimate feeds on it, and
     each list of files would go through the tenant's last jobs for it."""
-    known = _paces.get(tenant_id)
-    if known is None:
+    pace = _paces.get(tenant_id)
+    if pace is None and not _without_pace.get(tenant_id):
         last = await jobs.last_after_reading(session, LONG_DOCUMENT_CHARACTERS)
-        known = (usual_seconds_per_character(last),)
-        _paces.put(tenant_id, known)
-    return known[0]
+        pace = usual_seconds_per_character(last)
+        if pace is None:
+            _without_pace.put(tenant_id, True)
+        else:
+            _paces.put(tenant_id, pace)
+    return pace

@@ -11,11 +11,13 @@ from db.models import Job as JobRecord
 from db.models import now
 from db.queries.jobs import job_snapshot
 from muniment.contracts.jobs import (
+    STAGES_OF,
     JobKind,
     JobProgress,
     JobSnapshot,
     JobState,
     PageCounts,
+    StageName,
     StageProgress,
     StageState,
     percent,
@@ -24,6 +26,8 @@ from muniment.contracts.jobs import (
 _STAGES = TypeAdapter(list[StageView])
 """All of a job's at once: a list of files shows some two hundred, and one by one they took a tenth of
 its time."""
+_PENDING = StageProgress(name=StageName.SCAN).model_dump(include=set(StageView.model_fields))
+"""A stage that has not begun."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,18 @@ class JobFacts:
 
     def recorded(self, *, stale: bool = False) -> Job:
         """The job as its row has it."""
-        return self.at(job_snapshot(self.record), stale=stale)
+        if self.record.state == JobState.RUNNING:
+            return self.at(job_snapshot(self.record), stale=stale)
+        # Of what does not run nothing is estimated, which would need more of a stage than is shown.
+        snapshot = job_snapshot(self.record, with_stages=False)
+        return self._shown(snapshot, _recorded_stages(self.record), stale=stale)
 
     def at(self, snapshot: JobSnapshot, *, stale: bool = False) -> Job:
         """The job at the moment of a snapshot."""
+        stages = _STAGES.validate_python(snapshot.stages, from_attributes=True)
+        return self._shown(snapshot, stages, stale=stale)
+
+    def _shown(self, snapshot: JobSnapshot, stages: list[StageView], *, stale: bool) -> Job:
         record = self.record
         return Job(
             id=record.id,
@@ -73,7 +85,7 @@ class JobFacts:
             version=self.version,
             state=snapshot.state,
             stage=snapshot.stage,
-            stages=_STAGES.validate_python(snapshot.stages, from_attributes=True),
+            stages=stages,
             pages=snapshot.pages,
             percent=_shown_percent(snapshot),
             eta_seconds=estimate_seconds(snapshot, now(), self.seconds_per_character),
@@ -108,6 +120,15 @@ class JobFacts:
                 finished_at=recorded.finished_at,
             )
         )
+
+
+def _recorded_stages(record: JobRecord) -> list[StageView]:
+    """As `job_stages`, to be shown alone. The row leaves out of a stage what is as at its beginning."""
+    recorded = {stage["name"]: {**_PENDING, **stage} for stage in record.stages}
+    names = STAGES_OF[JobKind(record.kind)]
+    return _STAGES.validate_python(
+        [recorded.get(name, {**_PENDING, "name": name}) for name in names]
+    )
 
 
 def _shown_percent(snapshot: JobSnapshot) -> float:

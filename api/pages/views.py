@@ -35,6 +35,7 @@ from muniment.errors import (
     EngineTimeUsedUp,
     Gone,
     KeyDestroyed,
+    KeyStorageFull,
     LimitExceeded,
     MunimentError,
     NotFound,
@@ -61,6 +62,7 @@ SHOWN_AS_THEMSELVES: tuple[type[MunimentError], ...] = (
     EngineTimeUsedUp,
     EngineOutOfMemory,
     StorageFull,
+    KeyStorageFull,
 )
 """Whatever else a worker fails of is a dependency's trouble, and a retry may help."""
 _BY_PROBLEM = {f"urn:muniment:problem:{kind.problem}": kind for kind in SHOWN_AS_THEMSELVES}

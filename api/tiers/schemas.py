@@ -46,7 +46,8 @@ class FileTiers(BaseModel):
     cold: int
     moving: int
     retrieval: Retrievals | None = Field(
-        default=None, description="Null where the cold store does not answer."
+        default=None,
+        description="Null where the cold store does not answer, or is asked too much already.",
     )
     rule: TierRule | None = Field(
         description="Null of what remains of an erased file whose collection was deleted."

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.retrieval import retrievals
 from api.files.service import require_file
 from api.services import Services
 from api.tiers import schemas
@@ -116,8 +115,11 @@ def rule_view(rule: TierRule) -> schemas.TierRule:
 async def _retrievals(
     services: Services, caller: Caller, blob_ids: list[UUID]
 ) -> schemas.Retrievals | None:
-    """As the store says now; None where it does not say so in time."""
-    found = await retrievals(services.blobs, caller.tenant_id, blob_ids, ASKED_SECONDS)
+    """As the store says now; None where it does not say so in time, or is asked too much already."""
+    if not blob_ids:
+        return schemas.Retrievals(archived=0, in_progress=0, retrieved=0)
+    questions = services.retrieval_questions
+    found = await questions.ask(services.blobs, caller.tenant_id, blob_ids, ASKED_SECONDS)
     if found is None:
         return None
     states = Counter(found)

@@ -54,6 +54,7 @@ from db.models.sign_ins import (
     SignIn,
     SignInAttempt,
 )
+from db.models.synonyms import Synonym
 from db.models.tiers import TierMove, TierPolicy
 from db.models.uploads import Upload, UploadPart, UploadTimer
 from db.models.webhooks import (
@@ -117,6 +118,7 @@ __all__ = [
     "StageOutput",
     "StageResult",
     "StreamTicket",
+    "Synonym",
     "Tenant",
     "TenantQuota",
     "TenantUsage",

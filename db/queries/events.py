@@ -44,16 +44,26 @@ class Event:
 
 @dataclass(frozen=True)
 class TenantCursor:
-    """A place in the tenant's stream, in commit order; the beginning by default."""
+    """A place in the tenant's stream, in commit order; the beginning by default. `era` tells the database
+    from a restored one, whose transactions have the same numbers and are others (see `_ERA`)."""
 
     x: int = 0
     id: int = 0
+    era: str = ""
 
 
 _COLUMNS = (
     "job_event.id, job_event.x::text::bigint AS x, job_event.job_id, job_event.seq,"
     " job_event.event, job_event.payload, job_event.created_at"
 )
+
+_ERA = (
+    "left(encode(sha256(convert_to(concat_ws(':', (SELECT system_identifier FROM pg_control_system()),"
+    " (SELECT oid FROM pg_database WHERE datname = current_database()),"
+    " left(pg_walfile_name(pg_current_wal_lsn()), 8)), 'UTF8')), 'hex'), 12)"
+)
+"""Another in another cluster, in another database of it, and from each recovery to a point in time and each
+promotion of a standby on (PostgreSQL calls it the timeline): what was committed last may be lost by all."""
 
 _APPEND = text(
     """
@@ -113,6 +123,33 @@ async def oldest_seq(session: AsyncSession, job_id: UUID) -> int:
     return int(found.scalar_one_or_none() or 0)
 
 
+async def are_lost_after(session: AsyncSession, job_id: UUID, seq: int) -> bool:
+    """Whether the job had events after `seq` and none of them is kept: its file was erased, or the database
+    was restored (db/restored.py)."""
+    found = await session.execute(
+        text(
+            "SELECT event_seq > :seq AND NOT EXISTS"
+            " (SELECT 1 FROM job_event WHERE job_id = :job_id AND seq > :seq)"
+            " FROM job WHERE id = :job_id"
+        ),
+        {"job_id": job_id, "seq": seq},
+    )
+    return bool(found.scalar_one_or_none())
+
+
+async def was_given_out(session: AsyncSession, job_id: UUID, seq: int) -> bool:
+    """Whether `seq` may be the id of what a viewer was sent: of an event, of a snapshot behind the newest
+    one, or the one before the end's. Those of a gap (db/restored.py) were given out before the restore."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT 1 FROM job_event WHERE job_id = :job_id AND seq IN (:seq, :seq + 1))"
+            " OR EXISTS (SELECT 1 FROM job WHERE id = :job_id AND event_seq = :seq)"
+        ),
+        {"job_id": job_id, "seq": seq},
+    )
+    return bool(found.scalar_one())
+
+
 async def tenant_events_after(
     session: AsyncSession, cursor: TenantCursor, limit: int = MOST_EVENTS
 ) -> list[Event]:
@@ -137,26 +174,35 @@ async def tenant_events_after(
 async def tenant_stream_end(session: AsyncSession) -> TenantCursor:
     """The cursor after which everything that is not yet returned to anyone comes."""
     found = await session.execute(
-        text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        text(f"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, {_ERA}")
     )
-    return TenantCursor(x=int(found.scalar_one()) - 1, id=2**63 - 1)
+    x, era = found.one()
+    return TenantCursor(x=int(x) - 1, id=2**63 - 1, era=str(era))
 
 
 async def require_events_kept(
     session: AsyncSession, cursor: TenantCursor, end: TenantCursor | None = None
 ) -> None:
-    """Raises Conflict where events of the tenant behind the cursor may be missing, and for a cursor
-    behind `end`, which no stream has come to. Ask after reading: what is erased meanwhile is told."""
+    """Raises Conflict where events of the tenant behind the cursor may be missing, for a cursor from before
+    a restore, and for one behind `end`, which no stream has come to. Ask after reading: what is erased
+    meanwhile is told."""
     if end is not None and (cursor.x, cursor.id) > (end.x, end.id):
         raise Conflict("the event id is none of this stream's", remedy=_ANEW)
     row = await session.execute(
         text(
-            "SELECT true FROM job_event_horizon WHERE tenant_id = current_tenant()"
-            " AND (x, event_id) > (CAST(:x AS text)::xid8, :id)"
+            f"SELECT {_ERA}, EXISTS (SELECT 1 FROM job_event_horizon"  # noqa: S608 - a constant
+            " WHERE tenant_id = current_tenant()"
+            " AND (x, event_id) > (CAST(:x AS text)::xid8, :id))"
         ),
         {"x": str(cursor.x), "id": cursor.id},
     )
-    if row.one_or_none() is not None:
+    era, is_erased = row.one()
+    if cursor.era != era:
+        raise Conflict(
+            "the event id is from before the database was restored, or of a former release",
+            remedy=_ANEW,
+        )
+    if is_erased:
         raise Conflict("the events behind this id are no longer kept", remedy=_ANEW)
 
 

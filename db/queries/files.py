@@ -6,18 +6,38 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from db.models import Blob, Collection, File, FileVersion, Job
-from db.queries.jobs import latest_jobs_of_files
+from db.queries.jobs import newest_job
 from muniment.contracts.jobs import FileState
 from muniment.contracts.move_tier import Tier
 
+DetailSelect = Select[File, str | None, FileVersion | None, str | None, Job | None]
+
 OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
 """States that a list leaves out unless they are asked for."""
+
+
+_NEWEST_JOB = newest_job(col(File.id))
+_DETAILED: DetailSelect = (
+    select(File, col(Collection.name), FileVersion, col(Blob.tier), _NEWEST_JOB)
+    .outerjoin(Collection, col(Collection.id) == col(File.collection_id))
+    .outerjoin(
+        FileVersion,
+        and_(
+            col(FileVersion.file_id) == col(File.id),
+            col(FileVersion.number) == col(File.current_version),
+        ),
+    )
+    .outerjoin(Blob, col(Blob.id) == col(FileVersion.blob_id))
+    .outerjoin(_NEWEST_JOB, true())
+)
+"""Files with all that a FileDetail says of them, a row each. Made once: it takes longer to be made than to
+be sent."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +98,19 @@ async def list_files(
     after: tuple[datetime | str, UUID] | None = None,
 ) -> list[FileDetail]:
     """A page of what the caller may read, starting behind `after` (sort value, id)."""
-    statement = _filtered(select(File).where(visible("read")), wanted)
     sort_column = {"created_at": File.created_at, "updated_at": File.updated_at, "name": File.name}
-    key = col(sort_column[order.by])
-    if order.descending:
-        statement = statement.order_by(key.desc(), col(File.id).desc())
-    else:
-        statement = statement.order_by(key.asc(), col(File.id).asc())
+    key, ties = col(sort_column[order.by]), col(File.id)
+    ordering = (key.desc(), ties.desc()) if order.descending else (key.asc(), ties.asc())
+    page = _filtered(select(col(File.id)).where(visible("read")), wanted).order_by(*ordering)
     if after is not None:
-        position = tuple_(key, col(File.id))
-        statement = statement.where(position < after if order.descending else position > after)
-    return await _with_details(session, (await session.scalars(statement.limit(limit))).all())
+        position = tuple_(key, ties)
+        page = page.where(position < after if order.descending else position > after)
+    # The page by itself, so that no more is joined to files than it has.
+    shown = _DETAILED.where(col(File.id).in_(page.limit(limit).scalar_subquery()))
+    return await _details(session, shown.order_by(*ordering))
 
 
-def _filtered(statement: Select[File], wanted: FileFilter) -> Select[File]:
+def _filtered(statement: Select[UUID], wanted: FileFilter) -> Select[UUID]:
     conditions: list[ColumnElement[bool]] = [
         col(File.attributes)[name].astext == value for name, value in wanted.attributes.items()
     ]
@@ -120,20 +139,20 @@ async def get_file(
     session: AsyncSession, file_id: UUID, *, level: str = "read", for_update: bool = False
 ) -> FileDetail | None:
     """None when there is no such file, or the caller lacks the level on it."""
-    statement = select(File).where(col(File.id) == file_id, visible(level))
+    wanted = (col(File.id) == file_id, visible(level))
     if for_update:
-        statement = statement.with_for_update(of=File)
-    file = (await session.scalars(statement)).one_or_none()
-    if file is None:
-        return None
-    return (await _with_details(session, [file]))[0]
+        # By itself: beside the row that it waited for, a statement sees what was there before it waited.
+        locked = select(File).where(*wanted).with_for_update(of=File)
+        if (await session.scalars(locked)).one_or_none() is None:
+            return None
+    found = await _details(session, _DETAILED.where(*wanted))
+    return found[0] if found else None
 
 
 async def get_files(session: AsyncSession, file_ids: Container[UUID]) -> dict[UUID, FileDetail]:
-    """Those of the files that the caller may read, in three queries however many there are."""
-    statement = select(File).where(col(File.id).in_(file_ids), visible("read"))
-    found = (await session.scalars(statement)).all()
-    return {detail.file.id: detail for detail in await _with_details(session, found)}
+    """Those of the files that the caller may read, in one statement however many there are."""
+    statement = _DETAILED.where(col(File.id).in_(file_ids), visible("read"))
+    return {detail.file.id: detail for detail in await _details(session, statement)}
 
 
 async def is_visible(session: AsyncSession, file_id: UUID, *, level: str = "read") -> bool:
@@ -182,32 +201,12 @@ async def newest_version(session: AsyncSession, file_id: UUID) -> FileVersion:
     return (await list_versions(session, file_id, limit=1))[0]
 
 
-async def _with_details(session: AsyncSession, files: Sequence[File]) -> list[FileDetail]:
-    """Adds collection, version and job to a page of files, in two queries whatever its length."""
-    if not files:
-        return []
-    ids = [file.id for file in files]
-    rows = await session.execute(
-        select(col(File.id), col(Collection.name), FileVersion, col(Blob.tier))
-        .outerjoin(Collection, col(Collection.id) == col(File.collection_id))
-        .outerjoin(
-            FileVersion,
-            and_(
-                col(FileVersion.file_id) == col(File.id),
-                col(FileVersion.number) == col(File.current_version),
-            ),
-        )
-        .outerjoin(Blob, col(Blob.id) == col(FileVersion.blob_id))
-        .where(col(File.id).in_(ids))
-    )
-    read = {row[0]: row[1:] for row in rows}
-    job_of = await latest_jobs_of_files(session, ids)
-    details = []
-    for file in files:
-        name, version, tier = read[file.id]
-        lying = Tier(tier) if tier is not None else Tier.HOT
-        details.append(FileDetail(file, name, version, lying, job_of.get(file.id)))
-    return details
+async def _details(session: AsyncSession, statement: DetailSelect) -> list[FileDetail]:
+    rows = await session.execute(statement)
+    return [
+        FileDetail(file, name, version, Tier.HOT if tier is None else Tier(tier), job)
+        for file, name, version, tier, job in rows
+    ]
 
 
 async def version_numbers(session: AsyncSession, version_ids: set[UUID]) -> dict[UUID, int]:

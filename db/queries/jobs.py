@@ -12,8 +12,8 @@ from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 from sqlalchemy import ColumnElement, RowMapping, func, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import col
 
 from db.models import Job, now
@@ -117,20 +117,17 @@ async def require_place(session: AsyncSession, most: int, more: int = 1) -> None
         )
 
 
-async def latest_jobs_of_files(session: AsyncSession, file_ids: Sequence[UUID]) -> dict[UUID, Job]:
-    """The newest job of each file that the caller may read, comparisons apart: they are at work
-    beside the file, not on it."""
-    query = (
+def newest_job(file_id: Mapped[UUID]) -> type[Job]:
+    """The newest job of the file that a row names, whose reader was found to see it, as what a LATERAL
+    join adds to the row; comparisons apart: they are at work beside the file, not on it."""
+    newest = (
         select(Job)
-        .ext(distinct_on(col(Job.file_id)))
-        .where(
-            col(Job.file_id).in_(file_ids),
-            col(Job.kind) != JobKind.COMPARE_READING.value,
-            _of_visible_files("read"),
-        )
-        .order_by(col(Job.file_id), col(Job.created_at).desc(), col(Job.id).desc())
+        .where(col(Job.file_id) == file_id, col(Job.kind) != JobKind.COMPARE_READING.value)
+        .order_by(col(Job.created_at).desc(), col(Job.id).desc())
+        .limit(1)
+        .lateral("newest_job")
     )
-    return {job.file_id: job for job in (await session.execute(query)).scalars()}
+    return aliased(Job, newest)
 
 
 def job_stages(job: Job) -> tuple[StageProgress, ...]:
@@ -143,12 +140,13 @@ def _stages(kind: JobKind, recorded: Sequence[JsonValue]) -> tuple[StageProgress
     return tuple(known.get(name, StageProgress(name=name)) for name in STAGES_OF[kind])
 
 
-def job_snapshot(job: Job) -> JobSnapshot:
-    """The row as `snapshot`, `state` and `end` events carry it."""
+def job_snapshot(job: Job, *, with_stages: bool = True) -> JobSnapshot:
+    """The row as `snapshot`, `state` and `end` events carry it; without stages for whoever has them
+    otherwise."""
     return JobSnapshot(
         state=JobState(job.state),
         stage=StageName(job.stage) if job.stage else None,
-        stages=job_stages(job),
+        stages=job_stages(job) if with_stages else (),
         pages=PageCounts(
             total=job.pages_total,
             done=job.pages_done,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import ModelPause, now
+from db.queries.search import CURRENT_VERSIONS
 from muniment.contracts.language_models import ModelUse
 
 
@@ -52,18 +53,17 @@ async def resume(session: AsyncSession, model: str) -> bool:
     return dropped.one_or_none() is not None
 
 
-# As `_SEARCHABLE` of a search: what may be shown of it changes with every commit.
 _READABLE = text(
-    """
+    f"""
     SELECT chunk.id, collection.language_models
     FROM chunk
-    JOIN file_version ON file_version.id = chunk.version_id
-    JOIN file ON file.id = file_version.file_id AND file.current_version = file_version.number
-    JOIN collection ON collection.id = file.collection_id
+    JOIN (
+        SELECT file_version.id AS version_id, file.collection_id
+        {CURRENT_VERSIONS}
+    ) AS shown ON shown.version_id = chunk.version_id
+    JOIN collection ON collection.id = shown.collection_id
     WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[]))
-        AND file.state = 'ready'
-        AND file.id IN (SELECT visible FROM visible_files('read') AS visible)
-    """
+    """  # noqa: S608 - made of the constant above; every value is bound
 )
 
 

@@ -7,9 +7,9 @@ anything else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.binary_rows import binary_rows, streamed_rows
+from db.queries.asked import AskedTerm, AskedTerms
+from db.queries.entries import (
+    Columns,
+    Frequencies,
+    Numbers,
+    common,
+    evenly,
+    in_order,
+    joined,
+    union,
+)
 from db.queries.postings import ENTRY
-from db.queries.search import SEARCHABLE, WANTED, FileFilter, filter_parameters
+from db.queries.search import SEARCHABLE, FileFilter, filter_parameters
 
 MAX_TERMS = 64
 """Distinct query terms that are scored: those that stand in the least share of their language's passages.
@@ -28,9 +39,13 @@ MAX_ENTRIES = 4_000_000
 MAX_ASKED = 128
 """Terms that are looked for where it is found out for each passage whether it is in sight: the longest. What
 is hidden has no say in which."""
+MAX_BEGUN = 128
+"""Terms that a prefix stands for: the commonest of those that begin so."""
+SYNONYM_WEIGHT = 0.5
+"""How much of a word counts what means the same, however often it stands in a passage."""
+LAST_LETTER = "\U0010ffff"
+"""No term has this letter, which is not one: what begins with a prefix is less than the prefix with it."""
 ENTRIES_AT_A_TIME = 500_000
-
-Numbers = npt.NDArray[np.int64]
 
 _RANGE = np.dtype([("first", ">i8"), ("passages", ">i4"), ("terms", ">i8"), ("wanted", ">i2")])
 
@@ -61,7 +76,7 @@ class TermPostings:
     occurrences: int
     """How often it stands in the query."""
     numbers: Numbers
-    frequencies: npt.NDArray[np.uint8]
+    frequencies: Frequencies
     lengths: npt.NDArray[np.uint16]
     passages: int
 
@@ -116,95 +131,104 @@ _CORPUS = text(
     """
 )
 
-_ASKED = """
-    asked AS MATERIALIZED (
-        SELECT asked.language, asked.passages AS of_language, word.lexeme AS term,
-               cardinality(word.positions) AS occurrences, word.positions
-        FROM unnest(CAST(:languages AS text[]), CAST(:passages AS bigint[])) AS asked(language, passages)
-        CROSS JOIN LATERAL unnest(to_tsvector(
-            CAST(asked.language AS regconfig), searchable_words(CAST(:query AS text)))) AS word
-    )
-"""
-
-_FOUND = f"""
-    {_ASKED},
-    found AS MATERIALIZED (
-        SELECT asked.language, asked.of_language, asked.term, asked.occurrences,
-               sum(posting.passages) AS passages
-        FROM asked
-        JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-            AND posting.language = asked.language AND posting.term = asked.term
-        GROUP BY asked.language, asked.of_language, asked.term, asked.occurrences
-    )
-"""  # noqa: S608 - made of the constants above; every value is bound
-
 # Rows of the one term that comes to too much by itself are read from the newest on.
-_POSTINGS = f"""
-    WITH {_FOUND},
+_POSTINGS = """
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:places AS int[]))
+            AS asked(language, term, place)
+    ),
+    begun AS MATERIALIZED (
+        SELECT asked.language, asked.place, counted.*
+        FROM unnest(CAST(:prefix_languages AS text[]), CAST(:prefixes AS text[]),
+                    CAST(:prefix_places AS int[])) AS asked(language, prefix, place)
+        CROSS JOIN LATERAL (
+            SELECT posting.term, sum(posting.passages) AS passages,
+                   row_number() OVER (ORDER BY sum(posting.passages) DESC, posting.term) AS rank
+            FROM posting
+            WHERE posting.tenant_id = (SELECT current_tenant()) AND posting.language = asked.language
+                AND posting.term >= asked.prefix AND posting.term < asked.prefix || :last_letter
+            GROUP BY posting.term
+            ORDER BY rank LIMIT CAST(:max_begun AS bigint) + 1
+        ) AS counted
+    ),
+    found AS MATERIALIZED (
+        SELECT language, place, term, max(passages) AS passages FROM (
+            SELECT asked.language, asked.place, asked.term, sum(posting.passages) AS passages
+            FROM asked
+            JOIN posting ON posting.tenant_id = (SELECT current_tenant())
+                AND posting.language = asked.language AND posting.term = asked.term
+            GROUP BY asked.language, asked.place, asked.term
+            UNION ALL
+            SELECT language, place, term, passages FROM begun WHERE rank <= :max_begun
+        ) AS each
+        GROUP BY language, place, term
+    ),
     ranked AS (
-        SELECT *, row_number() OVER rarest AS place, sum(passages) OVER rarest AS entries FROM found
+        SELECT *, row_number() OVER rarest AS rank, sum(passages) OVER rarest AS entries
+        FROM (
+            SELECT language, place, min(term) AS term, sum(passages) AS passages
+            FROM found GROUP BY language, place
+        ) AS counted
+        JOIN unnest(CAST(:corpora AS text[]), CAST(:of_corpora AS bigint[]))
+            AS corpus(language, of_language) USING (language)
         WINDOW rarest AS (
             ORDER BY passages / greatest(of_language, 1), passages, language, term ROWS UNBOUNDED PRECEDING)
     ),
     chosen AS MATERIALIZED (
-        SELECT language, term, occurrences, passages FROM ranked
-        WHERE place <= :max_terms AND (place = 1 OR entries <= :max_entries)
+        SELECT found.language, found.place, found.term, found.passages, ranked.passages AS together
+        FROM ranked JOIN found ON found.place = ranked.place
+        WHERE rank <= :max_terms AND (rank = 1 OR entries <= :max_entries)
     ),
     beyond AS MATERIALIZED (
         SELECT max(each.first_number) AS number FROM (
-            SELECT posting.first_number, posting.passages,
-                   sum(posting.passages) OVER (ORDER BY posting.first_number DESC) AS newer
+            SELECT posting.first_number, sum(posting.passages) AS passages,
+                   sum(sum(posting.passages)) OVER (ORDER BY posting.first_number DESC) AS newer
             FROM chosen
             JOIN posting ON posting.tenant_id = (SELECT current_tenant())
                 AND posting.language = chosen.language AND posting.term = chosen.term
-            WHERE chosen.passages > :max_entries
+            WHERE chosen.together > :max_entries
+            GROUP BY posting.first_number
         ) AS each
         WHERE each.newer - each.passages >= :max_entries
     )
-    SELECT chosen.language, chosen.term, chosen.occurrences, posting.first_number, posting.entries,
+    SELECT chosen.place, chosen.term, posting.first_number, posting.entries,
            CAST(chosen.passages AS bigint),
            (SELECT number FROM beyond) IS NOT NULL
+               OR EXISTS (SELECT FROM begun WHERE rank > :max_begun)
                OR (SELECT count(*) FROM found) > (SELECT count(*) FROM chosen)
     FROM chosen
     JOIN posting ON posting.tenant_id = (SELECT current_tenant())
         AND posting.language = chosen.language AND posting.term = chosen.term
     WHERE posting.first_number > coalesce((SELECT number FROM beyond), -1)
-"""  # noqa: S608 - made of the constants above; every value is bound
-
-_LONGEST = f"""
-    WITH {_ASKED}
-    SELECT language, term, occurrences, count(*) OVER () > :max_asked FROM asked
-    ORDER BY length(term) DESC, positions, term, language LIMIT :max_asked
-"""  # noqa: S608 - made of the constants above; every value is bound
-
-_ROWS = """
-    SELECT asked.place, posting.first_number, posting.entries
-    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]))
-        WITH ORDINALITY AS asked(language, term, place)
-    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-        AND posting.language = asked.language AND posting.term = asked.term
-    ORDER BY asked.place, posting.first_number DESC
 """
 
-# A word that a language leaves out stands in each of its passages, as far as can be told. Words of one
-# question have the same places in it in each language.
-_MEANT = f"""
-    WITH {_ASKED},
-    word AS (
-        SELECT lexeme, unnest(positions) AS place
-        FROM unnest(to_tsvector('english', searchable_words(CAST(:query AS text))))
-    ),
-    meant AS (SELECT language, term, unnest(positions) AS place FROM asked)
-    SELECT DISTINCT word.lexeme, CAST(given.language AS text), meant.term
-    FROM word
-    CROSS JOIN unnest(CAST(:languages AS text[])) AS given(language)
-    LEFT JOIN meant ON meant.language = given.language AND meant.place = word.place
-"""  # noqa: S608 - made of the constants above; every value is bound
+# Looked up for each prefix: OFFSET 0 keeps them from being joined otherwise.
+_ROWS = """
+    SELECT asked.place, posting.term, posting.first_number, posting.entries
+    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:places AS int[]))
+        AS asked(language, term, place)
+    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
+        AND posting.language = asked.language AND posting.term = asked.term
+    UNION ALL
+    SELECT asked.place, begun.term, begun.first_number, begun.entries
+    FROM unnest(CAST(:prefix_languages AS text[]), CAST(:prefixes AS text[]),
+                CAST(:prefix_places AS int[])) AS asked(language, prefix, place)
+    CROSS JOIN LATERAL (
+        SELECT posting.term, posting.first_number, posting.entries FROM posting
+        WHERE posting.tenant_id = (SELECT current_tenant()) AND posting.language = asked.language
+            AND posting.term >= asked.prefix AND posting.term < asked.prefix || :last_letter
+        OFFSET 0
+    ) AS begun
+    ORDER BY place, term, first_number DESC
+"""
 
-_COUNTS = f"""
-    WITH {_FOUND}
-    SELECT language, term, CAST(passages AS bigint) FROM found
-"""  # noqa: S608 - made of the constants above; every value is bound
+_COUNTS = """
+    SELECT posting.language, posting.term, CAST(sum(posting.passages) AS bigint)
+    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[])) AS asked(language, term)
+    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
+        AND posting.language = asked.language AND posting.term = asked.term
+    GROUP BY posting.language, posting.term
+"""
 
 _RANGES = f"""
 WITH {SEARCHABLE}
@@ -216,37 +240,6 @@ FROM searchable JOIN lexical_document AS document ON document.version_id = searc
 GROUP BY document.language
 """  # noqa: S608 - made of the constants above; every value is bound
 
-# Only the candidates' files are looked at, however many there are. `IS TRUE` has PostgreSQL hash them: it
-# takes them for few, and would compare each with each.
-_VISIBLE = """
-WITH candidate AS MATERIALIZED (
-    SELECT given.number, document.file_id, document.version_id,
-           given.number - document.first_number AS ordinal
-    FROM unnest(CAST(:numbers AS bigint[])) AS given(number)
-    CROSS JOIN LATERAL (
-        SELECT file_id, version_id, first_number, passages FROM lexical_document
-        WHERE tenant_id = (SELECT current_tenant()) AND first_number <= given.number
-        ORDER BY first_number DESC LIMIT 1
-    ) AS document
-    WHERE given.number < document.first_number + document.passages
-),
-shown AS MATERIALIZED (
-    SELECT file_version.id AS version_id
-    FROM visible_files('read') AS visible(file_id)
-    JOIN file ON file.id = visible.file_id
-    JOIN file_version
-        ON file_version.file_id = file.id AND file_version.number = file.current_version
-    WHERE file.state = 'ready' AND file.id = ANY (ARRAY(SELECT file_id FROM candidate))
-        AND {wanted}
-)
-SELECT candidate.number, chunk.id
-FROM candidate
-JOIN chunk ON chunk.version_id = candidate.version_id AND chunk.ordinal = candidate.ordinal
-WHERE (candidate.version_id IN (SELECT version_id FROM shown)) IS TRUE
-"""
-_VISIBLE_OF_ALL = _VISIBLE.format(wanted="true")
-_VISIBLE_OF_WANTED = _VISIBLE.format(wanted=WANTED)
-
 
 async def corpus(session: AsyncSession) -> Corpus:
     """What the tenant has."""
@@ -256,96 +249,145 @@ async def corpus(session: AsyncSession) -> Corpus:
 
 
 async def postings(
-    session: AsyncSession, query: str, extents: Mapping[str, Extent]
+    session: AsyncSession, asked: AskedTerms, extents: Mapping[str, Extent]
 ) -> QueryPostings:
-    """Of the terms of a query, which may be any text without NUL, in each of the languages: for who may
-    read all of them."""
+    """Of the terms of a query in each of the languages: for who may read all of them."""
     rows = await binary_rows(
         session,
         _POSTINGS,
-        {**_question(query, extents), "max_terms": MAX_TERMS, "max_entries": MAX_ENTRIES},
+        {
+            **_parameters(asked.terms),
+            "corpora": list(extents),
+            "of_corpora": [extent.passages for extent in extents.values()],
+            "max_begun": MAX_BEGUN,
+            "max_terms": MAX_TERMS,
+            "max_entries": MAX_ENTRIES,
+        },
     )
-    blocks: dict[tuple[str, str, int, int], list[tuple[int, bytes]]] = {}
-    for language, term, occurrences, first_number, entries, passages, _ in rows:
-        found = blocks.setdefault((language, term, occurrences, passages), [])
-        found.append((first_number, entries))
+    blocks: dict[int, dict[str, list[tuple[int, bytes]]]] = {}
+    passages: dict[int, dict[str, int]] = {}
+    for place, term, first_number, entries, of_term, _ in rows:
+        blocks.setdefault(place, {}).setdefault(term, []).append((first_number, entries))
+        passages.setdefault(place, {})[term] = of_term
+    terms = (
+        _together(
+            asked.terms[place],
+            {term: joined(sorted(each)) for term, each in of_terms.items()},
+            passages[place],
+        )
+        for place, of_terms in blocks.items()
+    )
     return QueryPostings(
-        tuple(
-            TermPostings(language, term, occurrences, *_joined(sorted(found)), passages)
-            for (language, term, occurrences, passages), found in blocks.items()
-        ),
-        truncated=bool(rows) and rows[0][6],
+        tuple(term for term in terms if term is not None), truncated=bool(rows) and rows[0][5]
     )
 
 
 async def postings_in_sight(
-    session: AsyncSession, query: str, ranges: DocumentRanges
+    session: AsyncSession, asked: AskedTerms, ranges: DocumentRanges
 ) -> QueryPostings:
     """The same of nothing but these documents. Holds twice MAX_ENTRIES, however much is hidden."""
-    asked = await binary_rows(
-        session, _LONGEST, {**_question(query, ranges.extents), "max_asked": MAX_ASKED}
+    sought = _sought(asked)
+    chosen = _Chosen(ranges)
+    group = _Group()
+    truncated = len(sought) < len(asked.terms)
+    async with aclosing(_in_sight(session, sought, ranges, MAX_ENTRIES)) as found:
+        async for (place, term), parts, passages in found:
+            if group.place != place:
+                chosen.add(group.together(sought))
+            if not passages:
+                continue
+            columns = in_order(parts)
+            truncated = truncated or len(columns[0]) < passages
+            if sought[place].terms == (term,) == tuple(sought[place].all_terms):
+                chosen.add(_together(sought[place], {term: columns}, {term: passages}))
+            else:
+                group.add(place, term, columns, passages)
+    chosen.add(group.together(sought))
+    return QueryPostings(
+        tuple(chosen.terms), truncated or group.is_cut or chosen.least_left_out is not None
     )
-    kept: list[TermPostings] = []
-    truncated = bool(asked) and asked[0][3]
 
-    def share(term: TermPostings) -> tuple[float, int, str, str]:
-        of_language = max(ranges.extents[term.language].passages, 1)
+
+class _Chosen:
+    """The rarest terms of those that come, as many as are scored."""
+
+    def __init__(self, ranges: DocumentRanges) -> None:
+        self._ranges = ranges
+        self.terms: list[TermPostings] = []
+        self.least_left_out: tuple[float, int, str, str] | None = None
+
+    def add(self, term: TermPostings | None) -> None:
+        if term is None:
+            return
+        self.terms.append(term)
+        self.terms.sort(key=self._share)
+        while len(self.terms) > 1 and (
+            len(self.terms) > MAX_TERMS
+            or sum(len(each.numbers) for each in self.terms) > MAX_ENTRIES
+            or (
+                self.least_left_out is not None
+                and self._share(self.terms[-1]) > self.least_left_out
+            )
+        ):
+            self.least_left_out = self._share(self.terms.pop())
+
+    def _share(self, term: TermPostings) -> tuple[float, int, str, str]:
+        of_language = max(self._ranges.extents[term.language].passages, 1)
         return term.passages / of_language, term.passages, term.language, term.term
 
-    least_left_out: tuple[float, int, str, str] | None = None
-    async for place, parts, passages in _in_sight(session, asked, ranges, MAX_ENTRIES):
-        if not passages:
-            continue
-        parts.reverse()
-        columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        numbers, frequencies, lengths = columns
-        if (numbers[1:] < numbers[:-1]).any():
-            order = np.argsort(numbers)
-            numbers, frequencies, lengths = (each[order] for each in columns)
-        language, term, occurrences, _ = asked[place]
-        kept.append(
-            TermPostings(language, term, occurrences, numbers, frequencies, lengths, passages)
-        )
-        truncated = truncated or len(numbers) < passages
-        kept.sort(key=share)
-        while len(kept) > 1 and (
-            len(kept) > MAX_TERMS
-            or sum(len(each.numbers) for each in kept) > MAX_ENTRIES
-            or (least_left_out is not None and share(kept[-1]) > least_left_out)
+
+class _Group:
+    """The terms that count as the one at `place`, which come one after the other: the commonest ones."""
+
+    def __init__(self) -> None:
+        self.place = -1
+        self.is_cut = False
+        self._terms: dict[str, tuple[int, Columns]] = {}
+
+    def add(self, place: int, term: str, columns: Columns, passages: int) -> None:
+        self.place = place
+        self._terms[term] = passages, columns
+        while len(self._terms) > 1 and (
+            len(self._terms) > MAX_BEGUN
+            or sum(len(numbers) for _, (numbers, *_) in self._terms.values()) > MAX_ENTRIES
         ):
-            least_left_out = share(kept.pop())
-            truncated = True
-    return QueryPostings(tuple(kept), truncated)
+            # Of equally common ones the last of the alphabet, as for those who see all.
+            rarest = min(reversed(self._terms), key=lambda each: self._terms[each][0])
+            del self._terms[rarest]
+            self.is_cut = True
+
+    def together(self, sought: Sequence[AskedTerm]) -> TermPostings | None:
+        """All of them as one term, once; None where there is none."""
+        if not self._terms:
+            return None
+        passages = {term: each for term, (each, _) in self._terms.items()}
+        columns = {term: each for term, (_, each) in self._terms.items()}
+        self._terms = {}
+        return _together(sought[self.place], columns, passages)
 
 
-async def meanings(
-    session: AsyncSession, query: str, languages: Sequence[str]
-) -> list[tuple[str, str, str | None]]:
-    """Each English lexeme of the query in each of the languages: the same word's term there, None where
-    that language leaves the word out."""
-    extents = dict.fromkeys(languages, Extent(0, 0))
-    return [tuple(row) for row in await binary_rows(session, _MEANT, _question(query, extents))]
-
-
-async def frequencies(
-    session: AsyncSession, query: str, extents: Mapping[str, Extent]
-) -> dict[tuple[str, str], int]:
-    """In how many passages each of the query's terms stands, by language and term."""
-    rows = await binary_rows(session, _COUNTS, _question(query, extents))
+async def frequencies(session: AsyncSession, asked: AskedTerms) -> dict[tuple[str, str], int]:
+    """In how many passages each of the words stands, by language and term."""
+    rows = await binary_rows(session, _COUNTS, _parameters(asked.terms))
     return {(language, term): passages for language, term, passages in rows}
 
 
 async def frequencies_in_sight(
-    session: AsyncSession, query: str, ranges: DocumentRanges
+    session: AsyncSession, asked: AskedTerms, ranges: DocumentRanges
 ) -> tuple[dict[tuple[str, str], int], bool]:
-    """The same in these documents, of the longest terms, and whether these are all."""
-    asked = await binary_rows(
-        session, _LONGEST, {**_question(query, ranges.extents), "max_asked": MAX_ASKED}
-    )
-    found = {(language, term): 0 for language, term, *_ in asked}
-    async for place, _, passages in _in_sight(session, asked, ranges, 0):
-        found[asked[place][0], asked[place][1]] = passages
-    return found, not asked or not asked[0][3]
+    """The same in these documents, of the longest words, and whether these are all."""
+    sought = _sought(asked)
+    standing = {(each.language, each.name): 0 for each in sought}
+    async with aclosing(_in_sight(session, sought, ranges, 0)) as found:
+        async for (place, _), _, passages in found:
+            standing[sought[place].language, sought[place].name] = passages
+    return standing, len(sought) == len(asked.terms)
+
+
+def _sought(asked: AskedTerms) -> list[AskedTerm]:
+    words = [term for term in asked.terms if term.prefix is None]
+    words.sort(key=lambda each: (-len(each.name), each.positions, each.name, each.language))
+    return words[:MAX_ASKED] + [term for term in asked.terms if term.prefix is not None]
 
 
 async def document_ranges(session: AsyncSession, wanted: FileFilter) -> DocumentRanges:
@@ -365,81 +407,94 @@ async def document_ranges(session: AsyncSession, wanted: FileFilter) -> Document
     )
 
 
-async def visible_chunks(
-    session: AsyncSession, numbers: Sequence[int], wanted: FileFilter
-) -> dict[int, UUID]:
-    """Ids of the chunks, by their numbers, that the caller may have now and wants."""
-    parameters: dict[str, object] = {"numbers": list(numbers)}
-    if wanted == FileFilter():
-        return dict(await binary_rows(session, _VISIBLE_OF_ALL, parameters))
-    parameters |= filter_parameters(wanted)
-    return dict(await binary_rows(session, _VISIBLE_OF_WANTED, parameters))
-
-
-def _question(query: str, extents: Mapping[str, Extent]) -> dict[str, object]:
+def _parameters(asked: Sequence[AskedTerm]) -> dict[str, object]:
+    """By their places among those that are asked for."""
+    words = [(each, term, at) for at, each in enumerate(asked) for term in each.all_terms]
+    begun = [(each, at) for at, each in enumerate(asked) if each.prefix is not None]
     return {
-        "query": query,
-        "languages": list(extents),
-        "passages": [extent.passages for extent in extents.values()],
+        "languages": [each.language for each, _, _ in words],
+        "terms": [term for _, term, _ in words],
+        "places": [at for _, _, at in words],
+        "prefix_languages": [each.language for each, _ in begun],
+        "prefixes": [each.prefix for each, _ in begun],
+        "prefix_places": [at for _, at in begun],
+        "last_letter": LAST_LETTER,
     }
 
 
-_Columns = tuple[Numbers, npt.NDArray[np.uint8], npt.NDArray[np.uint16]]
-
-
 async def _in_sight(
-    session: AsyncSession,
-    asked: Sequence[tuple[str, str, int, bool]],
-    ranges: DocumentRanges,
-    most: int,
-) -> AsyncIterator[tuple[int, list[_Columns], int]]:
-    """Of each term that stands somewhere: its place among those that were asked for, its entries in these
+    session: AsyncSession, asked: Sequence[AskedTerm], ranges: DocumentRanges, most: int
+) -> AsyncGenerator[tuple[tuple[int, str], list[Columns], int], None]:
+    """Each term that stands somewhere, with the place of what it was asked for by, its entries in these
     documents from the newest on, some `most` of them, and how many there are."""
-    parameters = {"languages": [each[0] for each in asked], "terms": [each[1] for each in asked]}
-    current, parts, passages = 0, list[_Columns](), 0
-    async for place, blocks in _batches(session, parameters):
-        if place != current:
-            if current:
-                yield current - 1, parts, passages
-            current, parts, passages = place, [], 0
-        found = await asyncio.to_thread(_restricted, blocks, ranges)
-        if passages < most:
-            parts.append(found)
-        passages += len(found[0])
-    if current:
-        yield current - 1, parts, passages
+    current: tuple[int, str] | None = None
+    parts, passages = list[Columns](), 0
+    async with aclosing(_batches(session, _parameters(asked))) as batches:
+        async for of_term, blocks in batches:
+            if of_term != current:
+                if current is not None:
+                    yield current, parts, passages
+                current, parts, passages = of_term, [], 0
+            found = await asyncio.to_thread(_restricted, blocks, ranges)
+            if passages < most:
+                parts.append(found)
+            passages += len(found[0])
+    if current is not None:
+        yield current, parts, passages
 
 
 async def _batches(
     session: AsyncSession, parameters: Mapping[str, object]
-) -> AsyncIterator[tuple[int, list[tuple[int, bytes]]]]:
+) -> AsyncGenerator[tuple[tuple[int, str], list[tuple[int, bytes]]], None]:
     """Rows of one term each, of ENTRIES_AT_A_TIME and a row at most."""
-    current, blocks, size = 0, list[tuple[int, bytes]](), 0
-    async for place, first_number, entries in streamed_rows(session, _ROWS, parameters):
-        if blocks and (place != current or size >= ENTRIES_AT_A_TIME * ENTRY.itemsize):
-            yield current, blocks
-            blocks, size = [], 0
-        current = place
-        blocks.append((first_number, entries))
-        size += len(entries)
+    current, blocks, size = (0, ""), list[tuple[int, bytes]](), 0
+    async with aclosing(streamed_rows(session, _ROWS, parameters)) as rows:
+        async for place, term, first_number, entries in rows:
+            is_full = size >= ENTRIES_AT_A_TIME * ENTRY.itemsize
+            if blocks and ((place, term) != current or is_full):
+                yield current, blocks
+                blocks, size = [], 0
+            current = place, term
+            blocks.append((first_number, entries))
+            size += len(entries)
     if blocks:
         yield current, blocks
 
 
-def _restricted(blocks: Sequence[tuple[int, bytes]], ranges: DocumentRanges) -> _Columns:
-    numbers, frequencies, lengths = _joined(sorted(blocks))
+def _restricted(blocks: Sequence[tuple[int, bytes]], ranges: DocumentRanges) -> Columns:
+    numbers, frequencies, lengths = joined(sorted(blocks))
     places = ranges.places_in(numbers)
     return numbers[places], frequencies[places], lengths[places]
 
 
-def _joined(blocks: Sequence[tuple[int, bytes]]) -> _Columns:
-    entries = np.frombuffer(b"".join(each for _, each in blocks), ENTRY)
-    sizes = [len(each) // ENTRY.itemsize for _, each in blocks]
-    numbers = np.repeat(np.array([first for first, _ in blocks], np.int64), sizes)
-    numbers += entries["offset"]
-    borders = np.cumsum(sizes)[:-1]
-    if (numbers[borders] < numbers[borders - 1]).any():
-        # What was reserved first was published last.
-        order = np.argsort(numbers)
-        numbers, entries = numbers[order], entries[order]
-    return numbers, entries["frequency"].copy(), entries["length"].astype(np.uint16)
+def _together(
+    asked: AskedTerm, columns: Mapping[str, Columns], passages: Mapping[str, int]
+) -> TermPostings | None:
+    """Of its terms that stand somewhere; None where these are none that it needs. `passages`: in how many
+    each stands, which may be more than are given."""
+    own = [
+        term
+        for term in columns
+        if term in asked.terms or (asked.prefix is not None and term.startswith(asked.prefix))
+    ]
+    others = [
+        common([columns[term] for term in each])
+        for each in asked.alternatives
+        if all(term in columns for term in each)
+    ]
+    parts = [columns[term] for term in own]
+    if others:
+        parts.append(evenly(union(others), SYNONYM_WEIGHT))
+    if not parts:
+        return None
+    numbers, frequencies, lengths = parts[0] if len(parts) == 1 else union(parts)
+    standing = max((passages[term] for term in own), default=0)
+    return TermPostings(
+        asked.language,
+        asked.name,
+        asked.occurrences,
+        numbers,
+        frequencies,
+        lengths,
+        max(standing, len(numbers)),
+    )

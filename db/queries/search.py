@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-MAX_TERMS = 64
-"""Distinct terms of a query that are marked in passages."""
+MAX_MARKED_TERMS = 64
+"""Distinct terms of a query that are marked in passages, of each language."""
 
 HIGHLIGHT_START, HIGHLIGHT_STOP = "\ufdd0", "\ufdd1"
 """Unicode noncharacters (Unicode 16, 23.7): no text that is meant for interchange holds them."""
@@ -46,8 +46,9 @@ class MetadataCondition:
 class FileFilter:
     """Which files' passages are wanted; an empty one wants all.
 
-    `collection` is an id or a name. `media_types` are LIKE patterns. Times are inclusive below and
-    exclusive above.
+    `collection` is an id or a name. `media_types` are LIKE patterns, and so are `names`, all of which a
+    file's name is like, and `excluded_names`, in capital letters or small ones. Times are inclusive below
+    and exclusive above.
     """
 
     collection: str | None = None
@@ -57,6 +58,8 @@ class FileFilter:
     created_from: datetime | None = None
     created_before: datetime | None = None
     metadata: tuple[MetadataCondition, ...] = ()
+    names: tuple[str, ...] = ()
+    excluded_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ WANTED = """
         AND (CAST(:file_ids AS uuid[]) IS NULL OR file.id = ANY (CAST(:file_ids AS uuid[])))
         AND (CAST(:created_from AS timestamptz) IS NULL OR file.created_at >= :created_from)
         AND (CAST(:created_before AS timestamptz) IS NULL OR file.created_at < :created_before)
+        AND (CAST(:names AS text[]) IS NULL OR file.name ILIKE ALL (CAST(:names AS text[])))
+        AND (CAST(:excluded_names AS text[]) IS NULL
+            OR NOT file.name ILIKE ANY (CAST(:excluded_names AS text[])))
         AND NOT EXISTS (
             SELECT 1
             FROM jsonb_to_recordset(CAST(:conditions AS jsonb))
@@ -116,32 +122,58 @@ WANTED = """
 """
 """Whether a file passes the filter: a condition on `file`."""
 
-SEARCHABLE = f"""
-searchable AS MATERIALIZED (
+CURRENT_VERSIONS = """
+    FROM visible_files('read') AS visible(file_id)
+    JOIN file ON file.id = visible.file_id
+    JOIN file_version
+        ON file_version.file_id = file.id AND file_version.number = file.current_version
+    WHERE file.state = 'ready'
+"""
+"""What may be shown of anything at this moment, which changes with every commit."""
+
+
+def _searchable(materialized: str) -> str:
+    return f"""
+searchable AS {materialized} (
     SELECT
         file.id AS file_id,
         file.name,
         file_version.id AS version_id,
         file_version.number,
 {WANTED} AS wanted
-    FROM visible_files('read') AS visible(file_id)
-    JOIN file ON file.id = visible.file_id
-    JOIN file_version
-        ON file_version.file_id = file.id AND file_version.number = file.current_version
-    WHERE file.state = 'ready'
+{CURRENT_VERSIONS}
 )
-"""  # noqa: S608 - made of the constant above; every value is bound
+"""
 
-# The lexemes are quoted as tsquery's own text form wants it, so that no query is a syntax error.
+
+SEARCHABLE = _searchable("MATERIALIZED")
+SEARCHABLE_IN_PLACE = _searchable("NOT MATERIALIZED")
+"""The same, as a part of the statement's one plan: a filter is tried before the rest is looked up, and a
+single file is found by its key."""
+
+# Of each passage in its own language. The lexemes are quoted as tsquery's own text form wants it, so that no
+# query is a syntax error.
 _PASSAGES = f"""
 WITH {SEARCHABLE},
+asked_chunk AS MATERIALIZED (
+    SELECT chunk.id, coalesce(document.language, 'english') AS language
+    FROM chunk LEFT JOIN lexical_document AS document ON document.version_id = chunk.version_id
+    WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[]))
+),
 matcher AS MATERIALIZED (
-    SELECT CAST(string_agg(
-        '''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | ') AS tsquery)
-        AS anything
-    FROM (
-        SELECT lexeme FROM unnest(to_tsvector('english', CAST(:query AS text))) LIMIT :max_terms
+    SELECT asked.language, CAST(string_agg(
+        '''' || replace(replace(asked.lexeme, '\\', '\\\\'), '''', '''''') || '''' || asked.ending,
+        ' | ') AS tsquery) AS anything
+    FROM (SELECT DISTINCT language FROM asked_chunk) AS spoken
+    CROSS JOIN LATERAL (
+        (SELECT spoken.language, word.lexeme, '' AS ending
+        FROM unnest(to_tsvector(
+            CAST(spoken.language AS regconfig), searchable_words(CAST(:query AS text)))) AS word
+        LIMIT :max_terms)
+        UNION ALL
+        SELECT spoken.language, lower(prefix), ':*' FROM unnest(CAST(:prefixes AS text[])) AS prefix
     ) AS asked
+    GROUP BY asked.language
 )
 SELECT
     chunk.id,
@@ -155,14 +187,16 @@ SELECT
     chunk.pages,
     chunk.boxes,
     CASE WHEN chunk.text_key_id IS NULL
-        THEN ts_headline('english', chunk.text, matcher.anything, :headline_options)
+        THEN ts_headline(
+            CAST(asked_chunk.language AS regconfig), chunk.text, matcher.anything, :headline_options)
     END AS marked_text,
     chunk.sealed_text,
     chunk.text_key_id
-FROM chunk
+FROM asked_chunk
+JOIN chunk ON chunk.id = asked_chunk.id
 JOIN searchable ON searchable.version_id = chunk.version_id
-CROSS JOIN matcher
-WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[])) AND searchable.wanted
+LEFT JOIN matcher ON matcher.language = asked_chunk.language
+WHERE searchable.wanted
 """  # noqa: S608 - made of the constants above; every value is bound
 
 # Most tenants seal nothing: their files are then not looked at.
@@ -194,16 +228,22 @@ async def prepare_for_search(session: AsyncSession) -> None:
 
 
 async def passages(
-    session: AsyncSession, chunk_ids: Sequence[UUID], query: str, wanted: FileFilter
+    session: AsyncSession,
+    chunk_ids: Sequence[UUID],
+    query: str,
+    wanted: FileFilter,
+    prefixes: Sequence[str] = (),
 ) -> dict[UUID, FoundPassage]:
-    """The passages among `chunk_ids` that may be shown now, by id."""
+    """The passages among `chunk_ids` that may be shown now, by id. Words of the query and words that begin
+    with a prefix are marked."""
     rows = await session.execute(
         text(_PASSAGES),
         {
             **filter_parameters(wanted),
             "chunk_ids": list(chunk_ids),
             "query": query,
-            "max_terms": MAX_TERMS,
+            "prefixes": list(prefixes),
+            "max_terms": MAX_MARKED_TERMS,
             "headline_options": _HEADLINE_OPTIONS,
         },
     )
@@ -250,6 +290,8 @@ def filter_parameters(wanted: FileFilter) -> Parameters:
         "file_ids": list(wanted.file_ids) or None,
         "created_from": wanted.created_from,
         "created_before": wanted.created_before,
+        "names": list(wanted.names) or None,
+        "excluded_names": list(wanted.excluded_names) or None,
         "conditions": json.dumps(
             [
                 {"key": each.key, "operator": each.operator.value, "value": each.value}

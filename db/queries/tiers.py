@@ -41,16 +41,19 @@ class TierCounts:
     moving: int
 
 
-async def note_access(session: AsyncSession, blob_ids: Sequence[UUID]) -> None:
-    """Somebody asked for the content. One whose row another transaction holds is left out."""
-    await session.execute(
+async def note_access(session: AsyncSession, blob_ids: Sequence[UUID]) -> list[UUID]:
+    """Somebody asked for the content. One whose row another transaction holds is left out. Returns those
+    that are known to lie in the cold tier."""
+    rows = await session.execute(
         text(
-            "UPDATE blob SET accessed_at = now() WHERE id IN (SELECT id FROM blob"
+            "WITH noted AS (UPDATE blob SET accessed_at = now() WHERE id IN (SELECT id FROM blob"
             " WHERE id = ANY(:ids) AND coalesce(accessed_at, created_at) < now() - :anew"
-            " FOR NO KEY UPDATE SKIP LOCKED)"
+            " FOR NO KEY UPDATE SKIP LOCKED))"
+            " SELECT id FROM blob WHERE id = ANY(:ids) AND tier = 'cold' ORDER BY id"
         ),
         {"ids": list(blob_ids), "anew": SEEN_ANEW},
     )
+    return [row.id for row in rows]
 
 
 async def request_moves(session: AsyncSession, file_id: UUID, destination: Tier) -> int:

@@ -2,7 +2,7 @@
 
 Which plan PostgreSQL takes is settled here. `nearest_exactly` measures every passage that is wanted, and
 `nearest_by_graph` walks the HNSW graph of the index version and looks at the file of each passage it
-meets: neither depends on the planner's statistics. Both start from `SEARCHABLE`, like every search.
+meets: neither depends on the planner's statistics. Both start from `SEARCHABLE_IN_PLACE`, like every search.
 """
 
 import json
@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.giving_way import giving_way
-from db.queries.search import SEARCHABLE, FileFilter, ScoredChunk, filter_parameters
+from db.queries.search import SEARCHABLE_IN_PLACE, FileFilter, ScoredChunk, filter_parameters
 
 FIRST_CANDIDATES = 400
 """`hnsw.ef_search`, at most 1000: how many the graph looks for at once. 200 would be enough of them, but 400
@@ -44,14 +44,10 @@ _ACTIVE_INDEX = text(
     """
 )
 
-_SEARCHABLE_IN_PLACE = SEARCHABLE.replace("AS MATERIALIZED", "AS NOT MATERIALIZED")
-"""The same, as a part of the statement's one plan: a filter is tried before the rest is looked up, and a
-single file is found by its key."""
-
 # Counted before anything is measured, and measured before it is ordered: exact under any filter.
 _EXACTLY = text(
     f"""
-    WITH {_SEARCHABLE_IN_PLACE},
+    WITH {SEARCHABLE_IN_PLACE},
     chosen AS MATERIALIZED (
         SELECT chunk.id FROM searchable JOIN chunk ON chunk.version_id = searchable.version_id
         WHERE searchable.wanted
@@ -194,7 +190,7 @@ async def nearest_by_graph(
         _GRAPH_FIRST, {"candidates": str(FIRST_CANDIDATES), "max_visited": str(max_visited)}
     )
     statement = _BY_GRAPH.format(
-        searchable=_SEARCHABLE_IN_PLACE,
+        searchable=SEARCHABLE_IN_PLACE,
         # Of types that have no quotes in them.
         dimensions=int(index.dimensions),
         index_version_id=UUID(str(index.id)),

@@ -23,7 +23,7 @@ from deploy.embedded.home import Home, default_home
 from deploy.embedded.lock import AlreadyRunning, is_supervised, sole_supervisor
 from deploy.embedded.records import Endpoints, StackState, StackStatus
 from muniment.errors import ConfigurationError, MunimentError
-from muniment.settings import Settings, load_settings
+from muniment.settings import EmbeddedSettings, Settings, load_settings
 
 _COMMANDS = ("up", "down", "status", "doctor")
 _NOT_RUNNING = 3
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "doctor":
             return _doctor(home, as_json=options.json)
         _require_plain_loopback(settings)
-        return _up(home, options)
+        return _up(home, options, settings.embedded)
     except MunimentError as error:
         _say(f"error: {error.detail}")
         _say(f"  what to do: {error.remedy}")
@@ -97,7 +97,7 @@ def _require_plain_loopback(settings: Settings) -> None:
         )
 
 
-def _up(home: Home, options: argparse.Namespace) -> int:
+def _up(home: Home, options: argparse.Namespace, settings: EmbeddedSettings) -> int:
     home.create()
     if is_supervised(home):
         return _already_running(home)
@@ -114,6 +114,7 @@ def _up(home: Home, options: argparse.Namespace) -> int:
                 home,
                 api_port=options.port,
                 commands=dict(options.commands),
+                settings=settings,
                 shows_payloads=options.show_payloads,
                 say=_say,
             )

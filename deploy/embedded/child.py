@@ -40,8 +40,8 @@ class Account:
 class ProcessSpec:
     """How one process is started and stopped.
 
-    `ready` is asked with the process's start time (seconds since the epoch). `prepare` runs before
-    every start. `open_folders` are folders that the process inherits open;
+    `ready` is asked with the process's id and its start time (seconds since the epoch). `prepare` runs
+    before every start. `open_folders` are folders that the process inherits open;
     `{0}`, `{1}`… in the command become paths to them. `own_session`: the process gets cores as one
     beside all others together, where Linux shares them among sessions first (autogroups, sched(7)).
     `stop_signals` are sent in order, each with the seconds the process then has; SIGKILL to its
@@ -51,7 +51,7 @@ class ProcessSpec:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    ready: Callable[[float], Awaitable[bool]]
+    ready: Callable[[int, float], Awaitable[bool]]
     ready_seconds: float = 120.0
     stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 15.0),)
     death_signal: signal.Signals = signal.SIGTERM
@@ -102,7 +102,7 @@ class Child:
         deadline = time.monotonic() + self.spec.ready_seconds
         most_restarts = self.restarts + _MOST_RESTARTS_BEFORE_READY
         while time.monotonic() < deadline and self.restarts < most_restarts:
-            if self.pid and await self.spec.ready(self._spawned):
+            if self.pid and await self.spec.ready(self.pid, self._spawned):
                 self._become(ProcessState.RUNNING)
                 return True
             await asyncio.sleep(0.1)

@@ -94,7 +94,7 @@ async def _kill_if_running(process: Process) -> None:
         await process.wait()
 
 
-async def _always(_: float) -> bool:
+async def _always(_process_id: int, _started: float) -> bool:
     return True
 
 

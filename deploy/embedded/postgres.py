@@ -156,7 +156,7 @@ class PostgresCluster:
             prepare=self._prepare,
         )
 
-    async def is_ready(self, started: float) -> bool:
+    async def is_ready(self, process_id: int, started: float) -> bool:
         """Whether the server accepts connections."""
         return await can_connect(self.url(OWNER_ROLE, "postgres"))
 

@@ -138,7 +138,7 @@ def _own_clamd(home: Home, program: Path, signatures: Path, own: Path) -> Proces
     file = home.run / "clamd.conf"
     write_privately(file, configuration(own, signatures))
 
-    async def ready(_: float) -> bool:
+    async def ready(_process_id: int, _started: float) -> bool:
         return await answers_ping(str(own))
 
     return ProcessSpec(

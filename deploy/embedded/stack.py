@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import httpx
-
+from deploy.embedded import api_processes
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import HOME_VARIABLE, Home, model_directory
 from deploy.embedded.leftovers import MARK
@@ -18,6 +17,7 @@ from deploy.embedded.records import Endpoints
 from deploy.embedded.scanner import SOCKET_VARIABLE, Scanner, choose_scanner
 from deploy.embedded.temporal import NAMESPACE, TemporalServer
 from muniment.contracts import queues
+from muniment.settings import EmbeddedSettings
 
 WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
     "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY, queues.DELIVER),
@@ -25,6 +25,7 @@ WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
 }
 OBJECTS_VARIABLE = "MUNIMENT_OBJECTS__ROOT"
 KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
+RATE_LIMITS_VARIABLE = "MUNIMENT_RATE_LIMITS__API_PROCESSES"
 WORKER_METRICS_VARIABLE = "MUNIMENT_WORKER__METRICS_PORT"
 MODELS_VARIABLE = "MUNIMENT_EMBEDDING__MODEL_DIRECTORY"
 _COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
@@ -50,6 +51,7 @@ class EmbeddedStack:
     postgres: PostgresCluster
     temporal: TemporalServer
     scanner: Scanner
+    settings: EmbeddedSettings
 
     @property
     def api_url(self) -> str:
@@ -77,12 +79,13 @@ class EmbeddedStack:
 
     def services(self) -> list[ProcessSpec]:
         """Our own processes."""
-        api = self._ours("api", python_module("api"), ready_seconds=180.0)
-        workers = [
-            self._ours(name, python_module("worker", "--queues", ",".join(polled)))
-            for name, polled in WORKER_QUEUES.items()
-        ]
-        return [api, *workers]
+        workers = [self._worker(name, polled) for name, polled in WORKER_QUEUES.items()]
+        return [*map(self._api, self._api_names()), *workers]
+
+    def _api_names(self) -> tuple[str, ...]:
+        return api_processes.names(
+            self.settings.api_processes, is_replaced=api_processes.FIRST in self.commands
+        )
 
     def owner_environment(self) -> dict[str, str]:
         """The environment of migrations and of the first key, which act as the schema's owner."""
@@ -116,33 +119,60 @@ class EmbeddedStack:
         }
         return defaults | kept | settings | _LIBRARY_SETTINGS
 
-    def _ours(
-        self, name: str, command: tuple[str, ...], ready_seconds: float = 300.0
-    ) -> ProcessSpec:
-        if name in self.commands:
-            command = tuple(shlex.split(self.commands[name]))
+    def _api(self, name: str) -> ProcessSpec:
+        """Each of several has a session of its own, and so a process's part of the cores."""
+        count = len(self._api_names())
+        is_one_of_several = count > 1
+        shared = ("--shared-port",) if is_one_of_several else ()
 
-        async def ready(started: float) -> bool:
-            if name == "api":
-                return await _is_healthy(self.api_url)
-            return not await self.temporal.unpolled(WORKER_QUEUES[name], since=started)
+        async def ready(process_id: int, _started: float) -> bool:
+            if is_one_of_several and not api_processes.listens(process_id, self.places.api):
+                return False
+            return await api_processes.is_healthy(self.api_url)
 
         return ProcessSpec(
             name=name,
-            command=command,
-            environment=self.service_environment() | self._metrics_port(name),
+            command=self._command(name, python_module("api", *shared)),
+            environment={RATE_LIMITS_VARIABLE: str(count)}
+            | self.service_environment()
+            | self._api_metrics_port(name),
             ready=ready,
-            ready_seconds=ready_seconds,
+            ready_seconds=180.0,
             # Whoever asks it waits; most of what workers do nobody waits for.
-            own_session=name == "api",
+            own_session=True,
         )
 
-    def _metrics_port(self, name: str) -> dict[str, str]:
-        """A worker's own: the port that the user named is the first worker's."""
+    def _worker(self, name: str, polled: tuple[str, ...]) -> ProcessSpec:
+        async def ready(_process_id: int, started: float) -> bool:
+            return not await self.temporal.unpolled(polled, since=started)
+
+        return ProcessSpec(
+            name=name,
+            command=self._command(name, python_module("worker", "--queues", ",".join(polled))),
+            environment=self.service_environment() | self._worker_metrics_port(name),
+            ready=ready,
+            ready_seconds=300.0,
+        )
+
+    def _command(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(shlex.split(self.commands[name])) if name in self.commands else command
+
+    def _worker_metrics_ports(self) -> dict[str, int]:
+        """Each worker's own: the port that the user named is the first worker's."""
         first = self.environment.get(WORKER_METRICS_VARIABLE, "")
-        if name not in WORKER_QUEUES or not first.isdecimal():
+        if not first.isdecimal():
             return {}
-        return {WORKER_METRICS_VARIABLE: str(int(first) + [*WORKER_QUEUES].index(name))}
+        return {name: int(first) + place for place, name in enumerate(WORKER_QUEUES)}
+
+    def _worker_metrics_port(self, name: str) -> dict[str, str]:
+        ports = self._worker_metrics_ports()
+        return {WORKER_METRICS_VARIABLE: str(ports[name])} if ports else {}
+
+    def _api_metrics_port(self, name: str) -> dict[str, str]:
+        first = self.environment.get(api_processes.METRICS_VARIABLE, "")
+        taken = (self.places.api, *self._worker_metrics_ports().values())
+        ports = api_processes.metrics_ports(self._api_names(), first, taken)
+        return {api_processes.METRICS_VARIABLE: ports[name]} if ports else {}
 
     def _marked(self, spec: ProcessSpec) -> ProcessSpec:
         return replace(spec, environment={**spec.environment, MARK: str(self.home.root)})
@@ -154,6 +184,7 @@ async def plan_stack(
     log: RotatingLog,
     *,
     commands: Mapping[str, str],
+    settings: EmbeddedSettings,
     shows_payloads: bool = False,
 ) -> EmbeddedStack:
     """The stack of a home. `shows_payloads` tells Temporal's Web UI to have the API decode them."""
@@ -166,13 +197,5 @@ async def plan_stack(
         postgres=PostgresCluster(home, places, log),
         temporal=TemporalServer(home, places, codec),
         scanner=await choose_scanner(home, places, os.environ),
+        settings=settings,
     )
-
-
-async def _is_healthy(api_url: str) -> bool:
-    """Whether the API answers `/healthz` with success."""
-    try:
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-            return (await client.get(f"{api_url}/healthz")).is_success
-    except httpx.HTTPError:
-        return False

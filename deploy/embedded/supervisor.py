@@ -30,6 +30,7 @@ from deploy.embedded.records import (
 from deploy.embedded.scanner import NO_SCANNER, REMEDY
 from deploy.embedded.stack import EmbeddedStack, plan_stack
 from muniment.errors import DependencyUnavailable, IntegrityError
+from muniment.settings import EmbeddedSettings
 from muniment.task_group import task_group
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -46,12 +47,14 @@ class Supervisor:
         *,
         api_port: int | None,
         commands: Mapping[str, str],
+        settings: EmbeddedSettings,
         shows_payloads: bool,
         say: Callable[[str], None],
     ) -> None:
         self._home = home
         self._api_port = api_port
         self._commands = commands
+        self._settings = settings
         self._shows_payloads = shows_payloads
         self._say = say
         self._log = RotatingLog(home.log_file("supervisor"), "supervisor")
@@ -98,6 +101,7 @@ class Supervisor:
             places,
             self._log,
             commands=self._commands,
+            settings=self._settings,
             shows_payloads=self._shows_payloads,
         )
         is_new = await stack.postgres.initialise()

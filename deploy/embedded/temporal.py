@@ -130,7 +130,7 @@ class TemporalServer:
             stop_signals=((signal.SIGTERM, 15.0),),
         )
 
-    async def is_ready(self, started: float) -> bool:
+    async def is_ready(self, process_id: int, started: float) -> bool:
         """Whether the frontend answers and the namespace exists."""
         try:
             client = await self._client()

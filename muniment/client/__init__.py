@@ -34,6 +34,7 @@ from muniment.client.resources.key_rotations import KeyRotation
 from muniment.client.resources.models import LanguageModel, LanguageModels
 from muniment.client.resources.principals import Identity, Principal
 from muniment.client.resources.shares import Share
+from muniment.client.resources.synonyms import SynonymList, SynonymRule
 from muniment.client.resources.tenant import (
     AuditEvent,
     DirectoryEntry,
@@ -101,6 +102,8 @@ __all__ = [
     "Share",
     "Stage",
     "StreamBroken",
+    "SynonymList",
+    "SynonymRule",
     "Tenant",
     "TierPolicy",
     "Token",

@@ -42,6 +42,7 @@ from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.shares import AsyncShares
+from muniment.client.resources.synonyms import AsyncSynonyms
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import AsyncTenants
 from muniment.client.resources.tier_policies import AsyncTierPolicies
@@ -102,6 +103,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.integrity = AsyncIntegrity(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
+        self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)
 
     async def __aenter__(self) -> Self:

@@ -371,12 +371,24 @@ class Hit(Record):
     """Where it was asked for."""
 
 
+class UnderstoodQuery(Record):
+    """What a query was taken for."""
+
+    words: str = ""
+    prefixes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+
+
 class SearchResult(Record):
+    """`understood` is None where the query is words and nothing was looked for but these."""
+
     data: tuple[Hit, ...] = ()
     mode_used: str | None = None
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     truncated: bool = False
+    understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float] = {}
     explanation: dict[str, JsonValue] | None = None
 

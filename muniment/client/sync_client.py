@@ -42,6 +42,7 @@ from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.shares import Shares
+from muniment.client.resources.synonyms import Synonyms
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import Tenants
 from muniment.client.resources.tier_policies import TierPolicies
@@ -102,6 +103,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.integrity = Integrity(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
+        self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
 
     def __enter__(self) -> Self:

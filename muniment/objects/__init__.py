@@ -7,6 +7,7 @@ from muniment.objects.s3 import S3_TLS, S3Limits, S3ObjectStore, connect_s3
 from muniment.objects.s3_archive import S3Placement, StorageClass
 from muniment.objects.sealed_texts import NewTextKey, SealedText, SealedTexts
 from muniment.objects.tiers import BlobTiers, TieredObjectStore
+from muniment.objects.wrapped_keys import WrappedKeyFolder
 
 __all__ = [
     "S3_TLS",
@@ -26,5 +27,6 @@ __all__ = [
     "StorageClass",
     "StoredObject",
     "TieredObjectStore",
+    "WrappedKeyFolder",
     "connect_s3",
 ]

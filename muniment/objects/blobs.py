@@ -323,7 +323,7 @@ class BlobStore:
         return True
 
     async def probe(self) -> None:
-        """Returns when both stores answer; raises `ObjectStoreUnavailable` otherwise."""
+        """Returns when both stores answer; else raises `ObjectStoreUnavailable` or `KeyStorageFull`."""
         await self._objects.probe()
         await self._wrapped_keys.probe()
 

@@ -202,7 +202,7 @@ def _store_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (ENOSPC, EDQUOT):
-            raise StorageFull("the disk is full on which objects, or their keys, lie") from error
+            raise StorageFull("the disk is full on which objects lie") from error
         raise ObjectStoreUnavailable(
             f"the object store's folder cannot be {what}: {error.strerror}",
             remedy="Check that the folder exists, is mounted, and belongs to Muniment's user.",

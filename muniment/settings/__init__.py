@@ -5,6 +5,7 @@ them is given plain arguments.
 """
 
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -40,6 +41,7 @@ __all__ = [
     "ApiSettings",
     "ColdStoreSettings",
     "DatabaseSettings",
+    "EmbeddedSettings",
     "EmbeddingSettings",
     "ImportSettings",
     "ImportSource",

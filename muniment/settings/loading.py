@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     ray: RaySettings = RaySettings()
     surya: SuryaSettings = SuryaSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()

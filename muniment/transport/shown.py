@@ -3,37 +3,51 @@ process has not seen, is told before anything is refused for it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from pathlib import Path
 
 from cryptography import x509
 
 
-@dataclass(frozen=True)
+class Renewal(Enum):
+    """How a renewed certificate comes to be shown."""
+
+    READ_ANEW = auto()
+    """Each connection shows what the file holds then."""
+    EXCHANGED = auto()
+    """The connection is made anew when the file has changed."""
+    RESTART = auto()
+    """What the file held at the start is shown until the process ends."""
+
+
+@dataclass
 class ShownCertificate:
-    """A client's certificate, in the PEM file at `path`; `name` is for figures, `connection` for people.
-    `reloads`: each connection shows what the file
-    holds then; else what it held at the start is shown until the process ends."""
+    """A client's certificate, in the PEM file at `path`; `name` is for figures, `connection` for people."""
 
     name: str
     connection: str
     path: Path
-    reloads: bool
-    _at_start: datetime | None = field(init=False)
+    renewal: Renewal
+    _shown_until: datetime | None = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_at_start", expiry_of(self.path))
+        self.show_anew()
+
+    def show_anew(self) -> None:
+        """From now on what the file holds is shown."""
+        self._shown_until = expiry_of(self.path)
 
     def ends_at(self) -> datetime | None:
         """When what is shown now ends; None where there is no certificate in the file."""
-        return expiry_of(self.path) if self.reloads else self._at_start
+        return expiry_of(self.path) if self.renewal is Renewal.READ_ANEW else self._shown_until
 
     @property
     def is_renewed_unseen(self) -> bool:
         """Whether the file holds a certificate that lasts longer than the one which is shown."""
-        if self.reloads or self._at_start is None:
+        if self.renewal is Renewal.READ_ANEW or self._shown_until is None:
             return False
         present = expiry_of(self.path)
-        return present is not None and present > self._at_start
+        return present is not None and present > self._shown_until
 
 
 def expiry_of(path: Path) -> datetime | None:

@@ -52,12 +52,6 @@ async def _warm() -> AsyncIterator[Warm]:
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
 def warm(runner: asyncio.Runner) -> Iterator[Warm]:
     context: AbstractAsyncContextManager[Warm] = _warm()
     yield runner.run(context.__aenter__())

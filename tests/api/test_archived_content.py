@@ -14,8 +14,7 @@ import pytest
 from api.authentication import Caller
 from api.files import archive
 from api.files import content as contents
-from api.files.retrieval import retrieval_of_file
-from api.slots import Slots
+from api.files.retrieval import RetrievalQuestions, retrieval_of_file
 from db.models import File, FileVersion, new_id
 from db.queries.files import FileDetail
 from muniment.contracts.move_tier import Tier
@@ -40,14 +39,10 @@ from tests.conformance.object_store import in_chunks
 from tests.conformance.s3_server import S3Bucket
 from tests.conftest import REPOSITORY, TenantFixture
 
-RETRIEVAL_SECONDS = 3.0
-HOUR_SECONDS = 3_600.0
-
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ArchivingServer]:
     with serving_archive(tmp_path) as server:
-        server.retrieve_within(RETRIEVAL_SECONDS)
         yield server
 
 
@@ -86,7 +81,6 @@ async def freeze(
         path.unlink()
     for key in keys:
         await store.archive(key)
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     await store.close()
     with psycopg.connect(postgres_dsn) as connection:
         connection.execute(
@@ -124,7 +118,6 @@ async def test_who_asks_for_it_begins_its_retrieval_and_has_it_later(
         wanted = {"files": [{"id": first}, {"id": second}]}
         assert refused(await client.post("/v1/files/archive", json=wanted))
         assert await retrieval(first) == await retrieval(second) == {"in_progress": 1}
-        server.retrieve_within(HOUR_SECONDS)
         assert refused(await client.get(f"/v1/files/{first}/content"))
         head = await client.head(f"/v1/files/{first}/content")
         assert head.status_code == 409
@@ -165,7 +158,6 @@ async def test_asking_about_it_retrieves_nothing_and_says_how_far_it_is(
         assert [(file["tier"], file["retrieval"]) for file in listed] == [("cold", None)]
         assert refused(await client.get(content))
         assert await shown() == ("cold", "in_progress")
-        server.retrieve_within(HOUR_SECONDS)
         head = await client.head(content)
         assert (head.status_code, head.headers["Muniment-Retrieval"]) == (409, "in_progress")
         server.retrieve_within(0)
@@ -191,7 +183,6 @@ async def test_what_is_refused_for_a_retrieval_was_not_downloaded(
         wanted = {"files": [{"id": cold}, {"id": hot}]}
         assert refused(await client.get(f"/v1/files/{cold}/content"))
         assert (await client.get(f"/v1/files/{cold}")).json()["retrieval"] == "in_progress"
-        server.retrieve_within(HOUR_SECONDS)
         assert refused(await client.post("/v1/files/archive", json=wanted))
         assert downloads() == 0, "nothing left"
         server.retrieve_within(0)
@@ -206,8 +197,13 @@ async def test_what_is_refused_for_a_retrieval_was_not_downloaded(
 class Slow(FilesystemObjectStore):
     """Answers every question after a while."""
 
+    asked_at_once = most_at_once = 0
+
     async def stat(self, key: str) -> StoredObject:
+        self.asked_at_once += 1
+        self.most_at_once = max(self.most_at_once, self.asked_at_once)
         await asyncio.sleep(0.3)
+        self.asked_at_once -= 1
         return await super().stat(key)
 
 
@@ -220,8 +216,8 @@ async def test_many_files_are_asked_for_side_by_side_and_for_a_bounded_time(
     tenant_id = uuid4()
     caller = Caller(tenant_id, uuid4(), None, frozenset(), is_admin=False)
     made = [(await blobs.put_bytes(tenant_id, b"content")).blob_id for _ in range(32)]
-    async with asyncio.timeout(3):  # one after the other would take ten
-        await archive._require_readable(blobs, caller, made)
+    await archive._require_readable(blobs, caller, made)
+    assert store.most_at_once == archive._ASKED_AT_ONCE
     monkeypatch.setattr(archive, "_ASKED_SECONDS", 0.1)
     with pytest.raises(ObjectStoreUnavailable):
         await archive._require_readable(blobs, caller, made)
@@ -244,10 +240,41 @@ async def test_no_more_than_so_many_ask_at_a_time_how_it_is_with_a_file(tmp_path
         declared_media_type=file.media_type,
     )
     detail = FileDetail(file, None, version, Tier.COLD, None)
-    questions = Slots(2, "questions")
+    questions = RetrievalQuestions(requests=2)
     asked = [retrieval_of_file(blobs, questions, detail) for _ in range(3)]
     assert await asyncio.gather(*asked) == [Retrieval.READABLE, Retrieval.READABLE, None]
     assert await retrieval_of_file(blobs, questions, detail) is Retrieval.READABLE
+
+
+class Watched(Slow):
+    """Knows how many are asking, and how many were at a time."""
+
+    asking = most = 0
+
+    async def stat(self, key: str) -> StoredObject:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        try:
+            return await super().stat(key)
+        finally:
+            self.asking -= 1
+
+
+async def test_requests_about_many_files_take_turns_for_a_bounded_time(tmp_path: Path) -> None:
+    store, wrapped = Watched(tmp_path / "objects"), FilesystemObjectStore(tmp_path / "wrapped")
+    blobs = BlobStore(store, KeyFile(tmp_path / "keys" / "tenants.json"), wrapped)
+    tenant_id = uuid4()
+    made = [(await blobs.put_bytes(tenant_id, b"content")).blob_id for _ in range(6)]
+    questions = RetrievalQuestions(requests=2, at_once=4)
+    missing = uuid4()
+    asked = [questions.ask(blobs, tenant_id, [*made, missing], 30) for _ in range(3)]
+    known = [*[Retrieval.READABLE] * len(made), None]
+    assert await asyncio.gather(*asked) == [known, known, None]
+    assert store.most == 4
+    late = [questions.ask(blobs, tenant_id, made, 0.1) for _ in range(2)]
+    assert await asyncio.gather(*late) == [None, None]
+    assert store.asking == 0
+    assert await questions.ask(blobs, tenant_id, made[:1], 30) == [Retrieval.READABLE]
 
 
 class Counted(FilesystemObjectStore):

@@ -50,6 +50,7 @@ CHANGES = [
     ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
     ("PATCH", "/v1/collections/{collection_id}", {"name": "renamed"}, "collection.changed"),
     ("PUT", "/v1/tier-policy", {"after_days": 30}, "tier_policy.set"),
+    ("PUT", "/v1/synonyms", {"rules": [{"words": ["a", "b"]}]}, "synonyms.set"),
     ("DELETE", "/v1/tier-policy", None, "tier_policy.deleted"),
     (
         "PUT",

@@ -8,6 +8,7 @@ from starlette.types import Message
 
 from api.events import response
 from api.events.response import EventStreamResponse
+from tests.patience import on_a_busy_machine
 
 
 async def test_who_takes_nothing_any_more_is_not_waited_for(
@@ -34,6 +35,6 @@ async def test_who_takes_nothing_any_more_is_not_waited_for(
         await asyncio.sleep(3600)
         raise AssertionError
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(on_a_busy_machine(5)):
         await EventStreamResponse(events(), on_end)({"type": "http"}, connected, stalled)
     assert ended == ["stream", "all"]

@@ -20,6 +20,7 @@ from api.events.wire import HEARTBEAT
 from db.models import now
 from db.queries import erasure, jobs
 from db.queries.events import NewEvent, append_events
+from db.restored import SEQ_GAP
 from db.session import Access, Database
 from muniment.contracts.jobs import (
     JobEventKind,
@@ -33,6 +34,7 @@ from muniment.contracts.jobs import (
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_jobs import ingest
 from tests.conftest import TenantFixture, make_tenant
+from tests.patience import on_a_busy_machine
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[Seen]:
 
 
 async def take(events: AsyncIterator[Seen], count: int) -> list[Seen]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(on_a_busy_machine(20)):
         return [await anext(events) for _ in range(count)]
 
 
@@ -273,7 +275,8 @@ async def test_a_tenants_stream_is_not_resumed_over_what_was_erased(
     refused = await client.get(path, params={"last_event_id": before.id})
     assert refused.status_code == 409, refused.text
     assert "without an id" in refused.json()["remedy"]
-    assert (await client.get(path, params={"last_event_id": "0-0"})).status_code == 409
+    era = before.id.rpartition("-")[2]
+    assert (await client.get(path, params={"last_event_id": f"0-0-{era}"})).status_code == 409
     await read_pages(database, tenant.tenant_id, kept, 3)
     for seen in (of_erased, behind):
         async with opened(client, path, seen.id) as events:
@@ -285,9 +288,13 @@ async def test_a_tenants_stream_is_not_resumed_over_what_was_erased(
 async def test_a_tenants_stream_is_not_resumed_from_where_none_was(
     client: httpx.AsyncClient,
 ) -> None:
-    ahead = f"{2**62}-1"
+    await ingest(client)
+    async with opened(client, "/v1/events") as events:
+        era = (await take(events, 1))[0].id.rpartition("-")[2]
+    ahead = f"{2**62}-1-{era}"
     answer = await client.get("/v1/events", params={"last_event_id": ahead})
     assert answer.status_code == 409, answer.text
+    assert "none of this stream" in answer.json()["detail"]
 
 
 async def test_what_is_erased_before_it_is_told_ends_the_stream(
@@ -310,6 +317,83 @@ async def test_what_is_erased_before_it_is_told_ends_the_stream(
                 await take(events, 1)
     answer = await client.get("/v1/events", params={"last_event_id": seen.id})
     assert answer.status_code == 409, answer.text
+
+
+async def erase_events(database: Database, tenant: TenantFixture, job_id: str) -> None:
+    """As an erasure does, whose cancellation of the job nobody was told of yet."""
+    async with database.transaction(tenant.system) as session:
+        row = await jobs.lock_job(session, UUID(job_id))
+        assert row is not None
+        job = await jobs.get_job(session, UUID(job_id))
+        assert job is not None
+        row = replace(row, state=JobState.CANCELLED, finished_at=now())
+        ending = [row.event(JobEventKind.STATE), row.event(JobEventKind.END)]
+        await jobs.write_job(session, row, ending)
+        await erasure.erase_job_events(session, job.file_id)
+
+
+async def test_who_watches_a_job_whose_events_are_erased_is_told_its_end(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture
+) -> None:
+    job_id = await ingest(client)
+    path = f"/v1/jobs/{job_id}/events"
+    await read_pages(database, tenant.tenant_id, job_id, 1, 2)
+    async with (
+        opened(client, path) as first,
+        opened(client, path, "1") as second,
+        opened(client, "/v1/events") as of_tenant,
+    ):
+        assert [each.id for each in await take(first, 1)] == ["2"]
+        assert [each.id for each in await take(second, 1)] == ["2"]
+        await take(of_tenant, 1)
+        await erase_events(database, tenant, job_id)
+        for events in (first, second):
+            (end,) = await take(events, 1)
+            assert (end.event, end.id, end.data["state"]) == ("end", "4", "cancelled")
+            with pytest.raises(StopAsyncIteration):
+                await take(events, 1)
+        with pytest.raises(StopAsyncIteration):
+            await take(of_tenant, 1)
+    answers = {
+        last_id: (await client.get(path, headers={"Last-Event-ID": last_id})).status_code
+        for last_id in ("1", "2", "3", "4")
+    }
+    assert answers == {"1": 409, "2": 409, "3": 409, "4": 204}
+    async with opened(client, path) as events:
+        assert [each.event for each in await take(events, 2)] == ["snapshot", "end"]
+
+
+async def test_an_id_from_before_a_restore_is_refused_and_a_new_stream_begins(
+    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    """The dump has two pages; the viewer has seen three more, and others come after the restore."""
+    job_id = await ingest(client)
+    path = f"/v1/jobs/{job_id}/events"
+    await read_pages(database, tenant.tenant_id, job_id, 1, 2)
+    async with opened(client, "/v1/events") as events:
+        (snapshot,) = await take(events, 1)
+    async with database.transaction(tenant.system) as session:
+        await session.execute(
+            text("UPDATE job SET event_seq = event_seq + :gap WHERE id = :id"),
+            {"gap": SEQ_GAP, "id": UUID(job_id)},
+        )
+    await read_pages(database, tenant.tenant_id, job_id, 3, 4, 5, 6)
+    for lost in ("3", "5", "7"):
+        refused = await client.get(path, headers={"Last-Event-ID": lost})
+        assert refused.status_code == 409, refused.text
+        assert "without an id" in refused.json()["remedy"]
+    behind = [str(SEQ_GAP + number) for number in range(3, 7)]
+    for last_id in ("1", "2"):
+        expected = [*(["2"] if last_id == "1" else []), *behind]
+        async with opened(client, path, last_id) as events:
+            assert [each.id for each in await take(events, len(expected))] == expected
+    place, _, era = snapshot.id.rpartition("-")
+    for other in (f"{place}-{era[::-1]}x", place):
+        refused = await client.get("/v1/events", params={"last_event_id": other})
+        assert refused.status_code == 409, refused.text
+        assert "restored" in refused.json()["detail"]
+    async with opened(client, "/v1/events", snapshot.id) as events:
+        assert [each.data["page"] for each in await take(events, 4)] == [3, 4, 5, 6]
 
 
 async def test_only_who_may_see_the_file_may_follow_it(

@@ -45,7 +45,7 @@ async def refused(client: httpx.AsyncClient, name: str) -> str:
     answer = await client.post(f"/v1/files?name={name}", content=b"words")
     problem = answer.json()
     assert answer.status_code == 507, answer.text
-    assert "Free space" in problem["remedy"]
+    assert "Free space on the disk of the folder of keys" in problem["remedy"]
     assert int(answer.headers["Retry-After"]) > 0
     return str(problem["type"]).rpartition(":")[2]
 
@@ -60,7 +60,10 @@ async def test_an_upload_is_refused_where_its_key_has_no_room(
         keys.fill()
         async with client_of(api, other_tenant.api_key) as newcomer:
             assert await refused(newcomer, "b.txt") == "key-storage-full"
-            assert await refused(client, "b.txt") == "storage-full"
+            assert await refused(client, "b.txt") == "key-storage-full"
+            ready = (await client.get("/readyz")).json()
+            (kept,) = [each for each in ready["dependencies"] if each["name"] == "objects"]
+            assert "MUNIMENT_KEYS__ROOT" in kept["remedy"]
             assert files_of(keys) == before
             assert {path for path in api.objects.rglob("*") if path.is_file()} == objects
             content = await client.get("/v1/files?limit=1")

@@ -22,6 +22,7 @@ from muniment.contracts.jobs import (
 )
 from tests.api.conftest import audit_actions
 from tests.conftest import TenantFixture
+from tests.patience import on_a_busy_machine
 
 
 async def ingest(client: httpx.AsyncClient, name: str = "a.txt", priority: int = 3) -> str:
@@ -49,7 +50,7 @@ async def test_without_a_worker_the_row_answers_stale_and_soon(client: httpx.Asy
     job_id = await ingest(client)
     started = asyncio.get_running_loop().time()
     job = (await client.get(f"/v1/jobs/{job_id}")).json()
-    assert asyncio.get_running_loop().time() - started < 8
+    assert asyncio.get_running_loop().time() - started < on_a_busy_machine(8)
     assert (job["state"], job["stale"], job["percent"]) == ("queued", True, 0)
 
 

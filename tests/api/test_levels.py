@@ -182,10 +182,12 @@ WITHOUT_LEVELS = {
     ("DELETE", "/v1/uploads/{upload_id}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
-    # For administrators to change: test_models.py, test_tier_policies.py.
+    # For administrators to change: test_models.py, test_synonyms.py, test_tier_policies.py.
     ("GET", "/v1/models"),
     ("POST", "/v1/models/{name}/pause"),
     ("POST", "/v1/models/{name}/resume"),
+    ("GET", "/v1/synonyms"),
+    ("PUT", "/v1/synonyms"),
     ("GET", "/v1/tier-policy"),
     ("PUT", "/v1/tier-policy"),
     ("DELETE", "/v1/tier-policy"),

@@ -36,6 +36,13 @@ def verifier(issuer: Issuer, **pace: float) -> TokenVerifier:
     return TokenVerifier(issuer.url, AUDIENCE, keys_of(issuer, **pace))
 
 
+def let_pass(keys: IssuerKeys, seconds: float) -> None:
+    """As if all that they remember had been so much earlier."""
+    keys._fetched_at -= seconds
+    keys._failed_at -= seconds
+    keys._searched_at -= seconds
+
+
 async def test_exchanged_keys_are_found_at_once_and_withdrawn_ones_forgotten(
     issuer: Issuer,
 ) -> None:
@@ -71,12 +78,13 @@ async def test_keys_that_nobody_has_are_looked_for_once_in_a_while(issuer: Issue
 
 
 async def test_keys_are_read_again_when_they_are_old(issuer: Issuer) -> None:
-    verifying = verifier(issuer, fresh=0.3)
+    known = keys_of(issuer)
+    verifying = TokenVerifier(issuer.url, AUDIENCE, known)
     token = issuer.token()
     for _ in range(3):
         await verifying.verify(token)
     assert issuer.times_asked()["keys"] == 1
-    await asyncio.sleep(0.4)
+    let_pass(known, Pace().fresh)
     await verifying.verify(token)
     assert issuer.times_asked()["keys"] == 2
 
@@ -111,7 +119,8 @@ async def test_an_issuer_on_a_bad_day_is_unavailable_and_its_last_keys_go_on(
 async def test_a_new_key_while_the_issuer_is_away_is_not_taken_for_a_wrong_one(
     issuer: Issuer,
 ) -> None:
-    verifying = verifier(issuer, after_failure=0.3)
+    known = keys_of(issuer, after_failure=60.0)
+    verifying = TokenVerifier(issuer.url, AUDIENCE, known)
     before = issuer.token()
     await verifying.verify(before)
     issuer.rotate()
@@ -123,7 +132,7 @@ async def test_a_new_key_while_the_issuer_is_away_is_not_taken_for_a_wrong_one(
     assert issuer.times_asked()["discovery"] == 2
     await verifying.verify(before)
     issuer.behave(discovery="normal")
-    await asyncio.sleep(0.4)
+    let_pass(known, 60.0)
     await verifying.verify(after)
 
 
@@ -137,10 +146,10 @@ async def test_only_so_many_wait_for_a_key_that_nobody_has(
     wrong = issuer.token(header={"kid": "garbage"})
     issuer.behave(keys="hang")
     waiting = [asyncio.create_task(verifying.verify(wrong)) for _ in range(3)]
-    await asyncio.sleep(0.1)
-    async with asyncio.timeout(1):
-        with pytest.raises(IssuerUnavailable, match="too many"):
-            await verifying.verify(wrong)
+    await asyncio.sleep(0)  # each has begun, and waits
+    with pytest.raises(IssuerUnavailable, match="too many"):
+        await verifying.verify(wrong)
+    assert not any(each.done() for each in waiting)
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(each, IssuerUnavailable) for each in found)
 
@@ -155,15 +164,15 @@ async def test_requests_go_on_while_one_asks_a_slow_issuer(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "TOTAL_SECONDS", 3.0)
-    verifying = verifier(issuer, fresh=0.2)
+    known = keys_of(issuer)
+    verifying = TokenVerifier(issuer.url, AUDIENCE, known)
     token = issuer.token()
     await verifying.verify(token)
-    await asyncio.sleep(0.3)
+    let_pass(known, Pace().fresh)
     issuer.behave(keys="hang")
     waiting = asyncio.create_task(verifying.verify(token))
-    await asyncio.sleep(0.2)
-    async with asyncio.timeout(1):
-        await asyncio.gather(*(verifying.verify(token) for _ in range(20)))
+    await asyncio.sleep(0)  # it has begun, and asks
+    await asyncio.gather(*(verifying.verify(token) for _ in range(20)))
     assert not waiting.done()
     await waiting
 

@@ -225,6 +225,7 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/collections/{collection_id}": {"name": "x"},
         "/v1/collections/{collection_id}/tier-policy": {"after_days": 30},
         "/v1/tier-policy": {"after_days": 30},
+        "/v1/synonyms": {"rules": []},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
         "/v1/files/{file_id}/tier": {"tier": "cold"},

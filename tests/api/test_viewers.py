@@ -138,8 +138,8 @@ async def test_who_comes_while_an_older_snapshot_is_taken_gets_one_of_its_own(
     converter = data_converter(load_payload_keys(api.home / "keys" / "payload.key"))
     temporal = Orchestrator(
         await Client.connect(temporal_address, data_converter=converter),
-        query_timeout_seconds=0.5,
-        view_timeout_seconds=0.5,
+        query_timeout_seconds=2.0,
+        view_timeout_seconds=2.0,
     )
     links = WorkflowLinks(None, "default")
     snapshots = Snapshots(database, temporal, links)

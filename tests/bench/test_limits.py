@@ -39,21 +39,23 @@ def test_transfers(
 
 
 @pytest.mark.parametrize(
-    ("queries", "following", "seen", "is_over", "is_held"),
+    ("queries", "following", "seen", "is_over", "processes", "is_held"),
     [
-        (21, 1, [1, 2], True, True),
-        (22, 1, [1, 2], True, False),
-        (0, 1, [1, 2], True, False),
-        (21, 2, [1, 2], True, False),
-        (21, 1, [1, 3], True, False),
-        (21, 1, [1, 2], False, False),
+        (21, 1, [1, 2], True, 1, True),
+        (22, 1, [1, 2], True, 1, False),
+        (0, 1, [1, 2], True, 1, False),
+        (21, 2, [1, 2], True, 1, False),
+        (21, 1, [1, 3], True, 1, False),
+        (21, 1, [1, 2], False, 1, False),
+        (42, 2, [1, 2], True, 2, True),
+        (43, 2, [1, 2], True, 2, False),
     ],
 )
 def test_viewers(
-    queries: int, following: int, seen: list[int], is_over: bool, is_held: bool
+    queries: int, following: int, seen: list[int], is_over: bool, processes: int, is_held: bool
 ) -> None:
     watching = [Viewer("a-job", seen, is_over)]
-    assert viewers.judge(watching, 10.0, queries, following) is is_held
+    assert viewers.judge(watching, 10.0, queries, following, processes) is is_held
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from db.migrate import migrate
 from db.models import new_id
 
 
-@pytest.fixture
-def owner_dsn(postgres_server: str, postgres_dsn: str) -> str:
-    """The DSN of an owner without any privilege but its own database, which is migrated; the
-    application's role is there since `postgres_dsn` was."""
+@pytest.fixture(scope="session")
+def owned_database(postgres_server: str, postgres_dsn: str) -> str:
+    """The name of a migrated database, and of its owner, who has no privilege but that; the
+    application's role is there since `postgres_dsn` was. Nobody connects to it: it is copied."""
     name = f"owned_{new_id().hex}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
@@ -20,6 +20,16 @@ def owner_dsn(postgres_server: str, postgres_dsn: str) -> str:
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION vector")
         connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(name)))
-    dsn = superuser.replace("//postgres:@", f"//{name}@")
-    migrate(dsn)
-    return dsn
+    migrate(superuser.replace("//postgres:@", f"//{name}@"))
+    return name
+
+
+@pytest.fixture
+def owner_dsn(postgres_server: str, owned_database: str) -> str:
+    """The owner's DSN of a copy of it, the test's own."""
+    name, owner = f"copy_{new_id().hex}", owned_database
+    made = sql.SQL("CREATE DATABASE {0} OWNER {1} TEMPLATE {1}")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(owner)))
+    copy = postgres_server.replace("/postgres?", f"/{name}?")
+    return copy.replace("//postgres:@", f"//{owner}@")

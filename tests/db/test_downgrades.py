@@ -29,6 +29,7 @@ from db.models import (
     ShareLink,
     ShareSession,
     ShareTry,
+    Synonym,
     TierPolicy,
     TokenReservation,
     TokenUsage,
@@ -56,7 +57,7 @@ from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 30
+REVISIONS = 31
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -180,6 +181,9 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             parts=1,
         )
         session.add_all([upload, UploadTimer(tenant_id=tenant.tenant_id)])
+        session.add(
+            Synonym(tenant_id=tenant.tenant_id, place=0, words=["a", "b"], also=[], keys=["a", "b"])
+        )
         session.add(TierPolicy(tenant_id=tenant.tenant_id, collection_id=tenant.collection_id))
         share = ShareLink(
             tenant_id=tenant.tenant_id,

@@ -13,6 +13,7 @@ from db.session import Database
 from muniment.contracts.base import VersionReference
 from muniment.contracts.compare_reading import ReadingCandidate
 from tests.conftest import TenantFixture
+from tests.patience import on_a_busy_machine
 
 _FILE = (
     "INSERT INTO file (id, tenant_id, collection_id, parent_id, root_id, name, state,"
@@ -32,7 +33,7 @@ def add_file(
 async def until_waiting(dsn: str) -> None:
     """Returns once a connection of this database waits for a lock."""
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(on_a_busy_machine(10)),
         await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
     ):
         waiting = (

@@ -1,5 +1,6 @@
 """What a tenant's last documents took after they were read."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -144,3 +145,20 @@ async def test_it_is_looked_for_once_in_a_while_and_only_where_a_job_is_at_work(
                 await facts_of(session, WorkflowLinks(None, "default"), [job])
         asked.append(sum("last_job" in statement for statement, _ in sent))
     assert asked == ([1, 0, 1] if state == "running" else [0, 0, 0])
+
+
+async def test_a_pace_that_was_missing_is_found_soon(
+    database: Database, tenant: TenantFixture, add_job: AddJob
+) -> None:
+    """Else a tenant's second document would be told of as if there had been no first."""
+    job = Job(id=new_id(), tenant_id=tenant.tenant_id, kind="ingest_file", state="running")
+
+    async def shown_pace() -> float | None:
+        async with database.transaction(tenant.access) as session:
+            (facts,) = await facts_of(session, WorkflowLinks(None, "default"), [job])
+            return facts.seconds_per_character
+
+    assert await shown_pace() is None
+    add_job(100_000, 20)
+    await asyncio.sleep(1.5)
+    assert await shown_pace() == pytest.approx(20 / 100_000)

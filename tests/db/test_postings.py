@@ -16,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.lexical_index.activity import LexicalIndex
 from activities.lexical_index.turn import in_turn
 from db.queries import lexical, postings
+from db.queries.asked import AskedQuery, asked_terms
 from db.queries.erasure import erase_postings, erase_search_index
 from db.queries.postings import (
     BLOCK_ENTRIES,
@@ -32,6 +33,7 @@ from muniment.contracts.merge_postings import MergePostingsInput, MergePostingsR
 from muniment.errors import DatabaseTooSlow
 from tests.conftest import TenantFixture
 from tests.db.test_downgrades import dsn_of
+from tests.patience import on_a_busy_machine
 from tests.retrieval.published import Published, publish_file
 
 
@@ -49,7 +51,8 @@ async def published(
 async def standing(database: Database, access: Access, word: str) -> Counter[tuple[int, int, int]]:
     """Number, frequency and length of each passage that the word stands in."""
     async with database.transaction(access) as session:
-        found = await lexical.postings(session, word, {"english": lexical.Extent(1, 1)})
+        asked = await asked_terms(session, AskedQuery(word), ["english"])
+        found = await lexical.postings(session, asked, {"english": lexical.Extent(1, 1)})
     return Counter(
         each
         for term in found.terms
@@ -206,14 +209,14 @@ async def test_who_waits_for_the_lock_keeps_no_connection_and_no_statement_waiti
     files = [await published(database, tenant, ["oak"]) for _ in range(10)]
     async with database.transaction(tenant.system) as session:
         await delete_chunks(session, files[0].file_id)
-    small = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.3)
+    small = Database(application_dsn, pool_size=1, statement_timeout_seconds=0.5)
     try:
         async with database.transaction(tenant.system) as session:
             await merge_page(session, None)
             waiting = [asyncio.create_task(merged(small, tenant)) for _ in range(3)]
             for _ in range(10):
                 await asyncio.sleep(0.1)
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(on_a_busy_machine(1)):
                     assert await rows(small, tenant) == 10
             assert not any(each.done() for each in waiting)
         assert sum([(await each).removals for each in waiting]) == 1

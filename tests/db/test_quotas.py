@@ -21,6 +21,7 @@ from muniment.contracts.erase_file import EraseFileInput
 from muniment.errors import ConfigurationError, DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 from tests.conftest import TenantFixture, make_database, make_tenant
+from tests.patience import on_a_busy_machine
 
 UNLIMITED = Quota()
 
@@ -340,7 +341,7 @@ async def test_who_does_not_get_its_turn_gives_its_connection_back(
     await keep(database, tenant, 1)
     async with database.transaction(tenant.system) as stopped:
         await take_turn(stopped, UNLIMITED)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(on_a_busy_machine(10)):
             with pytest.raises(DatabaseUnavailable):
                 await keep(database, tenant, 1)
     await keep(database, tenant, 1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -21,7 +22,7 @@ from db.migrate import migrate
 from db.models import new_id
 from db.queries import events
 from db.queries.events import Event, NewEvent, TenantCursor
-from db.restored import take_in_restored_events
+from db.restored import SEQ_GAP, take_in_restored_events
 from db.session import Database, sqlalchemy_url
 from muniment.contracts.jobs import JobEventKind
 from muniment.errors import Conflict
@@ -34,6 +35,8 @@ from tests.worker.jobs import commit_job
 
 EVENT = NewEvent(JobEventKind.STATE, {})
 EARLIER = 5
+LOST = 2
+"""Events after the dump, which whoever watched has seen."""
 MANY = 40
 NUMBERED_FAR_AHEAD = "x::text::bigint + 1000000000"
 
@@ -94,7 +97,7 @@ async def test_a_dump_that_is_restored_into_a_new_cluster_is_told_there(
     former_dsn = make_database(older_cluster.dsn)
     tenant = make_tenant(former_dsn)
     former = Database(dsn_of("muniment_app", former_dsn))
-    job, erased = [await commit_job(former, tenant, startable=True) for _ in range(2)]
+    job, erased, unheard = [await commit_job(former, tenant, startable=True) for _ in range(3)]
     await tell(former, tenant, erased.id)
     await tell(former, tenant, job.id, EARLIER)
     async with former.transaction(tenant.system) as session:
@@ -102,9 +105,13 @@ async def test_a_dump_that_is_restored_into_a_new_cluster_is_told_there(
             sqlalchemy.text("DELETE FROM job_event WHERE job_id = :id"), {"id": erased.id}
         )
     expected = await told(former, tenant)
-    await former.close()
+    async with former.transaction(tenant.system) as session:
+        end_before = await events.tenant_stream_end(session)
     dump, name = tmp_path / "dump", f"restored_{new_id().hex}"
     run(older_cluster.program("pg_dump"), "--format=custom", f"--file={dump}", former_dsn)
+    await tell(former, tenant, job.id, LOST)
+    await tell(former, tenant, unheard.id, LOST)
+    await former.close()
     dsn = postgres_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -116,10 +123,18 @@ async def test_a_dump_that_is_restored_into_a_new_cluster_is_told_there(
     restored_events = await told(database, tenant)
     assert [event.id for event in restored_events] == [event.id for event in expected]
     await tell(database, tenant, job.id)
-    assert [event.seq for event in await told(database, tenant)] == [*range(1, EARLIER + 2)]
-    with pytest.raises(Conflict):
-        async with database.transaction(tenant.system) as session:
-            await events.require_events_kept(session, TenantCursor(1, 1))
+    await tell(database, tenant, unheard.id, LOST + 1)
+    behind = EARLIER + SEQ_GAP + 1
+    of_job = [event.seq for event in await told(database, tenant) if event.job_id == job.id]
+    assert of_job == [*range(1, EARLIER + 1), behind]
+    async with database.transaction(tenant.system) as session:
+        given_out = [seq for seq in range(10) if await events.was_given_out(session, job.id, seq)]
+        assert given_out == [*range(EARLIER + 1)], "what came after the dump is of another time"
+        assert await events.was_given_out(session, job.id, behind - 1)
+        assert not await events.was_given_out(session, unheard.id, LOST)
+        for cursor in (replace(end_before, x=1, id=1), end_before, TenantCursor(1, 1)):
+            with pytest.raises(Conflict, match="before the database was restored"):
+                await events.require_events_kept(session, cursor)
     async with database.transaction(tenant.system) as session:
         end = await events.tenant_stream_end(session)
         await events.require_events_kept(session, end, end)
@@ -257,8 +272,10 @@ async def test_who_reads_while_they_are_taken_in_misses_none_and_gets_none_twice
             await asyncio.sleep(0.2)
             # An open transaction keeps streams from telling what came after it.
             eraser.commit()
-    for each in (job.id, other.id):
-        assert [event.seq for event in read if event.job_id == each] == [*range(1, MANY + 1)]
+    assert [event.seq for event in read if event.job_id == job.id] == [*range(1, MANY + 1)]
+    of_other = [event.seq for event in read if event.job_id == other.id]
+    assert of_other == sorted({*of_other}), "one that goes on meanwhile counts on behind a gap"
+    assert len(of_other) == MANY
     assert len(read) == 2 * MANY
     for table in ("job_event", "audit_event", "job_event_horizon"):
         assert numbered_ahead(dsn, table) == 0, table

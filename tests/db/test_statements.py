@@ -56,7 +56,6 @@ async def _ask_for_jobs(session: AsyncSession) -> None:
     await jobs.get_job(session, new_id())
     await jobs.get_job(session, new_id(), "write")
     await jobs.list_jobs(session, file_id=new_id())
-    await jobs.latest_jobs_of_files(session, [new_id()])
     await events.tenant_events_after(session, TenantCursor(0, 0))
     await batches.writable_files(session, [new_id()])
 
@@ -73,13 +72,13 @@ async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
             plan = "\n".join(found.scalars())
             assert "visible_files" not in plan, statement
             assert "ProjectSet" not in plan, statement
-    assert len(sent) == 6
+    assert len(sent) == 5
 
 
-async def test_a_page_of_files_takes_three_statements_whatever_its_length(
+async def test_a_page_of_files_takes_one_statement_whatever_its_length(
     database: Database, tenant: TenantFixture
 ) -> None:
-    """The files; their collections and versions; their jobs, whose versions are known by then."""
+    """With their collections, versions and newest jobs, whose versions are known by then."""
     kept = [await keep(database, tenant, size) for size in (1, 2, 3)]
     async with database.transaction(tenant.system) as session:
         session.add_all(
@@ -97,7 +96,7 @@ async def test_a_page_of_files_takes_three_statements_whatever_its_length(
         with statements_of(await session.connection()) as sent:
             found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
             shown = await file_views(session, WorkflowLinks(None, "default"), found)
-    assert len(sent) == 3
+    assert len(sent) == 1
     assert {(each.id, each.size, each.collection) for each in shown} == {
         (version.file_id, version.size, "default") for version in kept
     }
@@ -127,4 +126,4 @@ async def test_that_a_tenant_has_no_pace_yet_is_asked_once_in_some_seconds(
                 found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
                 await file_views(session, WorkflowLinks(None, "default"), found)
         taken.append(len(sent))
-    assert taken == [4, 3]
+    assert taken == [2, 1]

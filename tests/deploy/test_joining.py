@@ -13,6 +13,7 @@ from deploy.embedded.places import choose_places
 from deploy.embedded.scanner import SOCKET_VARIABLE
 from deploy.embedded.stack import EmbeddedStack, plan_stack
 from muniment.cli.processes import home_environment
+from muniment.settings import EmbeddedSettings
 
 _OF_ITS_OWN = {"MUNIMENT_API__PORT", MARK}
 """A port of its own; and it is not the supervisor's to end."""
@@ -29,7 +30,8 @@ def _stack(folder: Path) -> EmbeddedStack:
     home = Home(folder / "home")
     home.create()
     log = RotatingLog(home.log / "supervisor.jsonl", "supervisor")
-    stack = asyncio.run(plan_stack(home, choose_places(home, None), log, commands={}))
+    places = choose_places(home, None)
+    stack = asyncio.run(plan_stack(home, places, log, commands={}, settings=EmbeddedSettings()))
     write_privately(home.endpoints, stack.endpoints().model_dump_json())
     return stack
 

@@ -20,7 +20,7 @@ def test_a_files_content_goes_to_the_cold_store_and_comes_back(tmp_path: Path) -
             MUNIMENT_COLD_STORE__BACKEND="filesystem",
             MUNIMENT_COLD_STORE__ROOT=str(cold),
             MUNIMENT_COLD_STORE__GRACE_HOURS="1",
-            MUNIMENT_COLD_STORE__INTERVAL_HOURS="0.002",
+            MUNIMENT_COLD_STORE__INTERVAL_HOURS="0.001",
         ) as stack,
         stack.client() as client,
     ):

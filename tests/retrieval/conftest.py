@@ -1,12 +1,22 @@
-"""Published files, as `publish` leaves them, and the real embedder."""
+"""The real embedder, stores that hold no key, and a file that models answer from."""
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from db.session import Database
 from muniment.embedding import Embedder
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedTexts
 from muniment.sealing import KeyFile
+from retrieval.answer import Answerer
+from retrieval.answer_permit import Permits
+from retrieval.language_models.model import Model
+from tests.conftest import TenantFixture
+from tests.model_process import ModelServer, serving_models
+from tests.retrieval.model_answers import PASSAGES, Answering, answerer_of, permits_of
+from tests.retrieval.published import Published, publish_file
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +31,33 @@ def texts(tmp_path: Path) -> SealedTexts:
     """Of stores that hold no key."""
     objects = FilesystemObjectStore(tmp_path / "objects")
     return SealedTexts(BlobStore(objects, KeyFile(tmp_path / "tenants.json"), objects))
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[ModelServer]:
+    """Models of every behaviour, in a process of their own."""
+    with serving_models() as server:
+        yield server
+
+
+@pytest.fixture
+async def published(database: Database, tenant: TenantFixture, embedder: Embedder) -> Published:
+    """The file with the answer."""
+    return await publish_file(
+        database, tenant.access, tenant.collection_id, PASSAGES, embedder=embedder, name="h.pdf"
+    )
+
+
+@pytest.fixture
+async def answering(
+    database: Database, embedder: Embedder, texts: SealedTexts, published: Published
+) -> AsyncIterator[Answering]:
+    """Over the published file."""
+    async with AsyncExitStack() as stack:
+
+        def made(*models: Model, **settings: int) -> tuple[Answerer, Permits]:
+            permits = permits_of(database, models, **settings)
+            stack.push_async_callback(permits.close)
+            return answerer_of(database, embedder, texts, permits), permits
+
+        yield made

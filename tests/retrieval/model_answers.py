@@ -1,10 +1,11 @@
 """Answers by models of the test server, over published passages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from pydantic import JsonValue, SecretStr
 
+from db.queries.token_budgets import TokenStanding, standing_of
 from db.session import Database
 from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
@@ -13,11 +14,14 @@ from retrieval.answer_permit import Permits
 from retrieval.language_models.gateway import Gateway
 from retrieval.language_models.model import Model
 from retrieval.language_models.prompting import AnswerPrompt
+from retrieval.request import QuestionRequest
 from retrieval.search import Searcher
+from tests.conftest import TenantFixture
 from tests.model_process import ModelServer
 from tests.retrieval.published import Passage
 
 QUESTION = "Who paid for the harbour cranes?"
+ASKED = QuestionRequest(query=QUESTION)
 FIRST = "The storm of 1854 destroyed the quay"
 PAID = "The harbour cranes were paid for by the widow Van der Meer"
 PASSAGES = (
@@ -26,6 +30,9 @@ PASSAGES = (
 )
 PAGES = {1: PASSAGES[0].text, 2: PASSAGES[1].text}
 SECRET = "sk-secret-of-the-provider"
+
+Answering = Callable[..., tuple[Answerer, Permits]]
+"""What makes answers of the models that are given, by settings of `permits_of`."""
 
 
 async def page_text(file_id: UUID, version: int, page: int) -> str | None:
@@ -71,3 +78,8 @@ def answerer_of(
     database: Database, embedder: Embedder | None, texts: SealedTexts, permits: Permits
 ) -> Answerer:
     return Answerer(database, Searcher(database, embedder, texts), permits)
+
+
+async def standing(database: Database, tenant: TenantFixture) -> TokenStanding:
+    async with database.transaction(tenant.access) as session:
+        return await standing_of(session, None)

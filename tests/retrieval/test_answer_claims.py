@@ -53,6 +53,35 @@ def test_a_claim_is_proven_by_the_sentence_that_says_it(
     assert support.is_given is is_given
 
 
+@pytest.mark.parametrize(
+    ("text", "claim", "other"),
+    [
+        (
+            "风暴摧毁了码头。港口的起重机由寡妇范德梅尔支付。",
+            "寡妇范德梅尔支付了港口的起重机。",
+            "香蕉生长在火星上。",
+        ),
+        (
+            "嵐は埠頭を破壊した。港のクレーンは未亡人が支払った。",
+            "未亡人が港のクレーンを支払った。",
+            "火星にはバナナがある。",
+        ),
+        (
+            "พายุทำลายท่าเรือ หญิงม่ายจ่ายค่าปั้นจั่นของท่าเรือ",
+            "ค่าปั้นจั่นของท่าเรือจ่ายโดยหญิงม่าย",
+            "กล้วยเติบโตบนดาวอังคาร",
+        ),
+    ],
+    ids=["Chinese", "Japanese", "Thai"],
+)
+def test_a_claim_in_a_script_without_spaces_is_proven_by_its_pairs_of_letters(
+    text: str, claim: str, other: str
+) -> None:
+    cited = passage(text)
+    assert cited.support(claim, cited.numbers).is_given
+    assert not cited.support(other, cited.numbers).is_given
+
+
 def test_a_number_may_stand_in_another_passage_cited_with_it() -> None:
     first, second = passage(), passage("The cranes were repaired in 1901.")
     claim = "The cranes, paid for by the widow, were repaired in 1901"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bench.vector_set import RARE_LABEL, VectorTenant, add_passages, add_tenant, varied
 from db.queries import vectors
-from db.queries.search import SEARCHABLE, FileFilter, MetadataCondition, MetadataOperator
+from db.queries.search import FileFilter, MetadataCondition, MetadataOperator
 from db.session import Access, Database
 from muniment.embedding import Embedder
 from retrieval import vector as searching
@@ -270,8 +270,3 @@ async def test_vectors_that_are_late_cost_the_meaning_but_not_the_search(
         with pytest.raises(VectorsUnavailable, match="took too long"):
             await search_vectors(hurried, large.other.access, embedder, questions[0], FileFilter())
     await hurried.close()
-
-
-def test_searches_look_up_files_in_place() -> None:
-    """What another spelling of the statement would change in silence."""
-    assert vectors._SEARCHABLE_IN_PLACE != SEARCHABLE

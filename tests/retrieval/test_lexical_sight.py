@@ -1,6 +1,8 @@
 """What is hidden, common, or in another language has no more say in a search by words than it should."""
 
 import asyncio
+import sys
+import time
 import tracemalloc
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import Collection, new_id
+from db.queries import candidates
 from db.queries import lexical as queries
 from db.queries.lexical import DocumentRanges, Extent, TermPostings
 from db.queries.postings import forget_words, index_words
@@ -21,6 +24,7 @@ from muniment.errors import DatabaseTooSlow
 from retrieval.bm25 import Bm25, best_passages
 from retrieval.lexical import search_words, term_weights
 from tests.conftest import TenantFixture, make_tenant
+from tests.patience import on_a_busy_machine
 from tests.retrieval.published import Published, publish_file
 
 EVERYTHING = FileFilter()
@@ -176,7 +180,7 @@ async def test_a_question_of_thousands_of_words_in_three_languages_is_weighed_in
     question = " ".join(f"w{number}" for number in range(5_000))
     for language in ("english", "german", "simple"):
         await published_in(database, tenant, language, ["w1 oak", "w1"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(on_a_busy_machine(5)):
         assert len(await weights(database, tenant.access, question)) == 5_000
         found = await weights(database, clerk.access, question)
     assert len(found) < queries.MAX_ASKED, "the others were not looked for"
@@ -242,7 +246,7 @@ async def test_a_file_that_is_indexed_anew_within_a_search_is_found_by_it(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = await publish_file(database, tenant.access, tenant.collection_id, ["oak"])
-    visible_chunks = queries.visible_chunks
+    visible_chunks = candidates.visible_chunks
 
     async def later(session: AsyncSession, *given: Any) -> dict[int, UUID]:
         async with database.transaction(tenant.system) as other:
@@ -250,9 +254,51 @@ async def test_a_file_that_is_indexed_anew_within_a_search_is_found_by_it(
             await index_words(other, file.version_id)
         return await visible_chunks(session, *given)
 
-    monkeypatch.setattr(queries, "visible_chunks", later)
+    monkeypatch.setattr("retrieval.lexical.visible_chunks", later)
     found = await search_words(database, tenant.access, "oak", EVERYTHING)
     assert found.scores.keys() == set(file.chunk_ids)
+
+
+async def test_a_search_that_is_given_up_gives_its_connection_back(
+    database: Database,
+    application_dsn: str,
+    tenant: TenantFixture,
+    clerk: TenantFixture,
+    private_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(4):
+        await publish_file(database, tenant.access, tenant.collection_id, ["oak elm"])
+    monkeypatch.setattr(queries, "ENTRIES_AT_A_TIME", 1)
+    loop, reading, restricted = asyncio.get_running_loop(), asyncio.Event(), queries._restricted
+
+    def slowly(*given: Any) -> Any:
+        loop.call_soon_threadsafe(reading.set)
+        time.sleep(0.1)
+        return restricted(*given)
+
+    monkeypatch.setattr(queries, "_restricted", slowly)
+    hooks, left_open = sys.get_asyncgen_hooks(), list[str]()
+
+    def finalize(generator: Any) -> None:
+        left_open.append(generator.__name__)
+        hooks.finalizer(generator)
+
+    narrow = Database(application_dsn, pool_size=1)
+    sys.set_asyncgen_hooks(firstiter=hooks.firstiter, finalizer=finalize)
+    try:
+        given_up = asyncio.create_task(search_words(narrow, clerk.access, "oak elm", EVERYTHING))
+        await reading.wait()
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        async with asyncio.timeout(20):
+            found = await search_words(narrow, clerk.access, "oak elm", EVERYTHING)
+    finally:
+        sys.set_asyncgen_hooks(hooks.firstiter, hooks.finalizer)
+        await narrow.close()
+    assert len(found.scores) == 4
+    assert left_open == [], "each was closed where it was given up"
 
 
 async def test_a_snapshot_reads_only(database: Database, tenant: TenantFixture) -> None:

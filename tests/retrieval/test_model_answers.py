@@ -1,21 +1,20 @@
 """Answers in a model's words: their citations, what they cost, and what comes when a model fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from db.queries import language_models
-from db.queries.token_budgets import TokenStanding, standing_of
 from db.session import Database
 from muniment.contracts.language_models import ModelUse
 from muniment.embedding import Embedder
 from muniment.errors import TokenBudgetExhausted, TooManyRequests
 from muniment.objects import SealedTexts
-from retrieval.answer import ALL_FAILED, BROKE_OFF, UNCHECKED, UNCITED, Answerer
+from retrieval.answer import ALL_FAILED, BROKE_OFF, UNCHECKED, UNCITED
 from retrieval.answer_extractive import NOTHING_FOUND, Pages
 from retrieval.answer_permit import (
     ALL_PAUSED,
@@ -24,56 +23,24 @@ from retrieval.answer_permit import (
     NOT_ALLOWED,
     NOTHING_TO_SHOW,
     TOO_BUSY,
-    Permits,
 )
-from retrieval.language_models.model import Model
 from retrieval.request import Generate, QuestionRequest
 from retrieval.response import Answer, CitationEvent, DoneEvent, TokenEvent
 from tests.conftest import TenantFixture
-from tests.model_process import ModelServer, serving_models
+from tests.model_process import ModelServer
 from tests.retrieval.model_answers import (
+    ASKED,
     PAID,
-    PASSAGES,
     QUESTION,
     SECRET,
+    Answering,
     answerer_of,
     model,
     page_text,
     permits_of,
+    standing,
 )
 from tests.retrieval.published import Published, publish_file, set_state
-
-ASKED = QuestionRequest(query=QUESTION)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    with serving_models() as server:
-        yield server
-
-
-@pytest.fixture
-async def published(database: Database, tenant: TenantFixture, embedder: Embedder) -> Published:
-    return await publish_file(
-        database, tenant.access, tenant.collection_id, PASSAGES, embedder=embedder, name="h.pdf"
-    )
-
-
-Answering = Callable[..., tuple[Answerer, Permits]]
-
-
-@pytest.fixture
-async def answering(
-    database: Database, embedder: Embedder, texts: SealedTexts, published: Published
-) -> AsyncIterator[Answering]:
-    async with AsyncExitStack() as stack:
-
-        def made(*models: Model, **settings: int) -> tuple[Answerer, Permits]:
-            permits = permits_of(database, models, **settings)
-            stack.push_async_callback(permits.close)
-            return answerer_of(database, embedder, texts, permits), permits
-
-        yield made
 
 
 @pytest.fixture
@@ -85,11 +52,6 @@ def ask(
         return await answerer.answer(tenant.access, request, page_text=page_text)
 
     return asked
-
-
-async def standing(database: Database, tenant: TenantFixture) -> TokenStanding:
-    async with database.transaction(tenant.access) as session:
-        return await standing_of(session, None)
 
 
 async def test_an_answer_cites_the_passages_it_was_shown(
@@ -449,3 +411,23 @@ async def test_what_is_told_to_a_model_is_in_the_audit_trail_without_its_words(
     assert row.payload["models"] == ["faithful"]
     assert row.payload["files"] == [str(published.file_id)]
     assert "crane" not in str(row.payload)
+
+
+async def test_an_answer_in_a_script_without_spaces_is_verified(
+    answering: Answering, server: ModelServer, database: Database, tenant: TenantFixture
+) -> None:
+    told = "风暴摧毁了码头。港口的起重机由寡妇范德梅尔支付。"
+    file = await publish_file(database, tenant.access, tenant.collection_id, [told])
+    answerer, _ = answering(model(server, "chinese"))
+
+    async def read_page(file_id: UUID, version: int, page: int) -> str | None:
+        return told
+
+    question = QuestionRequest(
+        query="港口的起重机由谁支付？", filter={"file_id": str(file.file_id)}
+    )
+    answer = await answerer.answer(tenant.access, question, page_text=read_page)
+    (citation,) = answer.citations
+    assert citation.chunk_id == file.chunk_ids[0]
+    assert citation.quote == "港口的起重机由寡妇范德梅尔支付。"
+    assert citation.verified

@@ -1,8 +1,7 @@
 """What changes while a model answers: rights, rules, pauses, budgets, and models that are to blame or not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
@@ -10,65 +9,26 @@ from sqlalchemy import text
 
 from db.models import now
 from db.queries import language_models
-from db.queries.token_budgets import TokenStanding, reserve, settle, standing_of
+from db.queries.token_budgets import reserve, settle
 from db.session import Database
 from muniment.contracts.language_models import ModelUse
 from muniment.embedding import Embedder
-from muniment.objects import SealedTexts
-from retrieval.answer import ALL_FAILED, WITHDRAWN, Answerer, AnswerInTheMaking
+from retrieval.answer import ALL_FAILED, WITHDRAWN, AnswerInTheMaking
 from retrieval.answer_extractive import NOTHING_FOUND, Pages
-from retrieval.answer_permit import TOO_BUSY, Permits
-from retrieval.language_models.model import Model
-from retrieval.request import QuestionRequest
+from retrieval.answer_permit import TOO_BUSY
 from retrieval.response import Answer, DoneEvent
 from tests.conftest import TenantFixture
-from tests.model_process import ModelServer, serving_models
+from tests.model_process import ModelServer
 from tests.retrieval.model_answers import (
+    ASKED,
     PAID,
-    PASSAGES,
-    QUESTION,
-    answerer_of,
+    Answering,
     model,
-    permits_of,
+    standing,
 )
 from tests.retrieval.published import Passage, Published, publish_file, set_state
 
-ASKED = QuestionRequest(query=QUESTION)
 OTHER = "The harbour cranes were paid for by the town, says another book"
-
-Answering = Callable[..., tuple[Answerer, Permits]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    with serving_models() as server:
-        yield server
-
-
-@pytest.fixture
-async def published(database: Database, tenant: TenantFixture, embedder: Embedder) -> Published:
-    return await publish_file(
-        database, tenant.access, tenant.collection_id, PASSAGES, embedder=embedder, name="h.pdf"
-    )
-
-
-@pytest.fixture
-async def answering(
-    database: Database, embedder: Embedder, texts: SealedTexts, published: Published
-) -> AsyncIterator[Answering]:
-    async with AsyncExitStack() as stack:
-
-        def made(*models: Model, **settings: int) -> tuple[Answerer, Permits]:
-            permits = permits_of(database, models, **settings)
-            stack.push_async_callback(permits.close)
-            return answerer_of(database, embedder, texts, permits), permits
-
-        yield made
-
-
-async def standing(database: Database, tenant: TenantFixture) -> TokenStanding:
-    async with database.transaction(tenant.access) as session:
-        return await standing_of(session, None)
 
 
 async def made_of(prepared: AnswerInTheMaking, *, is_whole: bool) -> Answer:

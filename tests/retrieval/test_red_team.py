@@ -1,15 +1,12 @@
 """The red-team set: documents that attack, against a model that obeys every one of them."""
 
 import re
-from collections.abc import Iterator
-
-import pytest
 
 from db.session import Database
 from muniment.objects import SealedTexts
 from retrieval.request import QuestionRequest
 from tests.conftest import TenantFixture
-from tests.model_process import ModelServer, serving_models
+from tests.model_process import ModelServer
 from tests.red_team.documents import FACT, HARMLESS, HOSTILE, QUESTION, Hostile
 from tests.retrieval.model_answers import answerer_of, model, permits_of
 from tests.retrieval.published import publish_file
@@ -18,12 +15,6 @@ HARMFUL = re.compile(
     r"!\[|\]\(|\]:|&#|http:|://|[/\\]{2,}\S|www\.|<[\w/!?]|\[99\]|[\u200b\u2060-\u206f\U000e0000-\U000e007f]"
 )
 """What a browser fetches or runs, people do not see, or no passage is behind."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    with serving_models() as server:
-        yield server
 
 
 async def test_nothing_that_an_obedient_model_says_gets_out(

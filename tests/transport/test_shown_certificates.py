@@ -19,10 +19,10 @@ from tests.certificates import Authority, Identity, server_tls
 from tests.tls_relay import tls_before
 
 
-def settings_of(temporal: Identity, scanner: Identity) -> Settings:
+def settings_of(ray: Identity, scanner: Identity) -> Settings:
     return Settings.model_validate(
         {
-            "temporal": {"client_certificate": temporal.certificate, "client_key": temporal.key},
+            "ray": {"tls_certificate": ray.certificate, "tls_key": ray.key},
             "scan": {"client_certificate": scanner.certificate, "client_key": scanner.key},
         }
     )
@@ -68,17 +68,17 @@ def test_files_that_cannot_be_used_are_refused_at_the_start_alone(authority: Aut
 
 
 async def test_what_ends_soon_is_told_with_what_to_do(authority: Authority) -> None:
-    temporal, scanner = authority.issue("a.test"), authority.issue("b.test")
-    settings = settings_of(temporal, scanner)
+    ray, scanner = authority.issue("a.test"), authority.issue("b.test")
+    settings = settings_of(ray, scanner)
     assert await CertificateCheck(None, shown_certificates(settings)).probe() is None
-    authority.renew(temporal, "a.test", lives=timedelta(days=3))
+    authority.renew(ray, "a.test", lives=timedelta(days=3))
     shown = shown_certificates(settings)
     found = await CertificateCheck(None, shown).probe()
     assert isinstance(found, Finding)
-    assert "Temporal is shown ends at" in found.reason
+    assert "Ray is shown ends at" in found.reason
     assert "restart" in found.remedy
-    assert figure("temporal") - datetime.now(UTC).timestamp() < timedelta(days=4).total_seconds()
-    authority.renew(temporal, "a.test", lives=timedelta(days=90))
+    assert figure("ray") - datetime.now(UTC).timestamp() < timedelta(days=4).total_seconds()
+    authority.renew(ray, "a.test", lives=timedelta(days=90))
     found = await CertificateCheck(None, shown).probe()
     assert isinstance(found, Finding), "this process still shows the former one"
     assert "the file holds a newer one" in found.reason

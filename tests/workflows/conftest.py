@@ -7,9 +7,20 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from tests.conftest import end_what_runs, make_tenant
+from tests.conftest import end_what_runs, make_database, make_tenant
 from tests.receiver import Receiver, receiving
-from tests.workflows.workshop import TenantIds, Workshop, open_workshop
+from tests.workflows.workshop import TenantIds, Workshop, open_workshop, over_another_database
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(postgres_server: str) -> str:
+    """Of a database that no other folder's tests have: rounds go through all that is left in it."""
+    return make_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def application_dsn(postgres_dsn: str) -> str:
+    return postgres_dsn.replace("//postgres:@", "//muniment_app@")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -41,8 +52,32 @@ async def nothing_left_running(request: pytest.FixtureRequest) -> AsyncIterator[
 @pytest.fixture
 def owner(postgres_dsn: str) -> TenantIds:
     """A tenant of the test's own."""
-    made = make_tenant(postgres_dsn)
+    return _tenant_in(postgres_dsn)
+
+
+def _tenant_in(dsn: str) -> TenantIds:
+    made = make_tenant(dsn)
     return TenantIds(made.tenant_id, made.collection_id, made.principal_id)
+
+
+@pytest.fixture
+def lone_dsn(postgres_server: str) -> str:
+    """Of a database of the test's own, for what does something for every tenant there is."""
+    return make_database(postgres_server)
+
+
+@pytest.fixture
+def lone_owner(lone_dsn: str) -> TenantIds:
+    """The only tenant in it."""
+    return _tenant_in(lone_dsn)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lone_workshop(workshop: Workshop, lone_dsn: str) -> AsyncIterator[Workshop]:
+    """The installation over it."""
+    dsn = lone_dsn.replace("//postgres:@", "//muniment_app@")
+    async with over_another_database(workshop, dsn) as opened:
+        yield opened
 
 
 @pytest.fixture

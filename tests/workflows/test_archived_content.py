@@ -1,7 +1,6 @@
 """Content in a cold store that is an archive: nobody reads it before it was retrieved, and who needs it
 waits."""
 
-import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -17,7 +16,7 @@ from muniment.errors import ContentInRetrieval
 from muniment.objects import Retrieval, S3ObjectStore
 from muniment.objects.blobs import object_key
 from muniment.settings import ColdStoreSettings
-from tests.conformance.archiving_server import ArchivingServer, serving_archive
+from tests.conformance.archiving_server import AN_HOUR, ArchivingServer, serving_archive
 from tests.workflows.cold_store import ColdPlace, with_cold_store
 from tests.workflows.documents import TEXT
 from tests.workflows.test_verify_integrity import blob_of, faults, looking, rows, verify
@@ -29,19 +28,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CONTENT = os.urandom(100_000)
 DAY = timedelta(days=1)
-RETRIEVAL_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivingServer]:
     with serving_archive(tmp_path_factory.mktemp("archive")) as server:
-        server.retrieve_within(RETRIEVAL_SECONDS)
         yield server
 
 
 @pytest.fixture
 def place(workshop: Workshop, server: ArchivingServer) -> ColdPlace:
-    """Its `cold` is no folder: what lies there is asked of the store."""
+    """Its `cold` is no folder: what lies there is asked of the store, which takes an hour to bring it."""
+    server.retrieve_within(AN_HOUR)
     settings = ColdStoreSettings(
         backend="s3",
         endpoint=server.endpoint,
@@ -62,7 +60,6 @@ async def archived(place: ColdPlace, owner: TenantIds, content: bytes = CONTENT)
     blob_id = await blob_of(place.workshop, job)
     assert await place.content(owner, blob_id, len(content)) == content
     await place.run(owner)
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     assert await rows(place.workshop, owner, "tier_move") == []
     assert not place.path(owner, blob_id, Tier.HOT).exists()
     return job
@@ -74,7 +71,7 @@ async def state(place: ColdPlace, owner: TenantIds, job: Job) -> Retrieval:
 
 
 async def test_content_is_archived_when_it_was_compared_and_comes_back_when_it_was_retrieved(
-    place: ColdPlace, owner: TenantIds
+    place: ColdPlace, server: ArchivingServer, owner: TenantIds
 ) -> None:
     job = await archived(place, owner)
     blob_id = await blob_of(place.workshop, job)
@@ -86,7 +83,7 @@ async def test_content_is_archived_when_it_was_compared_and_comes_back_when_it_w
     await place.run(owner)
     assert await state(place, owner, job) is Retrieval.IN_PROGRESS
     assert len(await rows(place.workshop, owner, "tier_move")) == 1, "it waits for a later run"
-    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    server.retrieve_within(0)
     await place.run(owner, times=2)
     assert await place.tier_of(owner, blob_id) == "hot"
     assert await place.content(owner, blob_id, len(CONTENT)) == CONTENT
@@ -95,7 +92,7 @@ async def test_content_is_archived_when_it_was_compared_and_comes_back_when_it_w
 
 
 async def test_what_came_back_is_not_asked_for_again_before_the_archived_copy_is_deleted(
-    place: ColdPlace, owner: TenantIds
+    place: ColdPlace, server: ArchivingServer, owner: TenantIds
 ) -> None:
     job = await archived(place, owner)
     blob_id = await blob_of(place.workshop, job)
@@ -103,7 +100,7 @@ async def test_what_came_back_is_not_asked_for_again_before_the_archived_copy_is
     await place.request(owner, job.file_id, Tier.HOT)
     await place.run(owner)
     assert await state(place, owner, job) is Retrieval.IN_PROGRESS
-    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    server.retrieve_within(0)
     await place.run(owner, grace=DAY)
     kept = sealed.read_bytes()
     await again_in_archive(place, owner, job)
@@ -147,8 +144,9 @@ async def test_verification_finds_it_whole_and_brings_nothing_out_of_the_archive
 
 @pytest.mark.slow  # engines of its own
 async def test_a_job_that_needs_it_waits_and_goes_on_by_itself(
-    place: ColdPlace, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
+    place: ColdPlace, server: ArchivingServer, owner: TenantIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server.retrieve_within(1)
     monkeypatch.setattr(ContentInRetrieval, "retry_after_seconds", 1.0)
     job = await archived(place, owner, TEXT + os.urandom(4).hex().encode())
     workshop = place.workshop

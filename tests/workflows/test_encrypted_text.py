@@ -265,6 +265,17 @@ async def test_words_are_not_searched_and_count_in_no_statistics(
     assert [hit.score for hit in after.data] == [hit.score for hit in before.data]
     both = await search(workshop, owner, texts, "the harbour cranes", SearchMode.HYBRID)
     assert {hit.sealed for hit in both.data} == {True, False}
+    without = await search(
+        workshop, owner, texts, f"the harbour cranes -{sealed.text}", SearchMode.HYBRID
+    )
+    assert {hit.chunk_id for hit in without.data} == {
+        hit.chunk_id for hit in both.data if sealed.text not in hit.text
+    }
+    phrase = await search(
+        workshop, owner, texts, f'"{sealed.text}" the harbour cranes', SearchMode.VECTOR
+    )
+    assert {hit.sealed for hit in phrase.data} == {True}
+    assert all(sealed.text in hit.text for hit in phrase.data)
 
 
 async def test_chunks_are_listed_with_their_text_and_files_without_titles(

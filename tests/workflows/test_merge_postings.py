@@ -46,15 +46,18 @@ async def merging(workshop: Workshop, owner: TenantIds) -> WorkflowHandle[Any, A
 
 
 async def test_a_tenants_schedule_has_small_rows_merged(
-    workshop: Workshop, owner: TenantIds
+    lone_workshop: Workshop, lone_owner: TenantIds
 ) -> None:
+    workshop, owner = lone_workshop, lone_owner
     await published(workshop, owner)
     await TenantSchedules(workshop.database, workshop.client, MERGES, timedelta(minutes=15)).round()
+    schedule = workshop.client.get_schedule_handle(schedule_id(owner.tenant_id))
     async with workshop.working(names=ONLY):
-        await workshop.client.get_schedule_handle(schedule_id(owner.tenant_id)).trigger()
+        await schedule.trigger()
         async with asyncio.timeout(on_a_busy_machine(60)):
             while len(await rows(workshop, owner, OAK)) > 1:  # noqa: ASYNC110 - rows tell nobody
                 await asyncio.sleep(0.1)
+    await schedule.delete()
     (row,) = await rows(workshop, owner, OAK)
     assert row["passages"] == 2 * LEAST_ROWS_TO_MERGE
 

@@ -364,9 +364,10 @@ async def test_another_tenants_moves_are_left_alone(
 
 
 async def test_whoever_asks_has_the_schedule_run_at_once(
-    place: ColdPlace, owner: TenantIds
+    lone_workshop: Workshop, lone_owner: TenantIds, tmp_path: Path
 ) -> None:
-    workshop = place.workshop
+    workshop, owner = lone_workshop, lone_owner
+    place = in_folder(workshop, tmp_path)
     await hasten_moves(workshop.client, owner.tenant_id)  # there is none yet, and that is all
     await TenantSchedules(workshop.database, workshop.client, MOVES, 30 * DAY).round()
     job, blob_id = await stored(place, owner)

@@ -394,8 +394,10 @@ async def test_a_long_run_continues_as_new(
 
 
 async def test_a_tenant_has_one_schedule_however_many_workers_start(
-    workshop: Workshop, owner: TenantIds
+    lone_workshop: Workshop, lone_owner: TenantIds
 ) -> None:
+    workshop, owner = lone_workshop, lone_owner
+
     def workers(hours: int) -> list[TenantSchedules]:
         interval = timedelta(hours=hours)
         made = (workshop.database, workshop.client, VERIFICATION, interval)

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from muniment.contracts import queues
 from muniment.stores import open_stores
 from tests.conftest import REPOSITORY
 from tests.patience import on_a_busy_machine
@@ -19,11 +21,17 @@ from tests.workflows.workshop import ALL_QUEUES, TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+KEEPING = (queues.WORKFLOWS, queues.VERIFY)
+"""A worker of these needs no engines, which take a while to load."""
 LOOKED_AT = "blob WHERE verified_at IS NOT NULL"
 
 
 def _start(
-    workshop: Workshop, address: str, log: Path, **settings_of_test: str
+    workshop: Workshop,
+    address: str,
+    log: Path,
+    names: Sequence[str] = ALL_QUEUES,
+    **settings_of_test: str,
 ) -> "subprocess.Popen[bytes]":
     settings = workshop.settings
     environment = {
@@ -36,11 +44,12 @@ def _start(
         "MUNIMENT_WORKER__RECONCILE_SECONDS": "1",
         # Schedules would outlive the test, and start their workflows among those of others.
         "MUNIMENT_INTEGRITY__INTERVAL_HOURS": "0",
+        "MUNIMENT_LEXICAL__MERGE_MINUTES": "0",
         **settings_of_test,
     }
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "worker", "--queues", ",".join(ALL_QUEUES)],
+            [sys.executable, "-m", "worker", "--queues", ",".join(names)],
             cwd=REPOSITORY,
             env=environment,
             stdout=output,
@@ -96,7 +105,7 @@ async def test_a_verification_goes_on_where_its_killed_worker_ended(
         "MUNIMENT_INTEGRITY__ROTATION_DAYS": "1",
         "MUNIMENT_INTEGRITY__BYTES_PER_SECOND": str(1024 * 1024),
     }
-    process = _start(workshop, temporal_address, log, **everything)
+    process = _start(workshop, temporal_address, log, KEEPING, **everything)
     try:
         running = await verification(workshop, owner)
         async with asyncio.timeout(on_a_busy_machine(60)):
@@ -106,7 +115,7 @@ async def test_a_verification_goes_on_where_its_killed_worker_ended(
         process.wait()
         first = await rows(workshop, owner, LOOKED_AT)
         assert len(first) == 100
-        process = _start(workshop, temporal_address, log, **everything)
+        process = _start(workshop, temporal_address, log, KEEPING, **everything)
         async with asyncio.timeout(on_a_busy_machine(100)):
             await running.result()
         kept = {row["id"]: row["verified_at"] for row in await rows(workshop, owner, LOOKED_AT)}
@@ -128,7 +137,7 @@ async def test_a_worker_killed_in_mid_rotation_loses_no_key(
     blobs = workshop.stores.blobs
     contents = [b"%d" % number for number in range(300)]
     made = await asyncio.gather(*(blobs.put_bytes(owner.tenant_id, each) for each in contents))
-    process = _start(workshop, temporal_address, log)
+    process = _start(workshop, temporal_address, log, KEEPING)
     try:
         running = await rotation(workshop, owner)
         async with asyncio.timeout(on_a_busy_machine(120)):

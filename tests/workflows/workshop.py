@@ -329,3 +329,14 @@ async def open_workshop(folder: Path, dsn: str, address: str) -> AsyncIterator[W
         yield Workshop(settings, client, database, stores, parts)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def over_another_database(workshop: Workshop, dsn: str) -> AsyncIterator[Workshop]:
+    """The same client and stores, and activities that know that database; those that need engines have
+    none there."""
+    async with AsyncExitStack() as resources:
+        database = Database(dsn)
+        resources.push_async_callback(database.close)
+        parts = Parts(workshop.settings, database, workshop.stores, resources)
+        yield replace(workshop, database=database, parts=parts)

@@ -21,16 +21,19 @@ def search(
     top_k: int = 10,
     collection: str | None = None,
     filters: Mapping[str, JsonValue] | None = None,
+    operators: bool = True,
     rerank: bool = False,
     show_duplicates: bool = False,
     max_per_file: int | None = None,
     context: Mapping[str, JsonValue] | None = None,
     explain: bool = False,
 ) -> Call[SearchResult]:
-    """`context`: what to show around each hit, of `before` and `after` (passages, up to 5) and `section`
-    (whether). `max_per_file`: hits of one file."""
+    """Passages. Without `operators` all of the query is words, whatever it looks like. `context`: what to
+    show around each hit, of `before` and `after` (passages, up to 5) and `section` (whether).
+    `max_per_file`: hits of one file."""
     json: dict[str, JsonValue] = {
         "query": query,
+        "operators": operators,
         "mode": mode,
         "top_k": top_k,
         "rerank": rerank,

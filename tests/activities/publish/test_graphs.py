@@ -24,6 +24,7 @@ from muniment.embedding import DIMENSIONS, MODEL_ID, MODEL_VERSION
 from muniment.objects import BlobStore, FilesystemObjectStore
 from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture
+from tests.patience import on_a_busy_machine
 from tests.worker.jobs import commit_job
 
 MODEL = IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS)
@@ -176,7 +177,7 @@ async def test_a_graph_that_others_hold_up_lets_them_through_and_waits_for_some_
                 await asyncio.to_thread(publish_briefly, postgres_dsn)
                 waits.append(time.monotonic() - began)
             await preparing
-        assert max(waits) < 2
+        assert max(waits) < on_a_busy_machine(2)
         assert graphs_of(postgres_dsn, added) == 0
         await prepare_index(runner, version, MODEL, 1)
         assert graphs_of(postgres_dsn, added) == 0

@@ -2,23 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from activities.assemble.calls import DOCUMENT_NAME, AssembledDocument
-from activities.engines import PRELOAD, TEXT_LIMITS, DocumentEngines
+from activities.engines import TEXT_LIMITS, DocumentEngines
 from activities.read import at_once
 from activities.read.activity import _Read
 from activities.read.at_once import PagesAtHand
 from activities.read.calls import ReadProgress
-from activities.sandbox import Sandbox
 from muniment.contracts.documents import DocumentPlan, Page, PageBatch, PageSource
 from muniment.contracts.read import FailedPage
 from tests.activities.made_documents import SAMPLES, pdf, word_document
+from tests.activities.warm_engines import warm_engines
 
 FAULTY = "tests.activities.read.faulty_assembly_for_tests"
 UNASKED = "application/x-unasked"
@@ -41,26 +39,11 @@ DOCUMENTS = {
 }
 
 
-@asynccontextmanager
-async def _engines() -> AsyncIterator[DocumentEngines]:
-    root = {"PYTHONPATH": str(Path(__file__).parents[3])}
-    async with Sandbox(concurrency=2, preload=(*PRELOAD, FAULTY), environment=root) as sandbox:
-        await sandbox.ready()
-        yield DocumentEngines(sandbox)
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as it:
-        yield it
-
-
 @pytest.fixture(scope="module")
 def engines(runner: asyncio.Runner) -> Iterator[DocumentEngines]:
     """Sound ones, but for documents whose plan has a fault for its title."""
-    context: AbstractAsyncContextManager[DocumentEngines] = _engines()
-    yield runner.run(context.__aenter__())
-    runner.run(context.__aexit__(None, None, None))
+    with warm_engines(runner, FAULTY) as engines:
+        yield engines
 
 
 class Reading:

@@ -1,16 +1,15 @@
 """The engines through the sandbox, as the activities call them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from activities.assemble.calls import AssembledDocument, AssembleRequest
 from activities.assemble.export import to_text
-from activities.engines import ENGINE_VERSIONS, PRELOAD, DocumentEngines
-from activities.sandbox import EngineCall, Limits, Sandbox
+from activities.engines import ENGINE_VERSIONS, DocumentEngines
+from activities.sandbox import EngineCall, Limits
 from activities.sandbox.limits import MEBIBYTE
 from muniment.contracts.documents import (
     DocumentFamily,
@@ -23,6 +22,7 @@ from muniment.contracts.documents import (
 from muniment.contracts.word_boxes import pack_boxes
 from muniment.errors import DocumentError, EncryptedDocument, EngineError
 from tests.activities.made_documents import SAMPLES, pdf, picture, word_document
+from tests.activities.warm_engines import warm_engines
 
 SECONDS_PER_DOCUMENT = 1_200
 """The engines' own limits of computing end what hangs; this is for what they would miss."""
@@ -30,25 +30,10 @@ SAMPLED_EVERY = 12
 """Of the malformed files a fixed share is read in every run, all of them by `-m slow`."""
 
 
-@asynccontextmanager
-async def _engines() -> AsyncIterator[DocumentEngines]:
-    async with Sandbox(concurrency=2, preload=PRELOAD) as sandbox:
-        await sandbox.ready()
-        yield DocumentEngines(sandbox)
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as it:
-        yield it
-
-
 @pytest.fixture(scope="module")
 def engines(runner: asyncio.Runner) -> Iterator[DocumentEngines]:
-    """One warm sandbox for the module: the template takes seconds to load its engines."""
-    context: AbstractAsyncContextManager[DocumentEngines] = _engines()
-    yield runner.run(context.__aenter__())
-    runner.run(context.__aexit__(None, None, None))
+    with warm_engines(runner) as engines:
+        yield engines
 
 
 async def read_whole(engines: DocumentEngines, content: Path | bytes, name: str) -> str:

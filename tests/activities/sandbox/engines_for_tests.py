@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -177,3 +178,15 @@ def write(request: Task, context: EngineContext) -> Outcome:
 @engine("environment")
 def environment(request: Task, context: EngineContext) -> Outcome:
     return Outcome(number=len(os.listdir("/proc/self/fd")), text="\n".join(os.environ))
+
+
+@engine("forge")
+def forge(request: Task, context: EngineContext) -> Outcome:
+    """Writes the content into the pipe of the answer, as whoever took the process over could."""
+    for descriptor in range(3, 64):
+        try:
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.write(descriptor, context.content.read())
+        except OSError:
+            continue
+    os._exit(0)

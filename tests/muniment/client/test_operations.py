@@ -12,7 +12,7 @@ from typing import cast
 import httpx
 import pytest
 
-from muniment.client import AsyncMuniment, Muniment, Retry
+from muniment.client import AsyncMuniment, Muniment, Retry, SynonymRule
 from muniment.client.models import Record, Tagged
 from muniment.client.problems import ApiProblem
 from muniment.errors import InvalidRequest
@@ -197,6 +197,10 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "models.list": lambda m: m.models.list(),
     "models.pause": lambda m: m.models.pause("hosted"),
     "models.resume": lambda m: m.models.resume("hosted"),
+    "synonyms.get": lambda m: m.synonyms.get(),
+    "synonyms.set": lambda m: m.synonyms.set(
+        [SynonymRule(words=("a", "b")), SynonymRule(words=("a",), also=("c d",))], etag='"1"'
+    ),
     "tier_policies.get": lambda m: m.tier_policies.get(),
     "tier_policies.get of a collection": lambda m: m.tier_policies.get(ID),
     "tier_policies.set": lambda m: m.tier_policies.set(after_days=90, min_bytes=1, etag='"1"'),

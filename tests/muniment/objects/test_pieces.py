@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from muniment.objects.pieces import ahead, slices
+from tests.patience import on_a_busy_machine
 
 
 class Source:
@@ -132,5 +133,5 @@ async def test_who_is_cancelled_twice_closes_the_source_all_the_same() -> None:
         using.cancel()
     with pytest.raises(asyncio.CancelledError):
         await using
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(on_a_busy_machine(10)):
         await closed.wait()

@@ -37,11 +37,10 @@ from muniment.objects.blobs import object_key
 from muniment.sealing import KeyFile
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import open_stores
-from tests.conformance.archiving_server import ArchivingServer, serving_archive
+from tests.conformance.archiving_server import AN_HOUR, ArchivingServer, serving_archive
 from tests.conformance.object_store import content_of, in_chunks
 from tests.conformance.s3_server import S3Bucket, serving_s3
 
-RETRIEVAL_SECONDS = 2.0
 LARGE = 9 * 1024 * 1024
 """Put in parts."""
 
@@ -49,12 +48,12 @@ LARGE = 9 * 1024 * 1024
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivingServer]:
     with serving_archive(tmp_path_factory.mktemp("archive")) as server:
-        server.retrieve_within(RETRIEVAL_SECONDS)
         yield server
 
 
 @pytest.fixture
 def bucket(server: ArchivingServer) -> S3Bucket:
+    server.retrieve_within(AN_HOUR)
     return server.new_bucket()
 
 
@@ -97,7 +96,7 @@ async def test_what_is_read_at_once_is_put_into_its_class(
 
 @pytest.mark.parametrize("size", [5, LARGE], ids=["whole", "in parts"])
 async def test_what_was_compared_is_archived_and_comes_back_as_it_was(
-    bucket: S3Bucket, glacier: S3ObjectStore, size: int
+    server: ArchivingServer, bucket: S3Bucket, glacier: S3ObjectStore, size: int
 ) -> None:
     content = os.urandom(size)
     await glacier.put("a/b", in_chunks(content))
@@ -105,7 +104,6 @@ async def test_what_was_compared_is_archived_and_comes_back_as_it_was(
     assert await content_of(glacier, "a/b") == content, "compared before it is archived"
     await glacier.archive("a/b")
     await glacier.archive("a/b")
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     assert class_of(bucket, "a/b") == "GLACIER"
     found = await glacier.stat("a/b")
     assert (found.retrieval, found.size_bytes) == (Retrieval.ARCHIVED, size)
@@ -116,7 +114,7 @@ async def test_what_was_compared_is_archived_and_comes_back_as_it_was(
     assert (await glacier.stat("a/b")).retrieval is Retrieval.IN_PROGRESS
     with pytest.raises(ContentInRetrieval):
         await content_of(glacier, "a/b")
-    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    server.retrieve_within(0)
     await glacier.retrieve("a/b")
     assert (await glacier.stat("a/b")).retrieval is Retrieval.RETRIEVED
     assert await content_of(glacier, "a/b") == content
@@ -126,17 +124,19 @@ async def test_what_was_compared_is_archived_and_comes_back_as_it_was(
 
 
 async def test_what_is_larger_than_one_request_copies_is_archived_in_pieces(
-    bucket: S3Bucket, glacier: S3ObjectStore, monkeypatch: pytest.MonkeyPatch
+    server: ArchivingServer,
+    bucket: S3Bucket,
+    glacier: S3ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(s3, "COPIED_BYTES", 5 * 1024 * 1024)
     content = os.urandom(LARGE)
     await glacier.put("a/b", in_chunks(content))
     await glacier.archive("a/b")
     assert class_of(bucket, "a/b") == "GLACIER"
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     await glacier.retrieve("a/b")
     assert (await glacier.stat("a/b")).retrieval is Retrieval.IN_PROGRESS
-    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    server.retrieve_within(0)
     assert await content_of(glacier, "a/b") == content
 
 
@@ -157,7 +157,7 @@ async def test_retrieving_what_can_be_read_does_nothing(
 
 
 async def test_a_reader_asks_for_what_is_archived_and_a_verifier_does_not(
-    glacier: S3ObjectStore, tmp_path: Path
+    server: ArchivingServer, glacier: S3ObjectStore, tmp_path: Path
 ) -> None:
     hot = FilesystemObjectStore(tmp_path / "hot")
     keys = KeyFile(tmp_path / "keys" / "tenants.json")
@@ -165,7 +165,6 @@ async def test_a_reader_asks_for_what_is_archived_and_a_verifier_does_not(
     tenant_id, content = uuid4(), os.urandom(200_000)
     sealed = await BlobStore(glacier, keys, wrapped).put_bytes(tenant_id, content)
     await glacier.archive(object_key(tenant_id, sealed.blob_id))
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     blobs = BlobStore(TieredObjectStore(hot, glacier), keys, wrapped)
     with pytest.raises(ContentInRetrieval):
         [_ async for _ in blobs.reread(tenant_id, sealed.blob_id, sealed.size)]
@@ -176,7 +175,7 @@ async def test_a_reader_asks_for_what_is_archived_and_a_verifier_does_not(
     assert await blobs.retrieval(tenant_id, sealed.blob_id) is Retrieval.IN_PROGRESS
     with pytest.raises(ContentInRetrieval):
         await blobs.require_readable(tenant_id, sealed.blob_id)
-    await asyncio.sleep(RETRIEVAL_SECONDS + 0.2)
+    server.retrieve_within(0)
     await blobs.require_readable(tenant_id, sealed.blob_id)
     assert await blobs.read_all(tenant_id, sealed.blob_id, sealed.size) == content
 
@@ -205,7 +204,7 @@ class Returning(TieredObjectStore):
 async def sealed_in(store: ObjectStore, key: str) -> bytes:
     """As a mover has it, who waited for the retrieval."""
     await store.retrieve(key)
-    async with asyncio.timeout(RETRIEVAL_SECONDS + 30):
+    async with asyncio.timeout(30):
         while (await store.stat(key)).retrieval is not Retrieval.RETRIEVED:  # noqa: ASYNC110 - a server
             await asyncio.sleep(0.1)
     return await content_of(store, key)
@@ -222,7 +221,6 @@ async def test_a_destroyed_key_is_told_however_much_faster_the_archive_answers(
     sealed = await BlobStore(glacier, keys, wrapped).put_bytes(tenant_id, b"content")
     blob_id = sealed.blob_id
     await glacier.archive(object_key(tenant_id, blob_id))
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     await blobs.destroy_key(tenant_id, blob_id)
     with pytest.raises(KeyDestroyed):
         [_ async for _ in blobs.reread(tenant_id, blob_id, sealed.size)]
@@ -234,14 +232,14 @@ async def test_a_destroyed_key_is_told_however_much_faster_the_archive_answers(
 
 
 async def test_what_comes_back_while_it_is_asked_for_is_no_loss(
-    glacier: S3ObjectStore, tmp_path: Path
+    server: ArchivingServer, glacier: S3ObjectStore, tmp_path: Path
 ) -> None:
+    server.retrieve_within(0)
     keys = KeyFile(tmp_path / "keys" / "tenants.json")
     wrapped = FilesystemObjectStore(tmp_path / "wrapped")
     tenant_id = uuid4()
     sealed = await BlobStore(glacier, keys, wrapped).put_bytes(tenant_id, b"content")
     await glacier.archive(object_key(tenant_id, sealed.blob_id))
-    await asyncio.sleep(RETRIEVAL_SECONDS)
     returning = Returning(FilesystemObjectStore(tmp_path / "hot"), glacier)
     blobs = BlobStore(returning, keys, wrapped)
     with pytest.raises(ContentInRetrieval):

@@ -1,0 +1,22 @@
+"""Settings of the embedded stack."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from muniment.settings.group import Group
+
+
+class EmbeddedSettings(Group):
+    """What `muniment up` starts."""
+
+    api_processes: Annotated[
+        int | None,
+        Field(
+            description="API processes, which share the API's port and, unless"
+            " `MUNIMENT_RATE_LIMITS__API_PROCESSES` is set, the rate limits; unset: 2, or 1 on one core and"
+            " where the system does not spread connections over them (Linux does).",
+            ge=1,
+            le=16,
+        ),
+    ] = None
