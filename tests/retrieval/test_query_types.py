@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muniment.embedding import Embedder
+from retrieval.query_language import parse_query
 from retrieval.query_types import ALPHAS, QueryType, query_type, weigh
 from retrieval.request import MAX_QUERY_CHARACTERS, Fusion, FusionMethod, SearchMode
 
@@ -63,6 +64,24 @@ def test_names(query: str) -> None:
 )
 def test_all_else_is_a_question(query: str) -> None:
     assert query_type(query) is QueryType.QUESTION
+
+
+@pytest.mark.parametrize(
+    ("query", "type_"),
+    [
+        ('"in witness whereof" -draft name:2024 heading:scope', QueryType.QUOTE),
+        ('„kraft Gesetzes" bail', QueryType.QUOTE),
+        ("INV-2023* -draft", QueryType.CODE),
+        ("Ada Lovelace -Byron heading:letters", QueryType.NAME),
+        ("leases name:A4", QueryType.QUESTION),
+        ("heading:EN1090", QueryType.QUESTION),
+        ("leases -EN1090", QueryType.QUESTION),
+        ('leases -"in witness whereof"', QueryType.QUESTION),
+        ("-draft", QueryType.QUESTION),
+    ],
+)
+def test_operators_have_no_type_of_their_own(query: str, type_: QueryType) -> None:
+    assert query_type(parse_query(query).form) is type_
 
 
 @settings(max_examples=100, deadline=None)

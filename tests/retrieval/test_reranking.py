@@ -84,6 +84,14 @@ async def test_the_best_are_put_in_the_reranker_s_order(
         assert hit.explanation.rerank_rank == rank
     plain = await searcher.search(tenant.access, request.model_copy(update={"rerank": False}))
     assert all(hit.scores.rerank is None for hit in plain.data)
+    # What is excluded, or said of names, is no part of the question.
+    limited = await searcher.search(
+        tenant.access,
+        request.model_copy(update={"query": f"{QUESTION} -smith -name:gate"}),
+    )
+    assert [hit.scores.rerank for hit in limited.data] == [
+        hit.scores.rerank for hit in found.data[:2]
+    ]
 
 
 class SlowModel:
