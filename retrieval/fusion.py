@@ -28,7 +28,8 @@ class Fused:
 
 
 def fuse(lexical: Scores, vector: Scores, weighing: Weighing) -> dict[UUID, Fused]:
-    """Every passage of either list, best first; equal scores in the order of their ids."""
+    """Every passage of either list, best first; equal scores by meaning, then in the order of their ids: so
+    that what a list found that has no weight is in its order, too."""
     if weighing.method is FusionMethod.RRF:
         by_words, by_vector = reciprocal_ranks(lexical), reciprocal_ranks(vector)
     else:
@@ -43,7 +44,11 @@ def fuse(lexical: Scores, vector: Scores, weighing: Weighing) -> dict[UUID, Fuse
         )
         for key in by_words.keys() | by_vector.keys()
     }
-    return dict(sorted(fused.items(), key=lambda item: (-item[1].score, item[0])))
+    order = sorted(
+        fused,
+        key=lambda key: (-fused[key].score, -by_vector.get(key, 0.0), -by_words.get(key, 0.0), key),
+    )
+    return {key: fused[key] for key in order}
 
 
 def scaled_to_unit(scores: Scores, least: float | None = None) -> dict[UUID, float]:

@@ -6,7 +6,7 @@ not depend on what else there is. The figures are in docs/decisions/0058-fusion.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from retrieval.request import Fusion, FusionMethod, SearchMode
@@ -29,10 +29,10 @@ class QueryType(StrEnum):
 ALPHAS: Mapping[QueryType, float] = {
     QueryType.QUOTE: 0.1,
     QueryType.CODE: 0.1,
-    QueryType.NAME: 0.1,
+    QueryType.NAME: 0.3,
     QueryType.QUESTION: 0.5,
 }
-"""The weight of vectors."""
+"""The weight of vectors. Of names more than is best for them: nouns of German, and titles, look the same."""
 
 KNOWN_WELL, KNOWN_BADLY = 0.65, 0.25
 """Shares of the question's words that the embedding model's vocabulary has whole. From the one on meaning
@@ -47,6 +47,10 @@ class Weighing:
     method: FusionMethod
     alpha: float
     query_type: QueryType | None = None
+
+    def without_words(self) -> "Weighing":
+        """Where words found nothing: meaning alone orders the hits, however little it counts beside them."""
+        return replace(self, alpha=1.0)
 
 
 def weigh(query: str, fusion: Fusion, mode: SearchMode, known: float = 1.0) -> Weighing:

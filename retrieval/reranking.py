@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -29,7 +30,7 @@ class CrossEncoding(Protocol):
     model_id: str
 
     def scores(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One for each text, the greater the better."""
+        """One for each text, the greater the better. Raises errors of ours alone."""
 
 
 class RerankingUnavailable(MunimentError):
@@ -44,21 +45,28 @@ class Reranker:
     passages: int = 20
     timeout_seconds: float = 5.0
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    # A batch that is late goes on in its thread: of its own, so that it takes none that others need.
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rerank")
+    )
 
     async def scores(self, query: str, texts: Mapping[UUID, str]) -> dict[UUID, float]:
         """Best first, equal ones in the order given. RerankingUnavailable where it fails or is late."""
         scores = list[float]()
         said = list(texts.values())
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.timeout_seconds), self.places:
                 for start in range(0, len(said), BATCH):
                     batch = said[start : start + BATCH]
-                    scores += await asyncio.to_thread(self.model.scores, query, batch)
+                    scores += await loop.run_in_executor(
+                        self.threads, self.model.scores, query, batch
+                    )
         except TimeoutError:
             raise RerankingUnavailable(TOO_SLOW) from None
-        except (MunimentError, OSError, RuntimeError, ValueError, MemoryError) as error:
-            # What fastembed, tokenizers and ONNX Runtime raise; the message may hold the query.
-            _log.warning("reranker_failed", kind=type(error).__name__)
+        except MunimentError as error:
+            cause = error.__cause__ or error
+            _log.warning("reranker_failed", kind=type(cause).__name__)
             raise RerankingUnavailable(FAILED) from error
         if not all(map(math.isfinite, scores)):
             raise RerankingUnavailable(FAILED)

@@ -36,7 +36,7 @@ from retrieval.response import (
     SearchResponse,
     TermScore,
 )
-from retrieval.selection import Selected, select
+from retrieval.selection import Selected, in_order, select
 from retrieval.surroundings import read_contexts
 from retrieval.timing import Timings
 from retrieval.vector import (
@@ -104,6 +104,8 @@ class Searcher:
         wanted = of_names(parse_filter(request.filter, request.collection), parsed)
         candidates = await self._candidates(access, request, parsed, wanted, timings)
         weighing = weigh(parsed.form, request.fusion, candidates.mode_used, candidates.known_share)
+        if candidates.mode_used is SearchMode.HYBRID and not candidates.lexical:
+            weighing = weighing.without_words()
         fused = fuse(candidates.lexical, candidates.vector, weighing)
         reading = PassageReading(
             self._database,
@@ -113,10 +115,10 @@ class Searcher:
             wanted,
             timings,
         )
-        reranked = await self._rerank(request, parsed.meaning, list(fused), reading, candidates)
-        order = [*reranked, *(chunk_id for chunk_id in fused if chunk_id not in reranked)]
-        selected = await select(order, reading, request)
-        hits = await self._hits(request, reading, candidates, fused, reranked, selected)
+        selected = await select(list(fused), reading, request, self._most_selected(request))
+        reranked = await self._rerank(request, parsed.meaning, selected, reading, candidates)
+        shown = in_order(selected, list(reranked))[: request.top_k]
+        hits = await self._hits(request, reading, candidates, fused, reranked, shown)
         return SearchResponse(
             data=hits,
             mode_used=candidates.mode_used,
@@ -226,11 +228,17 @@ class Searcher:
             return 0.0
         return await asyncio.to_thread(self._embedder.known_share, query)
 
+    def _most_selected(self, request: SearchRequest) -> int:
+        """The reranker chooses among more than are shown."""
+        if not request.rerank or self._reranker is None:
+            return request.top_k
+        return max(request.top_k, self._reranker.passages)
+
     async def _rerank(
         self,
         request: SearchRequest,
         question: str,
-        order: Sequence[UUID],
+        selected: Sequence[Selected],
         reading: PassageReading,
         candidates: _Candidates,
     ) -> dict[UUID, float]:
@@ -241,7 +249,7 @@ class Searcher:
         if self._reranker is None:
             candidates.reasons.append(NO_RERANKER)
             return {}
-        best = await reading.passages(order[: max(self._reranker.passages, request.top_k)])
+        best = [each.passage for each in selected[: self._reranker.passages]]
         texts = {
             passage.chunk_id: " ".join((*passage.headings, passage.text))
             for passage in best

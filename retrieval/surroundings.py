@@ -75,11 +75,11 @@ def _section(passage: FoundPassage, places: _Places) -> Section:
             if not side:
                 continue
             nearest = side.pop(0)
-            left -= len(nearest.text) + 1
-            if left < 0:
+            if len(nearest.text) + 1 > left:
                 side.clear()
                 is_whole = False
                 continue
+            left -= len(nearest.text) + 1
             kept.append(nearest)
     kept.sort(key=lambda each: each.ordinal)
     return Section(

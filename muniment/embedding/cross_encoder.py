@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, DependencyUnavailable
 
 if TYPE_CHECKING:
     from fastembed.rerank.cross_encoder import TextCrossEncoder
@@ -44,16 +44,21 @@ class CrossEncoder:
 
     def scores(self, query: str, texts: Sequence[str]) -> list[float]:
         """The model's output for each text: the greater, the better it answers. What a pair has beyond the
-        model's window is ignored."""
+        model's window is ignored. DependencyUnavailable where the model fails at these."""
         self.load()
         assert self._model is not None  # noqa: S101 - load() returned, so the model is there
-        return [float(score) for score in self._model.rerank(query, list(texts))]
+        try:
+            return [float(score) for score in self._model.rerank(query, list(texts))]
+        except Exception as error:
+            # Errors of ONNX Runtime and tokenizers have no other base, and may hold what was read.
+            raise DependencyUnavailable(
+                f"The cross-encoder {self.model_id} failed: {type(error).__name__}."
+            ) from error
 
 
 def _load(directory: Path, threads: int | None) -> "TextCrossEncoder":
     from fastembed.common.model_description import ModelSource
     from fastembed.rerank.cross_encoder import TextCrossEncoder
-    from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
     model_file = _model_file(directory)
     # fastembed knows models by names, in small letters, that are registered once in a process.
@@ -74,16 +79,8 @@ def _load(directory: Path, threads: int | None) -> "TextCrossEncoder":
             providers=["CPUExecutionProvider"],
             specific_model_path=str(directory),
         )
-    except (
-        # ONNX Runtime's exceptions have no base of their own below Exception.
-        onnx_errors.Fail,
-        onnx_errors.InvalidGraph,
-        onnx_errors.InvalidProtobuf,
-        onnx_errors.NoSuchFile,
-        onnx_errors.RuntimeException,
-        ValueError,
-        OSError,
-    ) as error:
+    except Exception as error:
+        # Errors of ONNX Runtime and tokenizers have no other base.
         raise ConfigurationError(
             f"The cross-encoder in {directory} cannot be loaded.",
             remedy="Copy the model's files there again, or unset MUNIMENT_RERANK__MODEL_DIRECTORY.",

@@ -14,8 +14,8 @@ FIRST_WORD = 999
 """In BERT's vocabulary lower ids are special tokens and single characters."""
 
 
-def write_cross_encoder(directory: Path) -> Path:
-    """The folder, filled."""
+def write_cross_encoder(directory: Path, *, is_broken: bool = False) -> Path:
+    """The folder, filled. One that is broken is loaded, and fails at whatever it is given."""
     directory.mkdir(parents=True)
     source = packaged_weights_directory()
     for name in (
@@ -25,11 +25,12 @@ def write_cross_encoder(directory: Path) -> Path:
         "tokenizer_config.json",
     ):
         shutil.copy(source / name, directory / name)
-    (directory / "model.onnx").write_bytes(_graph())
+    # No question and text have two tokens together: the shapes do not fit.
+    (directory / "model.onnx").write_bytes(_graph(one=[1.0, 1.0] if is_broken else [1.0]))
     return directory
 
 
-def _graph() -> bytes:
+def _graph(one: list[float]) -> bytes:
     def constant(name: str, value: object, kind: type) -> onnx.TensorProto:
         return numpy_helper.from_array(np.array(value, dtype=kind), name)
 
@@ -67,7 +68,7 @@ def _graph() -> bytes:
             constant("first", [1], np.int64),
             constant("second", [2], np.int64),
             constant("both", [1, 2], np.int64),
-            constant("one", 1.0, np.float32),
+            constant("one", one, np.float32),
             constant("first_word", FIRST_WORD, np.int64),
         ],
     )

@@ -33,6 +33,14 @@ def test_the_last_of_few_words_hits_is_above_what_has_none_of_the_words() -> Non
     assert [each.score for each in fused.values()] == pytest.approx([0.5, 0.5, 1 / 3])
 
 
+@pytest.mark.parametrize("method", FusionMethod)
+def test_what_has_no_weight_is_in_its_order_all_the_same(method: FusionMethod) -> None:
+    nearest = {C: 0.9, A: 0.5, B: 0.1}
+    assert list(fuse({}, nearest, Weighing(method, 0.0))) == [C, A, B]
+    assert list(fuse({B: 4.0}, nearest, Weighing(method, 0.0))) == [B, C, A]
+    assert list(fuse({A: 2.0, B: 4.0}, {C: 0.9}, Weighing(method, 1.0))) == [C, B, A]
+
+
 def test_the_last_of_a_list_that_was_cut_is_as_what_was_cut_off() -> None:
     long = {UUID(int=number): 500.0 - number for number in range(DEPTH)}
     fused = fuse(long, {}, Weighing(FusionMethod.MINMAX, 0.0))

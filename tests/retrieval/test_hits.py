@@ -222,6 +222,22 @@ async def test_the_type_of_the_question_is_told(
         assert hit.score == pytest.approx(hit.explanation.fused)
 
 
+async def test_meaning_orders_what_no_word_finds(
+    database: Database, tenant: TenantFixture, texts: SealedTexts, embedder: Embedder
+) -> None:
+    passages = [f"{NOTICE} {word}" for word in ("Кран", "Ada", "crane", "harbour", "берег")]
+    await publish_file(database, tenant.access, tenant.collection_id, passages, embedder=embedder)
+    searcher = Searcher(database, embedder, texts)
+    query = "Кто придал поселенцам общую идентичность?"
+    found = await search(searcher, tenant.access, query, mode="hybrid", explain=True)
+    nearest = await search(searcher, tenant.access, query, mode="vector")
+    assert [hit.chunk_id for hit in found.data] == [hit.chunk_id for hit in nearest.data]
+    assert len(found.data) == len(passages)
+    assert found.data[0].score == 1.0
+    assert found.explanation is not None
+    assert found.explanation.alpha == 1.0
+
+
 async def test_everything_at_once_and_nothing_found(
     searcher: Searcher, tenant: TenantFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from muniment.errors import ConfigurationError
 from muniment.objects import SealedTexts
 from retrieval.request import SearchRequest
 from retrieval.reranking import (
+    AT_ONCE,
     FAILED,
     TOO_SLOW,
     Reranker,
@@ -97,16 +99,18 @@ async def test_the_best_are_put_in_the_reranker_s_order(
 class SlowModel:
     model_id = "slow"
 
+    def __init__(self) -> None:
+        self._counting = threading.Lock()
+        self._running = self.most_running = 0
+
     def scores(self, query: str, texts: Sequence[str]) -> list[float]:
+        with self._counting:
+            self._running += 1
+            self.most_running = max(self.most_running, self._running)
         time.sleep(0.3)
+        with self._counting:
+            self._running -= 1
         return [1.0] * len(texts)
-
-
-class BrokenModel:
-    model_id = "broken"
-
-    def scores(self, query: str, texts: Sequence[str]) -> list[float]:
-        raise RuntimeError("the model is out of memory")
 
 
 class UndecidedModel:
@@ -120,21 +124,30 @@ TEXTS = {UUID(int=number): text for number, text in enumerate(PASSAGES)}
 
 
 async def test_a_slow_reranker_is_not_waited_for() -> None:
-    reranker = Reranker(SlowModel(), timeout_seconds=0.1)
-    answers = await asyncio.gather(
-        *(reranker.scores(QUESTION, TEXTS) for _ in range(3)), return_exceptions=True
-    )
-    assert [str(each) for each in answers] == [TOO_SLOW] * 3
+    model = SlowModel()
+    reranker = Reranker(model, timeout_seconds=0.1)
+    for _ in range(3):
+        answers = await asyncio.gather(
+            *(reranker.scores(QUESTION, TEXTS) for _ in range(3)), return_exceptions=True
+        )
+        assert [str(each) for each in answers] == [TOO_SLOW] * 3
+    # What is late goes on, but nothing beside it.
+    assert model.most_running <= AT_ONCE
 
 
-@pytest.mark.parametrize("model", [BrokenModel(), UndecidedModel()])
+@pytest.mark.parametrize("is_broken", [True, False])
 async def test_a_reranker_that_fails_leaves_the_order(
     database: Database,
     tenant: TenantFixture,
     texts: SealedTexts,
-    model: BrokenModel | UndecidedModel,
+    tmp_path: Path,
+    *,
+    is_broken: bool,
 ) -> None:
-    reranker = Reranker(model)
+    reranker = Reranker(UndecidedModel())
+    if is_broken:
+        directory = write_cross_encoder(tmp_path / "broken", is_broken=True)
+        reranker = Reranker(CrossEncoder(directory, threads=1))
     with pytest.raises(RerankingUnavailable):
         await reranker.scores(QUESTION, TEXTS)
     await publish_file(database, tenant.access, tenant.collection_id, PASSAGES)
@@ -142,6 +155,21 @@ async def test_a_reranker_that_fails_leaves_the_order(
     found = await Searcher(database, None, texts, reranker=reranker).search(tenant.access, request)
     assert (found.degraded, found.reasons) == (True, (FAILED,))
     assert len(found.data) == 2
+
+
+async def test_a_copy_takes_none_of_the_reranker_s_places(
+    database: Database, tenant: TenantFixture, texts: SealedTexts, cross_encoder: CrossEncoder
+) -> None:
+    copy, better = "harbour harbour", "harbour " * 7 + "stone " * 100
+    for passage in (copy, copy, copy, copy, better):
+        await publish_file(database, tenant.access, tenant.collection_id, [passage])
+    searcher = Searcher(database, None, texts, reranker=Reranker(cross_encoder, passages=2))
+    request = SearchRequest.model_validate({"query": "harbour", "mode": "lexical", "rerank": True})
+    best = await searcher.search(tenant.access, request.model_copy(update={"top_k": 1}))
+    assert [(hit.text, hit.duplicates) for hit in best.data] == [(better, 0)]
+    found = await searcher.search(tenant.access, request)
+    assert [(hit.text, hit.duplicates) for hit in found.data] == [(better, 0), (copy, 3)]
+    assert all(hit.scores.rerank is not None for hit in found.data)
 
 
 def test_a_probability_of_any_score() -> None:
