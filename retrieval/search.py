@@ -28,7 +28,6 @@ from retrieval.request import SearchMode, SearchRequest
 from retrieval.reranking import NO_RERANKER, Reranker, RerankingUnavailable, probability
 from retrieval.response import (
     Duplicate,
-    HitContext,
     HitExplanation,
     HitScores,
     SearchExplanation,
@@ -37,7 +36,7 @@ from retrieval.response import (
     TermScore,
 )
 from retrieval.selection import Selected, in_order, select
-from retrieval.surroundings import read_contexts
+from retrieval.surroundings import Surroundings, read_contexts
 from retrieval.timing import Timings
 from retrieval.vector import (
     QueryEmbedder,
@@ -272,12 +271,13 @@ class Searcher:
         selected: Sequence[Selected],
     ) -> tuple[SearchHit, ...]:
         shown = [each.passage for each in selected]
-        if any(passage.chunk_id in reading.out_of_reach for passage in shown):
-            candidates.reasons.append(TEXT_OUT_OF_REACH)
-        contexts = dict[UUID, HitContext]()
+        around = Surroundings({})
         if request.context is not None:
             with reading.timings.measure("context"):
-                contexts = await read_contexts(reading, shown, request.context)
+                around = await read_contexts(reading, shown, request.context)
+        is_text_missing = any(passage.chunk_id in reading.out_of_reach for passage in shown)
+        if is_text_missing or around.is_text_missing:
+            candidates.reasons.append(TEXT_OUT_OF_REACH)
         explanations = _explanations(candidates, fused, reranked) if request.explain else {}
         return tuple(
             _hit(
@@ -289,7 +289,7 @@ class Searcher:
                 text_missing=each.passage.chunk_id in reading.out_of_reach,
             ).model_copy(
                 update={
-                    "context": contexts.get(each.passage.chunk_id),
+                    "context": around.contexts.get(each.passage.chunk_id),
                     "explanation": explanations.get(each.passage.chunk_id),
                 }
             )

@@ -1,6 +1,7 @@
 """What stands around a hit: the passages before and after it, and the section that it is of."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from db.queries.search import FoundPassage, prepare_for_search
@@ -14,16 +15,33 @@ SECTION_REACH = 10
 """Passages before and after the hit that its section may come to."""
 SECTION_CHARACTERS = 8_000
 
-_Places = Mapping[tuple[UUID, int], FoundPassage]
+_Place = tuple[UUID, int]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """`contexts` by the ids of the passages. `is_text_missing`: some of what stands around them could not be
+    opened."""
+
+    contexts: Mapping[UUID, HitContext]
+    is_text_missing: bool = False
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Version and ordinal of what was found, and of what could not be opened."""
+
+    opened: Mapping[_Place, FoundPassage]
+    closed: frozenset[_Place]
 
 
 async def read_contexts(
     reading: PassageReading, passages: Sequence[FoundPassage], asked: ContextRequest
-) -> dict[UUID, HitContext]:
-    """By the ids of the passages. What may not be read now, or cannot be opened, is left out as though the
-    document ended there."""
+) -> Surroundings:
+    """What may not be read now is left out as though the document ended there. The conditions of the query do
+    not hold for what stands around a hit."""
     if not passages:
-        return {}
+        return Surroundings({})
     # One further than the section reaches tells whether it goes on.
     least = SECTION_REACH + 1 if asked.section else 0
     before, after = max(asked.before, least), max(asked.after, least)
@@ -31,12 +49,16 @@ async def read_contexts(
         await prepare_for_search(session)
         found = await surroundings(session, passages, before, after, reading.wanted)
     opened = await readable(reading.texts, reading.access.tenant_id, found)
-    places = {
-        (passage.version_id, passage.ordinal): passage
-        for chunk_id, passage in opened.passages.items()
-        if chunk_id not in opened.out_of_reach
-    }
-    return {passage.chunk_id: _context(passage, places, asked) for passage in passages}
+    at = {chunk_id: (each.version_id, each.ordinal) for chunk_id, each in opened.passages.items()}
+    readable_ids = at.keys() - opened.out_of_reach
+    places = _Places(
+        {at[chunk_id]: opened.passages[chunk_id] for chunk_id in readable_ids},
+        frozenset(at[chunk_id] for chunk_id in opened.out_of_reach),
+    )
+    return Surroundings(
+        {passage.chunk_id: _context(passage, places, asked) for passage in passages},
+        is_text_missing=bool(places.closed),
+    )
 
 
 def _context(passage: FoundPassage, places: _Places, asked: ContextRequest) -> HitContext:
@@ -51,7 +73,7 @@ def _context(passage: FoundPassage, places: _Places, asked: ContextRequest) -> H
 def _from(passage: FoundPassage, places: _Places, step: int, most: int) -> Iterator[FoundPassage]:
     """The nearest first, until one is missing."""
     for distance in range(1, most + 1):
-        neighbour = places.get((passage.version_id, passage.ordinal + step * distance))
+        neighbour = places.opened.get((passage.version_id, passage.ordinal + step * distance))
         if neighbour is None:
             return
         yield neighbour
@@ -97,4 +119,6 @@ def _under(passage: FoundPassage, places: _Places, step: int) -> tuple[list[Foun
         if neighbour.headings[: len(passage.headings)] != passage.headings:
             return under, False
         under.append(neighbour)
-    return under[:SECTION_REACH], len(under) > SECTION_REACH
+    following = (passage.version_id, passage.ordinal + step * (len(under) + 1))
+    is_more = len(under) > SECTION_REACH or following in places.closed
+    return under[:SECTION_REACH], is_more

@@ -156,6 +156,17 @@ async def test_a_long_section_is_cut_on_both_sides(
     assert SECTION_CHARACTERS - 1_000 < len(found.section.text) <= SECTION_CHARACTERS
 
 
+async def test_a_section_goes_on_beside_a_passage_that_is_too_long(
+    searcher: Searcher, database: Database, tenant: TenantFixture
+) -> None:
+    texts = ("table " * SECTION_CHARACTERS, "the lighthouse", "its keeper")
+    passages = [Passage(each, ("Log",)) for each in texts]
+    await publish_file(database, tenant.access, tenant.collection_id, passages)
+    found = await context_of(searcher, tenant.access, "lighthouse", section=True)
+    assert found.section is not None
+    assert (found.section.text, found.section.truncated) == ("the lighthouse\nits keeper", True)
+
+
 async def test_neighbours_are_those_of_the_version_that_is_read(
     searcher: Searcher, database: Database, tenant: TenantFixture
 ) -> None:
