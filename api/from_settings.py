@@ -42,6 +42,7 @@ from db.transport import client_certificate, database_exposures
 from muniment.connections import open_scanner, shown_certificates, shown_to
 from muniment.egress import EgressPolicy, tls_context
 from muniment.embedding import Embedder, default_model_directory
+from muniment.embedding.cross_encoder import CrossEncoder
 from muniment.errors import ConfigurationError
 from muniment.exposure import exposures, refuse_exposed
 from muniment.objects import SealedTexts
@@ -50,6 +51,7 @@ from muniment.settings import (
     ColdStoreSettings,
     OidcSettings,
     RateLimitSettings,
+    RerankSettings,
     ScanSettings,
     Settings,
     WebhookSettings,
@@ -64,6 +66,7 @@ from muniment.transport.shown import ShownCertificate
 from retrieval.answer import Answerer
 from retrieval.bm25 import Bm25
 from retrieval.language_models.from_settings import build_permits
+from retrieval.reranking import Reranker
 from retrieval.search import Searcher
 
 
@@ -92,7 +95,7 @@ async def build_services(
     embedder = _embedder(settings)
     texts = SealedTexts(blobs)
     bm25 = Bm25(settings.lexical.k1, settings.lexical.b)
-    searcher = Searcher(database, embedder, texts, bm25)
+    searcher = Searcher(database, embedder, texts, bm25, _reranker(settings.rerank))
     permits = build_permits(settings.models, database)
     dependencies = Dependencies(
         database,
@@ -262,6 +265,15 @@ def _webhook_limits(settings: WebhookSettings) -> WebhookLimits:
 def _embedder(settings: Settings) -> Embedder:
     directory = settings.embedding.model_directory or default_model_directory()
     return Embedder(directory, settings.embedding.threads)
+
+
+def _reranker(settings: RerankSettings) -> Reranker | None:
+    """Loaded at once: a process whose reranker is configured and cannot be read does not start."""
+    if settings.model_directory is None:
+        return None
+    model = CrossEncoder(settings.model_directory, settings.threads)
+    model.load()
+    return Reranker(model, settings.passages, settings.timeout_seconds)
 
 
 async def _temporal_client(

@@ -1,9 +1,10 @@
-"""`python -m bench [--only NAME] [--runs N] [--pages N] [--files N] [--chunks N]`: JSON lines on stdout.
+"""`python -m bench [--only NAME] [--runs N] [--pages N] [--files N] [--chunks N] [--questions N]`: JSON lines
+on stdout.
 
-Without `--only` all but `soak` and `lexical`, which take as long as the others together. Ends with 1 when
-a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met, of what
-`vector` found and in which time, of the memory that the workers of `soak` grew to, or of how fast and
-how exact `lexical` is.
+Without `--only` all but `soak` and `lexical`, which take as long as the others together, and `fusion`. Ends
+with 1 when a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met,
+of what `vector` found and in which time, of the memory that the workers of `soak` grew to, of how fast and
+how exact `lexical` is, or of how good `fusion` is.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from functools import partial
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
 from bench.clients import measure_clients
+from bench.fusion import measure_fusion
 from bench.ingest import measure_ingest
 from bench.latency import measure_latency
 from bench.lexical import measure_lexical
@@ -29,7 +31,7 @@ from bench.transfer import measure_transfer
 from bench.vector import measure_vectors
 from bench.viewers import measure_viewers
 
-_WITHOUT_STACK = ("read", "ocr", "lexical")
+_WITHOUT_STACK = ("read", "ocr", "lexical", "fusion")
 _WITH_STACK = (
     "latency",
     "throughput",
@@ -40,7 +42,7 @@ _WITH_STACK = (
     "vector",
     "soak",
 )
-_ALONE = ("soak", "lexical")
+_ALONE = ("soak", "lexical", "fusion")
 
 
 async def run(names: list[str], options: argparse.Namespace) -> bool:
@@ -52,6 +54,8 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
     held = list[bool]()
     if "lexical" in names:
         held.append(await measure_lexical(options.chunks))
+    if "fusion" in names:
+        held.append(await measure_fusion(options.questions))
     if not {*_WITH_STACK}.intersection(names):
         return all(held)
     with embedded_stack() as stack:
@@ -80,6 +84,7 @@ def main() -> bool:
     parser.add_argument("--pages", type=int, help="pages read: 500 born-digital, 100 scanned ones")
     parser.add_argument("--files", type=int, default=1000, help="files of the soak")
     parser.add_argument("--chunks", type=int, default=1_000_000, help="passages of lexical")
+    parser.add_argument("--questions", type=int, default=10_000, help="of a set of fusion")
     options = parser.parse_args()
     names = [options.only] if options.only else [name for name in benchmarks if name not in _ALONE]
     return asyncio.run(run(names, options))

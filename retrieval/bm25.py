@@ -129,7 +129,7 @@ def _pruned(
                     parameters,
                 )
                 return scores
-        scores[places.of_term(index)] += _parts(
+        scores[places.of_term(index)] += parts(
             terms[index], weights[index], extents[terms[index].language], parameters
         )
     return scores
@@ -148,7 +148,7 @@ def _add_to(
         is_there = where[at] == found
         at = at[is_there]
         part = replace(term, frequencies=term.frequencies[at], lengths=term.lengths[at])
-        scores[found[is_there]] += _parts(part, weight, extents[term.language], parameters)
+        scores[found[is_there]] += parts(part, weight, extents[term.language], parameters)
 
 
 def inverse_document_frequency(frequency: int, passages: int) -> float:
@@ -158,7 +158,7 @@ def inverse_document_frequency(frequency: int, passages: int) -> float:
     return math.log(1 + (absent + 0.5) / (frequency + 0.5))
 
 
-def _parts(term: TermPostings, weight: float, extent: Extent, parameters: Bm25) -> Scores:
+def parts(term: TermPostings, weight: float, extent: Extent, parameters: Bm25) -> Scores:
     """What the term adds to the score of each of its passages: more than nothing, less than its weight."""
     mean_length = max(extent.terms / max(extent.passages, 1), 1)
     k1, b = parameters.k1, parameters.b

@@ -18,7 +18,7 @@ from db.models import (
 from db.models.columns import now
 from db.queries.access import authenticate
 from db.queries.collections import list_collections
-from db.queries.postings import index_words
+from db.queries.postings import DEFAULT_LANGUAGE, index_words
 from db.session import Access, Database
 from muniment.contracts.jobs import FileState
 from muniment.embedding import DIMENSIONS, MODEL_VERSION
@@ -69,8 +69,10 @@ async def index_documents(
     tenant: EvaluationTenant,
     documents: Sequence[Document],
     embedder: QueryEmbedder | None,
+    language: str = DEFAULT_LANGUAGE,
 ) -> dict[UUID, str]:
-    """Publishes the documents; the document ids by chunk."""
+    """Publishes the documents, whose words are stemmed by that text search configuration; the document
+    ids by chunk."""
     chunk_ids = {new_id(): document for document in documents}
     index_id = new_id()
     async with database.transaction(tenant.access) as session:
@@ -81,7 +83,7 @@ async def index_documents(
         for ordinal, (chunk_id, document) in enumerate(chunk_ids.items()):
             session.add(_chunk(tenant, file_id, version_id, chunk_id, ordinal, document))
         await session.flush()
-        await index_words(session, version_id)
+        await index_words(session, version_id, language)
     if embedder is not None:
         items = list(chunk_ids.items())
         for start in range(0, len(items), BATCH):

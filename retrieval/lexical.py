@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import lexical as queries
@@ -24,6 +25,8 @@ from retrieval.bm25 import (
     inverse_document_frequency,
 )
 from retrieval.required_terms import with_required
+from retrieval.response import TermScore
+from retrieval.term_scores import term_scores
 
 DEPTH = 200
 """Passages that enter the fusion."""
@@ -43,11 +46,12 @@ or not wanted."""
 @dataclass(frozen=True)
 class LexicalResult:
     """BM25 by chunk, best first; `truncated` when the query's commonest terms were left out. `synonyms`: what
-    was looked for beside the query's words."""
+    was looked for beside the query's words. `terms`: what each term gave, where that was asked for."""
 
     scores: dict[UUID, float]
     truncated: bool
     synonyms: tuple[str, ...] = ()
+    terms: dict[UUID, tuple[TermScore, ...]] = field(default_factory=dict)
 
 
 async def search_words(
@@ -58,10 +62,12 @@ async def search_words(
     max_chunks: int = DEPTH,
     parameters: Bm25 = DEFAULT_BM25,
     places: asyncio.Semaphore | None = None,
+    *,
+    explain: bool = False,
 ) -> LexicalResult:
     """Of a text alone all is words. Without any word of meaning, nothing is found.
     `places`: how many such searches are at work at once, each of which may take hundreds of megabytes.
-    DatabaseTooSlow where none gets free."""
+    DatabaseTooSlow where none gets free. `explain`: with what each term gave."""
     asked = AskedQuery(query) if isinstance(query, str) else query
     # Before a connection is taken, which others need meanwhile.
     async with (
@@ -69,7 +75,7 @@ async def search_words(
         database.transaction(access, is_snapshot=True) as session,
     ):
         await prepare_for_search(session)
-        search = _Search(session, asked, wanted, max_chunks, parameters)
+        search = _Search(session, asked, wanted, max_chunks, parameters, explain)
         corpus = await queries.corpus(session)
         return await (search.of_all(corpus) if corpus.sees_all else search.in_sight())
 
@@ -91,12 +97,20 @@ async def _place(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
 
 
 @dataclass(frozen=True)
+class _Visible:
+    chunk_id: UUID
+    number: int
+    score: float
+
+
+@dataclass(frozen=True)
 class _Search:
     session: AsyncSession
     query: AskedQuery
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
+    explain: bool
 
     async def of_all(self, corpus: queries.Corpus) -> LexicalResult:
         """The best passages of all, if enough of them are to be had; if not, what may be had is found out
@@ -111,7 +125,7 @@ class _Search:
             ranges = await queries.document_ranges(self.session, self.wanted)
             best = await self._best(found, asked, corpus.extents, self._candidates, ranges)
             visible = await self._visible(best)
-        return self._result(asked, visible, best, found)
+        return self._result(asked, visible, best, found, corpus.extents)
 
     async def in_sight(self) -> LexicalResult:
         """The best of what the caller may read, as though there were nothing else."""
@@ -119,7 +133,8 @@ class _Search:
         asked = await self._asked(ranges.extents)
         found = await queries.postings_in_sight(self.session, asked.terms, ranges)
         best = await self._best(found, asked, ranges.extents, self._candidates, ranges)
-        return self._result(asked, await self._visible(best), best, found)
+        visible = await self._visible(best)
+        return self._result(asked, visible, best, found, ranges.extents)
 
     async def _asked(self, extents: Mapping[str, queries.Extent]) -> Expanded:
         asked = await asked_terms(self.session, self.query, list(extents))
@@ -144,23 +159,23 @@ class _Search:
         # Other requests go on meanwhile: over a million passages it takes tens of milliseconds.
         return await asyncio.to_thread(best)
 
-    async def _visible(self, best: Scored) -> dict[UUID, float]:
+    async def _visible(self, best: Scored) -> list[_Visible]:
         """The best that may be had and fulfil the conditions, no more than are asked for."""
-        visible: dict[UUID, float] = {}
+        visible: list[_Visible] = []
         step = JUDGED_AT_ONCE if self.query.conditions else max(len(best.numbers), 1)
         for start in range(0, len(best.numbers), step):
             numbers = best.numbers[start : start + step].tolist()
             chunks = await visible_chunks(self.session, numbers, self.wanted)
             fulfilling = await self._fulfilling(list(chunks.values()))
             scores = zip(numbers, best.scores[start : start + step].tolist(), strict=True)
-            visible |= {
-                chunks[number]: score
+            visible += [
+                _Visible(chunks[number], number, score)
                 for number, score in scores
                 if number in chunks and chunks[number] in fulfilling
-            }
+            ]
             if len(visible) >= self.max_chunks:
                 break
-        return dict(list(visible.items())[: self.max_chunks])
+        return visible[: self.max_chunks]
 
     async def _fulfilling(self, chunk_ids: Collection[UUID]) -> Collection[UUID]:
         if not self.query.conditions:
@@ -171,14 +186,30 @@ class _Search:
     def _result(
         self,
         asked: Expanded,
-        visible: dict[UUID, float],
+        visible: Sequence[_Visible],
         best: Scored,
         found: queries.QueryPostings,
+        extents: Mapping[str, queries.Extent],
     ) -> LexicalResult:
         """`truncated` also where the candidates came to an end before the passages did."""
         ended_early = bool(self.query.conditions) and len(best.numbers) >= JUDGED_AT_MOST
         is_short = ended_early and len(visible) < self.max_chunks
-        return LexicalResult(visible, found.truncated or is_short, asked.synonyms)
+        return LexicalResult(
+            {each.chunk_id: each.score for each in visible},
+            found.truncated or is_short,
+            asked.synonyms,
+            self._terms(visible, found, extents) if self.explain else {},
+        )
+
+    def _terms(
+        self,
+        visible: Sequence[_Visible],
+        found: queries.QueryPostings,
+        extents: Mapping[str, queries.Extent],
+    ) -> dict[UUID, tuple[TermScore, ...]]:
+        numbers = np.array([each.number for each in visible], np.int64)
+        terms = term_scores(found.terms, extents, self.parameters, numbers)
+        return {each.chunk_id: terms[each.number] for each in visible}
 
 
 async def weigh_words(

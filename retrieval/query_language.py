@@ -12,7 +12,7 @@ Whatever else is written is words: nothing is an error.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.queries.asked import AskedQuery, Condition
 from retrieval.letter_pairs import has_letters
@@ -39,11 +39,13 @@ _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 @dataclass(frozen=True)
 class ParsedQuery:
     """`meaning`: what the query says, without its operators and what it excludes, for a search by meaning;
-    empty where it says nothing. `names`: parts of names that the hits' files have, `excluded_names` those
-    that they have not. `is_cut`: not all of its conditions are kept."""
+    empty where it says nothing. `form`: the same without fields, and with quotation marks around its
+    phrases, by which its type is told (retrieval/query_types.py). `names`: parts of names that the hits'
+    files have, `excluded_names` those that they have not. `is_cut`: not all of its conditions are kept."""
 
     asked: AskedQuery
     meaning: str
+    form: str
     names: tuple[str, ...] = ()
     excluded_names: tuple[str, ...] = ()
     is_cut: bool = False
@@ -64,6 +66,10 @@ class ParsedQuery:
             synonyms=synonyms,
         )
 
+    def marked(self, synonyms: tuple[str, ...] = ()) -> AskedQuery:
+        """What is marked in passages: its words, with what was looked for beside them."""
+        return replace(self.asked, words=" ".join((self.asked.words, *synonyms)))
+
 
 @dataclass(frozen=True)
 class _Piece:
@@ -80,7 +86,7 @@ class _Piece:
 
 def only_words(text: str) -> ParsedQuery:
     """All of it is words, whatever it looks like."""
-    return ParsedQuery(AskedQuery(text), text)
+    return ParsedQuery(AskedQuery(text), meaning=text, form=text)
 
 
 def parse_query(text: str) -> ParsedQuery:
@@ -99,6 +105,11 @@ def parse_query(text: str) -> ParsedQuery:
             conditions=tuple(_condition(piece) for piece in kept if piece.field != "name"),
         ),
         meaning=" ".join(piece.content for piece in said),
+        form=" ".join(
+            f'"{piece.content}"' if piece.is_phrase else piece.content
+            for piece in said
+            if not piece.field
+        ),
         names=tuple(_names(kept, is_excluded=False)),
         excluded_names=tuple(_names(kept, is_excluded=True)),
         is_cut=len(kept) < len(limited),

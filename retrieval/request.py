@@ -9,6 +9,7 @@ from muniment.contracts.base import Contract
 
 MAX_QUERY_CHARACTERS = 10_000
 MAX_TOP_K = 100
+MAX_NEIGHBOURS = 5
 
 
 def _storable(query: str) -> str:
@@ -39,15 +40,28 @@ class FusionMethod(StrEnum):
 
 
 class Fusion(Contract):
-    """`alpha` is the weight of vectors, 0–1; words have the rest."""
+    """`alpha` is the weight of vectors, 0–1; words have the rest. Without it, it follows from the question
+    (retrieval/query_types.py)."""
 
     method: FusionMethod = FusionMethod.MINMAX
-    alpha: float = Field(default=0.5, ge=0.0, le=1.0)
+    alpha: float | None = Field(default=None, ge=0.0, le=1.0)
+
+
+class ContextRequest(Contract):
+    """What is to be shown around each hit: so many passages `before` and `after`, and with `section` the text
+    under the same headings."""
+
+    before: int = Field(default=0, ge=0, le=MAX_NEIGHBOURS)
+    after: int = Field(default=0, ge=0, le=MAX_NEIGHBOURS)
+    section: bool = False
 
 
 class SearchRequest(Contract):
     """`collection` is an id or a name; `filter` is documented in retrieval/filters.py. `operators`: what
-    looks like one in the query is one (retrieval/query_language.py), else all of it is words."""
+    looks like one in the query is one (retrieval/query_language.py), else all of it is words. `rerank`: the
+    best are read once more by the reranker, where the operator configured one. `show_duplicates`: passages
+    that say the same are hits of their own, instead of one with the others counted. `max_per_file`: at most
+    so many hits of a file."""
 
     query: Query
     operators: bool = True
@@ -57,6 +71,9 @@ class SearchRequest(Contract):
     filter: dict[str, JsonValue] = Field(default_factory=dict, max_length=50)
     fusion: Fusion = Fusion()
     rerank: bool = False
+    show_duplicates: bool = False
+    max_per_file: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    context: ContextRequest | None = None
     explain: bool = False
 
 

@@ -27,12 +27,13 @@ def with_required(
             needed.sort(key=len)
             allowed[language] = reduce(_common, needed)
     return [
-        _of_passages(term, allowed[term.language]) if term.language in allowed else term
+        of_passages(term, allowed[term.language]) if term.language in allowed else term
         for term in found.terms
     ]
 
 
-def _of_passages(term: TermPostings, numbers: Numbers) -> TermPostings:
+def of_passages(term: TermPostings, numbers: Numbers) -> TermPostings:
+    """Of these passages alone, in the order of their numbers here."""
     places = np.searchsorted(term.numbers, _common(numbers, term.numbers))
     return replace(
         term,

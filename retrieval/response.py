@@ -5,7 +5,8 @@ from uuid import UUID
 
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import PageBox
-from retrieval.request import SearchMode
+from retrieval.query_types import QueryType
+from retrieval.request import FusionMethod, SearchMode
 
 
 class HitScores(Contract):
@@ -16,18 +17,83 @@ class HitScores(Contract):
     rerank: float | None = None
 
 
+class TermScore(Contract):
+    """What a word of the question gave to the BM25 of a passage. `term`: its stem, as `language` has it;
+    `weight`: how rare it is there, times how often it is asked for; `occurrences` in the passage, where a
+    passage with nothing but a synonym of it counts half a one."""
+
+    term: str
+    language: str
+    weight: float
+    occurrences: float
+    score: float
+
+
 class HitExplanation(Contract):
-    """Ranks from 1 in each list, null where absent, and what each list gave to `score`."""
+    """Ranks from 1 in each list and by the reranker, null where absent. `fused` is the sum of what each list
+    gave to it. `terms`: the words whose scores add up to `scores.lexical`, the greatest first."""
 
     lexical_rank: int | None
     vector_rank: int | None
     lexical_part: float
     vector_part: float
+    fused: float
+    rerank_rank: int | None = None
+    terms: tuple[TermScore, ...] = ()
+
+
+class SearchExplanation(Contract):
+    """How the lists became one: the type of the question (`null` where the request says the weight), the
+    method, the weight of vectors, and the model that reranked."""
+
+    query_type: QueryType | None
+    method: FusionMethod
+    alpha: float
+    reranker: str | None
+
+
+class Duplicate(Contract):
+    """A passage that says the same as the hit."""
+
+    chunk_id: UUID
+    file_id: UUID
+    version: int
+    name: str
+    pages: tuple[int, ...]
+
+
+class Neighbour(Contract):
+    """A passage that stands before or after the hit."""
+
+    chunk_id: UUID
+    text: str
+    pages: tuple[int, ...]
+
+
+class Section(Contract):
+    """The text under the same `headings` as the hit's, with what is below them; `truncated` where it is
+    longer than 21 passages or 8,000 characters."""
+
+    headings: tuple[str, ...]
+    text: str
+    pages: tuple[int, ...]
+    truncated: bool
+
+
+class HitContext(Contract):
+    """`before` and `after` in the order of the document; `section` null where it was not asked for, or the
+    passage has no headings."""
+
+    before: tuple[Neighbour, ...]
+    after: tuple[Neighbour, ...]
+    section: Section | None
 
 
 class SearchHit(Contract):
     """`highlights` are [start, end) code points in `text`. `score` orders the hits; its scale is that
-    of the fusion in hybrid mode, BM25 or cosine in the others. `sealed`: of a collection with
+    of the fusion in hybrid mode, BM25 or cosine in the others; where a reranker took part, its score as a
+    probability, 0 for what it was not asked about. `duplicates`: how many passages that were found say the
+    same and are not shown, the first ten of them in `also_in`. `sealed`: of a collection with
     `encrypted_text`, so found by meaning alone and without highlights. `text_missing`: its key could
     not be had now, so that text and headings are empty. `injection_suspected`: it seems to speak to a
     machine (retrieval/injection.py); of sources of an answer alone."""
@@ -46,6 +112,9 @@ class SearchHit(Contract):
     sealed: bool = False
     text_missing: bool = False
     injection_suspected: bool = False
+    duplicates: int = 0
+    also_in: tuple[Duplicate, ...] = ()
+    context: HitContext | None = None
     explanation: HitExplanation | None = None
 
 
@@ -71,6 +140,7 @@ class SearchResponse(Contract):
     truncated: bool
     understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float]
+    explanation: SearchExplanation | None = None
 
 
 class Citation(Contract):

@@ -1,15 +1,14 @@
 """One search: words and meaning side by side, fused, then read as the caller may read it now."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
 
 from db.queries import search as queries
-from db.queries.asked import AskedQuery
 from db.session import Access, Database
 from muniment.contracts.documents import PageBox
 from muniment.errors import DatabaseTooSlow
@@ -21,10 +20,23 @@ from retrieval.filters import of_names, parse_filter
 from retrieval.fusion import Fused, fuse, ranks
 from retrieval.highlighting import highlight_ranges
 from retrieval.lexical import AT_ONCE, search_words, weigh_words
-from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
+from retrieval.passage_texts import TEXT_OUT_OF_REACH
 from retrieval.query_language import ParsedQuery, only_words, parse_query
-from retrieval.request import Fusion, SearchMode, SearchRequest
-from retrieval.response import HitExplanation, HitScores, SearchHit, SearchResponse
+from retrieval.query_types import Weighing, weigh
+from retrieval.reading import PassageReading
+from retrieval.request import SearchMode, SearchRequest
+from retrieval.reranking import NO_RERANKER, Reranker, RerankingUnavailable, probability
+from retrieval.response import (
+    Duplicate,
+    HitExplanation,
+    HitScores,
+    SearchExplanation,
+    SearchHit,
+    SearchResponse,
+    TermScore,
+)
+from retrieval.selection import Selected, in_order, select
+from retrieval.surroundings import Surroundings, read_contexts
 from retrieval.timing import Timings
 from retrieval.vector import (
     QueryEmbedder,
@@ -39,7 +51,8 @@ from retrieval.vector import (
 SEALED_LEFT_OUT = (
     "some of these files have their text sealed (`encrypted_text`): they are found by meaning only"
 )
-NO_RERANKER = "no reranker is installed: the order is that of the fusion"
+MAX_ALSO_IN = 10
+"""Passages that say the same as a hit which are named with it; all are counted."""
 
 _log = structlog.get_logger(__name__)
 _boxes = TypeAdapter(tuple[PageBox, ...])
@@ -51,6 +64,8 @@ class _Candidates:
 
     lexical: dict[UUID, float] = field(default_factory=dict)
     vector: dict[UUID, float] = field(default_factory=dict)
+    terms: dict[UUID, tuple[TermScore, ...]] = field(default_factory=dict)
+    known_share: float = 1.0
     truncated: bool = False
     synonyms: tuple[str, ...] = ()
     mode_used: SearchMode = SearchMode.HYBRID
@@ -72,11 +87,13 @@ class Searcher:
         embedder: QueryEmbedder | None,
         texts: SealedTexts,
         bm25: Bm25 = DEFAULT_BM25,
+        reranker: Reranker | None = None,
     ) -> None:
         self._database = database
         self._embedder = embedder
         self._texts = texts
         self._bm25 = bm25
+        self._reranker = reranker
         self._conditions = Conditions(database, texts)
         self._searches_by_words = asyncio.Semaphore(AT_ONCE)
 
@@ -87,19 +104,31 @@ class Searcher:
         parsed = (parse_query if request.operators else only_words)(request.query)
         wanted = of_names(parse_filter(request.filter, request.collection), parsed)
         candidates = await self._candidates(access, request, parsed, wanted, timings)
-        fusion = _fusion_of(request.fusion, candidates.mode_used)
-        fused = fuse(candidates.lexical, candidates.vector, fusion)
-        hits = await self._hits(access, request, parsed, wanted, candidates, fused, timings)
-        if request.rerank:
-            candidates.reasons.append(NO_RERANKER)
+        weighing = weigh(parsed.form, request.fusion, candidates.mode_used, candidates.known_share)
+        if candidates.mode_used is SearchMode.HYBRID and not candidates.lexical:
+            weighing = weighing.without_words()
+        fused = fuse(candidates.lexical, candidates.vector, weighing)
+        reading = PassageReading(
+            self._database,
+            self._texts,
+            access,
+            parsed.marked(candidates.synonyms),
+            wanted,
+            timings,
+        )
+        selected = await select(list(fused), reading, request, self._most_selected(request))
+        reranked = await self._rerank(request, parsed.meaning, selected, reading, candidates)
+        shown = in_order(selected, list(reranked))[: request.top_k]
+        hits = await self._hits(request, reading, candidates, fused, reranked, shown)
         return SearchResponse(
             data=hits,
             mode_used=candidates.mode_used,
             degraded=bool(candidates.reasons),
-            reasons=tuple(candidates.reasons),
+            reasons=tuple(dict.fromkeys(candidates.reasons)),
             truncated=candidates.truncated or parsed.is_cut,
             understood=parsed.understood(candidates.synonyms),
             timings_ms=timings.finish(),
+            explanation=self._explanation(weighing, reranked) if request.explain else None,
         )
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]] | None:
@@ -137,8 +166,9 @@ class Searcher:
                     wanted,
                     parameters=self._bm25,
                     places=self._searches_by_words,
+                    explain=request.explain,
                 )
-            found.lexical = result.scores
+            found.lexical, found.terms = result.scores, result.terms
             found.synonyms = result.synonyms
             found.truncated |= result.truncated
 
@@ -150,6 +180,7 @@ class Searcher:
                 found.vector = kept.found.scores
                 found.truncated |= kept.found.truncated
                 found.reasons += kept.reasons
+                found.known_share = await self._known_share(parsed.meaning)
             except VectorsUnavailable as error:
                 _log.warning("search_degraded", reason=error.detail)
                 found.mode_used = SearchMode.LEXICAL
@@ -197,47 +228,88 @@ class Searcher:
         with timings.measure("vector"):
             return await search_index(self._database, access, index, vector, wanted)
 
+    async def _known_share(self, query: str) -> float:
+        """Of a question that was embedded."""
+        if self._embedder is None:
+            return 0.0
+        return await asyncio.to_thread(self._embedder.known_share, query)
+
+    def _most_selected(self, request: SearchRequest) -> int:
+        """The reranker chooses among more than are shown."""
+        if not request.rerank or self._reranker is None:
+            return request.top_k
+        return max(request.top_k, self._reranker.passages)
+
+    async def _rerank(
+        self,
+        request: SearchRequest,
+        question: str,
+        selected: Sequence[Selected],
+        reading: PassageReading,
+        candidates: _Candidates,
+    ) -> dict[UUID, float]:
+        """The reranker's scores of the best, in its order; none where it was not asked for, or took no
+        part."""
+        if not request.rerank:
+            return {}
+        if self._reranker is None:
+            candidates.reasons.append(NO_RERANKER)
+            return {}
+        best = [each.passage for each in selected[: self._reranker.passages]]
+        texts = {
+            passage.chunk_id: " ".join((*passage.headings, passage.text))
+            for passage in best
+            if passage.chunk_id not in reading.out_of_reach
+        }
+        try:
+            with reading.timings.measure("rerank"):
+                return await self._reranker.scores(question, texts)
+        except RerankingUnavailable as error:
+            candidates.reasons.append(error.detail)
+            return {}
+
     async def _hits(
         self,
-        access: Access,
         request: SearchRequest,
-        parsed: ParsedQuery,
-        wanted: queries.FileFilter,
+        reading: PassageReading,
         candidates: _Candidates,
         fused: dict[UUID, Fused],
-        timings: Timings,
+        reranked: Mapping[UUID, float],
+        selected: Sequence[Selected],
     ) -> tuple[SearchHit, ...]:
-        order = list(fused)[: request.top_k]
-        with timings.measure("passages"):
-            words = " ".join((parsed.asked.words, *candidates.synonyms))
-            marked = replace(parsed.asked, words=words)
-            found = await self._passages(access, order, marked, wanted)
-        with timings.measure("unseal"):
-            shown = await readable(self._texts, access.tenant_id, found)
-        if shown.out_of_reach:
+        shown = [each.passage for each in selected]
+        around = Surroundings({})
+        if request.context is not None:
+            with reading.timings.measure("context"):
+                around = await read_contexts(reading, shown, request.context)
+        is_text_missing = any(passage.chunk_id in reading.out_of_reach for passage in shown)
+        if is_text_missing or around.is_text_missing:
             candidates.reasons.append(TEXT_OUT_OF_REACH)
-        explanations = _explanations(candidates, fused) if request.explain else {}
+        explanations = _explanations(candidates, fused, reranked) if request.explain else {}
         return tuple(
             _hit(
-                shown.passages[chunk_id],
+                each,
                 candidates,
-                fused[chunk_id],
-                explanations.get(chunk_id),
-                words=words,
-                text_missing=chunk_id in shown.out_of_reach,
+                fused,
+                reranked,
+                words=reading.marked.words,
+                text_missing=each.passage.chunk_id in reading.out_of_reach,
+            ).model_copy(
+                update={
+                    "context": around.contexts.get(each.passage.chunk_id),
+                    "explanation": explanations.get(each.passage.chunk_id),
+                }
             )
-            for chunk_id in order
-            if chunk_id in shown.passages
+            for each in selected
         )
 
-    async def _passages(
-        self, access: Access, order: Sequence[UUID], asked: AskedQuery, wanted: queries.FileFilter
-    ) -> dict[UUID, queries.FoundPassage]:
-        if not order:
-            return {}
-        async with self._database.transaction(access) as session:
-            await queries.prepare_for_search(session)
-            return await queries.passages(session, order, asked.words, wanted, asked.prefixes)
+    def _explanation(self, weighing: Weighing, reranked: Mapping[UUID, float]) -> SearchExplanation:
+        return SearchExplanation(
+            query_type=weighing.query_type,
+            method=weighing.method,
+            alpha=weighing.alpha,
+            reranker=self._reranker.model.model_id if self._reranker and reranked else None,
+        )
 
 
 def _leave_out_words(found: _Candidates, error: DatabaseTooSlow) -> None:
@@ -249,28 +321,26 @@ def _leave_out_words(found: _Candidates, error: DatabaseTooSlow) -> None:
     found.reasons.append(f"search by words took no part: {error.detail}")
 
 
-def _fusion_of(asked: Fusion, mode: SearchMode) -> Fusion:
-    """One list alone orders the hits where only one took part, whatever the weights."""
-    alpha = {SearchMode.LEXICAL: 0.0, SearchMode.VECTOR: 1.0}.get(mode, asked.alpha)
-    return Fusion(method=asked.method, alpha=alpha)
-
-
 def _hit(
-    passage: queries.FoundPassage,
+    selected: Selected,
     candidates: _Candidates,
-    fused: Fused,
-    explanation: HitExplanation | None,
+    fused: Mapping[UUID, Fused],
+    reranked: Mapping[UUID, float],
     *,
     words: str,
     text_missing: bool,
 ) -> SearchHit:
+    passage = selected.passage
     lexical = candidates.lexical.get(passage.chunk_id)
     vector = candidates.vector.get(passage.chunk_id)
+    rerank = reranked.get(passage.chunk_id)
     score = {
-        SearchMode.HYBRID: fused.score,
+        SearchMode.HYBRID: fused[passage.chunk_id].score,
         SearchMode.LEXICAL: lexical,
         SearchMode.VECTOR: vector,
     }[candidates.mode_used]
+    if reranked:
+        score = probability(rerank) if rerank is not None else 0.0
     return SearchHit(
         chunk_id=passage.chunk_id,
         file_id=passage.file_id,
@@ -282,21 +352,38 @@ def _hit(
         score=score if score is not None else 0.0,
         pages=passage.pages,
         boxes=_boxes.validate_python(passage.boxes),
-        scores=HitScores(lexical=lexical, vector=vector),
+        scores=HitScores(lexical=lexical, vector=vector, rerank=rerank),
         sealed=passage.sealed_text is not None,
         text_missing=text_missing,
-        explanation=explanation,
+        duplicates=len(selected.duplicates),
+        also_in=tuple(map(_duplicate, selected.duplicates[:MAX_ALSO_IN])),
     )
 
 
-def _explanations(candidates: _Candidates, fused: dict[UUID, Fused]) -> dict[UUID, HitExplanation]:
+def _duplicate(passage: queries.FoundPassage) -> Duplicate:
+    return Duplicate(
+        chunk_id=passage.chunk_id,
+        file_id=passage.file_id,
+        version=passage.version,
+        name=passage.name,
+        pages=passage.pages,
+    )
+
+
+def _explanations(
+    candidates: _Candidates, fused: dict[UUID, Fused], reranked: Mapping[UUID, float]
+) -> dict[UUID, HitExplanation]:
     by_words, by_vector = ranks(candidates.lexical), ranks(candidates.vector)
+    by_reranker = {chunk_id: rank for rank, chunk_id in enumerate(reranked, start=1)}
     return {
         chunk_id: HitExplanation(
             lexical_rank=by_words.get(chunk_id),
             vector_rank=by_vector.get(chunk_id),
             lexical_part=parts.lexical,
             vector_part=parts.vector,
+            fused=parts.score,
+            rerank_rank=by_reranker.get(chunk_id),
+            terms=candidates.terms.get(chunk_id, ()),
         )
         for chunk_id, parts in fused.items()
     }

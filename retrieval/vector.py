@@ -54,6 +54,9 @@ class QueryEmbedder(Protocol):
     def for_model(self, model_id: str, version: str) -> TextEmbedder | None:
         """None where that model is not here."""
 
+    def known_share(self, text: str) -> float:
+        """How many of the text's words the model knows, 0–1."""
+
 
 class VectorsUnavailable(MunimentError):
     """Search by meaning cannot take part; `detail` says why. Never leaves this package: a search

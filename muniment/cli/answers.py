@@ -92,6 +92,8 @@ def _print_hit(console: Console, number: int, hit: Hit) -> None:
         heading.append(f", {page_numbers_text(hit.pages)}")
     if hit.score is not None:
         heading.append(f"  {hit.score:.3f}", style="dim")
+    if hit.duplicates:
+        heading.append(f"  (and {hit.duplicates} that say the same)", style="dim")
     console.print(heading)
     console.print(Padding(_passage(hit), (0, 0, 0, _INDENT), expand=False))
     console.print()

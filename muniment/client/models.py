@@ -310,6 +310,41 @@ class Scores(Record):
     rerank: float | None = None
 
 
+class Duplicate(Record):
+    """A passage that says the same as a hit, and is not shown."""
+
+    chunk_id: UUID
+    file_id: UUID
+    version: int = 1
+    name: str = ""
+    pages: tuple[int, ...] = ()
+
+
+class Neighbour(Record):
+    """A passage that stands before or after a hit."""
+
+    chunk_id: UUID
+    text: str = ""
+    pages: tuple[int, ...] = ()
+
+
+class Section(Record):
+    """The text under the headings of a hit."""
+
+    headings: tuple[str, ...] = ()
+    text: str = ""
+    pages: tuple[int, ...] = ()
+    truncated: bool = False
+
+
+class HitContext(Record):
+    """What stands around a hit, where it was asked for."""
+
+    before: tuple[Neighbour, ...] = ()
+    after: tuple[Neighbour, ...] = ()
+    section: Section | None = None
+
+
 class Hit(Record):
     """A passage found. `highlights` are (start, end) in code points of `text`. `sealed`: of a collection
     with `encrypted_text`; `text_missing`: it could not be opened now."""
@@ -328,6 +363,10 @@ class Hit(Record):
     sealed: bool = False
     text_missing: bool = False
     injection_suspected: bool = False
+    duplicates: int = 0
+    """How many passages say the same; the first ten of them in `also_in`."""
+    also_in: tuple[Duplicate, ...] = ()
+    context: HitContext | None = None
     explanation: dict[str, JsonValue] | None = None
     """Where it was asked for."""
 
@@ -351,6 +390,7 @@ class SearchResult(Record):
     truncated: bool = False
     understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float] = {}
+    explanation: dict[str, JsonValue] | None = None
 
 
 class Citation(Record):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from muniment.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_ID, MODEL_VERSION, prepare_model
 from muniment.embedding.models import ShortenedEmbedder, TextEmbedder
+from muniment.embedding.tokenizer import load_tokenizer
 from muniment.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _SHARING_CORES = {"session.intra_op.allow_spinning": "0", "session.dynamic_block
 """ONNX Runtime's threads spin while they wait for each other, each with its equal share of the work:
 as fast on idle cores, and twice as slow where another process has one of two (measured: 304 ms a page
 instead of 163)."""
+
+_CUT, _UNKNOWN = "##", "[UNK]"
+"""What the tokenizer (WordPiece) writes for the rest of a word, and for what it cannot spell."""
 
 _registration = threading.Lock()
 
@@ -89,6 +93,22 @@ class Embedder:
         return next(
             (each for each in self.models() if (each.model_id, each.version) == wanted), None
         )
+
+    def known_share(self, text: str) -> float:
+        """How many of the text's words the model's vocabulary has whole, 0–1; the others are spelt from
+        pieces, or unknown. 1 for a text without words. Of English questions .8 and more, .6 and more where
+        they are full of terms; of German ones half, of Russian or Chinese ones a quarter."""
+        tokens = load_tokenizer().encode(text, add_special_tokens=False).tokens
+        if not tokens:
+            return 1.0
+        words = [place for place, token in enumerate(tokens) if not token.startswith(_CUT)]
+        ends = [*words[1:], len(tokens)]
+        whole = [
+            place
+            for place, end in zip(words, ends, strict=True)
+            if end == place + 1 and tokens[place] != _UNKNOWN
+        ]
+        return len(whole) / len(words)
 
 
 def _load(model_directory: Path, threads: int | None) -> "CustomTextEmbedding":

@@ -24,6 +24,7 @@ from muniment.settings.reading import (
     ShadowSettings,
     SuryaSettings,
 )
+from muniment.settings.rerank import RerankSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -63,6 +64,7 @@ __all__ = [
     "RateLimitSettings",
     "RaySettings",
     "ReadSettings",
+    "RerankSettings",
     "ScanSettings",
     "Settings",
     "ShadowSettings",

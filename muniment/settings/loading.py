@@ -26,6 +26,7 @@ from muniment.settings.reading import (
     ShadowSettings,
     SuryaSettings,
 )
+from muniment.settings.rerank import RerankSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     lexical: LexicalSettings = LexicalSettings()
+    rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()

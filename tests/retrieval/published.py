@@ -14,6 +14,7 @@ from sqlmodel import col
 from db.models import (
     Blob,
     ChunkRow,
+    Collection,
     EmbeddingRow,
     File,
     FileVersion,
@@ -99,6 +100,22 @@ async def publish_version(
             update(File).where(col(File.id) == file_id).values(current_version=number)
         )
     return Published(file_id, version_id, chunk_ids)
+
+
+async def private_collection(database: Database, access: Access) -> UUID:
+    """A collection of its owner alone."""
+    collection_id = new_id()
+    async with database.transaction(Access(access.tenant_id)) as session:
+        session.add(
+            Collection(
+                id=collection_id,
+                tenant_id=access.tenant_id,
+                name="private",
+                visibility="private",
+                owner_id=access.principal_id,
+            )
+        )
+    return collection_id
 
 
 async def set_state(database: Database, access: Access, file_id: UUID, state: str) -> None:

@@ -44,7 +44,7 @@ async def clerks(database: Database, tenant: TenantFixture, embedder: Embedder) 
 async def search(
     searcher: Searcher, access: Access, query: str, mode: str = "lexical", **options: object
 ) -> SearchResponse:
-    request = {"query": query, "mode": mode, **options}
+    request = {"query": query, "mode": mode, "show_duplicates": True, **options}
     return await searcher.search(access, SearchRequest.model_validate(request))
 
 

@@ -36,6 +36,7 @@ def test_each_operator_is_understood() -> None:
             ),
         ),
         meaning="grain town clerk invent scope",
+        form='grain "town clerk" invent',
         names=("2024",),
     )
     understood = found.understood()

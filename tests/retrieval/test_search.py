@@ -11,7 +11,7 @@ import pytest
 from pydantic import JsonValue, ValidationError
 from sqlalchemy import text
 
-from db.models import AccessGrant, Collection, new_id
+from db.models import AccessGrant
 from db.queries.search import FileFilter, lexemes
 from db.session import Access, Database
 from muniment.embedding import MODEL_VERSION, Embedder
@@ -19,11 +19,18 @@ from muniment.errors import InvalidRequest
 from muniment.objects import SealedTexts
 from retrieval.lexical import search_words
 from retrieval.request import Fusion, FusionMethod, SearchMode, SearchRequest
+from retrieval.reranking import NO_RERANKER
 from retrieval.response import SearchResponse
-from retrieval.search import NO_RERANKER, Searcher
+from retrieval.search import Searcher
 from retrieval.vector import Vector
 from tests.conftest import TenantFixture, make_tenant
-from tests.retrieval.published import Passage, publish_file, publish_version, set_state
+from tests.retrieval.published import (
+    Passage,
+    private_collection,
+    publish_file,
+    publish_version,
+    set_state,
+)
 
 LETTERS = (
     "The archive keeps every letter of the harbour master in oak boxes.",
@@ -172,21 +179,6 @@ async def test_another_tenant_finds_nothing(
     assert all(hit.text == "Nothing of it" for hit in found.data)
 
 
-async def private_collection(database: Database, tenant: TenantFixture) -> UUID:
-    collection_id = new_id()
-    async with database.transaction(tenant.system) as session:
-        session.add(
-            Collection(
-                id=collection_id,
-                tenant_id=tenant.tenant_id,
-                name="private",
-                visibility="private",
-                owner_id=tenant.principal_id,
-            )
-        )
-    return collection_id
-
-
 @ALL_MODES
 async def test_a_private_file_is_found_by_those_who_were_granted_it_only(
     searcher: Searcher,
@@ -197,7 +189,7 @@ async def test_a_private_file_is_found_by_those_who_were_granted_it_only(
     mode: SearchMode,
 ) -> None:
     clerk = make_tenant(postgres_dsn, tenant.name, principal="clerk", is_admin=False)
-    collection_id = await private_collection(database, tenant)
+    collection_id = await private_collection(database, tenant.access)
     secret = await publish_file(
         database,
         tenant.access,
@@ -226,7 +218,7 @@ async def test_scores_do_not_tell_of_files_out_of_sight(
     clerk = make_tenant(postgres_dsn, tenant.name, principal="clerk", is_admin=False)
     await publish_file(database, tenant.access, tenant.collection_id, LETTERS)
     before = await search(searcher, clerk.access, "harbour cranes", mode="lexical")
-    collection_id = await private_collection(database, tenant)
+    collection_id = await private_collection(database, tenant.access)
     await publish_file(
         database,
         tenant.access,

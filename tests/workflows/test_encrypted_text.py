@@ -33,7 +33,7 @@ from muniment.objects import BlobStore, FilesystemObjectStore, SealedTexts
 from retrieval.answer import Answerer
 from retrieval.answer_extractive import NOTHING_FOUND
 from retrieval.passage_texts import TEXT_OUT_OF_REACH
-from retrieval.request import QuestionRequest, SearchMode, SearchRequest
+from retrieval.request import ContextRequest, QuestionRequest, SearchMode, SearchRequest
 from retrieval.response import SearchResponse
 from retrieval.search import SEALED_LEFT_OUT, Searcher
 from tests.workflows.test_erase_file import _erase
@@ -166,7 +166,8 @@ async def search(
     workshop: Workshop, owner: TenantIds, texts: SealedTexts, query: str, mode: SearchMode
 ) -> SearchResponse:
     searcher = Searcher(workshop.database, workshop.parts.embedder, texts)
-    return await searcher.search(access_of(owner), SearchRequest(query=query, mode=mode))
+    request = SearchRequest(query=query, mode=mode, context=ContextRequest(section=True))
+    return await searcher.search(access_of(owner), request)
 
 
 async def key_of(workshop: Workshop, job: Job) -> UUID:
@@ -223,6 +224,9 @@ async def test_words_are_nowhere_on_the_databases_disk_and_are_found_by_meaning(
     assert sealed.text in hit.text
     assert any(sealed.heading in heading for heading in hit.headings)
     assert (hit.sealed, hit.text_missing, hit.highlights) == (True, False, ())
+    assert hit.context is not None
+    assert hit.context.section is not None
+    assert hit.text in hit.context.section.text
     answerer = Answerer(
         workshop.database, Searcher(workshop.database, workshop.parts.embedder, texts)
     )

@@ -21,12 +21,31 @@ def search(
     top_k: int = 10,
     collection: str | None = None,
     filters: Mapping[str, JsonValue] | None = None,
+    fusion: Mapping[str, JsonValue] | None = None,
     operators: bool = True,
+    rerank: bool = False,
+    show_duplicates: bool = False,
+    max_per_file: int | None = None,
+    context: Mapping[str, JsonValue] | None = None,
+    explain: bool = False,
 ) -> Call[SearchResult]:
-    """Passages. Without `operators` all of the query is words, whatever it looks like."""
+    """Passages. Without `operators` all of the query is words, whatever it looks like. `context`: what to
+    show around each hit, of `before` and `after` (passages, up to 5) and `section` (whether).
+    `max_per_file`: hits of one file. `fusion`: `alpha` (weight of vectors, 0–1) and `method` (`minmax`,
+    `rrf`)."""
     json: dict[str, JsonValue] = {"query": query, "mode": mode, "top_k": top_k}
-    narrowed = given(collection=collection, filter={**filters} if filters else None)
-    narrowed |= {} if operators else {"operators": False}
+    # What is as the API has it goes unsaid: one of a former release would refuse what it does not know.
+    narrowed = given(
+        collection=collection,
+        filter={**filters} if filters else None,
+        fusion={**fusion} if fusion else None,
+        operators=None if operators else False,
+        rerank=rerank or None,
+        show_duplicates=show_duplicates or None,
+        max_per_file=max_per_file,
+        context={**context} if context else None,
+        explain=explain or None,
+    )
     return post("/v1/search", SearchResult, json | narrowed)
 
 
