@@ -33,6 +33,8 @@ from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.search import Searcher
 
+MOST_ANALYTICS = 2
+"""Requests of one process that sum up what was asked: each holds a connection for seconds."""
 MOST_RETRIEVAL_QUESTIONS = 8
 """Requests of one process that ask the cold store how it is with a file: half of its connections, so that
 downloads have the others where it is slow to say."""
@@ -108,6 +110,9 @@ class Services:
     scans: ScanPolicy
     retrieval_questions: Slots = field(
         default_factory=lambda: Slots(MOST_RETRIEVAL_QUESTIONS, "questions about retrievals")
+    )
+    analytics: Slots = field(
+        default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
