@@ -156,7 +156,11 @@ def _housekeeping(
         WebhookFigures(database).run(),
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
-        SpentQueries(database, query_policy(settings.analytics)).run(),
+        SpentQueries(
+            database,
+            query_policy(settings.analytics),
+            timedelta(days=settings.evaluation.keep_days),
+        ).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),
