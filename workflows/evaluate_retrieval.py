@@ -33,11 +33,12 @@ class EvaluateRetrieval:
         # Once begun, runs are ended too, whatever comes meanwhile: nobody else would.
         begun = await to_the_end(self._begin(request))
         left = list(begun.run_ids)
-        if workflow.cancellation_reason() is not None:
-            await self._end_all(request.tenant_id, left)
-            raise asyncio.CancelledError
         failure: FailureError | None = None
         while left:
+            if workflow.cancellation_reason() is not None:
+                # It came while something was carried out to its end.
+                await self._end_all(request.tenant_id, left)
+                raise asyncio.CancelledError
             try:
                 is_over = await self._evaluate(request.tenant_id, left[0])
             except (asyncio.CancelledError, FailureError) as error:

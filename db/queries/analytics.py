@@ -178,9 +178,9 @@ async def first(
 
 
 _FORGET = """
-    WITH some AS (SELECT id FROM asked_query WHERE {which} ORDER BY asked_at, id
+    WITH chosen AS (SELECT id FROM asked_query WHERE {which} ORDER BY asked_at, id
                   LIMIT :max_rows FOR UPDATE),
-         gone AS (DELETE FROM asked_query WHERE id IN (SELECT id FROM some) RETURNING 1)
+         gone AS (DELETE FROM asked_query WHERE id IN (SELECT id FROM chosen) RETURNING 1)
     SELECT count(*) FROM gone
 """
 _FORGET_ALL = text(_FORGET.format(which="true"))
@@ -188,9 +188,9 @@ _FORGET_KEY = text(_FORGET.format(which="key = :key"))
 _FORGET_OLDER = text(_FORGET.format(which="asked_at < now() - CAST(:kept AS interval)"))
 _FORGET_TEXTS = text(
     """
-    WITH some AS (SELECT id FROM asked_query WHERE text IS NOT NULL ORDER BY asked_at, id
+    WITH chosen AS (SELECT id FROM asked_query WHERE text IS NOT NULL ORDER BY asked_at, id
                   LIMIT :max_rows FOR UPDATE),
-         blank AS (UPDATE asked_query SET text = NULL WHERE id IN (SELECT id FROM some) RETURNING 1)
+         blank AS (UPDATE asked_query SET text = NULL WHERE id IN (SELECT id FROM chosen) RETURNING 1)
     SELECT count(*) FROM blank
     """
 )

@@ -64,7 +64,7 @@ async def count_nightly_sets(session: AsyncSession) -> int:
     """Of principals that may still come in."""
     found = await session.execute(
         text(
-            "SELECT count(*) FROM evaluation_set asked JOIN principal ON principal.id = principal_id"
+            "SELECT count(*) FROM evaluation_set asked JOIN principal ON principal.id = asked.principal_id"
             " WHERE is_nightly AND principal.disabled_at IS NULL"
         )
     )

@@ -223,7 +223,7 @@ async def test_what_many_rows_hold_is_forgotten_piece_by_piece(
         assert connection.execute(left, (tenant.tenant_id,)).fetchone() == (0, 0)
         told = connection.execute(
             "SELECT payload FROM audit_event WHERE tenant_id = %s"
-            " AND action = 'analytics.forgotten' ORDER BY created_at",
+            " AND action = 'analytics.forgotten' ORDER BY at, id",
             (tenant.tenant_id,),
         ).fetchall()
     assert told == [({"is_one_query": True},), ({"is_one_query": False},)]
