@@ -35,10 +35,6 @@ class EvaluateRetrieval:
         left = list(begun.run_ids)
         failure: FailureError | None = None
         while left:
-            if workflow.cancellation_reason() is not None:
-                # It came while something was carried out to its end.
-                await self._end_all(request.tenant_id, left)
-                raise asyncio.CancelledError
             try:
                 is_over = await self._evaluate(request.tenant_id, left[0])
             except (asyncio.CancelledError, FailureError) as error:
@@ -64,6 +60,9 @@ class EvaluateRetrieval:
         """Whether all questions were asked; if not, it is time to continue as new."""
         batch = EvaluateQuestionsInput(tenant_id=tenant_id, run_id=run_id)
         while self._batches < EVALUATE_BATCHES:
+            if workflow.cancellation_reason() is not None:
+                # It came while something was carried out to its end, which then knows nothing of it.
+                raise asyncio.CancelledError
             self._batches += 1
             done = await workflow.execute_activity_method(
                 EvaluationActivities.evaluate_questions, batch, **EVALUATE
