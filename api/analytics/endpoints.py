@@ -93,7 +93,9 @@ async def set_policy(
     service.require_administrator(caller)
     async with services.database.transaction(caller.access) as session:
         policy = await service.set_policy(session, caller, if_match, body)
-    unwanted = partial(analytics.forget_unwanted, keeps=body.keeps)
+    unwanted = partial(
+        service.forget_unwanted, tenant_id=caller.tenant_id, default=services.queries.default
+    )
     await service.forget(services.database, caller.access, unwanted)
     return _answer(policy, services.queries.default)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -88,6 +89,12 @@ async def forget(
     while forgotten == analytics.FORGOTTEN_AT_ONCE:
         async with database.transaction(access) as session:
             forgotten = await some(session)
+
+
+async def forget_unwanted(session: AsyncSession, tenant_id: UUID, default: QueryPolicy) -> int:
+    """Some of what the policy does not keep, as it is now: another may have been set meanwhile."""
+    policy = await analytics.policy_of(session, tenant_id, default)
+    return await analytics.forget_unwanted(session, policy.keeps)
 
 
 def entity_tag(policy: Row | None) -> str:
