@@ -34,6 +34,9 @@ from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.search import Searcher
 
+MOST_ANALYTICS = 2
+"""Requests of one process that sum up what was asked: each holds a connection for seconds."""
+
 
 @dataclass(frozen=True)
 class UploadLimits:
@@ -105,6 +108,9 @@ class Services:
     scans: ScanPolicy
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     former_index_kept: timedelta = timedelta(days=7)
+    analytics: Slots = field(
+        default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
+    )
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True

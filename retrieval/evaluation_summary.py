@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 _MILLISECONDS = "_ms"
 _TOKENS = "tokens"
-_BETTER_WHEN_SMALLER = frozenset(("degraded", "unanswered"))
+_BETTER_WHEN_SMALLER = frozenset(("degraded", "failed", "unanswered"))
 GROWTH = 0.5
 """Times and tokens are worse where they grew by more than half: machines are not equally busy every night."""
 

@@ -307,8 +307,7 @@ class Parts:
         evaluator = build_evaluator(
             self._settings, self._database, self.embedder, self.texts, self._resources
         )
-        kept = timedelta(days=self._settings.evaluation.keep_days)
-        return Evaluations(self._database, evaluator, kept)
+        return Evaluations(self._database, evaluator)
 
     async def sandbox_tier(self) -> tuple[str, ...]:
         """What confines the parsers here, and external programs; empty where nothing is parsed."""

@@ -178,7 +178,11 @@ def _housekeeping(
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),
-        SpentQueries(database, query_policy(settings.analytics)).run(),
+        SpentQueries(
+            database,
+            query_policy(settings.analytics),
+            timedelta(days=settings.evaluation.keep_days),
+        ).run(),
         TenantSchedules(
             database, client, VERIFICATION, timedelta(hours=settings.integrity.interval_hours)
         ).run(),

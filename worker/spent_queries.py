@@ -1,9 +1,10 @@
-"""Forgets queries that were kept for as long as their tenant wants."""
+"""Forgets queries and evaluations that were kept for as long as they are to be."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from db.queries import analytics
+from db.queries import analytics, evaluations
 from db.queries.analytics import QueryPolicy
 from db.queries.integrity import tenants_after
 from db.session import Access, Database
@@ -16,18 +17,21 @@ PAGE_TENANTS = 500
 
 class SpentQueries:
     """Forgetting twice is harmless, so any number of workers may run one. `default`: of tenants that have
-    set nothing else."""
+    set nothing else; `evaluations_kept`: for how long what evaluations measured is told."""
 
-    def __init__(self, database: Database, default: QueryPolicy) -> None:
+    def __init__(
+        self, database: Database, default: QueryPolicy, evaluations_kept: timedelta
+    ) -> None:
         self._database = database
         self._default = default
+        self._evaluations_kept = evaluations_kept
 
     async def run(self) -> None:
         """Until cancelled."""
         await go_round(
             self.round,
             ROUND_SECONDS,
-            "queries stay longer than they are to",
+            "queries and evaluations stay longer than they are to",
             first_after_seconds=FIRST_ROUND_SECONDS,
         )
 
@@ -50,7 +54,12 @@ class SpentQueries:
         while True:
             async with self._database.transaction(Access(tenant_id)) as session:
                 policy = await analytics.policy_of(session, tenant_id, self._default)
-                some = await analytics.forget_older(session, policy.kept)
-            forgotten += some
-            if some < analytics.FORGOTTEN_AT_ONCE:
-                return forgotten
+                old = await analytics.forget_older(session, policy.kept)
+                # Where whoever wanted no more of it died before all was gone.
+                unwanted = await analytics.forget_unwanted(session, policy.keeps)
+            forgotten += old + unwanted
+            if max(old, unwanted) < analytics.FORGOTTEN_AT_ONCE:
+                break
+        async with self._database.transaction(Access(tenant_id)) as session:
+            await evaluations.forget_older(session, self._evaluations_kept)
+        return forgotten

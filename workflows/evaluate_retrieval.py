@@ -1,6 +1,7 @@
 """The questions of a set are asked, batch by batch, and what came of them is summed up."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from temporalio import workflow
@@ -12,6 +13,7 @@ from muniment.contracts.evaluate_retrieval import (
     EvaluateQuestionsInput,
     EvaluateRetrievalInput,
     EvaluationActivities,
+    EvaluationBegun,
     EvaluationState,
 )
 from workflows.endings import to_the_end
@@ -28,9 +30,8 @@ class EvaluateRetrieval:
 
     @workflow.run
     async def run(self, request: EvaluateRetrievalInput) -> None:
-        begun = await workflow.execute_activity_method(
-            EvaluationActivities.begin_evaluation, request, **RECORD
-        )
+        # Once begun, runs are ended too, whatever comes meanwhile: nobody else would.
+        begun = await to_the_end(self._begin(request))
         left = list(begun.run_ids)
         failure: FailureError | None = None
         while left:
@@ -38,10 +39,7 @@ class EvaluateRetrieval:
                 is_over = await self._evaluate(request.tenant_id, left[0])
             except (asyncio.CancelledError, FailureError) as error:
                 if not isinstance(error, FailureError) or is_cancelled_exception(error):
-                    for run_id in left:
-                        await to_the_end(
-                            self._end(request.tenant_id, run_id, EvaluationState.CANCELLED)
-                        )
+                    await self._end_all(request.tenant_id, left)
                     raise
                 # The tenant's other sets are evaluated all the same.
                 failure = error
@@ -53,10 +51,18 @@ class EvaluateRetrieval:
         if failure is not None:
             raise failure
 
+    async def _begin(self, request: EvaluateRetrievalInput) -> EvaluationBegun:
+        return await workflow.execute_activity_method(
+            EvaluationActivities.begin_evaluation, request, **RECORD
+        )
+
     async def _evaluate(self, tenant_id: UUID, run_id: UUID) -> bool:
         """Whether all questions were asked; if not, it is time to continue as new."""
         batch = EvaluateQuestionsInput(tenant_id=tenant_id, run_id=run_id)
         while self._batches < EVALUATE_BATCHES:
+            if workflow.cancellation_reason() is not None:
+                # It came while something was carried out to its end, which then knows nothing of it.
+                raise asyncio.CancelledError
             self._batches += 1
             done = await workflow.execute_activity_method(
                 EvaluationActivities.evaluate_questions, batch, **EVALUATE
@@ -65,6 +71,10 @@ class EvaluateRetrieval:
             if done.is_last:
                 return True
         return False
+
+    async def _end_all(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
+        for run_id in run_ids:
+            await to_the_end(self._end(tenant_id, run_id, EvaluationState.CANCELLED))
 
     async def _end(self, tenant_id: UUID, run_id: UUID, state: EvaluationState) -> None:
         await workflow.execute_activity_method(

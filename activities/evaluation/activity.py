@@ -4,15 +4,15 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
+from temporalio.exceptions import FailureError
 
-from activities.failures import application_error
+from activities.failures import application_error, is_final, reason_of
 from activities.heartbeats import heartbeats
 from db.audit import Act, record
-from db.models import EvaluationRun, EvaluationSet, now
+from db.models import EvaluationRun, EvaluationSet
 from db.queries import evaluations
 from db.session import Access, Database
 from muniment.contracts.evaluate_retrieval import (
@@ -23,11 +23,10 @@ from muniment.contracts.evaluate_retrieval import (
     EvaluateRetrievalInput,
     EvaluationActivities,
     EvaluationBegun,
-    EvaluationState,
 )
-from muniment.errors import Forbidden, MunimentError
+from muniment.errors import DatabaseTooSlow, Forbidden, MunimentError
 from retrieval.evaluation_summary import summarise
-from retrieval.question_evaluation import Asking, Question, QuestionEvaluator
+from retrieval.question_evaluation import Asking, Measured, Question, QuestionEvaluator
 from retrieval.request import SearchMode
 
 logger = logging.getLogger(__name__)
@@ -35,34 +34,34 @@ logger = logging.getLogger(__name__)
 BATCH_SECONDS = 5.0
 """No further question is begun after so long: evaluations of other tenants take turns with this one."""
 BATCH_QUESTIONS = 50
+SLOW_QUESTION_ATTEMPTS = 3
+"""A search that outlasts its limit so often is left out: others wait behind it."""
 
 
 class Evaluations(EvaluationActivities):
-    """`kept`: for how long what was measured is told."""
+    """Every night's, and those that somebody asked for."""
 
-    def __init__(self, database: Database, evaluator: QuestionEvaluator, kept: timedelta) -> None:
+    def __init__(self, database: Database, evaluator: QuestionEvaluator) -> None:
         self._database = database
         self._evaluator = evaluator
-        self._kept = kept
 
     @activity.defn(name="begin_evaluation")
     async def begin_evaluation(self, request: EvaluateRetrievalInput) -> EvaluationBegun:
         mine = activity.info().workflow_id or ""
         async with _attempt(), self._database.transaction(Access(request.tenant_id)) as session:
             if request.run_ids:
-                runs = await evaluations.open_runs(session, request.run_ids)
+                run_ids = await evaluations.begin_runs(session, request.run_ids, mine)
             else:
-                runs = await evaluations.open_nightly_runs(session, mine)
-            for run in runs:
-                run.state = EvaluationState.RUNNING.value
-            return EvaluationBegun(run_ids=tuple(run.id for run in runs))
+                await evaluations.lock_sets(session, request.tenant_id)
+                run_ids = await evaluations.begin_nightly_runs(session, mine)
+            return EvaluationBegun(run_ids=tuple(run_ids))
 
     @activity.defn(name="evaluate_questions")
     async def evaluate_questions(self, request: EvaluateQuestionsInput) -> EvaluateQuestionsResult:
         async with _attempt(), heartbeats() as beating:
             async with self._database.transaction(Access(request.tenant_id)) as session:
                 found = await evaluations.get_run(session, request.run_id)
-                if found is None or found[0].finished_at is not None:
+                if found is None or not _is_mine(found[0]):
                     return EvaluateQuestionsResult(is_last=True)
                 run, asked = found
                 access = await _access(session, asked)
@@ -89,27 +88,50 @@ class Evaluations(EvaluationActivities):
         ordinal: int,
         question: Question,
     ) -> None:
-        measured = await self._evaluator.evaluate(access, _asking(asked), question)
+        measured = await self._measured(access, _asking(asked), question)
         async with self._database.transaction(Access(run.tenant_id)) as session:
             await evaluations.keep_result(session, run, ordinal, measured.figures)
             await evaluations.add_notes(session, run.id, sorted(measured.notes))
+
+    async def _measured(self, access: Access, asking: Asking, question: Question) -> Measured:
+        """What is wrong with one question is counted with it, and the others are asked all the same. Raises
+        what may pass, and what holds for all of them."""
+        try:
+            measured = await self._evaluator.evaluate(access, asking, question)
+        except Exception as error:
+            if isinstance(error, Forbidden) or not _is_lost(error, activity.info().attempt):
+                raise
+            reason = reason_of(error)
+            logger.warning("a question was not evaluated", extra={"reason": reason})
+            return Measured({"failed": 1.0}, {f"some questions failed: {reason}"})
+        measured.figures["failed"] = 0.0
+        return measured
 
     @activity.defn(name="end_evaluation")
     async def end_evaluation(self, request: EndEvaluationInput) -> None:
         async with _attempt(), self._database.transaction(Access(request.tenant_id)) as session:
             found = await evaluations.get_run(session, request.run_id, for_update=True)
-            if found is None or found[0].finished_at is not None:
+            if found is None or not _is_mine(found[0]):
                 return
             run, _ = found
             figures = await evaluations.all_figures(session, run.id)
-            await evaluations.write_metrics(session, run, summarise(figures))
-            run.state, run.finished_at = request.state.value, now()
+            await evaluations.end_run(session, run, request.state, summarise(figures))
             payload = {"state": request.state.value, "questions": len(figures)}
             act = Act("evaluation.ended", "evaluation", run.id, run.tenant_id, payload={**payload})
             record(session, act)
-            await session.flush()
-            await evaluations.forget_older(session, self._kept)
         logger.info("searches were evaluated", extra={"run_id": str(request.run_id), **payload})
+
+
+def _is_mine(run: EvaluationRun) -> bool:
+    """Whether it is open, and nobody has taken it over."""
+    return run.finished_at is None and run.workflow_id == activity.info().workflow_id
+
+
+def _is_lost(error: Exception, attempts: int) -> bool:
+    """Whether the question would fail again."""
+    if isinstance(error, DatabaseTooSlow):
+        return attempts >= SLOW_QUESTION_ATTEMPTS
+    return is_final(error, attempts)
 
 
 async def _access(session: AsyncSession, asked: EvaluationSet) -> Access:
@@ -133,5 +155,9 @@ def _asking(asked: EvaluationSet) -> Asking:
 async def _attempt() -> AsyncIterator[None]:
     try:
         yield
-    except MunimentError as error:
+    except FailureError:
+        raise
+    except Exception as error:
+        if not isinstance(error, MunimentError):
+            logger.exception("an evaluation failed unexpectedly")
         raise application_error(error, activity.info().attempt) from error

@@ -1,5 +1,6 @@
 """`/v1/analytics`."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -27,7 +28,7 @@ Key = Annotated[
 ]
 
 
-@router.get("/queries", summary="Show what is asked", responses=problems(400))
+@router.get("/queries", summary="Show what is asked", responses=problems(400, 429, 503))
 async def show_queries(
     services: Provided,
     caller: Auditor,
@@ -41,9 +42,10 @@ async def show_queries(
     some seconds after it was asked; what a killed process had not written is missing."""
     service.require_administrator(caller)
     period = service.period_of(since, until)
-    async with services.database.transaction(caller.access) as session:
-        found = await service.summary(session, period, limit)
-        record(session, caller.act("analytics.read", "tenant", caller.tenant_id))
+    with services.analytics.take():
+        async with services.database.transaction(caller.access) as session:
+            found = await service.summary(session, period, limit)
+            record(session, caller.act("analytics.read", "tenant", caller.tenant_id))
     return found
 
 
@@ -55,13 +57,14 @@ async def forget_queries(services: Provided, caller: Manager, key: Key = None) -
     written."""
     service.require_administrator(caller)
     async with services.database.transaction(caller.access) as session:
-        await analytics.lock_policy(session)
-        count = await analytics.forget(session, None if key is None else bytes.fromhex(key))
-        payload = {"count": count, "key": key}
+        # Without the key: by it could be told for ever what was asked.
+        payload = {"is_one_query": key is not None}
         record(
             session,
             caller.act("analytics.forgotten", "tenant", caller.tenant_id, {**payload}),
         )
+    which = None if key is None else bytes.fromhex(key)
+    await service.forget(services.database, caller.access, partial(analytics.forget, key=which))
 
 
 @router.get(
@@ -85,10 +88,15 @@ async def show_policy(services: Provided, caller: Auditor) -> Response:
 async def set_policy(
     body: WantedAnalyticsPolicy, services: Provided, caller: Manager, if_match: IfMatch = None
 ) -> Response:
-    """For administrators. What is not to be kept any longer is deleted at once."""
+    """For administrators. What is not to be kept any longer is deleted before the answer; where that is
+    interrupted, the rest within an hour."""
     service.require_administrator(caller)
     async with services.database.transaction(caller.access) as session:
         policy = await service.set_policy(session, caller, if_match, body)
+    unwanted = partial(
+        service.forget_unwanted, tenant_id=caller.tenant_id, default=services.queries.default
+    )
+    await service.forget(services.database, caller.access, unwanted)
     return _answer(policy, services.queries.default)
 
 

@@ -1,7 +1,8 @@
 """Analytics of queries: summed up, set, forgotten."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +20,7 @@ from db.models import AnalyticsPolicy as Row
 from db.models import now
 from db.queries import analytics
 from db.queries.analytics import Keeps, Period, QueryOrder, QueryPolicy
+from db.session import Access, Database
 from muniment.errors import Forbidden, InvalidRequest
 
 DEFAULT_PERIOD = timedelta(days=7)
@@ -51,11 +53,10 @@ def period_of(since: datetime | None, until: datetime | None) -> Period:
 
 
 async def summary(session: AsyncSession, period: Period, max_rows: int) -> QueryAnalytics:
+    await analytics.limit_time(session)
     found = await analytics.sums(session, period)
-    first = {
-        order: _counted(await analytics.first_by(session, period, order, max_rows))
-        for order in QueryOrder
-    }
+    rows = await analytics.first(session, period, max_rows)
+    first = {order: _counted(rows[order]) for order in QueryOrder}
     return QueryAnalytics(
         since=period.since,
         until=period.until,
@@ -79,6 +80,23 @@ def _rate(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+async def forget(
+    database: Database, access: Access, some: Callable[[AsyncSession], Awaitable[int]]
+) -> None:
+    """Has `some` forget until no more is left: a transaction each, so that nothing waits for millions of
+    rows, and what is gone stays gone."""
+    forgotten = analytics.FORGOTTEN_AT_ONCE
+    while forgotten == analytics.FORGOTTEN_AT_ONCE:
+        async with database.transaction(access) as session:
+            forgotten = await some(session)
+
+
+async def forget_unwanted(session: AsyncSession, tenant_id: UUID, default: QueryPolicy) -> int:
+    """Some of what the policy does not keep, as it is now: another may have been set meanwhile."""
+    policy = await analytics.policy_of(session, tenant_id, default)
+    return await analytics.forget_unwanted(session, policy.keeps)
+
+
 def entity_tag(policy: Row | None) -> str:
     return UNSET if policy is None else f'"{policy.revision}"'
 
@@ -92,7 +110,8 @@ def policy_view(policy: Row | None, default: QueryPolicy) -> AnalyticsPolicy:
 async def set_policy(
     session: AsyncSession, caller: Caller, if_match: str | None, wanted: WantedAnalyticsPolicy
 ) -> Row:
-    """What is no longer to be kept is gone with it. Raises PreconditionFailed."""
+    """Holds for whatever is written from now on; `forget` what is no longer to be kept. Raises
+    PreconditionFailed."""
     policy = await analytics.lock_policy(session)
     require_match(if_match, entity_tag(policy))
     if policy is None:
@@ -104,10 +123,6 @@ async def set_policy(
         policy.keeps, policy.keep_days = wanted.keeps.value, wanted.keep_days
         policy.revision, policy.updated_at = policy.revision + 1, now()
     await session.flush()
-    if wanted.keeps is Keeps.NOTHING:
-        await analytics.forget(session)
-    elif wanted.keeps is Keeps.COUNTS:
-        await analytics.forget_texts(session)
     payload = {"keeps": wanted.keeps.value, "keep_days": wanted.keep_days}
     record(
         session,

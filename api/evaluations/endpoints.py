@@ -1,6 +1,7 @@
 """`/v1/evaluations`."""
 
 import asyncio
+import json
 from typing import Annotated
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from workflows.starting import cancel_evaluation, start_evaluation
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
 Searching = Annotated[Caller, Depends(require("search"))]
+Working = Annotated[Caller, Depends(require("jobs:write"))]
 
 
 @router.post(
@@ -43,13 +45,14 @@ Searching = Annotated[Caller, Depends(require("search"))]
     responses=problems(409, 422, 503),
 )
 async def start(
-    body: NewEvaluation, request: Request, services: Provided, caller: Searching
+    body: NewEvaluation, request: Request, services: Provided, caller: Working
 ) -> Response:
     """Asks the questions of the set, under the caller's rights, and compares what is found with what the set
     says. One of the same set that is at work answers with itself. Questions are kept until the evaluation
     is deleted."""
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
+            await _start_again(services, caller, replayed)
             return replayed
         async with services.database.transaction(caller.access) as session:
             run, asked = await service.make(session, caller, body)
@@ -62,6 +65,15 @@ async def start(
         # Also for a run that was there: whoever made it may have died before starting it.
         await _start(services, name, caller.tenant_id, view.id)
     return json_answer(answer)
+
+
+async def _start_again(services: Services, caller: Caller, replayed: Response) -> None:
+    """What the first answer told of, where Temporal was away then and it is still to do."""
+    run_id = UUID(json.loads(bytes(replayed.body))["id"])
+    async with services.database.transaction(caller.access) as session:
+        is_to_start = await service.is_to_start(session, run_id)
+    if is_to_start:
+        await _start(services, workflow_id(run_id), caller.tenant_id, run_id)
 
 
 async def _start(services: Services, name: str, tenant_id: UUID, run_id: UUID) -> None:
@@ -79,7 +91,7 @@ async def _start(services: Services, name: str, tenant_id: UUID, run_id: UUID) -
 async def list_evaluations(
     services: Provided, caller: Searching, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[Evaluation]:
-    """The caller's own, newest first; for an administrator all of the tenant's."""
+    """The caller's own, newest first; for an administrator with `audit:read` all of the tenant's."""
     place = decode_cursor(TimeCursor, cursor)
     async with services.database.transaction(caller.access) as session:
         rows = await evaluations.list_runs(
@@ -133,7 +145,7 @@ async def show_report(services: Provided, caller: Searching, evaluation_id: UUID
     summary="Cancel an evaluation",
     responses=problems(404, 409, 503),
 )
-async def cancel(services: Provided, caller: Searching, evaluation_id: UUID) -> Evaluation:
+async def cancel(services: Provided, caller: Working, evaluation_id: UUID) -> Evaluation:
     """What was measured by then is summed up."""
     async with services.database.transaction(caller.access) as session:
         run, asked = await service.require_run(session, caller, evaluation_id)
@@ -145,7 +157,7 @@ async def cancel(services: Provided, caller: Searching, evaluation_id: UUID) -> 
         has_own_workflow = run.workflow_id == workflow_id(run.id)
     if not has_own_workflow or not await _cancel(services, view.id):
         async with services.database.transaction(caller.access) as session:
-            await service.end_as_cancelled(session, view.id)
+            view = await service.end_as_cancelled(session, caller, view.id)
     return view
 
 
@@ -165,7 +177,7 @@ async def _cancel(services: Services, run_id: UUID) -> bool:
     summary="Delete an evaluation's set with its questions and all of its runs",
     responses=problems(404, 409),
 )
-async def delete_evaluation(services: Provided, caller: Searching, evaluation_id: UUID) -> None:
+async def delete_evaluation(services: Provided, caller: Working, evaluation_id: UUID) -> None:
     """For good; it is no longer evaluated by night either. 409 while one of its runs is at work."""
     async with services.database.transaction(caller.access) as session:
         await service.delete(session, caller, evaluation_id)

@@ -10,7 +10,7 @@ from api.authentication import Caller
 from api.evaluations.schemas import Evaluation, Metric, NewEvaluation
 from api.idempotency import hash_of
 from db.audit import record
-from db.models import EvaluationQuestion, EvaluationRun, EvaluationSet, new_id, now
+from db.models import EvaluationQuestion, EvaluationRun, EvaluationSet, new_id
 from db.queries import evaluations
 from muniment.contracts.evaluate_retrieval import (
     EvaluatedAnswers,
@@ -25,9 +25,13 @@ MAX_OPEN_RUNS = 10
 """Of a tenant: each asks thousands of questions, beside what people ask."""
 
 
+OTHERS = "audit:read"
+
+
 def whose(caller: Caller) -> UUID | None:
-    """Whose evaluations the caller sees: its own, or (None) everyone's of the tenant."""
-    return None if caller.is_admin else caller.principal_id
+    """Whose evaluations the caller sees: its own, or (None) everyone's of the tenant, for administrators with
+    a key that may look at what others do."""
+    return None if caller.is_admin and OTHERS in caller.scopes else caller.principal_id
 
 
 async def make(
@@ -54,7 +58,7 @@ async def make(
 
 async def _set(session: AsyncSession, caller: Caller, body: NewEvaluation) -> EvaluationSet:
     digest = _digest(body)
-    await evaluations.lock_sets(session, caller.principal_id)
+    await evaluations.lock_sets(session, caller.tenant_id)
     asked = await evaluations.find_set(session, caller.principal_id, digest)
     if body.nightly and not (asked and asked.is_nightly):
         nightly = await evaluations.count_nightly_sets(session)
@@ -119,15 +123,27 @@ async def require_run(
     return found
 
 
-async def end_as_cancelled(session: AsyncSession, run_id: UUID) -> None:
+async def is_to_start(session: AsyncSession, run_id: UUID) -> bool:
+    """Whether it is open, and its own workflow's, which may not have been started."""
+    found = await evaluations.get_run(session, run_id)
+    return found is not None and (
+        found[0].finished_at is None and found[0].workflow_id == workflow_id(run_id)
+    )
+
+
+async def end_as_cancelled(session: AsyncSession, caller: Caller, run_id: UUID) -> Evaluation:
     """With what was measured by now, as its workflow would; one that has ended stays as it is."""
     found = await evaluations.get_run(session, run_id, for_update=True)
-    if found is None or found[0].finished_at is not None:
-        return
+    if found is None:
+        raise NotFound("there is no such evaluation")
     run, _ = found
-    measured = summarise(await evaluations.all_figures(session, run.id))
-    await evaluations.write_metrics(session, run, measured)
-    run.state, run.finished_at = EvaluationState.CANCELLED.value, now()
+    if run.finished_at is None:
+        figures = await evaluations.all_figures(session, run.id)
+        await evaluations.end_run(session, run, EvaluationState.CANCELLED, summarise(figures))
+        payload: dict[str, JsonValue] = {"state": run.state, "questions": len(figures)}
+        record(session, caller.act("evaluation.ended", "evaluation", run.id, payload))
+    (view,) = await views(session, [found])
+    return view
 
 
 async def delete(session: AsyncSession, caller: Caller, run_id: UUID) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Column, Index, LargeBinary
+from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, tenant_field, time_field
@@ -14,7 +15,16 @@ class AskedQuery(SQLModel, table=True):
     that equal ones are counted together; who asked is not kept. `text` is where the policy says so."""
 
     __tablename__ = "asked_query"
-    __table_args__ = (Index("ix_asked_query_tenant_asked", "tenant_id", "asked_at"),)
+    __table_args__ = (
+        Index("ix_asked_query_tenant_asked", "tenant_id", "asked_at"),
+        Index("ix_asked_query_tenant_key", "tenant_id", "key", "asked_at"),
+        Index(
+            "ix_asked_query_tenant_text",
+            "tenant_id",
+            "asked_at",
+            postgresql_where=sql("text IS NOT NULL"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = Field(foreign_key="tenant.id")

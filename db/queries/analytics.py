@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from uuid import UUID
 
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, TextClause, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import AnalyticsPolicy, AskedQuery, new_id
 
 FORGOTTEN_AT_ONCE = 10_000
+SUMS_SECONDS = 10
 _LOCK = "hashtextextended('analytics_policy:' || current_tenant()::text, 0)"
 
 
@@ -72,9 +74,10 @@ async def lock_policy(session: AsyncSession) -> AnalyticsPolicy | None:
     return found
 
 
-async def hold_policy(session: AsyncSession) -> None:
-    """Until the transaction ends nobody changes it."""
-    await session.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
+async def hold_policy(session: AsyncSession) -> bool:
+    """Until the transaction ends nobody changes it; False where somebody is changing it."""
+    found = await session.execute(text(f"SELECT pg_try_advisory_xact_lock_shared({_LOCK})"))
+    return bool(found.scalar_one())
 
 
 async def keep(session: AsyncSession, tenant_id: UUID, asked: Sequence[NewQuery]) -> None:
@@ -107,32 +110,42 @@ _SUMS = text(
     FROM asked_query WHERE asked_at >= :since AND asked_at < :until
     """
 )
-_BY_QUERY = """
-    SELECT key, kind, (array_agg(text ORDER BY asked_at DESC))[1] AS text, count(*) AS asked,
-           count(*) FILTER (WHERE found = 0) AS unanswered,
-           percentile_disc(0.95) WITHIN GROUP (ORDER BY milliseconds) AS p95_ms,
-           max(asked_at) AS last_asked_at
-    FROM asked_query WHERE asked_at >= :since AND asked_at < :until
-    GROUP BY key, kind
-"""
+_FIRST = text(
+    """
+    WITH asked_alike AS MATERIALIZED (
+        SELECT key, kind, count(*) AS asked, count(*) FILTER (WHERE found = 0) AS unanswered,
+               percentile_disc(0.95) WITHIN GROUP (ORDER BY milliseconds) AS p95_ms,
+               max(asked_at) AS last_asked_at
+        FROM asked_query WHERE asked_at >= :since AND asked_at < :until
+        GROUP BY key, kind
+    ),
+    placed AS (
+        SELECT *, row_number() OVER (ORDER BY asked DESC, key, kind) AS popular,
+               row_number() OVER (ORDER BY p95_ms DESC, key, kind) AS slow,
+               row_number() OVER (ORDER BY unanswered DESC, key, kind) AS most_unanswered
+        FROM asked_alike
+    )
+    SELECT placed.*, (SELECT text FROM asked_query last WHERE last.key = placed.key
+                      AND last.kind = placed.kind AND last.asked_at = placed.last_asked_at LIMIT 1)
+    FROM placed
+    WHERE popular <= :max_rows OR slow <= :max_rows
+       OR (most_unanswered <= :max_rows AND unanswered > 0)
+    """
+)
+"""Words are looked up for what is shown alone."""
 
 
 class QueryOrder(StrEnum):
-    """Which queries come first."""
+    """Which queries come first; what their place is called."""
 
     POPULAR = "popular"
     SLOW = "slow"
-    UNANSWERED = "unanswered"
+    UNANSWERED = "most_unanswered"
 
 
-_ORDERS = {
-    QueryOrder.POPULAR: text(f"{_BY_QUERY} ORDER BY asked DESC, key LIMIT :max_rows"),
-    QueryOrder.SLOW: text(f"{_BY_QUERY} ORDER BY p95_ms DESC, key LIMIT :max_rows"),
-    QueryOrder.UNANSWERED: text(
-        f"{_BY_QUERY} HAVING count(*) FILTER (WHERE found = 0) > 0"
-        " ORDER BY unanswered DESC, key LIMIT :max_rows"
-    ),
-}
+async def limit_time(session: AsyncSession) -> None:
+    """Of each statement in the transaction: what people search with waits for the same connections."""
+    await session.execute(text(f"SET LOCAL statement_timeout = '{SUMS_SECONDS}s'"))
 
 
 async def sums(session: AsyncSession, period: Period) -> RowMapping:
@@ -142,43 +155,67 @@ async def sums(session: AsyncSession, period: Period) -> RowMapping:
     return found.mappings().one()
 
 
-async def first_by(
-    session: AsyncSession, period: Period, order: QueryOrder, max_rows: int
-) -> Sequence[RowMapping]:
+async def first(
+    session: AsyncSession, period: Period, max_rows: int
+) -> dict[QueryOrder, list[RowMapping]]:
     """Queries, equal ones together: `key`, `kind`, `text`, `asked`, `unanswered`, `p95_ms`,
     `last_asked_at`."""
     found = await session.execute(
-        _ORDERS[order], {"since": period.since, "until": period.until, "max_rows": max_rows}
+        _FIRST, {"since": period.since, "until": period.until, "max_rows": max_rows}
     )
-    return found.mappings().all()
+    rows = found.mappings().all()
+    return {
+        order: sorted(
+            (
+                row
+                for row in rows
+                if row[order] <= max_rows and (order != QueryOrder.UNANSWERED or row["unanswered"])
+            ),
+            key=itemgetter(order),
+        )
+        for order in QueryOrder
+    }
+
+
+_FORGET = """
+    WITH chosen AS (SELECT id FROM asked_query WHERE {which} ORDER BY asked_at, id
+                  LIMIT :max_rows FOR UPDATE),
+         gone AS (DELETE FROM asked_query WHERE id IN (SELECT id FROM chosen) RETURNING 1)
+    SELECT count(*) FROM gone
+"""
+_FORGET_ALL = text(_FORGET.format(which="true"))
+_FORGET_KEY = text(_FORGET.format(which="key = :key"))
+_FORGET_OLDER = text(_FORGET.format(which="asked_at < now() - CAST(:kept AS interval)"))
+_FORGET_TEXTS = text(
+    """
+    WITH chosen AS (SELECT id FROM asked_query WHERE text IS NOT NULL ORDER BY asked_at, id
+                  LIMIT :max_rows FOR UPDATE),
+         blank AS (UPDATE asked_query SET text = NULL WHERE id IN (SELECT id FROM chosen) RETURNING 1)
+    SELECT count(*) FROM blank
+    """
+)
 
 
 async def forget(session: AsyncSession, key: bytes | None = None) -> int:
-    """All of the tenant's, or those with that key; how many."""
-    found = await session.execute(
-        text(
-            "WITH gone AS (DELETE FROM asked_query WHERE CAST(:key AS bytea) IS NULL OR key = :key"
-            " RETURNING 1) SELECT count(*) FROM gone"
-        ),
-        {"key": key},
-    )
-    return int(found.scalar_one())
+    """Some of the tenant's, or of those with that key; how many."""
+    if key is None:
+        return await _some(session, _FORGET_ALL, {})
+    return await _some(session, _FORGET_KEY, {"key": key})
 
 
-async def forget_texts(session: AsyncSession) -> None:
-    """Of the tenant's; what was counted stays."""
-    await session.execute(text("UPDATE asked_query SET text = NULL WHERE text IS NOT NULL"))
+async def forget_unwanted(session: AsyncSession, keeps: Keeps) -> int:
+    """Some of what such a policy does not keep; how many. What was counted stays where words alone go."""
+    if keeps is Keeps.TEXT:
+        return 0
+    return await _some(session, _FORGET_ALL if keeps is Keeps.NOTHING else _FORGET_TEXTS, {})
 
 
 async def forget_older(session: AsyncSession, kept: timedelta) -> int:
     """Some of what was asked longer ago; how many."""
-    found = await session.execute(
-        text(
-            "WITH old AS (SELECT id FROM asked_query WHERE asked_at < now() - CAST(:kept AS interval)"
-            " ORDER BY asked_at LIMIT :max_rows),"
-            " gone AS (DELETE FROM asked_query WHERE id IN (SELECT id FROM old) RETURNING 1)"
-            " SELECT count(*) FROM gone"
-        ),
-        {"kept": kept, "max_rows": FORGOTTEN_AT_ONCE},
-    )
+    return await _some(session, _FORGET_OLDER, {"kept": kept})
+
+
+async def _some(session: AsyncSession, statement: TextClause, values: dict[str, object]) -> int:
+    """FORGOTTEN_AT_ONCE at most; fewer, and there are no more."""
+    found = await session.execute(statement, {**values, "max_rows": FORGOTTEN_AT_ONCE})
     return int(found.scalar_one())

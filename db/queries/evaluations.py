@@ -19,10 +19,15 @@ from db.models import (
     EvaluationSet,
     Principal,
     new_id,
+    now,
 )
+from muniment.contracts.evaluate_retrieval import EvaluationState
+from muniment.contracts.evaluate_retrieval import workflow_id as own_workflow_id
 
 MAX_NIGHTLY_SETS = 20
 """Of a tenant."""
+LOST_AFTER = timedelta(minutes=10)
+"""Whoever made a run starts its workflow within seconds, and workers begin it soon."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,11 @@ class MeasuredQuestion:
     figures: Mapping[str, JsonValue]
 
 
-async def lock_sets(session: AsyncSession, principal_id: UUID) -> None:
-    """Until the transaction ends nobody else makes a set of the principal's."""
+async def lock_sets(session: AsyncSession, tenant_id: UUID) -> None:
+    """Until the transaction ends nobody else makes a set, or asks for a run, of the tenant's."""
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended('evaluation_set:' || :id, 0))"),
-        {"id": str(principal_id)},
+        {"id": str(tenant_id)},
     )
 
 
@@ -56,21 +61,39 @@ async def find_set(
 
 
 async def count_nightly_sets(session: AsyncSession) -> int:
-    found = await session.execute(text("SELECT count(*) FROM evaluation_set WHERE is_nightly"))
+    """Of principals that may still come in."""
+    found = await session.execute(
+        text(
+            "SELECT count(*) FROM evaluation_set asked JOIN principal ON principal.id = asked.principal_id"
+            " WHERE is_nightly AND principal.disabled_at IS NULL"
+        )
+    )
     return int(found.scalar_one())
 
 
 async def count_open_runs(session: AsyncSession) -> int:
+    """Those that somebody asked for: of the night's, all but one wait."""
     found = await session.execute(
-        text("SELECT count(*) FROM evaluation_run WHERE finished_at IS NULL")
+        select(col(EvaluationRun.id), col(EvaluationRun.workflow_id)).where(
+            col(EvaluationRun.finished_at).is_(None)
+        )
     )
-    return int(found.scalar_one())
+    return sum(name == own_workflow_id(run_id) for run_id, name in found)
 
 
 async def open_run(
     session: AsyncSession, asked: EvaluationSet, run_id: UUID, workflow_id: str
 ) -> EvaluationRun:
     """The set's open run, or a new one by that id for that workflow."""
+    while True:  # a further turn needs a run that ended between two statements
+        if (run := await _open_run(session, asked, run_id, workflow_id)) is not None:
+            return run
+
+
+async def _open_run(
+    session: AsyncSession, asked: EvaluationSet, run_id: UUID, workflow_id: str
+) -> EvaluationRun | None:
+    """None where the one that was open has just ended."""
     await session.execute(
         text(
             "INSERT INTO evaluation_run (id, tenant_id, set_id, workflow_id, state, created_at)"
@@ -89,12 +112,13 @@ async def open_run(
             col(EvaluationRun.set_id) == asked.id, col(EvaluationRun.finished_at).is_(None)
         )
     )
-    return found.one()
+    return found.one_or_none()
 
 
-async def open_nightly_runs(session: AsyncSession, workflow_id: str) -> list[EvaluationRun]:
-    """A run of each set that is evaluated every night, new or still open: of principals that may still
-    come in, oldest set first. And those that were made and never begun, since whoever made them died."""
+async def begin_nightly_runs(session: AsyncSession, mine: str) -> list[UUID]:
+    """Begins a run of each set that is evaluated every night, of principals that may still come in, oldest
+    set first. And those of earlier nights, and those that were made and never begun, since whoever was to
+    evaluate them died. What another workflow is at is left to it."""
     sets = await session.scalars(
         select(EvaluationSet)
         .join(Principal, col(Principal.id) == col(EvaluationSet.principal_id))
@@ -102,15 +126,25 @@ async def open_nightly_runs(session: AsyncSession, workflow_id: str) -> list[Eva
         .order_by(col(EvaluationSet.id))
         .limit(MAX_NIGHTLY_SETS)
     )
-    nightly = [await open_run(session, each, new_id(), workflow_id) for each in sets.all()]
-    lost = await session.scalars(
-        select(EvaluationRun).where(
-            col(EvaluationRun.state) == "queued",
-            col(EvaluationRun.created_at) < text("now() - interval '10 minutes'"),
-            col(EvaluationRun.id).not_in([run.id for run in nightly]),
-        )
+    nightly = [await open_run(session, each, new_id(), mine) for each in sets.all()]
+    found = await session.scalars(
+        select(EvaluationRun)
+        .where(col(EvaluationRun.finished_at).is_(None))
+        .order_by(col(EvaluationRun.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    return [*nightly, *lost.all()]
+    long_ago = now() - LOST_AFTER
+    taken = [
+        run
+        for run in found
+        if run.workflow_id != own_workflow_id(run.id)
+        or (run.state == EvaluationState.QUEUED and run.created_at < long_ago)
+    ]
+    for run in taken:
+        run.workflow_id, run.state = mine, EvaluationState.RUNNING.value
+    rank = {run.id: place for place, run in enumerate(nightly)}
+    return sorted((run.id for run in taken), key=lambda run_id: rank.get(run_id, len(rank)))
 
 
 async def get_run(
@@ -122,14 +156,28 @@ async def get_run(
     return run, await session.get_one(EvaluationSet, run.set_id)
 
 
-async def open_runs(session: AsyncSession, run_ids: Sequence[UUID]) -> list[EvaluationRun]:
-    """Those of them that are not over, in the order of their making."""
+async def begin_runs(session: AsyncSession, run_ids: Sequence[UUID], mine: str) -> list[UUID]:
+    """Those of them that are that workflow's and not over, in the order of their making."""
     found = await session.scalars(
-        select(EvaluationRun)
-        .where(col(EvaluationRun.id).in_(run_ids), col(EvaluationRun.finished_at).is_(None))
-        .order_by(col(EvaluationRun.id))
+        text(
+            "UPDATE evaluation_run SET state = 'running' WHERE id = ANY(:ids)"
+            " AND workflow_id = :mine AND finished_at IS NULL RETURNING id"
+        ),
+        {"ids": list(run_ids), "mine": mine},
     )
-    return list(found.all())
+    return sorted(found)
+
+
+async def end_run(
+    session: AsyncSession, run: EvaluationRun, state: EvaluationState, metrics: Mapping[str, float]
+) -> None:
+    """Of a run that is open, and locked."""
+    session.add_all(
+        EvaluationMetric(run_id=run.id, name=name, tenant_id=run.tenant_id, value=value)
+        for name, value in metrics.items()
+    )
+    run.state, run.finished_at = state.value, now()
+    await session.flush()
 
 
 async def is_disabled(session: AsyncSession, principal_id: UUID) -> bool:
@@ -163,15 +211,22 @@ async def unasked_questions(
 async def keep_result(
     session: AsyncSession, run: EvaluationRun, ordinal: int, figures: Mapping[str, float]
 ) -> None:
-    """What came first of a question stays; nothing is kept of a run that is over."""
+    """What came first of a question stays; nothing is kept of a run that is over, or another workflow's."""
     await session.execute(
         text(
             "INSERT INTO evaluation_result (run_id, ordinal, tenant_id, figures)"
             " SELECT id, :ordinal, tenant_id, :figures FROM evaluation_run"
-            " WHERE id = :run_id AND finished_at IS NULL FOR SHARE"
+            " WHERE id = :run_id AND workflow_id = :workflow_id AND finished_at IS NULL"
+            # As the notes after it, so that two never wait for each other.
+            " FOR NO KEY UPDATE"
             " ON CONFLICT (run_id, ordinal) DO NOTHING"
         ).bindparams(bindparam("figures", type_=JSONB)),
-        {"run_id": run.id, "ordinal": ordinal, "figures": dict(figures)},
+        {
+            "run_id": run.id,
+            "workflow_id": run.workflow_id,
+            "ordinal": ordinal,
+            "figures": dict(figures),
+        },
     )
 
 
@@ -237,15 +292,6 @@ async def measured_questions(session: AsyncSession, run: EvaluationRun) -> list[
         MeasuredQuestion(question.ordinal, question.question_id, question.text, result.figures)
         for question, result in rows
     ]
-
-
-async def write_metrics(
-    session: AsyncSession, run: EvaluationRun, metrics: Mapping[str, float]
-) -> None:
-    session.add_all(
-        EvaluationMetric(run_id=run.id, name=name, tenant_id=run.tenant_id, value=value)
-        for name, value in metrics.items()
-    )
 
 
 async def metrics_of(
@@ -325,16 +371,27 @@ async def delete_set(session: AsyncSession, set_id: UUID) -> None:
 
 
 async def forget_older(session: AsyncSession, kept: timedelta) -> None:
-    """Drops runs that ended longer ago than that, and sets that have none left and get none by night."""
+    """Drops runs that ended longer ago than that, and sets that have none left and get none by night: those
+    of principals that may no longer come in too."""
     await session.execute(
         text("DELETE FROM evaluation_run WHERE finished_at < now() - CAST(:kept AS interval)"),
         {"kept": kept},
     )
-    await session.execute(
+    spent = await session.scalars(
         text(
-            "DELETE FROM evaluation_set WHERE NOT is_nightly"
-            " AND created_at < now() - CAST(:kept AS interval)"
-            " AND NOT EXISTS (SELECT 1 FROM evaluation_run WHERE set_id = evaluation_set.id)"
+            "SELECT id FROM evaluation_set asked WHERE created_at < now() - CAST(:kept AS interval)"
+            " AND (NOT is_nightly OR EXISTS (SELECT 1 FROM principal"
+            " WHERE principal.id = asked.principal_id AND disabled_at IS NOT NULL))"
+            " AND NOT EXISTS (SELECT 1 FROM evaluation_run WHERE set_id = asked.id)"
+            " FOR UPDATE SKIP LOCKED"
         ),
         {"kept": kept},
+    )
+    # Looked at again: one that was locked a moment ago may have a run by now, or be of every night.
+    await session.execute(
+        text(
+            "DELETE FROM evaluation_set WHERE id = ANY(:ids)"
+            " AND NOT EXISTS (SELECT 1 FROM evaluation_run WHERE set_id = evaluation_set.id)"
+        ),
+        {"ids": list(spent)},
     )

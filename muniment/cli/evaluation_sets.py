@@ -1,11 +1,13 @@
 """Sets of questions in BEIR's format, as the API takes them.
 
 A folder holds `queries.jsonl` (`_id`, `text`, and as they are known `metadata.answer` or
-`metadata.answers`) and `qrels.tsv` or `qrels/test.tsv` (query, document, grade; a line of headings first).
+`metadata.answers`) and `qrels.tsv` or `qrels/test.tsv` (query, document, grade; a line of headings may come
+first).
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -70,12 +72,16 @@ def _read_judgements(folder: Path) -> dict[str, dict[str, JsonValue]]:
     """By query, then by document, the grades above 0; none without a file of them."""
     path = next((folder / name for name in _JUDGEMENTS if (folder / name).is_file()), None)
     judged: dict[str, dict[str, JsonValue]] = {}
-    for number, line in enumerate(_lines(path)[1:] if path else (), start=2):
+    for number, line in enumerate(_lines(path) if path else (), start=1):
         try:
             query, document, grade = line.split("\t")
+            if not isfinite(float(grade)):
+                raise ValueError
             if float(grade) > 0:
                 judged.setdefault(query, {})[document] = float(grade)
         except ValueError:
+            if number == 1:  # headings
+                continue
             raise InvalidRequest(
                 f"line {number} of {path.name if path else ''} is no judgement", remedy=_REMEDY
             ) from None

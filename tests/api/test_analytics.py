@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.analytics import recording
 from api.analytics.recording import QueryRecorder
@@ -193,6 +194,116 @@ async def test_what_was_asked_long_ago_is_forgotten(
             " WHERE tenant_id = %s LIMIT 2)",
             (datetime.now(UTC) - timedelta(days=31), tenant.tenant_id),
         )
-    assert await SpentQueries(database, TEXTS).round() >= 2
+    assert await SpentQueries(database, TEXTS, timedelta(days=365)).round() >= 2
     async with database.transaction(tenant.access) as session:
         assert await analytics.forget(session) == 1
+
+
+async def test_what_many_rows_hold_is_forgotten_piece_by_piece(
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    database: Database,
+    postgres_dsn: str,
+) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO asked_query SELECT gen_random_uuid(), %s, now(), 'search', 'k', 'oak', 1, 2"
+            " FROM generate_series(1, %s)",
+            (tenant.tenant_id, analytics.FORGOTTEN_AT_ONCE * 2 + 1),
+        )
+    await client.put(POLICY, json={"keeps": "counts"})
+    with psycopg.connect(postgres_dsn) as connection:
+        left = "SELECT count(*), count(text) FROM asked_query WHERE tenant_id = %s"
+        assert connection.execute(left, (tenant.tenant_id,)).fetchone() == (20_001, 0)
+    assert (await client.delete(QUERIES, params={"key": b"k".hex() + "0" * 30})).status_code == 204
+    async with database.transaction(tenant.access) as session:
+        assert await analytics.forget(session, b"k") == analytics.FORGOTTEN_AT_ONCE
+    assert (await client.delete(QUERIES)).status_code == 204
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute(left, (tenant.tenant_id,)).fetchone() == (0, 0)
+        told = connection.execute(
+            "SELECT payload FROM audit_event WHERE tenant_id = %s"
+            " AND action = 'analytics.forgotten' ORDER BY at, id",
+            (tenant.tenant_id,),
+        ).fetchall()
+    assert told == [({"is_one_query": True},), ({"is_one_query": False},)]
+
+
+@pytest.mark.parametrize(("keeps", "left"), [("counts", (1, 0)), ("nothing", (0, 0))])
+async def test_what_an_interrupted_change_left_is_forgotten_later(
+    recorder: QueryRecorder,
+    tenant: TenantFixture,
+    database: Database,
+    postgres_dsn: str,
+    keeps: str,
+    left: tuple[int, int],
+) -> None:
+    recorder.note(tenant.tenant_id, QueryKind.SEARCH, "oak", 1, 2.0)
+    await recorder.close()
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "INSERT INTO analytics_policy VALUES (%s, %s, 30, 1, now())", (tenant.tenant_id, keeps)
+        )
+    await SpentQueries(database, TEXTS, timedelta(days=365)).round()
+    with psycopg.connect(postgres_dsn) as connection:
+        found = connection.execute(
+            "SELECT count(*), count(text) FROM asked_query WHERE tenant_id = %s",
+            (tenant.tenant_id,),
+        ).fetchone()
+    assert found == left
+
+
+async def test_a_tenant_that_changes_its_policy_keeps_no_others_waiting_and_loses_nothing(
+    recorder: QueryRecorder,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    database: Database,
+) -> None:
+    for each in (tenant, other_tenant):
+        recorder.note(each.tenant_id, QueryKind.SEARCH, "oak", 1, 2.0)
+    async with database.transaction(tenant.access) as session:
+        await analytics.lock_policy(session)
+        async with asyncio.timeout(on_a_busy_machine(5)):
+            await recorder.write()
+        async with database.transaction(other_tenant.access) as theirs:
+            assert await analytics.forget(theirs) == 1
+    await recorder.write()
+    async with database.transaction(tenant.access) as session:
+        assert await analytics.forget(session) == 1
+
+
+async def test_a_stop_while_queries_are_written_loses_none(
+    recorder: QueryRecorder,
+    tenant: TenantFixture,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recording, "WRITE_SECONDS", 0.0)
+    writing = asyncio.Event()
+    hold_policy = analytics.hold_policy
+
+    async def slowly(session: AsyncSession) -> bool:
+        writing.set()
+        await asyncio.sleep(0.2)
+        return await hold_policy(session)
+
+    monkeypatch.setattr(analytics, "hold_policy", slowly)
+    recorder.note(tenant.tenant_id, QueryKind.SEARCH, "oak", 1, 2.0)
+    running = asyncio.create_task(recorder.run())
+    await writing.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await recorder.close()
+    async with database.transaction(tenant.access) as session:
+        assert await analytics.forget(session) == 1
+
+
+async def test_long_queries_take_no_more_memory_than_many(
+    recorder: QueryRecorder, tenant: TenantFixture
+) -> None:
+    name = "muniment_queries_not_recorded_total"
+    lost = REGISTRY.get_sample_value(name) or 0.0
+    words = "x" * (recording.MOST_CHARACTERS // 4)
+    for _ in range(6):
+        recorder.note(tenant.tenant_id, QueryKind.SEARCH, words, 1, 2.0)
+    assert REGISTRY.get_sample_value(name) == lost + 2

@@ -1,14 +1,17 @@
 """`/v1/evaluations`: started once, compared with the run before, told to whom they belong."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from psycopg.types.json import Json
+from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.api.conftest import ApiProcess, audit_actions, client_of
-from tests.conftest import TenantFixture, make_tenant
+from muniment.contracts.evaluate_retrieval import workflow_id
+from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
+from tests.conftest import TenantFixture, free_port, make_tenant
 
 PATH = "/v1/evaluations"
 SET = {
@@ -114,7 +117,8 @@ async def test_a_cancelled_run_that_has_no_workflow_of_its_own_ends_with_what_it
             " SELECT id, 0, tenant_id, %s FROM evaluation_run WHERE id = %s",
             (Json({"ndcg@10": 0.5}), run_id),
         )
-    assert (await client.post(f"{PATH}/{run_id}/cancel")).status_code == 202
+    cancelled = await client.post(f"{PATH}/{run_id}/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
     shown = (await client.get(f"{PATH}/{run_id}")).json()
     assert (shown["state"], shown["metrics"][0]["value"]) == ("cancelled", 0.5)
     assert (await client.post(f"{PATH}/{run_id}/cancel")).status_code == 409
@@ -126,7 +130,11 @@ async def test_others_of_the_tenant_do_not_see_it_and_administrators_do(
     person = (await client.post("/v1/principals", json={"kind": "user", "name": "ada"})).json()
     key = await client.post(
         "/v1/api-keys",
-        json={"name": "k", "scopes": ["search"], "principal_id": person["id"]},
+        json={
+            "name": "k",
+            "scopes": ["search", "jobs:write", "audit:read"],
+            "principal_id": person["id"],
+        },
     )
     mine = (await client.post(PATH, json=SET)).json()
     async with client_of(api, key.json()["secret"]) as ada:
@@ -139,6 +147,51 @@ async def test_others_of_the_tenant_do_not_see_it_and_administrators_do(
         hers["id"],
         mine["id"],
     }
+
+
+async def test_a_key_for_searching_alone_looks_at_its_own_and_changes_nothing(
+    api: ApiProcess, client: httpx.AsyncClient, tenant: TenantFixture
+) -> None:
+    person = (await client.post("/v1/principals", json={"kind": "user", "name": "ada"})).json()
+    keys = [
+        await client.post("/v1/api-keys", json={"name": "k", "scopes": scopes, "principal_id": who})
+        for scopes, who in (
+            (["search", "jobs:write"], person["id"]),
+            (["search"], str(tenant.principal_id)),
+        )
+    ]
+    async with client_of(api, keys[0].json()["secret"]) as ada:
+        hers = f"{PATH}/{(await ada.post(PATH, json=SET)).json()['id']}"
+    async with client_of(api, keys[1].json()["secret"]) as searching:
+        mine = f"{PATH}/{(await client.post(PATH, json=SET)).json()['id']}"
+        assert (await searching.get(mine)).status_code == 200
+        assert (await searching.get(hers)).status_code == 404
+        assert (await searching.post(PATH, json=SET)).status_code == 403
+        assert (await searching.post(f"{mine}/cancel")).status_code == 403
+        assert (await searching.delete(mine)).status_code == 403
+    assert (await client.get(hers)).status_code == 200
+
+
+async def test_what_temporal_did_not_start_is_started_by_the_same_request_again(
+    api_environment: dict[str, str],
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    tmp_path: Path,
+    temporal_address: str,
+) -> None:
+    environment = {**api_environment, "MUNIMENT_TEMPORAL__ADDRESS": f"127.0.0.1:{free_port()}"}
+    headers = {"Idempotency-Key": "once"}
+    without_temporal = await asyncio.to_thread(start_api, tmp_path / "home", environment)
+    try:
+        async with client_of(without_temporal, tenant.api_key) as early:
+            away = await early.post(PATH, json=SET, headers=headers)
+            assert away.status_code == 503
+    finally:
+        assert await asyncio.to_thread(stop_api, without_temporal) == 0
+    run_id = (await client.post(PATH, json=SET, headers=headers)).json()["id"]
+    temporal = await Client.connect(temporal_address)
+    description = await temporal.get_workflow_handle(workflow_id(run_id)).describe()
+    assert description.status == WorkflowExecutionStatus.RUNNING
 
 
 QUESTION = {"id": "q", "text": "oak", "relevant": {"a": 1}}

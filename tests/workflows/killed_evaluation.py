@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.evaluation.activity import Evaluations
 from db.session import Database
-from muniment.contracts.evaluate_retrieval import EvaluateQuestionsInput
+from muniment.contracts.evaluate_retrieval import EvaluateQuestionsInput, workflow_id
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedTexts
 from muniment.sealing import KeyFile
 from retrieval.answer import Answerer
@@ -41,9 +41,11 @@ async def main(tenant_id: UUID, run_id: UUID, url: str) -> None:
     texts = SealedTexts(BlobStore(objects, KeyFile(nowhere), objects))
     searcher = Searcher(database, None, texts)
     evaluator = QuestionEvaluator(database, searcher, Answerer(database, searcher), None)
-    activities = Evaluations(database, evaluator, timedelta(days=1))
+    activities = Evaluations(database, evaluator)
     request = EvaluateQuestionsInput(tenant_id=tenant_id, run_id=run_id)
-    await ActivityEnvironment().run(activities.evaluate_questions, request)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, workflow_id=workflow_id(run_id))
+    await environment.run(activities.evaluate_questions, request)
 
 
 if __name__ == "__main__":

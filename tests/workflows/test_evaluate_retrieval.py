@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,20 +13,28 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.evaluation.activity import Evaluations
 from db.models import EvaluationQuestion, EvaluationSet, new_id
 from db.queries import evaluations
+from db.queries.analytics import Keeps, QueryPolicy
 from db.session import Access
 from muniment.contracts import queues
 from muniment.contracts.evaluate_retrieval import (
+    EvaluateQuestionsInput,
     EvaluateRetrievalInput,
     schedule_id,
     workflow_id,
 )
+from muniment.errors import DatabaseTooSlow, InvalidRequest, MunimentError
+from retrieval.question_evaluation import Asking, Measured, Question, QuestionEvaluator
 from tests.patience import on_a_busy_machine
 from tests.retrieval.published import publish_file
 from tests.workflows.test_verify_integrity import rows
 from tests.workflows.workshop import TenantIds, Workshop
+from worker.spent_queries import SpentQueries
 from worker.tenant_schedules import EVALUATIONS, TenantSchedules
 from workflows.starting import start_evaluation
 
@@ -33,6 +42,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ONLY = (queues.WORKFLOWS, queues.EVALUATE)
 QUESTIONS = {"oak": "oak.txt", "elm": "elm.txt", "ash": "oak.txt"}
+
+
+class Failing(QuestionEvaluator):
+    """Fails at one of the questions as a search of it does; the others are evaluated."""
+
+    def __init__(self, inner: QuestionEvaluator, error: type[MunimentError]) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._error = error
+
+    async def evaluate(self, access: Access, asking: Asking, question: Question) -> Measured:
+        if question.text == "elm":
+            raise self._error("too much")
+        return await super().evaluate(access, asking, question)
 
 
 async def made_set(
@@ -159,7 +181,7 @@ async def test_the_set_of_somebody_who_was_disabled_is_not_evaluated(
             await (await started(workshop, owner, run_id)).result()
     assert [run["state"] for run in await rows(workshop, owner, "evaluation_run")] == ["failed"]
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
-        assert await evaluations.open_nightly_runs(session, "night") == []
+        assert await evaluations.begin_nightly_runs(session, "night") == []
 
 
 async def test_a_tenants_schedule_evaluates_its_nightly_sets(
@@ -200,6 +222,83 @@ async def test_a_cancelled_evaluation_sums_up_what_it_has(
     assert (await metrics(workshop, owner, run_id))["ndcg@10"] > 0
 
 
+async def test_one_that_is_cancelled_before_a_worker_came_ends_all_the_same(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    run_id = await begun(workshop, owner, await made_set(workshop, owner))
+    handle = await started(workshop, owner, run_id)
+    await handle.cancel()
+    async with workshop.working(names=ONLY):
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    (run,) = await rows(workshop, owner, "evaluation_run")
+    assert (run["state"], run["finished_at"] is not None) == ("cancelled", True)
+    assert await rows(workshop, owner, "evaluation_result") == []
+
+
+async def test_a_run_that_has_ended_is_not_begun(workshop: Workshop, owner: TenantIds) -> None:
+    run_id = await begun(workshop, owner, await made_set(workshop, owner))
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(
+            text("UPDATE evaluation_run SET state = 'cancelled', finished_at = now()")
+        )
+        assert await evaluations.begin_runs(session, [run_id], workflow_id(run_id)) == []
+    (run,) = await rows(workshop, owner, "evaluation_run")
+    assert run["state"] == "cancelled"
+
+
+async def test_the_night_leaves_alone_what_somebody_else_is_at(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    at_work, lost, former, fresh = [
+        await made_set(workshop, owner, is_nightly=True) for _ in range(4)
+    ]
+    ids = {made.id: await begun(workshop, owner, made) for made in (at_work, lost, former)}
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        for change in (
+            f"created_at = now() - interval '1 h', state = 'running' WHERE set_id = '{at_work.id}'",
+            f"created_at = now() - interval '1 h' WHERE set_id = '{lost.id}'",
+            f"workflow_id = 'last night', state = 'running' WHERE set_id = '{former.id}'",
+        ):
+            await session.execute(text(f"UPDATE evaluation_run SET {change}"))  # noqa: S608
+        begun_by_night = await evaluations.begin_nightly_runs(session, "night")
+        assert await evaluations.count_open_runs(session) == 1
+    found = await rows(workshop, owner, "evaluation_run")
+    owners = {run["set_id"]: (run["id"], run["workflow_id"]) for run in found}
+    assert owners[at_work.id] == (ids[at_work.id], workflow_id(ids[at_work.id]))
+    assert owners[lost.id] == (ids[lost.id], "night")
+    assert owners[former.id] == (ids[former.id], "night")
+    assert begun_by_night == [owners[made.id][0] for made in (lost, former, fresh)]
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        before = ids[lost.id]
+        assert await evaluations.begin_runs(session, [before], workflow_id(before)) == []
+
+
+@pytest.mark.parametrize(("error", "attempt"), [(InvalidRequest, 1), (DatabaseTooSlow, 3)])
+async def test_a_question_that_fails_for_good_is_counted_and_the_others_are_asked(
+    workshop: Workshop, owner: TenantIds, error: type[MunimentError], attempt: int
+) -> None:
+    await published(workshop, owner)
+    run_id = await begun(workshop, owner, await made_set(workshop, owner))
+    evaluations_of = workshop.parts.evaluations
+    inner = evaluations_of._evaluator
+    activities = Evaluations(workshop.database, Failing(inner, error))
+    request = EvaluateQuestionsInput(tenant_id=owner.tenant_id, run_id=run_id)
+    environment = ActivityEnvironment()
+    environment.info = replace(
+        environment.info, workflow_id=workflow_id(run_id), attempt=attempt - 1
+    )
+    if attempt > 1:
+        with pytest.raises(ApplicationError):
+            await environment.run(activities.evaluate_questions, request)
+    environment.info = replace(environment.info, attempt=attempt)
+    await environment.run(activities.evaluate_questions, request)
+    found = await rows(workshop, owner, "evaluation_result ORDER BY ordinal")
+    assert [row["figures"]["failed"] for row in found] == [0.0, 1.0, 0.0]
+    (run,) = await rows(workshop, owner, "evaluation_run")
+    assert run["notes"] == [f"some questions failed: {error.problem}"]
+
+
 async def test_a_worker_that_is_killed_meanwhile_asks_no_question_twice(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -233,13 +332,23 @@ async def test_a_worker_that_is_killed_meanwhile_asks_no_question_twice(
 async def test_what_was_measured_long_ago_is_forgotten(
     workshop: Workshop, owner: TenantIds
 ) -> None:
-    made = await made_set(workshop, owner)
-    await begun(workshop, owner, made)
+    for is_nightly in (False, True):
+        made = await made_set(workshop, owner, is_nightly=is_nightly)
+        await begun(workshop, owner, made)
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         await session.execute(
             text("UPDATE evaluation_run SET finished_at = now() - interval '9 d'")
         )
         await session.execute(text("UPDATE evaluation_set SET created_at = now() - interval '9 d'"))
-        await evaluations.forget_older(session, timedelta(days=8))
+        assert await evaluations.count_nightly_sets(session) == 1
+    default = QueryPolicy(Keeps.COUNTS, timedelta(days=30))
+    spent = SpentQueries(workshop.database, default, timedelta(days=8))
+    await spent.round()
+    (nightly,) = await rows(workshop, owner, "evaluation_set")
+    assert nightly["is_nightly"]
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.execute(text("UPDATE principal SET disabled_at = now()"))
+        assert await evaluations.count_nightly_sets(session) == 0
+    await spent.round()
     for table in ("evaluation_run", "evaluation_set", "evaluation_question"):
         assert await rows(workshop, owner, table) == []

@@ -113,6 +113,9 @@ def upgrade() -> None:
             FOREIGN KEY(tenant_id) REFERENCES tenant (id)
         );
         CREATE INDEX ix_asked_query_tenant_asked ON asked_query (tenant_id, asked_at);
+        CREATE INDEX ix_asked_query_tenant_key ON asked_query (tenant_id, key, asked_at);
+        CREATE INDEX ix_asked_query_tenant_text ON asked_query (tenant_id, asked_at)
+            WHERE text IS NOT NULL;
 
         CREATE TABLE analytics_policy (
             tenant_id UUID NOT NULL,

@@ -45,6 +45,14 @@ def test_judgements_lie_where_beir_has_them(folder: Path) -> None:
     assert len(read_questions(folder)) == 3
 
 
+def test_judgements_need_no_headings(folder: Path) -> None:
+    headings, *rest = (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    assert headings.startswith("query-id")
+    known = read_questions(folder)
+    (folder / "qrels.tsv").write_text("".join(rest), encoding="utf-8")
+    assert read_questions(folder) == known
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -54,6 +62,7 @@ def test_judgements_lie_where_beir_has_them(folder: Path) -> None:
         ("queries.jsonl", '{"_id": "9", "text": "unjudged"}'),
         ("qrels.tsv", "head\n1 a 1\n"),
         ("qrels.tsv", "head\n1\ta\tmuch\n"),
+        ("qrels.tsv", "head\n1\ta\tinf\n"),
     ],
 )
 def test_what_is_no_set_says_where(folder: Path, file: str, content: str) -> None:
