@@ -102,6 +102,7 @@ class Services:
     max_open_batches: int
     scans: ScanPolicy
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
+    tier_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True
