@@ -297,7 +297,7 @@ class Silent(Watched):
 
     async def stat(self, key: str) -> StoredObject:
         self.asking += 1
-        request = asyncio.ensure_future(self.speaks.wait())
+        request = asyncio.ensure_future(asyncio.wait_for(self.speaks.wait(), 10))
         try:
             await asyncio.shield(request)
         except asyncio.CancelledError:
