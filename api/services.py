@@ -111,6 +111,7 @@ class Services:
     analytics: Slots = field(
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )
+    tier_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True

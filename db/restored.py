@@ -5,14 +5,17 @@ is older than every one that still runs (db/queries/events.py). Transactions are
 so that in another one, which has made fewer, what a dump brings back seems to be of the future: nobody
 would be told of it until that cluster came to the same number.
 
-What happened after the dump is lost, and viewers may have seen it: their ids are to be no ids here.
+What happened after the dump is lost, and viewers may have seen it: their ids are to be no ids here. That is
+so in the cluster that the dump came from, too, where no row tells it: so the era of the database is kept.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from db.queries.events import ERA
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ def take_in_restored_events(connection: Connection) -> int:
         for table in _TABLES
         for tenant_id in _restored_tenants(connection, table)
     ]
-    _count_on_behind_a_gap(connection, {tenant_id for _, tenant_id in found})
+    _begin_an_era(connection)
     taken_in = 0
     for table, tenant_id in found:
         taken_in += _take_in_of_tenant(connection, table, tenant_id)
@@ -68,19 +71,36 @@ def _restored_tenants(connection: Connection, table: str) -> Sequence[UUID]:
     )
 
 
-def _count_on_behind_a_gap(connection: Connection, tenants: Collection[UUID]) -> None:
-    """The events of jobs that go on: whoever is interrupted and begins anew leaves a wider gap. Before any
-    is taken in, since what is taken in says no more that it was restored."""
+def _begin_an_era(connection: Connection) -> None:
+    """Where the database is not the one that the schema was brought up to date in before, all jobs that are
+    not over count on behind a gap, whoever's they are: before anybody is told what was restored. The era is
+    kept once all do, so that whoever is interrupted and begins anew leaves a wider gap."""
     _await_turn(connection)
-    for tenant_id in tenants:
-        connection.execute(
-            text(
-                "UPDATE job SET event_seq = event_seq + :gap WHERE id IN (SELECT id FROM job"
-                # In an order, so that of two who want several neither waits for the other.
-                " WHERE tenant_id = :tenant_id AND finished_at IS NULL ORDER BY id FOR UPDATE)"
-            ),
-            {"tenant_id": tenant_id, "gap": SEQ_GAP},
-        )
+    kept, era = connection.execute(
+        text(f"SELECT obj_description('alembic_version'::regclass, 'pg_class'), {ERA}")
+    ).one()
+    connection.commit()
+    if kept == era:
+        return
+    open_jobs = text("SELECT DISTINCT tenant_id FROM job WHERE finished_at IS NULL")
+    for tenant_id in connection.execute(open_jobs).scalars().all():
+        _count_on_behind_a_gap(connection, tenant_id)
+    # A comment goes along with a dump; without one the database counts as another.
+    connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{era}'"))
+    connection.commit()
+
+
+def _count_on_behind_a_gap(connection: Connection, tenant_id: UUID) -> None:
+    """The tenant's jobs that are not over. What appends to them waits for the end of this transaction."""
+    _await_turn(connection)
+    connection.execute(
+        text(
+            "UPDATE job SET event_seq = event_seq + :gap WHERE id IN (SELECT id FROM job"
+            # In an order, so that of two who want several neither waits for the other.
+            " WHERE tenant_id = :tenant_id AND finished_at IS NULL ORDER BY id FOR UPDATE)"
+        ),
+        {"tenant_id": tenant_id, "gap": SEQ_GAP},
+    )
     connection.commit()
 
 

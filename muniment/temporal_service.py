@@ -17,6 +17,7 @@ from temporalio.service import ConnectConfig, ServiceClient, ServiceResponse
 from muniment.connections import temporal_files, temporal_refusals_as_ours, temporal_tls
 from muniment.errors import MunimentError
 from muniment.settings import TemporalSettings
+from muniment.transport.client import FilesState
 from muniment.transport.shown import ShownCertificate
 
 logger = logging.getLogger(__name__)
@@ -35,13 +36,14 @@ class RenewingService(ServiceClient):
         settings: TemporalSettings,
         first: ServiceClient,
         shown: ShownCertificate | None,
+        made_with: FilesState,
     ) -> None:
         super().__init__(config)
         self._settings = settings
         self._current = first
         self._shown = shown
         self._files = temporal_files(settings)
-        self._made_with = self._refused = self._files.state()
+        self._made_with = self._refused = made_with
 
     @classmethod
     async def open(
@@ -51,19 +53,31 @@ class RenewingService(ServiceClient):
         *,
         lazy: bool = False,
     ) -> Self:
-        """`lazy`: at the first call. `shown` is told of each renewal. Raises ConfigurationError for files
-        that cannot be used, and without `lazy` OrchestratorUnavailable where TLS refuses, RuntimeError
-        where Temporal does not answer."""
+        """`lazy`: at the first call. `shown` is told of this connection and of each renewal. Raises
+        ConfigurationError for files that cannot be used, and without `lazy` OrchestratorUnavailable where
+        TLS refuses, RuntimeError where Temporal does not answer."""
+        # Before they are read: those that are renewed while Temporal is waited for are others.
+        made_with = temporal_files(settings).state()
         config = _configuration(settings, lazy=lazy)
         with temporal_refusals_as_ours():
-            return cls(config, settings, await ServiceClient.connect(config), shown)
+            first = await ServiceClient.connect(config)
+        if shown is not None:
+            shown.show_anew()
+        return cls(config, settings, first, shown, made_with)
 
     async def watch(self, then: Callable[[], None] = lambda: None) -> None:
-        """Looks after the files until cancelled; `then` is called after each renewal."""
+        """Looks after the files until cancelled; `then` is called after each renewal, until it succeeds.
+        Whatever else fails is logged, and keeps nobody from the next look."""
+        is_owed = False
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if await self.renew():
-                then()
+            try:
+                is_owed = await self.renew() or is_owed
+                if is_owed:
+                    then()
+                    is_owed = False
+            except Exception:
+                logger.exception("the certificates for Temporal are not looked after")
 
     async def renew(self) -> bool:
         """Connects anew where the files have changed; whether it did. Where they cannot be used, as while

@@ -95,7 +95,7 @@ async def run_worker(
         keeping: list[Coroutine[None, None, None]] = [FreedMemory().run()]
         renewal = renewal_of(client)
         if renewal is not None and settings.temporal.uses_tls:
-            keeping.append(renewal.watch(lambda: _give(client, workers)))
+            keeping.append(renewal.watch(lambda: give_connection(client, workers)))
         if runs_workflows:
             keeping += _housekeeping(settings, database, stores, client)
         if parts.remote_ocr is not None:
@@ -103,7 +103,7 @@ async def run_worker(
         await _serve(workers, keeping, stopping)
 
 
-def _give(client: Client, workers: Sequence[Worker]) -> None:
+def give_connection(client: Client, workers: Sequence[Worker]) -> None:
     """Has the workers poll over the connection that their client has now."""
     for worker in workers:
         worker.client = client

@@ -50,7 +50,7 @@ class DoclingPipeline:
         more at last, since it may have died of what else the machine did. EngineError when the
         engine cannot even start."""
         await self.sandbox.ready()
-        made = _Structures(on_structure)
+        made = ReportedStructures(on_structure)
         ends_at = asyncio.get_running_loop().time() + seconds
 
         async def attempt(page: Page) -> bool:
@@ -103,7 +103,7 @@ class PdfPipelines:
 
 
 @dataclass(slots=True)
-class _Structures:
+class ReportedStructures:
     """What the engine made and could not make, by page."""
 
     on_structure: OnStructure

@@ -49,13 +49,12 @@ class JobStream:
     async def _require_kept(self, access: Access, facts: JobFacts, last_id: int) -> None:
         async with self._database.transaction(access) as session:
             newest = await events.latest_seq(session, facts.record.id)
+            if last_id > newest:
+                raise Conflict("the event id is none of this job's", remedy=_ANEW)
             oldest = await events.oldest_seq(session, facts.record.id)
             is_ours = await events.was_given_out(session, facts.record.id, last_id)
         if last_id < newest and (oldest == 0 or last_id + 1 < oldest):
-            raise Conflict(
-                "the events behind this id are no longer kept",
-                remedy=_ANEW,
-            )
+            raise Conflict("the events behind this id are no longer kept", remedy=_ANEW)
         if not is_ours:
             raise Conflict("the event id is none of this job's", remedy=_ANEW)
 

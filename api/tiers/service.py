@@ -118,7 +118,7 @@ async def _retrievals(
     """As the store says now; None where it does not say so in time, or is asked too much already."""
     if not blob_ids:
         return schemas.Retrievals(archived=0, in_progress=0, retrieved=0)
-    questions = services.retrieval_questions
+    questions = services.tier_questions
     found = await questions.ask(services.blobs, caller.tenant_id, blob_ids, ASKED_SECONDS)
     if found is None:
         return None

@@ -45,7 +45,7 @@ class Event:
 @dataclass(frozen=True)
 class TenantCursor:
     """A place in the tenant's stream, in commit order; the beginning by default. `era` tells the database
-    from a restored one, whose transactions have the same numbers and are others (see `_ERA`)."""
+    from a restored one, whose transactions have the same numbers and are others (see `ERA`)."""
 
     x: int = 0
     id: int = 0
@@ -57,7 +57,7 @@ _COLUMNS = (
     " job_event.event, job_event.payload, job_event.created_at"
 )
 
-_ERA = (
+ERA = (
     "left(encode(sha256(convert_to(concat_ws(':', (SELECT system_identifier FROM pg_control_system()),"
     " (SELECT oid FROM pg_database WHERE datname = current_database()),"
     " left(pg_walfile_name(pg_current_wal_lsn()), 8)), 'UTF8')), 'hex'), 12)"
@@ -142,7 +142,8 @@ async def was_given_out(session: AsyncSession, job_id: UUID, seq: int) -> bool:
     one, or the one before the end's. Those of a gap (db/restored.py) were given out before the restore."""
     found = await session.execute(
         text(
-            "SELECT EXISTS (SELECT 1 FROM job_event WHERE job_id = :job_id AND seq IN (:seq, :seq + 1))"
+            "SELECT EXISTS (SELECT 1 FROM job_event"
+            " WHERE job_id = :job_id AND seq IN (:seq, CAST(:seq AS bigint) + 1))"
             " OR EXISTS (SELECT 1 FROM job WHERE id = :job_id AND event_seq = :seq)"
         ),
         {"job_id": job_id, "seq": seq},
@@ -174,7 +175,7 @@ async def tenant_events_after(
 async def tenant_stream_end(session: AsyncSession) -> TenantCursor:
     """The cursor after which everything that is not yet returned to anyone comes."""
     found = await session.execute(
-        text(f"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, {_ERA}")
+        text(f"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, {ERA}")
     )
     x, era = found.one()
     return TenantCursor(x=int(x) - 1, id=2**63 - 1, era=str(era))
@@ -190,7 +191,7 @@ async def require_events_kept(
         raise Conflict("the event id is none of this stream's", remedy=_ANEW)
     row = await session.execute(
         text(
-            f"SELECT {_ERA}, EXISTS (SELECT 1 FROM job_event_horizon"  # noqa: S608 - a constant
+            f"SELECT {ERA}, EXISTS (SELECT 1 FROM job_event_horizon"  # noqa: S608 - a constant
             " WHERE tenant_id = current_tenant()"
             " AND (x, event_id) > (CAST(:x AS text)::xid8, :id))"
         ),

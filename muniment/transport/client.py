@@ -11,6 +11,10 @@ from muniment.transport.refusal import TlsSettings
 logger = logging.getLogger(__name__)
 
 
+FilesState = tuple[tuple[int, int, int] | None, ...]
+"""Compared alone: another one, other files."""
+
+
 @dataclass(frozen=True)
 class ClientFiles:
     """PEM files. Without `authorities` those of the system are trusted, with it no others; certificate
@@ -20,7 +24,7 @@ class ClientFiles:
     certificate: Path | None = None
     key: Path | None = None
 
-    def state(self) -> tuple[tuple[int, int, int] | None, ...]:
+    def state(self) -> FilesState:
         """What tells that one of them is another: also one that a link leads to now."""
         return tuple(map(_state, (self.authorities, self.certificate, self.key)))
 

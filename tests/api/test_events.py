@@ -396,6 +396,17 @@ async def test_an_id_from_before_a_restore_is_refused_and_a_new_stream_begins(
         assert [each.data["page"] for each in await take(events, 4)] == [3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("ahead", [1, 2**31 - 1, 2**63 - 1])
+async def test_a_jobs_stream_is_not_resumed_from_where_it_has_not_come_to(
+    client: httpx.AsyncClient, ahead: int
+) -> None:
+    job_id = await ingest(client)
+    answer = await client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": str(ahead)})
+    assert answer.status_code == 409, answer.text
+    assert "none of this job's" in answer.json()["detail"]
+    assert "without an id" in answer.json()["remedy"]
+
+
 async def test_only_who_may_see_the_file_may_follow_it(
     client: httpx.AsyncClient,
     api: ApiProcess,

@@ -1,8 +1,10 @@
 """The certificate that Temporal is shown is renewed while a worker polls and others call: no restart."""
 
 import asyncio
+import itertools
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +22,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.health.checks import Finding
 from api.health.transport import CertificateCheck
+from muniment import temporal_service
 from muniment.connections import shown_certificates
 from muniment.settings import Settings, TemporalSettings
 from muniment.temporal_service import RenewingService, renewal_of
@@ -28,9 +31,9 @@ from tests.api.conftest import ApiProcess, start_api, stop_api
 from tests.certificates import Authority, Identity, server_tls
 from tests.conftest import REPOSITORY
 from tests.stack import wait_for
-from tests.tls_relay import tls_before
+from tests.tls_relay import Greeting, tls_before
 from worker.connecting import connect_temporal
-from worker.running import _give
+from worker.running import give_connection
 
 QUEUE = f"renewal-{uuid4()}"
 
@@ -51,7 +54,7 @@ class Gate:
         self._open = ExitStack()
         self.port = 0
 
-    def open(self, *authorities: Authority) -> None:
+    def open(self, *authorities: Authority, greeting: Greeting | None = None) -> None:
         """From now on for these alone; all connections that were open are hung up."""
         self._open.close()
         first, *others = authorities
@@ -59,7 +62,7 @@ class Gate:
         for other in others:
             tls.load_verify_locations(other.file)
         tls.set_alpn_protocols(["h2"])
-        self.port = self._open.enter_context(tls_before(self._temporal, tls, port=self.port))
+        self.port = self._open.enter_context(tls_before(self._temporal, tls, greeting, self.port))
 
     def close(self) -> None:
         self._open.close()
@@ -137,7 +140,7 @@ async def test_a_worker_and_its_callers_go_over_to_the_renewed_certificate(
         gate.open(authority, successor)
         successor.renew(ours, "ours.test", lives=timedelta(days=90))
         assert await renewal.renew()
-        _give(client, [worker])
+        give_connection(client, [worker])
         assert await greeted(client) == "Good day, Temporal"
         gate.open(successor)
         assert await greeted(client) == "Good day, Temporal"
@@ -192,6 +195,69 @@ async def test_who_has_not_connected_yet_begins_with_the_renewed_one(
     assert await service.renew()
     assert await service.check_health()
     assert "are renewed" in caplog.text
+
+
+async def test_what_is_renewed_while_temporal_is_waited_for_is_not_missed(
+    settings: Settings,
+    gate: Gate,
+    authority: Authority,
+    successor: Authority,
+    ours: Identity,
+    shown: ShownCertificate,
+) -> None:
+    def renew_first(_: socket.socket) -> bool:
+        """The files were read by then."""
+        if shown.ends_at() is not None and days_left(shown) < 4 and not shown.is_renewed_unseen:
+            successor.renew(ours, "ours.test", lives=timedelta(days=90))
+        return True
+
+    gate.open(authority, successor, greeting=renew_first)
+    service = await RenewingService.open(settings.temporal, shown)
+    gate.open(successor)
+    assert await service.renew(), "the connection is over the former one"
+    assert await service.check_health()
+
+
+async def test_what_is_shown_is_what_the_first_connection_was_made_with(
+    settings: Settings, gate: Gate, successor: Authority, ours: Identity, shown: ShownCertificate
+) -> None:
+    """As of a worker that waited for Temporal longer than its certificate lasted."""
+    successor.renew(ours, "ours.test", lives=timedelta(days=90))
+    gate.open(successor)
+    service = await RenewingService.open(settings.temporal, shown)
+    assert not await service.renew()
+    assert days_left(shown) in (89, 90)
+
+
+async def test_whoever_fails_to_take_the_renewed_one_is_told_again(
+    client: Client,
+    gate: Gate,
+    authority: Authority,
+    successor: Authority,
+    ours: Identity,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(temporal_service, "LOOK_SECONDS", 0.05)
+    renewal = renewal_of(client)
+    assert renewal is not None
+    told, has_taken = itertools.count(1), asyncio.Event()
+
+    def fail_once() -> None:
+        if next(told) == 1:
+            raise ValueError("not yet")
+        has_taken.set()
+
+    gate.open(authority, successor)
+    successor.renew(ours, "ours.test", lives=timedelta(days=90))
+    watching = asyncio.create_task(renewal.watch(fail_once))
+    async with asyncio.timeout(60):
+        await has_taken.wait()
+    await asyncio.sleep(0.3)
+    assert not watching.done()
+    watching.cancel()
+    assert next(told) == 3, "once more, and no more than that"
+    assert "are not looked after" in caplog.text
 
 
 def test_the_processes_look_after_it_by_themselves(

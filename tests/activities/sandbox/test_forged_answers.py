@@ -4,7 +4,7 @@ import pytest
 
 from activities.members.receiver import MemberReceiver
 from activities.read.collector import PageCollector
-from activities.read.structures import _Structures
+from activities.read.structures import ReportedStructures
 from activities.sandbox import Sandbox
 from activities.sandbox.failures import LONGEST_CHARACTERS
 from activities.sandbox.sandbox import OnProgress
@@ -61,7 +61,7 @@ async def _on_structure(structure: PageStructure) -> None:
     [
         PageCollector(None).take,
         MemberReceiver(_seal, _keep, known=()).take,
-        _Structures(_on_structure).take,
+        ReportedStructures(_on_structure).take,
     ],
 )
 def test_what_is_reported_must_be_of_its_type_too(take: OnProgress) -> None:
