@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,6 +34,8 @@ LONGEST_WAIT_SECONDS = 10.0
 JUDGED_AT_MOST = 5_000
 """Candidates whose texts are looked at, from the best on, where a query has conditions."""
 JUDGED_AT_ONCE = 250
+JUDGED_FOR_SECONDS = 10.0
+"""Since the search began, which has its place meanwhile; the first ones are looked at however late."""
 FIRST_LOOK = 1.25
 FIRST_LOOK_FILTERED = 5
 """So many times the passages that are asked for are looked at first: some of them are in the trash,
@@ -90,6 +92,17 @@ async def _place(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
         places.release()
 
 
+@dataclass
+class _Judged:
+    """What was found out about candidates. `is_given_up`: not all of them in time."""
+
+    until: float = field(
+        default_factory=lambda: asyncio.get_running_loop().time() + JUDGED_FOR_SECONDS
+    )
+    holds: dict[UUID, bool] = field(default_factory=dict)
+    is_given_up: bool = False
+
+
 @dataclass(frozen=True)
 class _Search:
     session: AsyncSession
@@ -97,6 +110,7 @@ class _Search:
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
+    judged: _Judged = field(default_factory=_Judged, kw_only=True)
 
     async def of_all(self, corpus: queries.Corpus) -> LexicalResult:
         """The best passages of all, if enough of them are to be had; if not, what may be had is found out
@@ -107,7 +121,9 @@ class _Search:
         most = max(int(look * self.max_chunks), self._candidates)
         best = await self._best(found, asked, corpus.extents, most)
         visible = await self._visible(best)
-        if len(visible) < self.max_chunks and len(best.numbers) == most:
+        # Where each of them could be had and was judged, another look would find the same.
+        is_all_judged = len(self.judged.holds) == most or self.judged.is_given_up
+        if len(visible) < self.max_chunks and len(best.numbers) == most and not is_all_judged:
             ranges = await queries.document_ranges(self.session, self.wanted)
             best = await self._best(found, asked, corpus.extents, self._candidates, ranges)
             visible = await self._visible(best)
@@ -158,15 +174,21 @@ class _Search:
                 for number, score in scores
                 if number in chunks and chunks[number] in fulfilling
             }
-            if len(visible) >= self.max_chunks:
+            if len(visible) >= self.max_chunks or self.judged.is_given_up:
                 break
         return dict(list(visible.items())[: self.max_chunks])
 
     async def _fulfilling(self, chunk_ids: Collection[UUID]) -> Collection[UUID]:
         if not self.query.conditions:
             return frozenset(chunk_ids)
-        judged = await judged_passages(self.session, [*chunk_ids], self.query.conditions)
-        return {chunk_id for chunk_id, holds in judged.items() if holds}
+        holds = self.judged.holds
+        new = [chunk_id for chunk_id in chunk_ids if chunk_id not in holds]
+        if new and holds and asyncio.get_running_loop().time() > self.judged.until:
+            self.judged.is_given_up = True
+        elif new:
+            judged = await judged_passages(self.session, new, self.query.conditions)
+            holds |= {chunk_id: bool(judged.get(chunk_id)) for chunk_id in new}
+        return {chunk_id for chunk_id in chunk_ids if holds.get(chunk_id)}
 
     def _result(
         self,
@@ -177,6 +199,7 @@ class _Search:
     ) -> LexicalResult:
         """`truncated` also where the candidates came to an end before the passages did."""
         ended_early = bool(self.query.conditions) and len(best.numbers) >= JUDGED_AT_MOST
+        ended_early = ended_early or self.judged.is_given_up
         is_short = ended_early and len(visible) < self.max_chunks
         return LexicalResult(visible, found.truncated or is_short, asked.synonyms)
 
