@@ -107,10 +107,10 @@ class _Judged:
 class _Search:
     session: AsyncSession
     query: AskedQuery
+    judged: _Judged = field(default_factory=_Judged, kw_only=True)
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
-    judged: _Judged = field(default_factory=_Judged, kw_only=True)
 
     async def of_all(self, corpus: queries.Corpus) -> LexicalResult:
         """The best passages of all, if enough of them are to be had; if not, what may be had is found out
@@ -165,6 +165,8 @@ class _Search:
         visible: dict[UUID, float] = {}
         step = JUDGED_AT_ONCE if self.query.conditions else max(len(best.numbers), 1)
         for start in range(0, len(best.numbers), step):
+            if self.judged.is_given_up:
+                break
             numbers = best.numbers[start : start + step].tolist()
             chunks = await visible_chunks(self.session, numbers, self.wanted)
             fulfilling = await self._fulfilling(list(chunks.values()))
@@ -174,7 +176,7 @@ class _Search:
                 for number, score in scores
                 if number in chunks and chunks[number] in fulfilling
             }
-            if len(visible) >= self.max_chunks or self.judged.is_given_up:
+            if len(visible) >= self.max_chunks:
                 break
         return dict(list(visible.items())[: self.max_chunks])
 
