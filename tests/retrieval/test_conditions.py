@@ -449,6 +449,6 @@ def test_many_long_sealed_texts_are_judged_in_no_time() -> None:
     text = " ".join(f"word{number} harbours" for number in range(175))
     conditions = parse_query(" ".join(f"-books{number}" for number in range(32))).asked.conditions
     started = time.process_time()
-    held = fulfilling_texts(conditions, {new_id(): (text, ()) for _ in range(200)})
+    held = fulfilling_texts(conditions, {new_id(): (text, ()) for _ in range(400)})
     assert all(held.values())
-    assert time.process_time() - started < 1.5
+    assert time.process_time() - started < 1
