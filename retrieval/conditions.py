@@ -1,7 +1,9 @@
 """Of what a search by meaning found, the passages that fulfil the conditions of the query."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from db.queries import search as queries
@@ -11,7 +13,7 @@ from db.session import Access, Database
 from muniment.errors import DatabaseTooSlow
 from muniment.objects import SealedTexts
 from retrieval.passage_texts import TEXT_OUT_OF_REACH, readable
-from retrieval.sealed_lexemes import stemmed_words, written_words
+from retrieval.sealed_lexemes import stemmed, written_words
 from retrieval.vector import DEPTH, VectorResult, VectorsUnavailable
 
 
@@ -43,11 +45,14 @@ class Conditions:
         except DatabaseTooSlow as error:
             raise VectorsUnavailable("the database took too long") from error
         opened = await readable(self._texts, access.tenant_id, sealed)
-        fulfilling: Mapping[UUID, bool | None] = judged | {
-            chunk_id: chunk_id not in opened.out_of_reach
-            and fulfils(query.conditions, passage.text, passage.headings)
+        texts = {
+            chunk_id: (passage.text, passage.headings)
             for chunk_id, passage in opened.passages.items()
+            if chunk_id not in opened.out_of_reach
         }
+        # Other requests go on meanwhile.
+        held = await asyncio.to_thread(fulfilling_texts, query.conditions, texts)
+        fulfilling: Mapping[UUID, bool | None] = judged | held
         scores = {
             chunk_id: score for chunk_id, score in found.scores.items() if fulfilling.get(chunk_id)
         }
@@ -68,24 +73,58 @@ class Conditions:
             return judged, await queries.passages(session, sealed_ids, "", wanted)
 
 
-def fulfils(conditions: Sequence[Condition], text: str, headings: Sequence[str]) -> bool:
-    """All of them. A condition without any letter or digit holds."""
-    return all(_holds(condition, text, headings) for condition in conditions)
+def fulfilling_texts(
+    conditions: Sequence[Condition], texts: Mapping[UUID, tuple[str, Sequence[str]]]
+) -> dict[UUID, bool]:
+    """Of each text, given with its headings, whether it fulfils all of them. One without any letter or
+    digit holds."""
+    asked = [_AskedWords(each) for each in conditions]
+    found = {}
+    for chunk_id, (text, headings) in texts.items():
+        words = _Words(" ".join((*headings, text)))
+        of_headings = _Words(" ".join(headings))
+        found[chunk_id] = all(
+            each.holds(of_headings if each.condition.is_heading else words) for each in asked
+        )
+    return found
 
 
-def _holds(condition: Condition, text: str, headings: Sequence[str]) -> bool:
-    content = " ".join(headings if condition.is_heading else (*headings, text))
-    if condition.is_prefix:
-        beginning = condition.content.lower()
-        stands = any(word.startswith(beginning) for word in written_words(content))
-        return stands is not condition.is_excluded
-    asked = stemmed_words(condition.content)
-    if not asked:
-        return True
-    return _stands_in(asked, stemmed_words(content)) is not condition.is_excluded
+class _Words:
+    """Of a text, as they are written and stemmed: once, however many conditions there are."""
+
+    def __init__(self, text: str) -> None:
+        self.written = written_words(text)
+
+    @cached_property
+    def stemmed(self) -> list[str]:
+        return stemmed(self.written)
 
 
-def _stands_in(asked: Sequence[str], words: Sequence[str]) -> bool:
-    return any(
-        words[start : start + len(asked)] == asked for start in range(len(words) - len(asked) + 1)
-    )
+class _AskedWords:
+    """A condition's words."""
+
+    def __init__(self, condition: Condition) -> None:
+        self.condition = condition
+        self._words = written_words(condition.content)
+        if not condition.is_prefix:
+            self._words = stemmed(self._words)
+
+    def holds(self, words: _Words) -> bool:
+        if not self._words:
+            return True
+        stands = self._begins_in(words) if self.condition.is_prefix else self._stands_in(words)
+        return stands is not self.condition.is_excluded
+
+    def _stands_in(self, words: _Words) -> bool:
+        return any(
+            word == self._words[0] and words.stemmed[at : at + len(self._words)] == self._words
+            for at, word in enumerate(words.stemmed)
+        )
+
+    def _begins_in(self, words: _Words) -> bool:
+        """All but the last are whole words: `well-k*` are two."""
+        *whole, beginning = self._words
+        return any(
+            word.startswith(beginning) and words.written[max(end - len(whole), 0) : end] == whole
+            for end, word in enumerate(words.written)
+        )

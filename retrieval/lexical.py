@@ -37,6 +37,8 @@ LONGEST_WAIT_SECONDS = 10.0
 JUDGED_AT_MOST = 5_000
 """Candidates whose texts are looked at, from the best on, where a query has conditions."""
 JUDGED_AT_ONCE = 250
+JUDGED_FOR_SECONDS = 10.0
+"""Since the search began, which has its place meanwhile; the first ones are looked at however late."""
 FIRST_LOOK = 1.25
 FIRST_LOOK_FILTERED = 5
 """So many times the passages that are asked for are looked at first: some of them are in the trash,
@@ -96,6 +98,17 @@ async def _place(places: asyncio.Semaphore | None) -> AsyncIterator[None]:
         places.release()
 
 
+@dataclass
+class _Judged:
+    """What was found out about candidates. `is_given_up`: not all of them in time."""
+
+    until: float = field(
+        default_factory=lambda: asyncio.get_running_loop().time() + JUDGED_FOR_SECONDS
+    )
+    holds: dict[UUID, bool] = field(default_factory=dict)
+    is_given_up: bool = False
+
+
 @dataclass(frozen=True)
 class _Visible:
     chunk_id: UUID
@@ -107,6 +120,7 @@ class _Visible:
 class _Search:
     session: AsyncSession
     query: AskedQuery
+    judged: _Judged = field(default_factory=_Judged, kw_only=True)
     wanted: FileFilter
     max_chunks: int
     parameters: Bm25
@@ -121,7 +135,9 @@ class _Search:
         most = max(int(look * self.max_chunks), self._candidates)
         best = await self._best(found, asked, corpus.extents, most)
         visible = await self._visible(best)
-        if len(visible) < self.max_chunks and len(best.numbers) == most:
+        # Where each of them could be had and was judged, another look would find the same.
+        is_all_judged = len(self.judged.holds) == most or self.judged.is_given_up
+        if len(visible) < self.max_chunks and len(best.numbers) == most and not is_all_judged:
             ranges = await queries.document_ranges(self.session, self.wanted)
             best = await self._best(found, asked, corpus.extents, self._candidates, ranges)
             visible = await self._visible(best)
@@ -164,6 +180,8 @@ class _Search:
         visible: list[_Visible] = []
         step = JUDGED_AT_ONCE if self.query.conditions else max(len(best.numbers), 1)
         for start in range(0, len(best.numbers), step):
+            if self.judged.is_given_up:
+                break
             numbers = best.numbers[start : start + step].tolist()
             chunks = await visible_chunks(self.session, numbers, self.wanted)
             fulfilling = await self._fulfilling(list(chunks.values()))
@@ -180,8 +198,14 @@ class _Search:
     async def _fulfilling(self, chunk_ids: Collection[UUID]) -> Collection[UUID]:
         if not self.query.conditions:
             return frozenset(chunk_ids)
-        judged = await judged_passages(self.session, [*chunk_ids], self.query.conditions)
-        return {chunk_id for chunk_id, holds in judged.items() if holds}
+        holds = self.judged.holds
+        new = [chunk_id for chunk_id in chunk_ids if chunk_id not in holds]
+        if new and holds and asyncio.get_running_loop().time() > self.judged.until:
+            self.judged.is_given_up = True
+        elif new:
+            judged = await judged_passages(self.session, new, self.query.conditions)
+            holds |= {chunk_id: bool(judged.get(chunk_id)) for chunk_id in new}
+        return {chunk_id for chunk_id in chunk_ids if holds.get(chunk_id)}
 
     def _result(
         self,
@@ -193,6 +217,7 @@ class _Search:
     ) -> LexicalResult:
         """`truncated` also where the candidates came to an end before the passages did."""
         ended_early = bool(self.query.conditions) and len(best.numbers) >= JUDGED_AT_MOST
+        ended_early = ended_early or self.judged.is_given_up
         is_short = ended_early and len(visible) < self.max_chunks
         return LexicalResult(
             {each.chunk_id: each.score for each in visible},

@@ -19,9 +19,11 @@ from retrieval.letter_pairs import has_letters
 from retrieval.response import UnderstoodQuery
 
 MAX_CONDITIONS = 32
-"""With those on names. Of more, phrases are words, and exclusions are left out."""
+"""With those on names. Of more, phrases and names are words, and exclusions are left out."""
 MAX_PREFIXES = 8
 """Of more, each is the word itself."""
+MAX_BEGINNING = 100
+"""Letters of a beginning; what is longer is a word. PostgreSQL's queries take 2,046 bytes."""
 
 _QUOTE = '"“”„«»'
 _PIECE = re.compile(
@@ -32,7 +34,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_BEGINNING = re.compile(r"(\w[^\s*]+)\*")
+_BEGINNING = re.compile(rf"(\w[^\s*]{{1,{MAX_BEGINNING - 1}}})\*")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -94,13 +96,21 @@ def parse_query(text: str) -> ParsedQuery:
     pieces = list(_pieces(text))
     if not any(piece.is_condition or piece.is_prefix for piece in pieces):
         return only_words(text)
-    said = [piece for piece in pieces if not piece.is_excluded and piece.field != "name"]
-    prefixes = [piece.content for piece in said if piece.is_prefix][:MAX_PREFIXES]
     limited = [piece for piece in pieces if piece.is_condition]
     kept = limited[:MAX_CONDITIONS]
+    said = [
+        piece
+        for piece in pieces
+        if not (piece.is_excluded or (piece.field == "name" and piece in kept))
+    ]
+    prefixes = [piece.content for piece in said if piece.is_prefix][:MAX_PREFIXES]
     return ParsedQuery(
         AskedQuery(
-            words=" ".join(piece.content for piece in said if piece.content not in prefixes),
+            words=" ".join(
+                piece.content
+                for piece in said
+                if not (piece.is_prefix and piece.content in prefixes)
+            ),
             prefixes=tuple(dict.fromkeys(prefixes)),
             conditions=tuple(_condition(piece) for piece in kept if piece.field != "name"),
         ),

@@ -32,10 +32,10 @@ def sealed_lexemes(texts: Sequence[str]) -> list[frozenset[str]]:
     ]
 
 
-def stemmed_words(text: str) -> list[str]:
-    """All of its words, in their order, each as its lexeme."""
+def stemmed(words: Sequence[str]) -> list[str]:
+    """Each as its lexeme, those that English leaves out too."""
     stemmer = SnowballStemmer("english")
-    return [stemmer.stem_word(word) for word in written_words(text)]
+    return [stemmer.stem_word(word) for word in words]
 
 
 def written_words(text: str) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-MAX_RULES = 500
+from db.queries.synonyms import MAX_RULES
+
 MAX_WORDS_OF_RULE = 20
 MAX_WORDS = 2_000
 MAX_CHARACTERS = 100

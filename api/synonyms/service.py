@@ -37,5 +37,5 @@ async def set_list(
     await synonyms.replace_rules(
         session, [synonyms.SynonymRule(rule.words, rule.also) for rule in wanted.rules]
     )
-    payload = {"rules": len(wanted.rules)}
-    record(session, caller.act("synonyms.set", "tenant", caller.tenant_id, {**payload}))
+    act = caller.act("synonyms.set", "tenant", caller.tenant_id, {"rules": len(wanted.rules)})
+    record(session, act)

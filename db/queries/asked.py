@@ -120,6 +120,14 @@ async def asked_terms(
             stems.setdefault((language, place), []).append(lexeme)
         else:
             required.setdefault(language, set()).add(lexeme)
+    # Alone a phrase may come to other words than among all: `<b "c d" e>` is a tag.
+    scored = {(each.language, each.name) for each in terms}
+    terms += [
+        AskedTerm(language, lexeme, (lexeme,), 1)
+        for language, lexemes in required.items()
+        for lexeme in sorted(lexemes)
+        if (language, lexeme) not in scored
+    ]
     for place, prefix in enumerate(query.prefixes, start=1):
         for language in languages:
             stem = stems.get((language, place), [])

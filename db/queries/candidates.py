@@ -38,8 +38,10 @@ WHERE (candidate.version_id IN (SELECT version_id FROM shown)) IS TRUE
 _VISIBLE_OF_ALL = _VISIBLE.format(current_versions=CURRENT_VERSIONS, wanted="true")
 _VISIBLE_OF_WANTED = _VISIBLE.format(current_versions=CURRENT_VERSIONS, wanted=WANTED)
 
-# Words that the passage's language leaves out are looked for as they are written, and so are beginnings. What
-# is computed for a passage is computed once: OFFSET 0 keeps it from being copied into each comparison.
+# Words that a passage's language leaves out are looked for as they are written, and so are beginnings. Where
+# only some of a phrase are left out (`is_mixed`), it is looked for in the passage's lexemes together with its
+# words as they are written, which have the same positions. What is computed for a passage is computed once:
+# OFFSET 0 keeps it from being copied into each comparison.
 _JUDGED = """
     WITH candidate AS MATERIALIZED (
         SELECT chunk.id, coalesce(document.language, 'english') AS language,
@@ -51,23 +53,45 @@ _JUDGED = """
         WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[]))
     ),
     condition AS MATERIALIZED (
-        SELECT stemmed.language, stemmed.is_heading, stemmed.is_excluded, stemmed.is_plain,
+        SELECT stemmed.language, stemmed.is_heading, stemmed.is_excluded, stemmed.is_plain, stemmed.is_mixed,
                CASE
                    WHEN stemmed.is_prefix THEN to_tsquery(
                        'simple', '''' || replace(replace(stemmed.content, '\\', ' '), '''', ' ') || ''':*')
-                   WHEN stemmed.is_plain
-                       THEN phraseto_tsquery('simple', searchable_words(stemmed.content))
+                   WHEN stemmed.is_plain THEN stemmed.plain_query
+                   WHEN stemmed.is_mixed THEN (
+                       SELECT CAST(string_agg(
+                           coalesce('<' || word.place - word.before || '> ', '')
+                               || '''' || replace(replace(word.lexeme, '\\', '\\\\'), '''', '''''') || '''',
+                           ' ' ORDER BY word.place) AS tsquery)
+                       FROM (
+                           SELECT place, coalesce(own.lexeme, plain.lexeme) AS lexeme,
+                                  lag(place) OVER (ORDER BY place) AS before
+                           FROM (
+                               SELECT lexeme, unnest(positions) AS place
+                               FROM unnest(to_tsvector('simple', searchable_words(stemmed.content)))
+                           ) AS plain
+                           LEFT JOIN (
+                               SELECT lexeme, unnest(positions) AS place
+                               FROM unnest(to_tsvector(CAST(stemmed.language AS regconfig),
+                                                       searchable_words(stemmed.content)))
+                           ) AS own USING (place)
+                       ) AS word
+                   )
                    ELSE stemmed.query
                END AS query
         FROM (
-            SELECT spoken.language, given.*, given.is_prefix OR numnode(own.query) = 0 AS is_plain, own.query
+            SELECT spoken.language, given.*, own.*,
+                   given.is_prefix OR numnode(own.query) = 0 AS is_plain,
+                   NOT given.is_prefix AND numnode(own.query) > 0
+                       AND numnode(own.query) < numnode(own.plain_query) AS is_mixed
             FROM (SELECT DISTINCT language FROM candidate) AS spoken
             CROSS JOIN unnest(CAST(:contents AS text[]), CAST(:in_headings AS bool[]),
                               CAST(:excluded AS bool[]), CAST(:prefixes AS bool[]))
                 AS given(content, is_heading, is_excluded, is_prefix)
             CROSS JOIN LATERAL (
                 SELECT phraseto_tsquery(
-                    CAST(spoken.language AS regconfig), searchable_words(given.content)) AS query
+                    CAST(spoken.language AS regconfig), searchable_words(given.content)) AS query,
+                    phraseto_tsquery('simple', searchable_words(given.content)) AS plain_query
                 OFFSET 0
             ) AS own
         ) AS stemmed
@@ -77,8 +101,10 @@ _JUDGED = """
         WHERE condition.language = candidate.language AND numnode(condition.query) > 0
             AND condition.is_excluded = (condition.query @@ CASE
                 WHEN condition.is_heading AND condition.is_plain THEN words.plain_headings
+                WHEN condition.is_heading AND condition.is_mixed THEN mixed.headings
                 WHEN condition.is_heading THEN words.headings
                 WHEN condition.is_plain THEN words.plain_content
+                WHEN condition.is_mixed THEN mixed.content
                 ELSE words.content END)
     ) END
     FROM candidate
@@ -87,12 +113,21 @@ _JUDGED = """
                CASE WHEN :any_heading
                    THEN to_tsvector(CAST(candidate.language AS regconfig), candidate.headings)
                END AS headings,
-               CASE WHEN (SELECT bool_or(is_plain) FROM condition)
+               CASE WHEN (SELECT bool_or(is_plain OR is_mixed) FROM condition)
                    THEN to_tsvector('simple', candidate.content) END AS plain_content,
-               CASE WHEN :any_heading AND (SELECT bool_or(is_plain) FROM condition)
+               CASE WHEN :any_heading AND (SELECT bool_or(is_plain OR is_mixed) FROM condition)
                    THEN to_tsvector('simple', candidate.headings) END AS plain_headings
         OFFSET 0
     ) AS words
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN (SELECT bool_or(is_mixed) FROM condition) THEN CAST(
+                   CAST(words.content AS text) || ' ' || CAST(words.plain_content AS text) AS tsvector)
+               END AS content,
+               CASE WHEN :any_heading AND (SELECT bool_or(is_mixed) FROM condition) THEN CAST(
+                   CAST(words.headings AS text) || ' ' || CAST(words.plain_headings AS text) AS tsvector)
+               END AS headings
+        OFFSET 0
+    ) AS mixed
 """
 
 

@@ -28,6 +28,7 @@ from db.queries.entries import (
     joined,
     union,
 )
+from db.queries.posting_statements import POSTINGS, ROWS
 from db.queries.postings import ENTRY
 from db.queries.search import SEARCHABLE, FileFilter, filter_parameters
 
@@ -131,97 +132,6 @@ _CORPUS = text(
     """
 )
 
-# Rows of the one term that comes to too much by itself are read from the newest on.
-_POSTINGS = """
-    WITH asked AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:places AS int[]))
-            AS asked(language, term, place)
-    ),
-    begun AS MATERIALIZED (
-        SELECT asked.language, asked.place, counted.*
-        FROM unnest(CAST(:prefix_languages AS text[]), CAST(:prefixes AS text[]),
-                    CAST(:prefix_places AS int[])) AS asked(language, prefix, place)
-        CROSS JOIN LATERAL (
-            SELECT posting.term, sum(posting.passages) AS passages,
-                   row_number() OVER (ORDER BY sum(posting.passages) DESC, posting.term) AS rank
-            FROM posting
-            WHERE posting.tenant_id = (SELECT current_tenant()) AND posting.language = asked.language
-                AND posting.term >= asked.prefix AND posting.term < asked.prefix || :last_letter
-            GROUP BY posting.term
-            ORDER BY rank LIMIT CAST(:max_begun AS bigint) + 1
-        ) AS counted
-    ),
-    found AS MATERIALIZED (
-        SELECT language, place, term, max(passages) AS passages FROM (
-            SELECT asked.language, asked.place, asked.term, sum(posting.passages) AS passages
-            FROM asked
-            JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-                AND posting.language = asked.language AND posting.term = asked.term
-            GROUP BY asked.language, asked.place, asked.term
-            UNION ALL
-            SELECT language, place, term, passages FROM begun WHERE rank <= :max_begun
-        ) AS each
-        GROUP BY language, place, term
-    ),
-    ranked AS (
-        SELECT *, row_number() OVER rarest AS rank, sum(passages) OVER rarest AS entries
-        FROM (
-            SELECT language, place, min(term) AS term, sum(passages) AS passages
-            FROM found GROUP BY language, place
-        ) AS counted
-        JOIN unnest(CAST(:corpora AS text[]), CAST(:of_corpora AS bigint[]))
-            AS corpus(language, of_language) USING (language)
-        WINDOW rarest AS (
-            ORDER BY passages / greatest(of_language, 1), passages, language, term ROWS UNBOUNDED PRECEDING)
-    ),
-    chosen AS MATERIALIZED (
-        SELECT found.language, found.place, found.term, found.passages, ranked.passages AS together
-        FROM ranked JOIN found ON found.place = ranked.place
-        WHERE rank <= :max_terms AND (rank = 1 OR entries <= :max_entries)
-    ),
-    beyond AS MATERIALIZED (
-        SELECT max(each.first_number) AS number FROM (
-            SELECT posting.first_number, sum(posting.passages) AS passages,
-                   sum(sum(posting.passages)) OVER (ORDER BY posting.first_number DESC) AS newer
-            FROM chosen
-            JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-                AND posting.language = chosen.language AND posting.term = chosen.term
-            WHERE chosen.together > :max_entries
-            GROUP BY posting.first_number
-        ) AS each
-        WHERE each.newer - each.passages >= :max_entries
-    )
-    SELECT chosen.place, chosen.term, posting.first_number, posting.entries,
-           CAST(chosen.passages AS bigint),
-           (SELECT number FROM beyond) IS NOT NULL
-               OR EXISTS (SELECT FROM begun WHERE rank > :max_begun)
-               OR (SELECT count(*) FROM found) > (SELECT count(*) FROM chosen)
-    FROM chosen
-    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-        AND posting.language = chosen.language AND posting.term = chosen.term
-    WHERE posting.first_number > coalesce((SELECT number FROM beyond), -1)
-"""
-
-# Looked up for each prefix: OFFSET 0 keeps them from being joined otherwise.
-_ROWS = """
-    SELECT asked.place, posting.term, posting.first_number, posting.entries
-    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:places AS int[]))
-        AS asked(language, term, place)
-    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-        AND posting.language = asked.language AND posting.term = asked.term
-    UNION ALL
-    SELECT asked.place, begun.term, begun.first_number, begun.entries
-    FROM unnest(CAST(:prefix_languages AS text[]), CAST(:prefixes AS text[]),
-                CAST(:prefix_places AS int[])) AS asked(language, prefix, place)
-    CROSS JOIN LATERAL (
-        SELECT posting.term, posting.first_number, posting.entries FROM posting
-        WHERE posting.tenant_id = (SELECT current_tenant()) AND posting.language = asked.language
-            AND posting.term >= asked.prefix AND posting.term < asked.prefix || :last_letter
-        OFFSET 0
-    ) AS begun
-    ORDER BY place, term, first_number DESC
-"""
-
 _COUNTS = """
     SELECT posting.language, posting.term, CAST(sum(posting.passages) AS bigint)
     FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[])) AS asked(language, term)
@@ -254,7 +164,7 @@ async def postings(
     """Of the terms of a query in each of the languages: for who may read all of them."""
     rows = await binary_rows(
         session,
-        _POSTINGS,
+        POSTINGS,
         {
             **_parameters(asked.terms),
             "corpora": list(extents),
@@ -288,21 +198,21 @@ async def postings_in_sight(
     """The same of nothing but these documents. Holds twice MAX_ENTRIES, however much is hidden."""
     sought = _sought(asked)
     chosen = _Chosen(ranges)
-    group = _Group()
+    group = _Group(sought)
     truncated = len(sought) < len(asked.terms)
     async with aclosing(_in_sight(session, sought, ranges, MAX_ENTRIES)) as found:
         async for (place, term), parts, passages in found:
             if group.place != place:
-                chosen.add(group.together(sought))
+                chosen.add(group.together())
             if not passages:
                 continue
             columns = in_order(parts)
             truncated = truncated or len(columns[0]) < passages
-            if sought[place].terms == (term,) == tuple(sought[place].all_terms):
+            if sought[place].prefix is None and sought[place].all_terms == {term}:
                 chosen.add(_together(sought[place], {term: columns}, {term: passages}))
             else:
                 group.add(place, term, columns, passages)
-    chosen.add(group.together(sought))
+    chosen.add(group.together())
     return QueryPostings(
         tuple(chosen.terms), truncated or group.is_cut or chosen.least_left_out is not None
     )
@@ -337,9 +247,11 @@ class _Chosen:
 
 
 class _Group:
-    """The terms that count as the one at `place`, which come one after the other: the commonest ones."""
+    """The terms that count as the one at `place`, which come one after the other. Where these are too many:
+    the word itself, and of those that begin so the commonest ones, of synonyms the rarest."""
 
-    def __init__(self) -> None:
+    def __init__(self, sought: Sequence[AskedTerm]) -> None:
+        self._sought = sought
         self.place = -1
         self.is_cut = False
         self._terms: dict[str, tuple[int, Columns]] = {}
@@ -347,23 +259,29 @@ class _Group:
     def add(self, place: int, term: str, columns: Columns, passages: int) -> None:
         self.place = place
         self._terms[term] = passages, columns
-        while len(self._terms) > 1 and (
-            len(self._terms) > MAX_BEGUN
-            or sum(len(numbers) for _, (numbers, *_) in self._terms.values()) > MAX_ENTRIES
-        ):
+        asked = self._sought[place]
+        while len(self._terms) > 1 and self._is_too_much(asked):
+            others = [each for each in self._terms if each not in asked.terms]
+            if not others:
+                break
             # Of equally common ones the last of the alphabet, as for those who see all.
-            rarest = min(reversed(self._terms), key=lambda each: self._terms[each][0])
-            del self._terms[rarest]
+            others.sort(key=lambda each: (-self._terms[each][0], each))
+            del self._terms[others[0 if asked.prefix is None else -1]]
             self.is_cut = True
 
-    def together(self, sought: Sequence[AskedTerm]) -> TermPostings | None:
+    def _is_too_much(self, asked: AskedTerm) -> bool:
+        entries = sum(len(numbers) for _, (numbers, *_) in self._terms.values())
+        too_many = asked.prefix is not None and len(self._terms) > MAX_BEGUN
+        return too_many or entries > MAX_ENTRIES
+
+    def together(self) -> TermPostings | None:
         """All of them as one term, once; None where there is none."""
         if not self._terms:
             return None
         passages = {term: each for term, (each, _) in self._terms.items()}
         columns = {term: each for term, (_, each) in self._terms.items()}
         self._terms = {}
-        return _together(sought[self.place], columns, passages)
+        return _together(self._sought[self.place], columns, passages)
 
 
 async def frequencies(session: AsyncSession, asked: AskedTerms) -> dict[tuple[str, str], int]:
@@ -415,6 +333,7 @@ def _parameters(asked: Sequence[AskedTerm]) -> dict[str, object]:
         "languages": [each.language for each, _, _ in words],
         "terms": [term for _, term, _ in words],
         "places": [at for _, _, at in words],
+        "own": [term in each.terms for each, term, _ in words],
         "prefix_languages": [each.language for each, _ in begun],
         "prefixes": [each.prefix for each, _ in begun],
         "prefix_places": [at for _, at in begun],
@@ -448,7 +367,7 @@ async def _batches(
 ) -> AsyncGenerator[tuple[tuple[int, str], list[tuple[int, bytes]]], None]:
     """Rows of one term each, of ENTRIES_AT_A_TIME and a row at most."""
     current, blocks, size = (0, ""), list[tuple[int, bytes]](), 0
-    async with aclosing(streamed_rows(session, _ROWS, parameters)) as rows:
+    async with aclosing(streamed_rows(session, ROWS, parameters)) as rows:
         async for place, term, first_number, entries in rows:
             is_full = size >= ENTRIES_AT_A_TIME * ENTRY.itemsize
             if blocks and ((place, term) != current or is_full):
@@ -471,7 +390,8 @@ def _together(
     asked: AskedTerm, columns: Mapping[str, Columns], passages: Mapping[str, int]
 ) -> TermPostings | None:
     """Of its terms that stand somewhere; None where these are none that it needs. `passages`: in how many
-    each stands, which may be more than are given."""
+    each stands, which may be more than are given. Where it stands anywhere, how rare it is has nothing to do
+    with its synonyms."""
     own = [
         term
         for term in columns
@@ -483,12 +403,14 @@ def _together(
         if all(term in columns for term in each)
     ]
     parts = [columns[term] for term in own]
+    if len(parts) > 1:
+        parts = [union(parts)]
+    standing = max([len(each[0]) for each in parts] + [passages[term] for term in own], default=0)
     if others:
         parts.append(evenly(union(others), SYNONYM_WEIGHT))
     if not parts:
         return None
     numbers, frequencies, lengths = parts[0] if len(parts) == 1 else union(parts)
-    standing = max((passages[term] for term in own), default=0)
     return TermPostings(
         asked.language,
         asked.name,
@@ -496,5 +418,5 @@ def _together(
         numbers,
         frequencies,
         lengths,
-        max(standing, len(numbers)),
+        standing or len(numbers),
     )

@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries.asked import AskedTerm, AskedTerms, Lexeme, lexemes_of
 
+MAX_RULES = 500
+"""Of a tenant."""
 MAX_RULES_OF_QUERY = 50
-"""Rules that one query is looked through for; the first ones of the list."""
+"""Rules that count for one query: the first ones of the list of which it has a word."""
 
 
 @dataclass(frozen=True)
@@ -87,40 +89,56 @@ async def replace_rules(session: AsyncSession, rules: Sequence[SynonymRule]) -> 
 async def with_synonyms(
     session: AsyncSession, asked: AskedTerms, languages: Sequence[str]
 ) -> Expanded:
-    """The terms, each with what is looked for beside it. Words that begin with a prefix have none."""
+    """The terms, each with what is looked for beside it. Words that begin with a prefix have none, nor have
+    those that each hit has to have."""
     lexemes = {term for each in asked.terms if each.prefix is None for term in each.terms}
     if not lexemes:
         return Expanded(asked)
-    found = await session.execute(
-        _RULES_WITH, {"lexemes": sorted(lexemes), "most": MAX_RULES_OF_QUERY}
-    )
+    found = await session.execute(_RULES_WITH, {"lexemes": sorted(lexemes), "most": MAX_RULES})
     rules = [_rule(row.words, row.also) for row in found]
     if not rules:
         return Expanded(asked)
-    written = [*dict.fromkeys(word for rule in rules for word in (*rule.words, *rule.also))]
-    spelled = await lexemes_of(session, written, languages)
-    place_of = {word: place for place, word in enumerate(written)}
+    spelled = await _spelled(session, [each for rule in rules for each in rule.words], languages)
+    positions = {language: _positions(asked.terms, language) for language in languages}
+    standing = [
+        (language, rule, source)
+        for rule in rules
+        for source in rule.words
+        for language in languages
+        if _stands_in(spelled.get((language, source), []), positions[language])
+    ]
+    counted = [*dict.fromkeys(rule for _, rule, _ in standing)][:MAX_RULES_OF_QUERY]
+    targets = [each for rule in counted for each in rule.also or rule.words]
+    meant = await _spelled(session, targets, languages)
     alternatives: dict[tuple[str, str], dict[tuple[str, ...], None]] = {}
     added: dict[str, None] = {}
-    sources = [(rule, source) for rule in rules for source in rule.words]
-    for language in languages:
-        positions = _positions(asked.terms, language)
-        for rule, source in sources:
-            sought = spelled.get((language, place_of[source]), [])
-            if not _stands_in(sought, positions):
+    for language, rule, source in standing:
+        names = {each.name for each in spelled[language, source]} - asked.required.get(
+            language, frozenset()
+        )
+        for target in (rule.also or rule.words) if names and rule in counted else ():
+            other = tuple(each.name for each in meant.get((language, target), []))
+            if not other or target == source:
                 continue
-            for target in rule.also or rule.words:
-                other = tuple(each.name for each in spelled.get((language, place_of[target]), []))
-                if not other or target == source:
-                    continue
-                added[target] = None
-                for each in sought:
-                    alternatives.setdefault((language, each.name), {})[other] = None
+            added[target] = None
+            for name in names:
+                alternatives.setdefault((language, name), {})[other] = None
     terms = tuple(
         replace(each, alternatives=tuple(alternatives.get((each.language, each.name), ())))
         for each in asked.terms
     )
     return Expanded(replace(asked, terms=terms), tuple(added))
+
+
+async def _spelled(
+    session: AsyncSession, written: Sequence[str], languages: Sequence[str]
+) -> dict[tuple[str, str], list[Lexeme]]:
+    """What each of these comes to, by language."""
+    words = [*dict.fromkeys(written)]
+    if not words:
+        return {}
+    found = await lexemes_of(session, words, languages)
+    return {(language, words[place]): each for (language, place), each in found.items()}
 
 
 def _rule(words: Sequence[str], also: Sequence[str]) -> SynonymRule:

@@ -1,6 +1,8 @@
 """Phrases, beginnings of words, exclusions and fields: of words, of meaning, and who sees what."""
 
+import time
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +14,7 @@ from db.session import Access, Database
 from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
 from retrieval import lexical
-from retrieval.conditions import fulfils
+from retrieval.conditions import fulfilling_texts
 from retrieval.query_language import parse_query
 from retrieval.request import SearchRequest
 from retrieval.response import SearchResponse
@@ -75,6 +77,8 @@ ALL_MODES = pytest.mark.parametrize("mode", ["lexical", "vector", "hybrid"])
         ("books -the", set()),
         ('"..." books', {0, 1, 3}),
         ('mill "unknown word"', set()),
+        ('"invent" invent*', {2}),
+        ('keeps <b "town clerk" e> x', {0}),
     ],
 )
 async def test_words_with_conditions(
@@ -145,6 +149,8 @@ async def test_fields(
         found = await search(searcher, tenant.access, "oak -name:INVOICE", mode)
         assert {hit.chunk_id for hit in found.data} == set(second.chunk_ids)
         assert (await search(searcher, tenant.access, "oak name:_otes", mode)).data == ()
+        found = await search(searcher, tenant.access, "heading:scope scope*", mode)
+        assert [hit.chunk_id for hit in found.data] == [first.chunk_ids[0]]
     assert (await search(searcher, tenant.access, "name:invoice")).data == ()
 
 
@@ -174,6 +180,72 @@ async def test_what_is_not_looked_at_is_told(
     assert (found.data, found.truncated) == ((), True)
     all_of_them = await search(searcher, tenant.access, '"oak elm"', top_k=15)
     assert len(all_of_them.data) == 15
+
+
+async def test_each_candidate_is_judged_once_and_for_some_time_only(
+    searcher: Searcher,
+    database: Database,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge, judged = lexical.judged_passages, list[UUID]()
+
+    async def counted(session: Any, chunk_ids: Sequence[UUID], *given: Any) -> Any:
+        judged.extend(chunk_ids)
+        return await judge(session, chunk_ids, *given)
+
+    monkeypatch.setattr(lexical, "judged_passages", counted)
+    monkeypatch.setattr(lexical, "JUDGED_AT_MOST", 20)
+    await publish_file(database, tenant.access, tenant.collection_id, ["oak elm"] * 300)
+    for wanted in ("", " name:doc"):
+        judged.clear()
+        found = await search(searcher, tenant.access, '"elm oak"' + wanted)
+        assert (found.data, found.truncated) == ((), True)
+        assert len(judged) == len(set(judged)) > 0
+    monkeypatch.setattr(lexical, "JUDGED_AT_ONCE", 7)
+    monkeypatch.setattr(lexical, "JUDGED_FOR_SECONDS", -1)
+    given_up = await search(searcher, tenant.access, '"oak elm"', top_k=20)
+    assert (len(given_up.data), given_up.truncated) == (7, True)
+
+
+VERDICTS = (
+    "He was found not guilty.",
+    "He was found guilty.",
+    "The clerks of town",
+    "The clerk for town",
+    "A to do list",
+    "A list",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('"not guilty"', {0}),
+        ('guilty -"not guilty"', {1}),
+        ('"was found"', {0, 1}),
+        ('"clerk of towns"', {2}),
+        ('clerk -"clerks for town"', {2}),
+        ('list -"to do list"', {5}),
+        ('"a list"', {5}),
+    ],
+)
+async def test_words_that_a_language_leaves_out_belong_to_a_phrase(
+    searcher: Searcher,
+    database: Database,
+    tenant: TenantFixture,
+    embedder: Embedder,
+    query: str,
+    expected: set[int],
+) -> None:
+    file = await publish_file(
+        database, tenant.access, tenant.collection_id, VERDICTS, embedder=embedder
+    )
+    for mode in ("lexical", "vector"):
+        assert places(await search(searcher, tenant.access, query, mode), file) >= expected
+    assert places(await search(searcher, tenant.access, query), file) == expected
+    for place in expected:
+        assert fulfils_sealed(query, VERDICTS[place])
 
 
 async def published_as(
@@ -250,6 +322,30 @@ async def test_words_that_begin_so_count_as_one_word(
     assert len({hit.score for hit in found.data}) == 1
 
 
+async def test_a_word_and_what_begins_with_it_are_one_for_who_sees_a_part(
+    searcher: Searcher, database: Database, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    passages = ["city", "cityscape", "cityscape", "oak"]
+    await publish_file(database, tenant.access, tenant.collection_id, passages)
+    whole = await search(searcher, tenant.access, "city*")
+    await add_private(database, tenant)
+    clerk = make_tenant(postgres_dsn, tenant.name, principal="clerk", is_admin=False)
+    seen = await search(searcher, clerk.access, "city*")
+    assert [(hit.chunk_id, hit.score) for hit in seen.data] == [
+        (hit.chunk_id, hit.score) for hit in whole.data
+    ]
+    assert len(seen.data) == 3
+
+
+async def add_private(database: Database, tenant: TenantFixture) -> None:
+    async with database.transaction(tenant.system) as session:
+        session.add(
+            Collection(
+                id=new_id(), tenant_id=tenant.tenant_id, name="private", visibility="private"
+            )
+        )
+
+
 # ── who sees what ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -302,6 +398,7 @@ def file_ids(found: SearchResponse) -> set[UUID]:
         " ".join(f"-w{number}" for number in range(1_400)),
         "\ufdd0\ufdd1\U0010ffff* \u0e01*",
         "http://a.b/c?d=e* user@host.org* -1.5e10 a_b-c*",
+        "clerk " + "a" * 2_100 + "* -" + "b" * 5_000 + "*",
     ],
 )
 @pytest.mark.parametrize("mode", ["lexical", "hybrid"])
@@ -325,6 +422,11 @@ async def test_any_text_is_a_query(
         ("-clerk", False),
         ("-mill", True),
         ("-harb*", False),
+        ("-well-k*", False),
+        ("-well-s*", True),
+        ("-foo.ba*", False),
+        ("-of-t*", False),
+        ("-to-t*", True),
         ("heading:scopes", True),
         ("heading:town", False),
         ('"预算案"', True),
@@ -333,6 +435,20 @@ async def test_any_text_is_a_query(
     ],
 )
 def test_sealed_texts_are_judged_as_others_are(query: str, holds: bool) -> None:
-    text = "Books of the town clerk at the harbour. 新的预算案。"
+    text = "Books of the town clerk at the harbour, well-kept at foo.bar. 新的预算案。"
+    assert fulfils_sealed(query, text, ("Scope of work",)) is holds
+
+
+def fulfils_sealed(query: str, text: str, headings: Sequence[str] = ()) -> bool:
+    chunk_id = new_id()
     conditions = parse_query(query).asked.conditions
-    assert fulfils(conditions, text, ("Scope of work",)) is holds
+    return fulfilling_texts(conditions, {chunk_id: (text, headings)})[chunk_id]
+
+
+def test_many_long_sealed_texts_are_judged_in_no_time() -> None:
+    text = " ".join(f"word{number} harbours" for number in range(175))
+    conditions = parse_query(" ".join(f"-books{number}" for number in range(32))).asked.conditions
+    started = time.process_time()
+    held = fulfilling_texts(conditions, {new_id(): (text, ()) for _ in range(400)})
+    assert all(held.values())
+    assert time.process_time() - started < 1

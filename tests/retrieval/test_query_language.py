@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies
 
 from db.queries.asked import AskedQuery, Condition
 from retrieval.query_language import (
+    MAX_BEGINNING,
     MAX_CONDITIONS,
     MAX_PREFIXES,
     ParsedQuery,
@@ -99,6 +100,15 @@ def test_there_are_bounds() -> None:
     begun = parse_query(" ".join(f"word{number}*" for number in range(50)))
     assert len(begun.asked.prefixes) == MAX_PREFIXES
     assert "word49" in begun.asked.words
+    named = parse_query(" ".join(f"name:file{number}" for number in range(40)))
+    assert len(named.names) == MAX_CONDITIONS
+    assert "file39" in named.asked.words.split()
+    assert "file0" not in named.asked.words.split()
+    long = "a" * (MAX_BEGINNING + 1)
+    assert parse_query(f"{long}* -{long}*").asked == AskedQuery(
+        f"{long}*", conditions=(Condition(f"{long}*", is_excluded=True),)
+    )
+    assert parse_query(f"{long[1:]}*").asked.prefixes == (long[1:],)
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,10 @@ async def test_rules_do_no_harm_to_phrases_and_exclusions(
     assert await places('"car"') == [0]
     assert await places("yard -car") == [1, 5]
     assert set(await places("car -automobile")) == {0, 5}
+    phrase = SearchRequest(query='"car" yard', mode=SearchMode.LEXICAL)
+    understood = (await searcher.search(tenant.access, phrase)).understood
+    assert understood is not None
+    assert understood.synonyms == ()
     response = await searcher.search(
         tenant.access, SearchRequest(query="car", mode=SearchMode.LEXICAL)
     )
@@ -150,6 +154,54 @@ async def test_a_common_synonym_does_not_push_the_words_own_passages_down(
     result = await found(database, tenant.access, "yew")
     assert order(result, file)[0] == 50
     assert len(result.scores) == 51
+
+
+async def test_a_common_synonym_does_not_make_its_word_a_common_one(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await set_rules(database, tenant, [SynonymRule(("yew", "tree"))])
+    passages = ["tree"] * 30 + ["yew", "disease", "disease"] + ["oak"] * 17
+    file = await publish_file(database, tenant.access, tenant.collection_id, passages)
+    assert order(await found(database, tenant.access, "yew disease"), file)[0] == 30
+
+
+async def test_rules_of_another_word_keep_none_from_being_found(
+    database: Database, tenant: TenantFixture
+) -> None:
+    rules = [SynonymRule((f"report {number}", f"paper {number}")) for number in range(60)]
+    await set_rules(database, tenant, [*rules, *RULES])
+    file = await publish_file(database, tenant.access, tenant.collection_id, PASSAGES)
+    assert set(order(await found(database, tenant.access, "report car"), file)) == {0, 1, 5}
+
+
+@pytest.mark.parametrize("is_restricted", [False, True])
+async def test_synonyms_are_cut_before_the_word_itself(
+    database: Database,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_dsn: str,
+    *,
+    is_restricted: bool,
+) -> None:
+    access = tenant.access
+    if is_restricted:
+        access = make_tenant(postgres_dsn, tenant.name, principal="clerk", is_admin=False).access
+        async with database.transaction(tenant.system) as session:
+            session.add(
+                Collection(
+                    id=new_id(), tenant_id=tenant.tenant_id, name="private", visibility="private"
+                )
+            )
+    await set_rules(database, tenant, [SynonymRule(("yew", "tree"))])
+    yew = await publish_file(database, tenant.access, tenant.collection_id, ["yew", "yew oak"])
+    for _ in range(3):
+        await publish_file(database, tenant.access, tenant.collection_id, ["tree"] * 2)
+    whole = await found(database, access, "yew")
+    assert (len(whole.scores), whole.truncated) == (8, False)
+    monkeypatch.setattr(lexical_queries, "MAX_ENTRIES", 4)
+    cut = await found(database, access, "yew")
+    assert cut.scores.keys() == set(yew.chunk_ids)
+    assert cut.truncated
 
 
 async def test_of_a_word_and_its_synonyms_too_many_entries_are_cut(
