@@ -131,7 +131,12 @@ def test_doctor_notices_that_one_of_two_hangs(stack: Stack) -> None:
     assert found["state"] == "degraded"
     assert "connections were not answered" in found["detail"]
     assert "log/api*.jsonl" in found["remedy"]
-    assert _doctor(stack)["state"] == "ok"
+    # What it depends on may be degraded: a stack without a scanner.
+    wait_for(
+        lambda: _doctor(stack)["detail"].startswith("serves"),
+        timeout_seconds=30,
+        what="both to answer",
+    )
 
 
 def _doctor(stack: Stack) -> dict[str, str]:
