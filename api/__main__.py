@@ -103,16 +103,22 @@ async def _sweep(blobs: BlobStore) -> None:
 
 
 def _serve_metrics(settings: ApiSettings, port: int) -> None:
-    """With the API's certificate, as it was at the start."""
+    """With the API's certificate, as it was at the start. Raises ConfigurationError."""
     certificate, key = settings.tls_certificate, settings.tls_key
-    server, _ = start_http_server(
-        port,
-        settings.host,
-        registry=REGISTRY,
-        certfile=str(certificate) if certificate else None,
-        keyfile=str(key) if key else None,
-        tls_min_version=ssl.TLSVersion.TLSv1_2,
-    )
+    try:
+        server, _ = start_http_server(
+            port,
+            settings.host,
+            registry=REGISTRY,
+            certfile=str(certificate) if certificate else None,
+            keyfile=str(key) if key else None,
+            tls_min_version=ssl.TLSVersion.TLSv1_2,
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"figures cannot be served on port {port}: {error.strerror}",
+            remedy="Choose another MUNIMENT_API__METRICS_PORT, or end the program that has it.",
+        ) from error
     if isinstance(server.socket, ssl.SSLSocket):
         # Else the one thread that accepts makes each handshake, and waits for whoever says nothing.
         server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined] # not in typeshed

@@ -73,14 +73,23 @@ LOST_IN_TRANSACTION = "8s2b"
 
 async def act_for(session: AsyncSession, access: Access) -> None:
     """From here on the session's transaction runs for these."""
-    await session.execute(text(_acting_for(access)))
+    await session.execute(
+        text(
+            "SELECT set_config('app.tenant', :tenant, true),"
+            " set_config('app.principal', :principal, true)"
+        ),
+        {"tenant": str(access.tenant_id), "principal": str(access.principal_id or "")},
+    )
 
 
 def _acting_for(access: Access) -> str:
-    # Ids hold nothing that would end a string of SQL.
+    """As `act_for`, for where there are no parameters. Raises ValueError for what is no id."""
+    # Whatever was given: digits, letters and hyphens end no string of SQL.
+    tenant = UUID(str(access.tenant_id))
+    principal = UUID(str(access.principal_id)) if access.principal_id else ""
     return (
-        f"SELECT set_config('app.tenant', '{access.tenant_id}', true),"
-        f" set_config('app.principal', '{access.principal_id or ''}', true)"
+        f"SELECT set_config('app.tenant', '{tenant}', true),"
+        f" set_config('app.principal', '{principal}', true)"
     )
 
 
@@ -116,6 +125,8 @@ class Database:
             pool_timeout=pool_timeout_seconds,
             # The driver begins no transaction by itself, which takes a round trip: `_begin` does.
             isolation_level="AUTOCOMMIT",
+            # It ends what `_begin` began: without it the next to have the connection would go on in it.
+            skip_autocommit_rollback=False,
             connect_args={
                 **VANISHED_SERVER,
                 "async_creator_fn": opening(silence if milliseconds else None),
@@ -197,6 +208,11 @@ async def _begin(session: AsyncSession, statements: str) -> None:
         await driver.execute(statements.encode(), prepare=False)
     except psycopg.Error as error:
         raise DBAPIError.instance(statements, None, error, psycopg.Error) from error
+    except BaseException:
+        # Cancelled, in a state that nobody knows: as SQLAlchemy does for its own statements. A rollback on
+        # what the driver has closed meanwhile would fail, and take the place of the cancellation.
+        await connection.invalidate()
+        raise
 
 
 async def _check_out(session: AsyncSession) -> None:

@@ -62,6 +62,16 @@ class Stack:
     def pid(self, process: str) -> int:
         return int((self.home / "run" / f"{process}.pid").read_text(encoding="utf-8").split()[0])
 
+    def named(self, process: str) -> list[str]:
+        """It, and those beside it that do the same: `api` and `api-2`."""
+        run = self.home / "run"
+        found = (*run.glob(f"{process}.pid"), *run.glob(f"{process}-[0-9]*.pid"))
+        return sorted(path.stem for path in found)
+
+    def kill_all(self, process: str) -> dict[str, int]:
+        """kill -9 of it and of those beside it, so that nobody does its work; the pids they had."""
+        return {name: self.kill(name) for name in self.named(process)}
+
     def kill(self, process: str) -> int:
         """kill -9 of one process of the stack; returns the pid it had."""
         pid = self.pid(process)
@@ -142,7 +152,8 @@ def wait_for(
 
 @contextmanager
 def running_stack(home: Path, **environment: str) -> Iterator[Stack]:
-    stack = Stack(home, environment)
+    """With two API processes on a machine of one core, too."""
+    stack = Stack(home, {"MUNIMENT_EMBEDDED__API_PROCESSES": "2", **environment})
     stack.up()
     try:
         yield stack

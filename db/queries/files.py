@@ -105,8 +105,10 @@ async def list_files(
     if after is not None:
         position = tuple_(key, ties)
         page = page.where(position < after if order.descending else position > after)
-    # The page by itself, so that no more is joined to files than it has.
-    shown = _DETAILED.where(col(File.id).in_(page.limit(limit).scalar_subquery()))
+    # The page by itself, so that no more is joined to files than it has: it must not become one of each
+    # file around it, which SQLAlchemy makes of it where it selects from more than files.
+    alone = page.limit(limit).correlate(None).scalar_subquery()
+    shown = _DETAILED.where(col(File.id).in_(alone))
     return await _details(session, shown.order_by(*ordering))
 
 

@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "doctor":
             return _doctor(home, as_json=options.json)
         _require_plain_loopback(settings)
+        _require_connections(settings)
         return _up(home, options, settings.embedded)
     except MunimentError as error:
         _say(f"error: {error.detail}")
@@ -95,6 +96,12 @@ def _require_plain_loopback(settings: Settings) -> None:
             remedy="Unset MUNIMENT_API__TLS_… and MUNIMENT_TEMPORAL__…; put a proxy with TLS before"
             " the API, or run the processes by themselves (docs/transport.md).",
         )
+
+
+def _require_connections(settings: Settings) -> None:
+    from deploy.embedded.stack import require_connections
+
+    require_connections(settings)
 
 
 def _up(home: Home, options: argparse.Namespace, settings: EmbeddedSettings) -> int:

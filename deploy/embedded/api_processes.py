@@ -5,15 +5,20 @@ them by the addresses at both ends (socket(7)); what one of them was killed with
 anew is served by another.
 """
 
+import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import httpx
 import psutil
 
+from deploy.embedded.places import is_free
+from muniment.errors import ConfigurationError
+
 FIRST = "api"
 METRICS_VARIABLE = "MUNIMENT_API__METRICS_PORT"
+_PORTS = 65_536
 _MOST_UNASKED = 2
 """More take their 140 MB each and were not measured."""
 
@@ -28,34 +33,57 @@ def names(asked: int | None, *, is_replaced: bool) -> tuple[str, ...]:
 
 
 def _cores() -> int:
-    return os.cpu_count() or 1
+    """Those that we may use, which in a container may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def metrics_ports(processes: Sequence[str], first: str, taken: Sequence[int]) -> Mapping[str, str]:
+def metrics_ports(
+    processes: Sequence[str], first: str, taken: Collection[int]
+) -> Mapping[str, str]:
     """A port for each process: the one that the user named is the first process's, the others have
-    the next ones that no other process of the stack has. Without a port nothing."""
+    the next ones that nothing of the stack or beside it has. Without a port nothing.
+
+    Raises ConfigurationError when there are too few.
+    """
     if not first.isdecimal():
         return {}
-    ports = [int(first)]
-    while len(ports) < len(processes):
-        following = ports[-1] + 1
-        while following in taken:
-            following += 1
-        ports.append(following)
+    others = (port for port in range(int(first) + 1, _PORTS) if port not in taken and is_free(port))
+    ports = [int(first), *(port for _, port in zip(processes[1:], others, strict=False))]
+    if len(ports) < len(processes):
+        raise ConfigurationError(
+            f"{METRICS_VARIABLE} is {first}, and behind it are too few free ports for"
+            f" {len(processes)} API processes",
+            remedy=f"Choose a lower {METRICS_VARIABLE}, or fewer MUNIMENT_EMBEDDED__API_PROCESSES.",
+        )
     return {name: str(port) for name, port in zip(processes, ports, strict=True)}
 
 
 async def is_healthy(url: str) -> bool:
     """Whether the API answers `/healthz` with success, whichever of its processes."""
+    return await answered(url, 1) == 1
+
+
+async def answered(url: str, connections: int) -> int:
+    """How many of so many new connections `/healthz` is answered on with success, within two seconds."""
+    none_kept = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=2.0, trust_env=False, limits=none_kept) as client:
+        return sum(await asyncio.gather(*(_is_answered(client, url) for _ in range(connections))))
+
+
+async def _is_answered(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-            return (await client.get(f"{url}/healthz")).is_success
+        return (await client.get(f"{url}/healthz")).is_success
     except httpx.HTTPError:
         return False
 
 
-def listens(process_id: int, port: int) -> bool:
+async def listens(process_id: int, port: int) -> bool:
     """Whether this very process takes connections on the port."""
+    # On a thread: the system lists all connections of the machine.
+    return await asyncio.to_thread(_listens, process_id, port)
+
+
+def _listens(process_id: int, port: int) -> bool:
     try:
         sockets = psutil.Process(process_id).net_connections(kind="tcp")
     except psutil.Error:

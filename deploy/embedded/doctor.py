@@ -4,14 +4,14 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deploy.embedded import scanner
+from deploy.embedded import api_processes, scanner
 from deploy.embedded.control import status
 from deploy.embedded.home import Home, model_directory
 from deploy.embedded.places import Places
@@ -25,6 +25,9 @@ from muniment.opened_content import MEMORY_ROOT, largest_in_memory
 from muniment.scanner import remedy, trials
 from muniment.settings import Settings, load_settings
 
+_API_LOGS = "log/api*.jsonl"
+_CONNECTIONS_A_PROCESS = 8
+"""So many new ones find each of several API processes, but for one time in thousands."""
 _LOW_DISK_BYTES = 5 * 1024**3
 _NO_DISK_BYTES = 512 * 1024**2
 _LONGEST_POLL_SECONDS = 75.0  # a long poll lasts a minute; then it is renewed
@@ -206,7 +209,7 @@ async def _running_stack(home: Home) -> list[Check]:
     return [
         *checks,
         await _database(found.endpoints),
-        await _ready(found.endpoints),
+        await _api(found.endpoints, [each.name for each in found.processes]),
         *await _stored_content(home, found.endpoints),
         *await _pollers(home),
     ]
@@ -231,6 +234,20 @@ class _Readiness(BaseModel):
     dependencies: list[_Dependency]
 
 
+async def _api(endpoints: Endpoints, processes: Sequence[str]) -> Check:
+    """Whether each API process answers, and what they depend on. On a port that several share, one that
+    hangs keeps its part of the connections waiting."""
+    count = sum(name.partition("-")[0] == api_processes.FIRST for name in processes)
+    if count > 1:
+        asked = count * _CONNECTIONS_A_PROCESS
+        answered = await api_processes.answered(endpoints.api, asked)
+        if 0 < answered < asked:
+            detail = f"{asked - answered} of {asked} connections were not answered"
+            remedy = f"Read {_API_LOGS}; end the process that says no more, and it is started anew."
+            return _bad("API", Health.DEGRADED, detail, remedy)
+    return await _ready(endpoints)
+
+
 async def _ready(endpoints: Endpoints) -> Check:
     """The API's own view of what it depends on."""
     try:
@@ -238,17 +255,17 @@ async def _ready(endpoints: Endpoints) -> Check:
             answer = await client.get(f"{endpoints.api}/readyz")
     except httpx.HTTPError as error:
         detail = f"{endpoints.api} does not answer ({type(error).__name__})"
-        return _bad("API", Health.FAILED, detail, "Read log/api.jsonl.")
+        return _bad("API", Health.FAILED, detail, f"Read {_API_LOGS}.")
     try:
         report = _Readiness.model_validate_json(answer.content)
     except ValidationError:
         detail = f"{endpoints.api}/readyz answers {answer.status_code}, and no report"
-        return _bad("API", Health.FAILED, detail, "Read log/api.jsonl.")
+        return _bad("API", Health.FAILED, detail, f"Read {_API_LOGS}.")
     troubled = [each for each in report.dependencies if each.state != "ok"]
     told = "; ".join(f"{each.name} is {each.state}: {each.reason}" for each in troubled)
     remedies = " ".join(each.remedy for each in troubled if each.remedy)
     if not answer.is_success:
-        return _bad("API", Health.FAILED, f"not ready: {told}", remedies or "Read log/api.jsonl.")
+        return _bad("API", Health.FAILED, f"not ready: {told}", remedies or f"Read {_API_LOGS}.")
     if troubled:
         return _bad("API", Health.DEGRADED, f"serves, but {told}", remedies)
     return _ok("API", f"serves, with all of {len(report.dependencies)} dependencies")

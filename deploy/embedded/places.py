@@ -20,6 +20,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 # so that a port stays ours while its process restarts.
 _PORT_RANGE = range(20_000, 32_000)
 _MOST_TRIES = 200
+_PORTS = ("api", "temporal", "temporal_ui", "temporal_http", "temporal_metrics")
 
 
 class Places(BaseModel):
@@ -33,6 +34,9 @@ class Places(BaseModel):
     temporal_http: int
     temporal_metrics: int
     sockets: Path
+
+    def ports(self) -> tuple[int, ...]:
+        return tuple(getattr(self, name) for name in _PORTS)
 
 
 def choose_places(home: Home, api_port: int | None) -> Places:
@@ -50,14 +54,14 @@ def choose_places(home: Home, api_port: int | None) -> Places:
             f"{api_port} is not a port",
             remedy="Give a --port from 1 to 65535, or leave it out to get a free one.",
         )
-    if api_port and not _is_free(api_port):
+    if api_port and not is_free(api_port):
         raise ConfigurationError(
             f"port {api_port} is taken by another program",
             remedy="Choose another --port, or leave it out to get a free one.",
         )
     taken: set[int] = set()
     ports: dict[str, int] = {}
-    for name in ("api", "temporal", "temporal_ui", "temporal_http", "temporal_metrics"):
+    for name in _PORTS:
         wanted = api_port if name == "api" and api_port else before.get(name)
         ports[name] = _port(wanted, taken)
         taken.add(ports[name])
@@ -67,11 +71,11 @@ def choose_places(home: Home, api_port: int | None) -> Places:
 
 
 def _port(wanted: int | None, taken: set[int]) -> int:
-    if wanted and wanted not in taken and _is_free(wanted):
+    if wanted and wanted not in taken and is_free(wanted):
         return wanted
     for _ in range(_MOST_TRIES):
         port = random.choice(_PORT_RANGE)  # noqa: S311 - chosen to be free, not to be secret
-        if port not in taken and _is_free(port):
+        if port not in taken and is_free(port):
             return port
     raise ConfigurationError(
         "no free port was found on the loopback address",
@@ -79,7 +83,7 @@ def _port(wanted: int | None, taken: set[int]) -> int:
     )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     """Whether a server could listen there now: on loopback and on all addresses."""
     for address in (LOOPBACK, ""):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

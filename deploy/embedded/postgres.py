@@ -32,12 +32,13 @@ from muniment.errors import ConfigurationError, DependencyUnavailable
 OWNER_ROLE = "muniment"
 APPLICATION_ROLE = "muniment_app"
 DATABASE = "muniment"
+MOST_CONNECTIONS = 200
 _ACCOUNT = "muniment-postgres"
 _SHARED_INSTALLATIONS = Path("/var/cache/muniment")
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "200",
+    "max_connections": str(MOST_CONNECTIONS),
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",  # every statement on vectors locks each graph

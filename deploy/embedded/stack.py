@@ -12,12 +12,18 @@ from deploy.embedded.leftovers import MARK
 from deploy.embedded.logs import RotatingLog
 from deploy.embedded.one_shot import python_module
 from deploy.embedded.places import LOOPBACK, Places
-from deploy.embedded.postgres import APPLICATION_ROLE, OWNER_ROLE, PostgresCluster
+from deploy.embedded.postgres import (
+    APPLICATION_ROLE,
+    MOST_CONNECTIONS,
+    OWNER_ROLE,
+    PostgresCluster,
+)
 from deploy.embedded.records import Endpoints
 from deploy.embedded.scanner import SOCKET_VARIABLE, Scanner, choose_scanner
 from deploy.embedded.temporal import NAMESPACE, TemporalServer
 from muniment.contracts import queues
-from muniment.settings import EmbeddedSettings
+from muniment.errors import ConfigurationError
+from muniment.settings import EmbeddedSettings, Settings
 
 WORKER_QUEUES: Mapping[str, tuple[str, ...]] = {
     "worker-io": (queues.WORKFLOWS, queues.SCAN, queues.VERIFY, queues.DELIVER),
@@ -28,6 +34,8 @@ KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
 RATE_LIMITS_VARIABLE = "MUNIMENT_RATE_LIMITS__API_PROCESSES"
 WORKER_METRICS_VARIABLE = "MUNIMENT_WORKER__METRICS_PORT"
 MODELS_VARIABLE = "MUNIMENT_EMBEDDING__MODEL_DIRECTORY"
+_OTHER_CONNECTIONS = 20
+"""To the database: superusers' three, migrations, the first key, `doctor`, and what a person asks."""
 _COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
 _LIBRARY_SETTINGS = {
     # The engines run one per core already; their libraries phone nobody.
@@ -126,7 +134,7 @@ class EmbeddedStack:
         shared = ("--shared-port",) if is_one_of_several else ()
 
         async def ready(process_id: int, _started: float) -> bool:
-            if is_one_of_several and not api_processes.listens(process_id, self.places.api):
+            if is_one_of_several and not await api_processes.listens(process_id, self.places.api):
                 return False
             return await api_processes.is_healthy(self.api_url)
 
@@ -170,12 +178,26 @@ class EmbeddedStack:
 
     def _api_metrics_port(self, name: str) -> dict[str, str]:
         first = self.environment.get(api_processes.METRICS_VARIABLE, "")
-        taken = (self.places.api, *self._worker_metrics_ports().values())
+        taken = {*self.places.ports(), *self._worker_metrics_ports().values()}
         ports = api_processes.metrics_ports(self._api_names(), first, taken)
         return {api_processes.METRICS_VARIABLE: ports[name]} if ports else {}
 
     def _marked(self, spec: ProcessSpec) -> ProcessSpec:
         return replace(spec, environment={**spec.environment, MARK: str(self.home.root)})
+
+
+def require_connections(settings: Settings) -> None:
+    """Raises ConfigurationError where our processes may open more connections than their PostgreSQL takes,
+    which would be noticed under load alone."""
+    processes = len(api_processes.names(settings.embedded.api_processes, is_replaced=False))
+    each = settings.database.pool_size + 1  # which listens
+    wanted = (processes + len(WORKER_QUEUES)) * each + _OTHER_CONNECTIONS
+    if wanted > MOST_CONNECTIONS:
+        raise ConfigurationError(
+            f"{processes} API processes and {len(WORKER_QUEUES)} workers may need {wanted} connections with"
+            f" {each} for each, and the embedded PostgreSQL takes {MOST_CONNECTIONS}",
+            remedy="Lower MUNIMENT_EMBEDDED__API_PROCESSES or MUNIMENT_DATABASE__POOL_SIZE.",
+        )
 
 
 async def plan_stack(

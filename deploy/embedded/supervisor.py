@@ -12,11 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from deploy.embedded.child import Child, ProcessSpec, start_time
 from deploy.embedded.home import Home, write_privately
 from deploy.embedded.leftovers import Strays, end_all_children, end_leftovers, remove_stale_files
+from deploy.embedded.lock import sole_user_of
 from deploy.embedded.logs import RotatingLog, last_events
 from deploy.embedded.one_shot import MIGRATION_SECONDS, python_module, read_secret, run_once
 from deploy.embedded.places import choose_places
@@ -60,6 +62,7 @@ class Supervisor:
         self._log = RotatingLog(home.log_file("supervisor"), "supervisor")
         self._children: list[Child] = []
         self._strays = Strays()
+        self._held = ExitStack()
         self._state = StackState.STARTING
         self._since = datetime.now(UTC)
         self._stop = asyncio.Event()
@@ -86,6 +89,7 @@ class Supervisor:
             strays.cancel()
             await asyncio.gather(starting, strays, return_exceptions=True)
             await self._stop_all()
+            self._held.close()
             self._log.close()
 
     async def _start(self) -> None:
@@ -96,6 +100,7 @@ class Supervisor:
         if taken_over:
             self._tell(f"ended {taken_over} processes that an earlier supervisor left behind")
         places = choose_places(self._home, self._api_port)
+        self._held.enter_context(sole_user_of(places.api))
         stack = await plan_stack(
             self._home,
             places,

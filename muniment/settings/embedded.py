@@ -15,7 +15,9 @@ class EmbeddedSettings(Group):
         Field(
             description="API processes, which share the API's port and, unless"
             " `MUNIMENT_RATE_LIMITS__API_PROCESSES` is set, the rate limits; unset: 2, or 1 on one core and"
-            " where the system does not spread connections over them (Linux does).",
+            " where the system does not spread connections over them (Linux does). Each may open"
+            " `MUNIMENT_DATABASE__POOL_SIZE` connections and one more: `muniment up` refuses more than its"
+            " PostgreSQL takes (200).",
             ge=1,
             le=16,
         ),

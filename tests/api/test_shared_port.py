@@ -5,8 +5,10 @@ import socket
 import pytest
 import uvicorn
 
+from api.__main__ import _serve_metrics
 from api.server import listen_beside_others
 from muniment.errors import ConfigurationError
+from muniment.settings import ApiSettings
 
 HOST = "127.0.0.1"
 
@@ -35,3 +37,11 @@ def test_a_port_of_another_program_is_named_and_refused() -> None:
         with pytest.raises(ConfigurationError, match=f"port {port} of") as refused:
             listen_beside_others(_configuration(port))
     assert "MUNIMENT_API__PORT" in refused.value.remedy
+
+
+def test_a_port_for_figures_of_another_program_is_named_and_refused() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port}") as refused:
+            _serve_metrics(ApiSettings(host=HOST), port)
+    assert "MUNIMENT_API__METRICS_PORT" in refused.value.remedy

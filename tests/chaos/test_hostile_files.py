@@ -44,13 +44,14 @@ class Watch:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self.processes = {name: psutil.Process(stack.pid(name)) for name in PROCESSES}
+        names = [name for process in PROCESSES for name in stack.named(process)]
+        self.processes = {name: psutil.Process(stack.pid(name)) for name in names}
         self.templates = set(templates(stack))
         self.held = self._held()
 
     def _held(self) -> dict[str, int]:
-        workers = ("worker-io", "worker-cpu", "api")
-        found = {name: self.processes[name].memory_full_info().uss for name in workers}
+        ours = [name for name in self.processes if name.startswith(("worker", "api"))]
+        found = {name: self.processes[name].memory_full_info().uss for name in ours}
         for number, template in enumerate(sorted(self.templates, key=lambda each: each.pid)):
             found[f"template-{number}"] = template.memory_full_info().uss
         return found

@@ -63,9 +63,10 @@ def test_killing_any_process_loses_and_doubles_nothing(
         files = ingest_all(stack, "disturbed")
         until_reading(stack)
         for process in PROCESSES:
-            old = stack.kill(process)
+            killed = stack.kill_all(process)
+            assert len(killed) == (2 if process == "api" else 1)
             wait_for(
-                lambda process=process, old=old: _has_successor(stack, process, old),
+                lambda killed=killed: all(_has_successor(stack, *each) for each in killed.items()),
                 timeout_seconds=120,
                 what=f"{process} to be started anew",
             )

@@ -106,7 +106,7 @@ Blow = Callable[[Stack, psutil.Process], None]
 
 def kill(process: str) -> Blow:
     def blow(stack: Stack, _: psutil.Process) -> None:
-        stack.kill(process)
+        assert stack.kill_all(process)
 
     return blow
 

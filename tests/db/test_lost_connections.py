@@ -179,6 +179,24 @@ async def test_a_server_that_falls_silent_is_given_up_and_found_again(
         await database.close()
 
 
+async def test_who_is_cancelled_while_a_server_is_silent_has_been_cancelled(
+    application_dsn: str, tenant: TenantFixture
+) -> None:
+    """Else whoever begins anew after an absence of the database, and was told to stop, never does."""
+    with line_to(_socket(application_dsn)) as line:
+        database = Database(_through(line.port, application_dsn), pool_size=1)
+        await _ask(database, tenant)
+        line.fall_silent()
+        asking = asyncio.create_task(_ask(database, tenant))
+        await asyncio.sleep(0.3)  # by then it has sent its BEGIN
+        asking.cancel()
+        await asyncio.wait({asking}, timeout=on_a_busy_machine(30))
+        assert asking.cancelled()
+        line.mend()
+        await _ask(database, tenant)
+        await database.close()
+
+
 async def test_many_statements_in_one_exchange_may_take_longer_than_a_silence(
     application_dsn: str, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

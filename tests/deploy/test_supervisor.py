@@ -15,7 +15,10 @@ import pytest
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from deploy.embedded.lock import sole_user_of
 from muniment.contracts import search_attributes
+from muniment.errors import ConfigurationError
+from tests.conftest import free_port
 
 from .stack_process import (
     CHILDREN,
@@ -115,6 +118,24 @@ def test_two_homes_run_side_by_side_and_one_stops_alone(
     assert other.end(signal.SIGINT) == 0
     assert processes_of(other.home) == []
     assert read_rows(stack.endpoints)
+
+
+def test_a_port_of_another_home_is_refused_while_nobody_listens_on_it(tmp_path: Path) -> None:
+    """Both are still bringing up their databases, or the other's API is being started anew."""
+    other = StackProcess(tmp_path / "home")
+    port = free_port()
+    with sole_user_of(port):
+        refused = other.run("up", "--port", str(port))
+    assert refused.returncode == 1
+    assert f"port {port} is taken by the stack of another home" in refused.stdout
+    assert processes_of(other.home) == []
+
+
+def test_a_stack_holds_its_port_until_it_ends(stack: StackProcess) -> None:
+    port = httpx.URL(stack.endpoints.api).port
+    assert port is not None
+    with pytest.raises(ConfigurationError, match=str(port)), sole_user_of(port):
+        pass
 
 
 def test_status_says_what_runs(stack: StackProcess) -> None:

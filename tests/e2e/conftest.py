@@ -10,9 +10,7 @@ from tests.stack import Stack, running_stack
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    home = tmp_path_factory.mktemp("e2e") / "home"
-    # On a machine of one core, too.
-    with running_stack(home, MUNIMENT_EMBEDDED__API_PROCESSES="2") as stack:
+    with running_stack(tmp_path_factory.mktemp("e2e") / "home") as stack:
         yield stack
 
 
