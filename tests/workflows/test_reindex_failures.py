@@ -15,6 +15,7 @@ from activities.embed.vectors import ChunkVectors
 from activities.reindex import activity as reindexing
 from activities.reindex.activity import Reindexing
 from db.queries import vectors as vector_queries
+from db.queries.index_versions import IndexModel, entered_by
 from db.queries.vectors import make_graph
 from db.session import Access
 from muniment.contracts.reindex import Activation, FillState, Outcome, ReindexInput, workflow_id
@@ -156,3 +157,15 @@ async def test_what_stage_embed_made_is_published(
     async with workshop.working():
         await ingest(workshop, owner, BEES)
     assert calls == [1]
+
+
+async def test_what_a_publication_begins_is_recorded(workshop: Workshop, owner: TenantIds) -> None:
+    await store(workshop, owner)
+    newer = IndexModel(DEFAULT.model_id, "newer", DEFAULT.dimensions)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        (index,) = await entered_by(session, owner.tenant_id, [newer], [newer])
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        acts = await session.scalars(
+            text("SELECT object_id FROM audit_event WHERE action = 'index.requested'")
+        )
+        assert acts.all() == [index]
