@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from muniment.contracts.reindex import (
     LOOK,
@@ -39,9 +39,11 @@ class Reindex:
                     ReindexActivities.evaluate_index, request, **EVALUATE_INDEX
                 )
         except (asyncio.CancelledError, FailureError) as error:
-            is_cancelled = is_cancelled_exception(error)
-            outcome = Outcome.CANCELLED if is_cancelled else Outcome.FAILED
-            await to_the_end(self._end(request, outcome))
+            if is_cancelled_exception(error):
+                await to_the_end(self._end(request, Outcome.CANCELLED))
+            elif _is_in_vain(error):
+                await to_the_end(self._end(request, Outcome.FAILED))
+            # Else what was made stays, and a worker starts it again.
             raise
         if state is FillState.MORE:
             workflow.continue_as_new(request)
@@ -73,3 +75,9 @@ class Reindex:
             outcome=outcome,
         )
         await workflow.execute_activity_method(ReindexActivities.end_reindex, end, **RECORD)
+
+
+def _is_in_vain(error: BaseException) -> bool:
+    """Whether no other attempt would succeed."""
+    cause = error.__cause__
+    return isinstance(cause, ApplicationError) and cause.non_retryable

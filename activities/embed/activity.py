@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from temporalio import activity
 
-from activities.embed.vectors import ChunkVectors, Counted, Made, to_bytes
-from activities.fingerprints import fingerprint
+from activities.embed.vectors import ChunkVectors, Counted, fingerprint_of, to_bytes
 from activities.stage import Product, StageRunner, StageTask
 from activities.text_hashes import text_hashes
 from db.queries.index_versions import IndexModel
@@ -52,12 +51,11 @@ class Embed(EmbedActivities):
         async def compute(_: Opening) -> Product[EmbedSummary]:
             return await self._embed(request, models)
 
-        names = "+".join(f"{model.model_id}/{model.model_version}" for model in models)
         return StageTask(
             StageName.EMBED,
             request.version,
             EmbedSummary,
-            lambda _: fingerprint(StageName.EMBED, names, [request.chunks.fingerprint]),
+            lambda _: fingerprint_of(models, request.chunks),
             compute,
         )
 
@@ -76,7 +74,8 @@ class Embed(EmbedActivities):
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
-        return _product(made)
+        summary = EmbedSummary(embedded_count=made.embedded, reused_count=made.reused)
+        return Product(to_bytes(made.vectors, self._vectors.default()), summary)
 
     async def _tell(self, version: VersionReference, counted: Counted) -> None:
         """Meanwhile the job's readers are told how many there are."""
@@ -91,8 +90,3 @@ class Embed(EmbedActivities):
             except MunimentError:
                 # What is wrong shows when the vectors are kept.
                 logger.info("the progress of embedding was not told")
-
-
-def _product(made: Made) -> Product[EmbedSummary]:
-    summary = EmbedSummary(embedded_count=made.embedded, reused_count=made.reused)
-    return Product(to_bytes(made.vectors), summary)

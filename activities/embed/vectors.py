@@ -1,8 +1,8 @@
 """Vectors of chunks by every model that the tenant's index versions want.
 
-As an artifact: a line of JSON that names the models, then a matrix of each in NumPy's .npy format,
-little-endian float32, a row per chunk. What releases before wrote is one matrix alone, of the model that
-those had.
+As an artifact: a matrix in NumPy's .npy format, little-endian float32, a row per chunk, where they are of the
+default model alone: so releases from before there were several read it too. Else a line of JSON that names
+the models, then such a matrix of each.
 """
 
 import asyncio
@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from activities.fingerprints import fingerprint
 from activities.stage import StageRunner
 from activities.standing_back import in_background
 from db.queries.index_versions import IndexModel, kept_whole, model_of
 from db.queries.publish import known_vectors
-from muniment.contracts.base import VersionReference
+from muniment.contracts.base import Artifact, VersionReference
 from muniment.contracts.documents import Chunk
+from muniment.contracts.jobs import StageName
 from muniment.embedding import Embedder, TextEmbedder
 
 Vectors = npt.NDArray[np.float32]
@@ -141,18 +143,31 @@ async def embed_texts(
         raise
 
 
-def to_bytes(vectors: VectorsByModel) -> bytes:
+def fingerprint_of(models: Sequence[IndexModel], chunks: Artifact) -> str:
+    names = "+".join(f"{model.model_id}/{model.model_version}" for model in models)
+    return fingerprint(StageName.EMBED, names, [chunks.fingerprint])
+
+
+def to_bytes(vectors: VectorsByModel, default: IndexModel) -> bytes:
     content = io.BytesIO()
-    content.write(json.dumps([asdict(model) for model in vectors]).encode() + b"\n")
+    if list(vectors) != [default]:
+        content.write(json.dumps([asdict(model) for model in vectors]).encode() + b"\n")
     for matrix in vectors.values():
         np.save(content, matrix, allow_pickle=False)
     return content.getvalue()
 
 
-def from_bytes(stored: bytes, default: IndexModel) -> dict[IndexModel, Vectors]:
-    """`default`: of which model a matrix is that stands alone."""
+def from_bytes(stored: bytes, alone: IndexModel | None) -> dict[IndexModel, Vectors]:
+    """`alone`: of which model a matrix is that stands alone; None where that is not here, and its vectors
+    are left out, as those are that have not their model's dimensions."""
     content = io.BytesIO(stored)
     if stored.startswith(_NPY):
-        return {default: np.load(content, allow_pickle=False)}
-    models = [IndexModel(**each) for each in json.loads(content.readline())]
-    return {model: np.load(content, allow_pickle=False) for model in models}
+        models = [alone]
+    else:
+        models = [IndexModel(**each) for each in json.loads(content.readline())]
+    found = ((model, np.load(content, allow_pickle=False)) for model in models)
+    return {
+        model: matrix
+        for model, matrix in found
+        if model is not None and matrix.shape[1:] == (model.dimensions,)
+    }

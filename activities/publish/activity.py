@@ -7,7 +7,7 @@ from temporalio import activity
 
 from activities.assemble.calls import TextFacts
 from activities.assemble.product import AssembleSummary
-from activities.embed.vectors import ChunkVectors, VectorsByModel, from_bytes
+from activities.embed.vectors import ChunkVectors, VectorsByModel, fingerprint_of, from_bytes
 from activities.failures import erased
 from activities.publish.extracted import extracted
 from activities.publish.graphs import prepare_indexes
@@ -181,7 +181,10 @@ class Publish(PublishActivities):
                 artifacts.load_bytes(tenant_id, request.vectors.blob_id)
             )
         chunks = chunk_list.result().chunks
-        vectors = from_bytes(stored_vectors.result(), self._vectors.default())
+        default = self._vectors.default()
+        # A job between `embed` and here may have its vectors from a release with another model.
+        is_default = request.vectors.fingerprint == fingerprint_of([default], request.chunks)
+        vectors = from_bytes(stored_vectors.result(), default if is_default else None)
         if any(len(matrix) != len(chunks) for matrix in vectors.values()):
             raise ObjectMissing("There is not a vector for every chunk.")
         hashes = await text_hashes(self._keys, tenant_id, chunks)

@@ -23,7 +23,7 @@ from db.queries import index_filling, index_versions
 from db.queries.index_filling import StoredPassage, Vector
 from db.queries.index_versions import IndexModel, model_of
 from db.queries.publish import known_vectors
-from db.queries.vectors import GRAPH_FROM
+from db.queries.vectors import GRAPH_FROM, lacks_graph
 from db.session import Access, Database
 from muniment.contracts.documents import Chunk
 from muniment.contracts.reindex import (
@@ -46,12 +46,19 @@ from muniment.objects.sealed_texts import passage_place
 logger = logging.getLogger(__name__)
 
 _UNFINISHED = (IndexState.BUILDING, IndexState.READY)
+_UNMEASURED = IndexEvaluation(questions=0, overlap=None, recall=None)
+NO_GRAPH = (
+    "a large index version waits for its graph to be activated: python -m db.vector_graphs makes it"
+    " (docs/vectors.md)"
+)
 
 FILL_SECONDS = 20.0
 """An attempt takes no further batch after so long."""
 BATCH_TEXTS = 64
 """A second or two on two cores: no more is repeated when a worker dies, and a pause or a cancellation waits
 for no more."""
+PASS_PAUSE_SECONDS = 5.0
+"""Before what a pass could not fill is looked for again: a long publication or erasure holds it."""
 LEAST_RECALL = 0.9
 """Of a graph, for its index version to be activated without a person's word."""
 
@@ -90,7 +97,8 @@ class Reindexing(ReindexActivities):
                 row = await index_versions.get_index(session, request.index_version_id)
             if row is None or row.state != IndexState.READY:
                 return
-            if row.evaluation is None:
+            evaluation = _evaluation(row)
+            if evaluation is None or _was_without_graph(evaluation):
                 await self._evaluate(request, row)
             if row.activation == Activation.AUTOMATIC:
                 await self._activate(request)
@@ -113,8 +121,9 @@ class Reindexing(ReindexActivities):
         async with self._transaction(request.tenant_id) as session:
             locked = await index_versions.lock_index(session, request.index_version_id)
             if locked is not None and locked.state == IndexState.READY:
+                if locked.evaluation is None:
+                    record(session, _act("index.ready", locked))
                 locked.evaluation = evaluation.model_dump(mode="json")
-                record(session, _act("index.ready", locked))
 
     async def _fill_batch(self, request: ReindexInput) -> FillState:
         async with self._transaction(request.tenant_id) as session:
@@ -177,6 +186,7 @@ class Reindexing(ReindexActivities):
             row = await index_versions.lock_index(session, request.index_version_id)
             if row is not None and row.filled_until == begun_at:
                 row.filled_until = b""
+        await asyncio.sleep(PASS_PAUSE_SECONDS)
         return FillState.MORE
 
     async def _activate(self, request: ReindexInput) -> None:
@@ -184,7 +194,16 @@ class Reindexing(ReindexActivities):
 
             async def act() -> None:
                 row = await index_versions.lock_index(session, request.index_version_id)
-                if row is None or row.state != IndexState.READY or not _is_good(row):
+                if row is None or row.state != IndexState.READY:
+                    return
+                evaluation = _evaluation(row)
+                is_unknown = evaluation is not None and _was_without_graph(evaluation)
+                if is_unknown or await lacks_graph(session, row.id):
+                    logger.error(NO_GRAPH, extra={"index_version": str(row.id)})
+                    return
+                if not _is_good(row):
+                    # A person decides.
+                    row.activation = Activation.MANUAL.value
                     return
                 await index_versions.activate(session, row, self._kept_for)
                 record(session, _act("index.activated", row))
@@ -239,9 +258,15 @@ async def _settle(session: AsyncSession, index_version_id: UUID) -> FillState:
 
 
 async def _end(session: AsyncSession, request: EndReindexInput) -> bool:
-    """Not one that was measured: it is whole, whatever became of its activation."""
+    """One that is whole stays where measuring or activating it failed, for a person to activate."""
     row = await index_versions.lock_index(session, request.index_version_id)
-    if row is None or row.evaluation is not None or row.state not in _UNFINISHED:
+    if row is None or row.state not in _UNFINISHED:
+        return False
+    if row.state == IndexState.READY and (row.evaluation or request.outcome is Outcome.FAILED):
+        if row.evaluation is None:
+            row.evaluation = _UNMEASURED.model_dump(mode="json")
+            record(session, _act("index.ready", row))
+        row.activation = Activation.MANUAL.value
         return False
     index_versions.retire(row, request.outcome)
     record(session, _act(f"index.{request.outcome.value}", row))
@@ -263,9 +288,21 @@ def _embedding_text(said: PassageText) -> str:
     return chunk.embedding_text()
 
 
+def _evaluation(row: IndexVersion) -> IndexEvaluation | None:
+    return None if row.evaluation is None else IndexEvaluation.model_validate(row.evaluation)
+
+
 def _is_good(row: IndexVersion) -> bool:
-    evaluation = IndexEvaluation.model_validate(row.evaluation)
+    """Where there was nothing to compare, nothing can be missed."""
+    evaluation = _evaluation(row)
+    if evaluation is None:
+        return False
     return evaluation.recall is None or evaluation.recall >= LEAST_RECALL
+
+
+def _was_without_graph(evaluation: IndexEvaluation) -> bool:
+    """Whether it was compared with the active one, and could not be with what it has itself."""
+    return evaluation.recall is None and evaluation.overlap is not None
 
 
 def _act(action: str, row: IndexVersion) -> Act:

@@ -8,7 +8,7 @@ from activities.publish.graphs import Transaction
 from db.models import IndexVersion
 from db.queries import index_evaluation
 from db.queries.index_versions import kept_whole
-from db.queries.vectors import has_graph
+from db.queries.vectors import has_graph, lacks_graph
 from muniment.contracts.reindex import IndexEvaluation, IndexState
 
 QUESTIONS = 20
@@ -17,7 +17,8 @@ NEAREST = 10
 
 
 async def evaluate(transaction: Transaction, row: IndexVersion) -> IndexEvaluation:
-    """Stored passages are the questions, so that nobody's queries need be kept."""
+    """Stored passages are the questions, so that nobody's queries need be kept. No recall where there is to
+    be a graph and is none: nobody knows what that will find."""
     async with transaction() as session:
         active = next(
             (each for each in await kept_whole(session) if each.state == IndexState.ACTIVE), None
@@ -32,11 +33,13 @@ async def evaluate(transaction: Transaction, row: IndexVersion) -> IndexEvaluati
                 session, other.id, row.id, after=b"", limit=QUESTIONS
             )
         by_graph = await has_graph(session, row.id)
+        is_unknown = await lacks_graph(session, row.id)
     overlaps, recalls = list[float](), list[float]()
     for question in questions:
         exact = await _nearest(transaction, row, question, by_graph=False)
         found = await _nearest(transaction, row, question, by_graph=True) if by_graph else exact
-        recalls += _share(found, exact)
+        if not is_unknown:
+            recalls += _share(found, exact)
         if active is not None:
             former = await _nearest(transaction, active, question, by_graph=False)
             overlaps += _share(found, former)

@@ -50,8 +50,8 @@ def require_administrator(caller: Caller) -> None:
 
 
 async def create(session: AsyncSession, caller: Caller, body: NewIndexVersion) -> IndexVersion:
-    """One of that model that is being built answers with itself. Raises Unprocessable for a model that is not
-    here, and Conflict."""
+    """One of that model and activation that is being built answers with itself. Raises Unprocessable for
+    a model that is not here, and Conflict."""
     model = MODELS.get(body.model)
     if model is None:
         raise Unprocessable(
@@ -60,12 +60,14 @@ async def create(session: AsyncSession, caller: Caller, body: NewIndexVersion) -
         )
 
     async def open_next() -> IndexVersion:
-        return await index_versions.open_next(session, caller.tenant_id, model, body.activation)
+        kept = {each.id for each in await index_versions.kept_whole(session)}
+        row = await index_versions.open_next(session, caller.tenant_id, model, body.activation)
+        if row.id not in kept:
+            figures = {"model": row.model_id, "activation": row.activation}
+            record(session, caller.act("index.requested", "index_version", row.id, {**figures}))
+        return row
 
-    row = await index_versions.alone_with(session, caller.tenant_id, open_next)
-    figures = {"model": row.model_id, "activation": row.activation}
-    record(session, caller.act("index.requested", "index_version", row.id, {**figures}))
-    return row
+    return await index_versions.alone_with(session, caller.tenant_id, open_next)
 
 
 async def show(session: AsyncSession, index_version_id: UUID) -> IndexVersion:

@@ -11,12 +11,15 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from db.audit import Act, record
 from db.giving_way import giving_way
 from db.models import IndexVersion, new_id, now
+from db.queries import vectors
 from muniment.contracts.reindex import Activation, IndexState, Outcome
 from muniment.errors import Conflict
 
@@ -134,6 +137,7 @@ async def _make_one_of(
     if any(each.state == IndexState.ACTIVE for each in kept):
         row = _new(tenant_id, model, IndexState.BUILDING, Activation.AUTOMATIC)
         row.passages_total = await count_passages(session)
+        record(session, _act("index.requested", row))
     else:
         row.activated_at = now()
     session.add(row)
@@ -143,15 +147,17 @@ async def _make_one_of(
 async def open_next(
     session: AsyncSession, tenant_id: UUID, model: IndexModel, activation: Activation
 ) -> IndexVersion:
-    """A new one that is to be built, or the one of that model that is. Nobody publishes meanwhile. Raises
-    Conflict where one of another model is, or waits to be activated, and where nothing was published."""
+    """A new one that is to be built, or the one of that model and activation that is. Nobody publishes
+    meanwhile. Raises Conflict where another is, or waits to be activated, and where nothing was published."""
     kept = await kept_whole(session)
     following = next((each for each in kept if each.state in _NEXT), None)
     if following is not None:
-        if model_of(following) == model and following.state == IndexState.BUILDING:
+        is_same = model_of(following) == model and following.activation == activation
+        if is_same and following.state == IndexState.BUILDING:
             return following
         raise Conflict(
-            f"An index version of the model {following.model_id} is {following.state} already.",
+            f"An index version of the model {following.model_id} is {following.state} already"
+            f" ({following.activation}).",
             remedy="Activate it or cancel it first.",
         )
     if not any(each.state == IndexState.ACTIVE for each in kept):
@@ -185,7 +191,7 @@ def _new(
 
 async def activate(session: AsyncSession, row: IndexVersion, kept_for: timedelta) -> None:
     """The index version is searched from now on, and the one that was is kept for so long. Nobody publishes
-    meanwhile. Raises Conflict where it is not whole, or neither ready nor superseded."""
+    meanwhile. Raises Conflict where it is not whole, lacks its graph, or is neither ready nor superseded."""
     if row.state not in (IndexState.READY, IndexState.SUPERSEDED):
         raise Conflict(
             f"An index version that is {row.state} cannot be activated.",
@@ -197,11 +203,18 @@ async def activate(session: AsyncSession, row: IndexVersion, kept_for: timedelta
             " them that does not have its model.",
             remedy="Cancel it, or let its time pass, and build another.",
         )
-    for former in await kept_whole(session):
+    kept = await kept_whole(session)
+    if row.state == IndexState.READY and await _is_made_slow(session, row, kept):
+        raise Conflict(
+            "This index version is large and has no graph: searches by meaning would be late.",
+            remedy="An operator makes it with `python -m db.vector_graphs`; activate it then.",
+        )
+    for former in kept:
         if former.id == row.id:
             continue
         if former.state == IndexState.SUPERSEDED:
             retire(former, Outcome.REPLACED)
+            record(session, _act("index.retired", former))
         elif former.state == IndexState.ACTIVE:
             former.state = IndexState.SUPERSEDED.value
             former.retire_at = now() + kept_for
@@ -211,6 +224,21 @@ async def activate(session: AsyncSession, row: IndexVersion, kept_for: timedelta
     row.activated_at = now()
     row.retire_at = None
     await session.flush()
+
+
+async def _is_made_slow(
+    session: AsyncSession, row: IndexVersion, kept: Sequence[IndexVersion]
+) -> bool:
+    """Whether searches would measure all of a large one, which they need not now."""
+    active = next((each for each in kept if each.state == IndexState.ACTIVE), None)
+    is_slow_already = active is not None and await vectors.lacks_graph(session, active.id)
+    return not is_slow_already and await vectors.lacks_graph(session, row.id)
+
+
+def _act(action: str, row: IndexVersion) -> Act:
+    """Nobody's: it follows from another."""
+    payload: dict[str, JsonValue] = {"model": row.model_id, "model_version": row.model_version}
+    return Act(action, "index_version", row.id, row.tenant_id, payload=payload)
 
 
 def retire(row: IndexVersion, outcome: Outcome) -> None:
@@ -287,7 +315,8 @@ class FoundIndex:
 
 
 async def unstarted(session: AsyncSession, min_age: timedelta) -> list[FoundIndex]:
-    """Those to be built that Temporal has not taken, of all tenants; the oldest first."""
+    """Those to be built that Temporal has not taken, and of those to be built, measured or activated each
+    again after some minutes, since it may have lost them; of all tenants, the oldest first."""
     rows = await session.execute(
         text(
             "SELECT tenant_id, index_version_id FROM unstarted_index_versions(:min_age, :max_rows)"
@@ -299,7 +328,7 @@ async def unstarted(session: AsyncSession, min_age: timedelta) -> list[FoundInde
 
 async def mark_started(session: AsyncSession, index_version_id: UUID) -> None:
     await session.execute(
-        text("UPDATE index_version SET started_at = now() WHERE id = :id AND started_at IS NULL"),
+        text("UPDATE index_version SET started_at = now() WHERE id = :id"),
         {"id": index_version_id},
     )
 

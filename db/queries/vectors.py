@@ -208,6 +208,13 @@ async def has_graph(session: AsyncSession, index_version_id: UUID) -> bool:
     return bool(found.scalar_one())
 
 
+async def lacks_graph(session: AsyncSession, index_version_id: UUID) -> bool:
+    """Whether it is large and every search of it measures all."""
+    return not await has_graph(session, index_version_id) and await is_large(
+        session, index_version_id, GRAPH_FROM
+    )
+
+
 async def count_missing_graphs(session: AsyncSession) -> int:
     """Large index versions of all tenants that have no graph although a publication tried to make it."""
     found = await session.execute(text("SELECT count_missing_graphs()"))

@@ -47,8 +47,9 @@ class Outcome(StrEnum):
 class IndexEvaluation(Contract):
     """What was measured of a new index version. `questions`: stored passages whose nearest ten were looked
     for. `overlap`: the share of those ten that the active index version finds too; `recall`: the
-    share of the ten nearest by measuring all that a search finds (1 without a graph). Null where
-    there was nothing to compare."""
+    share of the ten nearest by measuring all that a search finds (1 where it is too small for a graph).
+    Null where there was nothing to compare, or it could not be measured; recall too where it is large and
+    lacks its graph."""
 
     questions: int
     overlap: float | None
@@ -98,4 +99,4 @@ class ReindexActivities(ABC):
     @activity.defn(name="end_reindex")
     @abstractmethod
     async def end_reindex(self, request: EndReindexInput) -> None:
-        """Retires one that is still being built or measured. Idempotent."""
+        """Retires one that is still being built, or measured and cancelled. Idempotent."""

@@ -50,6 +50,8 @@ async def test_one_is_built_activated_and_gone_back_from(
     assert (made["state"], made["dimensions"], made["percent"]) == ("building", 192, 0.0)
     assert (await client.post(PATH, json={"model": SHORT_MODEL_ID})).json() == made
     assert (await client.post(PATH, json={"model": MODEL_ID})).status_code == 409
+    other = {"model": SHORT_MODEL_ID, "activation": "automatic"}
+    assert (await client.post(PATH, json=other)).status_code == 409
     path = f"{PATH}/{made['id']}"
     assert (await client.post(f"{path}/activate")).status_code == 409
     for verb, is_paused in (("pause", True), ("pause", True), ("resume", False)):
@@ -80,7 +82,7 @@ async def test_one_is_built_activated_and_gone_back_from(
         "index.resumed",
         "index.rolled_back",
     ]
-    assert acts.count("index.paused") == 1
+    assert (acts.count("index.paused"), acts.count("index.requested")) == (1, 1)
 
 
 async def test_one_is_given_up(

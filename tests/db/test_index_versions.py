@@ -4,8 +4,9 @@ import psycopg
 
 from db.migrate import migrate
 from db.models import new_id
+from db.vector_graphs import make_missing
 from tests.db.test_downgrades import dsn_of
-from tests.db.test_vector_graphs import fill
+from tests.db.test_vector_graphs import fill, graphs
 
 
 def test_going_back_leaves_the_vectors_of_the_one_that_is_searched(owner_dsn: str) -> None:
@@ -25,7 +26,10 @@ def test_going_back_leaves_the_vectors_of_the_one_that_is_searched(owner_dsn: st
                 " SELECT id, %s, tenant_id, '[1,2,3]' FROM chunk WHERE tenant_id = %s",
                 (index, tenant.tenant_id),
             )
+    assert make_missing(owner_dsn, graph_from=20) == 0
+    assert len(graphs(superuser)) == 3
     migrate(owner_dsn, "0032-1")
+    assert graphs(superuser) == [f"embedding_graph_{tenant.index_version_id.hex}"]
     with psycopg.connect(superuser) as connection:
         kept = connection.execute(
             "SELECT DISTINCT index_version_id, count(*) FROM embedding GROUP BY 1"

@@ -48,6 +48,18 @@ def downgrade() -> None:
         DROP INDEX index_version_next;
         ALTER TABLE embedding NO FORCE ROW LEVEL SECURITY;
         UPDATE index_version SET state = 'retired' WHERE state <> 'active';
+        -- Nothing of before drops them, and every statement on vectors opens each.
+        DO $$
+        DECLARE
+            graph text;
+        BEGIN
+            FOR graph IN SELECT 'embedding_graph_' || replace(id::text, '-', '')
+                         FROM index_version WHERE state = 'retired'
+            LOOP
+                EXECUTE format('DROP INDEX IF EXISTS %I', graph);
+            END LOOP;
+        END
+        $$;
         DELETE FROM embedding USING index_version
             WHERE index_version.id = embedding.index_version_id AND state = 'retired';
         ALTER TABLE embedding FORCE ROW LEVEL SECURITY;
@@ -78,9 +90,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
 $$
     SELECT index_version.tenant_id, index_version.id
     FROM index_version
-    WHERE index_version.state = 'building' AND index_version.started_at IS NULL
-      AND index_version.created_at < now() - min_age
-    ORDER BY index_version.created_at
+    -- Again after some minutes: its workflow may be lost; one that is at work is only told to look.
+    WHERE index_version.created_at < now() - min_age
+      AND (index_version.started_at IS NULL
+           OR index_version.started_at < now() - interval '10 minutes')
+      AND (index_version.state = 'building' AND NOT index_version.is_paused
+           OR index_version.state = 'ready'
+              AND (index_version.evaluation IS NULL OR index_version.activation = 'automatic'))
+    ORDER BY coalesce(index_version.started_at, index_version.created_at)
     LIMIT max_rows
 $$;
 REVOKE ALL ON FUNCTION unstarted_index_versions(interval, integer) FROM PUBLIC;
