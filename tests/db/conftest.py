@@ -6,6 +6,7 @@ from psycopg import sql
 
 from db.migrate import migrate
 from db.models import new_id
+from tests.conftest import keep_era
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +33,5 @@ def owner_dsn(postgres_server: str, owned_database: str) -> str:
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(made.format(sql.Identifier(name), sql.Identifier(owner)))
     copy = postgres_server.replace("/postgres?", f"/{name}?")
+    keep_era(copy)
     return copy.replace("//postgres:@", f"//{owner}@")
