@@ -85,8 +85,9 @@ async def serve(
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
-        await services.queries.close()
+        # What was used of budgets before what was asked, of which some may be lost.
         await services.permits.close()
+        await services.queries.close()
         await services.keys.close()
         await services.database.close()
 

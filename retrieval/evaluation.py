@@ -107,7 +107,9 @@ async def rankings(
             searched = await search_vectors(database, access, embedder, vector, FileFilter())
             nearest = searched.scores
             lists["vector"] = list(nearest)
-            request = SearchRequest(query=query, operators=False, top_k=MAX_TOP_K)
+            request = SearchRequest(
+                query=query, operators=False, show_duplicates=True, top_k=MAX_TOP_K
+            )
             answered = await searcher.search(access, request)
             lists["hybrid"] = [hit.chunk_id for hit in answered.data]
             for name, fusion in FUSIONS.items():
@@ -133,7 +135,7 @@ async def latencies_ms(
     spent = []
     for query in queries:
         start = perf_counter()
-        await searcher.search(access, SearchRequest(query=query))
+        await searcher.search(access, SearchRequest(query=query, operators=False))
         spent.append((perf_counter() - start) * 1000)
     percentiles = quantiles(spent, n=20)
     return percentiles[9], percentiles[18]

@@ -80,8 +80,11 @@ class QuestionEvaluator:
         began = perf_counter()
         found = await self._searcher.search(
             access,
+            # All of the question is words, as for its answer, and a copy hides no document that is judged.
             SearchRequest(
                 query=question.text,
+                operators=False,
+                show_duplicates=True,
                 mode=asking.mode,
                 top_k=MAX_TOP_K,
                 collection=asking.collection,

@@ -180,7 +180,8 @@ class Searcher:
                 found.vector = kept.found.scores
                 found.truncated |= kept.found.truncated
                 found.reasons += kept.reasons
-                found.known_share = await self._known_share(parsed.meaning)
+                if request.mode is SearchMode.HYBRID and request.fusion.alpha is None:
+                    found.known_share = await self._known_share(parsed.meaning)
             except VectorsUnavailable as error:
                 _log.warning("search_degraded", reason=error.detail)
                 found.mode_used = SearchMode.LEXICAL

@@ -173,12 +173,14 @@ class Parts:
             rotations.rewrap_keys,
             rotations.finish_key_rotation,
             rotations.end_key_rotation,
-            self.reindexing.evaluate_index,
             self.reindexing.end_reindex,
         ]
 
     def verify_activities(self) -> Sequence[ActivityFunction]:
-        return [self.integrity.verify_batch, self.tiers.move_batch]
+        return [
+            *(self.integrity.verify_batch, self.tiers.move_batch),
+            self.reindexing.evaluate_index,
+        ]
 
     @cached_property
     def integrity(self) -> Integrity:

@@ -273,7 +273,7 @@ FILL_BATCHES = 300
 """Three events a batch: some 1,000, before the workflow continues as new."""
 FILL_PAUSE = timedelta(minutes=10)
 """Whoever lets a paused one go on wakes it; this is for a word that was lost."""
-EVALUATE_INDEX = _stage(queues.WORKFLOWS, timedelta(hours=1))
+EVALUATE_INDEX = _stage(queues.VERIFY, timedelta(hours=1))
 """Some questions, for each of which every vector is measured: a second each among a million. It waits for
 publications at work too."""
 REINDEX_PRIORITY = MAX_PRIORITY

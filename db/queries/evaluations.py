@@ -28,6 +28,9 @@ MAX_NIGHTLY_SETS = 20
 """Of a tenant."""
 LOST_AFTER = timedelta(minutes=10)
 """Whoever made a run starts its workflow within seconds, and workers begin it soon."""
+LONGEST_RUN = timedelta(days=1)
+"""Of one that is not over then the workflow may be lost, as after a restore; one that is not stops by itself
+when another has taken its run."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ async def _open_run(
 async def begin_nightly_runs(session: AsyncSession, mine: str) -> list[UUID]:
     """Begins a run of each set that is evaluated every night, of principals that may still come in, oldest
     set first. And those of earlier nights, and those that were made and never begun, since whoever was to
-    evaluate them died. What another workflow is at is left to it."""
+    evaluate them died, and what is not over after a day. What another workflow is at is left to it."""
     sets = await session.scalars(
         select(EvaluationSet)
         .join(Principal, col(Principal.id) == col(EvaluationSet.principal_id))
@@ -134,12 +137,13 @@ async def begin_nightly_runs(session: AsyncSession, mine: str) -> list[UUID]:
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    long_ago = now() - LOST_AFTER
+    long_ago, long_lost = now() - LOST_AFTER, now() - LONGEST_RUN
     taken = [
         run
         for run in found
         if run.workflow_id != own_workflow_id(run.id)
         or (run.state == EvaluationState.QUEUED and run.created_at < long_ago)
+        or run.created_at < long_lost
     ]
     for run in taken:
         run.workflow_id, run.state = mine, EvaluationState.RUNNING.value

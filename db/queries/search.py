@@ -223,8 +223,11 @@ Parameters = dict[str, str | int | float | datetime | list[str] | list[UUID] | U
 
 
 async def prepare_for_search(session: AsyncSession) -> None:
-    """Settings of this transaction: compiling such short statements costs more than running them."""
-    await session.execute(text("SELECT set_config('jit', 'off', true)"))
+    """Settings of this transaction: compiling such short statements costs more than running them, and their
+    plans follow from what is wanted, in workers too, whose other statements are planned once."""
+    await session.execute(
+        text("SELECT set_config('jit', 'off', true), set_config('plan_cache_mode', 'auto', true)")
+    )
 
 
 async def passages(

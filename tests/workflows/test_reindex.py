@@ -50,7 +50,7 @@ from workflows.starting import start_reindex
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ONLY = (queues.WORKFLOWS, queues.EMBED)
+ONLY = (queues.WORKFLOWS, queues.EMBED, queues.VERIFY)
 DEFAULT = IndexModel(MODEL_ID, MODEL_VERSION, 384)
 SHORT = IndexModel(SHORT_MODEL_ID, MODEL_VERSION, 192)
 BEES = "Bees were kept behind the mill."
