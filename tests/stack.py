@@ -78,6 +78,15 @@ class Stack:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def has_successor(self, process: str, old: int) -> bool:
+        """Whether a process with that name lives that has another pid than this one."""
+        try:
+            pid = self.pid(process)
+            os.kill(pid, 0)
+        except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+            return False
+        return pid != old
+
     def client(self, key: str | None = None, *, timeout_seconds: float = 30) -> httpx.Client:
         return httpx.Client(
             base_url=self.endpoints["api"],

@@ -15,6 +15,7 @@ import psutil
 
 from deploy.embedded.places import is_free
 from muniment.errors import ConfigurationError
+from muniment.task_group import task_group
 
 FIRST = "api"
 METRICS_VARIABLE = "MUNIMENT_API__METRICS_PORT"
@@ -66,8 +67,12 @@ async def is_healthy(url: str) -> bool:
 async def answered(url: str, connections: int) -> int:
     """How many of so many new connections `/healthz` is answered on with success, within two seconds."""
     none_kept = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False, limits=none_kept) as client:
-        return sum(await asyncio.gather(*(_is_answered(client, url) for _ in range(connections))))
+    async with (
+        httpx.AsyncClient(timeout=2.0, trust_env=False, limits=none_kept) as client,
+        task_group() as tasks,
+    ):
+        asked = [tasks.create_task(_is_answered(client, url)) for _ in range(connections)]
+    return sum(task.result() for task in asked)
 
 
 async def _is_answered(client: httpx.AsyncClient, url: str) -> bool:

@@ -180,9 +180,10 @@ async def test_a_file_is_shown_whose_collection_is_deleted_in_the_moment(
                 connection.execute("DELETE FROM collection WHERE id = %s", (collection,))
 
         sqlalchemy.event.listen(reading, "after_cursor_execute", delete_collection, once=True)
-        detail = await files.get_file(session, erased)
-    assert detail is not None
-    assert detail.collection_name is None
+        details = [await files.get_file(session, erased) for _ in range(2)]
+    # As it was when it was read, and as it was left.
+    names = [each.collection_name for each in details if each is not None]
+    assert [name is None for name in names] == [False, True]
 
 
 async def test_a_file_for_a_collection_that_is_being_deleted_is_refused(

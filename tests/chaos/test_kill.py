@@ -1,6 +1,5 @@
 """kill -9 of each process in the middle of an ingestion: nothing is lost, nothing is doubled."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def test_killing_any_process_loses_and_doubles_nothing(
             killed = stack.kill_all(process)
             assert len(killed) == (2 if process == "api" else 1)
             wait_for(
-                lambda killed=killed: all(_has_successor(stack, *each) for each in killed.items()),
+                lambda killed=killed: all(stack.has_successor(*each) for each in killed.items()),
                 timeout_seconds=120,
                 what=f"{process} to be started anew",
             )
@@ -98,12 +97,3 @@ def test_a_killed_supervisor_leaves_nothing_the_next_start_cannot_take_over(
         assert chunk_texts(stack, [file["id"] for file in files]) == calm
     finally:
         stack.down()
-
-
-def _has_successor(stack: Stack, process: str, old: int) -> bool:
-    try:
-        pid = stack.pid(process)
-        os.kill(pid, 0)
-    except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
-        return False
-    return pid != old

@@ -96,9 +96,11 @@ def test_a_restart_of_the_api_in_mid_stream_loses_no_event(
         if event == "page":
             break
     stream.close()  # type: ignore[attr-defined] # a generator
-    old = stack.kill("api")
+    killed = stack.kill_all("api")
     wait_for(
-        lambda: _answers(client) and stack.pid("api") != old, timeout_seconds=120, what="the API"
+        lambda: _answers(client) and all(stack.has_successor(*each) for each in killed.items()),
+        timeout_seconds=120,
+        what="the API",
     )
     last = str(received[-1])
     for id_, event, _ in events(client, job_id, last):

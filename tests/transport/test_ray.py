@@ -48,9 +48,9 @@ ocr_cluster.JOIN_SECONDS = float(sys.argv[1])
 async def main():
     try:
         async with ocr_cluster.OcrCluster(load_settings().ray) as cluster:
-            print("joined", cluster.slots)
+            print("joined", cluster.slots, flush=True)
     except ConfigurationError as error:
-        print(error.detail, error.remedy)
+        print(error.detail, error.remedy, flush=True)
 
 asyncio.run(main())
 os._exit(0)
