@@ -49,7 +49,7 @@ async def workers(
         served = services(names, parts, settings.worker, 2)
         await parts.start()
         for service in served:
-            worker = build_worker(workshop.client, service, settings.worker)
+            worker = build_worker(await workshop.connect(), service, settings.worker)
             await resources.enter_async_context(worker)
         yield parts
 

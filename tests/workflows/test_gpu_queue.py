@@ -63,7 +63,7 @@ async def gpu_worker(
 ) -> AsyncIterator[None]:
     read = (parts or workshop.parts).remote_read(cluster, SLOTS)
     service = Service(queues.OCR_GPU, SLOTS, [read.read_pages])
-    async with build_worker(workshop.client, service, workshop.settings.worker):
+    async with build_worker(await workshop.connect(), service, workshop.settings.worker):
         yield
 
 

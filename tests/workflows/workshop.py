@@ -73,6 +73,7 @@ class Workshop:
     ) -> AsyncIterator[None]:
         """Workers of the queues; activities in `replacing` take the place of those of their name."""
         replaced = {_name(activity): activity for activity in replacing}
+        client = await self.connect()
         async with AsyncExitStack() as running:
             for service in services(names, parts or self.parts, self.settings.worker, 2):
                 activities = [
@@ -80,9 +81,18 @@ class Workshop:
                 ]
                 changed = replace(service, activities=activities)
                 await running.enter_async_context(
-                    build_worker(self.client, changed, self.settings.worker)
+                    build_worker(client, changed, self.settings.worker)
                 )
             yield
+
+    async def connect(self) -> Client:
+        """A connection for workers that end before others begin. The SDK keeps account of workers by
+        connection, and a worker it cannot finish wholly (somebody holds on to it for a moment longer:
+        it says nothing) bars its queue to all later ones of the same connection."""
+        return await Client.connect(
+            self.client.service_client.config.target_host,
+            data_converter=self.client.data_converter,
+        )
 
     async def upload(
         self,
