@@ -14,12 +14,15 @@ from datetime import timedelta
 import uvloop
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import start_http_server
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.application import create_application
 from api.freed_memory import keep_freed_memory
 from api.from_settings import build_services
+from api.pagination import DEFAULT_LIMIT
 from api.server import Server, listen_beside_others, server_configuration
 from db.models import now
+from db.queries.files import FileFilter, FileOrder, list_files
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
 from muniment.settings import ApiSettings, Settings, load_settings
@@ -57,6 +60,7 @@ async def serve(
     """Serves until the process is told to stop, then ends what it began. With `shares_port` others may
     serve on its port as well."""
     services = await build_services(settings, tracing, certificate)
+    await services.database.warm_up(_ask_for_files)
     configuration = server_configuration(
         create_application(services),
         settings.api.host,
@@ -90,6 +94,11 @@ async def serve(
         await services.queries.close()
         await services.keys.close()
         await services.database.close()
+
+
+async def _ask_for_files(session: AsyncSession) -> None:
+    """What is asked most."""
+    await list_files(session, FileFilter(), FileOrder(), limit=DEFAULT_LIMIT)
 
 
 async def _sweep(blobs: BlobStore) -> None:

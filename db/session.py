@@ -2,8 +2,8 @@
 
 import logging
 import select
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
@@ -29,7 +29,13 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from db.connection import opening
 from db.transport import refused_by_tls
-from muniment.errors import DatabaseFull, DatabaseTooSlow, DatabaseUnavailable, InvalidRequest
+from muniment.errors import (
+    DatabaseFull,
+    DatabaseTooSlow,
+    DatabaseUnavailable,
+    InvalidRequest,
+    MunimentError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +47,10 @@ class Access:
 
     tenant_id: UUID
     principal_id: UUID | None = None
+
+
+_NOBODY = Access(UUID(int=0))
+"""A tenant that there is not."""
 
 
 def sqlalchemy_url(dsn: str) -> str:
@@ -66,6 +76,8 @@ cancelled it, and said so."""
 
 _BEGIN = "BEGIN"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+_PLAN_ONCE = ", set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
@@ -114,6 +126,7 @@ class Database:
         generic_plans: bool = False,
     ) -> None:
         milliseconds = int(statement_timeout_seconds * 1000)
+        self._pool_size = pool_size
         # PostgreSQL takes 0 for no limit.
         silence = statement_timeout_seconds + SILENCE_BEYOND_STATEMENT_SECONDS
         self._engine = create_async_engine(
@@ -139,12 +152,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, access: Access, *, is_snapshot: bool = False
+        self, access: Access, *, is_snapshot: bool = False, plans_once: bool = False
     ) -> AsyncIterator[AsyncSession]:
         """One transaction under row-level security; commits at the end, rolls back on an error.
-        With `is_snapshot` it only reads, and all its statements see the same."""
+        With `is_snapshot` it only reads, and all its statements see the same. `plans_once` is
+        `generic_plans` for this transaction."""
         beginning = _BEGIN_SNAPSHOT if is_snapshot else _BEGIN
-        async with self._session(f"{beginning}; {_acting_for(access)}") as session:
+        planning = _PLAN_ONCE if plans_once else ""
+        async with self._session(f"{beginning}; {_acting_for(access)}{planning}") as session:
             yield session
 
     @asynccontextmanager
@@ -159,6 +174,18 @@ class Database:
         round trips are spared."""
         async with self._session() as session:
             yield session
+
+    async def warm_up(self, ask: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        """Opens all connections that the pool may have, and asks on each for nobody, so that none of the
+        first requests waits until PostgreSQL has a process that knows the tables. Never raises: what
+        cannot be opened yet is opened when it is needed."""
+        try:
+            async with AsyncExitStack() as held:
+                for _ in range(self._pool_size):
+                    await ask(await held.enter_async_context(self.transaction(_NOBODY)))
+        except (MunimentError, SQLAlchemyError) as error:
+            reason = {"reason": type(error).__name__}
+            logger.warning("connections to PostgreSQL are opened later", extra=reason)
 
     async def close(self) -> None:
         await self._engine.dispose()

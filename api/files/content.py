@@ -60,7 +60,7 @@ async def download(
 ) -> Response:
     """The response to GET or HEAD. Raises NotFound, Conflict (trash, quarantine, scan), Gone,
     PreconditionFailed, and what reading the store raises."""
-    async with services.database.transaction(caller.access) as session:
+    async with services.database.transaction(caller.access, plans_once=True) as session:
         detail = await require_file(session, file_id)
         version = await require_version(session, detail, number)
         sealed = await original(session, caller, services.scans, detail, version, number)

@@ -174,7 +174,7 @@ async def _commit(
 ) -> tuple[Answer, Outcome]:
     async with (
         services.uploads.turns.take(caller.tenant_id),
-        services.database.transaction(caller.access) as session,
+        services.database.transaction(caller.access, plans_once=True) as session,
     ):
         quota = services.uploads.default_quota
         outcome = await record_upload(session, caller, received, quota, file_id)

@@ -29,7 +29,7 @@ async def job_facts(
     database: Database, links: WorkflowLinks, access: Access, job_id: UUID, level: str = "read"
 ) -> JobFacts:
     """As `require_job`, with what else is needed to show it."""
-    async with database.transaction(access) as session:
+    async with database.transaction(access, plans_once=True) as session:
         record = await require_job(session, job_id, level)
         return (await facts_of(session, links, [record]))[0]
 

@@ -43,7 +43,8 @@ class ProcessSpec:
     `ready` is asked with the process's id and its start time (seconds since the epoch). `prepare` runs
     before every start. `open_folders` are folders that the process inherits open;
     `{0}`, `{1}`… in the command become paths to them. `own_session`: the process gets cores as one
-    beside all others together, where Linux shares them among sessions first (autogroups, sched(7)).
+    beside all others together, where Linux shares them among sessions first (autogroups, sched(7));
+    `session_niceness` is how far that session stands back.
     `stop_signals` are sent in order, each with the seconds the process then has; SIGKILL to its
     whole group follows.
     """
@@ -58,6 +59,7 @@ class ProcessSpec:
     account: Account | None = None
     open_folders: tuple[Path, ...] = ()
     own_session: bool = False
+    session_niceness: int = 0
     prepare: Callable[[], Awaitable[None]] | None = None
 
 
@@ -202,6 +204,7 @@ async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) 
             str(int(spec.death_signal)),
             str(account.user_id if account else -1),
             str(account.group_id if account else -1),
+            str(spec.session_niceness),
             *(_fill(argument, folders) for argument in spec.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe.writer,

@@ -43,6 +43,9 @@ _SETTINGS = {
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",  # every statement on vectors locks each graph
     "max_wal_size": "2GB",
+    # A plan that was made while a table was small is kept until the table is looked at anew: in the first
+    # minute of a new home lists took 25 ms of a core each (docs/decisions/0060).
+    "autovacuum_naptime": "5s",
     "jit": "off",  # short statements: compiling them costs more than it saves
     "idle_in_transaction_session_timeout": "120s",
     "timezone": "UTC",

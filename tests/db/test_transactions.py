@@ -126,3 +126,53 @@ async def test_what_is_no_id_begins_nothing(database: Database, tenant: TenantFi
     for access in (Access(ending), Access(tenant.tenant_id, ending)):
         with pytest.raises(ValueError, match="UUID"):
             await _acting(database, access)
+
+
+async def test_all_connections_are_open_before_the_first_request_and_each_knows_what_is_asked(
+    application_dsn: str,
+) -> None:
+    database = Database(f"{application_dsn}&application_name=warm", pool_size=3)
+    counting = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warm'")
+    asked = list[int]()
+
+    async def ask(session: AsyncSession) -> None:
+        found = await session.execute(text("SELECT pg_backend_pid(), count(*) FROM file"))
+        process_id, seen = found.one()
+        assert seen == 0
+        asked.append(process_id)
+
+    try:
+        await database.warm_up(ask)
+        assert len(set(asked)) == 3
+        async with database.one_statement() as session:
+            assert (await session.execute(counting)).scalar_one() == 3
+        assert await _left_behind(database) == ("", False)
+    finally:
+        await database.close()
+
+
+async def test_a_database_that_is_away_or_without_tables_keeps_no_process_from_its_start(
+    application_dsn: str,
+) -> None:
+    async def ask(session: AsyncSession) -> None:
+        await session.execute(text("SELECT FROM there_is_none"))
+
+    away = "postgresql://muniment_app@/none?host=/nonexistent"
+    for dsn in (application_dsn, away):
+        database = Database(dsn, pool_size=2)
+        try:
+            await database.warm_up(ask)
+        finally:
+            await database.close()
+
+
+async def test_a_transaction_alone_has_its_statements_planned_once(
+    alone: Database, tenant: TenantFixture
+) -> None:
+    async def mode(*, plans_once: bool) -> str:
+        async with alone.transaction(tenant.access, plans_once=plans_once) as session:
+            found = await session.execute(text("SELECT current_setting('plan_cache_mode')"))
+            return str(found.scalar_one())
+
+    assert await mode(plans_once=True) == "force_generic_plan"
+    assert await mode(plans_once=False) == "auto"

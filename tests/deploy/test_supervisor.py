@@ -16,6 +16,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from deploy.embedded.lock import sole_user_of
+from deploy.embedded.stack import BEHIND_THE_API
 from muniment.contracts import search_attributes
 from muniment.errors import ConfigurationError
 from tests.conftest import free_port
@@ -85,17 +86,26 @@ def test_a_killed_child_is_restarted_and_nothing_is_lost(stack: StackProcess, na
 
 
 def test_what_a_killed_child_leaves_behind_is_ended(stack: StackProcess) -> None:
-    helpers = psutil.Process(stack.pid("worker-cpu")).children()
-    assert helpers, "the stand-in worker starts a helper in a session of its own"
+    worker = psutil.Process(stack.pid("worker-cpu"))
+    wait_for(
+        lambda: bool(worker.children()), "the stand-in worker's helper, a session of its own", 60
+    )
+    helpers = worker.children()
     stack.kill_and_await_restart("worker-cpu")
     wait_for(lambda: not any(helper.is_running() for helper in helpers), "helpers to end", 15)
 
 
-def test_the_api_is_a_session_of_its_own_beside_all_others(stack: StackProcess) -> None:
-    """Linux shares the cores among sessions first; the API's group is ended with it all the same."""
-    api = stack.pid("api")
-    assert os.getsid(api) == os.getpgid(api) == api
-    assert os.getsid(stack.pid("worker-cpu")) == os.getsid(stack.pid("temporal")) != api
+def test_what_nobody_waits_for_stands_back_behind_the_api(stack: StackProcess) -> None:
+    """Linux shares the cores among sessions first; each one's group is ended with it all the same."""
+    for name, niceness in (
+        ("api", 0), ("temporal", BEHIND_THE_API), ("worker-io", BEHIND_THE_API),
+        ("worker-cpu", BEHIND_THE_API),
+    ):  # fmt: skip
+        process_id = stack.pid(name)
+        assert os.getsid(process_id) == os.getpgid(process_id) == process_id
+        share = Path(f"/proc/{process_id}/autogroup")
+        if share.exists():
+            assert share.read_text().endswith(f" nice {niceness}\n"), name
 
 
 def test_a_second_supervisor_of_a_home_is_refused(stack: StackProcess) -> None:
