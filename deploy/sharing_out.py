@@ -13,7 +13,7 @@ LAST = ("tests/muniment/",)
 """Files of seconds each: by them all processes come to their ends at about the same time."""
 
 
-class SharingOut(LoadScopeScheduling):
+class SharingOut(LoadScopeScheduling):  # type: ignore[misc]  # of a library without types
     """A file is run by one process, since its tests have servers together."""
 
     def _split_scope(self, nodeid: str) -> str:
