@@ -11,6 +11,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.absences import SummaryOfAbsences
@@ -28,7 +29,8 @@ _MOST_TRIED_AGAIN = 5
 """More than that is no accident of a busy machine."""
 _AGAIN_SECONDS = 1_800
 _MOST_PROCESSES = 4
-"""Each has a PostgreSQL, a Temporal server and the models of its own: 3 GiB."""
+_BYTES_OF_A_PROCESS = 3 * 1024**3
+"""Each has a PostgreSQL, a Temporal server and the models of its own."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,15 +57,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _arguments(given: list[str]) -> list[str]:
-    """pytest's. All tests are shared out among as many processes as there are cores, file by file in
-    their order, since those of a folder have servers together; tests that somebody chose run one after
-    another, since some of them measure."""
+    """pytest's. All tests are shared out among several processes (deploy/sharing_out.py); tests that
+    somebody chose run one after another, since some of them measure."""
     every = ["--rootdir", str(REPOSITORY), "-p", "deploy.process_absences"]
     if given:
         return [*every, *given]
-    processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
-    shared_out = ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-    return [*every, *shared_out, "--durations", "25"]
+    shared_out = ["--numprocesses", str(_processes()), "-p", "deploy.sharing_out"]
+    return [*every, *shared_out, "--no-loadscope-reorder", "--durations", "25"]
+
+
+def _processes() -> int:
+    """One more than there are cores: tests wait for what they have started nearly half of their time."""
+    room = psutil.virtual_memory().available // _BYTES_OF_A_PROCESS
+    return max(1, min((os.cpu_count() or 1) + 1, _MOST_PROCESSES, room))
 
 
 def _keep_bytecode() -> None:

@@ -29,6 +29,7 @@ from deploy.embedded.temporal import DYNAMIC_CONFIGURATION
 from muniment.api_keys import ALL_SCOPES
 from muniment.contracts import search_attributes
 from tests.clamd_process import clamd
+from tests.patience import on_a_busy_machine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -245,7 +246,7 @@ async def _until_serving(address: str, process: subprocess.Popen[bytes]) -> None
 
 async def end_what_runs(client: Client) -> None:
     """Ends every workflow, until Temporal lists none: its index follows what happens."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(on_a_busy_machine(60)):
         while not await _ended_all(client):  # noqa: ASYNC110 - a server's answer
             await asyncio.sleep(0.1)
 

@@ -24,6 +24,7 @@ from muniment.payloads import data_converter, load_payload_keys
 from tests.api.answering_workflow import AnsweringWorkflow
 from tests.conformance.s3_server import S3Bucket, S3Server, serving_s3
 from tests.conftest import REPOSITORY, TenantFixture, end_what_runs, free_port
+from tests.patience import on_a_busy_machine
 from workflows.ingest_batch import IngestBatch
 
 START_SECONDS = 60
@@ -91,7 +92,8 @@ def start_api(
         )
     scheme = "https" if "MUNIMENT_API__TLS_CERTIFICATE" in environment else "http"
     api = ApiProcess(f"{scheme}://127.0.0.1:{port}", home, bucket, environment, process)
-    for _ in range(START_SECONDS * 10):
+    deadline = time.monotonic() + on_a_busy_machine(START_SECONDS)
+    while time.monotonic() < deadline:
         assert process.poll() is None, (home / "api.jsonl").read_text(encoding="utf-8")[-3000:]
         try:
             httpx.get(f"{api.url}/healthz", timeout=2, trust_env=False, verify=False)  # noqa: S501
@@ -99,6 +101,8 @@ def start_api(
             time.sleep(0.1)
         else:
             return api
+    process.kill()
+    process.wait()
     raise AssertionError("the API did not serve in time")
 
 

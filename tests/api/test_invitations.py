@@ -13,6 +13,7 @@ from db.session import Database
 from muniment.api_keys import hash_api_key
 from tests.api.conftest import ApiProcess, audit_actions, client_of
 from tests.api.test_upload_pieces import blob_store
+from tests.blocked import until_blocked_by
 from tests.conftest import TenantFixture, make_tenant
 from worker.spent_invitations import SpentInvitations
 
@@ -292,20 +293,12 @@ async def test_accepting_waits_for_whoever_disables_the_tenant_without_holding_i
 ) -> None:
     """Each would else wait for the other, and the database end one of them."""
     made = await invite(client, "ada")
-    with psycopg.connect(postgres_dsn) as disabling, psycopg.connect(postgres_dsn) as watching:
+    with psycopg.connect(postgres_dsn) as disabling:
         disabling.execute(
             "UPDATE tenant SET revision = revision WHERE id = %s", (tenant.tenant_id,)
         )
-        pid = disabling.info.backend_pid
         accepting = asyncio.create_task(accept(door, made["token"]))
-        for _ in range(200):
-            waiting = watching.execute(
-                "SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", (pid,)
-            ).rowcount
-            if waiting:
-                break
-            await asyncio.sleep(0.05)
-        assert waiting
+        await until_blocked_by(disabling)
         disabling.execute("SET LOCAL lock_timeout = '2s'")
         disabling.execute("UPDATE principal SET name = name WHERE id = %s", (tenant.principal_id,))
         disabling.commit()

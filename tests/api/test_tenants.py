@@ -17,6 +17,7 @@ from tests.api.test_events import opened, take
 from tests.api.test_jobs import ingest
 from tests.api.test_principals import make_key, make_principal
 from tests.api.test_sign_ins import PASSWORD, door, no_attempts
+from tests.blocked import until_blocked_by
 from tests.conftest import TenantFixture, make_tenant
 
 __all__ = ["door", "no_attempts"]
@@ -249,8 +250,7 @@ async def test_who_is_disabled_by_hand_while_the_tenant_is_stays_so(
                 (str(operating.tenant_id), made["id"]),
             )
             by_hand = asyncio.create_task(acme.patch(ada, json={"disabled": True}))
-            await asyncio.sleep(0.5)
-            assert not by_hand.done()
+            await until_blocked_by(disabling)
             await disabling.commit()
         assert (await by_hand).status_code == 200
         enabled = await operator.patch(f"/v1/tenants/{made['id']}", json={"disabled": False})

@@ -5,25 +5,19 @@ import asyncio
 import httpx
 import psycopg
 
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+from tests.blocked import until_blocked_by
 
 
 async def test_an_upload_into_a_collection_that_is_being_deleted_finds_none(
     client: httpx.AsyncClient, postgres_dsn: str
 ) -> None:
     collection_id = (await client.post("/v1/collections", json={"name": "law"})).json()["id"]
-    with (
-        psycopg.connect(postgres_dsn) as deleting,
-        psycopg.connect(postgres_dsn, autocommit=True) as looking,
-    ):
+    with psycopg.connect(postgres_dsn) as deleting:
         deleting.execute("DELETE FROM collection WHERE id = %s", (collection_id,))
         upload = asyncio.create_task(
             client.post("/v1/files?name=a.txt&collection=law", content=b"too late")
         )
-        async with asyncio.timeout(30):
-            while looking.execute(_WAITING, (deleting.info.backend_pid,)).fetchone() == (0,):
-                assert not upload.done(), upload.result().text
-                await asyncio.sleep(0.05)
+        await until_blocked_by(deleting)
         deleting.commit()
         answer = await upload
     assert answer.status_code == 422, answer.text

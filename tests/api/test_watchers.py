@@ -42,7 +42,9 @@ async def test_a_watcher_that_ends_keeps_nobody(
 
     monkeypatch.setattr(events, "require_events_kept", erased)
     join()
+    async with asyncio.timeout(60):
+        while [each.is_over for each in late] != [True, True]:  # noqa: ASYNC110 - a watcher's own task
+            await asyncio.sleep(0.02)
     # Longer than a watcher pauses before it looks again.
     await asyncio.sleep(1.0)
-    assert [each.is_over for each in late] == [True, True]
     assert (looks, len(watchers)) == (1, 0)

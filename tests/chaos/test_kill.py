@@ -31,14 +31,13 @@ def job_ids(files: list[dict[str, object]]) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def calm(stack: Stack) -> dict[str, list[str]]:
     """The chunks of an undisturbed run: what every disturbed one must end with."""
-    with running_stack(tmp_path_factory.mktemp("calm") / "home") as stack:
-        files = ingest_all(stack, "calm")
-        with stack.client() as client:
-            for job_id in job_ids(files):
-                assert stack.finished_job(client, job_id)["state"] == "completed"
-        return chunk_texts(stack, [file["id"] for file in files])
+    files = ingest_all(stack, "calm")
+    with stack.client() as client:
+        for job_id in job_ids(files):
+            assert stack.finished_job(client, job_id)["state"] == "completed"
+    return chunk_texts(stack, [file["id"] for file in files])
 
 
 def until_reading(stack: Stack) -> None:

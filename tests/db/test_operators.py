@@ -13,6 +13,7 @@ from db.models import new_id
 from db.queries import tenants
 from db.session import Database
 from muniment.api_keys import ALL_SCOPES
+from tests.blocked import until_blocked_by
 from tests.conftest import TenantFixture
 from tests.db.test_downgrades import dsn_of, revision_of
 
@@ -132,8 +133,7 @@ async def test_who_comes_while_the_tenant_is_disabled_is_disabled_with_it(
     ):
         await first.execute(*one)
         waiting = asyncio.create_task(second.execute(*other))
-        await asyncio.sleep(0.3)
-        assert not waiting.done()
+        await until_blocked_by(first)
         await first.commit()
         await waiting
         await second.commit()

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from activities.compare.intent import Shadow, ShadowPolicy
@@ -324,6 +327,22 @@ async def until_scheduled(handle: WorkflowHandle[Any, Any], activities: int) -> 
             await asyncio.sleep(0.05)
 
 
+async def until_queued(workshop: Workshop, queue: str, tasks: int) -> None:
+    """Returns once what is scheduled is in the queue, too."""
+    request = DescribeTaskQueueRequest(
+        namespace=workshop.client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        report_stats=True,
+    )
+    async with asyncio.timeout(60):
+        while True:
+            told = await workshop.client.workflow_service.describe_task_queue(request)
+            if told.stats.approximate_backlog_count >= tasks:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def test_real_work_overtakes_a_comparison_that_waits(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -340,7 +359,7 @@ async def test_real_work_overtakes_a_comparison_that_waits(
         await planned(workshop, real)
         await until_scheduled(slow, 1)
         await until_scheduled(handle, 4)
-        await asyncio.sleep(1)  # for what is scheduled to be in the queue
+        await until_queued(workshop, queues.OCR_CPU, 1 + 4)
         async with workshop.working(names=(queues.OCR_CPU,)):
             await asyncio.gather(handle.result(), slow.result())
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:

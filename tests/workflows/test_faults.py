@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from temporalio import activity
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
@@ -29,7 +30,7 @@ from muniment.contracts.lifecycle import RecordProgressInput
 from muniment.contracts.read import FailedPage, ReadBatchInput, ReadBatchResult
 from muniment.errors import DamagedDocument, DatabaseUnavailable, EngineCrashed
 from tests.workflows.documents import TEXT, long_pdf, page_text, scanned_pdf, text_pdf
-from tests.workflows.workshop import TenantIds, Workshop
+from tests.workflows.workshop import Handle, TenantIds, Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -253,6 +254,17 @@ async def test_a_job_that_ended_keeps_nothing_of_a_late_activity(
     assert chunk.get("state", "pending") == "pending"
 
 
+async def until_it_has_heard_of_its_cancellation(handle: Handle) -> None:
+    """Until the workflow has completed a task after it was asked to end."""
+    async with asyncio.timeout(60):
+        while True:
+            told = [event.event_type async for event in handle.fetch_history_events()]
+            since = told.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+            if EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in told[since:]:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def test_a_cancellation_holds_though_the_running_activity_completes(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -279,7 +291,7 @@ async def test_a_cancellation_holds_though_the_running_activity_completes(
         handle = await workshop.start(job)
         await began.wait()
         await handle.cancel()
-        await asyncio.sleep(0.5)  # the workflow has heard of it by now
+        await until_it_has_heard_of_its_cancellation(handle)
         told.set()
         with pytest.raises(WorkflowFailureError):
             await handle.result()
@@ -344,7 +356,7 @@ async def test_a_failure_is_recorded_though_the_job_is_cancelled_while_the_datab
         handle = await workshop.start(job)
         await tried.wait()
         await handle.cancel()
-        await asyncio.sleep(0.5)
+        await until_it_has_heard_of_its_cancellation(handle)
         database_is_back.set()
         with pytest.raises(WorkflowFailureError):
             await handle.result()

@@ -100,7 +100,9 @@ async def test_a_verification_goes_on_where_its_killed_worker_ended(
     workshop: Workshop, owner: TenantIds, temporal_address: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "worker.jsonl"
-    await store(workshop, owner, 130, size=64 * 1024)  # a batch of a hundred and one of thirty
+    # A batch of a hundred, and one of thirty that takes long enough to be killed in.
+    await store(workshop, owner, 100, size=16 * 1024)
+    await store(workshop, owner, 30, size=128 * 1024)
     everything = {
         "MUNIMENT_INTEGRITY__ROTATION_DAYS": "1",
         "MUNIMENT_INTEGRITY__BYTES_PER_SECOND": str(1024 * 1024),
