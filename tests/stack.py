@@ -22,6 +22,10 @@ TERMINAL = {"completed", "failed", "cancelled"}
 T = TypeVar("T")
 
 
+_BESIDE_OTHERS = {"MUNIMENT_EMBEDDED__BACKGROUND_NICENESS": "0"}
+"""Tests run in other processes, too: those would take all the cores from who stands back."""
+
+
 @dataclass
 class Stack:
     """An embedded stack with its home."""
@@ -41,7 +45,7 @@ class Stack:
         with log.open("wb") as output:
             finished = subprocess.run(
                 [sys.executable, "-m", "deploy.embedded", *arguments, "--home", str(self.home)],
-                env={**os.environ, **self.environment},
+                env={**os.environ, **_BESIDE_OTHERS, **self.environment},
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,

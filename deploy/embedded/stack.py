@@ -34,9 +34,6 @@ KEYS_VARIABLE = "MUNIMENT_KEYS__ROOT"
 RATE_LIMITS_VARIABLE = "MUNIMENT_RATE_LIMITS__API_PROCESSES"
 WORKER_METRICS_VARIABLE = "MUNIMENT_WORKER__METRICS_PORT"
 MODELS_VARIABLE = "MUNIMENT_EMBEDDING__MODEL_DIRECTORY"
-BEHIND_THE_API = 10
-"""By how much what nobody waits for stands back: beside processes that want all cores it gets a tenth of
-what one of them gets, and all that they leave (sched(7), docs/decisions/0060)."""
 _OTHER_CONNECTIONS = 20
 """To the database: superusers' three, migrations, the first key, `doctor`, and what a person asks."""
 _COMMAND_LINE_ONLY = ("MUNIMENT_API__URL", "MUNIMENT_API__KEY", "MUNIMENT_DATABASE__OWNER_URL")
@@ -86,7 +83,11 @@ class EmbeddedStack:
     def foundation(self) -> list[ProcessSpec]:
         """What must be ready before the schema is made and anything of ours starts."""
         own = [self.scanner.spec] if self.scanner.spec else []
-        temporal = replace(self.temporal.spec(), own_session=True, session_niceness=BEHIND_THE_API)
+        temporal = replace(
+            self.temporal.spec(),
+            own_session=True,
+            session_niceness=self.settings.background_niceness,
+        )
         return [self._marked(spec) for spec in (self.postgres.spec(), temporal, *own)]
 
     def services(self) -> list[ProcessSpec]:
@@ -165,7 +166,7 @@ class EmbeddedStack:
             ready=ready,
             ready_seconds=300.0,
             own_session=True,
-            session_niceness=BEHIND_THE_API,
+            session_niceness=self.settings.background_niceness,
         )
 
     def _command(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from deploy.embedded.lock import sole_user_of
-from deploy.embedded.stack import BEHIND_THE_API
 from muniment.contracts import search_attributes
 from muniment.errors import ConfigurationError
+from muniment.settings import EmbeddedSettings
 from tests.conftest import free_port
 
 from .stack_process import (
@@ -97,9 +97,9 @@ def test_what_a_killed_child_leaves_behind_is_ended(stack: StackProcess) -> None
 
 def test_what_nobody_waits_for_stands_back_behind_the_api(stack: StackProcess) -> None:
     """Linux shares the cores among sessions first; each one's group is ended with it all the same."""
+    behind = EmbeddedSettings().background_niceness
     for name, niceness in (
-        ("api", 0), ("temporal", BEHIND_THE_API), ("worker-io", BEHIND_THE_API),
-        ("worker-cpu", BEHIND_THE_API),
+        ("api", 0), ("temporal", behind), ("worker-io", behind), ("worker-cpu", behind),
     ):  # fmt: skip
         process_id = stack.pid(name)
         assert os.getsid(process_id) == os.getpgid(process_id) == process_id
