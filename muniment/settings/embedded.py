@@ -26,8 +26,8 @@ class EmbeddedSettings(Group):
         int,
         Field(
             description="By how much Temporal and the workers stand back behind the API and PostgreSQL where"
-            " the cores are all taken (Linux shares them among sessions first): 10 gives each a tenth of what the"
-            " API gets, and all that it leaves; 0: none stands back",
+            " the cores are all taken (Linux shares them among sessions first): 10 gives each a tenth of what"
+            " the API gets, and all that it leaves; 0: none stands back",
             ge=0,
             le=19,
         ),
