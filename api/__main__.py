@@ -22,6 +22,7 @@ from api.server import Server, listen_beside_others, server_configuration
 from db.models import now
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
+from muniment.pulse import give_pulse
 from muniment.settings import ApiSettings, Settings, load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -71,6 +72,7 @@ async def serve(
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
         asyncio.create_task(services.queries.run()),
+        asyncio.create_task(give_pulse(os.environ)),
     ]
     renewal = renewal_of(services.temporal.client)
     if renewal is not None and settings.temporal.uses_tls:

@@ -148,6 +148,7 @@ class EmbeddedStack:
             ready_seconds=180.0,
             # Whoever asks it waits; most of what workers do nobody waits for.
             own_session=True,
+            most_missed_pulses=self.settings.hung_seconds,
         )
 
     def _worker(self, name: str, polled: tuple[str, ...]) -> ProcessSpec:
@@ -160,6 +161,7 @@ class EmbeddedStack:
             environment=self.service_environment() | self._worker_metrics_port(name),
             ready=ready,
             ready_seconds=300.0,
+            most_missed_pulses=self.settings.hung_seconds,
         )
 
     def _command(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:
