@@ -244,7 +244,7 @@ async def _api(endpoints: Endpoints, processes: Sequence[str]) -> Check:
         if 0 < answered < asked:
             detail = f"{asked - answered} of {asked} connections were not answered"
             remedy = (
-                f"Wait: what hangs is ended and started anew (MUNIMENT_EMBEDDED__HUNG_SECONDS). Read {_API_LOGS}."
+                f"Read {_API_LOGS}. What hangs for MUNIMENT_EMBEDDED__HUNG_SECONDS is started anew."
             )
             return _bad("API", Health.DEGRADED, detail, remedy)
     return await _ready(endpoints)

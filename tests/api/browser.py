@@ -1,6 +1,7 @@
 """Chromium, and pages of several origins for it to open.
 
-All are on this machine. `localhost` and `127.0.0.1` are two sites; ports of one of them are origins of one site.
+All are on this machine. `localhost` and `127.0.0.1` are two sites; ports of one of them are origins of
+one site.
 """
 
 import os
@@ -29,18 +30,27 @@ _CALL = """async ([address, options]) => {
         return {status: 0, text: error.name, headers: {}};
     }
 }"""
-_FIRST_EVENT = """([address, withCredentials]) => new Promise((resolve) => {
+_STREAM = """([address, withCredentials]) => new Promise((resolve) => {
     const stream = new EventSource(address, {withCredentials});
-    const end = (text) => { stream.close(); resolve(text); };
+    let isOpen = false;
+    const end = (text) => { stream.close(); resolve({isOpen, text}); };
+    stream.onopen = () => { isOpen = true; };
     stream.addEventListener("snapshot", (event) => end(event.data));
     stream.onerror = () => end("");
+    setTimeout(() => end(""), %d);
 })"""
-_FIRST_BYTES = """async ([address, options]) => {
+_FIRST_DATA = """async ([address, options]) => {
     const answer = await fetch(address, options);
     const reader = answer.body.getReader();
-    const {value} = await reader.read();
+    const decoder = new TextDecoder();
+    let text = "";
+    while (!text.includes("data:")) {
+        const {value, done} = await reader.read();
+        if (done) break;
+        text += decoder.decode(value, {stream: true});
+    }
     await reader.cancel();
-    return new TextDecoder().decode(value);
+    return text;
 }"""
 
 
@@ -58,15 +68,25 @@ async def call(page: Page, address: str, **options: Any) -> Answer:
     return Answer(**await page.evaluate(_CALL, [address, options]))
 
 
-async def first_event(page: Page, address: str, *, with_credentials: bool = False) -> str:
-    """The snapshot that an `EventSource` of the page gets; empty where it may not read the stream."""
-    found: str = await page.evaluate(_FIRST_EVENT, [address, with_credentials])
-    return found
+@dataclass(frozen=True)
+class Stream:
+    """An `EventSource` as a page sees it; without a snapshot where none came within the time."""
+
+    is_open: bool
+    snapshot: str
 
 
-async def first_bytes(page: Page, address: str, **options: Any) -> str:
-    """What a stream begins with that a script of the page reads by `fetch`."""
-    found: str = await page.evaluate(_FIRST_BYTES, [address, options])
+async def stream(
+    page: Page, address: str, *, with_credentials: bool = False, seconds: float = 30
+) -> Stream:
+    script = _STREAM % int(seconds * 1000)
+    found = await page.evaluate(script, [address, with_credentials])
+    return Stream(found["isOpen"], found["text"])
+
+
+async def first_data(page: Page, address: str, **options: Any) -> str:
+    """A stream up to its first data, read by `fetch` of a script of the page."""
+    found: str = await page.evaluate(_FIRST_DATA, [address, options])
     return found
 
 

@@ -13,13 +13,13 @@ from tests.api.browser import (
     SITE,
     call,
     chromium,
-    first_bytes,
-    first_event,
+    first_data,
     serving_pages,
+    stream,
 )
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_sign_ins import PASSWORD, ada, no_attempts
-from tests.api.tus import PIECE, metadata
+from tests.api.tus import PIECE, VERSION, metadata
 from tests.conftest import TenantFixture
 
 __all__ = ["ada", "no_attempts"]
@@ -106,8 +106,11 @@ async def test_a_page_of_a_named_origin_reads_uploads_and_follows(
     assert listed.status == 200
     assert {"x-request-id", "ratelimit"} <= set(listed.headers)
     opening = {
-        **key, "Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": metadata(filename="from.txt"),
-    }  # fmt: skip
+        **key,
+        **VERSION,
+        "Upload-Length": "5",
+        "Upload-Metadata": metadata(filename="from.txt"),
+    }
     opened = await call(page, f"{places.door}/v1/uploads", method="POST", headers=opening)
     upload = httpx.URL(f"{places.door}/v1/uploads").join(opened.headers["location"])
     sent = {**key, **PIECE, "Upload-Offset": "0"}
@@ -116,10 +119,10 @@ async def test_a_page_of_a_named_origin_reads_uploads_and_follows(
     made = (await ours.get(f"/v1/files/{last.headers['muniment-file']}")).json()
     assert made["name"] == "from.txt"
     events = f"{places.door}/v1/jobs/{made['job']['id']}/events"
-    assert "event: snapshot" in await first_bytes(page, events, headers=key)
+    assert "event: snapshot" in await first_data(page, events, headers=key)
     tickets = f"{places.door}/v1/auth/stream-ticket"
     ticket = (await call(page, tickets, method="POST", headers=key)).text.split('"')[3]
-    assert made["job"]["id"] in await first_event(page, f"{events}?ticket={ticket}")
+    assert made["job"]["id"] in (await stream(page, f"{events}?ticket={ticket}")).snapshot
     refused = await call(page, f"{places.door}/v1/files", headers={"Authorization": "Bearer x"})
     assert refused.status == 401, "a page reads why it is refused"
 
@@ -143,7 +146,7 @@ async def test_a_page_of_another_origin_reads_nothing_even_with_a_key(
     assert posted.status == 0
     events = f"{places.door}/v1/jobs/{await job_of_an_upload(ours)}/events"
     ticket = (await ours.post("/v1/auth/stream-ticket")).json()["ticket"]
-    assert await first_event(page, f"{events}?ticket={ticket}") == ""
+    assert not (await stream(page, f"{events}?ticket={ticket}")).is_open
     assert "planted.txt" not in await names(ours)
 
 
@@ -179,8 +182,9 @@ async def test_the_cookie_goes_along_from_the_same_site_alone_and_changes_nothin
     neighbour = await page_of(browser, places.named_neighbour)
     assert ada["id"] in (await call(neighbour, me, **with_cookie)).text
     assert (await call(neighbour, me)).status == 401, "it is not sent unasked"
-    assert await first_event(neighbour, events, with_credentials=True)
-    assert await first_event(neighbour, events) == ""
+    followed = await stream(neighbour, events, with_credentials=True, seconds=2)
+    assert followed.is_open
+    assert not (await stream(neighbour, events)).is_open
     # The token without which nothing is changed.
     assert (await call(neighbour, f"{places.door}/v1/auth/session", **with_cookie)).status == 0
     body = '{"name": "planted"}'
@@ -191,7 +195,7 @@ async def test_the_cookie_goes_along_from_the_same_site_alone_and_changes_nothin
 
     elsewhere = await page_of(browser, places.named_elsewhere)
     assert (await call(elsewhere, me, **with_cookie)).status == 401
-    assert await first_event(elsewhere, events, with_credentials=True) == ""
+    assert not (await stream(elsewhere, events, with_credentials=True)).is_open
     planted = await call(
         elsewhere, collections, method="POST", headers=as_json, body=body, **with_cookie
     )
@@ -219,7 +223,7 @@ async def test_an_unnamed_page_does_nothing_with_the_cookie(
             )
             assert posted.status == 0
     events = f"{places.door}/v1/events"
-    assert await first_event(page, events, with_credentials=True) == ""
+    assert not (await stream(page, events, with_credentials=True)).is_open
     await page.set_content(
         f'<form method="post" enctype="multipart/form-data" action="{planting}">'
         '<input name="file" value="x"></form>'
