@@ -175,6 +175,10 @@ async def test_gigabytes_in_parts_are_joined_on_s3_and_nothing_holds_or_rereads_
         figures[f"{name}_written_times"] = round(use.written_bytes / SIZE, 3)
     print(json.dumps(figures))
     assert max(coming.peak_bytes, joining.peak_bytes) < 150 * MEBIBYTE
+    # The gateway takes each byte once, and copies it once where it completes an object of parts.
+    assert max(stored.read_bytes, stored.written_bytes) < 2.02 * SIZE + BESIDES
+    # While they are joined it hands out each byte once more.
+    assert max(joined.read_bytes, joined.written_bytes) < 3.03 * SIZE + BESIDES
 
 
 def sha256_of_parts(marks: list[bytes]) -> str:
