@@ -25,6 +25,7 @@ from db.models import now
 from db.queries.files import FileFilter, FileOrder, list_files
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
+from muniment.pulse import give_pulse
 from muniment.settings import ApiSettings, Settings, load_settings
 from muniment.telemetry.logs import configure_logging
 from muniment.telemetry.metrics import REGISTRY
@@ -75,6 +76,7 @@ async def serve(
         asyncio.create_task(services.events.run()),
         asyncio.create_task(_sweep(services.blobs)),
         asyncio.create_task(services.queries.run()),
+        asyncio.create_task(give_pulse(os.environ)),
     ]
     renewal = renewal_of(services.temporal.client)
     if renewal is not None and settings.temporal.uses_tls:

@@ -19,6 +19,7 @@ from db.transport import client_certificate, database_exposures
 from muniment.connections import shown_certificates, shown_to
 from muniment.contracts.worker_identity import write_identity
 from muniment.exposure import exposures, refuse_exposed, told
+from muniment.pulse import give_pulse
 from muniment.settings import ColdStoreSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
@@ -100,6 +101,8 @@ async def run_worker(
             keeping += _housekeeping(settings, database, stores, client)
         if parts.remote_ocr is not None:
             keeping.append(parts.remote_ocr.watch())
+        # Until all is handed back: a worker that takes its time to end does not hang.
+        resources.callback(asyncio.create_task(give_pulse(os.environ)).cancel)
         await _serve(workers, keeping, stopping)
 
 

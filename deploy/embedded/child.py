@@ -16,6 +16,7 @@ import psutil
 
 from deploy.embedded.logs import RotatingLog
 from deploy.embedded.output import OutputPipe
+from deploy.embedded.pulse import PulsePipe
 from deploy.embedded.records import ProcessRecord, ProcessState
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
@@ -24,6 +25,8 @@ _LONGEST_BACK_OFF_SECONDS = 10.0
 _STABLE_SECONDS = 30.0
 """A process that lived this long is restarted at once again: its back-off starts anew."""
 _KILL_SECONDS = 5.0
+_HUNG_SECONDS_TO_END = 5.0
+"""Whoever it serves has waited long enough."""
 _MOST_RESTARTS_BEFORE_READY = 5
 
 
@@ -46,7 +49,8 @@ class ProcessSpec:
     beside all others together, where Linux shares them among sessions first (autogroups, sched(7));
     `session_niceness` is how far that session stands back.
     `stop_signals` are sent in order, each with the seconds the process then has; SIGKILL to its
-    whole group follows.
+    whole group follows. One that gives a pulse (`muniment.pulse`) is ended and started anew when it gave
+    none in `most_missed_pulses` looks in a row, a second apart; 0: it is asked for none.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ProcessSpec:
     open_folders: tuple[Path, ...] = ()
     own_session: bool = False
     session_niceness: int = 0
+    most_missed_pulses: int = 0
     prepare: Callable[[], Awaitable[None]] | None = None
 
 
@@ -158,16 +163,23 @@ class Child:
         if self.spec.prepare is not None:
             await self.spec.prepare()
         pipe = OutputPipe(self.log.feed)
-        self._spawned = time.time()  # more exact than the start time that the system tells
-        process = self._process = await spawn(self.spec, pipe)
-        self.created = start_time(process.pid)
-        self._become(ProcessState.STARTING)
-        watch = asyncio.create_task(self._become_running_when_ready()) if self.restarts else None
+        pulse = PulsePipe() if self.spec.most_missed_pulses else None
+        watches: list[asyncio.Task[None]] = []
         try:
+            self._spawned = time.time()  # more exact than the start time that the system tells
+            process = self._process = await spawn(self.spec, pipe, pulse)
+            self.created = start_time(process.pid)
+            self._become(ProcessState.STARTING)
+            if self.restarts:
+                watches.append(asyncio.create_task(self._become_running_when_ready()))
+            if pulse is not None:
+                watches.append(asyncio.create_task(self._end_when_it_hangs(process, pulse)))
             await process.wait()
         finally:
-            if watch is not None:
+            for watch in watches:
                 watch.cancel()
+            if pulse is not None:
+                pulse.finish()
             pipe.finish()
             self.log.flush_rest()
         self.last_exit = process.returncode
@@ -178,6 +190,25 @@ class Child:
         if not await self.wait_until_ready():
             self.log.event("is running but does not become ready", level="error")
 
+    async def _end_when_it_hangs(self, process: Process, pulse: PulsePipe) -> None:
+        """Politely first: one that was stopped goes on, and may end what it is doing. One that was never
+        heard is not missed: it is starting still, or is none of ours."""
+        await pulse.beginning()
+        self.log.event("gives a pulse: it is started anew when it hangs")
+        await pulse.silence(self.spec.most_missed_pulses)
+        if self._stopping.is_set():
+            return
+        self.log.event(
+            "hangs: its event loop said nothing for so many seconds; it is ended",
+            level="error",
+            seconds=self.spec.most_missed_pulses,
+        )
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(_HUNG_SECONDS_TO_END)
+        end_group(process.pid)
+
     def _become(self, state: ProcessState) -> None:
         if state is not self.state:
             self._since = datetime.now(UTC)
@@ -185,8 +216,10 @@ class Child:
         self.changed(self)
 
 
-async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) -> Process:
-    """Starts the program through the launcher, all its output in the pipe.
+async def spawn(
+    spec: ProcessSpec, pipe: OutputPipe, pulse: PulsePipe | None = None, *, own_group: bool = True
+) -> Process:
+    """Starts the program through the launcher, all its output in the pipe; it is told of `pulse`.
 
     Supervised processes have a group of their own, which is ended with them, and a session where the
     specification says so; those that run once stay in ours, which is how `leftovers.Strays` knows them.
@@ -209,17 +242,19 @@ async def spawn(spec: ProcessSpec, pipe: OutputPipe, *, own_group: bool = True) 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe.writer,
             stderr=pipe.writer,
-            env=dict(spec.environment),
+            env={**spec.environment, **(pulse.environment if pulse else {})},
             cwd="/",
             # A session's first process is its group's, too.
             process_group=0 if own_group and not spec.own_session else None,
             start_new_session=own_group and spec.own_session,
-            pass_fds=tuple(descriptors),
+            pass_fds=(*descriptors, *([pulse.writer] if pulse else [])),
         )
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
         pipe.begin()
+        if pulse is not None:
+            pulse.begin()
     return process
 
 

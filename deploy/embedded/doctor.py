@@ -243,7 +243,9 @@ async def _api(endpoints: Endpoints, processes: Sequence[str]) -> Check:
         answered = await api_processes.answered(endpoints.api, asked)
         if 0 < answered < asked:
             detail = f"{asked - answered} of {asked} connections were not answered"
-            remedy = f"Read {_API_LOGS}; end the process that says no more, and it is started anew."
+            remedy = (
+                f"Read {_API_LOGS}. What hangs for MUNIMENT_EMBEDDED__HUNG_SECONDS is started anew."
+            )
             return _bad("API", Health.DEGRADED, detail, remedy)
     return await _ready(endpoints)
 

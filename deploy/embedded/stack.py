@@ -153,6 +153,7 @@ class EmbeddedStack:
             ready_seconds=180.0,
             # Whoever asks it waits; most of what workers do nobody waits for.
             own_session=True,
+            most_missed_pulses=self.settings.hung_seconds,
         )
 
     def _worker(self, name: str, polled: tuple[str, ...]) -> ProcessSpec:
@@ -167,6 +168,7 @@ class EmbeddedStack:
             ready_seconds=300.0,
             own_session=True,
             session_niceness=self.settings.background_niceness,
+            most_missed_pulses=self.settings.hung_seconds,
         )
 
     def _command(self, name: str, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -32,3 +32,13 @@ class EmbeddedSettings(Group):
             le=19,
         ),
     ] = 10
+    hung_seconds: Annotated[
+        int,
+        Field(
+            description="An API process or a worker whose event loop has not run for so long, because it is"
+            " blocked or the process was stopped, is ended and started anew. 0: never, as for a long stop in"
+            " a debugger.",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 30

@@ -2,7 +2,9 @@
 again but once, where its parts are joined."""
 
 import asyncio
+import hashlib
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -14,12 +16,14 @@ import psutil
 import pytest
 
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
-from tests.api.tus import opened, patch
+from tests.api.tus import create, opened, patch
+from tests.conformance.s3_server import S3Process
 from tests.conftest import TenantFixture
 
 MEBIBYTE = 1024 * 1024
 SIZE = 4 * 1024 * MEBIBYTE
 PIECE = 512 * MEBIBYTE
+PART = 1024 * MEBIBYTE
 BESIDES = 64 * MEBIBYTE
 """What a process reads and writes besides the content: rows, the log, requests, seals of segments."""
 
@@ -114,3 +118,73 @@ async def the_file_is_whole(client: httpx.AsyncClient, file_id: str, mark: bytes
     assert start.content == mark + bytes(16 - len(mark))
     end = await client.get(path, headers={"Range": "bytes=-16"})
     assert (end.status_code, end.content) == (206, bytes(16))
+
+
+@dataclass
+class RoomyOnS3:
+    api: ApiProcess
+    server: psutil.Process
+
+
+@pytest.fixture
+def roomy_on_s3(api_environment: dict[str, str], tmp_path: Path) -> Iterator[RoomyOnS3]:
+    environment = {**api_environment, "MUNIMENT_API__MAX_UPLOAD_BYTES": str(2 * SIZE)}
+    s3 = S3Process(tmp_path / "s3")
+    s3.start()
+    try:
+        api = start_api(tmp_path / "home", environment, s3.server.new_bucket())
+        yield RoomyOnS3(api, psutil.Process(s3.pid))
+        assert stop_api(api) == 0
+    finally:
+        s3.stop()
+        shutil.rmtree(tmp_path / "s3")  # what pytest keeps of its last runs would fill a disk
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_gigabytes_in_parts_are_joined_on_s3_and_nothing_holds_or_rereads_them(
+    roomy_on_s3: RoomyOnS3, tenant: TenantFixture
+) -> None:
+    api, server = psutil.Process(roomy_on_s3.api.process.pid), roomy_on_s3.server
+    marks = [f"part {number}".encode() for number in range(SIZE // PART)]
+    clock = asyncio.get_running_loop().time
+    figures: dict[str, float] = {}
+    async with client_of(roomy_on_s3.api, tenant.api_key) as client:
+        client.timeout = httpx.Timeout(900)
+        began = clock()
+        with measured(api) as coming, measured(server) as stored:
+            partial = {"Upload-Concat": "partial", "Upload-Metadata": ""}
+            paths = [await opened(client, PART, headers=partial) for _ in marks]
+            for path, mark in zip(paths, marks, strict=True):
+                sent = await patch(client, path, 0, zeros(mark, 0, PART))
+                assert sent.status_code == 204, sent.text
+        figures["parts_seconds"] = round(clock() - began, 1)
+        began = clock()
+        with measured(api) as joining, measured(server) as joined:
+            made = await create(client, None, {"Upload-Concat": f"final;{' '.join(paths)}"})
+            assert made.status_code == 201, made.text
+        figures["joining_seconds"] = round(clock() - began, 1)
+        file_id = made.headers["Muniment-File"]
+        await the_file_is_whole(client, file_id, marks[0])
+        digest = (await client.get(f"/v1/files/{file_id}")).json()["sha256"]
+    assert digest == await asyncio.to_thread(sha256_of_parts, marks)
+    for name, use in (("parts", coming), ("joining", joining)):
+        figures[f"{name}_peak_mebibytes"] = round(use.peak_bytes / MEBIBYTE, 1)
+    for name, use in (("stored", stored), ("joined", joined)):
+        figures[f"{name}_read_times"] = round(use.read_bytes / SIZE, 3)
+        figures[f"{name}_written_times"] = round(use.written_bytes / SIZE, 3)
+    print(json.dumps(figures))
+    assert max(coming.peak_bytes, joining.peak_bytes) < 150 * MEBIBYTE
+    # The gateway takes each byte once, and copies it once where it completes an object of parts.
+    assert max(stored.read_bytes, stored.written_bytes) < 2.02 * SIZE + BESIDES
+    # While they are joined it hands out each byte once more.
+    assert max(joined.read_bytes, joined.written_bytes) < 3.03 * SIZE + BESIDES
+
+
+def sha256_of_parts(marks: list[bytes]) -> str:
+    digest, block = hashlib.sha256(), bytes(MEBIBYTE)
+    for mark in marks:
+        digest.update(mark + block[len(mark) :])
+        for _ in range(PART // MEBIBYTE - 1):
+            digest.update(block)
+    return digest.hexdigest()

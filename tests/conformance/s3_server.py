@@ -93,6 +93,11 @@ class S3Process:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         _until_listening(self.port, self._process, self._log)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

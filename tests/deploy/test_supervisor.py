@@ -124,10 +124,11 @@ def test_two_homes_run_side_by_side_and_one_stops_alone(
     other.home.root.parent.mkdir()
     other.start()
     write_row(other.endpoints, "other")
+    write_row(stack.endpoints, "beside it")
     assert "other" not in read_rows(stack.endpoints)
     assert other.end(signal.SIGINT) == 0
     assert processes_of(other.home) == []
-    assert read_rows(stack.endpoints)
+    assert "beside it" in read_rows(stack.endpoints)
 
 
 def test_a_port_of_another_home_is_refused_while_nobody_listens_on_it(tmp_path: Path) -> None:
