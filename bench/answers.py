@@ -16,9 +16,7 @@ from bench.costs import costs
 from bench.doors import model_server
 from bench.results import Result, note
 from bench.stack import Stack, embedded_stack
-from bench.vector import application_url
 from bench.vector_set import real_questions
-from db.session import Database
 from deploy.embedded.home import model_directory
 from muniment.embedding import Embedder
 from muniment.task_group import task_group
@@ -55,13 +53,9 @@ async def measure_answers() -> bool:
         provider = {"name": "known", "url": url, "model": "known", "local": True}
         settings = {"MUNIMENT_MODELS__PROVIDERS": json.dumps([provider])}
         with embedded_stack(settings) as stack:
-            database = Database(application_url(stack.database))
-            try:
-                key = await add_passages_that_say_something(
-                    stack.database, database, embedder, PASSAGES
-                )
-            finally:
-                await database.close()
+            key = await asyncio.to_thread(
+                add_passages_that_say_something, stack.database, embedder, PASSAGES
+            )
             asked = await ask_at_a_rate(stack, key.secret)
     return judge(asked)
 

@@ -1,9 +1,7 @@
 """A tenant with very many passages that say something: sentences of real documents, put together anew."""
 
-import asyncio
 import json
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -19,8 +17,7 @@ from bench.vector_set import (
     new_files,
 )
 from db.bootstrap import bootstrap
-from db.queries import postings
-from db.session import Access, Database
+from db.queries.postings import BLOCK_ENTRIES
 from muniment.api_keys import NewApiKey
 from muniment.embedding import Embedder
 from retrieval.sentences import sentence_ranges
@@ -34,21 +31,19 @@ _NOISE = 0.3
 _FILES_AT_ONCE = 200
 
 
-async def add_passages_that_say_something(
-    owner: str, database: Database, embedder: Embedder, amount: int
-) -> NewApiKey:
+def add_passages_that_say_something(owner: str, embedder: Embedder, amount: int) -> NewApiKey:
     """The tenant TENANT with `amount` passages, found by words and by meaning as though they were
     published and merged; its administrator's key. Raises FileNotFoundError where the larger test data is
     absent."""
     texts = real_sentences(SENTENCES)
     note(f"answers: embedding {len(texts):,} sentences")
-    vectors = await asyncio.to_thread(embedder.embed, texts)
+    vectors = embedder.embed(texts)
     key = bootstrap(owner, tenant=TENANT)
     with psycopg.connect(owner) as connection:
         tenant = _tenant(connection)
         note(f"answers: {amount:,} passages")
-        versions = _add_passages(connection, tenant, texts, vectors, amount)
-        await _index(database, tenant, versions)
+        _add_passages(connection, tenant, texts, vectors, amount)
+        _index(connection, tenant)
         connection.execute("SELECT set_config('app.tenant', %s, true)", (str(tenant.tenant_id),))
         connection.execute("SELECT make_vector_graph(%s)", (tenant.index_version_id,))
         connection.commit()
@@ -87,10 +82,9 @@ def _add_passages(
     texts: list[str],
     vectors: Vectors,
     amount: int,
-) -> list[UUID]:
-    """The ids of the files' versions. A passage's vector lies among those of its sentences."""
+) -> None:
+    """A passage's vector lies among those of its sentences."""
     random = np.random.default_rng(17)
-    versions: list[UUID] = []
     left = amount
     while left > 0:
         size = min(left, _FILES_AT_ONCE * CHUNKS_PER_FILE)
@@ -103,26 +97,41 @@ def _add_passages(
         said = [" ".join(texts[place] for place in row) for row in drawn]
         files = new_files(connection, tenant, -(-size // CHUNKS_PER_FILE))
         copy_passages(connection, tenant, files, of_passages, said)
-        versions += [file.version_id for file in files]
         left -= size
     connection.commit()
-    return versions
 
 
-async def _index(database: Database, tenant: VectorTenant, versions: list[UUID]) -> None:
-    """As publishing does, and then its maintenance."""
-    access = Access(tenant.tenant_id)
-    for version_id in versions:
-        async with database.transaction(access) as session:
-            await postings.index_words(session, version_id)
-    async with database.transaction(access) as session:
-        unmerged = await postings.unmerged(session)
-    last: postings.PostingKey | None = None
-    while True:
-        async with database.transaction(access) as session:
-            page = await postings.merge_page(session, last)
-        last = page.last
-        if last is None:
-            break
-    async with database.transaction(access) as session:
-        await postings.mark_merged(session, unmerged)
+def _index(connection: psycopg.Connection, tenant: VectorTenant) -> None:
+    """As publishing and its maintenance would leave it, of all passages at once."""
+    connection.execute("SET LOCAL work_mem = '256MB'")
+    for statement in _INDEX:
+        connection.execute(
+            statement, {"tenant": tenant.tenant_id, "each": CHUNKS_PER_FILE, "block": BLOCK_ENTRIES}
+        )
+
+
+# An entry of a posting is what `db.queries.postings.ENTRY` says.
+_INDEX = (
+    """
+    INSERT INTO lexical_document
+        (version_id, tenant_id, file_id, language, first_number, passages, terms, is_merged)
+    SELECT version_id, tenant_id, file_id, 'english',
+           1 + %(each)s * (row_number() OVER (ORDER BY version_id) - 1), count(*), sum(token_count), true
+    FROM chunk WHERE tenant_id = %(tenant)s GROUP BY version_id, tenant_id, file_id
+    """,
+    """
+    INSERT INTO posting (tenant_id, language, term, first_number, last_number, passages, entries)
+    SELECT %(tenant)s, 'english', lexeme, number / %(block)s * %(block)s, max(number), count(*),
+           string_agg(int4send(number %% %(block)s) || substring(int4send(frequency) FROM 4)
+                      || substring(int4send(length) FROM 3), '' ORDER BY number)
+    FROM (
+        SELECT CAST(document.first_number + chunk.ordinal AS int) AS number, word.lexeme,
+               cardinality(word.positions) AS frequency, chunk.token_count AS length
+        FROM chunk JOIN lexical_document AS document USING (version_id)
+        CROSS JOIN LATERAL unnest(to_tsvector('english', searchable_words(chunk.text))) AS word
+        WHERE chunk.tenant_id = %(tenant)s
+    ) AS occurrence
+    GROUP BY lexeme, number / %(block)s
+    """,
+    "SELECT setval('lexical_number', (SELECT max(first_number + passages) FROM lexical_document))",
+)

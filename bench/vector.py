@@ -60,7 +60,7 @@ async def measure_vectors(stack: Stack) -> bool:
     passages = real_passages()
     base = await asyncio.to_thread(embedder.embed, passages)
     questions = await asyncio.to_thread(embedder.embed, real_questions(QUESTIONS))
-    database = Database(application_url(owner))
+    database = Database(_application_url(owner))
     try:
         searches = _Searches(database, owner, embedder, questions)
         at_small = await searches.measure(_tenant(owner, base, SMALL))
@@ -83,7 +83,7 @@ async def measure_vectors(stack: Stack) -> bool:
     )
 
 
-def application_url(owner: str) -> str:
+def _application_url(owner: str) -> str:
     """The DSN of the same database for the role that row-level security binds."""
     return f"postgresql://{APPLICATION_ROLE}@{owner.partition('@')[2]}"
 
