@@ -29,6 +29,8 @@ MOST_ADDED_P95_MS = 300.0
 _SECONDS = 30.0
 _FILLING_SECONDS = 6.0
 """Until fifty are open; what is asked before is not measured."""
+_LEAST_MEASURED = 20
+"""Of fewer there is no p95."""
 _QUESTIONS_TRIED = 300
 _TRIED_AT_ONCE = 2
 _HTTP_SECONDS = 60.0
@@ -79,11 +81,13 @@ async def ask_at_a_rate(stack: Stack, key: str) -> Asked:
 
 def judge(asked: Asked) -> bool:
     """Prints what came of it."""
+    Result("answers.dropped", asked.dropped, "count", peer=len(asked.added)).print()
+    if len(asked.added) < _LEAST_MEASURED:
+        return False
     percentiles = statistics.quantiles(asked.added, n=20)
     Result("answers.added_p50", percentiles[9], "ms").print()
     Result("answers.added_p95", percentiles[18], "ms").print()
     Result("answers.most_open", asked.most_open, "count").print()
-    Result("answers.dropped", asked.dropped, "count", peer=len(asked.added)).print()
     return percentiles[18] <= MOST_ADDED_P95_MS and asked.dropped == 0
 
 

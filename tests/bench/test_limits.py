@@ -47,6 +47,10 @@ def test_answers(late: int, dropped: int, is_held: bool) -> None:
     assert answers.judge(Asked(added, dropped)) is is_held
 
 
+def test_answers_of_which_none_began() -> None:
+    assert not answers.judge(Asked([], 300))
+
+
 @pytest.mark.parametrize(
     ("queries", "following", "seen", "is_over", "processes", "is_held"),
     [
