@@ -1,10 +1,10 @@
 """`python -m bench [--only NAME] [--runs N] [--pages N] [--files N] [--chunks N] [--questions N]`: JSON lines
 on stdout.
 
-Without `--only` all but `soak` and `lexical`, which take as long as the others together, and `fusion`. Ends
-with 1 when a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what `clients` met,
-of what `vector` found and in which time, of the memory that the workers of `soak` grew to, of how fast and
-how exact `lexical` is, or of how good `fusion` is.
+Without `--only` all but `soak` and `lexical`, which take as long as the others together, `fusion` and
+`answers`. Ends with 1 when a limit was not held: of the speed of `transfer`, of what `viewers` cost, of what
+`clients` met, of what `vector` found and in which time, of the memory that the workers of `soak` grew to, of
+how fast and how exact `lexical` is, of how good `fusion` is, or of how soon `answers` begin.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from functools import partial
 # Before onnxruntime is loaded anywhere: one engine per core, and no telemetry.
 os.environ.update(OMP_NUM_THREADS="1", ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
 
+from bench.answers import measure_answers
 from bench.clients import measure_clients
 from bench.fusion import measure_fusion
 from bench.ingest import measure_ingest
@@ -31,7 +32,8 @@ from bench.transfer import measure_transfer
 from bench.vector import measure_vectors
 from bench.viewers import measure_viewers
 
-_WITHOUT_STACK = ("read", "ocr", "lexical", "fusion")
+_WITHOUT_STACK = ("read", "ocr", "lexical", "fusion", "answers")
+"""Or with one of its own."""
 _WITH_STACK = (
     "latency",
     "throughput",
@@ -42,7 +44,7 @@ _WITH_STACK = (
     "vector",
     "soak",
 )
-_ALONE = ("soak", "lexical", "fusion")
+_ALONE = ("soak", "lexical", "fusion", "answers")
 
 
 async def run(names: list[str], options: argparse.Namespace) -> bool:
@@ -56,6 +58,8 @@ async def run(names: list[str], options: argparse.Namespace) -> bool:
         held.append(await measure_lexical(options.chunks))
     if "fusion" in names:
         held.append(await measure_fusion(options.questions))
+    if "answers" in names:
+        held.append(await measure_answers())
     if not {*_WITH_STACK}.intersection(names):
         return all(held)
     with embedded_stack() as stack:

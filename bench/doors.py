@@ -17,6 +17,7 @@ from bench.stack import Stack
 
 _BARE_FILES = Path(__file__).with_name("bare_files.py")
 _BARE_LIST = Path(__file__).with_name("bare_list.py")
+_MODEL_SERVER = Path(__file__).with_name("model_server.py")
 _SECONDS = 300
 """Longest wait for the server to take or to send something."""
 _START_SECONDS = 30.0
@@ -83,6 +84,14 @@ def bare_list(dsn: str) -> Iterator[BareList]:
     """`bench.bare_list` as a process of its own, over the database."""
     with _serving(_BARE_LIST, [], {"BARE_DATABASE": dsn}) as (port, process_id):
         yield BareList(f"http://127.0.0.1:{port}/", process_id)
+
+
+@contextmanager
+def model_server(first_ms: int, between_ms: int, pieces: int) -> Iterator[str]:
+    """`bench.model_server` as a process of its own: the base URL of its models."""
+    delays = [str(first_ms), str(between_ms), str(pieces)]
+    with _serving(_MODEL_SERVER, delays, {}) as (port, _):
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 @contextmanager

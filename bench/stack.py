@@ -1,10 +1,11 @@
 """An embedded stack of the benchmark's own, in a temporary home."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,14 @@ class Stack:
 
 
 @contextmanager
-def embedded_stack() -> Iterator[Stack]:
-    """Started with default settings, stopped and removed however the block ends."""
+def embedded_stack(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Started with default settings but for those that are given, stopped and removed however the block
+    ends."""
     with tempfile.TemporaryDirectory(prefix="muniment-bench-") as folder:
         home = Path(folder, "home")
         try:
-            _run("up", "--home", str(home), "--detach", timeout_seconds=_START_SECONDS)
+            command = ("up", "--home", str(home), "--detach")
+            _run(*command, timeout_seconds=_START_SECONDS, settings=settings or {})
             yield _stack(home)
         finally:
             _run("down", "--home", str(home), timeout_seconds=_STOP_SECONDS)
@@ -54,9 +57,12 @@ def _stack(home: Path) -> Stack:
     )
 
 
-def _run(*arguments: str, timeout_seconds: float) -> None:
+def _run(
+    *arguments: str, timeout_seconds: float, settings: Mapping[str, str] | None = None
+) -> None:
     subprocess.run(
         [sys.executable, "-P", "-m", "deploy.embedded", *arguments],
+        env={**os.environ, **(settings or {})},
         stdout=sys.stderr,
         timeout=timeout_seconds,
         check=True,

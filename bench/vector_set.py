@@ -21,6 +21,7 @@ CHUNKS_PER_FILE = 50
 RARE_LABEL = "one-in-a-hundred"
 _RARE_EVERY = 100
 _BATCH = 10_000
+_TEXT = "A passage of the size that passages have. " * 12
 _TEXT_CHARACTERS = 300
 _BASE_TEXTS = 6000
 _NOISE = 0.5
@@ -90,10 +91,11 @@ def copy_passages(
     tenant: VectorTenant,
     files: Sequence["NewFile"],
     vectors: Vectors,
+    texts: Sequence[str] | None = None,
 ) -> None:
-    """Fifty passages a file, with COPY."""
+    """Fifty passages a file, with COPY; all say the same, unless their texts are given."""
     chunk_ids = [new_id() for _ in vectors]
-    _copy_chunks(connection, tenant, files, chunk_ids)
+    _copy_chunks(connection, tenant, files, chunk_ids, texts or [_TEXT] * len(chunk_ids))
     _copy_vectors(connection, tenant, chunk_ids, vectors)
 
 
@@ -184,6 +186,7 @@ def _copy_chunks(
     tenant: VectorTenant,
     files: Sequence[NewFile],
     chunk_ids: Sequence[UUID],
+    texts: Sequence[str],
 ) -> None:
     with (
         connection.cursor() as cursor,
@@ -198,7 +201,7 @@ def _copy_chunks(
             copy.write_row(
                 (
                     *(chunk_id, tenant.tenant_id, file.file_id, file.version_id, ordinal),
-                    *("A passage of the size that passages have. " * 12, chunk_id.bytes, 100),
+                    *(texts[place], chunk_id.bytes, 100),
                     *([], [1], "[]", "2026-01-01"),
                 )
             )

@@ -13,7 +13,14 @@ from uuid import UUID
 
 from db.session import Access, Database
 from muniment.errors import DependencyUnavailable, Unprocessable
-from retrieval.answer_extractive import MODEL, Pages, SentenceChooser, cited, worded
+from retrieval.answer_extractive import (
+    MODEL,
+    LikeliestSentences,
+    Pages,
+    SentenceChooser,
+    cited,
+    worded,
+)
 from retrieval.answer_model import ModelAnswer, StillReadable, without_text
 from retrieval.answer_permit import Permit, Permits, told_text
 from retrieval.citation_check import PageLines, PageText
@@ -33,7 +40,6 @@ from retrieval.response import (
     TokenEvent,
 )
 from retrieval.search import Searcher
-from retrieval.sentence_scoring import ScoredSentence
 from retrieval.timing import Timings
 
 ALL_FAILED = "no language model answered: the answer is made of the documents' own sentences"
@@ -111,12 +117,13 @@ class Answerer:
         timings = Timings()
         with timings.measure("search"):
             found = _examined(await self._search(access, request))
+        may_ask = permits is not None and request.generate is not Generate.EXTRACTIVE
         with timings.measure("sentences"):
-            choice = await self._chooser.choose(access, request.query, found.data)
-        chosen = choice.sentences
-        found = found.model_copy(update={"reasons": (*found.reasons, *choice.reasons)})
+            likeliest = await self._chooser.likeliest(access, request.query, found.data)
+            has_answer = may_ask and await likeliest.has_answer()
+        found = found.model_copy(update={"reasons": (*found.reasons, *likeliest.reasons)})
         permit: Permit | str | None = None
-        if permits is not None and chosen and request.generate is not Generate.EXTRACTIVE:
+        if permits is not None and has_answer:
             with timings.measure("permit"):
                 permit = await permits.grant(
                     access,
@@ -124,7 +131,7 @@ class Answerer:
                     found.data,
                     is_required=request.generate is Generate.LLM,
                 )
-        return AnswerInTheMaking(access, found, chosen, pages, timings, permits, permit)
+        return AnswerInTheMaking(access, found, likeliest, pages, timings, permits, permit)
 
     async def _search(self, access: Access, request: QuestionRequest) -> SearchResponse:
         return await self._searcher.search(
@@ -148,7 +155,7 @@ class AnswerInTheMaking:
         self,
         access: Access,
         found: SearchResponse,
-        chosen: Sequence[ScoredSentence],
+        likeliest: LikeliestSentences,
         pages: Pages,
         timings: Timings,
         permits: Permits | None,
@@ -156,7 +163,7 @@ class AnswerInTheMaking:
     ) -> None:
         self._access = access
         self._found = found
-        self._chosen = chosen
+        self._likeliest = likeliest
         self._pages = pages
         self._timings = timings
         self._permits = permits
@@ -264,7 +271,6 @@ class AnswerInTheMaking:
             self._reasons.append(UNCHECKED)
         hits = tuple(hit for hit in self._found.data if hit.chunk_id in readable)
         self._found = self._found.model_copy(update={"data": hits})
-        self._chosen = [each for each in self._chosen if each.sentence.hit.chunk_id in readable]
 
     async def _readable_sources(
         self, answer: ModelAnswer, still_readable: StillReadable
@@ -282,8 +288,10 @@ class AnswerInTheMaking:
     async def _by_sentences(
         self, generation: Generation | None
     ) -> AsyncGenerator[AnswerEvent, None]:
+        with self._timings.measure("sentences"):
+            chosen = await self._likeliest.best({hit.chunk_id for hit in self._found.data})
         with self._timings.measure("citations"):
-            citations = await cited(self._chosen, self._pages)
+            citations = await cited(chosen, self._pages)
         said: list[str] = []
         for event in worded(citations):
             if isinstance(event, TokenEvent):

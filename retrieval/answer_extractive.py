@@ -1,7 +1,8 @@
 """Answers made of the documents' own sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +33,9 @@ MAX_SENTENCES_EMBEDDED = 12
 """Those with the most of the question's words; the rest do not compete. With 24 the best sentence
 holds the answer in .81 instead of .80 of xquad-en's questions, at twice the time."""
 
+EMBEDDED_AT_ONCE = 4
+"""Of these, while it is asked whether any answers: where one does, it is mostly among the first."""
+
 SUPPORT_THRESHOLD = 0.42
 """Of a sentence's score, with vectors; below it nothing is said rather than something unrelated.
 On xquad-en's passages .97 of its own questions reach .40 and .95 reach .45; of 75 questions from
@@ -51,14 +55,6 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """`reasons`: what did not take part in the choice."""
-
-    sentences: tuple[ScoredSentence, ...] = ()
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Pages:
     """Readers of pages, under the caller's own access: they prove the page of a quote and narrow its
     boxes."""
@@ -68,16 +64,18 @@ class Pages:
 
 
 class SentenceChooser:
-    """Finds the sentences that answer a question, if any does; holds nothing of any tenant."""
+    """Finds the sentences that are likeliest to answer a question; holds nothing of any tenant."""
 
     def __init__(self, database: Database, searcher: Searcher) -> None:
         self._database = database
         self._searcher = searcher
 
-    async def choose(self, access: Access, question: str, hits: Sequence[SearchHit]) -> Chosen:
-        """One to three, the best first; none where nothing answers."""
+    async def likeliest(
+        self, access: Access, question: str, hits: Sequence[SearchHit]
+    ) -> "LikeliestSentences":
+        """By their words; none where there are no hits."""
         if not hits:
-            return Chosen()
+            return LikeliestSentences(self._searcher, question, (), {})
         weights: dict[str, float] | None = None
         try:
             weights = await self._searcher.weigh_words(access, question)
@@ -86,28 +84,94 @@ class SentenceChooser:
         async with self._database.transaction(access) as session:
             await queries.prepare_for_search(session)
             stating = await sentences(session, hits)
+            if weights is not None:
+                return self._likeliest(question, stating, weights)
             (asked,) = await queries.lexemes(session, [question])
-        if weights is None:
-            equal = dict.fromkeys(asked, 1.0)
-            return Chosen(await self._best(question, stating, equal), (UNWEIGHED,))
-        return Chosen(await self._best(question, stating, weights))
+        return self._likeliest(question, stating, dict.fromkeys(asked, 1.0), (UNWEIGHED,))
 
-    async def _best(
-        self, question: str, stating: Sequence[Sentence], weights: dict[str, float]
-    ) -> tuple[ScoredSentence, ...]:
+    def _likeliest(
+        self,
+        question: str,
+        stating: Sequence[Sentence],
+        weights: dict[str, float],
+        reasons: tuple[str, ...] = (),
+    ) -> "LikeliestSentences":
         likeliest = sorted(stating, key=lambda each: -coverage(each.lexemes, weights))
-        likeliest = likeliest[:MAX_SENTENCES_EMBEDDED]
-        vectors = await self._searcher.embed([question, *(each.quote for each in likeliest)])
-        similarities: list[float | None] = [None] * len(likeliest)
-        if vectors is not None:
-            similarities = [cosine(vectors[0], vector) for vector in vectors[1:]]
-        scored = [
-            score_sentence(each, weights, similarity)
-            for each, similarity in zip(likeliest, similarities, strict=True)
+        return LikeliestSentences(
+            self._searcher, question, likeliest[:MAX_SENTENCES_EMBEDDED], weights, reasons
+        )
+
+
+class LikeliestSentences:
+    """Those that compete to answer a question, the likeliest by its words first. Each is embedded when its
+    meaning is asked for, once. `reasons`: what did not take part in the choice."""
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        question: str,
+        competing: Sequence[Sentence],
+        weights: Mapping[str, float],
+        reasons: tuple[str, ...] = (),
+    ) -> None:
+        self._searcher = searcher
+        self._question = question
+        self._competing = competing
+        self._weights = weights
+        self._vectors: dict[str, list[float]] = {}
+        self._has_vectors = True
+        self.reasons = reasons
+
+    async def has_answer(self) -> bool:
+        """Whether `best` gives any. The model is asked no sooner than this is known: so no more sentences are
+        embedded than it takes, none where words alone say so."""
+        if any(
+            score_sentence(each, self._weights, 0.0).score >= SUPPORT_THRESHOLD
+            for each in self._competing
+        ):
+            return True
+        for start in range(0, len(self._competing), EMBEDDED_AT_ONCE):
+            scored = await self._scored(self._competing[start : start + EMBEDDED_AT_ONCE])
+            if any(each.score >= self._threshold for each in scored):
+                return True
+        return False
+
+    async def best(self, among: Collection[UUID]) -> list[ScoredSentence]:
+        """One to three of the passages `among`, the best first; none where nothing answers."""
+        competing = [each for each in self._competing if each.hit.chunk_id in among]
+        scored = await self._scored(competing)
+        return select(
+            scored, at_least=self._threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES
+        )
+
+    @property
+    def _threshold(self) -> float:
+        return SUPPORT_THRESHOLD if self._has_vectors else SUPPORT_THRESHOLD_OF_WORDS
+
+    async def _scored(self, competing: Sequence[Sentence]) -> list[ScoredSentence]:
+        """Without vectors all are scored by words alone."""
+        await self._embed(competing)
+        return [
+            score_sentence(
+                each,
+                self._weights,
+                cosine(self._vectors[self._question], self._vectors[each.quote])
+                if self._has_vectors
+                else None,
+            )
+            for each in competing
         ]
-        threshold = SUPPORT_THRESHOLD if vectors is not None else SUPPORT_THRESHOLD_OF_WORDS
-        best = select(scored, at_least=threshold, relative=RELATIVE_THRESHOLD, limit=MAX_SENTENCES)
-        return tuple(best)
+
+    async def _embed(self, competing: Sequence[Sentence]) -> None:
+        wanted = dict.fromkeys((self._question, *(each.quote for each in competing)))
+        missing = [text for text in wanted if text not in self._vectors]
+        if not self._has_vectors or not competing or not missing:
+            return
+        vectors = await self._searcher.embed(missing)
+        if vectors is None:
+            self._has_vectors = False
+            return
+        self._vectors |= zip(missing, vectors, strict=True)
 
 
 async def sentences(session: AsyncSession, hits: Sequence[SearchHit]) -> list[Sentence]:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.half_vectors import HalfVectors, half_vector_oid
 from db.models import new_id
 from db.queries.index_versions import IndexModel
 from db.queries.postings import DEFAULT_LANGUAGE, forget_words, index_words
@@ -131,12 +132,12 @@ async def replace_chunks(
     `language` is PostgreSQL's name of a text search configuration."""
     await delete_chunks(session, version.file_id)
     ids = [new_id() for _ in chunks]
+    oid = await half_vector_oid(session)
     for part in _slices(len(chunks)):
         await _insert_chunks(session, version, ids[part], chunks[part], text_key_id)
         for index_version_id, matrix in vectors.items():
-            await _insert_vectors(
-                session, version.tenant_id, ids[part], matrix[part], index_version_id
-            )
+            halves = HalfVectors(matrix[part], oid)
+            await _insert_vectors(session, version.tenant_id, ids[part], halves, index_version_id)
     await index_words(session, version.version_id, language)
 
 
@@ -219,22 +220,20 @@ async def _insert_vectors(
     session: AsyncSession,
     tenant_id: UUID,
     ids: Sequence[UUID],
-    vectors: Vectors,
+    vectors: HalfVectors,
     index_version_id: UUID,
 ) -> None:
-    # Half precision needs five significant digits.
-    literals = ["[" + ",".join(f"{value:.5g}" for value in row) + "]" for row in vectors.tolist()]
     await session.execute(
         text(
             "INSERT INTO embedding (chunk_id, index_version_id, tenant_id, vector)"
-            " SELECT item.id, :index_version_id, :tenant_id, CAST(item.vector AS halfvec)"
-            " FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS text[])) AS item(id, vector)"
+            " SELECT item.id, :index_version_id, :tenant_id, item.vector"
+            " FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS halfvec[])) AS item(id, vector)"
         ),
         {
             "index_version_id": index_version_id,
             "tenant_id": tenant_id,
             "ids": list(ids),
-            "vectors": literals,
+            "vectors": vectors,
         },
     )
 

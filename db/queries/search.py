@@ -1,7 +1,7 @@
 """What searches ask of PostgreSQL: the passages to show. By words: `db.queries.lexical`; by vectors:
 `db.queries.vectors`.
 
-Every statement starts from `SEARCHABLE`: the current versions of the `ready` files that the
+Every statement starts from `CURRENT_VERSIONS`: the current versions of the `ready` files that the
 caller may read. So a file in the trash, an old version, another tenant's or another principal's
 file is out of every search, its statistics and its answers as soon as that is committed.
 """
@@ -151,14 +151,24 @@ SEARCHABLE_IN_PLACE = _searchable("NOT MATERIALIZED")
 """The same, as a part of the statement's one plan: a filter is tried before the rest is looked up, and a
 single file is found by its key."""
 
-# Of each passage in its own language. The lexemes are quoted as tsquery's own text form wants it, so that no
+# Only the files of the passages that are asked for are looked at, however many there are. Each passage is
+# marked in its own language. The lexemes are quoted as tsquery's own text form wants it, so that no
 # query is a syntax error.
 _PASSAGES = f"""
-WITH {SEARCHABLE},
-asked_chunk AS MATERIALIZED (
-    SELECT chunk.id, coalesce(document.language, 'english') AS language
+WITH asked_chunk AS MATERIALIZED (
+    SELECT chunk.id, chunk.file_id, coalesce(document.language, 'english') AS language
     FROM chunk LEFT JOIN lexical_document AS document ON document.version_id = chunk.version_id
     WHERE chunk.id = ANY (CAST(:chunk_ids AS uuid[]))
+),
+searchable AS MATERIALIZED (
+    SELECT
+        file.id AS file_id,
+        file.name,
+        file_version.id AS version_id,
+        file_version.number
+{CURRENT_VERSIONS}
+        AND file.id = ANY (ARRAY(SELECT file_id FROM asked_chunk))
+        AND {WANTED}
 ),
 matcher AS MATERIALIZED (
     SELECT asked.language, CAST(string_agg(
@@ -196,7 +206,6 @@ FROM asked_chunk
 JOIN chunk ON chunk.id = asked_chunk.id
 JOIN searchable ON searchable.version_id = chunk.version_id
 LEFT JOIN matcher ON matcher.language = asked_chunk.language
-WHERE searchable.wanted
 """  # noqa: S608 - made of the constants above; every value is bound
 
 # Most tenants seal nothing: their files are then not looked at.

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from bench import clients, transfer, viewers
+from bench import answers, clients, transfer, viewers
+from bench.answers import Asked
 from bench.clients import Tally
 from bench.event_stream import Viewer
 from bench.transfer import Times
@@ -36,6 +37,18 @@ def test_transfers(
 ) -> None:
     up, down = _times(1 / upload, 1.0), _times(1 / download, 1.0)
     assert transfer.judge(up, down, {"one": 1.0, "eight": grown}, refused) is is_held
+
+
+@pytest.mark.parametrize(
+    ("late", "dropped", "is_held"), [(4, 0, True), (6, 0, False), (4, 1, False)]
+)
+def test_answers(late: int, dropped: int, is_held: bool) -> None:
+    added = [100.0] * (100 - late) + [900.0] * late
+    assert answers.judge(Asked(added, dropped)) is is_held
+
+
+def test_answers_of_which_none_began() -> None:
+    assert not answers.judge(Asked([], 300))
 
 
 @pytest.mark.parametrize(
