@@ -11,7 +11,6 @@ from db.session import Database
 from muniment.embedding import Embedder
 from muniment.objects import SealedTexts
 from retrieval.answer_extractive import (
-    EMBEDDED_AT_ONCE,
     MAX_SENTENCES_EMBEDDED,
     LikeliestSentences,
     SentenceChooser,
@@ -70,7 +69,7 @@ async def _likeliest(
     ("question", "is_answered", "embedded"),
     [
         (BY_WORDS, True, 0),
-        (BY_MEANING, True, 1 + EMBEDDED_AT_ONCE),
+        (BY_MEANING, True, 2),
         (BY_NONE, False, 1 + MAX_SENTENCES_EMBEDDED),
     ],
 )

@@ -1,5 +1,5 @@
-"""Postings without a foreign key to their tenant: a publication adds thousands of rows, for each of which it was
-looked up. Row-level security lets nobody write one but for the current tenant, and a document's row has the key.
+"""Postings without a foreign key to their tenant: a publication adds thousands of rows, and looked it up for
+each. Row-level security lets nobody write one but for the current tenant; a document's row has the key.
 """
 
 from alembic import op
