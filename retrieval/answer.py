@@ -142,7 +142,7 @@ class Answerer:
 
 class AnswerInTheMaking:
     """An answer that is about to be made, once. Leaving the context gives back what was set aside for one
-    that was never begun."""
+    that was never begun. `has_failed_over`: the words are not of the language model that was asked first."""
 
     def __init__(
         self,
@@ -162,6 +162,7 @@ class AnswerInTheMaking:
         self._permits = permits
         self._permit = permit if isinstance(permit, Permit) else None
         self._reasons = [*found.reasons]
+        self.has_failed_over = False
         if isinstance(permit, str):
             self._reasons.append(permit)
 
@@ -225,6 +226,7 @@ class AnswerInTheMaking:
             await permits.settle(
                 self._access, permit, generation.prompt_tokens, generation.completion_tokens
             )
+        self.has_failed_over = bool(generation.failed)
         has_said = bool("".join(said).strip())
         shown = permit.shown(generation.model)
         if not has_said or (is_whole and not await self._are_readable(shown, still_readable)):
