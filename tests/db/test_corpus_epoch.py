@@ -23,21 +23,17 @@ from tests.conftest import REPOSITORY, TenantFixture
 KEY = b"k" * 32
 
 WITHOUT_TRIGGER = {
+    "asked_query": "not read: a class of queries has the same name",
     "chunk": "written and deleted with the row of its file, or with `lexical_document`",
     "embedding": "of a publication, or of an index version before it is active",
     "file_version": "shown by its file, which says which is the current one",
     "model_pause": "compared with what held when the response was kept",
-    "page": "of a publication, which changes the file's row",
     "posting": "of a publication, with `lexical_document`; merging leaves what is found as it is",
     "posting_removal": "what maintenance has yet to do; searches leave it out already",
     "tenant": "of one that is disabled, its principals are",
     "token_budget": "what an answer may cost; one that is told again costs nothing",
     "token_reservation": "what an answer may cost; one that is told again costs nothing",
     "token_usage": "what an answer may cost; one that is told again costs nothing",
-    "cached_response": "the cache itself",
-    "corpus_epoch": "the epoch itself",
-    "audit_event": "written by searches, read by none",
-    "activity": "written by acts, read by no search",
 }
 
 
@@ -229,6 +225,6 @@ def test_every_table_that_a_search_reads_is_counted_or_says_why_not(postgres_dsn
     sources = [module.read_text(encoding="utf-8") for module in modules_of_searches()]
     read = set().union(*map(tables_of, (*sources, *functions.values())))
     assert {"file", "collection", "chunk", "access_grant", "synonym", "posting"} <= read
-    assert read - counted == set(WITHOUT_TRIGGER) & read
+    assert read - counted == set(WITHOUT_TRIGGER)
     assert counted <= read
     assert all(WITHOUT_TRIGGER.values())
