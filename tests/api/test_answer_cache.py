@@ -214,8 +214,6 @@ CHANGES: dict[str, Change] = {
     "metadata": lambda client, file, _: client.patch(
         f"/v1/files/{file.file_id}", json={"metadata": {"year": 1854}}
     ),
-    "the trash": lambda client, file, _: client.delete(f"/v1/files/{file.file_id}"),
-    "an erasure": lambda client, file, _: client.delete(f"/v1/files/{file.file_id}?permanent=true"),
     "another collection": lambda client, _, __: client.post(
         "/v1/collections", json={"name": "other"}
     ),
@@ -236,32 +234,28 @@ CHANGES: dict[str, Change] = {
     "synonyms": lambda client, _, __: client.put(
         "/v1/synonyms", json={"rules": [{"words": ["harbour", "port"]}]}
     ),
+    "the trash": lambda client, file, _: client.delete(f"/v1/files/{file.file_id}"),
+    "what was in the trash": lambda client, file, _: client.post(
+        f"/v1/files/{file.file_id}/restore"
+    ),
+    "an erasure": lambda client, file, _: client.delete(f"/v1/files/{file.file_id}?permanent=true"),
 }
+"""One after the other."""
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES))
 async def test_nothing_that_was_kept_outlives_a_change(
-    client: httpx.AsyncClient, published: Published, tenant: TenantFixture, name: str
+    client: httpx.AsyncClient, published: Published, tenant: TenantFixture
 ) -> None:
-    await told_again(lambda: search(client))
-    await told_again(lambda: ask(client))
-    done = await CHANGES[name](client, published, tenant)
-    assert done.is_success, done.text
-    found, answered = await search(client), await ask(client)
-    assert not is_cached(found)
-    assert not is_cached(answered)
-    is_gone = name in {"the trash", "an erasure"}
-    assert (found["data"] == []) is (answered["citations"] == []) is is_gone
-
-
-async def test_a_restored_file_is_found_again(
-    client: httpx.AsyncClient, published: Published
-) -> None:
-    await client.delete(f"/v1/files/{published.file_id}")
-    assert (await told_again(lambda: search(client)))["data"] == []
-    await client.post(f"/v1/files/{published.file_id}/restore")
-    found = await search(client)
-    assert (found["cached"], len(found["data"])) == (False, 1)
+    for name, change in CHANGES.items():
+        before = await told_again(lambda: search(client))
+        await told_again(lambda: ask(client))
+        done = await change(client, published, tenant)
+        assert done.is_success, done.text
+        found, answered = await search(client), await ask(client)
+        assert (is_cached(found), is_cached(answered)) == (False, False), name
+        is_gone = name in {"the trash", "an erasure"}
+        assert (found["data"] == []) is (answered["citations"] == []) is is_gone, name
+        assert name != "a name" or found["data"][0]["name"] != before["data"][0]["name"]
 
 
 async def test_a_collection_that_is_deleted_is_no_filter_any_more(

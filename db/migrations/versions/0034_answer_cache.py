@@ -5,8 +5,8 @@ count, so that nothing that writes can forget to. A transaction adds one to a ro
 has locked, or to a new one: nobody waits for anybody, and there are as many rows as transactions that were
 once at work at a time. The sum is the epoch: whoever sees what a transaction changed sees it counted.
 
-`cached_response` is not in PostgreSQL's log: neither backups nor copies of it have what it holds, and it
-is empty after a crash.
+`cached_response` is not in PostgreSQL's log: standbys and copies of its files have nothing of it, and it is
+empty after a crash.
 """
 
 from alembic import op
