@@ -15,6 +15,8 @@ MayBeCached = Annotated[
 
 
 class SearchBody(SearchRequest):
+    __doc__ = SearchRequest.__doc__
+
     cache: MayBeCached = True
 
     @property

@@ -8,7 +8,6 @@ committed since that could change it, the epoch is another (db/queries/answer_ca
 import asyncio
 import hmac
 import json
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -158,9 +157,11 @@ class ResponseCache:
     def _described(
         self, access: Access, kind: ResponseKind, request: SearchRequest | QuestionRequest
     ) -> bytes:
-        """All of the request, whatever becomes a part of it: what is the same but for spaces is the same."""
+        """All of the request, whatever becomes a part of it. Questions that are the same but for spaces are
+        the same; in a search they may stand in a phrase."""
         asked = request.model_dump(mode="json")
-        asked["query"] = " ".join(unicodedata.normalize("NFC", request.query).split())
+        if kind is ResponseKind.ANSWER:
+            asked["query"] = " ".join(request.query.split())
         process = [self._identity.process, *self._identity.models]
         return json.dumps([kind, str(access.principal_id), process, asked], sort_keys=True).encode()
 
