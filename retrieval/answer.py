@@ -142,7 +142,8 @@ class Answerer:
 
 class AnswerInTheMaking:
     """An answer that is about to be made, once. Leaving the context gives back what was set aside for one
-    that was never begun. `has_failed_over`: the words are not of the language model that was asked first."""
+    that was never begun. `has_failed_over`: the words are not of the language model that was asked first.
+    `not_paused`: the models that were not when leave was given to ask them; None where none is asked."""
 
     def __init__(
         self,
@@ -161,6 +162,7 @@ class AnswerInTheMaking:
         self._timings = timings
         self._permits = permits
         self._permit = permit if isinstance(permit, Permit) else None
+        self.not_paused = permit.not_paused if isinstance(permit, Permit) else None
         self._reasons = [*found.reasons]
         self.has_failed_over = False
         if isinstance(permit, str):

@@ -105,10 +105,15 @@ class RememberedAnswer:
 
     def _ended(self, done: DoneEvent, steps: list[TokenEvent | CitationEvent]) -> DoneEvent:
         answer = done.answer
-        if is_answer_kept(answer) and not self._making.has_failed_over:
+        if is_answer_kept(answer) and self._is_by_the_models_of_its_place():
             kept = KeptAnswer(answer=answer, steps=tuple(steps), models=self._place.models)
             self._cache.keep(self._access, self._place, kept)
         return DoneEvent(answer=_timed(answer, self._milliseconds))
+
+    def _is_by_the_models_of_its_place(self) -> bool:
+        """Not where one stood in for another, nor where one was paused, or no longer, since the look-up."""
+        asked = self._making.not_paused
+        return not self._making.has_failed_over and asked in (None, self._place.models)
 
 
 def _timed(answer: Answer, milliseconds: float) -> Answer:
