@@ -59,6 +59,11 @@ _EPOCH = """
 """
 _LOCK = "hashtextextended('cached_response:' || CAST(current_tenant() AS text), 0)"
 
+_SHARE_LOCK = text(
+    f"SELECT pg_try_advisory_xact_lock_shared({_LOCK}), set_config('lock_timeout', '1s', true)"
+)
+"""Who keeps waits for nobody long: it holds a connection that a request may wait for."""
+
 _FIND = text(
     f"""
     SELECT standing.epoch, standing.paused, cached.epoch AS kept_at, cached.sealed
@@ -118,10 +123,11 @@ async def find(session: AsyncSession, key: bytes) -> Standing:
 
 async def keep(session: AsyncSession, response: NewResponse, limits: CacheLimits) -> bool:
     """Instead of what was kept under the key, unless the epoch is another by now, or a file is just being
-    erased; whether it was. What is over the limits goes, and what is stale."""
+    erased; whether it was. What is over the limits goes, and what is stale. Raises DatabaseUnavailable when
+    the key's row is not free soon."""
     # Held by whoever keeps, alone by who forgets a file: what is kept beside that is seen by it, and what
     # is kept after it finds the epoch of before the erasure gone.
-    locked = await session.execute(text(f"SELECT pg_try_advisory_xact_lock_shared({_LOCK})"))
+    locked = await session.execute(_SHARE_LOCK)
     if not locked.scalar_one():
         return False
     kept = await session.execute(

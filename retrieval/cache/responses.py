@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import answer_cache, language_models
@@ -27,8 +28,12 @@ from retrieval.request import QuestionRequest, SearchRequest
 
 MOST_BYTES = 256 * 1024
 """Of one response; a larger one is not kept."""
-MOST_AT_ONCE = 16
-"""Responses that a process is keeping; what comes on top is not kept."""
+MOST_AT_ONCE = 2
+"""Connections that a process takes to keep responses: nobody waits for that, and others wait for those."""
+MOST_WAITING = 16
+"""Responses that are being kept, or wait for that; what comes on top is not kept."""
+LOOK_UP_SECONDS = 2.0
+"""What takes longer to find is made: a search that waits for its memory is no faster."""
 LAST_SECONDS = 5.0
 REMEMBERED_TENANTS = 1_024
 
@@ -86,9 +91,10 @@ class ResponseCache:
         self._identity = identity
         self._tenant_keys: ExpiringCache[UUID, bytes] = ExpiringCache(REMEMBERED_TENANTS)
         self._keeping: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def find_search(self, access: Access, request: SearchRequest) -> Looked[KeptSearch]:
-        """Raises nothing: where it cannot be found out, the search is made."""
+        """Raises nothing: where it cannot be found out, or not soon, the search is made."""
         return await self._find(access, ResponseKind.SEARCH, request, KeptSearch)
 
     async def find_answer(self, access: Access, request: QuestionRequest) -> Looked[KeptAnswer]:
@@ -97,7 +103,7 @@ class ResponseCache:
 
     def keep(self, access: Access, place: Place, kept: Kept) -> None:
         """Behind whatever the caller does next; raises nothing."""
-        if self._limits is None or len(self._keeping) >= MOST_AT_ONCE:
+        if self._limits is None or len(self._keeping) >= MOST_WAITING:
             return
         keeping = asyncio.create_task(self._keep(access, place, kept, self._limits))
         self._keeping.add(keeping)
@@ -117,21 +123,22 @@ class ResponseCache:
     ) -> Looked[KeptT]:
         if self._limits is None or access.principal_id is None:
             return Looked()
-        outcome = "failed"
         try:
-            tenant_key = await self._tenant_key(access.tenant_id)
-            key = hmac.digest(tenant_key, self._described(access, kind, request), "sha256")
-            async with self._database.transaction(access, is_snapshot=True) as session:
-                standing = await answer_cache.find(session, key)
-                models = self._models(kind, standing)
-                place = Place(kind, tenant_key, key, standing.epoch, models)
-                kept, outcome = await _told_again(session, access, place, standing, form)
-            return Looked(kept, None if kept else place)
-        except MunimentError as error:
-            _log.warning("cache_unavailable", reason=error.problem)
-            return Looked()
-        finally:
-            metrics.cached_responses_total.labels(kind.value, outcome).inc()
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                tenant_key = await self._tenant_key(access.tenant_id)
+                key = hmac.digest(tenant_key, self._described(access, kind, request), "sha256")
+                async with self._database.transaction(access, is_snapshot=True) as session:
+                    standing = await answer_cache.find(session, key)
+                    models = self._models(kind, standing)
+                    place = Place(kind, tenant_key, key, standing.epoch, models)
+                    kept, outcome = await _told_again(session, access, place, standing, form)
+        except (MunimentError, SQLAlchemyError, TimeoutError) as error:
+            _log.warning("cache_unavailable", reason=_reason(error))
+            looked, outcome = Looked[KeptT](), "failed"
+        else:
+            looked = Looked(kept, None if kept else place)
+        metrics.cached_responses_total.labels(kind.value, outcome).inc()
+        return looked
 
     async def _keep(self, access: Access, place: Place, kept: Kept, limits: CacheLimits) -> None:
         content = kept.model_dump_json().encode()
@@ -142,10 +149,10 @@ class ResponseCache:
             place.kind, place.key, place.epoch, sorted(file_ids_of(kept)), sealed
         )
         try:
-            async with self._database.transaction(access) as session:
+            async with self._places, self._database.transaction(access) as session:
                 await answer_cache.keep(session, response, limits)
-        except MunimentError as error:
-            _log.warning("response_not_kept", reason=error.problem)
+        except (MunimentError, SQLAlchemyError) as error:
+            _log.warning("response_not_kept", reason=_reason(error))
 
     async def _tenant_key(self, tenant_id: UUID) -> bytes:
         remembered = self._tenant_keys.get(tenant_id)
@@ -169,6 +176,11 @@ class ResponseCache:
         if kind is ResponseKind.SEARCH:
             return ()
         return tuple(each for each in self._identity.models if each not in standing.paused)
+
+
+def _reason(error: Exception) -> str:
+    """What SQLAlchemy says of an error quotes the values."""
+    return error.problem if isinstance(error, MunimentError) else type(error).__name__
 
 
 async def _told_again(

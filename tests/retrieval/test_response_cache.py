@@ -1,56 +1,38 @@
 """What is kept of responses: never what a change made stale, bounded, sealed, and erased with its files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.erasure.stores import store_named
-from db.queries import answer_cache, language_models
+from db.models import new_id
+from db.queries import answer_cache
 from db.queries.answer_cache import CacheLimits, NewResponse, ResponseKind
 from db.session import Access, Database
+from muniment.errors import DatabaseUnavailable
 from muniment.objects import SealedTexts
 from muniment.sealing import KeyFile
-from retrieval.answer import Answerer
-from retrieval.answer_extractive import Pages
-from retrieval.cache.answers import prepare_cached
+from muniment.telemetry.metrics import REGISTRY
+from retrieval.cache import responses
+from retrieval.cache.from_settings import code_digest
 from retrieval.cache.kept import KeptSearch, is_search_kept
 from retrieval.cache.responses import CacheIdentity, ResponseCache
 from retrieval.cache.searches import cached_search
-from retrieval.request import QuestionRequest, SearchMode, SearchRequest
-from retrieval.response import Answer, DoneEvent, SearchResponse
+from retrieval.request import SearchMode, SearchRequest
+from retrieval.response import SearchResponse
 from retrieval.search import Searcher
-from tests.conftest import TenantFixture
-from tests.model_process import ModelServer
-from tests.retrieval.model_answers import ASKED, Answering, model, page_text
+from tests.conftest import REPOSITORY, TenantFixture
+from tests.retrieval.caches import LIMITS, Caching, rows
 from tests.retrieval.published import Published, publish_file, set_state
 
-LIMITS = CacheLimits(timedelta(minutes=10), 100, 1_000_000)
 CRANES = SearchRequest(query="harbour cranes", mode=SearchMode.LEXICAL)
-
-Caching = Callable[..., ResponseCache]
-
-
-@pytest.fixture
-async def caching(database: Database, tmp_path: Path) -> AsyncIterator[Caching]:
-    """Caches of processes with the same keys."""
-    async with AsyncExitStack() as stack:
-
-        def made(
-            *models: str, limits: CacheLimits | None = LIMITS, process: str = "release"
-        ) -> ResponseCache:
-            keys = KeyFile(tmp_path / "keys.json")
-            cache = ResponseCache(database, keys, limits, CacheIdentity(models, process))
-            stack.push_async_callback(cache.close)
-            return cache
-
-        yield made
 
 
 @pytest.fixture
@@ -62,14 +44,6 @@ def searcher(database: Database, texts: SealedTexts) -> Searcher:
 async def file(database: Database, tenant: TenantFixture) -> Published:
     passages = ["The harbour cranes were paid for by the widow."]
     return await publish_file(database, tenant.access, tenant.collection_id, passages)
-
-
-async def rows(database: Database, tenant: TenantFixture) -> list[Any]:
-    async with database.transaction(tenant.access) as session:
-        found = await session.execute(
-            text("SELECT kind, epoch, file_ids, sealed FROM cached_response ORDER BY created_at")
-        )
-        return list(found)
 
 
 async def kept_search(
@@ -286,6 +260,114 @@ async def test_without_keys_the_search_is_made(
     assert (found.cached, len(found.data)) == (False, 1)
 
 
+async def test_an_erasure_waits_for_what_is_being_kept(
+    database: Database, tenant: TenantFixture, file: Published
+) -> None:
+    async with asyncio.TaskGroup() as tasks, database.transaction(tenant.access) as session:
+        assert await keep_row(session, b"key", [file.file_id])
+
+        async def erase() -> None:
+            async with database.transaction(tenant.system) as erasing:
+                await answer_cache.forget_file(erasing, file.file_id)
+
+        erasure = tasks.create_task(erase())
+        await asyncio.wait({erasure}, timeout=0.3)
+        assert not erasure.done()
+    assert await rows(database, tenant) == []
+
+
+async def keep_row(session: AsyncSession, key: bytes, file_ids: Sequence[UUID]) -> bool:
+    epoch = (await answer_cache.find(session, key)).epoch
+    response = NewResponse(ResponseKind.SEARCH, key, epoch, file_ids, b"sealed")
+    return await answer_cache.keep(session, response, LIMITS)
+
+
+async def test_keeping_leaves_connections_to_those_who_wait_for_them(
+    application_dsn: str,
+    searcher: Searcher,
+    database: Database,
+    tenant: TenantFixture,
+    file: Published,
+    tmp_path: Path,
+) -> None:
+    """Nor does it wait for another's row as long as a statement may take."""
+    few = Database(application_dsn, pool_size=3, pool_timeout_seconds=0.5)
+    cache = ResponseCache(few, KeyFile(tmp_path / "keys.json"), LIMITS, CacheIdentity())
+    found = await searcher.search(tenant.access, CRANES)
+    looked = await cache.find_search(tenant.access, CRANES)
+    assert looked.place is not None
+    async with database.transaction(tenant.access) as session:
+        assert await keep_row(session, looked.place.key, [])
+        for _ in range(8):
+            cache.keep(tenant.access, looked.place, KeptSearch(response=found))
+        await asyncio.sleep(0.2)
+        assert (await cache.find_search(tenant.access, CRANES)).place is not None
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction(tenant.access) as second:
+                await keep_row(second, looked.place.key, [])
+    await cache.close()
+    await few.close()
+
+
+async def test_what_cannot_be_found_soon_is_searched(
+    application_dsn: str, tenant: TenantFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is given up by who asked is no failure."""
+    monkeypatch.setattr(responses, "LOOK_UP_SECONDS", 0.3)
+    busy = Database(application_dsn, pool_size=1, pool_timeout_seconds=30)
+    cache = ResponseCache(busy, KeyFile(tmp_path / "keys.json"), LIMITS, CacheIdentity())
+    async with busy.transaction(tenant.access):
+        before = failed_look_ups()
+        async with asyncio.timeout(10):
+            assert await cache.find_search(tenant.access, CRANES) == responses.Looked()
+        assert failed_look_ups() == before + 1
+        monkeypatch.setattr(responses, "LOOK_UP_SECONDS", 30)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await cache.find_search(tenant.access, CRANES)
+        assert failed_look_ups() == before + 1
+    await busy.close()
+
+
+def failed_look_ups() -> float:
+    labels = {"kind": "search", "outcome": "failed"}
+    return REGISTRY.get_sample_value("muniment_cached_responses_total", labels) or 0.0
+
+
+async def test_a_database_that_refuses_a_statement_stops_no_search(
+    caching: Caching,
+    searcher: Searcher,
+    tenant: TenantFixture,
+    file: Published,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As an older one does; what SQLAlchemy says of that quotes what was to be kept."""
+    cache, nobody = caching(), Access(new_id(), new_id())
+    looked = await cache.find_search(nobody, CRANES)
+    assert looked.place is not None
+    cache.keep(nobody, looked.place, KeptSearch(response=await searcher.search(nobody, CRANES)))
+    (keeping,) = cache._keeping
+    await keeping
+    assert "sealed" not in "".join(capfd.readouterr())
+    monkeypatch.setattr(answer_cache, "_FIND", text("SELECT epoch FROM no_such_table"))
+    found = await kept_search(cache, searcher, tenant.access)
+    assert (found.cached, len(found.data)) == (False, 1)
+
+
+@pytest.mark.parametrize("changed", ["retrieval/prompts/answer-1/user.txt", "db/queries/search.py"])
+def test_another_release_tells_nothing_again(tmp_path: Path, changed: str) -> None:
+    """Of one byte's difference."""
+    path = tmp_path / changed
+    path.parent.mkdir(parents=True)
+    path.write_text("a")
+    before = code_digest(tmp_path)
+    assert code_digest(tmp_path) == before
+    path.write_text("b")
+    assert code_digest(tmp_path) != before
+    assert code_digest(REPOSITORY) != before
+
+
 async def test_many_at_once_keep_one_and_nobody_waits_for_ever(
     caching: Caching, searcher: Searcher, database: Database, tenant: TenantFixture, file: Published
 ) -> None:
@@ -297,68 +379,3 @@ async def test_many_at_once_keep_one_and_nobody_waits_for_ever(
     assert {len(each.data) for each in found} == {1}
     assert len(await rows(database, tenant)) == 1
     assert (await cached_search(cache, searcher, tenant.access, CRANES)).cached
-
-
-# ── answers of language models ──────────────────────────────────────────────────────────────────
-
-
-async def told(
-    cache: ResponseCache, answerer: Answerer, access: Access, request: QuestionRequest = ASKED
-) -> Answer:
-    prepared = await prepare_cached(cache, answerer, access, request, Pages(page_text))
-    try:
-        async with aclosing(prepared.events(is_whole=True)) as events:
-            async for event in events:
-                if isinstance(event, DoneEvent):
-                    return event.answer
-    finally:
-        await prepared.close()
-        await cache.close()
-    raise AssertionError("the last event is the answer")
-
-
-async def test_a_models_answer_is_told_again_and_costs_nothing(
-    caching: Caching, answering: Answering, server: ModelServer, tenant: TenantFixture
-) -> None:
-    answerer, _ = answering(model(server, "faithful"))
-    cache = caching("faithful")
-    first = await told(cache, answerer, tenant.access)
-    asked = len(server.seen)
-    again = await told(cache, answerer, tenant.access)
-    assert first.meta.tokens.prompt > 0
-    assert (again.meta.cached, again.meta.tokens.prompt, len(server.seen)) == (True, 0, asked)
-    assert (again.answer, again.citations) == (first.answer, first.citations)
-    assert again.meta.provider == "faithful"
-
-
-@pytest.mark.parametrize(
-    "behaviours",
-    [("failing", "faithful"), ("inventing",), ("foreign",), ("refusing",), ("uncited",), ("cut",)],
-)
-async def test_what_failed_or_is_not_proven_is_not_kept(
-    caching: Caching,
-    answering: Answering,
-    server: ModelServer,
-    tenant: TenantFixture,
-    database: Database,
-    behaviours: tuple[str, ...],
-) -> None:
-    answerer, _ = answering(*(model(server, each) for each in behaviours))
-    await told(caching(*behaviours), answerer, tenant.access)
-    assert await rows(database, tenant) == []
-
-
-async def test_a_model_that_is_paused_is_not_told_again_either(
-    caching: Caching,
-    answering: Answering,
-    server: ModelServer,
-    tenant: TenantFixture,
-    database: Database,
-) -> None:
-    answerer, _ = answering(model(server, "faithful"))
-    cache = caching("faithful")
-    await told(cache, answerer, tenant.access)
-    async with database.transaction(tenant.access) as session:
-        await language_models.pause(session, tenant.tenant_id, "faithful", tenant.principal_id)
-    paused = await told(cache, answerer, tenant.access)
-    assert (paused.meta.cached, paused.meta.provider) == (False, None)
