@@ -28,6 +28,8 @@ WITHOUT_TRIGGER = {
     "embedding": "of a publication, or of an index version before it is active",
     "file_version": "shown by its file, which says which is the current one",
     "model_pause": "compared with what held when the response was kept",
+    "page": "of a publication; what proves a citation stays with its version",
+    "page_layer": "as `page`",
     "posting": "of a publication, with `lexical_document`; merging leaves what is found as it is",
     "posting_removal": "what maintenance has yet to do; searches leave it out already",
     "tenant": "of one that is disabled, its principals are",
@@ -171,8 +173,10 @@ async def set_state(session: AsyncSession, file_id: UUID, state: str) -> None:
 
 
 def modules_of_searches() -> Iterator[Path]:
-    """`retrieval/search.py`, `retrieval/answer.py`, and what of ours they import, as far as it writes SQL."""
-    waiting = [REPOSITORY / "retrieval" / name for name in ("search.py", "answer.py")]
+    """Of searches, answers and the pages that prove them, and what of ours they import, as far as it writes
+    SQL."""
+    begun = ("retrieval/search.py", "retrieval/answer.py", "db/queries/pages.py")
+    waiting = [REPOSITORY / name for name in begun]
     seen = set(waiting)
     while waiting:
         module = waiting.pop()
@@ -185,9 +189,13 @@ def modules_of_searches() -> Iterator[Path]:
 def imports(module: Path) -> set[Path]:
     found = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or node.module is None:
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+        else:
             continue
-        for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names)):
+        for name in names:
             path = REPOSITORY / (name.replace(".", "/") + ".py")
             if name.startswith(("retrieval.", "db.queries.")) and path.is_file():
                 found.add(path)
