@@ -93,6 +93,7 @@ async def serve(
         await asyncio.gather(*working, return_exceptions=True)
         # What was used of budgets before what was asked, of which some may be lost.
         await services.permits.close()
+        await services.cache.close()
         await services.queries.close()
         await services.keys.close()
         await services.database.close()

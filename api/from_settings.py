@@ -65,6 +65,7 @@ from muniment.transport.server import ServerCertificate
 from muniment.transport.shown import ShownCertificate
 from retrieval.answer import Answerer
 from retrieval.bm25 import Bm25
+from retrieval.cache.from_settings import build_cache
 from retrieval.language_models.from_settings import build_permits
 from retrieval.reranking import Reranker
 from retrieval.search import Searcher
@@ -118,6 +119,7 @@ async def build_services(
         links=links,
         search=searcher,
         answers=Answerer(database, searcher, permits),
+        cache=build_cache(settings, database, stores.keys),
         permits=permits,
         queries=QueryRecorder(database, stores.keys, _query_policy(settings.analytics)),
         events=events,

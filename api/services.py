@@ -32,6 +32,7 @@ from muniment.sealing import KeyManagement
 from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
+from retrieval.cache.responses import ResponseCache
 from retrieval.search import Searcher
 
 MOST_ANALYTICS = 2
@@ -90,6 +91,7 @@ class Services:
     links: WorkflowLinks
     search: Searcher
     answers: Answerer
+    cache: ResponseCache
     permits: Permits
     queries: QueryRecorder
     events: EventHub

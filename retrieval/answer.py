@@ -149,7 +149,8 @@ class Answerer:
 
 class AnswerInTheMaking:
     """An answer that is about to be made, once. Leaving the context gives back what was set aside for one
-    that was never begun."""
+    that was never begun. `has_failed_over`: the words are not of the language model that was asked first.
+    `not_paused`: the models that were not when leave was given to ask them; None where none is asked."""
 
     def __init__(
         self,
@@ -168,7 +169,9 @@ class AnswerInTheMaking:
         self._timings = timings
         self._permits = permits
         self._permit = permit if isinstance(permit, Permit) else None
+        self.not_paused = permit.not_paused if isinstance(permit, Permit) else None
         self._reasons = [*found.reasons]
+        self.has_failed_over = False
         if isinstance(permit, str):
             self._reasons.append(permit)
 
@@ -232,6 +235,7 @@ class AnswerInTheMaking:
             await permits.settle(
                 self._access, permit, generation.prompt_tokens, generation.completion_tokens
             )
+        self.has_failed_over = bool(generation.failed)
         has_said = bool("".join(said).strip())
         shown = permit.shown(generation.model)
         if not has_said or (is_whole and not await self._are_readable(shown, still_readable)):

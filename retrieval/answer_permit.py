@@ -34,6 +34,10 @@ NOT_ALLOWED = (
     "collections of these passages do not let a language model read them that could be asked: the answer"
     " is made of the documents' own sentences"
 )
+PAUSED_OR_NOT_ALLOWED = (
+    "language models are paused, and collections of these passages do not let the others read them: the"
+    " answer is made of the documents' own sentences"
+)
 NOTHING_TO_SHOW = (
     "no passage fits into a language model's window beside the question: the answer is made of the"
     " documents' own sentences"
@@ -57,12 +61,14 @@ _SETTLE_WAIT_SECONDS = 2.0
 @dataclass(frozen=True)
 class Permit:
     """These models may be asked with these words, and one of the process's places is taken for that. Settled
-    once, however the answer ended. `chunk_ids`: of the passages, by their numbers."""
+    once, however the answer ended. `chunk_ids`: of the passages, by their numbers. `not_paused`: the names
+    of all models that were not, whether they may read these passages or not."""
 
     models: tuple[Model, ...]
     packed: dict[str, Packed]
     chunk_ids: dict[int, UUID]
     reservation_id: UUID
+    not_paused: tuple[str, ...]
 
     def numbers(self, model: Model | None) -> frozenset[int]:
         """Of the passages that the model was shown."""
@@ -211,7 +217,7 @@ class Permits:
                 )
             )
             if not allowed:
-                return NOT_ALLOWED
+                return PAUSED_OR_NOT_ALLOWED if paused else NOT_ALLOWED
             wanted = max(self._most_tokens(packed[model.name], model) for model in allowed)
             reservation_id = await token_budgets.reserve(
                 session,
@@ -224,7 +230,8 @@ class Permits:
             files = {str(hits[number - 1].file_id) for number in numbers}
             record(session, _act(access, allowed, sorted(files), wanted))
         chunk_ids = {number: hits[number - 1].chunk_id for number in numbers}
-        return Permit(allowed, packed, chunk_ids, reservation_id)
+        not_paused = tuple(model.name for model in models)
+        return Permit(allowed, packed, chunk_ids, reservation_id, not_paused)
 
     def _most_tokens(self, packed: Packed, model: Model) -> int:
         """That the model may read and write."""

@@ -131,7 +131,8 @@ class UnderstoodQuery(Contract):
 class SearchResponse(Contract):
     """`degraded` when something that was asked for did not take part; `reasons` say what.
     `truncated` when not everything was considered. `understood`: null where the query is
-    words and nothing was looked for but these."""
+    words and nothing was looked for but these. `cached`: told as it was before; nothing has changed since
+    that could change it."""
 
     data: tuple[SearchHit, ...]
     mode_used: SearchMode
@@ -140,6 +141,7 @@ class SearchResponse(Contract):
     truncated: bool
     understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float]
+    cached: bool = False
     explanation: SearchExplanation | None = None
 
 
@@ -172,7 +174,8 @@ class TokenCount(Contract):
 
 class AnswerMeta(Contract):
     """`model` is `extractive` where no language model answered; else `provider` is its name here, and
-    `prompt` the version of the prompt. `truncated` when the search did not consider everything.
+    `prompt` the version of the prompt. `cached`: told as it was before, since nothing has changed that could
+    change it; `tokens` are then 0. `truncated` when the search did not consider everything.
     `unknown_marks` are citations that were taken out of its words,
     since they name no passage that it was shown."""
 

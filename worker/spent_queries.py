@@ -1,10 +1,10 @@
-"""Forgets queries and evaluations that were kept for as long as they are to be."""
+"""Forgets queries, evaluations and cached responses that were kept for as long as they are to be."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from db.queries import analytics, evaluations
+from db.queries import analytics, answer_cache, evaluations
 from db.queries.analytics import QueryPolicy
 from db.queries.integrity import tenants_after
 from db.session import Access, Database
@@ -31,7 +31,7 @@ class SpentQueries:
         await go_round(
             self.round,
             ROUND_SECONDS,
-            "queries and evaluations stay longer than they are to",
+            "queries, evaluations and cached responses stay longer than they are to",
             first_after_seconds=FIRST_ROUND_SECONDS,
         )
 
@@ -62,4 +62,6 @@ class SpentQueries:
                 break
         async with self._database.transaction(Access(tenant_id)) as session:
             await evaluations.forget_older(session, self._evaluations_kept)
+        async with self._database.transaction(Access(tenant_id)) as session:
+            await answer_cache.forget_stale(session)
         return forgotten

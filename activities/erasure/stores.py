@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.queries import erasure
+from db.queries import answer_cache, erasure
 
 
 class ErasableStore(Protocol):
@@ -58,6 +58,7 @@ STORES: tuple[ErasableStore, ...] = (
         erasure.erase_search_index,
         erasure.erase_postings,
     ),
+    TableStore("cached_responses", frozenset({"cached_response"}), answer_cache.forget_file),
     TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
     TableStore(
         "reading_comparisons",

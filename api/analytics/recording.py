@@ -35,6 +35,7 @@ class _Asked:
     words: str = field(repr=False)
     found: int
     milliseconds: float
+    is_cached: bool
 
 
 class QueryRecorder:
@@ -51,10 +52,17 @@ class QueryRecorder:
         self._writing: asyncio.Task[None] | None = None
 
     def note(
-        self, tenant_id: UUID, kind: QueryKind, words: str, found: int, milliseconds: float
+        self,
+        tenant_id: UUID,
+        kind: QueryKind,
+        words: str,
+        found: int,
+        milliseconds: float,
+        *,
+        is_cached: bool = False,
     ) -> None:
         """Takes microseconds, and raises nothing."""
-        self._append(tenant_id, _Asked(now(), kind, words, found, milliseconds))
+        self._append(tenant_id, _Asked(now(), kind, words, found, milliseconds, is_cached))
 
     def _append(self, tenant_id: UUID, asked: _Asked) -> None:
         self._waiting.append((tenant_id, asked))
@@ -130,7 +138,9 @@ class QueryRecorder:
         digest = hashlib.sha256(_PURPOSE + folded.encode("utf-8", "replace")).digest()
         key = (await self._keys.dedup_tag(tenant_id, digest))[:KEY_BYTES]
         text = _storable(asked.words) if keeps is Keeps.TEXT else None
-        return NewQuery(asked.at, asked.kind, key, text, asked.found, asked.milliseconds)
+        return NewQuery(
+            asked.at, asked.kind, key, text, asked.found, asked.milliseconds, asked.is_cached
+        )
 
 
 def _storable(words: str) -> str:

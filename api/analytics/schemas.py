@@ -37,6 +37,9 @@ class QueryAnalytics(BaseModel):
     unanswered_rate: float | None = Field(
         description="Of questions: the share that nothing answered."
     )
+    cached_rate: float | None = Field(
+        description="Of both: the share that was answered as before, since nothing had changed."
+    )
     p50_ms: float | None
     p95_ms: float | None
     popular: list[CountedQuery]

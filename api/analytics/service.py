@@ -64,6 +64,7 @@ async def summary(session: AsyncSession, period: Period, max_rows: int) -> Query
         questions=found["questions"],
         zero_hit_rate=_rate(found["searches_without_hits"], found["searches"]),
         unanswered_rate=_rate(found["questions_without_answer"], found["questions"]),
+        cached_rate=_rate(found["cached"], found["searches"] + found["questions"]),
         p50_ms=found["p50_ms"],
         p95_ms=found["p95_ms"],
         popular=first[QueryOrder.POPULAR],

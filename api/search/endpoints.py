@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -15,13 +16,13 @@ from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, server_sent_event
 from api.pages.service import PageReaders
 from api.problem_responses import problems
-from api.search.schemas import QueryBody
+from api.search.schemas import QueryBody, SearchBody
 from api.services import Provided, Services
 from db.audit import record
 from db.queries.analytics import QueryKind
-from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
-from retrieval.request import QuestionRequest, SearchRequest
+from retrieval.cache.answers import PreparedAnswer, RepeatedAnswer, prepare_cached
+from retrieval.cache.searches import cached_search
 from retrieval.response import (
     Answer,
     AnswerEvent,
@@ -39,12 +40,15 @@ _LEFT_CHECK_SECONDS = 0.25
 
 
 @router.post("/search", summary="Search passages", responses=problems(400, 422))
-async def search(body: SearchRequest, services: Provided, caller: Searching) -> SearchResponse:
+async def search(body: SearchBody, services: Provided, caller: Searching) -> SearchResponse:
     """Passages of the files that the caller may read, by words, by meaning, or both."""
     began = perf_counter()
-    found = await services.search.search(caller.access, body)
-    _note(services, caller, QueryKind.SEARCH, body.query, len(found.data), began)
-    await _audit(services, caller, "search.performed", len(found.data))
+    if body.cache:
+        found = await cached_search(services.cache, services.search, caller.access, body.request)
+    else:
+        found = await services.search.search(caller.access, body.request)
+    _note(services, caller, QueryKind.SEARCH, body.query, len(found.data), began, found.cached)
+    await _audit(services, caller, "search.performed", len(found.data), found.cached)
     return found
 
 
@@ -68,35 +72,39 @@ async def query(
     verified. A language model answers where the operator configured one; `meta` says which. 429
     `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up."""
     readers = PageReaders(services.database, services.blobs, caller)
-    question = QuestionRequest(
-        query=body.query,
-        top_k=body.top_k,
-        collection=body.collection,
-        filter=body.filter,
-        generate=body.generate,
-    )
     pages = Pages(readers.text, readers.lines)
     began = perf_counter()
-    prepared = await services.answers.prepare(caller.access, question, pages)
+    prepared: PreparedAnswer
+    if body.cache:
+        prepared = await prepare_cached(
+            services.cache, services.answers, caller.access, body.request, pages
+        )
+    else:
+        prepared = await services.answers.prepare(caller.access, body.request, pages)
 
     def answered(answer: Answer) -> None:
-        _note(services, caller, QueryKind.QUESTION, body.query, len(answer.citations), began)
+        found, cached = len(answer.citations), answer.meta.cached
+        _note(services, caller, QueryKind.QUESTION, body.query, found, began, cached)
 
     if body.stream:
         try:
-            await _audit(services, caller, "query.answered", None)
+            await _audit(
+                services, caller, "query.answered", None, isinstance(prepared, RepeatedAnswer)
+            )
         except BaseException:
             await prepared.close()
             raise
         return EventStreamResponse(_wired(prepared, answered), on_end=prepared.close)
-    async with prepared:
+    try:
         answer = await _whole(request, prepared)
+    finally:
+        await prepared.close()
     answered(answer)
-    await _audit(services, caller, "query.answered", len(answer.citations))
+    await _audit(services, caller, "query.answered", len(answer.citations), answer.meta.cached)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-async def _whole(request: Request, prepared: AnswerInTheMaking) -> Answer:
+async def _whole(request: Request, prepared: PreparedAnswer) -> Answer:
     """Raises ClientDisconnect when the client leaves first, which ends the work of the model."""
     making = asyncio.create_task(_last(prepared))
     try:
@@ -110,7 +118,7 @@ async def _whole(request: Request, prepared: AnswerInTheMaking) -> Answer:
         await asyncio.gather(making, return_exceptions=True)
 
 
-async def _last(prepared: AnswerInTheMaking) -> Answer:
+async def _last(prepared: PreparedAnswer) -> Answer:
     async with aclosing(prepared.events(is_whole=True)) as events:
         async for event in events:
             if isinstance(event, DoneEvent):
@@ -119,7 +127,7 @@ async def _last(prepared: AnswerInTheMaking) -> Answer:
 
 
 async def _wired(
-    prepared: AnswerInTheMaking, answered: Callable[[Answer], None]
+    prepared: PreparedAnswer, answered: Callable[[Answer], None]
 ) -> AsyncGenerator[bytes, None]:
     """The events, with a comment wherever none came for a while, as when a language model thinks: proxies
     and clients see that the connection lives."""
@@ -156,14 +164,23 @@ def _wire(event: AnswerEvent) -> bytes:
 
 
 def _note(
-    services: Services, caller: Caller, kind: QueryKind, words: str, found: int, began: float
+    services: Services,
+    caller: Caller,
+    kind: QueryKind,
+    words: str,
+    found: int,
+    began: float,
+    cached: bool,
 ) -> None:
     """For the tenant's analytics, as far as it has that kept."""
     milliseconds = (perf_counter() - began) * 1000
-    services.queries.note(caller.tenant_id, kind, words, found, milliseconds)
+    services.queries.note(caller.tenant_id, kind, words, found, milliseconds, is_cached=cached)
 
 
-async def _audit(services: Services, caller: Caller, action: str, found: int | None) -> None:
+async def _audit(
+    services: Services, caller: Caller, action: str, found: int | None, cached: bool
+) -> None:
     """What was asked is not kept: questions are personal data."""
     async with services.database.transaction(caller.access) as session:
-        record(session, caller.act(action, "search", None, {"found": found}))
+        payload: dict[str, JsonValue] = {"found": found, "cached": cached}
+        record(session, caller.act(action, "search", None, payload))

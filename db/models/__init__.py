@@ -12,6 +12,7 @@ from db.models.access import (
 )
 from db.models.analytics import AnalyticsPolicy, AskedQuery
 from db.models.annotations import Annotation, AnnotationAnchor, AnnotationComment
+from db.models.answer_cache import CachedResponse, CorpusEpoch
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
 from db.models.comparisons import ComparedPage, ReadingComparison
@@ -88,9 +89,11 @@ __all__ = [
     "BearerToken",
     "Blob",
     "BlobReference",
+    "CachedResponse",
     "ChunkRow",
     "Collection",
     "ComparedPage",
+    "CorpusEpoch",
     "Decision",
     "EmbeddingRow",
     "Erasure",

@@ -12,7 +12,8 @@ from db.models.columns import id_field, tenant_field, time_field
 
 class AskedQuery(SQLModel, table=True):
     """A search or a question that was answered. `key` is the HMAC of its words under the tenant's key, so
-    that equal ones are counted together; who asked is not kept. `text` is where the policy says so."""
+    that equal ones are counted together; who asked is not kept. `text` is where the policy says so.
+    `is_cached`: what had been answered before was told again."""
 
     __tablename__ = "asked_query"
     __table_args__ = (
@@ -34,6 +35,7 @@ class AskedQuery(SQLModel, table=True):
     text: str | None = None
     found: int
     milliseconds: float
+    is_cached: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class AnalyticsPolicy(SQLModel, table=True):

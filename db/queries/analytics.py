@@ -50,6 +50,7 @@ class NewQuery:
     text: str | None
     found: int
     milliseconds: float
+    is_cached: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ async def keep(session: AsyncSession, tenant_id: UUID, asked: Sequence[NewQuery]
                 "text": each.text,
                 "found": each.found,
                 "milliseconds": each.milliseconds,
+                "is_cached": each.is_cached,
             }
             for each in asked
         ],
@@ -105,6 +107,7 @@ _SUMS = text(
            count(*) FILTER (WHERE kind = 'question') AS questions,
            count(*) FILTER (WHERE kind = 'search' AND found = 0) AS searches_without_hits,
            count(*) FILTER (WHERE kind = 'question' AND found = 0) AS questions_without_answer,
+           count(*) FILTER (WHERE is_cached) AS cached,
            percentile_disc(0.5) WITHIN GROUP (ORDER BY milliseconds) AS p50_ms,
            percentile_disc(0.95) WITHIN GROUP (ORDER BY milliseconds) AS p95_ms
     FROM asked_query WHERE asked_at >= :since AND asked_at < :until
@@ -149,8 +152,8 @@ async def limit_time(session: AsyncSession) -> None:
 
 
 async def sums(session: AsyncSession, period: Period) -> RowMapping:
-    """`searches`, `questions`, how many of them came to nothing, and percentiles of their time; null where
-    nothing was asked."""
+    """`searches`, `questions`, how many of them came to nothing, how many were answered as before, and
+    percentiles of their time; null where nothing was asked."""
     found = await session.execute(_SUMS, {"since": period.since, "until": period.until})
     return found.mappings().one()
 

@@ -27,14 +27,14 @@ Part = Token | Citation | Answer
 
 
 def streamed_answer(
-    protocol: Protocol, question: str, top_k: int, generate: Generate
+    protocol: Protocol, question: str, top_k: int, generate: Generate, *, cache: bool = True
 ) -> Stream[Part]:
     """An answer as it is made. Raises StreamBroken when the connection ends before `done`: an
     answer is not resumed, ask again."""
     request = protocol.request(
         "POST",
         "/v1/query",
-        json=query_body(question, top_k, generate, stream=True),
+        json=query_body(question, top_k, generate, stream=True, cache=cache),
         headers={"Accept": "text/event-stream"},
         read_timeout_seconds=_SILENCE_SECONDS,
     )

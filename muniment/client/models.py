@@ -390,6 +390,7 @@ class SearchResult(Record):
     truncated: bool = False
     understood: UnderstoodQuery | None = None
     timings_ms: dict[str, float] = {}
+    cached: bool = False
     explanation: dict[str, JsonValue] | None = None
 
 

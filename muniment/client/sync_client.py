@@ -197,10 +197,12 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         return self._run.iterate(tenant_events(self._protocol, last_event_id))
 
     def query_stream(
-        self, question: str, *, top_k: int = 8, generate: Generate = "auto"
+        self, question: str, *, top_k: int = 8, generate: Generate = "auto", cache: bool = True
     ) -> Iterator[Part]:
         """The answer of `query`, word by word; the whole Answer comes last."""
-        return self._run.iterate(streamed_answer(self._protocol, question, top_k, generate))
+        return self._run.iterate(
+            streamed_answer(self._protocol, question, top_k, generate, cache=cache)
+        )
 
 
 class Files(FileOperations, Resource):

@@ -5,6 +5,7 @@ them is given plain arguments.
 """
 
 from muniment.settings.analytics import AnalyticsSettings
+from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
@@ -42,6 +43,7 @@ from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 __all__ = [
     "AnalyticsSettings",
     "ApiSettings",
+    "CacheSettings",
     "ColdStoreSettings",
     "DatabaseSettings",
     "EmbeddedSettings",

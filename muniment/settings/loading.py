@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
 from muniment.settings.analytics import AnalyticsSettings
+from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    cache: CacheSettings = CacheSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()

@@ -91,6 +91,13 @@ model_tokens_total = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+cached_responses_total = Counter(
+    "muniment_cached_responses_total",
+    "Searches and questions that could be answered as before, by kind (search, answer) and outcome (hit,"
+    " miss; stale: something has changed since; failed: it could not be found out).",
+    ("kind", "outcome"),
+    registry=REGISTRY,
+)
 queries_not_recorded_total = Counter(
     "muniment_queries_not_recorded_total",
     "Queries that are missing in the analytics, since the database did not take them in time.",

@@ -100,6 +100,7 @@ NAMES = {
     "blob.kind",
     "blob.tier",
     "blob_reference.role",
+    "cached_response.kind",
     "collection.language_models",
     "collection.name",
     "collection.text_mode",

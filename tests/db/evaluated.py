@@ -1,15 +1,17 @@
-"""A row in every table of evaluations, and of analytics."""
+"""A row in every table of evaluations, of analytics, and of cached responses."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import (
     AnalyticsPolicy,
     AskedQuery,
+    CachedResponse,
     EvaluationMetric,
     EvaluationQuestion,
     EvaluationResult,
     EvaluationRun,
     EvaluationSet,
+    now,
 )
 from tests.conftest import TenantFixture
 
@@ -43,6 +45,16 @@ async def add_evaluation(session: AsyncSession, tenant: TenantFixture) -> None:
                 text="x",
                 found=1,
                 milliseconds=1.0,
+            ),
+            CachedResponse(
+                tenant_id=tenant.tenant_id,
+                kind="search",
+                key=b"k",
+                epoch=0,
+                file_ids=[],
+                sealed=b"s",
+                size=1,
+                expires_at=now(),
             ),
         ],
         [run],

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from db.queries.answer_cache import CacheLimits
 from db.session import Database
 from muniment.embedding import Embedder
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedTexts
 from muniment.sealing import KeyFile
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
+from retrieval.cache.responses import CacheIdentity, ResponseCache
 from retrieval.language_models.model import Model
 from tests.conftest import TenantFixture
 from tests.model_process import ModelServer, serving_models
+from tests.retrieval.caches import LIMITS, Caching
 from tests.retrieval.model_answers import PASSAGES, Answering, answerer_of, permits_of
 from tests.retrieval.published import Published, publish_file
 
@@ -59,5 +62,21 @@ async def answering(
             permits = permits_of(database, models, **settings)
             stack.push_async_callback(permits.close)
             return answerer_of(database, embedder, texts, permits), permits
+
+        yield made
+
+
+@pytest.fixture
+async def caching(database: Database, tmp_path: Path) -> AsyncIterator[Caching]:
+    """Caches of processes with the same keys."""
+    async with AsyncExitStack() as stack:
+
+        def made(
+            *models: str, limits: CacheLimits | None = LIMITS, process: str = "release"
+        ) -> ResponseCache:
+            keys = KeyFile(tmp_path / "keys.json")
+            cache = ResponseCache(database, keys, limits, CacheIdentity(models, process))
+            stack.push_async_callback(cache.close)
+            return cache
 
         yield made

@@ -35,6 +35,7 @@ class QueryAnalytics(Record):
     questions: int = 0
     zero_hit_rate: float | None = None
     unanswered_rate: float | None = None
+    cached_rate: float | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
     popular: tuple[CountedQuery, ...] = ()

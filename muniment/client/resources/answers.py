@@ -28,11 +28,12 @@ def search(
     max_per_file: int | None = None,
     context: Mapping[str, JsonValue] | None = None,
     explain: bool = False,
+    cache: bool = True,
 ) -> Call[SearchResult]:
     """Passages. Without `operators` all of the query is words, whatever it looks like. `context`: what to
     show around each hit, of `before` and `after` (passages, up to 5) and `section` (whether).
     `max_per_file`: hits of one file. `fusion`: `alpha` (weight of vectors, 0–1) and `method` (`minmax`,
-    `rrf`)."""
+    `rrf`). Without `cache` nothing is told again, nor kept for that."""
     json: dict[str, JsonValue] = {"query": query, "mode": mode, "top_k": top_k}
     # What is as the API has it goes unsaid: one of a former release would refuse what it does not know.
     narrowed = given(
@@ -45,19 +46,28 @@ def search(
         max_per_file=max_per_file,
         context={**context} if context else None,
         explain=explain or None,
+        cache=None if cache else False,
     )
     return post("/v1/search", SearchResult, json | narrowed)
 
 
-def query(question: str, *, top_k: int = 8, generate: Generate = "auto") -> Call[Answer]:
-    """An answer with its citations."""
-    return post("/v1/query", Answer, query_body(question, top_k, generate))
+def query(
+    question: str, *, top_k: int = 8, generate: Generate = "auto", cache: bool = True
+) -> Call[Answer]:
+    """An answer with its citations. Without `cache` none is told again, nor this one kept for that."""
+    return post("/v1/query", Answer, query_body(question, top_k, generate, cache=cache))
 
 
 def query_body(
-    question: str, top_k: int, generate: Generate, *, stream: bool = False
+    question: str, top_k: int, generate: Generate, *, stream: bool = False, cache: bool = True
 ) -> dict[str, JsonValue]:
-    return {"query": question, "top_k": top_k, "generate": generate, "stream": stream}
+    asked: dict[str, JsonValue] = {
+        "query": question,
+        "top_k": top_k,
+        "generate": generate,
+        "stream": stream,
+    }
+    return asked | given(cache=None if cache else False)
 
 
 class AnswerOperations:

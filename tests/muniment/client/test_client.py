@@ -21,6 +21,7 @@ from muniment.client import (
     StreamBroken,
     Token,
 )
+from muniment.client.resources.answers import query, query_body, search
 from muniment.contracts.jobs import JobState
 from tests.muniment.client.api_for_tests import KEY, ApiForTests, Fault
 from tests.muniment.client.conftest import QUICK
@@ -342,6 +343,15 @@ def test_an_answer_names_its_sources(muniment: Muniment) -> None:
     source = answer.source_of(answer.citations[0])
     assert source is not None
     assert source.name == "guide.pdf"
+
+
+def test_who_wants_no_answer_of_before_says_so() -> None:
+    """And else nothing: an API of a former release refuses what it does not know."""
+    for is_told_again, said in ((True, None), (False, False)):
+        for call in (search("what?", cache=is_told_again), query("what?", cache=is_told_again)):
+            assert isinstance(call.json, dict)
+            assert call.json.get("cache") is said
+        assert query_body("what?", 8, "auto", cache=is_told_again).get("cache") is said
 
 
 def test_an_answer_comes_word_by_word_and_whole_at_last(muniment: Muniment) -> None:
