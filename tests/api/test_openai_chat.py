@@ -1,7 +1,7 @@
 """Answers as completions of a chat: the `openai` package asks, streams, and reads the citations."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
@@ -9,31 +9,11 @@ import pytest
 from openai import AsyncOpenAI
 
 from db.session import Database
-from tests.api.conftest import ApiProcess, audit_actions, start_api, stop_api
+from tests.api.conftest import ApiProcess, audit_actions
 from tests.api.openai_clients import async_openai_client, openai_client
 from tests.conftest import TenantFixture
-from tests.model_process import ModelServer, serving_models
-from tests.retrieval.model_answers import PAID, PASSAGES, QUESTION, SECRET
+from tests.retrieval.model_answers import PAID, PASSAGES, QUESTION
 from tests.retrieval.published import Published, private_collection, publish_file
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    with serving_models() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def api_with_model(
-    api_environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-    server: ModelServer,
-) -> Iterator[ApiProcess]:
-    provider = {"name": "own", "url": f"{server.url}/v1", "model": "faithful", "api_key": SECRET}
-    settings = {"MUNIMENT_MODELS__PROVIDERS": json.dumps([provider])}
-    api = start_api(tmp_path_factory.mktemp("openai-api"), {**api_environment, **settings})
-    yield api
-    assert stop_api(api) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +59,9 @@ def test_an_answer_comes_with_its_citations(
 
 
 async def test_a_stream_ends_with_the_citations_and_the_usage(
-    api_with_model: ApiProcess, tenant: TenantFixture, published: Published
+    models_api: ApiProcess, tenant: TenantFixture, published: Published
 ) -> None:
-    async with async_openai_client(api_with_model, tenant.api_key) as package:
+    async with async_openai_client(models_api, tenant.api_key) as package:
         whole = await package.chat.completions.create(model="muniment-llm", messages=ASKED)
         stream = await package.chat.completions.create(
             model="muniment-llm",
@@ -110,11 +90,11 @@ async def test_a_stream_ends_with_the_citations_and_the_usage(
     assert usage.usage.prompt_tokens == 1000
     assert usage.usage.total_tokens == 1050
     assert whole.usage == usage.usage
-    assert whole.model_dump()["muniment"]["answered_by"] == "faithful"
+    assert whole.model_dump()["muniment"]["answered_by"] == "faithful@10,30"
 
 
 async def test_models_are_the_ways_to_answer(
-    package: AsyncOpenAI, api_with_model: ApiProcess, tenant: TenantFixture
+    package: AsyncOpenAI, models_api: ApiProcess, tenant: TenantFixture
 ) -> None:
     listed = [each.id async for each in package.models.list()]
     assert listed == ["muniment", "muniment-extractive"]
@@ -127,7 +107,7 @@ async def test_models_are_the_ways_to_answer(
             with pytest.raises(openai.NotFoundError) as unknown:
                 await ask
             assert unknown.value.code == "model_not_found"
-    async with async_openai_client(api_with_model, tenant.api_key) as with_model:
+    async with async_openai_client(models_api, tenant.api_key) as with_model:
         listed = [each.id async for each in with_model.models.list()]
         assert listed == ["muniment", "muniment-extractive", "muniment-llm"]
         extractive = await with_model.chat.completions.create(
@@ -212,16 +192,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "name"), REFUSED, ids=lambda each: str(each))
-async def test_what_is_not_done_is_refused(
-    package: AsyncOpenAI, parameters: dict[str, Any], name: str
-) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        await package.chat.completions.create(
-            model="muniment", messages=ASKED, extra_body=parameters
-        )
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", name)
-    assert refused.value.request_id
+async def test_what_is_not_done_is_refused(package: AsyncOpenAI) -> None:
+    for parameters, name in REFUSED:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await package.chat.completions.create(
+                model="muniment", messages=ASKED, extra_body=parameters
+            )
+        assert (refused.value.code, refused.value.param) == ("unsupported_parameter", name)
+        assert refused.value.request_id
 
 
 async def test_what_says_the_same_as_nothing_is_taken(package: AsyncOpenAI) -> None:
@@ -238,24 +216,24 @@ async def test_what_says_the_same_as_nothing_is_taken(package: AsyncOpenAI) -> N
     assert answer.choices[0].message.annotations
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"messages": []},
-        {"messages": [{"role": "user", "content": "  "}]},
-        {"messages": [{"role": "user", "content": "\0"}]},
-        {"messages": [{"role": "assistant", "content": "x"}]},
-        {"messages": [{"role": "tool", "content": "x"}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-        {"messages": [{"role": "user", "content": "x" * 10_001}]},
-        {"messages": ASKED, "unknown": 1},
-        {"messages": ASKED, "tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"messages": ASKED, "vector_store_ids": []},
-        {"messages": ASKED, "temperature": "hot"},
-    ],
-    ids=str,
-)
-async def test_garbage_is_a_bad_request(package: AsyncOpenAI, body: dict[str, Any]) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        await package.post("/chat/completions", body={"model": "muniment", **body}, cast_to=object)
-    assert refused.value.type == "invalid_request_error"
+GARBAGE: list[dict[str, Any]] = [
+    {"messages": []},
+    {"messages": [{"role": "user", "content": "  "}]},
+    {"messages": [{"role": "user", "content": "\0"}]},
+    {"messages": [{"role": "assistant", "content": "x"}]},
+    {"messages": [{"role": "tool", "content": "x"}]},
+    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+    {"messages": [{"role": "user", "content": "x" * 10_001}]},
+    {"messages": ASKED, "unknown": 1},
+    {"messages": ASKED, "tools": [{"type": "function", "function": {"name": "f"}}]},
+    {"messages": ASKED, "vector_store_ids": []},
+    {"messages": ASKED, "temperature": "hot"},
+]
+
+
+async def test_garbage_is_a_bad_request(package: AsyncOpenAI) -> None:
+    for body in GARBAGE:
+        asked = {"model": "muniment", **body}
+        with pytest.raises(openai.BadRequestError) as refused:
+            await package.post("/chat/completions", body=asked, cast_to=object)
+        assert refused.value.type == "invalid_request_error"

@@ -69,6 +69,8 @@ class NewVectorStore(Asked):
 class VectorStoreChange(Asked):
     """What is absent or null stays; `metadata` is replaced as a whole."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"matter": "A-17"}}]})
+
     name: CollectionName | None = None
     metadata: Notes | None = None
     expires_after: JsonValue = None
@@ -119,6 +121,8 @@ class NewVectorStoreFile(Asked):
 class VectorStoreFileChange(Asked):
     """Null takes them all away."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"attributes": {"year": 2026}}]})
+
     attributes: Attributes | None
 
 
@@ -132,6 +136,10 @@ class DetachedFile(BaseModel):
 
 class NewFileBatch(Asked):
     """Either `file_ids`, with what holds for all of them, or `files`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"file_ids": ["file-0198c5f27a3e7c4b9d510a6f4e2b8c11"]}]}
+    )
 
     file_ids: FileIds | None = None
     attributes: Attributes | None = None

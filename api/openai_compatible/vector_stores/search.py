@@ -48,6 +48,8 @@ async def search_store(
             top_k=body.max_num_results,
             filter={} if body.filters is None else {"where": body.filters},
             fusion=_fusion(ranking.hybrid_search),
+            # There is no place to say in which other files a passage stands.
+            show_duplicates=True,
             vector_stores=(collection_id,),
         ),
     )
