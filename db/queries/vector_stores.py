@@ -164,4 +164,5 @@ async def get_batch(
 
 
 def _parameters(collection_ids: Sequence[UUID]) -> dict[str, list[UUID] | list[str]]:
-    return {"collection_ids": list(collection_ids), "out_of_sight": list(OUT_OF_SIGHT)}
+    out_of_sight = [state.value for state in OUT_OF_SIGHT]
+    return {"collection_ids": list(collection_ids), "out_of_sight": out_of_sight}

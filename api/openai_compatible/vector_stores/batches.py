@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
@@ -41,12 +40,8 @@ def _wanted(body: NewFileBatch) -> list[holding.Wanted]:
     for each in (body, *(body.files or ())):
         refuse_chunking(each.chunking_strategy)
     if body.files is not None:
-        return [holding.Wanted(each.file_id, _json(each.attributes)) for each in body.files]
-    return [holding.Wanted(each, _json(body.attributes)) for each in body.file_ids or ()]
-
-
-def _json(attributes: dict[str, str | bool | int | float] | None) -> dict[str, JsonValue] | None:
-    return None if attributes is None else {**attributes}
+        return [holding.Wanted(each.file_id, each.attributes) for each in body.files]
+    return [holding.Wanted(each, body.attributes) for each in body.file_ids or ()]
 
 
 async def require_batch(

@@ -56,8 +56,7 @@ async def add_file(
             return replayed
         async with services.database.transaction(caller.access) as session:
             store = await require_store(session, store_id, "write")
-            attributes = None if body.attributes is None else {**body.attributes}
-            wanted = holding.Wanted(body.file_id, attributes)
+            wanted = holding.Wanted(body.file_id, body.attributes)
             (file_id,) = await holding.hold(session, caller, store, [wanted])
             held = await holding.require_held(session, store, file_id)
             answer = Answer(200, held.model_dump(mode="json"))
@@ -126,7 +125,7 @@ async def change_file(
         store = await require_store(session, store_id)
         file_id = uuid_of(IdPrefix.FILE, openai_file_id)
         await holding.require_held(session, store, file_id)
-        await holding.set_attributes(session, caller, file_id, {**(body.attributes or {})})
+        await holding.set_attributes(session, caller, file_id, body.attributes or {})
         return await holding.require_held(session, store, file_id)
 
 

@@ -1,6 +1,6 @@
 """Files of a vector store: those of the collection itself, and those of others that are attached to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -45,7 +45,7 @@ class Wanted:
     """A file that a store is to hold, by the id that was sent, and the attributes that it is to get."""
 
     file_id: str
-    attributes: dict[str, JsonValue] | None = None
+    attributes: Mapping[str, JsonValue] | None = None
 
 
 async def hold(
@@ -76,7 +76,7 @@ async def hold(
 
 
 async def set_attributes(
-    session: AsyncSession, caller: Caller, file_id: UUID, attributes: dict[str, JsonValue]
+    session: AsyncSession, caller: Caller, file_id: UUID, attributes: Mapping[str, JsonValue]
 ) -> None:
     """Instead of those that the file had. Needs the level `write` on the file."""
     detail = await require_shown(session, file_id, "write", for_update=True)
