@@ -51,19 +51,18 @@ def allowed(level: str) -> ColumnElement[bool]:
 
 
 async def list_collections(
-    session: AsyncSession,
-    *,
-    limit: int,
-    after: tuple[datetime, UUID] | None = None,
-    descending: bool = True,
+    session: AsyncSession, *, limit: int, after: tuple[datetime, UUID] | None = None
 ) -> Sequence[Collection]:
-    """Newest first, or oldest."""
-    columns = (col(Collection.created_at), col(Collection.id))
-    ordering = [each.desc() if descending else each.asc() for each in columns]
-    statement = select(Collection).where(allowed("read")).order_by(*ordering).limit(limit)
+    """Newest first."""
+    statement = (
+        select(Collection)
+        .where(allowed("read"))
+        .order_by(col(Collection.created_at).desc(), col(Collection.id).desc())
+        .limit(limit)
+    )
     if after is not None:
-        key = tuple_(*columns)
-        statement = statement.where(key < after if descending else key > after)
+        key = tuple_(col(Collection.created_at), col(Collection.id))
+        statement = statement.where(key < after)
     return (await session.scalars(statement)).all()
 
 

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import VectorStoreBatch, VectorStoreFile, now
+from db.models import Collection, VectorStoreBatch, VectorStoreFile, now
+from db.queries.collections import allowed
 from db.queries.files import OUT_OF_SIGHT
 
 
@@ -28,7 +29,8 @@ class HeldState:
 
 @dataclass(frozen=True)
 class HeldFile:
-    """`held_at`: since when the store has it, and then its id, are its place in lists."""
+    """`held_at`: since when the store has it. Its place in lists is its id, which sorts by the time of the
+    upload and is known when the file has left the store: whoever empties a store walks its list."""
 
     file_id: UUID
     held_at: datetime
@@ -71,14 +73,24 @@ SELECT seen.file_id, seen.held_at
 FROM seen
 WHERE (CAST(:states AS text[]) IS NULL OR seen.state = ANY (CAST(:states AS text[])))
     AND (CAST(:file_ids AS uuid[]) IS NULL OR seen.file_id = ANY (CAST(:file_ids AS uuid[])))
-    AND (CAST(:after_id AS uuid) IS NULL
-        OR (seen.held_at, seen.file_id) {{comparison}}
-            (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))
-ORDER BY seen.held_at {{direction}}, seen.file_id {{direction}}
+    AND (CAST(:after AS uuid) IS NULL OR seen.file_id {{comparison}} CAST(:after AS uuid))
+ORDER BY seen.file_id {{direction}}
 LIMIT :limit
 """  # noqa: S608 - made of the constants above; every value is bound
 _OLDEST_FIRST = text(_FILES.format(comparison=">", direction="ASC"))
 _NEWEST_FIRST = text(_FILES.format(comparison="<", direction="DESC"))
+
+
+async def list_stores(
+    session: AsyncSession, *, limit: int, after: UUID | None = None, descending: bool = True
+) -> Sequence[Collection]:
+    """The collections that the caller may read, newest first, or oldest; `after` may be one that is gone."""
+    key = col(Collection.id)
+    statement = select(Collection).where(allowed("read"))
+    if after is not None:
+        statement = statement.where(key < after if descending else key > after)
+    statement = statement.order_by(key.desc() if descending else key.asc()).limit(limit)
+    return (await session.scalars(statement)).all()
 
 
 async def states_of_stores(
@@ -99,18 +111,17 @@ async def list_held(
     limit: int,
     states: Sequence[str] | None = None,
     file_ids: Sequence[UUID] | None = None,
-    after: HeldFile | None = None,
+    after: UUID | None = None,
     descending: bool = True,
 ) -> list[HeldFile]:
-    """In the order in which the store got them."""
+    """Newest first, or oldest."""
     rows = await session.execute(
         _NEWEST_FIRST if descending else _OLDEST_FIRST,
         {
             **_parameters([collection_id]),
             "states": None if states is None else list(states),
             "file_ids": None if file_ids is None else list(file_ids),
-            "after_at": after.held_at if after else None,
-            "after_id": after.file_id if after else None,
+            "after": after,
             "limit": limit,
         },
     )

@@ -80,6 +80,14 @@ async def test_lists_are_walked_page_by_page_in_either_order(package: AsyncOpenA
     assert of_purpose["assistants"] == ["0.txt", "1.txt", "2.txt", "4.txt"]
 
 
+async def test_all_files_are_deleted_while_their_list_is_walked(package: AsyncOpenAI) -> None:
+    for number in range(5):
+        await package.files.create(file=(f"{number}.txt", b"x"), purpose="assistants")
+    async for each in package.files.list(limit=2):
+        await package.files.delete(each.id)
+    assert (await package.files.list()).data == []
+
+
 async def test_a_file_says_how_its_reading_ended(
     package: AsyncOpenAI, database: Database, tenant: TenantFixture, client: httpx.AsyncClient
 ) -> None:

@@ -312,6 +312,25 @@ async def test_stores_are_collections(
         await package.vector_stores.delete(made.id)
 
 
+async def test_a_store_is_emptied_while_its_list_is_walked(
+    package: AsyncOpenAI, database: Database, tenant: TenantFixture
+) -> None:
+    published = [
+        await publish_file(database, tenant.access, tenant.collection_id, [f"{number}"])
+        for number in range(5)
+    ]
+    stores = [await package.vector_stores.create(name=f"{number}") for number in range(3)]
+    batches = package.vector_stores.file_batches
+    await batches.create(stores[0].id, file_ids=[shown(each) for each in published])
+    async for file in package.vector_stores.files.list(stores[0].id, limit=2):
+        await package.vector_stores.files.delete(file.id, vector_store_id=stores[0].id)
+    assert (await package.vector_stores.retrieve(stores[0].id)).file_counts.total == 0
+    async for store in package.vector_stores.list(limit=1):
+        if store.name != "default":
+            await package.vector_stores.delete(store.id)
+    assert [each.name async for each in package.vector_stores.list()] == ["default"]
+
+
 async def test_a_batch_is_added_and_polled(
     package: AsyncOpenAI, database: Database, tenant: TenantFixture
 ) -> None:

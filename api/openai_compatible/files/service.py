@@ -130,7 +130,8 @@ async def list_objects(
     async with services.database.transaction(caller.access) as session:
         place = None
         if after is not None:
-            last = (await require_shown(session, after)).file
+            # One that was deleted meanwhile is a place too: whoever deletes all files walks the list.
+            last = (await require_file(session, after)).file
             place = (last.created_at, last.id)
         sorting = FileOrder("created_at", descending=order == "desc")
         rows = await files.list_files(session, wanted, sorting, limit=limit + 1, after=place)

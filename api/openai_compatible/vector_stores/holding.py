@@ -120,18 +120,13 @@ async def list_files(
     file_ids: Sequence[UUID] | None = None,
 ) -> ListPage[VectorStoreFile]:
     """A page of what the store holds, or of these files as far as it holds them."""
-    place = None
-    if after is not None:
-        place = await vector_stores.find_held(session, store.id, after)
-        if place is None:
-            raise absent(IdPrefix.FILE)
     rows = await vector_stores.list_held(
         session,
         store.id,
         limit=limit + 1,
         states=None if state is None else STATES[state],
         file_ids=file_ids,
-        after=place,
+        after=after,
         descending=order == "desc",
     )
     shown = await held_views(session, store, rows[:limit])

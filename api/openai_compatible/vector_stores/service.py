@@ -80,12 +80,8 @@ async def list_stores(
     services: Services, caller: Caller, *, limit: int, after: UUID | None, order: Order
 ) -> ListPage[VectorStore]:
     async with services.database.transaction(caller.access) as session:
-        place = None
-        if after is not None:
-            last = await require_store(session, after)
-            place = (last.created_at, last.id)
-        rows = await collections.list_collections(
-            session, limit=limit + 1, after=place, descending=order == "desc"
+        rows = await vector_stores.list_stores(
+            session, limit=limit + 1, after=after, descending=order == "desc"
         )
         shown = await store_views(session, rows[:limit])
     return list_page(shown, [each.id for each in shown], has_more=len(rows) > limit)
