@@ -30,6 +30,12 @@ from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
 from api.models.endpoints import router as models
 from api.oidc.endpoints import router as identities
+from api.openai_compatible.chat_completions.endpoints import router as openai_chat_completions
+from api.openai_compatible.errors import OpenAiErrors
+from api.openai_compatible.files.endpoints import router as openai_files
+from api.openai_compatible.models.endpoints import router as openai_models
+from api.openai_compatible.vector_stores.endpoints import router as openai_vector_stores
+from api.openai_compatible.vector_stores.file_endpoints import router as openai_store_files
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.quotas.endpoints import router as quotas
@@ -119,6 +125,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks,
     webhook_deliveries,
     temporal_codec,
+    openai_files,
+    openai_vector_stores,
+    openai_store_files,
+    openai_chat_completions,
+    openai_models,
     health,
 )
 
@@ -156,4 +167,6 @@ def create_application(services: Services | None = None) -> FastAPI:
     if services is not None and services.strict_transport_seconds:
         application.add_middleware(StrictTransport, seconds=services.strict_transport_seconds)
     application.add_middleware(RequestContext)
+    # Outside of what answers to an unexpected error.
+    application.add_middleware(OpenAiErrors)
     return application

@@ -5,6 +5,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.openai_compatible.errors import PREFIX as OPENAI_PREFIX
 from api.problems import problem_response
 from muniment.errors import ContentTooLarge, InvalidRequest, RequestTooSlow
 
@@ -45,7 +46,7 @@ def _is_upload(scope: Scope) -> bool:
     if scope["method"] == "PATCH":
         return path.startswith("/v1/uploads/")
     return scope["method"] == "POST" and (
-        path in ("/v1/files", "/v1/uploads")
+        path in ("/v1/files", "/v1/uploads", f"{OPENAI_PREFIX}/files")
         or (path.startswith("/v1/files/") and path.endswith("/versions"))
     )
 

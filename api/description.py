@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.examples import add_examples
+from api.openai_compatible.errors import is_below_prefix
 from api.problem_responses import documented
 
 _BY_FRAMEWORK = ("HTTPValidationError", "ValidationError")
@@ -29,9 +30,14 @@ class DescribedApplication(FastAPI):
 
 
 def _complete(description: dict[str, Any]) -> None:
-    for operations in description["paths"].values():
+    for path, operations in description["paths"].items():
         for method, operation in operations.items():
-            if method in _METHODS:
+            if method not in _METHODS:
+                continue
+            if is_below_prefix(path):
+                # Complete as it is: a wrong field is 400 there.
+                operation["responses"].pop("422", None)
+            else:
                 _complete_operation(operation)
     for name in _BY_FRAMEWORK:
         description["components"]["schemas"].pop(name, None)

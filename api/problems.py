@@ -1,6 +1,7 @@
 """The one mapping of errors to HTTP: RFC 9457 problem details.
 
-Every error response has the media type `application/problem+json` and the members of `ProblemDetails`.
+Every error response has the media type `application/problem+json` and the members of `ProblemDetails`,
+but for those to clients of OpenAI's API (`api.openai_compatible.errors`).
 What is not one of our errors is logged and answered without its internals.
 """
 
@@ -16,6 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from api.openai_compatible.errors import (
+    has_openai_form,
+    openai_body,
+    openai_headers,
+    openai_status,
+)
 from muniment.errors import (
     DependencyUnavailable,
     InvalidRequest,
@@ -84,7 +91,13 @@ def _allowed_methods(request: Request, routers: Sequence[APIRouter]) -> list[str
 
 
 def problem_response(error: MunimentError, headers: Mapping[str, str] | None = None) -> Response:
-    """The error as a response."""
+    """The error as a response, in the form that the present request's client reads."""
+    if has_openai_form():
+        return JSONResponse(
+            openai_body(error),
+            status_code=openai_status(error),
+            headers={**_headers(error), **openai_headers(error), **(headers or {})},
+        )
     details = ProblemDetails(
         type=error.problem_type,
         title=error.title,

@@ -27,7 +27,7 @@ from retrieval.citation_check import PageLines, PageText
 from retrieval.injection import injection_signs
 from retrieval.language_models.gateway import Generation
 from retrieval.language_models.model import Model
-from retrieval.request import Generate, QuestionRequest, SearchRequest
+from retrieval.request import Generate, QuestionRequest
 from retrieval.response import (
     Answer,
     AnswerEvent,
@@ -134,17 +134,7 @@ class Answerer:
         return AnswerInTheMaking(access, found, likeliest, pages, timings, permits, permit)
 
     async def _search(self, access: Access, request: QuestionRequest) -> SearchResponse:
-        return await self._searcher.search(
-            access,
-            SearchRequest(
-                query=request.query,
-                # A question is a sentence: its quotes and hyphens are no operators.
-                operators=False,
-                top_k=request.top_k,
-                collection=request.collection,
-                filter=request.filter,
-            ),
-        )
+        return await self._searcher.search(access, request.search())
 
 
 class AnswerInTheMaking:

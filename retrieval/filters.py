@@ -5,6 +5,7 @@
     file_id      an id or a list of them
     created      {"gte" | "gt" | "lte" | "lt": RFC 3339 time or date}
     metadata     {field: condition, …}; any other key is a metadata field itself
+    where        comparisons of metadata joined by `and` and `or` (retrieval/attribute_filters.py)
 
 A condition on a metadata field is a value (or null: absent), a list of values of which one must
 hold, or a range {"gte" | "gt" | "lte" | "lt": number or string}. A field that holds a list
@@ -20,11 +21,12 @@ from pydantic import JsonValue
 
 from db.queries.search import FileFilter, MetadataCondition, MetadataOperator
 from muniment.errors import InvalidRequest
+from retrieval.attribute_filters import parse_attribute_filter
 from retrieval.query_language import ParsedQuery
 
 MAX_CHOICES = 200
 MAX_NUMBER = 1e30
-_RESERVED = frozenset({"media_type", "label", "file_id", "created", "metadata"})
+_RESERVED = frozenset({"media_type", "label", "file_id", "created", "metadata", "where"})
 _RANGE = {
     "gte": MetadataOperator.AT_LEAST,
     "gt": MetadataOperator.GREATER,
@@ -46,6 +48,7 @@ def parse_filter(filter_: Mapping[str, JsonValue], collection: str | None = None
         created_from=created_from,
         created_before=created_before,
         metadata=tuple(_metadata_conditions(filter_)),
+        where=parse_attribute_filter(filter_["where"]) if "where" in filter_ else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AfterValidator, Field, JsonValue
 
@@ -76,6 +77,20 @@ class SearchRequest(Contract):
     context: ContextRequest | None = None
     explain: bool = False
 
+    def searched_stores(self) -> tuple[UUID, ...]:
+        """Vector stores of whose files the passages are; none: of any."""
+        return ()
+
+
+class StoreSearchRequest(SearchRequest):
+    """Of the files of these vector stores, which the caller was found to read: no body of a request, since
+    nothing here asks that. None: of any."""
+
+    vector_stores: tuple[UUID, ...] = ()
+
+    def searched_stores(self) -> tuple[UUID, ...]:
+        return self.vector_stores
+
 
 class Generate(StrEnum):
     """Who words the answer: `extractive` quotes sentences, `llm` asks a language model, `auto` takes
@@ -94,3 +109,23 @@ class QuestionRequest(Contract):
     collection: str | None = Field(default=None, max_length=200)
     filter: dict[str, JsonValue] = Field(default_factory=dict, max_length=50)
     generate: Generate = Generate.AUTO
+
+    def search(self) -> SearchRequest:
+        """What is searched for it. A question is a sentence: its quotes and hyphens are no operators."""
+        return SearchRequest(
+            query=self.query,
+            operators=False,
+            top_k=self.top_k,
+            collection=self.collection,
+            filter=self.filter,
+        )
+
+
+class StoreQuestionRequest(QuestionRequest):
+    """Answered from the files of these vector stores, as a StoreSearchRequest finds them."""
+
+    vector_stores: tuple[UUID, ...] = ()
+
+    def search(self) -> SearchRequest:
+        asked = super().search().model_dump()
+        return StoreSearchRequest.model_validate({**asked, "vector_stores": self.vector_stores})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -103,6 +103,7 @@ class Searcher:
         timings = Timings()
         parsed = (parse_query if request.operators else only_words)(request.query)
         wanted = of_names(parse_filter(request.filter, request.collection), parsed)
+        wanted = replace(wanted, vector_stores=request.searched_stores())
         candidates = await self._candidates(access, request, parsed, wanted, timings)
         weighing = weigh(parsed.form, request.fusion, candidates.mode_used, candidates.known_share)
         if candidates.mode_used is SearchMode.HYBRID and not candidates.lexical:

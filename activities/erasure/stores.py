@@ -71,6 +71,11 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
+        "vector_stores",
+        frozenset({"vector_store_file", "vector_store_batch"}),
+        erasure.erase_vector_stores,
+    ),
+    TableStore(
         "annotations",
         frozenset({"annotation", "annotation_anchor", "annotation_comment"}),
         erasure.erase_annotations,

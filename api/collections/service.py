@@ -61,14 +61,21 @@ async def require_collection(
     raise NotFound("there is no such collection")
 
 
-async def create(session: AsyncSession, caller: Caller, body: NewCollection) -> CollectionRecord:
-    """The caller owns it. Raises Conflict when the name is taken."""
+async def create(
+    session: AsyncSession,
+    caller: Caller,
+    body: NewCollection,
+    attributes: dict[str, JsonValue] | None = None,
+) -> CollectionRecord:
+    """The caller owns it. `attributes` are for clients of vector stores. Raises Conflict when the name is
+    taken."""
     made = CollectionRecord(
         tenant_id=caller.tenant_id,
         name=body.name,
         visibility=body.visibility,
         text_mode=body.text_mode,
         language_models=body.language_models or _unasked_use(body.text_mode),
+        attributes=attributes or {},
         owner_id=caller.principal_id,
     )
     session.add(made)
@@ -87,7 +94,9 @@ async def change(
     if_match: str | None,
     collection_id: UUID,
     body: CollectionChange,
+    attributes: dict[str, JsonValue] | None = None,
 ) -> CollectionRecord:
+    """`attributes`, where they are given, take the place of the present ones."""
     found = await require_collection(session, collection_id, "manage", for_update=True)
     require_match(if_match, entity_tag(found))
     if body.name is not None:
@@ -101,9 +110,13 @@ async def change(
             found.language_models = ModelUse.NONE
     if body.language_models is not None:
         found.language_models = body.language_models
+    changed = set(body.model_fields_set)
+    if attributes is not None:
+        found.attributes = attributes
+        changed.add("metadata")
     found.revision += 1
     await _flush_unique(session)
-    payload: dict[str, JsonValue] = {"fields": [*sorted(body.model_fields_set)]}
+    payload: dict[str, JsonValue] = {"fields": [*sorted(changed)]}
     for field in {"text_mode", "language_models"} & body.model_fields_set:
         payload[field] = getattr(found, field)
     record(session, caller.act("collection.changed", "collection", collection_id, payload))

@@ -53,6 +53,8 @@ class Content:
 
 Sink = Callable[[AsyncIterable[bytes]], Awaitable[Content]]
 """Takes a file's bytes to their end."""
+FieldsOf = Callable[[dict[str, str]], UploadFields]
+"""The fields out of those that came, checked. Raises Unprocessable."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,16 @@ class Reception:
         max_bytes: int,
         default_name: str | None = None,
         room: Room | None = None,
+        fields_of: FieldsOf | None = None,
     ) -> None:
-        """`room` is given for content whose length the request does not announce."""
+        """`room` is given for content whose length the request does not announce, `fields_of` where the
+        fields are others than `upload_fields` takes."""
         self._request = request
         self._sink = sink
         self._max_bytes = max_bytes
         self._default_name = default_name
         self._room = room
+        self._fields_of = fields_of or upload_fields
         self.content: Content | None = None
 
     async def receive(self) -> Received:
@@ -183,7 +188,7 @@ class Reception:
     def _fields(self, raw: dict[str, str]) -> UploadFields:
         if self._default_name is not None and not raw.get("name"):
             raw["name"] = self._default_name
-        return upload_fields(raw)
+        return self._fields_of(raw)
 
     async def _limited(
         self, chunks: AsyncIterable[bytes], fields: Mapping[str, str]

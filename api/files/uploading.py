@@ -16,6 +16,7 @@ from api.files.discarding import discard_blob
 from api.files.listing import file_views
 from api.files.passwords import discard_password, seal_password, tag_of
 from api.files.reception import (
+    FieldsOf,
     Received,
     Reception,
     Sink,
@@ -59,9 +60,15 @@ class Outcome:
 
 
 async def upload(
-    request: Request, caller: Caller, services: Services, file_id: UUID | None = None
+    request: Request,
+    caller: Caller,
+    services: Services,
+    file_id: UUID | None = None,
+    *,
+    fields_of: FieldsOf = upload_fields,
 ) -> Response:
-    """Receives and records one upload: a new file, or a version of the file that is given.
+    """Receives and records one upload: a new file, or a version of the file that is given. `fields_of`
+    checks what came with the bytes.
 
     202 with the File and its job; 200 when the caller may read the same content under the same name
     already. Whatever goes wrong before the commit, nothing of the upload stays behind.
@@ -72,8 +79,8 @@ async def upload(
             sink: Sink = hashing
             if not attempt.is_repetition:
                 sink = storing(services.blobs, caller.tenant_id)
-            name, room = await _look_ahead(request, services, caller, attempt, file_id)
-            reception = Reception(request, sink, limits.max_bytes, name, room)
+            name, room = await _look_ahead(request, services, caller, attempt, file_id, fields_of)
+            reception = Reception(request, sink, limits.max_bytes, name, room, fields_of)
             password: SealedBlob | None = None
             try:
                 received = await reception.receive()
@@ -98,7 +105,12 @@ async def upload(
 
 
 async def _look_ahead(
-    request: Request, services: Services, caller: Caller, attempt: Attempt, file_id: UUID | None
+    request: Request,
+    services: Services,
+    caller: Caller,
+    attempt: Attempt,
+    file_id: UUID | None,
+    fields_of: FieldsOf,
 ) -> tuple[str | None, Room | None]:
     """The name of the file that gets a version, and the room for content of unannounced length. Refuses
     before the first byte is read: a file that may not be written, what the tenant has no room for, as
@@ -124,17 +136,19 @@ async def _look_ahead(
             return file.name, room
         asked = dict(request.query_params)
         if is_form(request.headers):
-            return None, Room(await standing_of(session, quota), _known_bytes(services, caller))
+            known = _known_bytes(services, caller, fields_of)
+            return None, Room(await standing_of(session, quota), known)
         if "password" in asked:
             return None, None
-        fields = upload_fields(asked)
+        fields = fields_of(asked)
         collection = await writable_collection(session, fields.collection)
         is_version = fields.on_conflict is OnConflict.VERSION
         announced = uploads.Announced(collection.id, fields.name, size, is_version)
         await uploads.require_room_for(session, announced, quota)
         if size is not None:
             return None, None
-        return None, Room(await standing_of(session, quota), _known_bytes(services, caller))
+        known = _known_bytes(services, caller, fields_of)
+        return None, Room(await standing_of(session, quota), known)
 
 
 def _always(size: int) -> KnownBytes:
@@ -144,13 +158,13 @@ def _always(size: int) -> KnownBytes:
     return known_bytes
 
 
-def _known_bytes(services: Services, caller: Caller) -> KnownBytes:
+def _known_bytes(services: Services, caller: Caller, fields_of: FieldsOf) -> KnownBytes:
     """For the name that came; a form whose name comes behind its file is none that is known."""
 
     async def known_bytes(raw: Mapping[str, str]) -> int:
         if not raw.get("name"):
             return 0
-        fields = upload_fields({**raw})
+        fields = fields_of({**raw})
         return await longest_known(services, caller, fields.collection, fields.name)
 
     return known_bytes

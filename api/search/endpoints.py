@@ -1,24 +1,22 @@
 """`/v1/search` and `/v1/query`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import JsonValue
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.authentication import Caller, require
 from api.events.response import EventStreamResponse
-from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, server_sent_event
+from api.events.wire import HEARTBEAT, MEDIA_TYPE, server_sent_event
 from api.pages.service import PageReaders
 from api.problem_responses import problems
+from api.search.connected import unless_left, with_silences
+from api.search.recording import audit, note
 from api.search.schemas import QueryBody, SearchBody
-from api.services import Provided, Services
-from db.audit import record
+from api.services import Provided
 from db.queries.analytics import QueryKind
 from retrieval.answer_extractive import Pages
 from retrieval.cache.answers import PreparedAnswer, RepeatedAnswer, prepare_cached
@@ -36,8 +34,6 @@ router = APIRouter(prefix="/v1", tags=["search"])
 
 Searching = Annotated[Caller, Depends(require("search"))]
 
-_LEFT_CHECK_SECONDS = 0.25
-
 
 @router.post("/search", summary="Search passages", responses=problems(400, 422))
 async def search(body: SearchBody, services: Provided, caller: Searching) -> SearchResponse:
@@ -47,8 +43,8 @@ async def search(body: SearchBody, services: Provided, caller: Searching) -> Sea
         found = await cached_search(services.cache, services.search, caller.access, body.request)
     else:
         found = await services.search.search(caller.access, body.request)
-    _note(services, caller, QueryKind.SEARCH, body.query, len(found.data), began, found.cached)
-    await _audit(services, caller, "search.performed", len(found.data), found.cached)
+    note(services, caller, QueryKind.SEARCH, body.query, len(found.data), began, found.cached)
+    await audit(services, caller, "search.performed", len(found.data), found.cached)
     return found
 
 
@@ -84,38 +80,23 @@ async def query(
 
     def answered(answer: Answer) -> None:
         found, cached = len(answer.citations), answer.meta.cached
-        _note(services, caller, QueryKind.QUESTION, body.query, found, began, cached)
+        note(services, caller, QueryKind.QUESTION, body.query, found, began, cached)
 
     if body.stream:
         try:
-            await _audit(
-                services, caller, "query.answered", None, isinstance(prepared, RepeatedAnswer)
-            )
+            is_repeated = isinstance(prepared, RepeatedAnswer)
+            await audit(services, caller, "query.answered", None, is_repeated)
         except BaseException:
             await prepared.close()
             raise
         return EventStreamResponse(_wired(prepared, answered), on_end=prepared.close)
     try:
-        answer = await _whole(request, prepared)
+        answer = await unless_left(request, _last(prepared))
     finally:
         await prepared.close()
     answered(answer)
-    await _audit(services, caller, "query.answered", len(answer.citations), answer.meta.cached)
+    await audit(services, caller, "query.answered", len(answer.citations), answer.meta.cached)
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-async def _whole(request: Request, prepared: PreparedAnswer) -> Answer:
-    """Raises ClientDisconnect when the client leaves first, which ends the work of the model."""
-    making = asyncio.create_task(_last(prepared))
-    try:
-        while not making.done():
-            await asyncio.wait({making}, timeout=_LEFT_CHECK_SECONDS)
-            if not making.done() and await request.is_disconnected():
-                raise ClientDisconnect
-        return making.result()
-    finally:
-        making.cancel()
-        await asyncio.gather(making, return_exceptions=True)
 
 
 async def _last(prepared: PreparedAnswer) -> Answer:
@@ -129,30 +110,15 @@ async def _last(prepared: PreparedAnswer) -> Answer:
 async def _wired(
     prepared: PreparedAnswer, answered: Callable[[Answer], None]
 ) -> AsyncGenerator[bytes, None]:
-    """The events, with a comment wherever none came for a while, as when a language model thinks: proxies
-    and clients see that the connection lives."""
-    async with aclosing(prepared.events()) as events:
-        coming = asyncio.create_task(_next(events))
-        try:
-            while True:
-                await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS)
-                if not coming.done():
-                    yield HEARTBEAT
-                    continue
-                event = coming.result()
-                if event is None:
-                    return
-                if isinstance(event, DoneEvent):
-                    answered(event.answer)
-                yield _wire(event)
-                coming = asyncio.create_task(_next(events))
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _next(events: AsyncGenerator[AnswerEvent, None]) -> AnswerEvent | None:
-    return await anext(events, None)
+    """The events, with a comment wherever none came for a while."""
+    async with aclosing(with_silences(prepared.events())) as events:
+        async for event in events:
+            if event is None:
+                yield HEARTBEAT
+                continue
+            if isinstance(event, DoneEvent):
+                answered(event.answer)
+            yield _wire(event)
 
 
 def _wire(event: AnswerEvent) -> bytes:
@@ -161,26 +127,3 @@ def _wire(event: AnswerEvent) -> bytes:
     if isinstance(event, CitationEvent):
         return server_sent_event("citation", event.citation.model_dump_json())
     return server_sent_event("done", event.answer.model_dump_json())
-
-
-def _note(
-    services: Services,
-    caller: Caller,
-    kind: QueryKind,
-    words: str,
-    found: int,
-    began: float,
-    cached: bool,
-) -> None:
-    """For the tenant's analytics, as far as it has that kept."""
-    milliseconds = (perf_counter() - began) * 1000
-    services.queries.note(caller.tenant_id, kind, words, found, milliseconds, is_cached=cached)
-
-
-async def _audit(
-    services: Services, caller: Caller, action: str, found: int | None, cached: bool
-) -> None:
-    """What was asked is not kept: questions are personal data."""
-    async with services.database.transaction(caller.access) as session:
-        payload: dict[str, JsonValue] = {"found": found, "cached": cached}
-        record(session, caller.act(action, "search", None, payload))

@@ -66,6 +66,7 @@ from db.models.sign_ins import (
 from db.models.synonyms import Synonym
 from db.models.tiers import TierMove, TierPolicy
 from db.models.uploads import Upload, UploadPart, UploadTimer
+from db.models.vector_stores import VectorStoreBatch, VectorStoreFile
 from db.models.webhooks import (
     Webhook,
     WebhookAttempt,
@@ -148,6 +149,8 @@ __all__ = [
     "Upload",
     "UploadPart",
     "UploadTimer",
+    "VectorStoreBatch",
+    "VectorStoreFile",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -3,8 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import Column, Index, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, optional_time_field, tenant_field, time_field
@@ -117,7 +118,7 @@ class StreamTicket(SQLModel, table=True):
 class Collection(SQLModel, table=True):
     """`visibility` tenant: every principal of the tenant may read; private: owner and grants only.
     `text_mode` is the same for all its files, and does not change while it has any. `language_models`
-    says which of them may read it."""
+    says which of them may read it. `attributes` are what clients of vector stores note of it."""
 
     __tablename__ = "collection"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -132,6 +133,10 @@ class Collection(SQLModel, table=True):
     language_models: str = Field(
         default="any", sa_column_kwargs={"server_default": "any"}
     )  # muniment.contracts.language_models.ModelUse
+    attributes: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        sa_column=Column("metadata", JSONB, nullable=False, server_default="{}"),
+    )
     owner_id: UUID | None = Field(default=None, foreign_key="principal.id")
     revision: int = 1
     created_at: datetime = time_field()

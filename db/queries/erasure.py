@@ -148,6 +148,20 @@ async def erase_grants(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_vector_stores(session: AsyncSession, file_id: UUID) -> None:
+    """The file is in none of them any more, and in none of the batches that they were filled by."""
+    await session.execute(
+        text("DELETE FROM vector_store_file WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+    await session.execute(
+        text(
+            "UPDATE vector_store_batch SET file_ids = array_remove(file_ids, :file_id)"
+            " WHERE file_ids @> ARRAY[CAST(:file_id AS uuid)]"
+        ),
+        {"file_id": file_id},
+    )
+
+
 async def erase_annotations(session: AsyncSession, file_id: UUID) -> None:
     """With their comments, and where they were found in other readings."""
     await session.execute(

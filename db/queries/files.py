@@ -55,7 +55,8 @@ class FileDetail:
 
 @dataclass(frozen=True)
 class FileFilter:
-    """Which files to list; None and empty mean any. `attributes` are compared as text."""
+    """Which files to list; None and empty mean any. `attributes` are compared as text; of
+    `absent_attributes` a file has none."""
 
     name_contains: str | None = None
     states: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ class FileFilter:
     created_from: datetime | None = None
     created_until: datetime | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    absent_attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _filtered(statement: Select[UUID], wanted: FileFilter) -> Select[UUID]:
     conditions: list[ColumnElement[bool]] = [
         col(File.attributes)[name].astext == value for name, value in wanted.attributes.items()
     ]
+    conditions += [~col(File.attributes).has_key(name) for name in wanted.absent_attributes]  # type: ignore[attr-defined] # JSONB's own
     if wanted.states:
         conditions.append(col(File.state).in_(wanted.states))
     else:

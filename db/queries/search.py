@@ -43,12 +43,21 @@ class MetadataCondition:
 
 
 @dataclass(frozen=True)
+class MetadataPath:
+    """A condition on a file's metadata: a predicate of PostgreSQL's jsonpath, and its variables as JSON."""
+
+    path: str
+    variables: str
+
+
+@dataclass(frozen=True)
 class FileFilter:
     """Which files' passages are wanted; an empty one wants all.
 
-    `collection` is an id or a name. `media_types` are LIKE patterns, and so are `names`, all of which a
-    file's name is like, and `excluded_names`, in capital letters or small ones. Times are inclusive below
-    and exclusive above.
+    `collection` is an id or a name. `vector_stores` are ids of collections: files of any of them, and those
+    that are attached to one; whoever asks has found that the caller may read these. `media_types` are LIKE
+    patterns, and so are `names`, all of which a file's name is like, and `excluded_names`, in capital letters
+    or small ones. Times are inclusive below and exclusive above.
     """
 
     collection: str | None = None
@@ -58,6 +67,8 @@ class FileFilter:
     created_from: datetime | None = None
     created_before: datetime | None = None
     metadata: tuple[MetadataCondition, ...] = ()
+    where: MetadataPath | None = None
+    vector_stores: tuple[UUID, ...] = ()
     names: tuple[str, ...] = ()
     excluded_names: tuple[str, ...] = ()
 
@@ -94,6 +105,19 @@ WANTED = """
             OR file.collection_id IN (
                 SELECT collection.id FROM collection
                 WHERE collection.name = :collection OR CAST(collection.id AS text) = :collection))
+        AND (CAST(:vector_stores AS uuid[]) IS NULL
+            OR file.collection_id = ANY (CAST(:vector_stores AS uuid[]))
+            OR file.id IN (
+                SELECT attached.file_id FROM vector_store_file AS attached
+                WHERE attached.collection_id = ANY (CAST(:vector_stores AS uuid[]))))
+        AND (CAST(:where_path AS jsonpath) IS NULL
+            OR coalesce(
+                jsonb_path_match(
+                    file.metadata,
+                    CAST(:where_path AS jsonpath),
+                    CAST(:where_variables AS jsonb),
+                    true),
+                false))
         AND (CAST(:media_types AS text[]) IS NULL OR file.media_type LIKE ANY (CAST(:media_types AS text[])))
         AND (CAST(:labels AS text[]) IS NULL OR file.labels && CAST(:labels AS text[]))
         AND (CAST(:file_ids AS uuid[]) IS NULL OR file.id = ANY (CAST(:file_ids AS uuid[])))
@@ -302,6 +326,9 @@ def filter_parameters(wanted: FileFilter) -> Parameters:
         "file_ids": list(wanted.file_ids) or None,
         "created_from": wanted.created_from,
         "created_before": wanted.created_before,
+        "vector_stores": list(wanted.vector_stores) or None,
+        "where_path": wanted.where.path if wanted.where else None,
+        "where_variables": wanted.where.variables if wanted.where else None,
         "names": list(wanted.names) or None,
         "excluded_names": list(wanted.excluded_names) or None,
         "conditions": json.dumps(

@@ -25,6 +25,8 @@ from tests.api.answering_workflow import AnsweringWorkflow
 from tests.conformance.s3_server import S3Bucket, S3Server, serving_s3
 from tests.conftest import REPOSITORY, TenantFixture, end_what_runs, free_port
 from tests.patience import on_a_busy_machine
+from tests.model_process import ModelServer, serving_models
+from tests.retrieval.model_answers import SECRET
 from workflows.ingest_batch import IngestBatch
 
 START_SECONDS = 60
@@ -164,6 +166,30 @@ def s3_api(
 ) -> Iterator[ApiProcess]:
     """Another one, whose objects lie on an S3 server."""
     api = start_api(tmp_path_factory.mktemp("s3-api"), api_environment, s3.new_bucket())
+    yield api
+    assert stop_api(api) == 0
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[ModelServer]:
+    """Language models of the tests, in a process of their own."""
+    with serving_models() as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def models_api(
+    api_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    server: ModelServer,
+) -> Iterator[ApiProcess]:
+    """Another one, which asks language models: the first answers at once, the second hardly ever."""
+    providers = [
+        {"name": name, "url": f"{server.url}/v1", "model": model, "api_key": SECRET, "local": local}
+        for name, model, local in (("hosted", "faithful@10,30", False), ("own", "slow@20000", True))
+    ]
+    settings = {"MUNIMENT_MODELS__PROVIDERS": json.dumps(providers)}
+    api = start_api(tmp_path_factory.mktemp("models-api"), {**api_environment, **settings})
     yield api
     assert stop_api(api) == 0
 

@@ -49,6 +49,49 @@ CHANGES = [
     ("POST", "/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "file.downloaded"),
     ("POST", "/v1/collections", {"name": "another"}, "collection.created"),
     ("PATCH", "/v1/collections/{collection_id}", {"name": "renamed"}, "collection.changed"),
+    ("POST", "/openai/v1/vector_stores", {"name": "store"}, "collection.created"),
+    (
+        "POST",
+        "/openai/v1/vector_stores/{vector_store_id}",
+        {"metadata": {"a": "b"}},
+        "collection.changed",
+    ),
+    (
+        "POST",
+        "/openai/v1/vector_stores/{vector_store_id}/search",
+        {"query": "x"},
+        "search.performed",
+    ),
+    (
+        "POST",
+        "/openai/v1/vector_stores/{vector_store_id}/files",
+        {"file_id": "{openai_file_id}"},
+        "collection.files_attached",
+    ),
+    (
+        "POST",
+        "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}",
+        {"attributes": {"a": 1}},
+        "file.changed",
+    ),
+    (
+        "DELETE",
+        "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}",
+        None,
+        "collection.file_detached",
+    ),
+    (
+        "POST",
+        "/openai/v1/vector_stores/{vector_store_id}/file_batches",
+        {"file_ids": ["{openai_file_id}"]},
+        "collection.files_attached",
+    ),
+    (
+        "POST",
+        "/openai/v1/chat/completions",
+        {"model": "muniment", "messages": [{"role": "user", "content": "x"}]},
+        "query.answered",
+    ),
     ("PUT", "/v1/tier-policy", {"after_days": 30}, "tier_policy.set"),
     ("PUT", "/v1/synonyms", {"rules": [{"words": ["a", "b"]}]}, "synonyms.set"),
     ("DELETE", "/v1/tier-policy", None, "tier_policy.deleted"),
@@ -156,6 +199,12 @@ NEXT_DOORS = {
     ("DELETE", "/v1/evaluations/{evaluation_id}"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
+# By the package that these routes are for: test_openai_files.py, test_openai_vector_stores.py.
+ELSEWHERE |= {"/openai/v1/files"}
+NEXT_DOORS |= {
+    ("DELETE", "/openai/v1/files/{openai_file_id}"),
+    ("DELETE", "/openai/v1/vector_stores/{vector_store_id}"),
+}
 # Operators alone encrypt: test_temporal_codec.py.
 ELSEWHERE |= {"/v1/temporal/codec/encode"}
 # Only what is published is compared: test_reading_comparisons.py makes it so.

@@ -89,7 +89,13 @@ def made_things(api: ApiProcess, tenant: TenantFixture) -> dict[str, str]:
         tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "4", "Upload-Metadata": "filename YQ=="}
         webhook_id = made("/v1/webhooks", url="https://example.com/", events=["file.trashed"])
         group_id = made("/v1/groups", name="g")
+        openai_file_id = f"file-{file['id'].replace('-', '')}"
+        store_id = made("/openai/v1/vector_stores", name="store")
+        batches = f"/openai/v1/vector_stores/{store_id}/file_batches"
         return {
+            "openai_file_id": openai_file_id,
+            "vector_store_id": store_id,
+            "file_batch_id": made(batches, file_ids=[openai_file_id]),
             "file_id": file["id"],
             "job_id": file["job"]["id"],
             "upload_id": client.post("/v1/uploads", headers=tus).json()["id"],

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import psycopg
@@ -12,9 +12,9 @@ from db.bootstrap import bootstrap
 from db.session import Database
 from db.token_budgets import drop_budget, main, set_budget, standing
 from muniment.errors import ConfigurationError
-from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
+from tests.api.conftest import ApiProcess, client_of
 from tests.conftest import TenantFixture, make_tenant
-from tests.model_process import ModelServer, serving_models
+from tests.model_process import ModelServer
 from tests.patience import on_a_busy_machine
 from tests.retrieval.model_answers import PAID, PASSAGES, QUESTION, SECRET
 from tests.retrieval.published import Published, publish_file
@@ -23,25 +23,8 @@ ASK = {"query": QUESTION, "generate": "llm"}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ModelServer]:
-    with serving_models() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def api(
-    api_environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-    server: ModelServer,
-) -> Iterator[ApiProcess]:
-    providers = [
-        {"name": name, "url": f"{server.url}/v1", "model": model, "api_key": SECRET, "local": local}
-        for name, model, local in (("hosted", "faithful@10,30", False), ("own", "slow@20000", True))
-    ]
-    settings = {"MUNIMENT_MODELS__PROVIDERS": json.dumps(providers)}
-    api = start_api(tmp_path_factory.mktemp("models-api"), {**api_environment, **settings})
-    yield api
-    assert stop_api(api) == 0
+def api(models_api: ApiProcess) -> ApiProcess:
+    return models_api
 
 
 @pytest.fixture(autouse=True)

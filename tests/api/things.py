@@ -59,8 +59,15 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     question = {"id": "q1", "text": "mine", "relevant": {"a.txt": 1}}
     evaluated = {"name": "evaluated", "questions": [question]}
     evaluation = (await client.post("/v1/evaluations", json=evaluated)).json()
+    store_id = f"vs_{collection['id'].replace('-', '')}"
+    openai_file_id = f"file-{file['id'].replace('-', '')}"
+    filled_store = f"/openai/v1/vector_stores/{store_id}/file_batches"
+    filling = (await client.post(filled_store, json={"file_ids": [openai_file_id]})).json()
     return Things(
         {
+            "openai_file_id": openai_file_id,
+            "vector_store_id": store_id,
+            "file_batch_id": filling["id"],
             "rotation_id": rotation["id"],
             "batch_id": batch["id"],
             "delivery_id": tested.json()["id"],
@@ -91,6 +98,7 @@ _IDS = (
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
     *("invitation_id", "index_version_id", "evaluation_id"),
     *("annotation_id", "comment_id"),
+    *("openai_file_id", "vector_store_id", "file_batch_id"),
 )
 
 

@@ -31,6 +31,7 @@ WITHOUT_WORDS = {
     "batch_item.problem": "problems never quote a document",
     "audit_event.payload": "ids, numbers and names of fields",
     "chunk.boxes": "places",
+    "collection.metadata": "what a person says of the collection",
     "decision.reason": "what a person says of a document",
     "evaluation_question.answers": "what a person holds to be right; deleted with the set",
     "evaluation_question.judgements": "what a person says of documents, by their names or ids",

@@ -36,6 +36,8 @@ from db.models import (
     Upload,
     UploadPart,
     UploadTimer,
+    VectorStoreBatch,
+    VectorStoreFile,
     Webhook,
     WebhookAttempt,
     WebhookDelivery,
@@ -186,6 +188,13 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             Synonym(tenant_id=tenant.tenant_id, place=0, words=["a", "b"], also=[], keys=["a", "b"])
         )
         session.add(TierPolicy(tenant_id=tenant.tenant_id, collection_id=tenant.collection_id))
+        in_store = {"tenant_id": tenant.tenant_id, "collection_id": tenant.collection_id}
+        session.add_all(
+            [
+                VectorStoreFile(file_id=job.file_id, **in_store),
+                VectorStoreBatch(file_ids=[job.file_id], **in_store),
+            ]
+        )
         share = ShareLink(
             tenant_id=tenant.tenant_id,
             file_id=job.file_id,

@@ -102,6 +102,47 @@ async def test_a_filter_keeps_what_it_names(
     assert await names_found(searcher, archive, filter_, None) == expected
 
 
+WHERE: list[tuple[JsonValue, set[str]]] = [
+    ({"type": "eq", "key": "year", "value": 1901}, {"lease"}),
+    ({"type": "ne", "key": "year", "value": 1901}, {"map", "ledger"}),
+    ({"type": "ne", "key": "author", "value": "Smit"}, {"map", "ledger"}),
+    ({"type": "eq", "key": "tags", "value": "law"}, {"lease"}),
+    ({"type": "ne", "key": "tags", "value": "law"}, {"map", "ledger"}),
+    ({"type": "eq", "key": "deep", "value": 3}, set()),
+    ({"type": "ne", "key": "deep", "value": 3}, {"lease", "map", "ledger"}),
+    ({"type": "nin", "key": "year", "value": [1901, "1901"]}, {"map"}),
+    ({"type": "gt", "key": "year", "value": 1}, {"lease", "map"}),
+    ({"type": "lte", "key": "date", "value": "1854-12-31"}, {"map"}),
+    ({"type": "eq", "key": "author", "value": "O'Neil; DROP TABLE file"}, {"map"}),
+    ({"type": "eq", "key": 'x" == 1 || $.y"', "value": 1}, set()),
+    (
+        {
+            "type": "or",
+            "filters": [
+                {"type": "eq", "key": "open", "value": True},
+                {
+                    "type": "and",
+                    "filters": [
+                        {"type": "lt", "key": "year", "value": 1900},
+                        {"type": "in", "key": "author", "value": ["Smit", "O'Neil; DROP TABLE file"]},
+                    ],
+                },
+            ],
+        },
+        {"lease", "map"},
+    ),
+]  # fmt: skip
+
+
+async def test_comparisons_are_joined_as_they_are_written(
+    searcher: Searcher, archive: TenantFixture
+) -> None:
+    for where, expected in WHERE:
+        assert await names_found(searcher, archive, {"where": where}, None) == expected, where
+    both: dict[str, JsonValue] = {"where": WHERE[-1][0], "media_type": "image/*"}
+    assert await names_found(searcher, archive, both, None) == {"map"}
+
+
 async def test_a_file_is_chosen_by_its_id(
     searcher: Searcher, database: Database, archive: TenantFixture
 ) -> None:
@@ -153,6 +194,13 @@ async def test_a_filter_leaves_the_scores_as_they_are(
         {"": "x"},
         {"author": "\ud800"},
         {"author": ["x"] * 201},
+        {"where": None},
+        {"where": {"type": "eq", "key": "a", "value": "\ud800"}},
+        {"where": {"type": "eq", "key": "\ud800", "value": 1}},
+        {"where": {"type": "eq", "key": "a", "value": float("nan")}},
+        {"where": {"type": {"eq": 1}, "key": "a", "value": 1}},
+        {"where": {"type": "nin", "key": "a", "value": ["x"] * 201}},
+        {"where": {"type": "and", "filters": [], "key": "a"}},
     ],
     ids=lambda value: repr(value)[:60],
 )

@@ -1,0 +1,1 @@
+"""Cited answers, as completions of a chat."""
