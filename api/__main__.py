@@ -10,6 +10,7 @@ import resource
 import ssl
 import sys
 from datetime import timedelta
+from functools import partial
 
 import uvloop
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,6 +20,7 @@ from api.application import create_application
 from api.freed_memory import keep_freed_memory
 from api.from_settings import build_services
 from api.server import Server, listen_beside_others, server_configuration
+from api.services import Services
 from db.models import now
 from muniment.errors import ConfigurationError, MunimentError
 from muniment.objects import BlobStore
@@ -80,16 +82,22 @@ async def serve(
     try:
         # Not before: what comes to a socket that listens waits for this process alone.
         shared = [listen_beside_others(configuration)] if shares_port else None
-        await Server(configuration, services.events.close).serve(shared)
+        await Server(configuration, partial(_end_streams, services)).serve(shared)
     finally:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.under_way.close()
         # What was used of budgets before what was asked, of which some may be lost.
         await services.permits.close()
         await services.queries.close()
         await services.keys.close()
         await services.database.close()
+
+
+def _end_streams(services: Services) -> None:
+    services.events.close()
+    services.under_way.end()
 
 
 async def _sweep(blobs: BlobStore) -> None:

@@ -5,12 +5,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.authentication import Caller, require
+from api.conversations.answering import answered
+from api.conversations.asking import Asked
+from api.conversations.schemas import AskingAgain, ConversationAnswer
 from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, server_sent_event
 from api.pages.service import PageReaders
@@ -51,11 +55,11 @@ async def search(body: SearchRequest, services: Provided, caller: Searching) -> 
 @router.post(
     "/query",
     summary="Ask a question",
-    response_model=Answer,
+    response_model=Answer | ConversationAnswer,
     responses={
-        **problems(400, 422, 429),
+        **problems(400, 404, 409, 422, 429, 503),
         200: {
-            "model": Answer,
+            "model": Answer | ConversationAnswer,
             "description": "The answer; with `stream` its events `token`, `citation`, `done`.",
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
@@ -66,7 +70,13 @@ async def query(
 ) -> Response:
     """Every citation names the file, the page, the boxes and the exact words, and says whether that was
     verified. A language model answers where the operator configured one; `meta` says which. 429
-    `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up."""
+    `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up.
+
+    In a conversation a question that goes on from former ones is searched for in their context (`asked`), a
+    stream begins with `message`, which names the answer, and goes on at its
+    `/v1/conversations/{conversation_id}/messages/{message_id}/events` when the connection drops."""
+    if body.conversation_id is not None:
+        return await _in_conversation(body, body.conversation_id, request, services, caller)
     readers = PageReaders(services.database, services.blobs, caller)
     question = QuestionRequest(
         query=body.query,
@@ -94,6 +104,20 @@ async def query(
     answered(answer)
     await _audit(services, caller, "query.answered", len(answer.citations))
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _in_conversation(
+    body: QueryBody, conversation_id: UUID, request: Request, services: Services, caller: Caller
+) -> Response:
+    asked = Asked(conversation_id, body.query, edits=body.edits, follows=body.follows)
+    how = AskingAgain(
+        top_k=body.top_k,
+        collection=body.collection,
+        filter=body.filter,
+        generate=body.generate,
+        stream=body.stream,
+    )
+    return await answered(request, services, caller, asked, how)
 
 
 async def _whole(request: Request, prepared: AnswerInTheMaking) -> Answer:

@@ -26,6 +26,13 @@ from db.models.content import (
     Posting,
     PostingRemoval,
 )
+from db.models.conversations import (
+    AnswerEvent,
+    Conversation,
+    ConversationMessage,
+    Feedback,
+    MessageSource,
+)
 from db.models.evaluations import (
     EvaluationMetric,
     EvaluationQuestion,
@@ -80,6 +87,7 @@ __all__ = [
     "Annotation",
     "AnnotationAnchor",
     "AnnotationComment",
+    "AnswerEvent",
     "ApiKey",
     "AskedQuery",
     "AuditEvent",
@@ -91,6 +99,8 @@ __all__ = [
     "ChunkRow",
     "Collection",
     "ComparedPage",
+    "Conversation",
+    "ConversationMessage",
     "Decision",
     "EmbeddingRow",
     "Erasure",
@@ -100,6 +110,7 @@ __all__ = [
     "EvaluationRun",
     "EvaluationSet",
     "ExternalIdentity",
+    "Feedback",
     "File",
     "FileVersion",
     "FindingRow",
@@ -116,6 +127,7 @@ __all__ = [
     "JobPassword",
     "KeyRotation",
     "LexicalDocument",
+    "MessageSource",
     "ModelPause",
     "PageLayer",
     "PageRow",

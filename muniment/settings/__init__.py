@@ -6,6 +6,7 @@ them is given plain arguments.
 
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
@@ -43,6 +44,7 @@ __all__ = [
     "AnalyticsSettings",
     "ApiSettings",
     "ColdStoreSettings",
+    "ConversationSettings",
     "DatabaseSettings",
     "EmbeddedSettings",
     "EmbeddingSettings",

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from muniment.errors import ConfigurationError
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    conversations: ConversationSettings = ConversationSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()

@@ -59,8 +59,16 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     question = {"id": "q1", "text": "mine", "relevant": {"a.txt": 1}}
     evaluated = {"name": "evaluated", "questions": [question]}
     evaluation = (await client.post("/v1/evaluations", json=evaluated)).json()
+    conversation = (await client.post("/v1/conversations", json={"title": "mine"})).json()
+    asked = {"query": "mine", "conversation_id": conversation["id"]}
+    answer = (await client.post("/v1/query", json=asked)).json()
+    given = {"message_id": answer["message_id"], "verdict": "up"}
+    feedback = (await client.post("/v1/feedback", json=given)).json()
     return Things(
         {
+            "conversation_id": conversation["id"],
+            "message_id": answer["message_id"],
+            "feedback_id": feedback["id"],
             "rotation_id": rotation["id"],
             "batch_id": batch["id"],
             "delivery_id": tested.json()["id"],
@@ -91,6 +99,7 @@ _IDS = (
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
     *("invitation_id", "index_version_id", "evaluation_id"),
     *("annotation_id", "comment_id"),
+    *("conversation_id", "message_id", "feedback_id"),
 )
 
 
