@@ -52,11 +52,11 @@ _MESSAGE: dict[str, JsonValue] = {
         }
     ],
     "provenance": {
-        "asked": "When does the lease of Oak Street end?",
-        "rewritten_by": None,
-        "model": "extractive",
-        "provider": None,
-        "prompt": None,
+        "asked": "And when does it end? (lease Oak Street)",
+        "rewritten_by": "rule",
+        "model": "qwen3:8b",
+        "provider": "own",
+        "prompt": "answer-1",
         "mode": "hybrid",
         "degraded": False,
         "reasons": [],

@@ -117,14 +117,14 @@ async def _of_memory(
     async with aclosing(made.follow(after)) as events:
         async for number, told in events:
             if time.monotonic() - looked_at > WATCH_SECONDS:
-                if await _is_withheld(services, caller, made.place.message_id):
-                    yield number, _ended(WITHHELD)
+                if (reason := await _not_shown(services, caller, made)) is not None:
+                    yield number, _ended(reason)
                     return
                 looked_at = time.monotonic()
             yield number, told
     answer = answer_of(made)
-    if answer is not None and await _is_withheld(services, caller, made.place.message_id):
-        yield len(made.told) + 1, _ended(WITHHELD)
+    if answer is not None and (reason := await _not_shown(services, caller, made)) is not None:
+        yield len(made.told) + 1, _ended(reason)
         return
     yield len(made.told) + 1, _ended(made.state) if answer is None else _done(answer)
 
@@ -173,6 +173,17 @@ async def _of_database(
         yield message.event_count + 1, _ended(state_of(message))
     else:
         yield message.event_count + 1, _done(answer)
+
+
+async def _not_shown(services: Services, caller: Caller, made: AnswerUnderWay) -> str | None:
+    """Why nothing more of it may be shown, if so: what is made of it in memory may be out of date."""
+    place = made.place
+    async with services.database.transaction(caller.access) as session:
+        message = await conversations.get_message(session, place.conversation.id, place.message_id)
+        withheld = await conversations.withheld_messages(session, [place.message_id])
+    if message is None or message.state == MessageState.FORGOTTEN:
+        return MessageState.FORGOTTEN.value
+    return WITHHELD if withheld else None
 
 
 async def _is_withheld(services: Services, caller: Caller, message_id: UUID) -> bool:

@@ -97,7 +97,7 @@ class FeedbackQuestions(BaseModel):
                             "answers": [],
                         }
                     ],
-                    "next_cursor": None,
+                    "next_cursor": "eyJhdCI6IjIwMjYtMTEtMjAifQ",
                 }
             ]
         }

@@ -84,9 +84,9 @@ class Message(Record):
 class ConversationAnswer(Answer):
     """An answer, and the messages that it and its question became."""
 
-    conversation_id: UUID
-    question_id: UUID
-    message_id: UUID
+    conversation_id: UUID | None = None
+    question_id: UUID | None = None
+    message_id: UUID | None = None
     asked: str = ""
 
 
