@@ -1,6 +1,7 @@
 """What a question in a conversation is answered with: the whole answer, or its events."""
 
 import asyncio
+import json
 from uuid import UUID
 
 from fastapi import Request
@@ -8,12 +9,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.authentication import Caller
-from api.conversations import streaming
+from api.conversations import service, streaming
 from api.conversations.asking import Asked, ask
 from api.conversations.schemas import AskingAgain
 from api.conversations.under_way import AnswerUnderWay
+from api.conversations.view import state_of
 from api.events.authorization import still_allowed, while_allowed
 from api.events.response import EventStreamResponse
+from api.idempotency import REPLAYED_HEADER, hash_of, idempotent
 from api.services import Services
 from db.models import Conversation, ConversationMessage
 from muniment.contracts.conversations import MessageState
@@ -25,23 +28,54 @@ _LEFT_CHECK_SECONDS = 0.25
 async def answered(
     request: Request, services: Services, caller: Caller, asked: Asked, how: AskingAgain
 ) -> Response:
-    """Raises what `ask` raises, and ClientDisconnect when the client leaves before a whole answer."""
-    if how.stream:
-        services.events.slots.acquire()
+    """Raises what `ask` raises, and ClientDisconnect when the client leaves before a whole answer. A
+    repetition with the same Idempotency-Key is answered with the message that the first request made."""
+    async with idempotent(request, caller, services.database) as attempt:
+        if replayed := attempt.replay(hash_of(repr(asked), how.model_dump_json())):
+            return await _repeated(services, caller, json.loads(bytes(replayed.body)), how)
+        if how.stream:
+            services.events.slots.acquire()
         try:
-            made = await ask(services, caller, asked, how)
+            made = await ask(services, caller, asked, how, attempt)
         except BaseException:
-            services.events.slots.release()
+            if how.stream:
+                services.events.slots.release()
             raise
+    if how.stream:
         stream = streaming.begin(services, caller, made)
         allowed = while_allowed(stream, still_allowed(services.database, caller))
         return EventStreamResponse(allowed, services.events.slots.release)
-    made = await ask(services, caller, asked, how)
     await _wait(request, services, made)
     answer = streaming.answer_of(made)
     if answer is None:
         raise _none(made.state)
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _repeated(
+    services: Services, caller: Caller, named: dict[str, str], how: AskingAgain
+) -> Response:
+    """Without the passages, which are not kept."""
+    async with services.database.transaction(caller.access) as session:
+        conversation = await service.require_conversation(
+            session, caller, UUID(named["conversation_id"])
+        )
+        message = await service.require_message(session, conversation.id, UUID(named["message_id"]))
+    if how.stream:
+        return followed(services, caller, conversation, message, 0)
+    if state_of(message) is MessageState.GENERATING:
+        raise Conflict("the answer is still being made", remedy="Repeat this a little later.")
+    answer = await streaming.kept_answer(services, caller, conversation, message)
+    if answer is None:
+        raise Conflict(
+            "the first request with this Idempotency-Key has no answer that may be shown now",
+            remedy="Use a new key for a new request.",
+        )
+    return Response(
+        answer.model_dump_json(),
+        media_type="application/json",
+        headers={REPLAYED_HEADER: "true"},
+    )
 
 
 def followed(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,11 +12,14 @@ from api.conversations import service
 from api.conversations.schemas import MAX_TITLE_CHARACTERS, AskingAgain
 from api.conversations.under_way import AnswerUnderWay, Place
 from api.conversations.words import TITLE, message_part, open_messages, seal
+from api.idempotency import Answer as Repeatable
+from api.idempotency import Attempt
 from api.pages.service import PageReaders
 from api.services import Services
 from db.audit import record
 from db.models import Conversation, ConversationMessage, new_id, now
 from db.queries import conversations
+from db.queries.analytics import QueryKind
 from muniment.contracts.conversations import MessageRole, MessageState, SaidWords
 from muniment.errors import Conflict, KeyManagementUnavailable, TooManyRequests
 from muniment.sealing import TextKey
@@ -23,6 +27,7 @@ from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
 from retrieval.follow_ups import MOST_FORMER, RULE, in_context
 from retrieval.request import MAX_QUERY_CHARACTERS
+from retrieval.response import Answer
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,14 @@ class _Put:
     rewritten_by: str | None
 
 
-async def ask(services: Services, caller: Caller, asked: Asked, how: AskingAgain) -> AnswerUnderWay:
+async def ask(
+    services: Services, caller: Caller, asked: Asked, how: AskingAgain, attempt: Attempt
+) -> AnswerUnderWay:
     """The answer under way, whose question and place are committed. Raises NotFound for what is not in the
     caller's conversation, TooManyRequests where it may hold no more, Conflict where a passage went out of
     reach meanwhile, and what Answerer.prepare raises."""
     services.under_way.require_place()
+    began = perf_counter()
     async with services.database.transaction(caller.access) as session:
         found = await _find(session, services, caller, asked)
     key = await services.texts.key(caller.tenant_id, found.conversation.key_id)
@@ -75,15 +83,22 @@ async def ask(services: Services, caller: Caller, asked: Asked, how: AskingAgain
         caller.access, how.question(put.asked), Pages(readers.text, readers.lines)
     )
     try:
-        place = await _place(services, caller, found, key, put, prepared)
+        place = await _place(services, caller, found, key, put, prepared, attempt)
         services.under_way.require_place()
     except BaseException:
         await prepared.close()
         raise
+
+    def note(answer: Answer) -> None:
+        milliseconds = (perf_counter() - began) * 1000
+        found = len(answer.citations)
+        services.queries.note(caller.tenant_id, QueryKind.QUESTION, put.words, found, milliseconds)
+
     answer = AnswerUnderWay(
         services.database,
         place,
         prepared,
+        note,
         is_whole=not how.stream,
         resume_seconds=services.conversations.resume_seconds,
     )
@@ -163,6 +178,7 @@ async def _place(
     key: TextKey,
     put: _Put,
     prepared: AnswerInTheMaking,
+    attempt: Attempt,
 ) -> Place:
     """Writes down what was asked, and what the answer may quote, before a word of it is made."""
     conversation_id = found.conversation.id
@@ -185,6 +201,8 @@ async def _place(
             )
         act = caller.act("query.answered", "conversation", conversation_id, {"found": len(files)})
         record(session, act)
+        named = {"conversation_id": str(conversation_id), "message_id": str(answer.id)}
+        await attempt.complete(session, Repeatable(200, {**named}))
     return Place(
         caller.access, conversation, key, question_id, answer.id, put.asked, put.rewritten_by
     )

@@ -165,14 +165,22 @@ async def _of_database(
         if state_of(message) is not MessageState.GENERATING:
             break
         await asyncio.sleep(LOOK_SECONDS)
-    (end,) = await open_messages(services.texts, [(conversation, message)])
-    answer = _kept(conversation, end)
-    if await _is_withheld(services, caller, message_id):
-        yield max(message.event_count, after) + 1, _ended(WITHHELD)
-    elif answer is None:
-        yield message.event_count + 1, _ended(state_of(message))
-    else:
+    answer = await kept_answer(services, caller, conversation, message)
+    if answer is not None:
         yield message.event_count + 1, _done(answer)
+    elif await _is_withheld(services, caller, message_id):
+        yield max(message.event_count, after) + 1, _ended(WITHHELD)
+    else:
+        yield message.event_count + 1, _ended(state_of(message))
+
+
+async def kept_answer(
+    services: Services, caller: Caller, conversation: Conversation, message: ConversationMessage
+) -> ConversationAnswer | None:
+    """As it was answered, without the passages; None where there is none, or none that may be shown."""
+    (opened,) = await open_messages(services.texts, [(conversation, message)])
+    is_withheld = await _is_withheld(services, caller, message.id)
+    return None if is_withheld else _kept(conversation, opened)
 
 
 async def _not_shown(services: Services, caller: Caller, made: AnswerUnderWay) -> str | None:
@@ -200,7 +208,6 @@ def _done(answer: ConversationAnswer) -> ToldEvent:
 
 
 def _kept(conversation: Conversation, opened: OpenedMessage) -> ConversationAnswer | None:
-    """As it was answered, without the passages: the message says which they were."""
     message, words = opened.message, opened.answer
     if message.state != MessageState.COMPLETED or words is None or message.parent_id is None:
         return None

@@ -7,8 +7,8 @@ whom another process serves.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -70,14 +70,15 @@ class Place:
 
 
 class AnswerUnderWay:
-    """`is_whole`: its events come all at its end, and are kept nowhere. `answer` and `state` are final once
-    it has ended."""
+    """`is_whole`: its events come all at its end, and are kept nowhere. `answered` is told of the answer.
+    `answer` and `state` are final once it has ended."""
 
     def __init__(
         self,
         database: Database,
         place: Place,
         prepared: AnswerInTheMaking,
+        answered: Callable[[Answer], None],
         *,
         is_whole: bool,
         resume_seconds: float,
@@ -88,6 +89,7 @@ class AnswerUnderWay:
         self.told: list[ToldEvent] = []
         self._database = database
         self._prepared = prepared
+        self._answered = answered
         self._is_whole = is_whole
         self._resume_seconds = resume_seconds
         self._citations: list[Citation] = []
@@ -119,20 +121,21 @@ class AnswerUnderWay:
             self._left_at = time.monotonic()
 
     async def make(self) -> None:
-        """To its end, whoever reads; sooner where nobody waits for it any more."""
+        """To its end, whoever reads; sooner where nobody waits for it any more, or when cancelled: then too
+        what came is written down, and what it cost is settled."""
         making = asyncio.create_task(self._make())
         try:
             if not await self._watch(making):
                 making.cancel()
-            await asyncio.wait({making})
-            await self._end(making)
-        except asyncio.CancelledError:
+        except BaseException:
             making.cancel()
-            await asyncio.wait({making})
-            await asyncio.shield(self._finish(MessageState.INTERRUPTED, self._partial(), None))
             raise
         finally:
-            await self.close()
+            ending = asyncio.create_task(self._end(making))
+            while not ending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({ending})
+            ending.result()
 
     async def close(self) -> None:
         """Gives back what was set aside for one that was never begun."""
@@ -201,26 +204,36 @@ class AnswerUnderWay:
         return watched_ago
 
     async def _end(self, making: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.wait({making})
+            await self._write_down(making)
+        finally:
+            if not self.has_ended:
+                self.state = MessageState.FAILED
+            self._wake()
+            await self.close()
+
+    async def _write_down(self, making: asyncio.Task[None]) -> None:
         if making.cancelled():
             await self._finish(MessageState.INTERRUPTED, self._partial(), None)
             return
         error = making.exception()
         answer = self.answer
         if error is not None or answer is None:
-            reason = error.problem if isinstance(error, MunimentError) else "unexpected"
-            _log.error("answer_failed", reason=reason, exc_info=error)
+            # Not its message: what nobody foresaw may quote a document.
+            reason = error.problem if isinstance(error, MunimentError) else type(error).__name__
+            _log.error("answer_failed", reason=reason)
             await self._finish(MessageState.FAILED, self._partial(), None)
             return
         words = kept_answer(answer, self.place.asked, self.place.rewritten_by)
         await self._finish(MessageState.COMPLETED, words, answer)
+        self._answered(answer)
 
     def _partial(self) -> AnswerWords:
         return AnswerWords(text="".join(self._said), citations=tuple(self._citations))
 
     async def _finish(self, state: MessageState, words: AnswerWords, answer: Answer | None) -> None:
-        """Writes it down, and lets go whoever waits."""
-        if self.has_ended:
-            return
+        """As it is to be shown from now on."""
         place = self.place
         sealed = seal(place.key, place.conversation, message_part(place.message_id), words)
         quoted = None if answer is None else quoted_files(answer)
@@ -235,11 +248,6 @@ class AnswerUnderWay:
             self.state = state if is_kept else MessageState.FORGOTTEN
         except MunimentError as error:
             _log.error("answer_not_kept", reason=error.problem)
-            self.state = MessageState.FAILED
-        finally:
-            if not self.has_ended:
-                self.state = MessageState.FAILED
-            self._wake()
 
 
 class AnswersUnderWay:

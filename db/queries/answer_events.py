@@ -40,12 +40,20 @@ async def keep_alive(
     )
     ago: float | None = watched.scalar_one_or_none()
     if ago is not None and events is not None:
-        session.add(
-            AnswerEvent(
-                message_id=message_id, seq=events.seq, tenant_id=tenant_id, sealed=events.sealed
-            )
+        # What was committed without an answer is kept once more, with what came since.
+        await session.execute(
+            text(
+                "INSERT INTO answer_event (message_id, seq, tenant_id, sealed, created_at)"
+                " VALUES (:message_id, :seq, :tenant_id, :sealed, now())"
+                " ON CONFLICT (message_id, seq) DO UPDATE SET sealed = excluded.sealed"
+            ),
+            {
+                "message_id": message_id,
+                "seq": events.seq,
+                "tenant_id": tenant_id,
+                "sealed": events.sealed,
+            },
         )
-        await session.flush()
     return ago
 
 

@@ -1,5 +1,5 @@
-"""Answers of conversations that stream: resumed where a connection dropped, at either process, and ended where
-nobody comes back."""
+"""Answers of conversations that stream: resumed where a connection dropped, at either process, and ended
+where nobody comes back."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def server() -> Iterator[ModelServer]:
 def settings(api_environment: dict[str, str], server: ModelServer) -> dict[str, str]:
     providers = [
         {"name": name, "url": f"{server.url}/v1", "model": model, "local": True}
-        for name, model in (("brisk", "faithful@10,200"), ("slow", "slow@20000"))
+        for name, model in (("brisk", "faithful@10,80"), ("slow", "slow@20000"))
     ]
     return {
         **api_environment,

@@ -93,6 +93,25 @@ async def test_a_follow_up_is_searched_for_in_its_context(
     assert (await client.get(f"{PATH}/{conversation_id}")).json()["title"] == "harbour"
 
 
+async def test_a_repeated_question_is_asked_once(
+    client: httpx.AsyncClient, published: Published
+) -> None:
+    conversation_id = await begin(client)
+    header = {"Idempotency-Key": uuid4().hex}
+    body = {"query": QUESTION, "conversation_id": conversation_id}
+    first = (await client.post("/v1/query", json=body, headers=header)).json()
+    again = await client.post("/v1/query", json=body, headers=header)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    for name in ("answer", "citations", "message_id", "asked"):
+        assert again.json()[name] == first[name]
+    assert len(await messages(client, conversation_id)) == 2
+    other = await client.post("/v1/query", json={**body, "query": "else?"}, headers=header)
+    assert other.status_code == 422
+    await client.delete(f"{PATH}/{conversation_id}")
+    gone = await client.post("/v1/query", json=body, headers=header)
+    assert gone.status_code == 404
+
+
 async def test_edited_questions_and_former_answers_stay(
     client: httpx.AsyncClient, published: Published
 ) -> None:

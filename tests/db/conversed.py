@@ -1,5 +1,7 @@
 """A row in every table of conversations, whose text key is a blob."""
 
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import (
@@ -8,7 +10,6 @@ from db.models import (
     Conversation,
     ConversationMessage,
     Feedback,
-    File,
     MessageSource,
     new_id,
 )
@@ -16,9 +17,8 @@ from db.queries.conversations import KEY_KIND
 from tests.conftest import TenantFixture
 
 
-async def add_conversation(session: AsyncSession, tenant: TenantFixture) -> None:
+async def add_conversation(session: AsyncSession, tenant: TenantFixture, file_id: UUID) -> None:
     key = Blob(id=new_id(), tenant_id=tenant.tenant_id, kind=KEY_KIND, size=32, sha256=b"")
-    file = File(tenant_id=tenant.tenant_id, collection_id=tenant.collection_id, name="quoted.txt")
     conversation = Conversation(
         tenant_id=tenant.tenant_id, principal_id=tenant.principal_id, key_id=key.id
     )
@@ -31,12 +31,12 @@ async def add_conversation(session: AsyncSession, tenant: TenantFixture) -> None
     )
     of_answer = {"tenant_id": tenant.tenant_id, "message_id": answer.id}
     for rows in (
-        [key, file],
+        [key],
         [conversation],
         [question],
         [answer],
         [
-            MessageSource(file_id=file.id, has_words=True, **of_answer),
+            MessageSource(file_id=file_id, has_words=True, **of_answer),
             AnswerEvent(seq=1, sealed=b"x", **of_answer),
             Feedback(principal_id=tenant.principal_id, verdict="up", **of_answer),
         ],

@@ -228,7 +228,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             ]
         )
         await add_evaluation(session, tenant)
-        await add_conversation(session, tenant)
+        await add_conversation(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
