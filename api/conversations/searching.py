@@ -25,8 +25,8 @@ BATCH = 10
 
 @dataclass(frozen=True)
 class Found:
-    """`looked_up_to` is where to go on; None when all were looked through. `unread`: how many could not be
-    opened."""
+    """`looked_up_to` is where to go on; None when all were looked through. What could not be opened is not
+    found."""
 
     data: list[Conversation]
     looked_up_to: tuple[datetime, UUID] | None

@@ -2,16 +2,23 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 
-from db.queries import erasure
+from api.conversations import asking
+from api.conversations.limits import ConversationLimits
+from api.services import Services
+from db.queries import conversations, erasure
 from db.session import Access, Database
+from muniment.errors import TooManyRequests
 from tests.api.conftest import ApiProcess, client_of
 from tests.conftest import TenantFixture, make_tenant
+from tests.db.conversed import add_conversation
 from tests.retrieval.model_answers import PAID, PASSAGES, QUESTION
 from tests.retrieval.published import Passage, Published, publish_file, set_state
 from worker.spent_conversations import SpentConversations
@@ -416,6 +423,20 @@ async def test_feedback_becomes_questions_to_evaluate_by(
     assert (await client.post(FEEDBACK, json=body)).status_code == 422
     assert (await client.delete(f"{FEEDBACK}/{listed[0]['id']}")).status_code == 204
     assert len((await client.get(FEEDBACK)).json()["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    "limits", [ConversationLimits(messages=1), ConversationLimits(size_bytes=0)]
+)
+async def test_a_conversation_takes_no_more_than_it_may(
+    database: Database, tenant: TenantFixture, published: Published, limits: ConversationLimits
+) -> None:
+    services = cast("Services", SimpleNamespace(conversations=limits))
+    async with database.transaction(tenant.access) as session:
+        await add_conversation(session, tenant, published.file_id)
+        (found,) = await conversations.list_conversations(session, tenant.principal_id, limit=2)
+        with pytest.raises(TooManyRequests):
+            await asking._require_room(session, services, found)
 
 
 async def test_conversations_of_before_are_forgotten(
