@@ -1,6 +1,7 @@
 """Forgets conversations that nobody wrote to for as long as the operator has set, those whose principal was
 deleted, and events of answers that nobody resumes any more."""
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -8,11 +9,15 @@ from uuid import UUID
 from db.queries import answer_events, conversations
 from db.queries.integrity import tenants_after
 from db.session import Access, Database
+from muniment.errors import MunimentError
 from worker.rounds import go_round
 
 ROUND_SECONDS = 3600.0
 FIRST_ROUND_SECONDS = 45.0
 PAGE_TENANTS = 500
+FAILED = "conversations stay longer than they are to"
+
+logger = logging.getLogger(__name__)
 
 
 class SpentConversations:
@@ -28,7 +33,7 @@ class SpentConversations:
         await go_round(
             self.round,
             ROUND_SECONDS,
-            "conversations stay longer than they are to",
+            FAILED,
             first_after_seconds=FIRST_ROUND_SECONDS,
         )
 
@@ -40,7 +45,12 @@ class SpentConversations:
         while tenants := await self._tenants_after(after):
             after = tenants[-1]
             for tenant_id in tenants:
-                forgotten += await self._forget(tenant_id)
+                try:
+                    forgotten += await self._forget(tenant_id)
+                except MunimentError as error:
+                    # The tenants behind it have their turn all the same.
+                    reason = {"tenant_id": str(tenant_id), "reason": error.problem}
+                    logger.warning(FAILED, extra=reason)
         return forgotten
 
     async def _tenants_after(self, after: UUID | None) -> Sequence[UUID]:
@@ -52,7 +62,7 @@ class SpentConversations:
         while True:
             async with self._database.transaction(Access(tenant_id)) as session:
                 part = await conversations.forget_older(session, self._kept)
-                await answer_events.forget_older(session)
+                events = await answer_events.forget_older(session)
             forgotten += part
-            if part < conversations.FORGOTTEN_AT_ONCE:
+            if not part and events < answer_events.FORGOTTEN_AT_ONCE:
                 return forgotten

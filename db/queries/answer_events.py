@@ -85,13 +85,14 @@ async def batches_after(
     return (await session.scalars(statement)).all()
 
 
-async def forget_older(session: AsyncSession) -> None:
-    """A part of the tenant's that were kept for long enough."""
-    await session.execute(
+async def forget_older(session: AsyncSession) -> int:
+    """A part of the tenant's that were kept for long enough; how many."""
+    rows = await session.execute(
         text(
             "DELETE FROM answer_event WHERE (message_id, seq) IN (SELECT message_id, seq"
             " FROM answer_event WHERE created_at < now() - CAST(:kept AS interval)"
-            " ORDER BY created_at LIMIT :max_rows FOR UPDATE SKIP LOCKED)"
+            " ORDER BY created_at LIMIT :max_rows FOR UPDATE SKIP LOCKED) RETURNING seq"
         ),
         {"kept": KEPT, "max_rows": FORGOTTEN_AT_ONCE},
     )
+    return len(rows.all())
