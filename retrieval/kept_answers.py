@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from muniment.contracts.base import Contract
-from retrieval.answer_extractive import MODEL
 from retrieval.response import Answer, Citation, SearchHit
 
 
@@ -87,6 +86,6 @@ def kept_sources(hits: Sequence[SearchHit]) -> tuple[KeptSource, ...]:
 def quoted_files(answer: Answer) -> frozenset[UUID] | None:
     """Those whose words are in the answer; None where a model worded it, which may have taken them from any
     passage."""
-    if answer.meta.model != MODEL:
+    if answer.meta.provider is not None:
         return None
     return frozenset(citation.file_id for citation in answer.citations)
