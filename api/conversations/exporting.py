@@ -1,5 +1,6 @@
 """A conversation as a file: JSON with every message, or Markdown of what was said last."""
 
+import re
 from collections.abc import AsyncGenerator
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from muniment.contracts.conversations import MessageRole
 
 AT_ONCE = 50
 """Messages that are in memory together."""
+
+_MARKUP = re.compile(r"[\\`*_{}\[\]()<>#!|~&:]")
 
 NOT_SHOWN = "*This answer is not shown: it may quote a file that you may not read now.*"
 NOT_MADE = "*There is no answer.*"
@@ -82,17 +85,23 @@ def _section(message: Message) -> str:
         return f"\n{NOT_SHOWN}\n"
     if not message.text:
         return f"\n{NOT_MADE}\n"
-    lines = [f"\n{message.text}\n"]
+    lines = [f"\n{_plain(message.text)}\n"]
     for citation in message.citations:
         page = "" if citation.page is None else f", page {citation.page}"
         unverified = "" if citation.verified else " (not verified)"
-        name = " ".join(citation.name.split())
+        name = _plain(" ".join(citation.name.split()))
         lines.append(f"\n- [{citation.n}] {name}{page}{unverified}")
         if citation.quote:
-            lines.append(f": “{' '.join(citation.quote.split())}”")
+            lines.append(f": “{_plain(' '.join(citation.quote.split()))}”")
     if message.citations:
         lines.append("\n")
     return "".join(lines)
+
+
+def _plain(text: str) -> str:
+    """What documents word is no markup: a picture would be fetched by whoever opens the file, and a link
+    would stand in it as its owner's."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def _quoted(text: str) -> str:
