@@ -16,7 +16,7 @@ from api.conversations.under_way import AnswerUnderWay
 from api.conversations.view import state_of
 from api.events.authorization import still_allowed, while_allowed
 from api.events.response import EventStreamResponse
-from api.idempotency import REPLAYED_HEADER, hash_of, idempotent
+from api.idempotency import HEADER, REPLAYED_HEADER, hash_of, idempotent
 from api.services import Services
 from db.models import Conversation, ConversationMessage
 from muniment.contracts.conversations import MessageState
@@ -45,10 +45,11 @@ async def answered(
         stream = streaming.begin(services, caller, made)
         allowed = while_allowed(stream, still_allowed(services.database, caller))
         return EventStreamResponse(allowed, services.events.slots.release)
-    await _wait(request, services, made)
-    answer = streaming.answer_of(made)
-    if answer is None:
-        raise _none(made.state)
+    # Who brought a key may come back with it: then it is made on as a stream's.
+    await _wait(request, services, made, may_come_back=HEADER in request.headers)
+    answer = await streaming.answer_or_reason(services, caller, made)
+    if isinstance(answer, str):
+        raise _none(answer)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -92,8 +93,10 @@ def followed(
     return EventStreamResponse(allowed, services.events.slots.release)
 
 
-async def _wait(request: Request, services: Services, made: AnswerUnderWay) -> None:
-    """Whoever leaves ends the work: of a whole answer nothing was told that could be resumed."""
+async def _wait(
+    request: Request, services: Services, made: AnswerUnderWay, *, may_come_back: bool
+) -> None:
+    """Else whoever leaves ends the work: of a whole answer nothing was told that could be resumed."""
     waiting = asyncio.create_task(_read_to_its_end(made))
     message_id: UUID = made.place.message_id
     try:
@@ -102,7 +105,8 @@ async def _wait(request: Request, services: Services, made: AnswerUnderWay) -> N
             if not waiting.done() and await request.is_disconnected():
                 raise ClientDisconnect
     except BaseException:
-        await services.under_way.abandon(message_id)
+        if not may_come_back:
+            await services.under_way.abandon(message_id)
         raise
     finally:
         waiting.cancel()
@@ -114,8 +118,12 @@ async def _read_to_its_end(made: AnswerUnderWay) -> None:
         pass
 
 
-def _none(state: MessageState) -> MunimentError:
-    if state is MessageState.FORGOTTEN:
+def _none(reason: str) -> MunimentError:
+    if reason == streaming.WITHHELD:
+        return Conflict(
+            "a passage went out of reach while the question was answered", remedy="Ask again."
+        )
+    if reason == MessageState.FORGOTTEN:
         return Conflict(
             "the conversation was deleted, or a file erased that the answer may quote, while it was made",
             remedy="Ask again.",

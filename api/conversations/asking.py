@@ -72,7 +72,20 @@ async def ask(
     """The answer under way, whose question and place are committed. Raises NotFound for what is not in the
     caller's conversation, TooManyRequests where it may hold no more, Conflict where a passage went out of
     reach meanwhile, and what Answerer.prepare raises."""
-    services.under_way.require_place()
+    # Before anything is written down: a question that is refused must not stand in the conversation.
+    services.under_way.reserve(caller.tenant_id)
+    try:
+        answer = await _prepare(services, caller, asked, how, attempt)
+    except BaseException:
+        services.under_way.release(caller.tenant_id)
+        raise
+    services.under_way.begin(answer)
+    return answer
+
+
+async def _prepare(
+    services: Services, caller: Caller, asked: Asked, how: AskingAgain, attempt: Attempt
+) -> AnswerUnderWay:
     began = perf_counter()
     async with services.database.transaction(caller.access) as session:
         found = await _find(session, services, caller, asked)
@@ -84,7 +97,6 @@ async def ask(
     )
     try:
         place = await _place(services, caller, found, key, put, prepared, attempt)
-        services.under_way.require_place()
     except BaseException:
         await prepared.close()
         raise
@@ -94,7 +106,7 @@ async def ask(
         found = len(answer.citations)
         services.queries.note(caller.tenant_id, QueryKind.QUESTION, put.words, found, milliseconds)
 
-    answer = AnswerUnderWay(
+    return AnswerUnderWay(
         services.database,
         place,
         prepared,
@@ -102,8 +114,6 @@ async def ask(
         is_whole=not how.stream,
         resume_seconds=services.conversations.resume_seconds,
     )
-    services.under_way.begin(answer)
-    return answer
 
 
 async def _find(session: AsyncSession, services: Services, caller: Caller, asked: Asked) -> _Found:

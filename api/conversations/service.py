@@ -167,7 +167,7 @@ async def what_is_shown(session: AsyncSession, opened: Sequence[OpenedMessage]) 
         for source in answer.provenance.sources
     }
     return Shown(
-        withheld=frozenset(await conversations.withheld_messages(session, ids)),
+        hidden=await conversations.hidden_messages(session, ids),
         file_names=await conversations.readable_names(session, read),
         verdicts=await feedback.verdicts_of(session, ids),
     )

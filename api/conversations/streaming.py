@@ -9,6 +9,7 @@ from contextlib import aclosing
 from uuid import UUID
 
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.conversations.schemas import ConversationAnswer
@@ -71,13 +72,24 @@ async def resume(
             yield piece
 
 
-def answer_of(made: AnswerUnderWay) -> ConversationAnswer | None:
-    """None where it came to none."""
-    if made.answer is None or made.state is not MessageState.COMPLETED:
-        return None
+async def answer_or_reason(
+    services: Services, caller: Caller, made: AnswerUnderWay
+) -> ConversationAnswer | str:
+    """What it came to, of its passages those that the caller may read at this moment; or why there is none
+    that may be shown. That is asked here, since what is in memory may be out of date."""
+    answer = made.answer
+    if answer is None or made.state is not MessageState.COMPLETED:
+        return made.state.value
     place = made.place
+    async with services.database.transaction(caller.access) as session:
+        files = {source.file_id for source in answer.sources}
+        readable = await conversations.readable_names(session, files)
+        reason = await _hidden(session, place.message_id)
+    if reason is not None:
+        return reason
+    sources = tuple(source for source in answer.sources if source.file_id in readable)
     return ConversationAnswer(
-        **dict(made.answer),
+        **dict(answer.model_copy(update={"sources": sources})),
         conversation_id=place.conversation.id,
         question_id=place.question_id,
         message_id=place.message_id,
@@ -117,16 +129,16 @@ async def _of_memory(
     async with aclosing(made.follow(after)) as events:
         async for number, told in events:
             if time.monotonic() - looked_at > WATCH_SECONDS:
-                if (reason := await _not_shown(services, caller, made)) is not None:
+                if (
+                    reason := await _not_shown(services, caller, made.place.message_id)
+                ) is not None:
                     yield number, _ended(reason)
                     return
                 looked_at = time.monotonic()
             yield number, told
-    answer = answer_of(made)
-    if answer is not None and (reason := await _not_shown(services, caller, made)) is not None:
-        yield len(made.told) + 1, _ended(reason)
-        return
-    yield len(made.told) + 1, _ended(made.state) if answer is None else _done(answer)
+    answer = await answer_or_reason(services, caller, made)
+    number = max(len(made.told), after) + 1
+    yield number, _ended(answer) if isinstance(answer, str) else _done(answer)
 
 
 async def _of_database(
@@ -138,14 +150,11 @@ async def _of_database(
             message = await conversations.get_message(session, conversation.id, message_id)
             if message is None:
                 return
-            is_withheld = bool(await conversations.withheld_messages(session, [message_id]))
             batches = await answer_events.batches_after(session, message_id, after)
-            if time.monotonic() - watched_at > WATCH_SECONDS:
+            is_due = time.monotonic() - watched_at > WATCH_SECONDS
+            if is_due:
                 watched_at = time.monotonic()
                 await answer_events.note_watching(session, message_id)
-        if is_withheld:
-            yield max(message.event_count, after) + 1, _ended(WITHHELD)
-            return
         opened = await services.texts.try_words(
             [
                 sealed(conversation, events_part(message_id, each.seq), each.sealed)
@@ -153,6 +162,11 @@ async def _of_database(
             ],
             ToldEvents,
         )
+        # Behind the key, which may have been waited for.
+        reason = await _not_shown(services, caller, message_id) if batches or is_due else None
+        if reason is not None:
+            yield max(message.event_count, after) + 1, _ended(reason)
+            return
         for batch, told in zip(batches, opened, strict=True):
             if isinstance(told, MunimentError):
                 raise told
@@ -166,12 +180,13 @@ async def _of_database(
             break
         await asyncio.sleep(LOOK_SECONDS)
     answer = await kept_answer(services, caller, conversation, message)
+    # Its number is never behind one that was told: who makes it may have ended without counting.
+    number = max(message.event_count, after) + 1
     if answer is not None:
-        yield message.event_count + 1, _done(answer)
-    elif await _is_withheld(services, caller, message_id):
-        yield max(message.event_count, after) + 1, _ended(WITHHELD)
+        yield number, _done(answer)
     else:
-        yield message.event_count + 1, _ended(state_of(message))
+        reason = await _not_shown(services, caller, message_id)
+        yield number, _ended(reason or state_of(message))
 
 
 async def kept_answer(
@@ -179,24 +194,21 @@ async def kept_answer(
 ) -> ConversationAnswer | None:
     """As it was answered, without the passages; None where there is none, or none that may be shown."""
     (opened,) = await open_messages(services.texts, [(conversation, message)])
-    is_withheld = await _is_withheld(services, caller, message.id)
-    return None if is_withheld else _kept(conversation, opened)
+    reason = await _not_shown(services, caller, message.id)
+    return None if reason is not None else _kept(conversation, opened)
 
 
-async def _not_shown(services: Services, caller: Caller, made: AnswerUnderWay) -> str | None:
-    """Why nothing more of it may be shown, if so: what is made of it in memory may be out of date."""
-    place = made.place
+async def _not_shown(services: Services, caller: Caller, message_id: UUID) -> str | None:
+    """Why nothing of it may be shown at this moment, if so."""
     async with services.database.transaction(caller.access) as session:
-        message = await conversations.get_message(session, place.conversation.id, place.message_id)
-        withheld = await conversations.withheld_messages(session, [place.message_id])
-    if message is None or message.state == MessageState.FORGOTTEN:
+        return await _hidden(session, message_id)
+
+
+async def _hidden(session: AsyncSession, message_id: UUID) -> str | None:
+    hidden = await conversations.hidden_messages(session, [message_id])
+    if message_id in hidden.forgotten:
         return MessageState.FORGOTTEN.value
-    return WITHHELD if withheld else None
-
-
-async def _is_withheld(services: Services, caller: Caller, message_id: UUID) -> bool:
-    async with services.database.transaction(caller.access) as session:
-        return bool(await conversations.withheld_messages(session, [message_id]))
+    return WITHHELD if message_id in hidden.withheld else None
 
 
 def _ended(state: str) -> ToldEvent:

@@ -7,6 +7,7 @@ whom another process serves.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -33,12 +34,17 @@ from retrieval.response import (
     DoneEvent,
 )
 
-MOST_UNDER_WAY = 200
-"""Of one process."""
+MOST_UNDER_WAY = 40
+"""Of one process. Each keeps up to ten batches a second, of some 17 ms, in one of its ten connections."""
+MOST_OF_TENANT = 20
+"""Of them: an answer outlives the connection of who asked, so whoever leaves must not take all."""
 BATCH_SECONDS = 0.1
 ALIVE_SECONDS = 1.0
 """So often it is said that an answer is still made, and looked whether somebody still waits."""
 CLOSE_SECONDS = 5.0
+FINISH_SECONDS = 10.0
+"""So long it is tried to write an answer down: it was paid for. Less than LONGEST_SILENCE."""
+FIRST_PAUSE_SECONDS = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -237,17 +243,28 @@ class AnswerUnderWay:
         place = self.place
         sealed = seal(place.key, place.conversation, message_part(place.message_id), words)
         quoted = None if answer is None else quoted_files(answer)
-        try:
-            if not self._is_whole and len(self.told) > self._kept:
+        if not self._is_whole and len(self.told) > self._kept:
+            try:
                 await self._keep()
-            async with self._database.transaction(place.access) as session:
-                is_kept = await conversations.finish_answer(
-                    session, place.message_id, state, sealed, quoted, len(self.told)
-                )
-                await answer_events.forget_older(session)
-            self.state = state if is_kept else MessageState.FORGOTTEN
-        except MunimentError as error:
-            _log.error("answer_not_kept", reason=error.problem)
+            except MunimentError as error:
+                _log.warning("answer_events_not_kept", reason=error.problem)
+        began, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with self._database.transaction(place.access) as session:
+                    ended = await conversations.finish_answer(
+                        session, place.message_id, state, sealed, quoted, len(self.told)
+                    )
+                    await answer_events.forget_older(session)
+            except MunimentError as error:
+                if time.monotonic() - began > FINISH_SECONDS:
+                    _log.error("answer_not_kept", reason=error.problem)
+                    return
+            else:
+                self.state = ended
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
 
 
 class AnswersUnderWay:
@@ -255,19 +272,37 @@ class AnswersUnderWay:
 
     def __init__(self) -> None:
         self._running: dict[UUID, tuple[AnswerUnderWay, asyncio.Task[None]]] = {}
+        self._reserved: Counter[UUID] = Counter()
 
-    def require_place(self) -> None:
-        """Raises TooManyRequests when as many are made as one process makes at a time."""
-        if len(self._running) >= MOST_UNDER_WAY:
+    def reserve(self, tenant_id: UUID) -> None:
+        """A place for an answer of the tenant's, to be released unless it is begun. Raises TooManyRequests
+        when as many are made as one process makes at a time, or makes for one tenant."""
+        if self._reserved.total() >= MOST_UNDER_WAY:
             raise TooManyRequests(
                 f"this process already makes {MOST_UNDER_WAY} answers of conversations"
             )
+        if self._reserved[tenant_id] >= MOST_OF_TENANT:
+            raise TooManyRequests(
+                f"this process already makes {MOST_OF_TENANT} answers of the tenant's conversations"
+            )
+        self._reserved[tenant_id] += 1
+
+    def release(self, tenant_id: UUID) -> None:
+        self._reserved[tenant_id] -= 1
+        if not self._reserved[tenant_id]:
+            del self._reserved[tenant_id]
 
     def begin(self, answer: AnswerUnderWay) -> None:
-        message_id = answer.place.message_id
+        """In the place that was reserved for it, which is free once it has ended."""
+        message_id, tenant_id = answer.place.message_id, answer.place.access.tenant_id
+
+        def end(_: asyncio.Task[None]) -> None:
+            self._running.pop(message_id, None)
+            self.release(tenant_id)
+
         making = asyncio.create_task(answer.make())
         self._running[message_id] = (answer, making)
-        making.add_done_callback(lambda _: self._running.pop(message_id, None))
+        making.add_done_callback(end)
 
     def get(self, message_id: UUID) -> AnswerUnderWay | None:
         """None where another process makes it, or it has ended."""

@@ -9,6 +9,7 @@ from api.conversations.schemas import Conversation, Message, MessageProvenance, 
 from api.conversations.words import OpenedMessage
 from db.models import Conversation as ConversationRecord
 from db.models import ConversationMessage, now
+from db.queries.conversations import Hidden
 from muniment.contracts.conversations import MessageRole, MessageState, Verdict
 from muniment.errors import MunimentError
 from retrieval.kept_answers import Provenance
@@ -22,7 +23,7 @@ class Shown:
     """What the caller may see at this moment: not these messages; of passages, those of these files, by
     their names."""
 
-    withheld: frozenset[UUID]
+    hidden: Hidden
     file_names: Mapping[UUID, str]
     verdicts: Mapping[UUID, Verdict]
 
@@ -42,19 +43,20 @@ def conversation_view(
 
 def message_view(opened: OpenedMessage, shown: Shown) -> Message:
     record = opened.message
-    is_withheld = record.id in shown.withheld
-    words = None if is_withheld else opened.words
-    answer = None if is_withheld else opened.answer
+    is_forgotten = record.id in shown.hidden.forgotten
+    is_hidden = record.id in shown.hidden
+    words = None if is_hidden else opened.words
+    answer = None if is_hidden else opened.answer
     return Message(
         id=record.id,
         conversation_id=record.conversation_id,
         parent_id=record.parent_id,
         ordinal=record.ordinal,
         role=MessageRole(record.role),
-        state=state_of(record),
+        state=MessageState.FORGOTTEN if is_forgotten else state_of(record),
         text=None if words is None else words.text,
-        withheld=is_withheld,
-        text_missing=opened.is_missing and not is_withheld,
+        withheld=record.id in shown.hidden.withheld,
+        text_missing=opened.is_missing and not is_hidden,
         citations=[] if answer is None else [*answer.citations],
         provenance=None if answer is None else _provenance(answer.provenance, shown.file_names),
         feedback=shown.verdicts.get(record.id),

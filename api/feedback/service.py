@@ -7,12 +7,13 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
+from api.conversations.view import state_of
 from api.conversations.words import feedback_part, open_messages, seal, sealed
 from api.evaluations.schemas import EvaluationQuestion
 from api.feedback.schemas import ExpectedSource, Feedback, NewFeedback
 from api.services import Services
 from db.audit import record
-from db.models import Conversation, new_id, now
+from db.models import Conversation, ConversationMessage, new_id, now
 from db.models import Feedback as FeedbackRecord
 from db.queries import conversations, feedback
 from db.queries.feedback import FeedbackDetail
@@ -34,10 +35,16 @@ def whose(caller: Caller) -> UUID | None:
 async def give(services: Services, caller: Caller, body: NewFeedback) -> Feedback:
     """Raises NotFound for what is no answer of the caller's own."""
     async with services.database.transaction(caller.access) as session:
-        conversation = await _conversation(session, caller, body)
+        conversation, _ = await _answered(session, caller, body)
     key = await services.texts.key(caller.tenant_id, conversation.key_id)
     async with services.database.transaction(caller.access) as session:
-        conversation = await _conversation(session, caller, body)
+        conversation, answer = await _answered(session, caller, body)
+        if body.text is not None and answer.state == MessageState.FORGOTTEN:
+            # It may repeat what was erased, and nothing would forget it.
+            raise Conflict(
+                "a file was erased that the answer may have quoted, so nothing is written about it",
+                remedy="Leave `text` out.",
+            )
         await _require_source(session, body)
         found = await feedback.of_message(session, body.message_id)
         if found is None:
@@ -73,14 +80,17 @@ def _write(
     found.updated_at = now()
 
 
-async def _conversation(session: AsyncSession, caller: Caller, body: NewFeedback) -> Conversation:
+async def _answered(
+    session: AsyncSession, caller: Caller, body: NewFeedback
+) -> tuple[Conversation, ConversationMessage]:
+    """Both locked: an erasure that begins afterwards finds what is said of the answer."""
     found = await feedback.answer_of(session, caller.principal_id, body.message_id)
     if found is None:
         raise NotFound("there is no such answer in a conversation of yours")
     answer, conversation = found
-    if answer.state == MessageState.GENERATING:
+    if state_of(answer) is MessageState.GENERATING:
         raise Conflict("the answer is still being made", remedy="Say it when it is whole.")
-    return conversation
+    return conversation, answer
 
 
 async def _require_source(session: AsyncSession, body: NewFeedback) -> None:
@@ -110,7 +120,7 @@ async def views(
     )
     words = dict(zip((each.feedback.id for each in said), opened, strict=True))
     async with services.database.transaction(caller.access) as session:
-        withheld = await conversations.withheld_messages(session, [e.answer.id for e in details])
+        hidden = await conversations.hidden_messages(session, [e.answer.id for e in details])
         files = {each.feedback.file_id for each in details if each.feedback.file_id is not None}
         readable = await conversations.readable_names(session, files)
     shown: list[Feedback] = []
@@ -118,7 +128,7 @@ async def views(
         found = words.get(each.feedback.id)
         text = found.text if isinstance(found, SaidWords) else None
         view = _view(each.feedback, text, is_missing=isinstance(found, MunimentError))
-        if each.answer.id in withheld:
+        if each.answer.id in hidden:
             view = view.model_copy(update={"text": None, "text_missing": False})
         if each.feedback.file_id not in readable:
             view = view.model_copy(update={"expected_source": None})
@@ -162,7 +172,7 @@ async def questions(
         if answer.message.id in right:
             relevant[answer.message.id] = {each.file_id for each in words.citations}
     async with services.database.transaction(caller.access) as session:
-        withheld = await conversations.withheld_messages(session, list(asked))
+        hidden = await conversations.hidden_messages(session, list(asked))
         files = {file_id for named in relevant.values() for file_id in named}
         readable = await conversations.readable_names(session, files)
     return [
@@ -172,7 +182,7 @@ async def questions(
             relevant={str(file_id): 1 for file_id in sorted(relevant[message_id] & set(readable))},
         )
         for message_id, text in asked.items()
-        if message_id not in withheld and relevant[message_id] & set(readable)
+        if message_id not in hidden and relevant[message_id] & set(readable)
     ]
 
 

@@ -16,6 +16,7 @@ from muniment.objects import SealedBlob
 
 KEY_KIND = "conversation-key"
 FORGOTTEN_AT_ONCE = 500
+MESSAGES_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -100,19 +101,32 @@ async def delete_conversation(session: AsyncSession, conversation: Conversation)
     await session.execute(delete(Conversation).where(col(Conversation.id) == conversation.id))
 
 
-async def forget_older(session: AsyncSession, kept: timedelta | None) -> int:
+async def forget_older(
+    session: AsyncSession, kept: timedelta | None, max_messages: int = MESSAGES_AT_ONCE
+) -> int:
     """Of the tenant, a part of those that nobody wrote to for so long, and of those whose principal was
-    deleted; how many. With None none is too old."""
+    deleted; how many, 0 when none is left. With None none is too old. The part ends with the conversation
+    that brings it to `max_messages`, so that it is done within the time of a statement."""
     rows = await session.execute(
         text(
             """
-            WITH spent AS (
-                SELECT conversation.id, conversation.key_id
+            WITH candidate AS (
+                SELECT conversation.id, conversation.key_id, conversation.updated_at,
+                       conversation.message_count
                 FROM conversation JOIN principal ON principal.id = conversation.principal_id
                 WHERE principal.deleted_at IS NOT NULL
                    OR conversation.updated_at < now() - CAST(:kept AS interval)
                 ORDER BY conversation.updated_at LIMIT :max_rows
                 FOR UPDATE OF conversation SKIP LOCKED
+            ),
+            spent AS (
+                SELECT id, key_id FROM (
+                    SELECT id, key_id, sum(message_count) OVER (
+                        ORDER BY updated_at, id ROWS UNBOUNDED PRECEDING
+                    ) - message_count AS messages_before
+                    FROM candidate
+                ) AS counted
+                WHERE messages_before < :max_messages
             ),
             marked AS (
                 UPDATE blob SET destroyed_at = coalesce(destroyed_at, now())
@@ -121,7 +135,7 @@ async def forget_older(session: AsyncSession, kept: timedelta | None) -> int:
             DELETE FROM conversation WHERE id IN (SELECT id FROM spent) RETURNING id
             """
         ),
-        {"kept": kept, "max_rows": FORGOTTEN_AT_ONCE},
+        {"kept": kept, "max_rows": FORGOTTEN_AT_ONCE, "max_messages": max_messages},
     )
     return len(rows.all())
 
@@ -238,21 +252,41 @@ async def parents_of(session: AsyncSession, conversation_id: UUID) -> dict[UUID,
 _READY = f"""
     SELECT file.id, file.name {CURRENT_VERSIONS} AND file.id = ANY (CAST(:file_ids AS uuid[]))
 """
-_WITHHELD = text(
+_HIDDEN = text(
     f"""
-    SELECT DISTINCT source.message_id FROM message_source source
+    SELECT source.message_id AS id, false AS is_forgotten FROM message_source source
     WHERE source.message_id = ANY (CAST(:message_ids AS uuid[])) AND source.has_words
       AND NOT EXISTS (SELECT 1 {CURRENT_VERSIONS} AND file.id = source.file_id)
+    UNION
+    SELECT asked.id, true FROM unnest(CAST(:message_ids AS uuid[])) AS asked (id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM conversation_message message
+        WHERE message.id = asked.id AND message.state <> 'forgotten'
+    )
     """  # noqa: S608 - made of a constant
 )
 
 
-async def withheld_messages(session: AsyncSession, message_ids: Collection[UUID]) -> set[UUID]:
-    """Those among them that may say what the caller may not read at this moment."""
+@dataclass(frozen=True)
+class Hidden:
+    """Messages that may not be shown at this moment: those that may say what the caller may not read
+    (`withheld`), and those that were forgotten or deleted."""
+
+    withheld: frozenset[UUID]
+    forgotten: frozenset[UUID]
+
+    def __contains__(self, message_id: UUID) -> bool:
+        return message_id in self.withheld or message_id in self.forgotten
+
+
+async def hidden_messages(session: AsyncSession, message_ids: Collection[UUID]) -> Hidden:
+    """In one statement: an erasure takes away the sources by which an answer is withheld, so whoever has read
+    its words before must be told here that they are forgotten."""
     if not message_ids:
-        return set()
-    rows = await session.scalars(_WITHHELD, {"message_ids": list(message_ids)})
-    return set(rows)
+        return Hidden(frozenset(), frozenset())
+    rows = (await session.execute(_HIDDEN, {"message_ids": list(message_ids)})).all()
+    forgotten = frozenset(row.id for row in rows if row.is_forgotten)
+    return Hidden(frozenset(row.id for row in rows) - forgotten, forgotten)
 
 
 async def readable_names(session: AsyncSession, file_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -291,9 +325,9 @@ async def finish_answer(
     sealed: bytes | None,
     quoted: Collection[UUID] | None,
     event_count: int,
-) -> bool:
-    """False where it was forgotten, deleted or ended meanwhile. `quoted`: the files whose words are in it,
-    where these are fewer than what was read."""
+) -> MessageState:
+    """The state that it has now: FORGOTTEN where it was forgotten or deleted meanwhile, and that in which it
+    had ended already. `quoted`: the files whose words are in it, where these are fewer than what was read."""
     # The conversation first, as whoever asks or deletes.
     await session.execute(
         text(
@@ -316,7 +350,11 @@ async def finish_answer(
         },
     )
     if changed is None:
-        return False
+        had = await session.scalar(
+            text("SELECT state FROM conversation_message WHERE id = :message_id"),
+            {"message_id": message_id},
+        )
+        return MessageState.FORGOTTEN if had is None else MessageState(had)
     await session.execute(
         text(
             "UPDATE conversation SET size_bytes = size_bytes + :size, updated_at = now()"
@@ -332,4 +370,4 @@ async def finish_answer(
             ),
             {"message_id": message_id, "quoted": list(quoted)},
         )
-    return True
+    return state

@@ -41,20 +41,26 @@ async def of_message(session: AsyncSession, message_id: UUID) -> Feedback | None
 async def answer_of(
     session: AsyncSession, principal_id: UUID, message_id: UUID
 ) -> tuple[ConversationMessage, Conversation] | None:
-    """An answer of one of the principal's conversations, which is locked."""
-    row = (
-        await session.execute(
-            select(ConversationMessage, Conversation)
-            .join(Conversation, col(Conversation.id) == col(ConversationMessage.conversation_id))
-            .where(
-                col(ConversationMessage.id) == message_id,
-                col(ConversationMessage.role) == "answer",
-                col(Conversation.principal_id) == principal_id,
-            )
-            .with_for_update(of=Conversation)
+    """An answer of one of the principal's conversations; both are locked, the conversation first, as whoever
+    ends an answer does."""
+    conversation = await session.scalar(
+        select(Conversation)
+        .join(ConversationMessage, col(Conversation.id) == col(ConversationMessage.conversation_id))
+        .where(
+            col(ConversationMessage.id) == message_id,
+            col(ConversationMessage.role) == "answer",
+            col(Conversation.principal_id) == principal_id,
         )
-    ).one_or_none()
-    return None if row is None else (row[0], row[1])
+        .with_for_update(of=Conversation)
+    )
+    if conversation is None:
+        return None
+    answer = await session.scalar(
+        select(ConversationMessage)
+        .where(col(ConversationMessage.id) == message_id)
+        .with_for_update(read=True)
+    )
+    return None if answer is None else (answer, conversation)
 
 
 async def get_feedback(

@@ -5,13 +5,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from api.conversations.under_way import MOST_OF_TENANT, AnswersUnderWay
 from db.queries import erasure
 from db.session import Access, Database
+from muniment.errors import TooManyRequests
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_conversations import PATH, begin
 from tests.conftest import TenantFixture
@@ -172,8 +175,10 @@ async def test_a_file_that_is_erased_while_an_answer_is_made_is_in_none_of_it(
     await set_state(database, tenant.access, published.file_id, "erasing")
     async with database.transaction(Access(tenant.tenant_id)) as session:
         await erasure.erase_conversations(session, published.file_id)
-    (end,) = await rest(client, f"{path_of(seen)}/events", 0)
-    assert end[1:] == ("end", {"state": "forgotten"})
+    for after in (0, seen[-1][0]):
+        (end,) = await rest(client, f"{path_of(seen)}/events", after)
+        assert end[1:] == ("end", {"state": "forgotten"})
+        assert end[0] > after
     message = (await client.get(path_of(seen))).json()
     assert (message["state"], message["text"]) == ("forgotten", None)
     with psycopg.connect(postgres_dsn) as connection:
@@ -213,8 +218,10 @@ async def test_an_answer_whose_process_is_killed_is_told_as_interrupted(
             (tenant.tenant_id,),
         )
     assert (await client.get(path_of(seen))).json()["state"] == "interrupted"
-    (end,) = await rest(client, f"{path_of(seen)}/events", 0)
-    assert end[1:] == ("end", {"state": "interrupted"})
+    for after in (0, 7):
+        (end,) = await rest(client, f"{path_of(seen)}/events", after)
+        assert end[1:] == ("end", {"state": "interrupted"})
+        assert end[0] > after
 
 
 @pytest.mark.slow
@@ -256,3 +263,34 @@ async def test_a_client_that_leaves_a_whole_answer_ends_it(
         asking.cancel()
         while server.seen[before]["outcome"] != "left":  # noqa: ASYNC110 - a server's answer
             await asyncio.sleep(0.1)
+
+
+async def test_a_client_with_a_key_that_leaves_comes_back_for_a_whole_answer(
+    client: httpx.AsyncClient, server: ModelServer
+) -> None:
+    before = len(server.seen)
+    body = {"query": QUESTION, "conversation_id": await begin(client), "generate": "llm"}
+    header = {"Idempotency-Key": uuid4().hex}
+    asking = asyncio.create_task(client.post("/v1/query", json=body, headers=header))
+    async with asyncio.timeout(on_a_busy_machine(30)):
+        while len(server.seen) == before:  # noqa: ASYNC110 - a server's answer
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        again = await client.post("/v1/query", json=body, headers=header)
+        while again.status_code == 409 and "still being made" in again.text:
+            await asyncio.sleep(0.1)
+            again = await client.post("/v1/query", json=body, headers=header)
+    assert again.status_code == 200, again.text
+    assert again.json()["answer"].startswith(PAID)
+
+
+def test_one_tenant_does_not_take_every_place() -> None:
+    under_way = AnswersUnderWay()
+    tenant, other = uuid4(), uuid4()
+    for _ in range(MOST_OF_TENANT):
+        under_way.reserve(tenant)
+    with pytest.raises(TooManyRequests):
+        under_way.reserve(tenant)
+    under_way.reserve(other)
+    under_way.release(tenant)
+    under_way.reserve(tenant)

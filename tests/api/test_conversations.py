@@ -292,6 +292,11 @@ async def test_an_erased_file_is_forgotten_by_conversations(
     assert (forgotten["id"], forgotten["state"]) == (answer["message_id"], "forgotten")
     assert (forgotten["text"], forgotten["citations"]) == (None, [])
     assert kept["text"] == unrelated["answer"]
+    said = {"message_id": answer["message_id"], "verdict": "down"}
+    repeated = await client.post(FEEDBACK, json={**said, "text": answer["answer"]})
+    assert repeated.status_code == 409, "nothing would forget it"
+    assert (await client.post(FEEDBACK, json=said)).status_code == 200
+    await client.delete(f"{FEEDBACK}/{(await client.get(FEEDBACK)).json()['data'][0]['id']}")
     listed = (await client.get(FEEDBACK)).json()["data"]
     assert [each["expected_source"] for each in listed] == [None]
     assert other.file_id is not None
