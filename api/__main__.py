@@ -10,6 +10,7 @@ import resource
 import ssl
 import sys
 from datetime import timedelta
+from functools import partial
 
 import uvloop
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,6 +22,7 @@ from api.freed_memory import keep_freed_memory
 from api.from_settings import build_services
 from api.pagination import DEFAULT_LIMIT
 from api.server import Server, listen_beside_others, server_configuration
+from api.services import Services
 from db.models import now
 from db.queries.files import FileFilter, FileOrder, list_files
 from muniment.errors import ConfigurationError, MunimentError
@@ -86,11 +88,12 @@ async def serve(
     try:
         # Not before: what comes to a socket that listens waits for this process alone.
         shared = [listen_beside_others(configuration)] if shares_port else None
-        await Server(configuration, services.events.close).serve(shared)
+        await Server(configuration, partial(_end_streams, services)).serve(shared)
     finally:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+        await services.under_way.close()
         # What was used of budgets before what was asked, of which some may be lost.
         await services.permits.close()
         await services.cache.close()
@@ -102,6 +105,11 @@ async def serve(
 async def _ask_for_files(session: AsyncSession) -> None:
     """What is asked most."""
     await list_files(session, FileFilter(), FileOrder(), limit=DEFAULT_LIMIT)
+
+
+def _end_streams(services: Services) -> None:
+    services.events.close()
+    services.under_way.end()
 
 
 async def _sweep(blobs: BlobStore) -> None:

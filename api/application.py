@@ -14,11 +14,13 @@ from api.audit.endpoints import router as audit
 from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
+from api.conversations.endpoints import router as conversations
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
 from api.evaluations.endpoints import router as evaluations
 from api.events.endpoints import router as events
+from api.feedback.endpoints import router as feedback
 from api.files.endpoints import router as files
 from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
@@ -98,6 +100,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    conversations,
+    feedback,
     synonyms,
     models,
     evaluations,

@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from api.analytics.recording import QueryRecorder
 from api.client_address import Proxies
+from api.conversations.limits import ConversationLimits
 from api.events.hub import EventHub
 from api.files.scan_policy import ScanPolicy
 from api.health.checks import Readiness
@@ -49,6 +50,7 @@ from muniment.objects import SealedTexts
 from muniment.settings import (
     AnalyticsSettings,
     ColdStoreSettings,
+    ConversationSettings,
     OidcSettings,
     RateLimitSettings,
     RerankSettings,
@@ -139,6 +141,7 @@ async def build_services(
         former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),
+        conversations=_conversations(settings.conversations),
         rate_limits=_rate_limits(settings.rate_limits),
         max_open_jobs=settings.api.max_open_jobs,
         max_open_batches=settings.api.max_open_batches,
@@ -161,6 +164,15 @@ def _upload_limits(settings: Settings) -> UploadLimits:
 
 def _query_policy(settings: AnalyticsSettings) -> QueryPolicy:
     return QueryPolicy(Keeps(settings.keeps), timedelta(days=settings.keep_days))
+
+
+def _conversations(settings: ConversationSettings) -> ConversationLimits:
+    return ConversationLimits(
+        settings.max_conversations,
+        settings.max_messages,
+        settings.max_bytes,
+        settings.resume_seconds,
+    )
 
 
 def _cold_policy(settings: ColdStoreSettings) -> ColdPolicy | None:

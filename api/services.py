@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.analytics.recording import QueryRecorder
+from api.conversations.limits import ConversationLimits
+from api.conversations.under_way import AnswersUnderWay
 from api.events.hub import EventHub
 from api.files.retrieval import RetrievalQuestions
 from api.files.scan_policy import ScanPolicy
@@ -110,6 +112,8 @@ class Services:
     scans: ScanPolicy
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     former_index_kept: timedelta = timedelta(days=7)
+    conversations: ConversationLimits = field(default_factory=ConversationLimits)
+    under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
     analytics: Slots = field(
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )

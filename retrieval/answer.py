@@ -165,6 +165,11 @@ class AnswerInTheMaking:
         if isinstance(permit, str):
             self._reasons.append(permit)
 
+    @property
+    def passages(self) -> tuple[SearchHit, ...]:
+        """What was found, and may be read for the answer."""
+        return self._found.data
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -20,7 +20,7 @@ from muniment.connections import shown_certificates, shown_to
 from muniment.contracts.worker_identity import write_identity
 from muniment.exposure import exposures, refuse_exposed, told
 from muniment.pulse import give_pulse
-from muniment.settings import ColdStoreSettings, Settings
+from muniment.settings import ColdStoreSettings, ConversationSettings, Settings
 from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
 from muniment.temporal_service import renewal_of
@@ -36,6 +36,7 @@ from worker.parts import Parts, starts_ray
 from worker.provider_change import ProviderChange
 from worker.queues import build_worker, services
 from worker.reconciler import Reconciler
+from worker.spent_conversations import SpentConversations
 from worker.spent_indexes import SpentIndexes
 from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
@@ -181,6 +182,7 @@ def _housekeeping(
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),
+        SpentConversations(database, _kept(settings.conversations)).run(),
         SpentQueries(
             database,
             query_policy(settings.analytics),
@@ -197,6 +199,10 @@ def _housekeeping(
             database, client, EVALUATIONS, timedelta(hours=settings.evaluation.interval_hours)
         ).run(),
     )
+
+
+def _kept(settings: ConversationSettings) -> timedelta | None:
+    return timedelta(days=settings.keep_days) if settings.keep_days else None
 
 
 def _moves_interval(settings: ColdStoreSettings) -> timedelta:

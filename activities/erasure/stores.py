@@ -81,6 +81,11 @@ STORES: tuple[ErasableStore, ...] = (
         erasure.erase_annotations,
     ),
     TableStore(
+        "conversations",
+        frozenset({"message_source", "conversation_message", "answer_event", "feedback"}),
+        erasure.erase_conversations,
+    ),
+    TableStore(
         "shares", frozenset({"share_link", "share_session", "share_try"}), erasure.erase_shares
     ),
     # Behind whatever may still be taken away while the file is being erased, which it would tell of.

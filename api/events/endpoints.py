@@ -49,7 +49,7 @@ async def job_events(
     """Server-sent events `snapshot`, `stage`, `page`, `state`, `retry`, `end`. `Last-Event-ID`
     resumes without loss, or is 409 where events behind it are no longer kept or it is none of this job's:
     open it without an id then. A heartbeat comment comes every 15 seconds."""
-    last_id = _sequence(last_event_id or last_event_id_query)
+    last_id = parse_sequence(last_event_id or last_event_id_query)
     stream = await services.events.job_stream(caller.access, job_id, last_id)
     if stream is None:
         return Response(status_code=204)
@@ -91,7 +91,7 @@ async def create_stream_ticket(services: Provided, caller: Reader) -> StreamTick
     return await tickets.issue(services, caller)
 
 
-def _sequence(value: str | None) -> int | None:
+def parse_sequence(value: str | None) -> int | None:
     if not value:
         return None
     if not (value.isascii() and value.isdigit()) or int(value) >= 2**63:

@@ -4,11 +4,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from api.authentication import Caller, require
+from api.conversations.answering import answered
+from api.conversations.asking import Asked
+from api.conversations.schemas import AskingAgain, ConversationAnswer
 from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, MEDIA_TYPE, server_sent_event
 from api.pages.service import PageReaders
@@ -16,7 +20,7 @@ from api.problem_responses import problems
 from api.search.connected import unless_left, with_silences
 from api.search.recording import audit, note
 from api.search.schemas import QueryBody, SearchBody
-from api.services import Provided
+from api.services import Provided, Services
 from db.queries.analytics import QueryKind
 from retrieval.answer_extractive import Pages
 from retrieval.cache.answers import PreparedAnswer, RepeatedAnswer, prepare_cached
@@ -51,11 +55,11 @@ async def search(body: SearchBody, services: Provided, caller: Searching) -> Sea
 @router.post(
     "/query",
     summary="Ask a question",
-    response_model=Answer,
+    response_model=Answer | ConversationAnswer,
     responses={
-        **problems(400, 422, 429),
+        **problems(400, 404, 409, 422, 429, 503),
         200: {
-            "model": Answer,
+            "model": Answer | ConversationAnswer,
             "description": "The answer; with `stream` its events `token`, `citation`, `done`.",
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
@@ -66,7 +70,13 @@ async def query(
 ) -> Response:
     """Every citation names the file, the page, the boxes and the exact words, and says whether that was
     verified. A language model answers where the operator configured one; `meta` says which. 429
-    `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up."""
+    `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up.
+
+    In a conversation a question that goes on from former ones is searched for in their context (`asked`), a
+    stream begins with `message`, which names the answer, and goes on at its
+    `/v1/conversations/{conversation_id}/messages/{message_id}/events` when the connection drops."""
+    if body.conversation_id is not None:
+        return await _in_conversation(body, body.conversation_id, request, services, caller)
     readers = PageReaders(services.database, services.blobs, caller)
     pages = Pages(readers.text, readers.lines)
     began = perf_counter()
@@ -78,7 +88,7 @@ async def query(
     else:
         prepared = await services.answers.prepare(caller.access, body.request, pages)
 
-    def answered(answer: Answer) -> None:
+    def noted(answer: Answer) -> None:
         found, cached = len(answer.citations), answer.meta.cached
         note(services, caller, QueryKind.QUESTION, body.query, found, began, cached)
 
@@ -89,14 +99,28 @@ async def query(
         except BaseException:
             await prepared.close()
             raise
-        return EventStreamResponse(_wired(prepared, answered), on_end=prepared.close)
+        return EventStreamResponse(_wired(prepared, noted), on_end=prepared.close)
     try:
         answer = await unless_left(request, _last(prepared))
     finally:
         await prepared.close()
-    answered(answer)
+    noted(answer)
     await audit(services, caller, "query.answered", len(answer.citations), answer.meta.cached)
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _in_conversation(
+    body: QueryBody, conversation_id: UUID, request: Request, services: Services, caller: Caller
+) -> Response:
+    asked = Asked(conversation_id, body.query, edits=body.edits, follows=body.follows)
+    how = AskingAgain(
+        top_k=body.top_k,
+        collection=body.collection,
+        filter=body.filter,
+        generate=body.generate,
+        stream=body.stream,
+    )
+    return await answered(request, services, caller, asked, how)
 
 
 async def _last(prepared: PreparedAnswer) -> Answer:
@@ -108,7 +132,7 @@ async def _last(prepared: PreparedAnswer) -> Answer:
 
 
 async def _wired(
-    prepared: PreparedAnswer, answered: Callable[[Answer], None]
+    prepared: PreparedAnswer, noted: Callable[[Answer], None]
 ) -> AsyncGenerator[bytes, None]:
     """The events, with a comment wherever none came for a while."""
     async with aclosing(with_silences(prepared.events())) as events:
@@ -117,7 +141,7 @@ async def _wired(
                 yield HEARTBEAT
                 continue
             if isinstance(event, DoneEvent):
-                answered(event.answer)
+                noted(event.answer)
             yield _wire(event)
 
 

@@ -1,8 +1,9 @@
 """Searches and questions as clients ask them."""
 
-from typing import Annotated
+from typing import Annotated, Self
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retrieval.request import QuestionRequest, SearchRequest
 
@@ -26,12 +27,26 @@ class SearchBody(SearchRequest):
 
 
 class QueryBody(QuestionRequest):
-    """`stream` answers with server-sent events."""
+    """`stream` answers with server-sent events. With `conversation_id` question and answer become messages of
+    that conversation: behind its newest answer, behind the answer `follows`, or in the place of the question
+    `edits`, which stays."""
 
     stream: bool = Field(default=False)
     cache: MayBeCached = True
+    conversation_id: UUID | None = None
+    follows: UUID | None = None
+    edits: UUID | None = None
 
     @property
     def request(self) -> QuestionRequest:
         """What is asked."""
-        return QuestionRequest.model_validate(self.model_dump(exclude={"stream", "cache"}))
+        own = {"stream", "cache", "conversation_id", "follows", "edits"}
+        return QuestionRequest.model_validate(self.model_dump(exclude=own))
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Self:
+        if self.conversation_id is None and (self.edits or self.follows):
+            raise ValueError("`edits` and `follows` need `conversation_id`")
+        if self.edits and self.follows:
+            raise ValueError("`edits` names a place already: leave `follows` out")
+        return self

@@ -27,6 +27,13 @@ from db.models.content import (
     Posting,
     PostingRemoval,
 )
+from db.models.conversations import (
+    AnswerEvent,
+    Conversation,
+    ConversationMessage,
+    Feedback,
+    MessageSource,
+)
 from db.models.evaluations import (
     EvaluationMetric,
     EvaluationQuestion,
@@ -82,6 +89,7 @@ __all__ = [
     "Annotation",
     "AnnotationAnchor",
     "AnnotationComment",
+    "AnswerEvent",
     "ApiKey",
     "AskedQuery",
     "AuditEvent",
@@ -94,6 +102,8 @@ __all__ = [
     "ChunkRow",
     "Collection",
     "ComparedPage",
+    "Conversation",
+    "ConversationMessage",
     "CorpusEpoch",
     "Decision",
     "EmbeddingRow",
@@ -104,6 +114,7 @@ __all__ = [
     "EvaluationRun",
     "EvaluationSet",
     "ExternalIdentity",
+    "Feedback",
     "File",
     "FileVersion",
     "FindingRow",
@@ -120,6 +131,7 @@ __all__ = [
     "JobPassword",
     "KeyRotation",
     "LexicalDocument",
+    "MessageSource",
     "ModelPause",
     "PageLayer",
     "PageRow",

@@ -169,6 +169,26 @@ async def erase_annotations(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+_QUOTING = "(SELECT message_id FROM message_source WHERE file_id = :file_id AND has_words)"
+_FORGET_IN_CONVERSATIONS = (
+    # The messages first: who makes one of them writes nothing more behind this.
+    text(
+        f"UPDATE conversation_message SET sealed = NULL, state = 'forgotten' WHERE id IN {_QUOTING}"  # noqa: S608 - a constant of this module
+    ),
+    text(f"DELETE FROM answer_event WHERE message_id IN {_QUOTING}"),  # noqa: S608 - likewise
+    text(f"UPDATE feedback SET sealed_text = NULL WHERE message_id IN {_QUOTING}"),  # noqa: S608 - likewise
+    text("UPDATE feedback SET file_id = NULL, page = NULL WHERE file_id = :file_id"),
+    text("DELETE FROM message_source WHERE file_id = :file_id"),
+)
+
+
+async def erase_conversations(session: AsyncSession, file_id: UUID) -> None:
+    """Answers that may quote it, with what was passed on of them while they were made; that they were given
+    stays. An answer that did not quote it forgets that it was read."""
+    for statement in _FORGET_IN_CONVERSATIONS:
+        await session.execute(statement, {"file_id": file_id})
+
+
 async def erase_shares(session: AsyncSession, file_id: UUID) -> None:
     """Links to the file; their sessions and tries go with them."""
     await session.execute(

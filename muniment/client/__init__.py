@@ -25,6 +25,12 @@ from muniment.client.problems import ApiProblem, ApiUnreachable, StreamBroken, U
 from muniment.client.resources.annotations import ActivityEntry, Anchor, Annotation, Comment
 from muniment.client.resources.api_keys import ApiKey
 from muniment.client.resources.collections import Collection
+from muniment.client.resources.conversations import (
+    Conversation,
+    ConversationAnswer,
+    Feedback,
+    Message,
+)
 from muniment.client.resources.evaluations import Evaluation, Metric
 from muniment.client.resources.files import FileTiers
 from muniment.client.resources.grants import Grant
@@ -71,11 +77,14 @@ __all__ = [
     "Comment",
     "ComparedPage",
     "ComparisonSummary",
+    "Conversation",
+    "ConversationAnswer",
     "DirectoryEntry",
     "DirectoryMatches",
     "Evaluation",
     "Event",
     "EventKind",
+    "Feedback",
     "File",
     "FileTiers",
     "Grant",
@@ -95,6 +104,7 @@ __all__ = [
     "Layer",
     "Listing",
     "Me",
+    "Message",
     "Metric",
     "Muniment",
     "Page",

@@ -12,7 +12,7 @@ from muniment.client.answering import Part, streamed_answer
 from muniment.client.awaiting import Awaiting
 from muniment.client.building import Id
 from muniment.client.download import download, download_archive
-from muniment.client.events import Event, job_events, tenant_events
+from muniment.client.events import Event, answer_events, job_events, tenant_events
 from muniment.client.following import follow
 from muniment.client.location import locate
 from muniment.client.models import (
@@ -32,6 +32,7 @@ from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import AsyncApiKeys
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
+from muniment.client.resources.conversations import AsyncFeedbacks, ConversationOperations
 from muniment.client.resources.evaluations import AsyncEvaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import AsyncGrants
@@ -104,6 +105,8 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.invitations = AsyncInvitations(self._protocol, self._run)
         self.webhooks = AsyncWebhooks(self._protocol, self._run)
         self.integrity = AsyncIntegrity(self._protocol, self._run)
+        self.conversations = AsyncConversations(self._protocol, self._run)
+        self.feedback = AsyncFeedbacks(self._protocol, self._run)
         self.evaluations = AsyncEvaluations(self._protocol, self._run)
         self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
@@ -223,3 +226,15 @@ class AsyncJobs(JobOperations, AsyncResource):
     def events(self, job_id: Id, last_event_id: str | None = None) -> AsyncIterator[Event]:
         """The job's events until its end, each once; `last_event_id` goes on after that one."""
         return self._run.iterate(job_events(self._protocol, job_id, last_event_id))
+
+
+class AsyncConversations(ConversationOperations, AsyncResource):
+    """`/v1/conversations`."""
+
+    def events(
+        self, conversation_id: Id, message_id: Id, last_event_id: str | None = None
+    ) -> AsyncIterator[Event]:
+        """An answer's events until its end; `last_event_id` goes on after that one."""
+        return self._run.iterate(
+            answer_events(self._protocol, conversation_id, message_id, last_event_id)
+        )

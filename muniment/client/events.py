@@ -15,6 +15,7 @@ from muniment.client.models import Job, Stage
 from muniment.client.parsing import parse_model
 from muniment.client.problems import ApiProblem, StreamBroken, UnexpectedAnswer
 from muniment.client.protocol import Protocol
+from muniment.client.resources.conversations import message_path
 from muniment.client.server_sent_events import Decoder, ServerSentEvent
 
 Item = TypeVar("Item")
@@ -78,6 +79,14 @@ def job_events(protocol: Protocol, job_id: Id, last_event_id: str | None) -> Str
 def tenant_events(protocol: Protocol, last_event_id: str | None) -> Stream[Event]:
     """The events of all jobs of the tenant, without end."""
     return ResumedStream(protocol, "/v1/events", _itself, last_event_id, ends=False).run()
+
+
+def answer_events(
+    protocol: Protocol, conversation_id: Id, message_id: Id, last_event_id: str | None
+) -> Stream[Event]:
+    """All events of an answer of a conversation, each once, over any number of connections."""
+    path = message_path(conversation_id, message_id)
+    return ResumedStream(protocol, path, _itself, last_event_id, ends=True).run()
 
 
 def job_path(job_id: Id) -> str:

@@ -12,7 +12,7 @@ from muniment.client.answering import Part, streamed_answer
 from muniment.client.blocking import Blocking
 from muniment.client.building import Id
 from muniment.client.download import download, download_archive
-from muniment.client.events import Event, job_events, tenant_events
+from muniment.client.events import Event, answer_events, job_events, tenant_events
 from muniment.client.following import follow
 from muniment.client.location import locate
 from muniment.client.models import (
@@ -32,6 +32,7 @@ from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import ApiKeys
 from muniment.client.resources.batches import Batches
 from muniment.client.resources.collections import Collections
+from muniment.client.resources.conversations import ConversationOperations, Feedbacks
 from muniment.client.resources.evaluations import Evaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import Grants
@@ -104,6 +105,8 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.invitations = Invitations(self._protocol, self._run)
         self.webhooks = Webhooks(self._protocol, self._run)
         self.integrity = Integrity(self._protocol, self._run)
+        self.conversations = Conversations(self._protocol, self._run)
+        self.feedback = Feedbacks(self._protocol, self._run)
         self.evaluations = Evaluations(self._protocol, self._run)
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
@@ -223,3 +226,15 @@ class Jobs(JobOperations, Resource):
     def events(self, job_id: Id, last_event_id: str | None = None) -> Iterator[Event]:
         """The job's events until its end, each once; `last_event_id` goes on after that one."""
         return self._run.iterate(job_events(self._protocol, job_id, last_event_id))
+
+
+class Conversations(ConversationOperations, Resource):
+    """`/v1/conversations`."""
+
+    def events(
+        self, conversation_id: Id, message_id: Id, last_event_id: str | None = None
+    ) -> Iterator[Event]:
+        """An answer's events until its end; `last_event_id` goes on after that one."""
+        return self._run.iterate(
+            answer_events(self._protocol, conversation_id, message_id, last_event_id)
+        )

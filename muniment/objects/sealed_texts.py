@@ -66,6 +66,11 @@ def anchor_place(tenant_id: UUID, annotation_id: UUID, version_id: UUID) -> byte
     return f"muniment/v1|{tenant_id}|anchor|{annotation_id}|{version_id}".encode()
 
 
+def conversation_place(tenant_id: UUID, conversation_id: UUID, what: str) -> bytes:
+    """`what`: `title`, or the kind and id of what is said."""
+    return f"muniment/v1|{tenant_id}|conversation|{conversation_id}|{what}".encode()
+
+
 class SealedTexts:
     """For one event loop."""
 
@@ -141,6 +146,12 @@ class SealedTexts:
     async def try_quotes(self, sealed: Sequence[SealedText]) -> list[QuotedWords | MunimentError]:
         """Each quote, or what kept it from being opened."""
         return await self._opened(sealed, QuotedWords)
+
+    async def try_words(
+        self, sealed: Sequence[SealedText], model: type[ContractT]
+    ) -> list[ContractT | MunimentError]:
+        """Words of a conversation, or what kept each from being opened."""
+        return await self._opened(sealed, model)
 
     async def _opened(
         self, sealed: Sequence[SealedText], model: type[ContractT]

@@ -7,6 +7,7 @@ them is given plain arguments.
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
@@ -45,6 +46,7 @@ __all__ = [
     "ApiSettings",
     "CacheSettings",
     "ColdStoreSettings",
+    "ConversationSettings",
     "DatabaseSettings",
     "EmbeddedSettings",
     "EmbeddingSettings",

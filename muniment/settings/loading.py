@@ -10,6 +10,7 @@ from muniment.errors import ConfigurationError
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
+from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
 from muniment.settings.identity import OidcSettings
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     cache: CacheSettings = CacheSettings()
+    conversations: ConversationSettings = ConversationSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()

@@ -63,8 +63,16 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     openai_file_id = f"file-{file['id'].replace('-', '')}"
     filled_store = f"/openai/v1/vector_stores/{store_id}/file_batches"
     filling = (await client.post(filled_store, json={"file_ids": [openai_file_id]})).json()
+    conversation = (await client.post("/v1/conversations", json={"title": "mine"})).json()
+    asked = {"query": "mine", "conversation_id": conversation["id"]}
+    answer = (await client.post("/v1/query", json=asked)).json()
+    given = {"message_id": answer["message_id"], "verdict": "up"}
+    feedback = (await client.post("/v1/feedback", json=given)).json()
     return Things(
         {
+            "conversation_id": conversation["id"],
+            "message_id": answer["message_id"],
+            "feedback_id": feedback["id"],
             "openai_file_id": openai_file_id,
             "vector_store_id": store_id,
             "file_batch_id": filling["id"],
@@ -99,6 +107,7 @@ _IDS = (
     *("invitation_id", "index_version_id", "evaluation_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
+    *("conversation_id", "message_id", "feedback_id"),
 )
 
 

@@ -55,6 +55,7 @@ from muniment.errors import KeyDestroyed
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
 from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture, make_tenant
+from tests.db.conversed import add_conversation
 from tests.db.evaluated import add_evaluation
 from tests.db.people import add_people
 from tests.worker.jobs import commit_job
@@ -236,6 +237,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             ]
         )
         await add_evaluation(session, tenant)
+        await add_conversation(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)

@@ -5,7 +5,7 @@ each. Row-level security lets nobody write one but for the current tenant; a doc
 from alembic import op
 
 revision = "0038"
-down_revision = "0033"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 

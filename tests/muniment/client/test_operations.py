@@ -214,6 +214,23 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "analytics.forget": lambda m: m.analytics.forget("0" * 32),
     "analytics.policy": lambda m: m.analytics.policy(),
     "analytics.set_policy": lambda m: m.analytics.set_policy("text", 7, etag='"1"'),
+    "conversations.list": lambda m: m.conversations.list(query="lease"),
+    "conversations.get": lambda m: m.conversations.get(ID),
+    "conversations.create": lambda m: m.conversations.create("Oak Street"),
+    "conversations.rename": lambda m: m.conversations.rename(ID, "Oak", etag='"1"'),
+    "conversations.delete": lambda m: m.conversations.delete(ID),
+    "conversations.export": lambda m: m.conversations.export(ID, "markdown"),
+    "conversations.ask": lambda m: m.conversations.ask(ID, "and then?", follows=ID),
+    "conversations.regenerate": lambda m: m.conversations.regenerate(ID, ID),
+    "conversations.messages": lambda m: m.conversations.messages(ID),
+    "conversations.message": lambda m: m.conversations.message(ID, ID),
+    "conversations.events": lambda m: m.conversations.events(ID, ID),
+    "feedback.give": lambda m: m.feedback.give(
+        ID, "down", text="no", expected_file=ID, expected_page=2
+    ),
+    "feedback.list": lambda m: m.feedback.list(verdict="down"),
+    "feedback.questions": lambda m: m.feedback.questions(),
+    "feedback.delete": lambda m: m.feedback.delete(ID),
     "evaluations.start": lambda m: m.evaluations.start(
         "nightly", [{"id": "1", "text": "when?", "relevant": {"a": 1.0}}], nightly=True
     ),

@@ -1,0 +1,41 @@
+"""Settings of conversations."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from muniment.settings.group import Group
+
+
+class ConversationSettings(Group):
+    """Questions in a row, with their answers (docs/conversations.md)."""
+
+    keep_days: Annotated[
+        int,
+        Field(
+            description="Conversations that nobody wrote to for so many days are deleted; 0: kept until"
+            " their owner deletes them.",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 0
+    max_conversations: Annotated[
+        int, Field(description="Of a tenant; more get 429.", ge=1, le=1_000_000)
+    ] = 20_000
+    max_messages: Annotated[
+        int,
+        Field(description="Questions and answers of a conversation.", ge=2, le=10_000),
+    ] = 1_000
+    max_bytes: Annotated[
+        int,
+        Field(description="What a tenant's conversations take together, in bytes.", ge=1_000_000),
+    ] = 4 * 1024**3
+    resume_seconds: Annotated[
+        float,
+        Field(
+            description="So long after its last reader has left, an answer is made on for whoever comes"
+            " back; then the language model's work ends.",
+            ge=0,
+            le=600,
+        ),
+    ] = 30.0
