@@ -32,6 +32,7 @@ from api.models.endpoints import router as models
 from api.oidc.endpoints import router as identities
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
+from api.question_lists.endpoints import router as question_lists
 from api.quotas.endpoints import router as quotas
 from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
@@ -92,6 +93,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading_comparisons,
     events,
     search,
+    question_lists,
     synonyms,
     models,
     evaluations,

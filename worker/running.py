@@ -39,6 +39,7 @@ from worker.spent_indexes import SpentIndexes
 from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
 from worker.spent_queries import SpentQueries
+from worker.spent_question_lists import SpentQuestionLists
 from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
@@ -178,6 +179,7 @@ def _housekeeping(
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),
+        SpentQuestionLists(database, stores.blobs).run(),
         SpentQueries(
             database,
             query_policy(settings.analytics),

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from api.authentication import Caller, require
 from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, server_sent_event
-from api.pages.service import PageReaders
 from api.problem_responses import problems
 from api.search.schemas import QueryBody
 from api.services import Provided, Services
@@ -21,6 +20,7 @@ from db.audit import record
 from db.queries.analytics import QueryKind
 from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
+from retrieval.cited_pages import PageReaders
 from retrieval.request import QuestionRequest, SearchRequest
 from retrieval.response import (
     Answer,
@@ -67,7 +67,7 @@ async def query(
     """Every citation names the file, the page, the boxes and the exact words, and says whether that was
     verified. A language model answers where the operator configured one; `meta` says which. 429
     `token-budget-exhausted`: for `generate: llm`, when the tenant's tokens of this month are used up."""
-    readers = PageReaders(services.database, services.blobs, caller)
+    readers = PageReaders(services.database, services.blobs, caller.access)
     question = QuestionRequest(
         query=body.query,
         top_k=body.top_k,

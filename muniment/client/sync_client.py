@@ -43,6 +43,7 @@ from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import Keys
 from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
+from muniment.client.resources.question_lists import QuestionLists
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.synonyms import Synonyms
@@ -105,6 +106,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.webhooks = Webhooks(self._protocol, self._run)
         self.integrity = Integrity(self._protocol, self._run)
         self.evaluations = Evaluations(self._protocol, self._run)
+        self.question_lists = QuestionLists(self._protocol, self._run)
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)

@@ -66,6 +66,14 @@ def anchor_place(tenant_id: UUID, annotation_id: UUID, version_id: UUID) -> byte
     return f"muniment/v1|{tenant_id}|anchor|{annotation_id}|{version_id}".encode()
 
 
+def question_place(tenant_id: UUID, list_id: UUID, ordinal: int) -> bytes:
+    return f"muniment/v1|{tenant_id}|question|{list_id}|{ordinal}".encode()
+
+
+def answer_place(tenant_id: UUID, list_id: UUID, ordinal: int) -> bytes:
+    return f"muniment/v1|{tenant_id}|answer|{list_id}|{ordinal}".encode()
+
+
 class SealedTexts:
     """For one event loop."""
 
@@ -141,6 +149,10 @@ class SealedTexts:
     async def try_quotes(self, sealed: Sequence[SealedText]) -> list[QuotedWords | MunimentError]:
         """Each quote, or what kept it from being opened."""
         return await self._opened(sealed, QuotedWords)
+
+    async def opened(self, sealed: Sequence[SealedText], model: type[ContractT]) -> list[ContractT]:
+        """Texts of that form, in the order given; raises as `passages` does."""
+        return _required(await self._opened(sealed, model))
 
     async def _opened(
         self, sealed: Sequence[SealedText], model: type[ContractT]

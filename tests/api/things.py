@@ -59,6 +59,11 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     question = {"id": "q1", "text": "mine", "relevant": {"a.txt": 1}}
     evaluated = {"name": "evaluated", "questions": [question]}
     evaluation = (await client.post("/v1/evaluations", json=evaluated)).json()
+    listed = await client.post(
+        "/v1/question-lists",
+        content=b"question\nmine?\n",
+        headers={"Content-Type": "text/csv"},
+    )
     return Things(
         {
             "rotation_id": rotation["id"],
@@ -79,6 +84,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
             "grant_id": grant["id"],
             "invitation_id": invitation["id"],
             "evaluation_id": evaluation["id"],
+            "list_id": listed.json()["id"],
             "number": "1",
             "page": "1",
         }
@@ -89,7 +95,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
-    *("invitation_id", "index_version_id", "evaluation_id"),
+    *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
     *("annotation_id", "comment_id"),
 )
 

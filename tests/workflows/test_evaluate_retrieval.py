@@ -280,7 +280,7 @@ async def test_a_question_that_fails_for_good_is_counted_and_the_others_are_aske
 ) -> None:
     await published(workshop, owner)
     run_id = await begun(workshop, owner, await made_set(workshop, owner))
-    evaluations_of = workshop.parts.evaluations
+    evaluations_of = workshop.parts.asking.evaluations
     inner = evaluations_of._evaluator
     activities = Evaluations(workshop.database, Failing(inner, error))
     request = EvaluateQuestionsInput(tenant_id=owner.tenant_id, run_id=run_id)
