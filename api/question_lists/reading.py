@@ -33,6 +33,8 @@ EXPECTED_ANSWER, EXPECTED_FILE = "expected_answer", "expected_file"
 EXPECTED_PAGE = "expected_page"
 COLUMNS = (ID, QUESTION, EXPECTED_ANSWER, EXPECTED_FILE, EXPECTED_PAGE, FILTER)
 
+_MOST_DIGITS = len(str(LARGEST_INTEGER))
+
 _MARKED = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -175,7 +177,8 @@ def _question(columns: Sequence[str], cells: Sequence[str]) -> ListedQuestion:
 def _page(cell: str) -> int | None:
     if not cell:
         return None
-    if not (cell.isascii() and cell.isdigit()) or not 1 <= int(cell[:11]) <= LARGEST_INTEGER:
+    is_number = cell.isascii() and cell.isdigit() and len(cell) <= _MOST_DIGITS
+    if not is_number or not 1 <= int(cell) <= LARGEST_INTEGER:
         raise ValueError(f"`{EXPECTED_PAGE}` is no number of a page, from 1")
     return int(cell)
 

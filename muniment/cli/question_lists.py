@@ -67,7 +67,8 @@ def _follow(muniment: Muniment, questions: QuestionList) -> QuestionList:
     """To its end, or until it pauses."""
     with percent_progress() as progress:
         task = progress.add_task("questions", total=max(questions.questions, 1))
-        for questions in muniment.question_lists.events(questions.id):
+        for told in muniment.question_lists.events(questions.id):
+            questions = told
             progress.update(task, completed=questions.done)
             if questions.state == "paused":
                 break

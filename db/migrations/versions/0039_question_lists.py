@@ -1,4 +1,4 @@
-"""Lists of questions that are answered one by one."""
+"""Lists of questions that are answered one by one; which index version an evaluation searched."""
 
 from alembic import op
 
@@ -82,6 +82,9 @@ def upgrade() -> None:
         )
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO muniment_app")
     op.execute("CREATE POLICY definer ON question_list TO CURRENT_USER USING (true)")
+    op.execute(
+        "ALTER TABLE evaluation_run ADD COLUMN index_version_id UUID REFERENCES index_version (id)"
+    )
     op.execute(_ACROSS_TENANTS)
 
 
@@ -95,6 +98,7 @@ def downgrade() -> None:
         DROP TABLE question_list_source;
         DROP TABLE question_list_item;
         DROP TABLE question_list;
+        ALTER TABLE evaluation_run DROP COLUMN index_version_id;
         """
     )
     op.execute("ALTER TABLE blob NO FORCE ROW LEVEL SECURITY")
