@@ -90,7 +90,7 @@ def _decoded(content: bytes, content_type: str) -> str:
             "the questions are no CSV", remedy=f"Send them with `Content-Type: {MEDIA_TYPE}`."
         )
     marked = next((name for mark, name in _MARKED if content.startswith(mark)), None)
-    encoding = marked or header.get_content_charset("utf-8")
+    encoding = marked or header.get_content_charset() or "utf-8"
     try:
         return content.decode(encoding)
     except LookupError:

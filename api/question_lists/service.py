@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
@@ -108,8 +109,8 @@ async def make(
         for ordinal, each in enumerate(rows)
     ]
     await question_lists.add_list(session, row, made.blob, sealed)
-    asked = {"questions": len(rows), "generate": row.generate}
-    record(session, caller.act("question_list.requested", "question_list", row.id, {**asked}))
+    asked: dict[str, JsonValue] = {"questions": len(rows), "generate": row.generate}
+    record(session, caller.act("question_list.requested", "question_list", row.id, asked))
     return row
 
 

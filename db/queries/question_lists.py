@@ -141,7 +141,7 @@ async def counts_of(
     """By list, how many questions came to what, and under `tokens` what was spent."""
     rows = await session.execute(
         text(
-            "SELECT list_id, outcome, count(*) AS count, sum(tokens) AS tokens"
+            "SELECT list_id, outcome, count(*) AS questions, sum(tokens) AS tokens"
             " FROM question_list_item WHERE list_id = ANY(:ids) AND outcome IS NOT NULL"
             " GROUP BY list_id, outcome"
         ),
@@ -149,7 +149,7 @@ async def counts_of(
     )
     found: dict[UUID, dict[str, int]] = {list_id: {"tokens": 0} for list_id in list_ids}
     for row in rows:
-        found[row.list_id][row.outcome] = int(row.count)
+        found[row.list_id][row.outcome] = int(row.questions)
         found[row.list_id]["tokens"] += int(row.tokens)
     return found
 
