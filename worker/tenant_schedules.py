@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -53,7 +53,10 @@ FIRST_ROUND_SECONDS = 5.0
 RPC_TIMEOUT = timedelta(seconds=10)
 PAGE_TENANTS = 500
 AT_ONCE = 16
-"""Each is a request or two to Temporal, which has others to serve."""
+"""Each is a request or two to Temporal, which has others to serve. Of more tenants than these is listed what
+there is, before it is asked for one by one."""
+
+Intervals = Sequence[ScheduleIntervalSpec]
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,36 @@ class TenantSchedules:
         """Looks at tenants that this process has not seen; how many those were."""
         seen = 0
         after: UUID | None = None
+        listed: Mapping[str, Intervals] | None = None
         while tenants := await self._tenants_after(after):
             after = tenants[-1]
             new = [tenant_id for tenant_id in tenants if tenant_id not in self._settled]
-            await of_each(new, self._settle, AT_ONCE)
             seen += len(new)
+            if len(new) > AT_ONCE:
+                listed = await self._listed() if listed is None else listed
+                self._settled |= {each for each in new if self._is_as_wanted(each, listed)}
+                new = [tenant_id for tenant_id in new if tenant_id not in self._settled]
+            await of_each(new, self._settle, AT_ONCE)
         return seen
+
+    async def _listed(self) -> Mapping[str, Intervals]:
+        """Those that there are, of other work too, a thousand to a request: a worker that starts finds nearly
+        all of them as they are to be."""
+        found: dict[str, Intervals] = {}
+        try:
+            async for each in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
+                if each.schedule is not None:
+                    found[each.id] = each.schedule.spec.intervals
+        except (RPCError, TimeoutError) as error:
+            raise OrchestratorUnavailable("Temporal did not list its schedules.") from error
+        return found
+
+    def _is_as_wanted(self, tenant_id: UUID, listed: Mapping[str, Intervals]) -> bool:
+        """By its interval, from which its policy follows."""
+        present = listed.get(self._work.schedule_id(tenant_id))
+        if not self._interval:
+            return present is None
+        return present == _schedule(self._work, tenant_id, self._interval).spec.intervals
 
     async def _tenants_after(self, after: UUID | None) -> list[UUID]:
         async with self._database.across_tenants() as session:
@@ -151,7 +178,7 @@ class TenantSchedules:
         self._settled.add(tenant_id)
 
     async def _have(self, handle: ScheduleHandle, tenant_id: UUID) -> None:
-        """Looks first: a worker that starts finds nearly all of them as they are to be."""
+        """Made where there is none, and changed where it is another."""
         wanted = _schedule(self._work, tenant_id, self._interval)
         if await _is_adjusted(handle, wanted):
             return
