@@ -155,7 +155,7 @@ class TenantSchedules:
         return found
 
     def _is_as_wanted(self, tenant_id: UUID, listed: Mapping[str, Intervals]) -> bool:
-        """By its interval, from which its policy follows."""
+        """By its interval: a list does not tell the policy, which follows from that."""
         present = listed.get(self._work.schedule_id(tenant_id))
         if not self._interval:
             return present is None

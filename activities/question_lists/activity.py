@@ -114,7 +114,7 @@ class QuestionLists(QuestionListActivities):
         """Whether a further question may be asked at this moment."""
         async with self._database.transaction(Access(found.tenant_id)) as session:
             now = await question_lists.standing(session, found.id)
-        if now is None or now.state.value not in (ListState.RUNNING, ListState.PAUSED):
+        if now is None or now.state not in (ListState.RUNNING, ListState.PAUSED):
             return AnsweringState.OVER
         if now.is_disabled:
             raise Forbidden("the principal whose questions they are has been disabled")

@@ -48,8 +48,8 @@ _READABLE = (
 )
 RECORDED = frozenset(
     (
-        "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated", "expanded",
-        "expired", "failed",
+        "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
+        "expanded", "expired", "failed",
         "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
         "verified", "withdrawn",
     )

@@ -53,7 +53,8 @@ def test_what_onnx_runtime_raises_is_an_engines_error(
     session = onnxruntime.InferenceSession(embedder._model_directory / MODEL_FILE)
 
     def failing(*_: object, **__: object) -> object:
-        return session.run(None, {"input_ids": np.zeros((1, 2), np.float32)})
+        wrong = {each.name: np.zeros((1, 2), np.float32) for each in session.get_inputs()}
+        return session.run(None, wrong)
 
     monkeypatch.setattr(embedder._model, "embed", failing)
     with pytest.raises(EngineError, match="InvalidArgument") as raised:
