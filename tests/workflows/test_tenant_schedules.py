@@ -45,7 +45,9 @@ async def test_without_temporal_the_round_fails_and_the_next_one_looks_again(
 ) -> None:
     tenant_id = make_tenant(lone_dsn).tenant_id
     elsewhere = await Client.connect(
-        lone_workshop.client.service_client.config.target_host, namespace="absent"
+        lone_workshop.client.service_client.config.target_host,
+        namespace="absent",
+        data_converter=lone_workshop.client.data_converter,
     )
     work = schedules(lone_workshop, elsewhere)
     with pytest.raises(OrchestratorUnavailable):
