@@ -1,5 +1,6 @@
 """`/v1/question-lists`."""
 
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -101,7 +102,8 @@ async def create(
     async with idempotent(request, caller, services.database) as attempt:
         if replayed := attempt.replay(hash_of(content, content_type, repr(wanted))):
             return replayed
-        rows = read_questions(content, content_type)
+        # A file of many cells takes a second.
+        rows = await asyncio.to_thread(read_questions, content, content_type)
         made = await service.seal(services, caller)
         try:
             async with services.database.transaction(caller.access) as session:

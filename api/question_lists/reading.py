@@ -7,6 +7,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -40,6 +41,35 @@ _MARKED = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+_CHARSETS = frozenset(
+    {
+        "ascii",
+        "utf-8",
+        "utf-8-sig",
+        "utf-16",
+        "utf-16-le",
+        "utf-16-be",
+        "iso8859-1",
+        "iso8859-2",
+        "iso8859-5",
+        "iso8859-7",
+        "iso8859-9",
+        "iso8859-15",
+        "koi8-r",
+        "mac-roman",
+        "big5",
+        "euc_jp",
+        "euc_kr",
+        "gb18030",
+        "gbk",
+        "shift_jis",
+        *(f"cp{number}" for number in range(1250, 1259)),
+    }
+)
+"""By Python's names. Others of its codecs take seconds for a file of some kilobytes (`punycode`), or are no
+charsets."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +120,9 @@ def _decoded(content: bytes, content_type: str) -> str:
             "the questions are no CSV", remedy=f"Send them with `Content-Type: {MEDIA_TYPE}`."
         )
     marked = next((name for mark, name in _MARKED if content.startswith(mark)), None)
-    encoding = marked or header.get_content_charset() or "utf-8"
+    encoding = marked or _charset(header)
     try:
         return content.decode(encoding)
-    except LookupError:
-        raise Unprocessable("the `charset` of the questions is not known here") from None
     except UnicodeError as error:
         end = error.start if isinstance(error, UnicodeDecodeError) else 0
         row = content.count(b"\n", 0, end) + 1
@@ -103,6 +131,20 @@ def _decoded(content: bytes, content_type: str) -> str:
             remedy="Save them as UTF-8, or name another `charset` in the `Content-Type`.",
             errors=[_at(row, f"no text in {encoding}")],
         ) from None
+
+
+def _charset(header: Message) -> str:
+    named = header.get_param("charset", "utf-8")
+    try:
+        # One that is encoded itself (`charset*=`) comes as a tuple.
+        name = codecs.lookup(named).name if isinstance(named, str) else ""
+    except (LookupError, ValueError):
+        name = ""
+    if name not in _CHARSETS:
+        raise Unprocessable(
+            "the `charset` of the questions is not known here", remedy="Save them as UTF-8."
+        )
+    return name
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -124,7 +166,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _delimiter(text: str) -> str:
     """The one by which the first row has a column of questions."""
-    first = text.split("\n", 1)[0]
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     for delimiter in DELIMITERS:
         if QUESTION in [_name(cell) for cell in first.split(delimiter)]:
             return delimiter
@@ -136,7 +178,7 @@ def _name(cell: str) -> str:
 
 
 def _columns(number: int, names: Sequence[str]) -> list[str]:
-    columns = [_name(name) for name in names]
+    columns = [_name(name) for name in names[: len(COLUMNS) + 1]]
     unknown = [name for name in columns if name not in COLUMNS]
     if QUESTION not in columns or unknown or len(set(columns)) < len(columns):
         raise Unprocessable(

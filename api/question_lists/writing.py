@@ -4,8 +4,11 @@ there is text (OWASP, CSV injection)."""
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 from muniment.contracts.answer_questions import ListedAnswer, ListedQuestion
 
@@ -36,7 +39,9 @@ WAITING = "waiting"
 """Outcomes beside those of a QuestionOutcome: a file behind the answer is no longer the reader's to read; it
 was not asked."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = re.compile(r'^(?=[\t\r\n])|(?:^|[;\t\r\n])(?=(?:[^\S\t\r\n]|")*[=+\-@＝＋－＠])')
+"""What a spreadsheet may take for the beginning of a formula, though it stands within a cell: where it takes
+semicolons or tabs for what separates cells, cells begin behind these, and lines behind each line break."""
 _TEXT = "'"
 
 
@@ -70,7 +75,7 @@ def _cells(row: AnsweredRow) -> list[str]:
         _defused(question.text),
         row.outcome,
         _defused(answer.answer),
-        json.dumps(citations, ensure_ascii=False) if citations else "",
+        _json(citations) if citations else "",
         _yes_or_no(all(each.verified for each in answer.citations)) if citations else "",
         _yes_or_no(answer.degraded) if row.answer else "",
         _defused("; ".join(answer.reasons)),
@@ -88,7 +93,12 @@ def _cells(row: AnsweredRow) -> list[str]:
 
 
 def _defused(text: str) -> str:
-    return _TEXT + text if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(lambda found: found.group() + _TEXT, text)
+
+
+def _json(value: JsonValue) -> str:
+    """Without a semicolon, behind which a formula might begin: it stands in texts alone."""
+    return json.dumps(value, ensure_ascii=False).replace(";", "\\u003b")
 
 
 def _yes_or_no(value: bool) -> str:
