@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -32,9 +33,7 @@ from muniment.contracts.answer_questions import (
 from muniment.errors import (
     DatabaseTooSlow,
     Forbidden,
-    KeyDestroyed,
     MunimentError,
-    SealBroken,
     TokenBudgetExhausted,
 )
 from muniment.objects import SealedText, SealedTexts
@@ -96,16 +95,20 @@ class QuestionLists(QuestionListActivities):
         if state is not AnsweringState.MORE:
             return state
         access = Access(found.tenant_id, found.principal_id)
+        tokens = 0
         for _ in range(ASKED_AGAIN):
             try:
                 outcome = await self._outcome(access, found, item)
             except TokenBudgetExhausted:
                 await self._pause(found, TENANT_TOKENS_USED)
                 return AnsweringState.PAUSED
+            # What an answer that is not kept cost was paid for all the same.
+            tokens += outcome.tokens
+            outcome = replace(outcome, tokens=tokens)
             async with self._database.transaction(access) as session:
                 if await question_lists.keep_outcome(session, found.id, item.ordinal, outcome):
                     return AnsweringState.MORE
-        outcome = await self._failed(found, item, OUT_OF_REACH)
+        outcome = replace(await self._failed(found, item, OUT_OF_REACH), tokens=tokens)
         async with self._database.transaction(access) as session:
             await question_lists.keep_outcome(session, found.id, item.ordinal, outcome)
         return AnsweringState.MORE
@@ -137,10 +140,10 @@ class QuestionLists(QuestionListActivities):
     ) -> Outcome:
         """What is wrong with one question is told of it, and the others are asked all the same. Raises what
         may pass, and what holds for all of them."""
+        question = await self._question(found, item)
         try:
-            question = await self._question(found, item)
             answered = await self._questions.answer(access, _asking(found), question)
-        except (Forbidden, KeyDestroyed, SealBroken, TokenBudgetExhausted):
+        except (Forbidden, TokenBudgetExhausted):
             raise
         except Exception as error:
             if not _is_lost(error, activity.info().attempt):

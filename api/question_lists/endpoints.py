@@ -33,6 +33,7 @@ from api.storable_text import LARGEST_INTEGER, StorableText
 from db.audit import record
 from db.queries import question_lists
 from muniment.errors import Conflict
+from retrieval.answer_permit import require_models
 from retrieval.request import MAX_TOP_K, Generate
 
 router = APIRouter(prefix="/v1/question-lists", tags=["answers"])
@@ -97,6 +98,7 @@ async def create(
     """One after another, each under the rights that the caller has then. The body is the file: its first row
     names the columns, of which `question` is needed, and `id`, `expected_answer`, `expected_file`,
     `expected_page` and `filter` (as a search's, in JSON) may be there. 422 names the rows that are wrong."""
+    require_models(services.permits, wanted.generate)
     content = await request.body()
     content_type = request.headers.get("content-type", "")
     async with idempotent(request, caller, services.database) as attempt:

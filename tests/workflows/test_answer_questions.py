@@ -12,7 +12,11 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
 from temporalio.testing import ActivityEnvironment
 
 from activities.erasure.stores import store_named
@@ -35,7 +39,13 @@ from muniment.contracts.answer_questions import (
     ListState,
     workflow_id,
 )
-from muniment.errors import InvalidRequest, KeyDestroyed, MunimentError, TokenBudgetExhausted
+from muniment.errors import (
+    InvalidRequest,
+    KeyDestroyed,
+    MunimentError,
+    SealBroken,
+    TokenBudgetExhausted,
+)
 from muniment.objects import SealedText, SealedTexts
 from muniment.objects.sealed_texts import answer_place, question_place
 from retrieval.listed_questions import Answered, ListAsking, ListedQuestions
@@ -161,13 +171,33 @@ async def until_some(workshop: Workshop, owner: TenantIds, what: str) -> None:
             await asyncio.sleep(0.05)
 
 
+class OutOfReach(ListedQuestions):
+    """Each answer costs tokens, and reads a file that may be out of reach before it is kept."""
+
+    def __init__(self, inner: ListedQuestions, file_id: UUID) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._file_id = file_id
+
+    async def answer(
+        self, access: Access, asking: ListAsking, question: ListedQuestion
+    ) -> Answered:
+        said = await super().answer(access, asking, question)
+        return replace(said, sources=said.sources | {self._file_id}, tokens=7)
+
+
 async def once(
     workshop: Workshop, owner: TenantIds, list_id: UUID, error: type[MunimentError]
 ) -> AnsweredSoFar:
     """A batch that fails at the second question so."""
-    inner = workshop.parts.asking.question_lists
-    questions = Failing(inner._questions, error)
-    activities = QuestionLists(workshop.database, inner._texts, questions)
+    questions = Failing(workshop.parts.asking.question_lists._questions, error)
+    return await batch(workshop, owner, list_id, questions)
+
+
+async def batch(
+    workshop: Workshop, owner: TenantIds, list_id: UUID, questions: ListedQuestions
+) -> AnsweredSoFar:
+    texts = workshop.parts.asking.question_lists._texts
+    activities = QuestionLists(workshop.database, texts, questions)
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, workflow_id=workflow_id(list_id))
     request = AnswerQuestionsInput(tenant_id=owner.tenant_id, list_id=list_id)
@@ -244,16 +274,31 @@ async def test_whoever_was_disabled_is_answered_no_further(
     assert await rows(workshop, owner, ANSWERED) == []
 
 
+@pytest.mark.parametrize("error", [InvalidRequest, KeyDestroyed, SealBroken])
 async def test_a_question_that_fails_for_good_is_told_and_the_others_are_asked(
-    workshop: Workshop, owner: TenantIds
+    workshop: Workshop, owner: TenantIds, error: type[MunimentError]
 ) -> None:
     await published(workshop, owner)
     list_id = await made_list(workshop, owner)
-    answered = await once(workshop, owner, list_id, InvalidRequest)
+    answered = await once(workshop, owner, list_id, error)
     assert answered.state is AnsweringState.ANSWERED
     items = await rows(workshop, owner, ANSWERED)
     assert [item["outcome"] for item in items] == ["answered", "failed", "unanswered"]
-    assert (await answers(workshop, owner))[1].reasons == (InvalidRequest.problem,)
+    assert (await answers(workshop, owner))[1].reasons == (error.problem,)
+
+
+async def test_answers_that_are_not_kept_cost_their_tokens(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    files = await published(workshop, owner)
+    asker = Access(owner.tenant_id, owner.principal_id)
+    await set_state(workshop.database, asker, files["elm"], "trashed")
+    questions = OutOfReach(workshop.parts.asking.question_lists._questions, files["elm"])
+    list_id = await made_list(workshop, owner, max_tokens=21)
+    answered = await batch(workshop, owner, list_id, questions)
+    assert (answered.state, answered.done) == (AnsweringState.PAUSED, 1)
+    (item,) = await rows(workshop, owner, ANSWERED)
+    assert (item["outcome"], item["tokens"]) == ("failed", 3 * 7)
 
 
 async def test_it_pauses_when_the_tenants_tokens_are_used_up(
@@ -321,7 +366,12 @@ async def test_a_long_list_continues_as_new(
     await published(workshop, owner)
     list_id = await made_list(workshop, owner)
     async with workshop.working(names=ONLY):
-        await (await started(workshop, owner, list_id)).result()
+        handle = await started(workshop, owner, list_id)
+        first = (await handle.describe()).run_id
+        await handle.result()
+    assert (await handle.describe()).run_id != first, "another run went on"
+    began = workshop.client.get_workflow_handle(workflow_id(list_id), run_id=first)
+    assert (await began.describe()).status is WorkflowExecutionStatus.CONTINUED_AS_NEW
     assert len(await rows(workshop, owner, ANSWERED)) == 3
     assert len(await rows(workshop, owner, FINISHED)) == 1
 
