@@ -37,8 +37,10 @@ from workflows.starting import cancel_workflow, start_answering
 
 logger = logging.getLogger(__name__)
 
-MAX_OPEN_LISTS = 5
+MAX_AT_WORK = 5
 """Of a tenant: each asks hundreds of questions, beside what people ask."""
+MAX_OPEN_LISTS = 3
+"""Of a principal, paused ones too: nobody else can end them."""
 ROWS_AT_ONCE = 100
 """That are opened and written together."""
 LOOK_SECONDS = 1.0
@@ -77,10 +79,10 @@ async def make(
     rows: Sequence[QuestionRow],
 ) -> QuestionList:
     """Raises TooManyRequests."""
-    await question_lists.lock_lists(session, caller.tenant_id)
-    if await question_lists.count_open(session) >= MAX_OPEN_LISTS:
+    await _require_place(session, caller)
+    if await question_lists.count_open(session, caller.principal_id) >= MAX_OPEN_LISTS:
         raise TooManyRequests(
-            f"{MAX_OPEN_LISTS} lists of the tenant are at work",
+            f"{MAX_OPEN_LISTS} of your lists are open",
             remedy="Wait for one of them to end, or cancel it.",
         )
     list_id = new_id()
@@ -112,6 +114,16 @@ async def make(
     asked: dict[str, JsonValue] = {"questions": len(rows), "generate": row.generate}
     record(session, caller.act("question_list.requested", "question_list", row.id, asked))
     return row
+
+
+async def _require_place(session: AsyncSession, caller: Caller) -> None:
+    """For one more that is at work. Raises TooManyRequests."""
+    await question_lists.lock_lists(session, caller.tenant_id)
+    if await question_lists.count_at_work(session) >= MAX_AT_WORK:
+        raise TooManyRequests(
+            f"{MAX_AT_WORK} lists of the tenant are at work",
+            remedy="Wait for one of them to end.",
+        )
 
 
 async def require_list(
@@ -164,7 +176,7 @@ async def pause(session: AsyncSession, caller: Caller, list_id: UUID) -> Questio
 async def resume(
     session: AsyncSession, caller: Caller, list_id: UUID, body: Resumption
 ) -> QuestionListView:
-    """Raises Conflict where it is not paused, or may still cost no more than it did."""
+    """Raises Conflict where it is not paused, or may still cost no more than it did; TooManyRequests."""
     row = await require_list(session, caller, list_id, for_update=True)
     if row.state != ListState.PAUSED:
         raise Conflict(f"a list that is {row.state} cannot be resumed")
@@ -176,6 +188,7 @@ async def resume(
             "the tokens that the list may cost are used up",
             remedy="Resume it with a larger `max_tokens`, or cancel it.",
         )
+    await _require_place(session, caller)
     row.state, row.reason = ListState.RUNNING.value, None
     record(
         session,
@@ -264,16 +277,22 @@ async def answers(
     services: Services, caller: Caller, row: QuestionList
 ) -> AsyncGenerator[bytes, None]:
     """The CSV file, some rows at a time. An answer for which a file was read that the caller may not read
-    now is left out."""
+    now is left out. Raises NotFound where the list is gone before its end was reached, so that nobody takes a
+    part for the whole."""
     yield heading()
     after = -1
+    count = 0
     while True:
-        async with services.database.transaction(caller.access) as session:
+        # Of one moment: an erasure between the two empties the answer and forgets that it read the file.
+        async with services.database.transaction(caller.access, is_snapshot=True) as session:
             items = await question_lists.items_after(session, row.id, after, ROWS_AT_ONCE)
             ordinals = [item.ordinal for item in items]
             withheld = await question_lists.out_of_reach(session, row.id, ordinals)
         if not items:
+            if count < row.question_count:
+                raise NotFound("there is no such list of questions any more")
             return
+        count += len(items)
         yield written(await _rows(services, row, items, withheld))
         after = items[-1].ordinal
 

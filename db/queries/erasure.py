@@ -164,6 +164,16 @@ async def erase_shares(session: AsyncSession, file_id: UUID) -> None:
 
 async def erase_listed_answers(session: AsyncSession, file_id: UUID) -> None:
     """Answers of lists of questions for which the file's passages were read; that it was asked stays."""
+    # In one order: erasures beside each other may have been read for the same answers.
+    await session.execute(
+        text(
+            "SELECT item.ordinal FROM question_list_item item"
+            " JOIN question_list_source source USING (list_id, ordinal)"
+            " WHERE source.file_id = :file_id ORDER BY item.list_id, item.ordinal"
+            " FOR UPDATE OF item"
+        ),
+        {"file_id": file_id},
+    )
     await session.execute(
         text(
             "UPDATE question_list_item item SET answer = NULL, outcome = 'erased'"

@@ -96,9 +96,25 @@ async def lock_lists(session: AsyncSession, tenant_id: UUID) -> None:
     )
 
 
-async def count_open(session: AsyncSession) -> int:
+async def count_open(session: AsyncSession, principal_id: UUID) -> int:
+    """Of the principal's, paused ones too."""
     found = await session.execute(
-        text("SELECT count(*) FROM question_list WHERE finished_at IS NULL AND expires_at > now()")
+        text(
+            "SELECT count(*) FROM question_list WHERE principal_id = :principal_id"
+            " AND finished_at IS NULL AND expires_at > now()"
+        ),
+        {"principal_id": principal_id},
+    )
+    return int(found.scalar_one())
+
+
+async def count_at_work(session: AsyncSession) -> int:
+    """Of the tenant's: paused ones keep nobody waiting."""
+    found = await session.execute(
+        text(
+            "SELECT count(*) FROM question_list WHERE state IN ('queued', 'running')"
+            " AND expires_at > now()"
+        )
     )
     return int(found.scalar_one())
 

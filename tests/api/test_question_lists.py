@@ -289,11 +289,33 @@ async def test_nobody_else_sees_it(api: ApiProcess, client: httpx.AsyncClient) -
     assert (await client.get(hers)).status_code == 404
 
 
-async def test_so_many_are_at_work_at_once(client: httpx.AsyncClient) -> None:
-    for _ in range(5):
-        await made(client)
-    one_more = await client.post(PATH, content=TWO.encode(), headers={"Content-Type": CSV})
-    assert one_more.status_code == 429
+async def test_so_many_are_open_at_once_of_a_principal_and_at_work_of_a_tenant(
+    api: ApiProcess, client: httpx.AsyncClient
+) -> None:
+    async def another(of: httpx.AsyncClient) -> int:
+        sent = await of.post(PATH, content=TWO.encode(), headers={"Content-Type": CSV})
+        return sent.status_code
+
+    person = (await client.post("/v1/principals", json={"kind": "user", "name": "ada"})).json()
+    body = {"name": "k", "scopes": ["search"], "principal_id": person["id"]}
+    key = (await client.post("/v1/api-keys", json=body)).json()
+    paused, *_ = [f"{PATH}/{(await made(client))['id']}" for _ in range(3)]
+    assert (await client.post(f"{paused}/pause")).status_code == 200
+    assert await another(client) == 429, "a paused one is open"
+    async with client_of(api, key["secret"]) as ada:
+        hers = [f"{PATH}/{(await made(ada))['id']}" for _ in range(3)]
+        assert (await client.post(f"{paused}/resume")).status_code == 429, "five are at work"
+        assert (await ada.post(f"{hers[0]}/cancel")).status_code == 200
+    assert (await client.post(f"{paused}/resume")).status_code == 200
+
+
+async def test_a_model_that_is_not_there_is_not_asked_a_thousand_times(
+    client: httpx.AsyncClient,
+) -> None:
+    refused = await client.post(
+        f"{PATH}?generate=llm", content=TWO.encode(), headers={"Content-Type": CSV}
+    )
+    assert (refused.status_code, "language model" in refused.json()["detail"]) == (422, True)
 
 
 async def test_lists_come_newest_first_page_by_page(client: httpx.AsyncClient) -> None:
