@@ -1,5 +1,6 @@
 """`muniment ask --csv`: the questions of a CSV file, and their answers as another."""
 
+import os
 from pathlib import Path
 
 from rich.text import Text
@@ -26,8 +27,10 @@ def answer_questions(
     as_json: bool,
 ) -> bool:
     """Follows the list to its end; whether every question could be asked. One that pauses, since its tokens
-    are used up, stays paused, and nothing is written."""
+    are used up, stays paused, and nothing is written. Raises InvalidRequest where a file cannot be read or
+    written; nothing is asked where that shows beforehand."""
     content = _read(questions)
+    _require_writable(output)
     with connect(home) as muniment:
         begun = muniment.question_lists.start(
             content,
@@ -39,8 +42,7 @@ def answer_questions(
         ended = _follow(muniment, begun)
         if ended.finished_at is not None:
             answers = muniment.question_lists.answers(ended.id)
-            # As it came: its lines end as CSV's do.
-            output.write_text(answers, encoding="utf-8", newline="")
+            _write(output, answers, ended)
     _print(ended, as_json=as_json)
     return ended.state == "completed" and not ended.failed
 
@@ -51,6 +53,27 @@ def _read(questions: Path) -> bytes:
     except OSError as error:
         raise InvalidRequest(
             f"{questions.name} cannot be read", remedy="Name a CSV file with a column `question`."
+        ) from error
+
+
+def _require_writable(output: Path) -> None:
+    """Before anything is paid for."""
+    target = output if output.exists() else output.parent
+    if output.is_dir() or not output.parent.is_dir() or not os.access(target, os.W_OK):
+        raise InvalidRequest(
+            f"{output.name} cannot be written",
+            remedy="Name a file in a folder that you may write to.",
+        )
+
+
+def _write(output: Path, answers: str, ended: QuestionList) -> None:
+    try:
+        # As it came: its lines end as CSV's do.
+        output.write_text(answers, encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidRequest(
+            f"{output.name} cannot be written",
+            remedy=f"Download the answers by `GET /v1/question-lists/{ended.id}/answers`.",
         ) from error
 
 
@@ -86,3 +109,11 @@ def _print(questions: QuestionList, *, as_json: bool) -> None:
     out().print(Text.assemble(str(questions.id), counts, state_text(questions.state)))
     if questions.reason:
         err().print(Text(printable(questions.reason), style="dim"))
+    if questions.state == "paused":
+        path = f"/v1/question-lists/{questions.id}"
+        err().print(
+            Text(
+                f"Go on with `POST {path}/resume`, or end it with `POST {path}/cancel`.",
+                style="dim",
+            )
+        )

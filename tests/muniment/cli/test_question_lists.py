@@ -1,6 +1,7 @@
 """`muniment ask --csv`: the questions of a file, and the file that is written of them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,22 @@ def asked(
     last: str = "completed",
 ) -> tuple[Printed, httpx.Request]:
     """What was printed, and the request that the list was made with."""
+    printed, (request,) = tried(
+        folder, monkeypatch, *arguments, content=content, last=last, output=folder / "out.csv"
+    )
+    return printed, request
+
+
+def tried(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *arguments: str,
+    output: Path,
+    content: bytes = b"question\nwhen?\n",
+    last: str = "completed",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[Printed, list[httpx.Request]]:
+    """With the requests that lists were made with; `meanwhile` is done before the answers are had."""
     described = Described()
     made: list[httpx.Request] = []
 
@@ -30,6 +47,7 @@ def asked(
         if request.method == "POST":
             made.append(request)
         if request.url.path.endswith("/answers"):
+            meanwhile()
             return httpx.Response(200, text=ANSWERS)
         if request.url.path.endswith("/events"):
             is_over = last != "paused"
@@ -54,10 +72,10 @@ def asked(
     questions = folder / "in.csv"
     questions.write_bytes(content)
     printed = invoke(
-        ["ask", "--csv", questions, "--output", folder / "out.csv", *arguments],
+        ["ask", "--csv", questions, "--output", output, *arguments],
         {"TERM": "dumb", "COLUMNS": "200"},
     )
-    return printed, made[0]
+    return printed, made
 
 
 def test_the_answers_are_written_as_they_came(
@@ -83,8 +101,27 @@ def test_a_list_that_pauses_says_why_and_writes_nothing(
     printed, request = asked(tmp_path, monkeypatch, "--max-tokens", "5", last="paused")
     assert printed.returncode == 1
     assert "used up" in printed.stderr
+    assert f"POST /v1/question-lists/{ID}/resume" in printed.stderr
     assert request.url.params["max_tokens"] == "5"
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("output", ["absent/out.csv", "."])
+def test_nothing_is_asked_where_the_answers_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    printed, made = tried(tmp_path, monkeypatch, output=tmp_path / output)
+    assert (printed.returncode, made) == (1, [])
+    assert "cannot be written" in printed.stderr
+
+
+def test_answers_that_cannot_be_written_at_last_are_told_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.csv"
+    printed, _ = tried(tmp_path, monkeypatch, output=output, meanwhile=output.mkdir)
+    assert printed.returncode == 1
+    assert f"/v1/question-lists/{ID}/answers" in printed.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["when?", "--csv", "x"], ["--csv", "x"]])
