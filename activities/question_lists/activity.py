@@ -208,7 +208,7 @@ def _asking(found: QuestionList) -> ListAsking:
 
 
 def _is_lost(error: Exception, attempts: int) -> bool:
-    """Whether the question would fail again."""
+    """Whether the question would fail again: `attempts` are the batch's, the most that its own can be."""
     if isinstance(error, DatabaseTooSlow):
         return attempts >= SLOW_QUESTION_ATTEMPTS
     return is_final(error, attempts)

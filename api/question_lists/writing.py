@@ -68,7 +68,7 @@ def written(rows: Iterable[AnsweredRow]) -> bytes:
 def _cells(row: AnsweredRow) -> list[str]:
     question, answer = row.question, row.answer or ListedAnswer()
     grades = answer.grades
-    citations = [each.model_dump(mode="json") for each in answer.citations]
+    citations: list[JsonValue] = [each.model_dump(mode="json") for each in answer.citations]
     return [
         str(row.number),
         _defused(question.id),
