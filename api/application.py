@@ -40,6 +40,7 @@ from api.openai_compatible.vector_stores.endpoints import router as openai_vecto
 from api.openai_compatible.vector_stores.file_endpoints import router as openai_store_files
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
+from api.question_lists.endpoints import router as question_lists
 from api.quotas.endpoints import router as quotas
 from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
@@ -102,6 +103,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search,
     conversations,
     feedback,
+    question_lists,
     synonyms,
     models,
     evaluations,

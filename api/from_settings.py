@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -33,7 +34,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
-from db.queries.analytics import Keeps, QueryPolicy
+from db.queries.analytics import QueryPolicy
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
@@ -58,7 +59,7 @@ from muniment.settings import (
     Settings,
     WebhookSettings,
 )
-from muniment.stores import open_data_converter, open_stores
+from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.telemetry.metrics import watch_certificate
 from muniment.telemetry.request_context import RequestContextInterceptor
 from muniment.telemetry.tracing import temporal_tracing
@@ -73,6 +74,18 @@ from retrieval.reranking import Reranker
 from retrieval.search import Searcher
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What the process reaches, and what it shows there."""
+
+    database: Database
+    stores: Stores
+    temporal: Orchestrator
+    links: WorkflowLinks
+    events: EventHub
+    embedder: Embedder
+
+
 async def build_services(
     settings: Settings, tracing: TracerProvider, certificate: ServerCertificate | None
 ) -> Services:
@@ -84,58 +97,77 @@ async def build_services(
     shown = shown_certificates(settings, client_certificate(dsn))
     if certificate is not None:
         watch_certificate("api", lambda: certificate.expires_at)
+    client = await _temporal_client(settings, tracing, shown_to(shown, "temporal"))
+    ground = _ground(settings, client)
+    checks = (TransportCheck(exposed), CertificateCheck(certificate, shown))
+    return _services(settings, ground, _readiness(settings, ground, *checks), certificate)
+
+
+def _ground(settings: Settings, client: Client) -> _Ground:
     database = _database(settings)
     temporal = Orchestrator(
-        await _temporal_client(settings, tracing, shown_to(shown, "temporal")),
+        client,
         query_timeout_seconds=settings.api.query_timeout_seconds,
         view_timeout_seconds=settings.api.view_timeout_seconds,
     )
     links = WorkflowLinks(settings.temporal.ui_url, settings.temporal.namespace)
     streams = Slots(settings.api.max_event_streams, "event streams")
+    dsn = settings.database.url.get_secret_value()
     events = EventHub(database, dsn, temporal, links, streams)
-    stores = open_stores(settings)
-    blobs = stores.blobs
-    embedder = _embedder(settings)
-    texts = SealedTexts(blobs)
-    bm25 = Bm25(settings.lexical.k1, settings.lexical.b)
-    searcher = Searcher(database, embedder, texts, bm25, _reranker(settings.rerank))
-    permits = build_permits(settings.models, database)
+    return _Ground(database, open_stores(settings), temporal, links, events, _embedder(settings))
+
+
+def _readiness(
+    settings: Settings, ground: _Ground, transport: TransportCheck, certificates: CertificateCheck
+) -> Readiness:
     dependencies = Dependencies(
-        database,
-        blobs,
-        stores.tiers,
-        stores.keys,
-        temporal,
-        events.listener,
-        embedder,
+        ground.database,
+        ground.stores.blobs,
+        ground.stores.tiers,
+        ground.stores.keys,
+        ground.temporal,
+        ground.events.listener,
+        ground.embedder,
         _scanner_check(settings.scan),
-        TransportCheck(exposed),
-        CertificateCheck(certificate, shown),
+        transport,
+        certificates,
     )
+    return Readiness(dependencies.checks())
+
+
+def _services(
+    settings: Settings,
+    ground: _Ground,
+    readiness: Readiness,
+    certificate: ServerCertificate | None,
+) -> Services:
+    database, stores, temporal = ground.database, ground.stores, ground.temporal
+    texts = SealedTexts(stores.blobs)
+    bm25 = Bm25(settings.lexical.k1, settings.lexical.b)
+    searcher = Searcher(database, ground.embedder, texts, bm25, _reranker(settings.rerank))
+    permits = build_permits(settings.models, database)
     return Services(
         database=database,
-        blobs=blobs,
+        blobs=stores.blobs,
         texts=texts,
         keys=stores.keys,
         temporal=temporal,
-        links=links,
+        links=ground.links,
         search=searcher,
         answers=Answerer(database, searcher, permits),
         cache=build_cache(settings, database, stores.keys),
         permits=permits,
-        queries=QueryRecorder(database, stores.keys, _query_policy(settings.analytics)),
-        events=events,
+        queries=_recorder(settings.analytics, database, stores),
+        events=ground.events,
         uploads=_upload_limits(settings),
-        archives=ArchiveLimits(
-            settings.api.max_archive_files, Slots(settings.api.max_concurrent_archives, "archives")
-        ),
+        archives=_archive_limits(settings),
         webhooks=_webhook_limits(settings.webhooks),
         views=Views(database, temporal, Slots(MAXIMUM_VIEW_WAITS, "views in the making")),
         version_comparisons=Slots(
             settings.api.max_concurrent_comparisons, "comparisons of versions"
         ),
         sharing=_sharing(settings),
-        readiness=Readiness(dependencies.checks()),
+        readiness=readiness,
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
@@ -152,6 +184,16 @@ async def build_services(
     )
 
 
+def _recorder(settings: AnalyticsSettings, database: Database, stores: Stores) -> QueryRecorder:
+    policy = QueryPolicy.of(settings.keeps, settings.keep_days)
+    return QueryRecorder(database, stores.keys, policy)
+
+
+def _archive_limits(settings: Settings) -> ArchiveLimits:
+    slots = Slots(settings.api.max_concurrent_archives, "archives")
+    return ArchiveLimits(settings.api.max_archive_files, slots)
+
+
 def _upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(
         settings.api.max_upload_bytes,
@@ -160,10 +202,6 @@ def _upload_limits(settings: Settings) -> UploadLimits:
         timedelta(hours=settings.api.upload_expiry_hours),
         Quota(**settings.quotas.model_dump()),
     )
-
-
-def _query_policy(settings: AnalyticsSettings) -> QueryPolicy:
-    return QueryPolicy(Keeps(settings.keeps), timedelta(days=settings.keep_days))
 
 
 def _conversations(settings: ConversationSettings) -> ConversationLimits:

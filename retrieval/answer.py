@@ -12,7 +12,7 @@ from typing import Self
 from uuid import UUID
 
 from db.session import Access, Database
-from muniment.errors import DependencyUnavailable, Unprocessable
+from muniment.errors import DependencyUnavailable
 from retrieval.answer_extractive import (
     MODEL,
     LikeliestSentences,
@@ -22,7 +22,7 @@ from retrieval.answer_extractive import (
     worded,
 )
 from retrieval.answer_model import ModelAnswer, StillReadable, without_text
-from retrieval.answer_permit import Permit, Permits, told_text
+from retrieval.answer_permit import Permit, Permits, require_models, told_text
 from retrieval.citation_check import PageLines, PageText
 from retrieval.injection import injection_signs
 from retrieval.language_models.gateway import Generation
@@ -109,11 +109,7 @@ class Answerer:
         tenant's budget or this process's places are taken, and what Searcher.search raises.
         """
         permits = self._permits
-        if request.generate is Generate.LLM and (permits is None or not permits.has_models):
-            raise Unprocessable(
-                "No language model is configured.",
-                remedy="Ask with `generate` set to `auto` or `extractive`.",
-            )
+        require_models(permits, request.generate)
         timings = Timings()
         with timings.measure("search"):
             found = _examined(await self._search(access, request))

@@ -5,8 +5,14 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+_MARK = re.compile(r"\s*\[\d+\]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def without_marks(answer: str) -> str:
+    """The words of an answer, without the numbers of its citations."""
+    return _MARK.sub("", answer)
 
 
 def exact_match(answer: str, right: Sequence[str]) -> float:

@@ -20,12 +20,14 @@ from muniment.errors import (
     MunimentError,
     TokenBudgetExhausted,
     TooManyRequests,
+    Unprocessable,
 )
 from muniment.telemetry import context, metrics
 from retrieval.language_models.gateway import Gateway
 from retrieval.language_models.model import Model
 from retrieval.language_models.prompting import AnswerPrompt, NumberedPassage, Packed
 from retrieval.language_models.tokens import PER_MESSAGE, estimate
+from retrieval.request import Generate
 from retrieval.response import SearchHit
 
 NO_MODEL = "no language model is configured: the answer is made of the documents' own sentences"
@@ -266,3 +268,12 @@ def _act(access: Access, models: Sequence[Model], files: Sequence[str], tokens: 
             "reserved_tokens": tokens,
         },
     )
+
+
+def require_models(permits: Permits | None, generate: Generate) -> None:
+    """Raises Unprocessable where a language model is wanted and none is there."""
+    if generate is Generate.LLM and (permits is None or not permits.has_models):
+        raise Unprocessable(
+            "No language model is configured.",
+            remedy="Ask with `generate` set to `auto` or `extractive`.",
+        )

@@ -1,6 +1,5 @@
 """One question of a set: searched, answered and judged, and what that came to in figures."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -11,7 +10,7 @@ from db.queries.evaluations import documents_by_metadata
 from db.session import Access, Database
 from muniment.contracts.evaluate_retrieval import EvaluatedAnswers
 from retrieval.answer import Answerer
-from retrieval.answer_metrics import exact_match, token_f1
+from retrieval.answer_metrics import exact_match, token_f1, without_marks
 from retrieval.language_models.judge import NO_VERDICT, Judge
 from retrieval.ranking_metrics import Judgements, ndcg, recall, reciprocal_rank
 from retrieval.request import MAX_TOP_K, Generate, QuestionRequest, SearchMode, SearchRequest
@@ -23,8 +22,6 @@ BY_ID = "id"
 METADATA = "metadata."
 """What a document is called by: `metadata.` and the name of a field."""
 NO_JUDGE = "no language model is configured: faithfulness and context precision were left out"
-
-_MARK = re.compile(r"\s*\[\d+\]")
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class QuestionEvaluator:
         figures["answer_ms"] = (perf_counter() - began) * 1000
         figures["unanswered"] = float(not answer.citations)
         figures["tokens"] = float(answer.meta.tokens.prompt + answer.meta.tokens.completion)
-        said = _MARK.sub("", answer.answer)
+        said = without_marks(answer.answer)
         if question.answers:
             figures["exact_match"] = exact_match(said, question.answers)
             figures["token_f1"] = token_f1(said, question.answers)

@@ -75,7 +75,7 @@ async def embed(embedder: QueryEmbedder | TextEmbedder, texts: Sequence[str]) ->
     except TimeoutError as error:
         raise VectorsUnavailable("the embedder did not answer in time") from error
     except (MunimentError, OSError, RuntimeError, ValueError, MemoryError) as error:
-        # What fastembed, tokenizers and ONNX Runtime raise; the message may hold the query.
+        # What fastembed and tokenizers raise, EngineError for ONNX Runtime; the message may hold the query.
         raise VectorsUnavailable(f"the embedder failed ({type(error).__name__})") from error
 
 

@@ -6,7 +6,6 @@ from activities.compare.intent import ShadowPolicy
 from activities.integrity.activity import IntegrityPolicy
 from activities.scan.policy import Course, ScanPolicy
 from activities.tiers.activity import MovePolicy
-from db.queries.analytics import Keeps, QueryPolicy
 from db.queries.tier_policies import ColdPolicy
 from muniment.contracts.compare_reading import ReadingCandidate
 from muniment.contracts.ocr import OcrEngineName
@@ -14,7 +13,6 @@ from muniment.contracts.pdf_pipeline import PdfPipelineName
 from muniment.egress import Egress, EgressPolicy, Resolver, tls_context
 from muniment.errors import ConfigurationError
 from muniment.settings import (
-    AnalyticsSettings,
     ColdStoreSettings,
     IntegritySettings,
     ScanSettings,
@@ -83,10 +81,6 @@ def integrity_policy(settings: IntegritySettings) -> IntegrityPolicy:
         bytes_per_second=settings.bytes_per_second,
         kept=timedelta(days=settings.keep_days),
     )
-
-
-def query_policy(settings: AnalyticsSettings) -> QueryPolicy:
-    return QueryPolicy(Keeps(settings.keeps), timedelta(days=settings.keep_days))
 
 
 def move_policy(settings: ColdStoreSettings) -> MovePolicy:

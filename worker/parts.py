@@ -27,7 +27,6 @@ from activities.embed.vectors import ChunkVectors
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
 from activities.erasure.activity import Erasure
 from activities.erasure.ledger import ErasureLedger
-from activities.evaluation.activity import Evaluations
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
@@ -81,7 +80,7 @@ from muniment.settings import (
 )
 from muniment.stores import Stores, open_import_sources
 from worker.connecting import patiently
-from worker.evaluating import build_evaluator
+from worker.evaluating import AskingParts
 from worker.from_settings import (
     integrity_policy,
     move_policy,
@@ -166,8 +165,7 @@ class Parts:
             self.tiers.plan_moves,
             UploadExpiry(self._database, self._stores.blobs).expire_uploads,
             LexicalIndex(self._database).merge_postings,
-            self.evaluations.begin_evaluation,
-            self.evaluations.end_evaluation,
+            *self.asking.begin_and_end_activities(),
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,
             rotations.rewrap_keys,
@@ -302,14 +300,14 @@ class Parts:
 
     def evaluate_activities(self) -> Sequence[ActivityFunction]:
         self._needs_embedder = True
-        return [self.evaluations.evaluate_questions]
+        asking = self.asking
+        return [asking.evaluations.evaluate_questions, asking.question_lists.answer_questions]
 
     @cached_property
-    def evaluations(self) -> Evaluations:
-        evaluator = build_evaluator(
-            self._settings, self._database, self.embedder, self.texts, self._resources
+    def asking(self) -> AskingParts:
+        return AskingParts(
+            self._settings, self._database, self.embedder, self._stores.blobs, self._resources
         )
-        return Evaluations(self._database, evaluator)
 
     async def sandbox_tier(self) -> tuple[str, ...]:
         """What confines the parsers here, and external programs; empty where nothing is parsed."""

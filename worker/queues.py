@@ -14,6 +14,7 @@ from muniment.errors import ConfigurationError
 from muniment.settings import WorkerSettings
 from worker.parts import Parts
 from worker.slots import standing_aside
+from workflows.answer_questions import AnswerQuestions
 from workflows.compare_reading import CompareReading
 from workflows.deliver_webhook import DeliverWebhook
 from workflows.erase_file import EraseFile
@@ -34,6 +35,7 @@ WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
     *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
+    AnswerQuestions,
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

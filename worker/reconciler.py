@@ -1,5 +1,5 @@
-"""Starts jobs, batches and the building of index versions that were committed and that Temporal has not
-taken: the API died in between, or Temporal was away, or a publication had one begun."""
+"""Starts jobs, batches, the building of index versions and lists of questions that were committed and that
+Temporal has not taken: the API died in between, or Temporal was away, or a publication had one begun."""
 
 import logging
 from datetime import timedelta
@@ -7,16 +7,17 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from db.queries import index_versions
+from db.queries import index_versions, question_lists
 from db.queries.batches import UnstartedBatch, get_batch, mark_batch_started, unstarted_batches
 from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
 from db.session import Access, Database
+from muniment.contracts.answer_questions import AnswerQuestionsInput
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.reindex import ReindexInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
 from worker.rounds import go_round
-from workflows.starting import start_batch, start_job, start_reindex
+from workflows.starting import start_answering, start_batch, start_job, start_reindex
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Reconciler:
         await self.round()
         await self.start_batches()
         await self.start_reindexes()
+        await self.start_question_lists()
 
     async def round(self) -> int:
         """Starts what is there to start, up to a hundred jobs; says how many it started."""
@@ -112,6 +114,18 @@ class Reconciler:
                 await index_versions.mark_started(session, found.index_version_id)
             ids = {"index_version": str(found.index_version_id)}
             logger.info("started the building of an index version", extra=ids)
+        return len(unstarted)
+
+    async def start_question_lists(self) -> int:
+        """As `start_batches`, for lists of questions."""
+        async with self._database.across_tenants() as session:
+            unstarted = await question_lists.unstarted(session, self._min_age)
+        for found in unstarted:
+            request = AnswerQuestionsInput(tenant_id=found.tenant_id, list_id=found.list_id)
+            await start_answering(self._client, request)
+            async with self._database.transaction(Access(found.tenant_id)) as session:
+                await question_lists.mark_started(session, found.list_id)
+            logger.info("started a list of questions", extra={"list_id": str(found.list_id)})
         return len(unstarted)
 
     async def _start_batch(self, unstarted: UnstartedBatch) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 from temporalio.client import Client, Interceptor
 from temporalio.worker import Worker
 
+from db.queries.analytics import QueryPolicy
 from db.session import Database
 from db.transport import client_certificate, database_exposures
 from muniment.connections import shown_certificates, shown_to
@@ -26,7 +27,6 @@ from muniment.task_group import task_group
 from muniment.temporal_service import renewal_of
 from muniment.transport.shown import ShownCertificate
 from worker.connecting import await_database, connect_temporal
-from worker.from_settings import query_policy
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
 from worker.lost_deliveries import LostDeliveries
@@ -41,6 +41,7 @@ from worker.spent_indexes import SpentIndexes
 from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
 from worker.spent_queries import SpentQueries
+from worker.spent_question_lists import SpentQuestionLists
 from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
@@ -183,9 +184,10 @@ def _housekeeping(
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),
         SpentConversations(database, _kept(settings.conversations)).run(),
+        SpentQuestionLists(database, stores.blobs).run(),
         SpentQueries(
             database,
-            query_policy(settings.analytics),
+            QueryPolicy.of(settings.analytics.keeps, settings.analytics.keep_days),
             timedelta(days=settings.evaluation.keep_days),
         ).run(),
         TenantSchedules(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -35,6 +35,7 @@ from muniment.contracts import (
 from muniment.contracts.base import Contract
 from muniment.contracts.search_attributes import TENANT
 from muniment.errors import OrchestratorUnavailable
+from muniment.task_group import of_each
 from worker.rounds import go_round
 from workflows.policies import (
     EVALUATION_PRIORITY,
@@ -51,6 +52,11 @@ ROUND_SECONDS = 60.0
 FIRST_ROUND_SECONDS = 5.0
 RPC_TIMEOUT = timedelta(seconds=10)
 PAGE_TENANTS = 500
+AT_ONCE = 16
+"""Each is a request or two to Temporal, which has others to serve. Of more tenants than these is listed what
+there is, before it is asked for one by one."""
+
+Intervals = Sequence[ScheduleIntervalSpec]
 
 
 @dataclass(frozen=True)
@@ -124,39 +130,70 @@ class TenantSchedules:
         """Looks at tenants that this process has not seen; how many those were."""
         seen = 0
         after: UUID | None = None
+        listed: Mapping[str, Intervals] | None = None
         while tenants := await self._tenants_after(after):
             after = tenants[-1]
-            for tenant_id in tenants:
-                if tenant_id not in self._settled:
-                    await self._settle(tenant_id)
-                    self._settled.add(tenant_id)
-                    seen += 1
+            new = [tenant_id for tenant_id in tenants if tenant_id not in self._settled]
+            seen += len(new)
+            if len(new) > AT_ONCE:
+                listed = await self._listed() if listed is None else listed
+                self._settled |= {each for each in new if self._is_as_wanted(each, listed)}
+                new = [tenant_id for tenant_id in new if tenant_id not in self._settled]
+            await of_each(new, self._settle, AT_ONCE)
         return seen
+
+    async def _listed(self) -> Mapping[str, Intervals]:
+        """Those that there are, of other work too, a thousand to a request: a worker that starts finds nearly
+        all of them as they are to be."""
+        found: dict[str, Intervals] = {}
+        try:
+            async for each in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
+                if each.schedule is not None:
+                    found[each.id] = each.schedule.spec.intervals
+        except (RPCError, TimeoutError) as error:
+            raise OrchestratorUnavailable("Temporal did not list its schedules.") from error
+        return found
+
+    def _is_as_wanted(self, tenant_id: UUID, listed: Mapping[str, Intervals]) -> bool:
+        """By its interval: a list does not tell the policy, which follows from that."""
+        present = listed.get(self._work.schedule_id(tenant_id))
+        if not self._interval:
+            return present is None
+        return present == _schedule(self._work, tenant_id, self._interval).spec.intervals
 
     async def _tenants_after(self, after: UUID | None) -> list[UUID]:
         async with self._database.across_tenants() as session:
             return await tenants_after(session, after, PAGE_TENANTS)
 
     async def _settle(self, tenant_id: UUID) -> None:
+        """What was settled by the time that another fails is not looked at again."""
         handle = self._client.get_schedule_handle(self._work.schedule_id(tenant_id))
         try:
-            if not self._interval:
+            if self._interval:
+                await self._have(handle, tenant_id)
+            else:
                 await _delete(handle)
-                return
-            wanted = _schedule(self._work, tenant_id, self._interval)
-            try:
-                await self._client.create_schedule(
-                    handle.id,
-                    wanted,
-                    search_attributes=TypedSearchAttributes(
-                        [SearchAttributePair(TENANT, str(tenant_id))]
-                    ),
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            except ScheduleAlreadyRunningError:
-                await _adjust(handle, wanted)
         except (RPCError, TimeoutError) as error:
             raise OrchestratorUnavailable("Temporal did not take a schedule.") from error
+        self._settled.add(tenant_id)
+
+    async def _have(self, handle: ScheduleHandle, tenant_id: UUID) -> None:
+        """Made where there is none, and changed where it is another."""
+        wanted = _schedule(self._work, tenant_id, self._interval)
+        if await _is_adjusted(handle, wanted):
+            return
+        try:
+            await self._client.create_schedule(
+                handle.id,
+                wanted,
+                search_attributes=TypedSearchAttributes(
+                    [SearchAttributePair(TENANT, str(tenant_id))]
+                ),
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except ScheduleAlreadyRunningError:
+            # Another worker was first, with other settings perhaps.
+            await _is_adjusted(handle, wanted)
 
 
 async def _delete(handle: ScheduleHandle) -> None:
@@ -167,11 +204,16 @@ async def _delete(handle: ScheduleHandle) -> None:
             raise
 
 
-async def _adjust(handle: ScheduleHandle, wanted: Schedule) -> None:
-    """Gives the schedule that interval and policy, if it has others."""
-    present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule
+async def _is_adjusted(handle: ScheduleHandle, wanted: Schedule) -> bool:
+    """Gives the schedule that interval and policy, if it has others; false where there is none."""
+    try:
+        present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
     if (present.spec.intervals, present.policy) == (wanted.spec.intervals, wanted.policy):
-        return
+        return True
 
     def changed(found: ScheduleUpdateInput) -> ScheduleUpdate:
         schedule = found.description.schedule
@@ -181,6 +223,7 @@ async def _adjust(handle: ScheduleHandle, wanted: Schedule) -> None:
     async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):
         await handle.update(changed, rpc_timeout=RPC_TIMEOUT)
     logger.info("a tenant's schedule was changed", extra={"schedule": handle.id})
+    return True
 
 
 def _schedule(work: TenantWork, tenant_id: UUID, interval: timedelta) -> Schedule:

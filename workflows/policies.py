@@ -285,6 +285,14 @@ EVALUATE_BATCHES = 500
 """Three events a batch and more where workers die: some 2,000, before the run continues as new."""
 EVALUATION_PRIORITY = MAX_PRIORITY
 """Whatever is ingested goes first."""
+ANSWER = _stage(queues.EVALUATE, timedelta(minutes=30))
+"""As EVALUATE: some seconds, and an answer that a language model is slow with."""
+ANSWER_BATCHES = 500
+"""Three events a batch and more where workers die: some 2,000, before the workflow continues as new."""
+ANSWER_PAUSE = timedelta(minutes=10)
+"""Whoever lets a paused list go on wakes it; this is for a word that was lost."""
+ANSWER_PRIORITY = 4
+"""Somebody waits for it, and not at a screen: behind what is ingested, before evaluations."""
 EXPIRE = _stage(queues.WORKFLOWS, timedelta(hours=1))
 """A few writes to a disk for each part of what expired; a tenant may have thousands."""
 EXPIRY_LOOKS = 200

@@ -20,6 +20,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from muniment.contracts import queues
+from muniment.contracts.answer_questions import LOOK as LOOK_AT_LIST
+from muniment.contracts.answer_questions import WORKFLOW as ANSWER_QUESTIONS
+from muniment.contracts.answer_questions import AnswerQuestionsInput
+from muniment.contracts.answer_questions import workflow_id as answering_workflow_id
 from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.compare_reading import WORKFLOW as COMPARE_READING
 from muniment.contracts.compare_reading import CompareReadingInput
@@ -54,6 +58,7 @@ from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
 from workflows.policies import (
+    ANSWER_PRIORITY,
     DELIVERY_PRIORITY,
     EVALUATION_PRIORITY,
     EXPIRY_PRIORITY,
@@ -232,7 +237,23 @@ async def start_evaluation(
     return await start.carry_out(client, EVALUATE_RETRIEVAL, request)
 
 
-async def cancel_evaluation(client: Client, workflow_id: str) -> bool:
+async def start_answering(client: Client, request: AnswerQuestionsInput) -> str:
+    """Starts `AnswerQuestions`, or has the one that runs look again whether it is paused; returns and raises
+    as `start_ingestion` does. One whose workflow is gone while the list is open is started again under the
+    same id."""
+    start = _Start(
+        answering_workflow_id(request.list_id),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Answers to a list of questions",
+        level=ANSWER_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        signal=LOOK_AT_LIST,
+    )
+    return await start.carry_out(client, ANSWER_QUESTIONS, request)
+
+
+async def cancel_workflow(client: Client, workflow_id: str) -> bool:
     """Asks the workflow to end; False where there is none at work.
 
     Raises OrchestratorUnavailable when Temporal does not answer.

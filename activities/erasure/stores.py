@@ -88,6 +88,11 @@ STORES: tuple[ErasableStore, ...] = (
     TableStore(
         "shares", frozenset({"share_link", "share_session", "share_try"}), erasure.erase_shares
     ),
+    TableStore(
+        "listed_answers",
+        frozenset({"question_list_item", "question_list_source"}),
+        erasure.erase_listed_answers,
+    ),
     # Behind whatever may still be taken away while the file is being erased, which it would tell of.
     TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore(

@@ -64,6 +64,7 @@ class Evaluations(EvaluationActivities):
                 if found is None or not _is_mine(found[0]):
                     return EvaluateQuestionsResult(is_last=True)
                 run, asked = found
+                await evaluations.note_index(session, run)
                 access = await _access(session, asked)
                 waiting = await evaluations.unasked_questions(session, run, BATCH_QUESTIONS)
                 done = (await evaluations.count_results(session, [run.id])).get(run.id, 0)

@@ -13,7 +13,6 @@ from api.annotations.view import entity_tag
 from api.authentication import Caller, lacks
 from api.files.clearance import require_content
 from api.files.service import require_file, require_version
-from api.pages.service import ArtifactReader
 from api.preconditions import require_match
 from api.services import Services
 from db.audit import record
@@ -25,6 +24,7 @@ from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.sealing import TextKey
 from retrieval.anchors.quotes import Quote
 from retrieval.anchors.words import write_quoted_words
+from retrieval.cited_pages import ArtifactReader
 
 READING = "files:read"
 MOST_OF_A_FILE = 2_000

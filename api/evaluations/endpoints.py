@@ -29,7 +29,7 @@ from db.audit import record
 from db.queries import evaluations
 from muniment.contracts.evaluate_retrieval import EvaluateRetrievalInput, workflow_id
 from muniment.errors import Conflict, OrchestratorUnavailable
-from workflows.starting import cancel_evaluation, start_evaluation
+from workflows.starting import cancel_workflow, start_evaluation
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
@@ -166,7 +166,7 @@ async def _cancel(services: Services, run_id: UUID) -> bool:
     temporal = services.temporal
     try:
         async with asyncio.timeout(temporal.start_timeout_seconds):
-            return await cancel_evaluation(temporal.client, workflow_id(run_id))
+            return await cancel_workflow(temporal.client, workflow_id(run_id))
     except (TimeoutError, RuntimeError) as error:
         raise OrchestratorUnavailable("Temporal did not cancel the evaluation.") from error
 

@@ -37,6 +37,7 @@ _EVALUATION: dict[str, JsonValue] = {
     "identified_by": "name",
     "tolerance": 0.02,
     "compared_with": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c10",
+    "index_version_id": "0198c5f2-7a3e-7c4b-9d51-0a6f4e2b8c0f",
     "metrics": [
         {"name": "ndcg@10", "value": 0.71, "before": 0.74, "difference": -0.03, "is_worse": True}
     ],
@@ -143,5 +144,8 @@ class Evaluation(BaseModel):
     identified_by: str
     tolerance: float
     compared_with: UUID | None = Field(description="The run before.")
+    index_version_id: UUID | None = Field(
+        description="The index version that was searched by meaning, once it was begun."
+    )
     metrics: list[Metric]
     notes: list[str]

@@ -195,6 +195,7 @@ def _view(
         identified_by=asked.identified_by,
         tolerance=asked.tolerance,
         compared_with=previous,
+        index_version_id=run.index_version_id,
         metrics=[
             Metric(
                 name=name,

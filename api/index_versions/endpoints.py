@@ -1,9 +1,12 @@
 """`/v1/index-versions`."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from api.authentication import Caller, require
@@ -21,12 +24,14 @@ from api.pagination import (
     encode_cursor,
 )
 from api.problem_responses import problems
-from api.services import Provided
+from api.services import Provided, Services
+from db.models import IndexVersion as IndexVersionRow
 from db.queries import index_versions
 
 router = APIRouter(prefix="/v1/index-versions", tags=["search"])
 
 Manager = Annotated[Caller, Depends(require("tenants:manage"))]
+Change = Callable[[AsyncSession, Caller, UUID], Awaitable[IndexVersionRow]]
 
 
 @router.get("", summary="List index versions, newest first", responses=problems(400))
@@ -95,10 +100,8 @@ async def activate_index_version(
 ) -> IndexVersion:
     """For administrators: one that is ready, or superseded and still kept. All at once: each search uses one
     index version from its beginning to its end."""
-    service.require_administrator(caller)
-    async with services.database.transaction(caller.access) as session:
-        row = await service.activate(services, session, caller, index_version_id)
-        return IndexVersion.of(row)
+    kept_for = services.former_index_kept
+    return await _change(services, caller, partial(service.activate, kept_for), index_version_id)
 
 
 @router.post(
@@ -111,10 +114,8 @@ async def roll_back_index_version(
 ) -> IndexVersion:
     """For administrators: from the active one, at once, while the one before is kept; that one is
     answered."""
-    service.require_administrator(caller)
-    async with services.database.transaction(caller.access) as session:
-        row = await service.roll_back(services, session, caller, index_version_id)
-        return IndexVersion.of(row)
+    kept_for = services.former_index_kept
+    return await _change(services, caller, partial(service.roll_back, kept_for), index_version_id)
 
 
 @router.post(
@@ -126,9 +127,7 @@ async def cancel_index_version(
     services: Provided, caller: Manager, index_version_id: UUID
 ) -> IndexVersion:
     """For administrators: one that is being built, or is ready. Its vectors are deleted."""
-    service.require_administrator(caller)
-    async with services.database.transaction(caller.access) as session:
-        view = IndexVersion.of(await service.cancel(session, caller, index_version_id))
+    view = await _change(services, caller, service.cancel, index_version_id)
     await service.wake(services, caller, index_version_id)
     return view
 
@@ -143,10 +142,7 @@ async def pause_index_version(
 ) -> IndexVersion:
     """For administrators. The batch that is at work, a second or two, is its last; what is published goes on
     entering it."""
-    service.require_administrator(caller)
-    async with services.database.transaction(caller.access) as session:
-        row = await service.pause(session, caller, index_version_id, is_paused=True)
-        return IndexVersion.of(row)
+    return await _change(services, caller, service.pause, index_version_id)
 
 
 @router.post(
@@ -158,9 +154,14 @@ async def resume_index_version(
     services: Provided, caller: Manager, index_version_id: UUID
 ) -> IndexVersion:
     """For administrators."""
-    service.require_administrator(caller)
-    async with services.database.transaction(caller.access) as session:
-        row = await service.pause(session, caller, index_version_id, is_paused=False)
-        view = IndexVersion.of(row)
+    view = await _change(services, caller, service.resume, index_version_id)
     await service.wake(services, caller, index_version_id)
     return view
+
+
+async def _change(
+    services: Services, caller: Caller, change: Change, index_version_id: UUID
+) -> IndexVersion:
+    service.require_administrator(caller)
+    async with services.database.transaction(caller.access) as session:
+        return IndexVersion.of(await change(session, caller, index_version_id))

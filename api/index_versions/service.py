@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,30 +17,25 @@ from db.models import IndexVersion
 from db.queries import index_versions
 from db.queries.index_versions import IndexModel, model_of
 from muniment.contracts.reindex import IndexState, Outcome, ReindexInput
-from muniment.embedding import (
-    DIMENSIONS,
-    MODEL_ID,
-    MODEL_VERSION,
-    SHORT_DIMENSIONS,
-    SHORT_MODEL_ID,
-)
+from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import Conflict, Forbidden, MunimentError, NotFound, Unprocessable
 from workflows.starting import start_reindex
 
 logger = logging.getLogger(__name__)
 
-MODELS = {
-    model.model_id: model
-    for model in (
-        IndexModel(MODEL_ID, MODEL_VERSION, DIMENSIONS),
-        IndexModel(SHORT_MODEL_ID, MODEL_VERSION, SHORT_DIMENSIONS),
-    )
-}
-"""Those of this release."""
-
 _UNFINISHED = (IndexState.BUILDING, IndexState.READY)
 
 Change = Callable[[AsyncSession, IndexVersion], Awaitable[None]]
+
+
+@cache
+def _models() -> Mapping[str, IndexModel]:
+    """Those of this release, by their ids. Nothing is loaded for it."""
+    known = Embedder(default_model_directory()).models()
+    return {
+        model.model_id: IndexModel(model.model_id, model.version, model.dimensions)
+        for model in known
+    }
 
 
 def require_administrator(caller: Caller) -> None:
@@ -52,11 +49,11 @@ def require_administrator(caller: Caller) -> None:
 async def create(session: AsyncSession, caller: Caller, body: NewIndexVersion) -> IndexVersion:
     """One of that model and activation that is being built answers with itself. Raises Unprocessable for
     a model that is not here, and Conflict."""
-    model = MODELS.get(body.model)
+    model = _models().get(body.model)
     if model is None:
         raise Unprocessable(
             "this release does not have that embedding model",
-            remedy=f"Name one of {', '.join(MODELS)}.",
+            remedy=f"Name one of {', '.join(_models())}.",
         )
 
     async def open_next() -> IndexVersion:
@@ -78,20 +75,20 @@ async def show(session: AsyncSession, index_version_id: UUID) -> IndexVersion:
 
 
 async def activate(
-    services: Services, session: AsyncSession, caller: Caller, index_version_id: UUID
+    kept_for: timedelta, session: AsyncSession, caller: Caller, index_version_id: UUID
 ) -> IndexVersion:
-    """Searches that begin from the commit on use it. Raises Conflict."""
+    """Searches that begin from the commit on use it; the former one is kept for so long. Raises Conflict."""
 
     async def change(session: AsyncSession, row: IndexVersion) -> None:
         if row.state == IndexState.READY and row.evaluation is None:
             raise Conflict("it is still being measured", remedy="Ask again in a minute.")
-        await _activate(services, session, row)
+        await _activate(kept_for, session, row)
 
     return await _changed_alone(session, caller, index_version_id, "index.activated", change)
 
 
 async def roll_back(
-    services: Services, session: AsyncSession, caller: Caller, index_version_id: UUID
+    kept_for: timedelta, session: AsyncSession, caller: Caller, index_version_id: UUID
 ) -> IndexVersion:
     """From the active one to the one before it, which is returned. Raises Conflict where that is no longer
     kept, or is of a model that is no longer here."""
@@ -106,7 +103,7 @@ async def roll_back(
                 "the index version before this one is no longer kept",
                 remedy="Build one of its model, and activate that.",
             )
-        await _activate(services, session, former)
+        await _activate(kept_for, session, former)
         payload = {"from": str(left.id)}
         record(session, caller.act("index.rolled_back", "index_version", former.id, {**payload}))
         return former
@@ -125,7 +122,16 @@ async def cancel(session: AsyncSession, caller: Caller, index_version_id: UUID) 
     return await _changed_alone(session, caller, index_version_id, "index.cancelled", change)
 
 
-async def pause(
+async def pause(session: AsyncSession, caller: Caller, index_version_id: UUID) -> IndexVersion:
+    """The batch that is at work is its last until it is resumed."""
+    return await _set_paused(session, caller, index_version_id, is_paused=True)
+
+
+async def resume(session: AsyncSession, caller: Caller, index_version_id: UUID) -> IndexVersion:
+    return await _set_paused(session, caller, index_version_id, is_paused=False)
+
+
+async def _set_paused(
     session: AsyncSession, caller: Caller, index_version_id: UUID, *, is_paused: bool
 ) -> IndexVersion:
     row = await index_versions.lock_index(session, index_version_id)
@@ -155,13 +161,13 @@ async def wake(services: Services, caller: Caller, index_version_id: UUID) -> No
         logger.warning("the building of an index version was not told", extra=reason)
 
 
-async def _activate(services: Services, session: AsyncSession, row: IndexVersion) -> None:
-    if model_of(row) not in MODELS.values():
+async def _activate(kept_for: timedelta, session: AsyncSession, row: IndexVersion) -> None:
+    if model_of(row) not in _models().values():
         raise Conflict(
             "the index version is of an embedding model that this release does not have",
             remedy="Build one of a model that it has.",
         )
-    await index_versions.activate(session, row, services.former_index_kept)
+    await index_versions.activate(session, row, kept_for)
 
 
 async def _changed_alone(

@@ -1,9 +1,7 @@
 """Reads what the stages stored of a version, under the caller's rights."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -27,41 +25,17 @@ from db.audit import record
 from db.models import FileVersion, PageLayer, PageRow
 from db.queries import pages
 from db.queries.views import StoredView, stored_blob
-from db.session import Database
-from muniment.contracts.documents import Line, PageBatch, PageSource
+from muniment.contracts.documents import Line, PageSource
 from muniment.contracts.documents import Page as ReadPage
 from muniment.contracts.render_view import MarkdownView, PageImageView, pictured_family
-from muniment.errors import Conflict, Gone, KeyDestroyed, NotFound, ObjectMissing
-from muniment.objects import BlobStore
+from muniment.errors import Conflict, Gone, NotFound
+from retrieval.cited_pages import ArtifactReader
 from retrieval.passage_texts import chunk_texts
-
-logger = logging.getLogger(__name__)
 
 TEXT_PAGE_SEPARATOR = "\n\n"
 TEXT_VERSION = 1
 """Raised when the same pages would be joined otherwise."""
 _PAGES_AT_ONCE = 500
-
-
-class ArtifactReader:
-    """Opens the page batches of one request, each once."""
-
-    def __init__(self, blobs: BlobStore, tenant_id: UUID) -> None:
-        self._blobs = blobs
-        self._tenant_id = tenant_id
-        self._blob_id: UUID | None = None
-        self._batch = PageBatch(pages=())
-
-    async def page(self, row: PageRow | PageLayer) -> ReadPage | None:
-        """The page as it was read; None when it could not be."""
-        if row.blob_id is None:
-            return None
-        if row.blob_id != self._blob_id:
-            # Pages come in order, so the batch before is not needed again.
-            content = await self._blobs.read_all(self._tenant_id, row.blob_id)
-            self._batch = PageBatch.model_validate_json(content)
-            self._blob_id = row.blob_id
-        return self._batch.pages[row.position]
 
 
 async def require_published(
@@ -283,37 +257,3 @@ async def list_chunks(
     ]
     following = None if last is None else encode_cursor(NumberCursor(number=last.ordinal))
     return Page(data=data, next_cursor=following)
-
-
-@dataclass(frozen=True)
-class PageReaders:
-    """Reads single pages for proving citations, under the caller's rights: of a file that was erased
-    since the search found it there is none, which leaves its quote unproven."""
-
-    database: Database
-    blobs: BlobStore
-    caller: Caller
-
-    async def text(self, file_id: UUID, version: int, page: int) -> str | None:
-        found = await self._page(file_id, version, page)
-        return found.text if found else None
-
-    async def lines(self, file_id: UUID, version: int, page: int) -> Sequence[Line]:
-        found = await self._page(file_id, version, page)
-        return found.lines if found else ()
-
-    async def _page(self, file_id: UUID, number: int, page: int) -> ReadPage | None:
-        try:
-            async with self.database.transaction(self.caller.access) as session:
-                detail = await require_file(session, file_id)
-                version = await require_version(session, detail, number)
-                row = await pages.get_page(session, version.id, page)
-        except NotFound:
-            return None
-        if row is None:
-            return None
-        try:
-            return await ArtifactReader(self.blobs, self.caller.tenant_id).page(row)
-        except (KeyDestroyed, ObjectMissing) as error:
-            logger.warning("a page is not there to prove a quote", extra={"reason": error.problem})
-            return None

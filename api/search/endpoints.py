@@ -15,7 +15,6 @@ from api.conversations.asking import Asked
 from api.conversations.schemas import AskingAgain, ConversationAnswer
 from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, MEDIA_TYPE, server_sent_event
-from api.pages.service import PageReaders
 from api.problem_responses import problems
 from api.search.connected import unless_left, with_silences
 from api.search.recording import audit, note
@@ -25,6 +24,7 @@ from db.queries.analytics import QueryKind
 from retrieval.answer_extractive import Pages
 from retrieval.cache.answers import PreparedAnswer, RepeatedAnswer, prepare_cached
 from retrieval.cache.searches import cached_search
+from retrieval.cited_pages import PageReaders
 from retrieval.response import (
     Answer,
     AnswerEvent,
@@ -77,7 +77,7 @@ async def query(
     `/v1/conversations/{conversation_id}/messages/{message_id}/events` when the connection drops."""
     if body.conversation_id is not None:
         return await _in_conversation(body, body.conversation_id, request, services, caller)
-    readers = PageReaders(services.database, services.blobs, caller)
+    readers = PageReaders(services.database, services.blobs, caller.access)
     pages = Pages(readers.text, readers.lines)
     began = perf_counter()
     prepared: PreparedAnswer

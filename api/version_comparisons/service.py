@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.authentication import Caller
-from api.pages.service import ArtifactReader, require_published
+from api.pages.service import require_published
 from api.pagination import NumberCursor, encode_cursor
 from api.services import Services
 from api.version_comparisons.alignment import PageText, Pair, align
@@ -23,6 +23,7 @@ from api.version_comparisons.schemas import (
 from db.models import FileVersion, PageRow
 from db.queries import pages
 from muniment.errors import Unprocessable
+from retrieval.cited_pages import ArtifactReader
 
 MOST_CHARACTERS = 10_000_000
 """Of either version: 3,000 printed pages."""

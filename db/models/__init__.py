@@ -61,6 +61,7 @@ from db.models.language_models import (
     TokenReservation,
     TokenUsage,
 )
+from db.models.question_lists import QuestionList, QuestionListItem, QuestionListSource
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import (
@@ -140,6 +141,9 @@ __all__ = [
     "Principal",
     "PrincipalGroup",
     "PrincipalPassword",
+    "QuestionList",
+    "QuestionListItem",
+    "QuestionListSource",
     "ReadingComparison",
     "ShareLink",
     "ShareSession",

@@ -52,7 +52,8 @@ class EvaluationQuestion(SQLModel, table=True):
 
 
 class EvaluationRun(SQLModel, table=True):
-    """One asking of all questions of a set; one is open at a time."""
+    """One asking of all questions of a set; one is open at a time. `index_version_id`: which index version
+    its searches by meaning began with."""
 
     __tablename__ = "evaluation_run"
     __table_args__ = (
@@ -75,6 +76,7 @@ class EvaluationRun(SQLModel, table=True):
     tenant_id: UUID = Field(foreign_key="tenant.id")
     set_id: UUID = Field(foreign_key="evaluation_set.id", ondelete="CASCADE")
     workflow_id: str
+    index_version_id: UUID | None = Field(default=None, foreign_key="index_version.id")
     state: str  # muniment.contracts.evaluate_retrieval.EvaluationState
     created_at: datetime = time_field()
     finished_at: datetime | None = optional_time_field()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy import RowMapping, TextClause, insert, select, text
@@ -38,6 +39,11 @@ class QueryPolicy:
 
     keeps: Keeps
     kept: timedelta
+
+    @classmethod
+    def of(cls, keeps: str, days: float) -> Self:
+        """As settings say it."""
+        return cls(Keeps(keeps), timedelta(days=days))
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,31 @@ async def erase_shares(session: AsyncSession, file_id: UUID) -> None:
     )
 
 
+async def erase_listed_answers(session: AsyncSession, file_id: UUID) -> None:
+    """Answers of lists of questions for which the file's passages were read; that it was asked stays."""
+    # In one order: erasures beside each other may have been read for the same answers.
+    await session.execute(
+        text(
+            "SELECT item.ordinal FROM question_list_item item"
+            " JOIN question_list_source source USING (list_id, ordinal)"
+            " WHERE source.file_id = :file_id ORDER BY item.list_id, item.ordinal"
+            " FOR UPDATE OF item"
+        ),
+        {"file_id": file_id},
+    )
+    await session.execute(
+        text(
+            "UPDATE question_list_item item SET answer = NULL, outcome = 'erased'"
+            " FROM question_list_source source WHERE source.file_id = :file_id"
+            " AND source.list_id = item.list_id AND source.ordinal = item.ordinal"
+        ),
+        {"file_id": file_id},
+    )
+    await session.execute(
+        text("DELETE FROM question_list_source WHERE file_id = :file_id"), {"file_id": file_id}
+    )
+
+
 async def erase_idempotency_responses(session: AsyncSession, file_id: UUID) -> None:
     """First answers that name the file: they repeat its name and metadata for 24 hours."""
     await session.execute(

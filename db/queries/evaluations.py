@@ -21,6 +21,7 @@ from db.models import (
     new_id,
     now,
 )
+from db.queries.vectors import active_index
 from muniment.contracts.evaluate_retrieval import EvaluationState
 from muniment.contracts.evaluate_retrieval import workflow_id as own_workflow_id
 
@@ -28,6 +29,7 @@ MAX_NIGHTLY_SETS = 20
 """Of a tenant."""
 LOST_AFTER = timedelta(minutes=10)
 """Whoever made a run starts its workflow within seconds, and workers begin it soon."""
+OTHER_INDEX = "another index version was activated while it ran"
 LONGEST_RUN = timedelta(days=1)
 """Of one that is not over then the workflow may be lost, as after a restore; one that is not stops by itself
 when another has taken its run."""
@@ -170,6 +172,18 @@ async def begin_runs(session: AsyncSession, run_ids: Sequence[UUID], mine: str) 
         {"ids": list(run_ids), "mine": mine},
     )
     return sorted(found)
+
+
+async def note_index(session: AsyncSession, run: EvaluationRun) -> None:
+    """Which index version is searched now: the run's first is kept, and that there was another is noted."""
+    searched = await active_index(session)
+    if searched is None or searched.id == run.index_version_id:
+        return
+    if run.index_version_id is not None:
+        await add_notes(session, run.id, [OTHER_INDEX])
+        return
+    run.index_version_id = searched.id
+    await session.flush()
 
 
 async def end_run(

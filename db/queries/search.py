@@ -14,7 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 MAX_MARKED_TERMS = 64
@@ -284,23 +284,30 @@ async def passages(
         },
     )
     return {
-        row.id: FoundPassage(
-            chunk_id=row.id,
-            file_id=row.file_id,
-            version_id=row.version_id,
-            version=row.number,
-            ordinal=row.ordinal,
-            name=row.name,
-            text=row.text,
-            headings=tuple(row.headings),
-            pages=tuple(row.pages),
-            boxes=tuple(row.boxes),
-            marked_text=row.marked_text,
-            sealed_text=row.sealed_text,
-            text_key_id=row.text_key_id,
-        )
-        for row in rows
+        row["id"]: found_passage(row, boxes=tuple(row["boxes"]), marked_text=row["marked_text"])
+        for row in rows.mappings()
     }
+
+
+def found_passage(
+    row: RowMapping, *, boxes: tuple[JsonValue, ...] = (), marked_text: str | None = None
+) -> FoundPassage:
+    """Of a row with the columns of `chunk` and of its file's version."""
+    return FoundPassage(
+        chunk_id=row["id"],
+        file_id=row["file_id"],
+        version_id=row["version_id"],
+        version=row["number"],
+        ordinal=row["ordinal"],
+        name=row["name"],
+        text=row["text"],
+        headings=tuple(row["headings"]),
+        pages=tuple(row["pages"]),
+        boxes=boxes,
+        marked_text=marked_text,
+        sealed_text=row["sealed_text"],
+        text_key_id=row["text_key_id"],
+    )
 
 
 async def holds_sealed(session: AsyncSession, wanted: FileFilter) -> bool:

@@ -6,7 +6,13 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.queries.search import SEARCHABLE, FileFilter, FoundPassage, filter_parameters
+from db.queries.search import (
+    SEARCHABLE,
+    FileFilter,
+    FoundPassage,
+    filter_parameters,
+    found_passage,
+)
 
 _SURROUNDINGS = f"""
 WITH {SEARCHABLE},
@@ -55,21 +61,4 @@ async def surroundings(
             "after": after,
         },
     )
-    return {
-        row.id: FoundPassage(
-            chunk_id=row.id,
-            file_id=row.file_id,
-            version_id=row.version_id,
-            version=row.number,
-            ordinal=row.ordinal,
-            name=row.name,
-            text=row.text,
-            headings=tuple(row.headings),
-            pages=tuple(row.pages),
-            boxes=(),
-            marked_text=None,
-            sealed_text=row.sealed_text,
-            text_key_id=row.text_key_id,
-        )
-        for row in rows
-    }
+    return {row["id"]: found_passage(row) for row in rows.mappings()}

@@ -18,9 +18,10 @@ from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
+from muniment.cli.asking import ask
 from muniment.cli.evaluations import evaluate
 from muniment.cli.failures import reported
-from muniment.cli.options import AnsweredBy, AsJson, Home, Limit, group_of_commands
+from muniment.cli.options import AsJson, Home, Limit, group_of_commands
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
 from muniment.contracts.ocr import CandidateEngineName
@@ -52,6 +53,7 @@ app.add_typer(shares, name="shares")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)
+app.command("ask")(ask)
 app.command("eval")(evaluate)
 
 
@@ -180,21 +182,6 @@ def search(
         from muniment.cli.answers import search_passages
 
         search_passages(query, mode.value, top_k, collection, home, as_json=as_json)
-
-
-@app.command()
-def ask(
-    question: Annotated[str, typer.Argument(help="A question.")],
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="Passages read.")] = 8,
-    generate: AnsweredBy = "auto",
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Answer from the documents, with file, page and quote."""
-    with reported():
-        from muniment.cli.answers import ask_question
-
-        ask_question(question, top_k, generate, home, as_json=as_json)
 
 
 @app.command()

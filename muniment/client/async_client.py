@@ -44,6 +44,7 @@ from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import AsyncKeys
 from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
+from muniment.client.resources.question_lists import AsyncQuestionLists
 from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.synonyms import AsyncSynonyms
@@ -108,6 +109,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.conversations = AsyncConversations(self._protocol, self._run)
         self.feedback = AsyncFeedbacks(self._protocol, self._run)
         self.evaluations = AsyncEvaluations(self._protocol, self._run)
+        self.question_lists = AsyncQuestionLists(self._protocol, self._run)
         self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)

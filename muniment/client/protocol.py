@@ -44,6 +44,7 @@ class Call(Generic[Result]):
     parameters: Parameters = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     json: object = None
+    content: bytes | None = None
     repeatable: bool = True
     creates: bool = False
 
@@ -64,6 +65,7 @@ class Protocol:
         *,
         parameters: Parameters | None = None,
         json: object = None,
+        content: bytes | None = None,
         fields: Mapping[str, str] | None = None,
         files: Sequence[tuple[str, tuple[str, object, str]]] | None = None,
         stream: httpx.SyncByteStream | None = None,
@@ -82,6 +84,7 @@ class Protocol:
             self.base_url.rstrip("/") + path,
             params=query or None,
             json=json,
+            content=content,
             data=fields,
             # httpx needs no more than read, seek and tell, though its types ask for a whole IO
             files=files,  # type: ignore[arg-type]
@@ -106,6 +109,7 @@ class Protocol:
                 call.path,
                 parameters=call.parameters,
                 json=call.json,
+                content=call.content,
                 headers=headers,
             )
 

@@ -44,6 +44,7 @@ from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import Keys
 from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
+from muniment.client.resources.question_lists import QuestionLists
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.synonyms import Synonyms
@@ -108,6 +109,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.conversations = Conversations(self._protocol, self._run)
         self.feedback = Feedbacks(self._protocol, self._run)
         self.evaluations = Evaluations(self._protocol, self._run)
+        self.question_lists = QuestionLists(self._protocol, self._run)
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)

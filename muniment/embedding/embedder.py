@@ -1,7 +1,8 @@
 """Texts to vectors, through fastembed and ONNX Runtime."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from muniment.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_ID, MODEL_VERSION, prepare_model
 from muniment.embedding.models import ShortenedEmbedder, TextEmbedder
 from muniment.embedding.tokenizer import load_tokenizer
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, EngineError
 
 if TYPE_CHECKING:
     from fastembed.text.custom_text_embedding import CustomTextEmbedding
@@ -63,7 +64,7 @@ class Embedder:
         """A matrix of shape (len(texts), 384), a row per text in their order.
 
         `on_batch` hears after each batch how many texts are done in total; what it raises ends
-        the embedding, which is how a caller cancels it.
+        the embedding, which is how a caller cancels it. Raises EngineError when the model fails.
         """
         self.load()
         assert self._model is not None  # noqa: S101 - load() returned, so the model is there
@@ -72,8 +73,11 @@ class Embedder:
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         for start in range(0, len(order), BATCH_SIZE):
             batch = order[start : start + BATCH_SIZE]
-            embedded = self._model.embed([texts[index] for index in batch], batch_size=BATCH_SIZE)
-            vectors[batch] = np.stack(list(embedded))
+            with _engine_errors():
+                embedded = self._model.embed(
+                    [texts[index] for index in batch], batch_size=BATCH_SIZE
+                )
+                vectors[batch] = np.stack(list(embedded))
             if on_batch is not None:
                 on_batch(start + len(batch))
         return vectors
@@ -109,6 +113,25 @@ class Embedder:
             if end == place + 1 and tokens[place] != _UNKNOWN
         ]
         return len(whole) / len(words)
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """What ONNX Runtime raises as EngineError: its exceptions have no base of their own below Exception, and
+    their messages may hold what was embedded."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
+
+    try:
+        yield
+    except (
+        onnx_errors.EPFail,
+        onnx_errors.EngineError,
+        onnx_errors.Fail,
+        onnx_errors.InvalidArgument,
+        onnx_errors.NotImplemented,
+        onnx_errors.RuntimeException,
+    ) as error:
+        raise EngineError(f"the embedding model failed ({type(error).__name__})") from None
 
 
 def _load(model_directory: Path, threads: int | None) -> "CustomTextEmbedding":

@@ -71,6 +71,14 @@ def conversation_place(tenant_id: UUID, conversation_id: UUID, what: str) -> byt
     return f"muniment/v1|{tenant_id}|conversation|{conversation_id}|{what}".encode()
 
 
+def question_place(tenant_id: UUID, list_id: UUID, ordinal: int) -> bytes:
+    return f"muniment/v1|{tenant_id}|question|{list_id}|{ordinal}".encode()
+
+
+def answer_place(tenant_id: UUID, list_id: UUID, ordinal: int) -> bytes:
+    return f"muniment/v1|{tenant_id}|answer|{list_id}|{ordinal}".encode()
+
+
 class SealedTexts:
     """For one event loop."""
 
@@ -152,6 +160,10 @@ class SealedTexts:
     ) -> list[ContractT | MunimentError]:
         """Words of a conversation, or what kept each from being opened."""
         return await self._opened(sealed, model)
+
+    async def opened(self, sealed: Sequence[SealedText], model: type[ContractT]) -> list[ContractT]:
+        """Texts of that form, in the order given; raises as `passages` does."""
+        return _required(await self._opened(sealed, model))
 
     async def _opened(
         self, sealed: Sequence[SealedText], model: type[ContractT]

@@ -24,8 +24,8 @@ from muniment.payloads import data_converter, load_payload_keys
 from tests.api.answering_workflow import AnsweringWorkflow
 from tests.conformance.s3_server import S3Bucket, S3Server, serving_s3
 from tests.conftest import REPOSITORY, TenantFixture, end_what_runs, free_port
-from tests.patience import on_a_busy_machine
 from tests.model_process import ModelServer, serving_models
+from tests.patience import on_a_busy_machine
 from tests.retrieval.model_answers import SECRET
 from workflows.ingest_batch import IngestBatch
 

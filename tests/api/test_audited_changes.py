@@ -145,6 +145,9 @@ CHANGES = [
         "evaluation.requested",
     ),
     ("POST", "/v1/evaluations/{evaluation_id}/cancel", None, "evaluation.cancelled"),
+    ("POST", "/v1/question-lists/{list_id}/pause", None, "question_list.paused"),
+    ("POST", "/v1/question-lists/{list_id}/resume", None, "question_list.resumed"),
+    ("POST", "/v1/question-lists/{list_id}/cancel", None, "question_list.cancelled"),
     ("GET", "/v1/analytics/queries", None, "analytics.read"),
     ("PUT", "/v1/analytics/policy", {"keeps": "nothing"}, "analytics.policy_set"),
     ("DELETE", "/v1/analytics/queries", None, "analytics.forgotten"),
@@ -223,8 +226,11 @@ NEXT_DOORS = {
     ("PUT", "/v1/principals/{principal_id}/identity"),
     ("DELETE", "/v1/principals/{principal_id}/identity"),
     ("PATCH", "/v1/tenants/{tenant_id}"),
-    # Of what has ended: test_evaluations.py.
+    # Of what has ended: test_evaluations.py, test_question_lists.py.
     ("DELETE", "/v1/evaluations/{evaluation_id}"),
+    ("DELETE", "/v1/question-lists/{list_id}"),
+    # Taken from CSV: test_question_lists.py.
+    ("POST", "/v1/question-lists"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
 # By the package that these routes are for: test_openai_files.py, test_openai_vector_stores.py.

@@ -8,13 +8,11 @@ from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
 from pydantic import ValidationError
 
-from api.authentication import Caller
-from api.pages.service import PageReaders
 from db.models import Blob, ChunkRow, FileVersion, PageLayer, PageRow, new_id, now
 from db.queries import files, pages
 from db.queries.stages import NewBlob
 from db.queries.views import keep_view
-from db.session import Database
+from db.session import Access, Database
 from muniment.contracts.documents import (
     HiddenKind,
     HiddenText,
@@ -36,6 +34,7 @@ from muniment.contracts.word_boxes import pack_boxes
 from muniment.objects import SealedBlob
 from muniment.settings import load_settings
 from muniment.stores import Stores, open_stores
+from retrieval.cited_pages import PageReaders
 from tests.api.conftest import ApiProcess
 from tests.conftest import TenantFixture
 
@@ -316,9 +315,8 @@ async def test_a_file_that_is_erased_while_it_is_cited_leaves_its_quotes_unprove
     path: str, client: httpx.AsyncClient, database: Database, tenant: TenantFixture, stores: Stores
 ) -> None:
     file_id = UUID((await client.get(path)).json()["id"])
-    key = (await client.get("/v1/api-keys")).json()["data"][0]
-    caller = Caller(tenant.tenant_id, tenant.principal_id, UUID(key["id"]), frozenset(), True)
-    readers = PageReaders(database, stores.blobs, caller)
+    access = Access(tenant.tenant_id, tenant.principal_id)
+    readers = PageReaders(database, stores.blobs, access)
     assert await readers.text(file_id, 1, 1) == "first"
     async with database.transaction(tenant.system) as session:
         row = await pages.get_page(session, (await files.newest_version(session, file_id)).id, 1)

@@ -184,6 +184,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/feedback",
         "/v1/feedback/questions",
         "/v1/evaluations",
+        "/v1/question-lists",
         "/v1/integrity",
         "/v1/index-versions",
         "/v1/keys/rotations",

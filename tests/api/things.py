@@ -68,6 +68,11 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     answer = (await client.post("/v1/query", json=asked)).json()
     given = {"message_id": answer["message_id"], "verdict": "up"}
     feedback = (await client.post("/v1/feedback", json=given)).json()
+    listed = await client.post(
+        "/v1/question-lists",
+        content=b"question\nmine?\n",
+        headers={"Content-Type": "text/csv"},
+    )
     return Things(
         {
             "conversation_id": conversation["id"],
@@ -94,6 +99,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
             "grant_id": grant["id"],
             "invitation_id": invitation["id"],
             "evaluation_id": evaluation["id"],
+            "list_id": listed.json()["id"],
             "number": "1",
             "page": "1",
         }
@@ -104,7 +110,7 @@ _IDS = (
     *("file_id", "upload_id", "job_id", "batch_id", "collection_id", "key_id"),
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
-    *("invitation_id", "index_version_id", "evaluation_id"),
+    *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
     *("conversation_id", "message_id", "feedback_id"),

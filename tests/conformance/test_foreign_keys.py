@@ -17,6 +17,7 @@ WITHOUT_INDEX = {
     "decision.principal_id": PRINCIPAL,
     "embedding.index_version_id,dimensions": "versions of the index are retired and not deleted",
     "erasure.requested_by": PRINCIPAL,
+    "evaluation_run.index_version_id": "versions of the index are retired and not deleted",
     "file.owner_id": PRINCIPAL,
     "idempotency_key.principal_id": PRINCIPAL,
     "integrity_fault.tenant_id": TENANT,

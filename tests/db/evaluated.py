@@ -1,4 +1,6 @@
-"""A row in every table of evaluations, of analytics, and of cached responses."""
+"""A row in every table of evaluations, of analytics, of cached responses, and of lists of questions."""
+
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,9 +13,34 @@ from db.models import (
     EvaluationResult,
     EvaluationRun,
     EvaluationSet,
+    QuestionList,
+    QuestionListSource,
     now,
 )
+from db.queries import question_lists
+from muniment.objects import SealedBlob
 from tests.conftest import TenantFixture
+
+
+async def add_question_list(
+    session: AsyncSession, tenant: TenantFixture, key: SealedBlob, file_id: UUID
+) -> None:
+    """With a question, and an answer for which the file was read."""
+    made = QuestionList(
+        tenant_id=tenant.tenant_id,
+        principal_id=tenant.principal_id,
+        text_key_id=key.blob_id,
+        generate="auto",
+        top_k=8,
+        question_count=1,
+        keep_days=7,
+        state="completed",
+    )
+    await question_lists.add_list(session, made, key, [(2, b"sealed")])
+    session.add(
+        QuestionListSource(list_id=made.id, ordinal=0, tenant_id=tenant.tenant_id, file_id=file_id)
+    )
+    await session.flush()
 
 
 async def add_evaluation(session: AsyncSession, tenant: TenantFixture) -> None:

@@ -56,12 +56,12 @@ from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
 from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture, make_tenant
 from tests.db.conversed import add_conversation
-from tests.db.evaluated import add_evaluation
+from tests.db.evaluated import add_evaluation, add_question_list
 from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 34
+REVISIONS = 38
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -92,6 +92,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
     password = await blobs.put_bytes(tenant.tenant_id, b"open sesame")
     piece = await blobs.put_bytes(tenant.tenant_id, b"as far as it came")
     secret = await blobs.put_bytes(tenant.tenant_id, b"signs")
+    questions = await blobs.put_bytes(tenant.tenant_id, b"the key of what is asked")
     async with database.transaction(tenant.system) as session:
         await keep_password(session, await session.get_one(Job, job.id), password)
         file = await session.get_one(File, member.file_id)
@@ -238,10 +239,11 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         )
         await add_evaluation(session, tenant)
         await add_conversation(session, tenant, job.file_id)
+        await add_question_list(session, tenant, questions, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
-    return [password, piece, secret]
+    return [password, piece, secret, questions]
 
 
 async def add_webhook(session: AsyncSession, tenant: TenantFixture, secret: SealedBlob) -> None:

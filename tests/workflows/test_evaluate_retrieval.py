@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.evaluation.activity import Evaluations
-from db.models import EvaluationQuestion, EvaluationSet, new_id
+from db.models import EvaluationQuestion, EvaluationSet, IndexVersion, new_id
 from db.queries import evaluations
 from db.queries.analytics import Keeps, QueryPolicy
 from db.session import Access
@@ -145,6 +145,7 @@ async def test_every_question_is_asked_and_measured(workshop: Workshop, owner: T
         await (await started(workshop, owner, run_id)).result()
     (run,) = await rows(workshop, owner, "evaluation_run")
     assert (run["state"], run["finished_at"] is not None) == ("completed", True)
+    assert run["index_version_id"] is None  # nothing has vectors here
     assert len(run["notes"]) == 1  # no language model is there to judge
     measured = await metrics(workshop, owner, run_id)
     assert measured["ndcg@10"] == pytest.approx(2 / 3)
@@ -153,6 +154,32 @@ async def test_every_question_is_asked_and_measured(workshop: Workshop, owner: T
     assert measured["citation_precision"] == pytest.approx(2 / 3)
     assert measured["search_ms_p50"] <= measured["search_ms_p95"]
     assert measured["tokens"] == 0.0
+
+
+async def test_a_run_names_the_index_version_that_it_began_with(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    await published(workshop, owner)
+    run_id = await begun(workshop, owner, await made_set(workshop, owner))
+    for number in (1, 2):
+        async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+            await session.execute(text("UPDATE index_version SET state = 'superseded'"))
+            index = IndexVersion(
+                tenant_id=owner.tenant_id,
+                model_id="model",
+                model_version=str(number),
+                dimensions=3,
+                state="active",
+            )
+            session.add(index)
+            await session.flush()
+            found = await evaluations.get_run(session, run_id)
+            assert found is not None
+            for _ in range(2):
+                await evaluations.note_index(session, found[0])
+        (run,) = await rows(workshop, owner, "evaluation_run")
+        assert (run["index_version_id"] == index.id) == (number == 1)
+    assert run["notes"] == [evaluations.OTHER_INDEX]
 
 
 async def test_a_question_finds_what_its_principal_may_read_alone(
@@ -280,7 +307,7 @@ async def test_a_question_that_fails_for_good_is_counted_and_the_others_are_aske
 ) -> None:
     await published(workshop, owner)
     run_id = await begun(workshop, owner, await made_set(workshop, owner))
-    evaluations_of = workshop.parts.evaluations
+    evaluations_of = workshop.parts.asking.evaluations
     inner = evaluations_of._evaluator
     activities = Evaluations(workshop.database, Failing(inner, error))
     request = EvaluateQuestionsInput(tenant_id=owner.tenant_id, run_id=run_id)

@@ -21,6 +21,7 @@ from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.cold_store import with_cold_store
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.endpoints import delivered
+from tests.workflows.test_answer_questions import answering
 from tests.workflows.test_compare_reading import committed, set_state, started
 from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_evaluate_retrieval import evaluation
@@ -47,8 +48,8 @@ _READABLE = (
 )
 RECORDED = frozenset(
     (
-        "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated", "expanded",
-        "expired", "failed",
+        "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
+        "expanded", "expired", "failed",
         "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
         "verified", "withdrawn",
     )
@@ -128,6 +129,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))
         await _record("evaluated", await evaluation(workshop, owner))
+        await _record("answered", await answering(workshop, owner))
     await _record("reindexed", await reindexed(workshop, owner))
     async with workshop.working(replacing=rotating(workshop, timedelta(seconds=1))):
         await _record("rotated", await rotation(workshop, owner))

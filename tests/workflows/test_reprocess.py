@@ -11,7 +11,6 @@ from temporalio.client import WorkflowFailureError
 
 from activities.engines import _OCR_LIBRARIES
 from activities.read.tesseract import DATA_FOLDERS
-from api.pages.service import ArtifactReader
 from db.models import ChunkRow, Job, PageLayer
 from db.queries.pages import list_layers, list_pages
 from db.session import Access
@@ -19,6 +18,7 @@ from muniment.contracts.documents import Page
 from muniment.contracts.jobs import JobSettings
 from muniment.contracts.ocr import OcrEngineName
 from muniment.settings import OcrSettings
+from retrieval.cited_pages import ArtifactReader
 from tests.workflows.documents import long_pdf, page_text, scanned_pdf, text_pdf
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.parts import Parts

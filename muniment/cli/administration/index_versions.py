@@ -56,7 +56,7 @@ def create_index_version(
         made = muniment.index_versions.create(
             model, activation="automatic" if activate else "manual"
         )
-        print_record(made, COLUMNS, as_json=as_json)
+        _print(made, as_json=as_json)
 
 
 @index_versions.command("activate")
@@ -65,8 +65,7 @@ def activate_index_version(
 ) -> None:
     """Search one that is ready, or the former one, from now on."""
     with connected(home) as muniment:
-        changed = muniment.index_versions.activate(index_version_id)
-        print_record(changed, COLUMNS, as_json=as_json)
+        _print(muniment.index_versions.activate(index_version_id), as_json=as_json)
 
 
 @index_versions.command("rollback")
@@ -75,8 +74,7 @@ def roll_back_index_version(
 ) -> None:
     """Go back from the active one to the one before."""
     with connected(home) as muniment:
-        changed = muniment.index_versions.roll_back(index_version_id)
-        print_record(changed, COLUMNS, as_json=as_json)
+        _print(muniment.index_versions.roll_back(index_version_id), as_json=as_json)
 
 
 @index_versions.command("cancel")
@@ -85,8 +83,7 @@ def cancel_index_version(
 ) -> None:
     """Give up one that is being built, or is ready."""
     with connected(home) as muniment:
-        changed = muniment.index_versions.cancel(index_version_id)
-        print_record(changed, COLUMNS, as_json=as_json)
+        _print(muniment.index_versions.cancel(index_version_id), as_json=as_json)
 
 
 @index_versions.command("pause")
@@ -95,8 +92,7 @@ def pause_index_version(
 ) -> None:
     """Pause the building of one."""
     with connected(home) as muniment:
-        changed = muniment.index_versions.pause(index_version_id)
-        print_record(changed, COLUMNS, as_json=as_json)
+        _print(muniment.index_versions.pause(index_version_id), as_json=as_json)
 
 
 @index_versions.command("resume")
@@ -105,8 +101,11 @@ def resume_index_version(
 ) -> None:
     """Let the building of one go on."""
     with connected(home) as muniment:
-        changed = muniment.index_versions.resume(index_version_id)
-        print_record(changed, COLUMNS, as_json=as_json)
+        _print(muniment.index_versions.resume(index_version_id), as_json=as_json)
+
+
+def _print(index_version: "IndexVersion", *, as_json: bool) -> None:
+    print_record(index_version, COLUMNS, as_json=as_json)
 
 
 def _state(each: "IndexVersion") -> str:

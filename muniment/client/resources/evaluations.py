@@ -48,6 +48,7 @@ class Evaluation(Record):
     identified_by: str = "name"
     tolerance: float = 0.0
     compared_with: UUID | None = None
+    index_version_id: UUID | None = None
     metrics: tuple[Metric, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -239,6 +239,17 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "evaluations.report": lambda m: m.evaluations.report(ID),
     "evaluations.cancel": lambda m: m.evaluations.cancel(ID),
     "evaluations.delete": lambda m: m.evaluations.delete(ID),
+    "question_lists.start": lambda m: m.question_lists.start(
+        b"question\nwhen?\n", collection="c", max_tokens=9, keep_days=2
+    ),
+    "question_lists.list": lambda m: m.question_lists.list(),
+    "question_lists.get": lambda m: m.question_lists.get(ID),
+    "question_lists.events": lambda m: m.question_lists.events(ID),
+    "question_lists.answers": lambda m: m.question_lists.answers(ID),
+    "question_lists.pause": lambda m: m.question_lists.pause(ID),
+    "question_lists.resume": lambda m: m.question_lists.resume(ID, max_tokens=10),
+    "question_lists.cancel": lambda m: m.question_lists.cancel(ID),
+    "question_lists.delete": lambda m: m.question_lists.delete(ID),
     "tenants.list": lambda m: m.tenants.list(),
     "tenants.get": lambda m: m.tenants.get(ID),
     "tenants.create": lambda m: m.tenants.create("acme"),

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from muniment.embedding import DIMENSIONS, Embedder
+from muniment.embedding.model import MODEL_FILE
 from muniment.embedding.tokenizer import load_tokenizer
-from muniment.errors import ConfigurationError
+from muniment.errors import ConfigurationError, EngineError
 
 SENTENCES = [
     "The tenancy ends on 31 March.",
@@ -42,6 +44,22 @@ def test_rows_follow_the_texts_whatever_their_lengths(embedder: Embedder) -> Non
 
 def test_vectors_have_length_one(embedder: Embedder) -> None:
     assert np.allclose(np.linalg.norm(embedder.embed(SENTENCES), axis=1), 1.0, atol=1e-5)
+
+
+def test_what_onnx_runtime_raises_is_an_engines_error(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder.load()
+    session = onnxruntime.InferenceSession(embedder._model_directory / MODEL_FILE)
+
+    def failing(*_: object, **__: object) -> object:
+        wrong = {each.name: np.zeros((1, 2), np.float32) for each in session.get_inputs()}
+        return session.run(None, wrong)
+
+    monkeypatch.setattr(embedder._model, "embed", failing)
+    with pytest.raises(EngineError, match="InvalidArgument") as raised:
+        embedder.embed(["the lease"])
+    assert raised.value.__cause__ is None
 
 
 def test_no_texts_give_no_rows(embedder: Embedder) -> None:

@@ -1,0 +1,1 @@
+"""Lists of questions, answered one by one."""

@@ -1,0 +1,1 @@
+"""Lists of questions from a CSV file, and their answers as one."""
