@@ -14,7 +14,6 @@ from api.conversations.under_way import AnswerUnderWay, Place
 from api.conversations.words import TITLE, message_part, open_messages, seal
 from api.idempotency import Answer as Repeatable
 from api.idempotency import Attempt
-from api.pages.service import PageReaders
 from api.services import Services
 from db.audit import record
 from db.models import Conversation, ConversationMessage, new_id, now
@@ -25,6 +24,7 @@ from muniment.errors import Conflict, KeyManagementUnavailable, TooManyRequests
 from muniment.sealing import TextKey
 from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
+from retrieval.cited_pages import PageReaders
 from retrieval.follow_ups import MOST_FORMER, RULE, in_context
 from retrieval.request import MAX_QUERY_CHARACTERS
 from retrieval.response import Answer
@@ -91,7 +91,7 @@ async def _prepare(
         found = await _find(session, services, caller, asked)
     key = await services.texts.key(caller.tenant_id, found.conversation.key_id)
     put = await _put(services, found, asked)
-    readers = PageReaders(services.database, services.blobs, caller)
+    readers = PageReaders(services.database, services.blobs, caller.access)
     prepared = await services.answers.prepare(
         caller.access, how.question(put.asked), Pages(readers.text, readers.lines)
     )

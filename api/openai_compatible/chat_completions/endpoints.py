@@ -22,13 +22,13 @@ from api.openai_compatible.errors import PREFIX
 from api.openai_compatible.models.service import require_model
 from api.openai_compatible.responses import openai_problems
 from api.openai_compatible.vector_stores.service import require_store
-from api.pages.service import PageReaders
 from api.search.connected import unless_left, with_silences
 from api.search.recording import audit, note
 from api.services import Provided, Services
 from db.queries.analytics import QueryKind
 from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
+from retrieval.cited_pages import PageReaders
 from retrieval.request import StoreQuestionRequest
 from retrieval.response import Answer, DoneEvent, TokenEvent
 
@@ -60,7 +60,7 @@ async def create_completion(
     question = question_of(body, model.generate)
     await _require_stores(services, caller, question)
     completion = Completion(model, ignored_parameters(body))
-    readers = PageReaders(services.database, services.blobs, caller)
+    readers = PageReaders(services.database, services.blobs, caller.access)
     began = perf_counter()
     prepared = await services.answers.prepare(
         caller.access, question, Pages(readers.text, readers.lines)
