@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StrictBool, StrictFloat, StrictInt
+from pydantic import AfterValidator, Field, JsonValue, StrictBool, StrictFloat, StrictInt
 
 from api.openai_compatible.files.service import PURPOSE_FIELD
 from api.storable_text import StorableText
@@ -18,7 +18,18 @@ Text = Annotated[StorableText, Field(max_length=MAX_VALUE_CHARACTERS)]
 Number = Annotated[
     StrictInt | StrictFloat, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER, allow_inf_nan=False)
 ]
-Attributes = Annotated[dict[Key, Text | StrictBool | Number], Field(max_length=MAX_PAIRS)]
+
+
+def _unlike_purpose(key: str) -> str:
+    if key == PURPOSE_FIELD:
+        raise ValueError("is kept for the purpose of the file")
+    return key
+
+
+Attributes = Annotated[
+    dict[Annotated[Key, AfterValidator(_unlike_purpose)], Text | StrictBool | Number],
+    Field(max_length=MAX_PAIRS),
+]
 """Of a file: they are its metadata, the same in every store that holds it."""
 Notes = Annotated[dict[Key, Text], Field(max_length=MAX_PAIRS)]
 """Of a vector store."""
@@ -27,12 +38,20 @@ ShownAttributes = dict[str, str | bool | int | float]
 
 def attributes_of(metadata: Mapping[str, JsonValue]) -> ShownAttributes:
     """Those of a file's metadata that clients can have set: the first 16 plain values."""
-    plain = {
+    return dict(list(_plain(metadata).items())[:MAX_PAIRS])
+
+
+def has_more(metadata: Mapping[str, JsonValue]) -> bool:
+    """Whether the file has plain values besides those that are shown, which nobody is to lose unseen."""
+    return len(_plain(metadata)) > MAX_PAIRS
+
+
+def _plain(metadata: Mapping[str, JsonValue]) -> ShownAttributes:
+    return {
         name: value
         for name, value in metadata.items()
         if isinstance(value, str | bool | int | float) and name != PURPOSE_FIELD
     }
-    return dict(list(plain.items())[:MAX_PAIRS])
 
 
 def replacing(

@@ -154,6 +154,12 @@ async def get_file(
     return found[0] if found else None
 
 
+async def lock_files(session: AsyncSession, file_ids: Container[UUID]) -> None:
+    """Files that the caller was found to see, by the order of their ids until the transaction ends."""
+    statement = select(col(File.id)).where(col(File.id).in_(file_ids)).order_by(col(File.id))
+    await session.execute(statement.with_for_update(of=File))
+
+
 async def get_files(session: AsyncSession, file_ids: Container[UUID]) -> dict[UUID, FileDetail]:
     """Those of the files that the caller may read, in one statement however many there are."""
     statement = _DETAILED.where(col(File.id).in_(file_ids), visible("read"))

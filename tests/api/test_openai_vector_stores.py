@@ -245,6 +245,36 @@ async def test_filters_that_mean_nothing_are_refused(
         assert answer.json()["error"]["param"] == "filters", filters
 
 
+async def test_queries_too_long_in_all_are_refused(
+    client: httpx.AsyncClient, tenant: TenantFixture
+) -> None:
+    path = f"/openai/v1/vector_stores/{store_of(tenant.collection_id)}/search"
+    answer = await client.post(path, json={"query": ["a" * 4096] * 10})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == "query"
+
+
+async def test_attributes_that_are_not_all_shown_are_not_replaced(
+    package: AsyncOpenAI, database: Database, tenant: TenantFixture
+) -> None:
+    published = await publish_file(
+        database,
+        tenant.access,
+        tenant.collection_id,
+        [CRANES],
+        metadata={f"k{number:02}": number for number in range(17)},
+    )
+    store = await package.vector_stores.create(name="s", file_ids=[shown(published)])
+    with pytest.raises(openai.ConflictError):
+        await package.vector_stores.files.update(
+            shown(published), vector_store_id=store.id, attributes={"a": 1}
+        )
+    with pytest.raises(openai.BadRequestError):
+        await package.vector_stores.files.update(
+            shown(published), vector_store_id=store.id, attributes={"openai_purpose": "x"}
+        )
+
+
 async def test_attributes_are_the_files_metadata(
     package: AsyncOpenAI, client: httpx.AsyncClient, database: Database, tenant: TenantFixture
 ) -> None:

@@ -13,6 +13,7 @@ from api.events.response import EventStreamResponse
 from api.events.wire import HEARTBEAT, MEDIA_TYPE
 from api.openai_compatible.chat_completions.completion import Completion
 from api.openai_compatible.chat_completions.question import (
+    asked_last,
     ignored_parameters,
     question_of,
     refuse_unsupported,
@@ -68,7 +69,7 @@ async def create_completion(
 
     def answered(answer: Answer) -> None:
         found = len(answer.citations)
-        note(services, caller, QueryKind.QUESTION, question.query, found, began)
+        note(services, caller, QueryKind.QUESTION, asked_last(body), found, began)
 
     if body.stream:
         try:

@@ -79,6 +79,11 @@ def _vector_stores(body: NewChatCompletion, tool: FileSearchTool | None) -> tupl
     return tuple(dict.fromkeys(uuid_of(IdPrefix.VECTOR_STORE, each) for each in named))
 
 
+def asked_last(body: NewChatCompletion) -> str:
+    """What is kept of a question: each of a chat's once, without those before it."""
+    return _words(body.messages[-1]).strip()
+
+
 def _query(messages: Sequence[ChatMessage]) -> str:
     """The last message first, then what was asked before it: `and when?` is found by nothing of its own. What
     was answered is not asked again."""

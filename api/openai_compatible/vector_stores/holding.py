@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.files import service as files_service
 from api.files.schemas import FileChange
-from api.openai_compatible.attributes import attributes_of, replacing
+from api.openai_compatible.attributes import MAX_PAIRS, attributes_of, has_more, replacing
 from api.openai_compatible.files.service import (
     CANCELLED,
     COMPLETED,
@@ -59,11 +59,14 @@ async def hold(
     for file_id in file_ids:
         if file_id not in found or found[file_id].file.state in files.OUT_OF_SIGHT:
             raise absent(IdPrefix.FILE)
-    # In one order, so that two requests do not wait for each other.
+    # All of them in one order before any is changed or attached, which locks it too: so two requests do not
+    # wait for each other.
+    if any(each.attributes is not None for each in wanted):
+        await files.lock_files(session, file_ids)
     for file_id, each in sorted(zip(file_ids, wanted, strict=True), key=lambda pair: pair[0]):
         if each.attributes is not None:
             await set_attributes(session, caller, file_id, each.attributes)
-    others = [each for each in file_ids if found[each].file.collection_id != store.id]
+    others = sorted(each for each in set(file_ids) if found[each].file.collection_id != store.id)
     if others:
         await vector_stores.attach(session, caller.tenant_id, store.id, others)
     attached: list[JsonValue] = [str(each) for each in others]
@@ -78,8 +81,14 @@ async def hold(
 async def set_attributes(
     session: AsyncSession, caller: Caller, file_id: UUID, attributes: Mapping[str, JsonValue]
 ) -> None:
-    """Instead of those that the file had. Needs the level `write` on the file."""
+    """Instead of those that the file had. Needs the level `write` on the file. Raises Conflict where it has
+    more than are shown."""
     detail = await require_shown(session, file_id, "write", for_update=True)
+    if has_more(detail.file.attributes):
+        raise Conflict(
+            f"the file's metadata has more than {MAX_PAIRS} plain values",
+            remedy="Change its metadata with PATCH /v1/files/{id}.",
+        )
     patch = replacing(detail.file.attributes, attributes)
     await files_service.change(session, caller, None, file_id, FileChange(metadata=patch))
 

@@ -170,7 +170,8 @@ class HybridSearch(Asked):
 
 
 class RankingOptions(Asked):
-    """`ranker`: any of them is Muniment's own. `score_threshold`: results below it are left out."""
+    """`ranker`: any of them is Muniment's own. `score_threshold`: of the best results those
+    below it are left out; scores are relative to the best of this search."""
 
     ranker: Literal["none", "auto", "default-2024-11-15"] = "auto"
     score_threshold: float = Field(default=0.0, ge=0, le=1)

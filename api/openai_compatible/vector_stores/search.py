@@ -21,7 +21,7 @@ from api.services import Services
 from db.queries import files
 from db.queries.analytics import QueryKind
 from muniment.errors import InvalidRequest
-from retrieval.request import Fusion, SearchMode, StoreSearchRequest
+from retrieval.request import MAX_QUERY_CHARACTERS, Fusion, SearchMode, StoreSearchRequest
 from retrieval.response import SearchHit
 
 
@@ -39,6 +39,9 @@ async def search_store(
         raise InvalidRequest(
             "the query is empty", errors=[{"field": "query", "detail": "is empty"}]
         )
+    if len(query) > MAX_QUERY_CHARACTERS:
+        detail = f"has more than {MAX_QUERY_CHARACTERS} characters in all"
+        raise InvalidRequest("the query is too long", errors=[{"field": "query", "detail": detail}])
     ranking = body.ranking_options or RankingOptions()
     found = await services.search.search(
         caller.access,
