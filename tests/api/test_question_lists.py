@@ -273,6 +273,17 @@ async def test_it_is_paused_resumed_and_cancelled_with_its_state(
     assert {f"question_list.{step}" for step in steps} <= set(actions)
 
 
+async def test_a_download_that_lost_its_rows_breaks_off(
+    client: httpx.AsyncClient, tenant: TenantFixture, postgres_dsn: str
+) -> None:
+    path = f"{PATH}/{(await made(client))['id']}"
+    await client.post(f"{path}/cancel")
+    gone = "DELETE FROM question_list_item WHERE ordinal = 1 AND tenant_id = %s"
+    changed(postgres_dsn, gone, tenant.tenant_id)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get(f"{path}/answers")
+
+
 async def test_nobody_else_sees_it(api: ApiProcess, client: httpx.AsyncClient) -> None:
     person = (await client.post("/v1/principals", json={"kind": "user", "name": "ada"})).json()
     body = {"name": "k", "scopes": ["search"], "principal_id": person["id"]}
