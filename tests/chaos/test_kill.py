@@ -73,7 +73,7 @@ def test_killing_any_process_loses_and_doubles_nothing(
                 job = stack.finished_job(client, job_id, timeout_seconds=400)
                 assert job["state"] == "completed", job["error"]
                 assert job["percent"] == 100
-                assert not job["degraded"]
+                assert not job["degraded"], job
         assert chunk_texts(stack, [file["id"] for file in files]) == calm
 
 

@@ -23,6 +23,7 @@ from tests.conftest import REPOSITORY, TenantFixture
 KEY = b"k" * 32
 
 WITHOUT_TRIGGER = {
+    "answer_event": "not read: what an answer is told in has the same name",
     "asked_query": "not read: a class of queries has the same name",
     "chunk": "written and deleted with the row of its file, or with `lexical_document`",
     "embedding": "of a publication, or of an index version before it is active",
@@ -36,6 +37,7 @@ WITHOUT_TRIGGER = {
     "token_budget": "what an answer may cost; one that is told again costs nothing",
     "token_reservation": "what an answer may cost; one that is told again costs nothing",
     "token_usage": "what an answer may cost; one that is told again costs nothing",
+    "vector_store_file": "no search of a vector store is told again",
 }
 
 
