@@ -120,8 +120,8 @@ class LikeliestSentences:
         self.reasons = reasons
 
     async def has_answer(self) -> bool:
-        """Whether `best` gives any. The model is asked no sooner than this is known: so no more sentences are
-        embedded than it takes, none where words alone say so."""
+        """Whether `best` gives any. The model is asked no sooner than this is known: so few sentences are
+        embedded where few will do, none where words alone say so, the embedder asked thrice at most."""
         if any(
             score_sentence(each, self._weights, 0.0).score >= SUPPORT_THRESHOLD
             for each in self._competing
@@ -134,9 +134,9 @@ class LikeliestSentences:
                 -score_sentence(each, self._weights, each.hit.scores.vector or 0.0).score
             ),
         )
-        for each in likeliest:
-            (scored,) = await self._scored([each])
-            if scored.score >= self._threshold:
+        first, few = 1, 3
+        for some in (likeliest[:first], likeliest[first : first + few], likeliest[first + few :]):
+            if any(each.score >= self._threshold for each in await self._scored(some)):
                 return True
         return False
 

@@ -103,9 +103,7 @@ async def list_files(
     """A page of the files that the caller may read."""
     order = FileOrder(sort.removeprefix("-"), sort.startswith("-"))
     after = _after(cursor, sort, order)
-    # Where little fits a filter, the best plan depends on what it is.
-    is_plain = collection is None and wanted == FileFilter()
-    async with services.database.transaction(caller.access, plans_once=is_plain) as session:
+    async with services.database.transaction(caller.access) as session:
         if collection is not None:
             found = await collections.find_collection(session, collection)
             if found is None:

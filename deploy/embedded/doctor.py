@@ -244,7 +244,8 @@ async def _api(endpoints: Endpoints, processes: Sequence[str]) -> Check:
         if 0 < answered < asked:
             detail = f"{asked - answered} of {asked} connections were not answered"
             remedy = (
-                f"Read {_API_LOGS}. What hangs for MUNIMENT_EMBEDDED__HUNG_SECONDS is started anew."
+                f"Read {_API_LOGS}. What hangs for MUNIMENT_EMBEDDED__HUNG_SECONDS is started anew,"
+                " unless that is 0: then end the process that hangs."
             )
             return _bad("API", Health.DEGRADED, detail, remedy)
     return await _ready(endpoints)

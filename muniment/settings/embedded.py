@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from muniment.settings.group import Group
+
+_FEWEST_SECONDS = 5
 
 
 class EmbeddedSettings(Group):
@@ -37,8 +39,15 @@ class EmbeddedSettings(Group):
         Field(
             description="An API process or a worker whose event loop has not run for so long, because it is"
             " blocked or the process was stopped, is ended and started anew. 0: never, as for a long stop in"
-            " a debugger.",
+            " a debugger; else 5 at least: the pulse comes once a second, and late on a busy machine.",
             ge=0,
             le=86_400,
         ),
     ] = 30
+
+    @field_validator("hung_seconds")
+    @classmethod
+    def _bears_a_late_pulse(cls, seconds: int) -> int:
+        if 0 < seconds < _FEWEST_SECONDS:
+            raise ValueError(f"must be 0, or {_FEWEST_SECONDS} at least")
+        return seconds

@@ -254,12 +254,17 @@ async def test_a_job_that_ended_keeps_nothing_of_a_late_activity(
     assert chunk.get("state", "pending") == "pending"
 
 
+def _place_of(kind: int, told: list[int]) -> int:
+    """Behind all where it is not there yet."""
+    return told.index(kind) if kind in told else len(told)
+
+
 async def until_it_has_heard_of_its_cancellation(handle: Handle) -> None:
     """Until the workflow has completed a task after it was asked to end."""
     async with asyncio.timeout(60):
         while True:
             told = [event.event_type async for event in handle.fetch_history_events()]
-            since = told.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+            since = _place_of(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, told)
             if EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in told[since:]:
                 return
             await asyncio.sleep(0.05)
