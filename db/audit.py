@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.activity_feed import entries
 from db.models import AuditEvent, now
+from muniment.telemetry import context
+from muniment.telemetry.origin import origin
 
 _SALT_BYTES = 16
 
@@ -36,7 +38,8 @@ class Act:
 
 
 def record(session: AsyncSession, act: Act) -> None:
-    """Adds the act's event, and its entries in the activity feed, to the session's transaction."""
+    """Adds the act's event, and its entries in the activity feed, to the session's transaction. What it
+    comes from (the request, the workflow, the caller's address) is what is bound where it is recorded."""
     moment = now()
     session.add_all(entries(act, moment))
     session.add(
@@ -48,7 +51,9 @@ def record(session: AsyncSession, act: Act) -> None:
             action=act.action,
             object_type=act.object_type,
             object_id=act.object_id,
-            request_id=act.request_id,
+            request_id=act.request_id or context.request_id(),
+            workflow_id=context.workflow_id(),
+            origin=origin(),
             payload=act.payload,
             salt=os.urandom(_SALT_BYTES),
         )

@@ -13,6 +13,7 @@ from db.models.access import (
 from db.models.analytics import AnalyticsPolicy, AskedQuery
 from db.models.annotations import Annotation, AnnotationAnchor, AnnotationComment
 from db.models.answer_cache import CachedResponse, CorpusEpoch
+from db.models.audit_tree import AuditCheckpoint, AuditLeaf, AuditSubtree, AuditUnsealed
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
 from db.models.comparisons import ComparedPage, ReadingComparison
@@ -93,7 +94,11 @@ __all__ = [
     "AnswerEvent",
     "ApiKey",
     "AskedQuery",
+    "AuditCheckpoint",
     "AuditEvent",
+    "AuditLeaf",
+    "AuditSubtree",
+    "AuditUnsealed",
     "Batch",
     "BatchItem",
     "BearerToken",

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Column, Index, text
+from sqlalchemy import CheckConstraint, Column, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -14,11 +14,17 @@ from db.models.xid8 import Xid8
 
 class AuditEvent(SQLModel, table=True):
     """One act, written in its own transaction. Append-only: the application role may neither change
-    nor delete it. `x` orders the rows for the sealer; `salt` lets the payload be erased later while
-    a commitment to it still proves."""
+    nor delete it. `salt` lets its details (`payload` and `origin`, the address that it came from) be erased
+    with it, all at once, while a commitment to them still proves (muniment/audit/leaves.py)."""
 
     __tablename__ = "audit_event"
-    __table_args__ = (Index("ix_audit_event_order", "tenant_id", "x", "id"),)
+    __table_args__ = (
+        Index("ix_audit_event_order", "tenant_id", "x", "id"),
+        CheckConstraint(
+            "(payload IS NULL) = (salt IS NULL) AND (payload IS NOT NULL OR origin IS NULL)",
+            name="details_go_together",
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
@@ -33,10 +39,13 @@ class AuditEvent(SQLModel, table=True):
     object_type: str
     object_id: UUID | None = None
     request_id: str | None = None
-    payload: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+    workflow_id: str | None = None
+    origin: str | None = None
+    payload: dict[str, JsonValue] | None = Field(
+        default_factory=dict,
+        sa_column=Column(JSONB(none_as_null=True), nullable=True, server_default="{}"),
     )
-    salt: bytes
+    salt: bytes | None
 
 
 class Activity(SQLModel, table=True):

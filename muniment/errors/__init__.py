@@ -59,6 +59,8 @@
     │   ├── SealBroken                authentication of sealed content failed
     │   ├── ObjectMissing
     │   ├── KeyDestroyed              the wrapped key is gone: the content was erased
+    │   ├── CheckpointInvalid         what should prove the audit trail is damaged, or signed by nobody known
+    │   ├── AuditTampered             the audit trail is not what was sealed
     │   └── DigestMismatch            400: the bytes that came are not those that were announced
     │       └── ChecksumMismatch      460: likewise, of a piece of an upload (tus)
     └── ConfigurationError            the operator's settings cannot work
@@ -133,6 +135,8 @@ from muniment.errors.requests import (
     UnsupportedMediaType,
 )
 from muniment.errors.stored import (
+    AuditTampered,
+    CheckpointInvalid,
     ChecksumMismatch,
     DigestMismatch,
     IntegrityError,
@@ -143,6 +147,8 @@ from muniment.errors.stored import (
 
 __all__ = [
     "AddressNotAllowed",
+    "AuditTampered",
+    "CheckpointInvalid",
     "ChecksumMismatch",
     "ConfigurationError",
     "Conflict",

@@ -39,3 +39,18 @@ class ChecksumMismatch(DigestMismatch):
     problem = "checksum-mismatch"
     status = 460
     default_remedy = "Ask for the offset, and send what follows it again."
+
+
+class CheckpointInvalid(IntegrityError):
+    problem = "checkpoint-invalid"
+    title = "An audit checkpoint does not prove anything"
+    default_remedy = "Compare it with the copies of it; report it if none of them is whole."
+
+
+class AuditTampered(IntegrityError):
+    problem = "audit-tampered"
+    title = "The audit trail is not what was sealed"
+    default_remedy = (
+        "Keep the database as it is, and find the place by `muniment audit verify` with a checkpoint of"
+        " before."
+    )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import structlog
 
 REQUEST_ID = "request_id"
+WORKFLOW_ID = "workflow_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -22,7 +23,16 @@ def bind(ids: Mapping[str, str]) -> None:
 
 def request_id() -> str | None:
     """The id of the request being served, if one is bound."""
-    value = structlog.contextvars.get_contextvars().get(REQUEST_ID)
+    return _bound(REQUEST_ID)
+
+
+def workflow_id() -> str | None:
+    """The id of the workflow whose activity is at work, if one is bound."""
+    return _bound(WORKFLOW_ID)
+
+
+def _bound(name: str) -> str | None:
+    value = structlog.contextvars.get_contextvars().get(name)
     return value if isinstance(value, str) else None
 
 
