@@ -87,6 +87,7 @@ def _exposures(settings: Settings) -> Iterator[Exposure]:
     for name, store, group in (
         ("the object store", settings.objects, "OBJECTS"),
         ("the cold store", settings.cold_store, "COLD_STORE"),
+        ("the second place of audit checkpoints", settings.audit_copies, "AUDIT_COPIES"),
     ):
         if store.backend == "s3" and not store.secure:
             advice = f"Set MUNIMENT_{group}__SECURE."

@@ -5,9 +5,11 @@
     keys root/payload.key      the keys of Temporal's payloads
     keys root/wrapped/…        wrapped data keys, one per blob
     keys root/erasures.jsonl   the erasure ledger
+    keys root/audit-signing.pem  the keys that sign the audit trail's checkpoints
     keys root/marks/…          which stores were marked as the two tiers
     objects root/…             ciphertexts; or objects/… in the S3 bucket
     cold store root/…          likewise, of what is seldom asked for; or objects/… in its bucket
+    audit copies root/…        signed checkpoints in the second place; or objects/… in its bucket
 
 For composition roots: everything else is given what is opened here.
 """
@@ -44,7 +46,12 @@ from muniment.objects.marks import StoreMark
 from muniment.payload_keys import PayloadKeyFile, load_payload_keys
 from muniment.payloads import data_converter
 from muniment.sealing import ChangingKeys, KeyManagement
-from muniment.settings import ColdStoreSettings, ObjectSettings, Settings
+from muniment.settings import (
+    AuditCopiesSettings,
+    ColdStoreSettings,
+    ObjectSettings,
+    Settings,
+)
 from muniment.settings import ImportSource as ImportSourceSettings
 from muniment.transport import ClientFiles, TlsSettings, client_context
 
@@ -55,6 +62,7 @@ MARKS = "marks"
 DEFAULT_REGION = "us-east-1"
 """What S3 stores without regions answer to."""
 ERASURE_LEDGER = "erasures.jsonl"
+AUDIT_KEY_FILE = "audit-signing.pem"
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,11 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(keys, blobs, root / ERASURE_LEDGER, BlobTiers(hot, cold, marks, opened))
 
 
+def open_audit_copies(settings: AuditCopiesSettings) -> ObjectStore | None:
+    """Where checkpoints are copied to, if anywhere; nothing is connected to yet."""
+    return None if settings.backend is None else _object_store(settings, "AUDIT_COPIES")
+
+
 def open_import_sources(settings: Settings) -> dict[str, ImportSource]:
     """The places that the operator named, by their names; nothing is connected to yet."""
     return {source.name: _import_source(source) for source in settings.imports.sources}
@@ -105,9 +118,11 @@ def open_data_converter(settings: Settings) -> DataConverter:
     return data_converter(load_payload_keys(path), file)
 
 
-def _object_store(settings: ObjectSettings | ColdStoreSettings, group: str) -> ObjectStore:
+def _object_store(
+    settings: ObjectSettings | ColdStoreSettings | AuditCopiesSettings, group: str
+) -> ObjectStore:
     if settings.backend == "filesystem":
-        if settings.root is None or (group == "COLD_STORE" and not settings.root.is_absolute()):
+        if settings.root is None or (group != "OBJECTS" and not settings.root.is_absolute()):
             raise ConfigurationError(
                 f"MUNIMENT_{group}__ROOT is not an absolute path",
                 remedy="Name the folder from the root on, the same for API and workers.",
@@ -164,7 +179,8 @@ def _import_source(settings: ImportSourceSettings) -> ImportSource:
 
 
 def _verifying(
-    settings: ObjectSettings | ColdStoreSettings | ImportSourceSettings, names: TlsSettings
+    settings: ObjectSettings | ColdStoreSettings | AuditCopiesSettings | ImportSourceSettings,
+    names: TlsSettings,
 ) -> SSLContext:
     """Who names an authority wants TLS: ConfigurationError where it is switched off."""
     if settings.ca_file is not None and not settings.secure:

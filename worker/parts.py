@@ -79,6 +79,7 @@ from muniment.settings import (
     Settings,
 )
 from muniment.stores import Stores, open_import_sources
+from worker.auditing import open_audit_sealing
 from worker.connecting import patiently
 from worker.evaluating import AskingParts
 from worker.from_settings import (
@@ -165,6 +166,7 @@ class Parts:
             self.tiers.plan_moves,
             UploadExpiry(self._database, self._stores.blobs).expire_uploads,
             LexicalIndex(self._database).merge_postings,
+            open_audit_sealing(self._settings, self._database, self._resources).seal_audit,
             *self.asking.begin_and_end_activities(),
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,

@@ -29,13 +29,14 @@ from workflows.read_pages import ReadPages
 from workflows.reindex import Reindex
 from workflows.render_view import RenderView
 from workflows.rotate_keys import RotateKeys
+from workflows.seal_audit import SealAudit
 from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
     *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
-    AnswerQuestions,
+    *(AnswerQuestions, SealAudit),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -26,6 +26,7 @@ from muniment.stores import Stores, open_data_converter, open_stores
 from muniment.task_group import task_group
 from muniment.temporal_service import renewal_of
 from muniment.transport.shown import ShownCertificate
+from worker.audit_sealing import AuditSealingRounds
 from worker.connecting import await_database, connect_temporal
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
@@ -180,6 +181,12 @@ def _housekeeping(
             settings.database.url.get_secret_value(),
         ).run(),
         WebhookFigures(database).run(),
+        AuditSealingRounds(
+            database,
+            client,
+            settings.audit.seal_seconds,
+            makes_copies=settings.audit_copies.backend is not None,
+        ).run(),
         SpentVisits(database, stores.blobs).run(),
         SpentInvitations(database, stores.blobs).run(),
         SpentIndexes(database, stores.blobs).run(),

@@ -262,6 +262,11 @@ REWRAP_BATCHES = 300
 MERGE = _stage(queues.WORKFLOWS, timedelta(hours=2))
 """The keys of a million passages are looked through within a minute, and what is merged is rewritten once.
 A round that dies begins anew, and finds less to do."""
+SEAL = _stage(queues.WORKFLOWS, timedelta(minutes=5))
+"""A round takes up nothing more after a minute, and a batch takes less than a second. One that dies is begun
+anew, and goes on."""
+SEAL_PRIORITY = 1
+"""Until it is sealed nothing proves an act: it takes little, and goes first."""
 MERGE_PRIORITY = MAX_PRIORITY
 """Whatever somebody waits for goes first: until it comes, searches read some more rows."""
 ROTATION_PRIORITY = MAX_PRIORITY

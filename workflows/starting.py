@@ -53,6 +53,9 @@ from muniment.contracts.render_view import RenderViewInput, RenderViewResult
 from muniment.contracts.rotate_keys import WORKFLOW as ROTATE_KEYS
 from muniment.contracts.rotate_keys import RotateKeysInput
 from muniment.contracts.rotate_keys import workflow_id as rotation_workflow_id
+from muniment.contracts.seal_audit import WORKFLOW as SEAL_AUDIT
+from muniment.contracts.seal_audit import WORKFLOW_ID as SEAL_AUDIT_ID
+from muniment.contracts.seal_audit import SealAuditInput
 from muniment.contracts.search_attributes import FILE, STAGE, TENANT
 from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
@@ -64,6 +67,7 @@ from workflows.policies import (
     EXPIRY_PRIORITY,
     REINDEX_PRIORITY,
     ROTATION_PRIORITY,
+    SEAL_PRIORITY,
     VERIFY_PRIORITY,
     priority,
 )
@@ -221,6 +225,19 @@ async def start_verification(
     return await start.carry_out(client, VERIFY_INTEGRITY, request)
 
 
+async def start_sealing(client: Client) -> str:
+    """Starts `SealAudit`, of all tenants' trails; returns and raises as `start_ingestion` does."""
+    start = _Start(
+        SEAL_AUDIT_ID,
+        tenant=None,
+        file=None,
+        summary="Sealing of audit trails",
+        level=SEAL_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    return await start.carry_out(client, SEAL_AUDIT, SealAuditInput())
+
+
 async def start_evaluation(
     client: Client, workflow_id: str, request: EvaluateRetrievalInput
 ) -> str:
@@ -348,7 +365,7 @@ class _Start:
     in the same request, to the one that runs as well."""
 
     workflow_id: str
-    tenant: str
+    tenant: str | None
     file: str | None
     summary: str
     level: int
@@ -367,7 +384,7 @@ class _Start:
                 id_reuse_policy=self.reuse,
                 search_attributes=self._search_attributes(),
                 static_summary=self.summary,
-                priority=priority(self.level, self.tenant),
+                priority=priority(self.level, self.tenant or self.workflow_id),
                 start_signal=self.signal,
                 rpc_timeout=START_TIMEOUT,
             )
@@ -380,7 +397,9 @@ class _Start:
         return handle.result_run_id or ""
 
     def _search_attributes(self) -> TypedSearchAttributes:
-        pairs: list[SearchAttributePair[str]] = [SearchAttributePair(TENANT, self.tenant)]
+        pairs: list[SearchAttributePair[str]] = []
+        if self.tenant is not None:
+            pairs.append(SearchAttributePair(TENANT, self.tenant))
         if self.file is not None:
             pairs.append(SearchAttributePair(FILE, self.file))
         if self.stage is not None:

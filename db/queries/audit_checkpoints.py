@@ -74,9 +74,7 @@ async def uncopied_checkpoints(session: AsyncSession, limit: int) -> Sequence[Au
 
 async def mark_copied(session: AsyncSession, sizes: Sequence[int]) -> None:
     await session.execute(
-        update(AuditCheckpoint)
-        .where(col(AuditCheckpoint.size).in_(sizes))
-        .values(copied_at=now())
+        update(AuditCheckpoint).where(col(AuditCheckpoint.size).in_(sizes)).values(copied_at=now())
     )
 
 
@@ -88,7 +86,7 @@ async def seqs_of(session: AsyncSession, event_ids: Sequence[UUID]) -> dict[UUID
         ),
         {"event_ids": list(event_ids)},
     )
-    return {event_id: seq for event_id, seq in rows}
+    return {row.event_id: row.seq for row in rows}
 
 
 async def erase_details(session: AsyncSession, event_ids: Sequence[UUID]) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditUnsealed
-from muniment.audit.leaves import AuditLeaf, commitment_to
+from muniment.audit.leaves import Leaf, commitment_to
 from muniment.audit.merkle import (
     EMPTY_ROOT,
     Frontier,
@@ -140,9 +140,9 @@ async def _queued(session: AsyncSession, tenant_id: UUID, limit: int) -> Sequenc
     return (await session.scalars(statement)).all()
 
 
-def _leaves(events: Sequence[AuditEvent], first: int) -> list[AuditLeaf]:
+def _leaves(events: Sequence[AuditEvent], first: int) -> list[Leaf]:
     return [
-        AuditLeaf(
+        Leaf(
             seq=seq,
             event_id=event.id,
             tenant_id=event.tenant_id,
@@ -161,7 +161,7 @@ def _leaves(events: Sequence[AuditEvent], first: int) -> list[AuditLeaf]:
 
 
 async def _add_leaves(
-    session: AsyncSession, tenant_id: UUID, leaves: Sequence[AuditLeaf], hashes: Sequence[bytes]
+    session: AsyncSession, tenant_id: UUID, leaves: Sequence[Leaf], hashes: Sequence[bytes]
 ) -> None:
     """And takes them out of the queue."""
     event_ids = [leaf.event_id for leaf in leaves]

@@ -9,7 +9,8 @@ signed-note, https://c2sp.org/tlog-checkpoint).
 
 The last line is there for each signature; those of keys that are not known, such as of witnesses, are
 passed over. The key id is SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4], the signature ed25519 over the
-first three lines with their ends. A verifier key is written name+hexadecimal key id+base64(0x01 ‖ public key).
+first three lines with their ends. A verifier key is written
+name+hexadecimal key id+base64(0x01 ‖ public key).
 """
 
 import base64
@@ -136,7 +137,7 @@ def _parsed(note: str) -> tuple[Checkpoint, list[tuple[str, bytes, bytes]]]:
     text, separator, signed = note.partition("\n\n")
     lines = text.split("\n")
     is_whole = separator and signed.endswith("\n") and len(note.encode()) <= MAX_NOTE_BYTES
-    if not is_whole or len(lines) != 3 or not lines[0] or not _SIZE.fullmatch(lines[1]):  # noqa: PLR2004
+    if not is_whole or len(lines) != 3 or not lines[0] or not _SIZE.fullmatch(lines[1]):
         raise _damaged()
     try:
         root = base64.b64decode(lines[2], validate=True)

@@ -16,7 +16,7 @@ from pydantic import (
     TypeAdapter,
 )
 
-from muniment.audit.leaves import AuditLeaf, written_time
+from muniment.audit.leaves import Leaf, written_time
 
 
 def _decoded(value: object) -> bytes:
@@ -59,11 +59,11 @@ class ExportedEvent(BaseModel):
     payload: dict[str, JsonValue] | None = None
     salt: Base64 | None = None
 
-    def leaf(self) -> AuditLeaf | None:
+    def leaf(self) -> Leaf | None:
         """What was sealed, by what the event says now; None for one that was removed."""
         if self.is_removed or self.at is None:
             return None
-        return AuditLeaf(
+        return Leaf(
             seq=self.seq,
             event_id=self.id,
             tenant_id=self.tenant_id,

@@ -2,7 +2,7 @@
 
 A leaf is the event without its details, which personal data may be among, but with a commitment to them:
 
-    leaf        canonical JSON (RFC 8785) of `AuditLeaf`: ids and hashes in lower case, times in UTC with
+    leaf        canonical JSON (RFC 8785) of `Leaf`: ids and hashes in lower case, times in UTC with
                 microseconds (2026-01-31T12:00:00.000000Z), null for what there is none of
     commitment  SHA-256(salt ‖ canonical JSON of {"origin": …, "payload": …}), in hexadecimal
 
@@ -26,7 +26,7 @@ _LARGEST_INTEGER = 2**53 - 1
 
 
 @dataclass(frozen=True)
-class AuditLeaf:
+class Leaf:
     """An event at its place in the tenant's trail, of which `seq` 0 is the first."""
 
     seq: int

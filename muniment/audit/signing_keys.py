@@ -54,7 +54,7 @@ def load_signing_keys(path: Path, name: str) -> SigningKeys:
         if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigurationError(
                 "the file of audit signing keys is open to other users than its owner",
-                remedy="Take their rights away (chmod 600), and rotate: `python -m worker.audit_keys rotate`.",
+                remedy="Take their rights away (chmod 600), and rotate by `python -m worker.audit_keys`.",
             )
         content = path.read_bytes()
     except OSError as error:

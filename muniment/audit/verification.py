@@ -131,9 +131,7 @@ class Verifier:
             return
         self._wrong += 1
         if self._wrong_details is None:
-            self._wrong_details = Finding(
-                Fault.DETAILS_CHANGED, event.seq, event.seq + 1, event.id
-            )
+            self._wrong_details = Finding(Fault.DETAILS_CHANGED, event.seq, event.seq + 1, event.id)
 
     def _take_checkpoint(self, note: str) -> None:
         try:

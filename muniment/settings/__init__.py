@@ -5,6 +5,7 @@ them is given plain arguments.
 """
 
 from muniment.settings.analytics import AnalyticsSettings
+from muniment.settings.audit import AuditCopiesSettings, AuditSettings
 from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.conversations import ConversationSettings
@@ -44,6 +45,8 @@ from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 __all__ = [
     "AnalyticsSettings",
     "ApiSettings",
+    "AuditCopiesSettings",
+    "AuditSettings",
     "CacheSettings",
     "ColdStoreSettings",
     "ConversationSettings",

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
 from muniment.settings.analytics import AnalyticsSettings
+from muniment.settings.audit import AuditCopiesSettings, AuditSettings
 from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.conversations import ConversationSettings
@@ -77,6 +78,8 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    audit: AuditSettings = AuditSettings()
+    audit_copies: AuditCopiesSettings = AuditCopiesSettings()
     cache: CacheSettings = CacheSettings()
     conversations: ConversationSettings = ConversationSettings()
     lexical: LexicalSettings = LexicalSettings()

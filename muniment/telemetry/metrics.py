@@ -71,6 +71,11 @@ webhook_deliveries_total = Counter(
     ("state", "outcome"),
     registry=REGISTRY,
 )
+audit_sealed_events_total = Counter(
+    "muniment_audit_sealed_events_total",
+    "Audit events that got their place in their tenant's tree.",
+    registry=REGISTRY,
+)
 model_requests_total = Counter(
     "muniment_model_requests_total",
     "Requests to language models, by the operator's name of the model and outcome (answered, abandoned,"
@@ -148,6 +153,37 @@ class LookedUpBacklog(Collector):
         )
 
 
+@dataclass(frozen=True)
+class AuditBacklog:
+    """What of the audit trails is yet to be sealed, of all tenants; the age is in seconds, 0 without any."""
+
+    events: int
+    oldest_seconds: float
+
+
+class LookedUpAuditBacklog(Collector):
+    """As `LookedUpBacklog`, of the audit trails."""
+
+    def __init__(self) -> None:
+        self.seen: AuditBacklog | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        if self.seen is None:
+            return
+        yield GaugeMetricFamily(
+            "muniment_audit_unsealed_events",
+            "Audit events that are yet to be sealed, of all tenants.",
+            self.seen.events,
+        )
+        yield GaugeMetricFamily(
+            "muniment_audit_unsealed_oldest_seconds",
+            "Age of the oldest audit event that is yet to be sealed; 0 without any.",
+            self.seen.oldest_seconds,
+        )
+
+
+audit_backlog = LookedUpAuditBacklog()
+REGISTRY.register(audit_backlog)
 webhook_backlog = LookedUpBacklog()
 REGISTRY.register(webhook_backlog)
 

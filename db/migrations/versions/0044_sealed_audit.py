@@ -1,5 +1,6 @@
 """The audit trail as a tree of hashes per tenant: what is yet to be sealed, leaves, complete subtrees and
-signed checkpoints. Events know the workflow and the address that they come from; their details can be erased."""
+signed checkpoints. Events know the workflow and the address that they come from, and their details can be
+erased."""
 
 from alembic import op
 
