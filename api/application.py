@@ -38,6 +38,7 @@ from api.openai_compatible.files.endpoints import router as openai_files
 from api.openai_compatible.models.endpoints import router as openai_models
 from api.openai_compatible.vector_stores.endpoints import router as openai_vector_stores
 from api.openai_compatible.vector_stores.file_endpoints import router as openai_store_files
+from api.origin import Origin
 from api.pages.endpoints import router as pages
 from api.principals.endpoints import router as principals
 from api.question_lists.endpoints import router as question_lists
@@ -172,6 +173,8 @@ def create_application(services: Services | None = None) -> FastAPI:
         application.add_middleware(CrossOrigin, origins=services.allowed_origins)
     if services is not None and services.strict_transport_seconds:
         application.add_middleware(StrictTransport, seconds=services.strict_transport_seconds)
+    if services is not None:
+        application.add_middleware(Origin, proxies=services.sharing.proxies)
     application.add_middleware(RequestContext)
     # Outside of what answers to an unexpected error.
     application.add_middleware(OpenAiErrors)

@@ -6,6 +6,8 @@ from pydantic import AfterValidator
 
 LARGEST_INTEGER = 2**31 - 1
 """The most that a column of PostgreSQL's type `integer` holds."""
+LARGEST_BIG_INTEGER = 2**63 - 1
+"""Likewise of `bigint`."""
 
 
 def require_storable(text: str) -> str:

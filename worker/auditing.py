@@ -16,7 +16,7 @@ def open_audit_sealing(
     """With the signing key, which is made where there is none. ConfigurationError when the settings cannot
     work."""
     keys = load_signing_keys(settings.keys.root / AUDIT_KEY_FILE, settings.audit.origin)
-    copies = open_audit_copies(settings)
+    copies = open_audit_copies(settings.audit_copies)
     if copies is not None:
         resources.push_async_callback(copies.close)
     return AuditSealing(database, Sealer(database, keys, copies))

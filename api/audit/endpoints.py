@@ -3,9 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, JsonValue
+from fastapi import APIRouter, Depends, Path, Query
 
+from api.audit import service
+from api.audit.schemas import AuditCheckpoint, AuditEvent, AuditProof, SealedTrail
 from api.authentication import Caller, require
 from api.pagination import (
     DEFAULT_LIMIT,
@@ -19,31 +20,30 @@ from api.pagination import (
 )
 from api.problem_responses import problems
 from api.services import Provided
-from api.times import UtcTime
+from api.storable_text import LARGEST_BIG_INTEGER
 from db.queries import access
 from db.queries.access import AuditFilter
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
-class AuditEvent(BaseModel):
-    """One act, written in the transaction of what it reports."""
-
-    id: UUID
-    at: UtcTime
-    actor_id: UUID | None
-    actor_kind: str
-    action: str
-    object_type: str
-    object_id: UUID | None
-    request_id: str | None
-    payload: dict[str, JsonValue]
+Auditor = Annotated[Caller, Depends(require("audit:read"))]
+MAX_EXPORTED = 1000
+Size = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=LARGEST_BIG_INTEGER,
+        description="Of a checkpoint over so many events; else the newest.",
+    ),
+]
+Seq = Annotated[int, Path(ge=0, le=LARGEST_BIG_INTEGER)]
 
 
 @router.get("", summary="List audit events, newest first", responses=problems(400))
 async def list_audit_events(
     services: Provided,
-    caller: Annotated[Caller, Depends(require("audit:read"))],
+    caller: Auditor,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
     action: Annotated[str | None, Query(max_length=100)] = None,
@@ -58,7 +58,58 @@ async def list_audit_events(
             limit=limit + 1,
             after=place.key() if place else None,
         )
-    shown, last = cut(rows, limit)
+        shown, last = cut(rows, limit)
+        data = await service.with_places(session, shown)
     following = None if last is None else encode_cursor(TimeCursor(at=last.at, id=last.id))
-    data = [AuditEvent.model_validate(each, from_attributes=True) for each in shown]
     return Page(data=data, next_cursor=following)
+
+
+@router.get(
+    "/checkpoint",
+    summary="The newest signed checkpoint over the trail",
+    responses=problems(400, 404),
+)
+async def show_audit_checkpoint(
+    services: Provided,
+    caller: Auditor,
+    size: Size = None,
+    since: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=LARGEST_BIG_INTEGER,
+            description="Prove that the trail of so many events is its beginning.",
+        ),
+    ] = None,
+) -> AuditCheckpoint:
+    async with services.database.transaction(caller.access) as session:
+        return await service.show_checkpoint(session, size, since)
+
+
+@router.get(
+    "/proof/{seq}",
+    summary="Prove that an event stands in the trail",
+    responses=problems(400, 404),
+)
+async def prove_audit_event(
+    services: Provided, caller: Auditor, seq: Seq, size: Size = None
+) -> AuditProof:
+    async with services.database.transaction(caller.access) as session:
+        return await service.prove(session, seq, size)
+
+
+@router.get(
+    "/sealed",
+    summary="Export the sealed trail, oldest first, to be verified elsewhere",
+    responses=problems(400, 404),
+)
+async def export_audit_trail(
+    services: Provided,
+    caller: Auditor,
+    first: Annotated[int, Query(ge=0, le=LARGEST_BIG_INTEGER)] = 0,
+    until: Size = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_EXPORTED)] = MAX_EXPORTED,
+) -> SealedTrail:
+    """Keep `until`, the size of a checkpoint, the same from part to part: each export is itself recorded."""
+    async with services.database.transaction(caller.access) as session:
+        return await service.export(session, caller, first, until, limit)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from muniment.cli.administration.api_keys import api_keys
+from muniment.cli.administration.audit import audit
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
 from muniment.cli.administration.index_versions import index_versions
@@ -47,6 +48,7 @@ app.add_typer(principals, name="principals")
 app.add_typer(groups, name="groups")
 app.add_typer(grants, name="grants")
 app.add_typer(api_keys, name="api-keys")
+app.add_typer(audit, name="audit")
 app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")

@@ -30,6 +30,7 @@ from muniment.client.resources.analytics import AsyncAnalytics
 from muniment.client.resources.annotations import AsyncAnnotations
 from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import AsyncApiKeys
+from muniment.client.resources.audit import AsyncAuditTrail
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
 from muniment.client.resources.conversations import AsyncFeedbacks, ConversationOperations
@@ -106,6 +107,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.invitations = AsyncInvitations(self._protocol, self._run)
         self.webhooks = AsyncWebhooks(self._protocol, self._run)
         self.integrity = AsyncIntegrity(self._protocol, self._run)
+        self.audit_trail = AsyncAuditTrail(self._protocol, self._run)
         self.conversations = AsyncConversations(self._protocol, self._run)
         self.feedback = AsyncFeedbacks(self._protocol, self._run)
         self.evaluations = AsyncEvaluations(self._protocol, self._run)

@@ -30,6 +30,7 @@ from muniment.client.resources.analytics import Analytics
 from muniment.client.resources.annotations import Annotations
 from muniment.client.resources.answers import AnswerOperations, Generate
 from muniment.client.resources.api_keys import ApiKeys
+from muniment.client.resources.audit import AuditTrail
 from muniment.client.resources.batches import Batches
 from muniment.client.resources.collections import Collections
 from muniment.client.resources.conversations import ConversationOperations, Feedbacks
@@ -106,6 +107,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.invitations = Invitations(self._protocol, self._run)
         self.webhooks = Webhooks(self._protocol, self._run)
         self.integrity = Integrity(self._protocol, self._run)
+        self.audit_trail = AuditTrail(self._protocol, self._run)
         self.conversations = Conversations(self._protocol, self._run)
         self.feedback = Feedbacks(self._protocol, self._run)
         self.evaluations = Evaluations(self._protocol, self._run)

@@ -273,6 +273,6 @@ async def test_the_application_can_change_nothing_of_what_seals(
         "DELETE FROM audit_checkpoint",
         "INSERT INTO audit_unsealed (tenant_id, id) VALUES (gen_random_uuid(), gen_random_uuid())",
     ):
-        with pytest.raises(Exception, match="permission denied"):  # noqa: PT012
+        with pytest.raises(Exception, match="permission denied"):
             async with database.transaction(tenant.system) as session:
                 await session.execute(text(statement))

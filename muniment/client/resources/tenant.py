@@ -44,9 +44,11 @@ class Quotas(Record):
 
 
 class AuditEvent(Record):
-    """One act, written in the transaction of what it reports."""
+    """One act, written in the transaction of what it reports. `seq` is its place in the sealed trail, None
+    for some seconds. `payload` and `origin` are None where they were erased."""
 
     id: UUID
+    seq: int | None = None
     at: datetime
     actor_id: UUID | None = None
     actor_kind: str = ""
@@ -54,7 +56,9 @@ class AuditEvent(Record):
     object_type: str = ""
     object_id: UUID | None = None
     request_id: str | None = None
-    payload: Mapping[str, JsonValue] = {}
+    workflow_id: str | None = None
+    origin: str | None = None
+    payload: Mapping[str, JsonValue] | None = {}
 
 
 class Me(Record):

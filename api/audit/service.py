@@ -1,0 +1,98 @@
+"""Proofs over a tenant's sealed trail."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.audit.schemas import AuditCheckpoint, AuditEvent, AuditProof, SealedTrail
+from api.authentication import Caller
+from db.audit import record
+from db.models import AuditCheckpoint as CheckpointRow
+from db.models import AuditEvent as EventRow
+from db.queries import audit_checkpoints, audit_tree
+from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
+from muniment.errors import AuditTampered, InvalidRequest, NotFound
+
+
+async def with_places(session: AsyncSession, rows: Sequence[EventRow]) -> list[AuditEvent]:
+    """Events as clients see them."""
+    seqs = await audit_checkpoints.seqs_of(session, [row.id for row in rows])
+    return [
+        AuditEvent.model_validate({**row.model_dump(), "seq": seqs.get(row.id)}) for row in rows
+    ]
+
+
+async def show_checkpoint(
+    session: AsyncSession, size: int | None, since: int | None
+) -> AuditCheckpoint:
+    """The newest one, or that over so many events. Raises NotFound where there is none, InvalidRequest for a
+    `since` beyond it."""
+    found = await _checkpoint(session, size)
+    if since is None:
+        return _shown(found)
+    if since > found.size:
+        raise InvalidRequest(
+            "the checkpoint is over fewer events than `since`",
+            remedy="Ask without `size`; if the newest has fewer as well, the trail was cut short.",
+        )
+    hashes = await audit_checkpoints.consistency_proof(session, since, found.size)
+    return _shown(found).model_copy(update={"consistency": hashes})
+
+
+async def prove(session: AsyncSession, seq: int, size: int | None) -> AuditProof:
+    """That the event stands in the trail. Raises NotFound where it does not, AuditTampered where it was
+    sealed and is not there."""
+    checkpoint = await _checkpoint(session, size)
+    rows = await audit_checkpoints.sealed_events(session, seq, checkpoint.size, 1)
+    if not rows or rows[0]["seq"] != seq:
+        raise NotFound("the checkpoint covers no event of this number")
+    event = ExportedEvent.model_validate(dict(rows[0]))
+    leaf = event.leaf()
+    if leaf is None:
+        raise AuditTampered("the event was sealed, and is not there any more")
+    return AuditProof(
+        seq=seq,
+        leaf=leaf.canonical().decode(),
+        leaf_hash=event.leaf_hash,
+        hashes=await audit_checkpoints.inclusion_proof(session, seq, checkpoint.size),
+        checkpoint=_shown(checkpoint),
+    )
+
+
+async def export(
+    session: AsyncSession, caller: Caller, first: int, until: int | None, limit: int
+) -> SealedTrail:
+    """A part of the trail up to a checkpoint, with the checkpoints over it. That somebody had it is
+    recorded."""
+    checkpoint = await _checkpoint(session, until)
+    rows = await audit_checkpoints.sealed_events(session, first, checkpoint.size, limit)
+    behind = rows[-1]["seq"] + 1 if rows else first
+    notes = {
+        each.size: ExportedCheckpoint(note=each.note)
+        for each in await audit_checkpoints.checkpoints_between(session, first, behind)
+    }
+    lines: list[ExportedEvent | ExportedCheckpoint] = []
+    for row in rows:
+        lines.append(ExportedEvent.model_validate(dict(row)))
+        if row["seq"] + 1 in notes:
+            lines.append(notes[row["seq"] + 1])
+    payload = {"first": first, "events": len(rows)}
+    record(session, caller.act("audit.exported", "tenant", caller.tenant_id, payload))
+    return SealedTrail(data=lines, next=behind if len(rows) == limit else None)
+
+
+async def _checkpoint(session: AsyncSession, size: int | None) -> CheckpointRow:
+    if size is None:
+        found = await audit_tree.newest_checkpoint(session)
+    else:
+        found = await audit_checkpoints.checkpoint_at(session, size)
+    if found is None:
+        raise NotFound(
+            "there is no such checkpoint",
+            remedy="The first one is signed some seconds after the first event.",
+        )
+    return found
+
+
+def _shown(row: CheckpointRow) -> AuditCheckpoint:
+    return AuditCheckpoint.model_validate(row.model_dump(exclude={"tenant_id", "copied_at"}))
