@@ -118,8 +118,8 @@ _IDS = (
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    defaults = {"number": "1", "page": "1"}
-    for name in (*_IDS, "number", "page"):
+    defaults = {"number": "1", "page": "1", "seq": "1"}
+    for name in (*_IDS, "number", "page", "seq"):
         value = ids.get(name) or defaults.get(name) or str(uuid4())
         path = path.replace("{" + name + "}", value)
     return path

@@ -276,3 +276,31 @@ async def test_the_application_can_change_nothing_of_what_seals(
         with pytest.raises(Exception, match="permission denied"):
             async with database.transaction(tenant.system) as session:
                 await session.execute(text(statement))
+
+
+async def test_a_batch_that_ends_before_it_is_committed_leaves_nothing(
+    database: Database, tenant: TenantFixture, sealer: Sealer, keys: SigningKeys
+) -> None:
+    await write(database, tenant.access, 300)
+
+    async def interrupted() -> None:
+        async with database.transaction(tenant.system) as session:
+            await audit_tree.seal_queued(session, tenant.tenant_id, None, 1_000)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await interrupted()
+    await seal_all(sealer, tenant)
+    found = await verified(database, tenant, keys)
+    assert found.is_sound
+    assert found.events == await count(database, tenant)
+
+
+async def test_one_seals_at_a_time(
+    database: Database, tenant: TenantFixture, sealer: Sealer
+) -> None:
+    await write(database, tenant.access)
+    async with database.transaction(tenant.system) as session:
+        assert await audit_tree.take_turn(session, tenant.tenant_id)
+        assert (await sealer.seal(tenant.tenant_id)).events == 0
+    assert (await sealer.seal(tenant.tenant_id)).events > 0

@@ -52,10 +52,10 @@ async def nothing_left_running(request: pytest.FixtureRequest) -> AsyncIterator[
 @pytest.fixture
 def owner(postgres_dsn: str) -> TenantIds:
     """A tenant of the test's own."""
-    return _tenant_in(postgres_dsn)
+    return tenant_in(postgres_dsn)
 
 
-def _tenant_in(dsn: str) -> TenantIds:
+def tenant_in(dsn: str) -> TenantIds:
     made = make_tenant(dsn)
     return TenantIds(made.tenant_id, made.collection_id, made.principal_id)
 
@@ -69,7 +69,7 @@ def lone_dsn(postgres_server: str) -> str:
 @pytest.fixture
 def lone_owner(lone_dsn: str) -> TenantIds:
     """The only tenant in it."""
-    return _tenant_in(lone_dsn)
+    return tenant_in(lone_dsn)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
