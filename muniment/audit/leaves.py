@@ -69,7 +69,7 @@ def commitment_to(salt: bytes, origin: str | None, payload: Mapping[str, JsonVal
 
 def written_time(moment: datetime) -> str:
     """As a leaf has it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _within_range(value: JsonValue) -> JsonValue:

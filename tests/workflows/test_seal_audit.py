@@ -1,10 +1,12 @@
 """What is written to the audit trails is sealed by itself some moments later, by one workflow for all."""
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from temporalio.client import WorkflowHandle
 
 from db.audit import Act, record
 from db.queries import audit_tree
@@ -20,6 +22,7 @@ from tests.workflows.test_verify_integrity import rows
 from tests.workflows.workshop import TenantIds, Workshop
 from worker.audit_sealing import AuditSealingRounds
 from workflows.seal_audit import SealAudit
+from workflows.starting import start_sealing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,6 +32,13 @@ ONLY = (queues.WORKFLOWS,)
 async def act(workshop: Workshop, owner: TenantIds, action: str = "file.opened") -> None:
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         record(session, Act(action, "file", None, owner.tenant_id))
+
+
+async def sealing(workshop: Workshop, owner: TenantIds) -> WorkflowHandle[Any, Any]:
+    """A round that was just started, and has something to seal."""
+    await act(workshop, owner)
+    await start_sealing(workshop.client)
+    return workshop.client.get_workflow_handle(WORKFLOW_ID)
 
 
 async def all_sealed(workshop: Workshop, owner: TenantIds) -> None:
