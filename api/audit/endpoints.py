@@ -113,3 +113,16 @@ async def export_audit_trail(
     """Keep `until`, the size of a checkpoint, the same from part to part: each export is itself recorded."""
     async with services.database.transaction(caller.access) as session:
         return await service.export(session, caller, first, until, limit)
+
+
+@router.delete(
+    "/{event_id}/details",
+    status_code=204,
+    summary="Erase the details of an event; the trail goes on proving the rest",
+    responses=problems(404, 409),
+)
+async def erase_audit_details(services: Provided, caller: Auditor, event_id: UUID) -> None:
+    """Its payload and the address that it came from, for administrators; that they were erased is itself
+    recorded."""
+    async with services.database.transaction(caller.access) as session:
+        await service.erase_details(session, caller, event_id)

@@ -1,6 +1,7 @@
 """Proofs over a tenant's sealed trail."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,7 +12,7 @@ from db.models import AuditCheckpoint as CheckpointRow
 from db.models import AuditEvent as EventRow
 from db.queries import audit_checkpoints, audit_tree
 from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
-from muniment.errors import AuditTampered, InvalidRequest, NotFound
+from muniment.errors import AuditTampered, Conflict, Forbidden, InvalidRequest, NotFound
 
 
 async def with_places(session: AsyncSession, rows: Sequence[EventRow]) -> list[AuditEvent]:
@@ -79,6 +80,21 @@ async def export(
     payload = {"first": first, "events": len(rows)}
     record(session, caller.act("audit.exported", "tenant", caller.tenant_id, payload))
     return SealedTrail(data=lines, next=behind if len(rows) == limit else None)
+
+
+async def erase_details(session: AsyncSession, caller: Caller, event_id: UUID) -> None:
+    """Erases what an event says beyond its leaf; of one that was erased before nothing is left to do. Raises
+    NotFound, Forbidden for whoever is no administrator, Conflict for one that is yet to be sealed."""
+    if not await audit_checkpoints.has_event(session, event_id):
+        raise NotFound("there is no such event")
+    if not caller.is_admin:
+        raise Forbidden("only administrators erase details of the audit trail")
+    if not await audit_checkpoints.seqs_of(session, [event_id]):
+        raise Conflict(
+            "the event is yet to be sealed, and its details with it", remedy="Ask in some seconds."
+        )
+    if await audit_checkpoints.erase_details(session, [event_id]):
+        record(session, caller.act("audit.details_erased", "audit_event", event_id))
 
 
 async def _checkpoint(session: AsyncSession, size: int | None) -> CheckpointRow:

@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import AuditCheckpoint, now
+from db.models import AuditCheckpoint, AuditEvent, now
 from db.queries.audit_tree import range_hashes
 from muniment.audit.merkle import consistency_ranges, inclusion_ranges
 
@@ -87,6 +87,11 @@ async def seqs_of(session: AsyncSession, event_ids: Sequence[UUID]) -> dict[UUID
         {"event_ids": list(event_ids)},
     )
     return {row.event_id: row.seq for row in rows}
+
+
+async def has_event(session: AsyncSession, event_id: UUID) -> bool:
+    """Whether the tenant has an event of this id, sealed or not."""
+    return await session.get(AuditEvent, event_id) is not None
 
 
 async def erase_details(session: AsyncSession, event_ids: Sequence[UUID]) -> int:

@@ -90,6 +90,8 @@ class Verifier:
         size = self._frontier.size
         if self._kept and self._kept[-1].size > size:
             self._note(Finding(Fault.REMOVED, size, self._kept[-1].size))
+        if not size and not self._checkpoints:
+            self._note(Finding(Fault.CHECKPOINT, 0, 0, detail="there is no checkpoint"))
         if self._proven < size:
             detail = "no checkpoint covers these"
             self._note(Finding(Fault.INSERTED, self._proven, size, detail=detail))

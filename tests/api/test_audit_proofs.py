@@ -3,6 +3,7 @@ than those and a key."""
 
 import base64
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -15,7 +16,8 @@ from muniment.audit.checkpoints import VerifierKey, opened
 from muniment.audit.exported import LINES
 from muniment.audit.signing_keys import SigningKeys, load_signing_keys
 from muniment.audit.verification import Verifier
-from tests.conftest import TenantFixture
+from tests.api.conftest import ApiProcess, client_of
+from tests.conftest import TenantFixture, make_tenant
 
 
 @pytest.fixture
@@ -150,3 +152,47 @@ async def test_sizes_and_places_that_there_are_not(
     await client.post("/v1/collections", json={"name": "a"})
     await sealer.seal(tenant.tenant_id)
     assert (await client.get(path)).status_code == status
+
+
+async def test_an_administrator_erases_details_once_they_are_sealed(
+    client: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    keys: SigningKeys,
+) -> None:
+    made = (await client.post("/v1/collections", json={"name": "a"})).json()["id"]
+    (event,) = (await client.get("/v1/audit", params={"object": made})).json()["data"]
+    path = f"/v1/audit/{event['id']}/details"
+    assert (await client.delete(path)).status_code == 409
+    await sealer.seal(tenant.tenant_id)
+    assert (await stranger.delete(path)).status_code == 404
+    assert (await client.delete(f"/v1/audit/{uuid4()}/details")).status_code == 404
+    for _ in range(2):
+        assert (await client.delete(path)).status_code == 204
+    (erased,) = (await client.get("/v1/audit", params={"object": made})).json()["data"]
+    assert (erased["payload"], erased["origin"]) == (None, None)
+    told = {"object": event["id"], "action": "audit.details_erased"}
+    assert len((await client.get("/v1/audit", params=told)).json()["data"]) == 1
+    await sealer.seal(tenant.tenant_id)
+    verifier = Verifier(keys.verifier_keys)
+    for line in (await client.get("/v1/audit/sealed")).json()["data"]:
+        verifier.take(LINES.validate_python(line))
+    found = verifier.ended()
+    assert found.is_sound
+    assert found.commitments_erased == 1
+
+
+async def test_whoever_is_no_administrator_erases_nothing(
+    api: ApiProcess,
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    postgres_dsn: str,
+) -> None:
+    await client.post("/v1/collections", json={"name": "a"})
+    await sealer.seal(tenant.tenant_id)
+    event = (await client.get("/v1/audit")).json()["data"][0]
+    auditor = make_tenant(postgres_dsn, tenant.name, principal="auditor", is_admin=False)
+    async with client_of(api, auditor.api_key) as other:
+        assert (await other.delete(f"/v1/audit/{event['id']}/details")).status_code == 403

@@ -226,6 +226,8 @@ NEXT_DOORS = {
     ("PUT", "/v1/principals/{principal_id}/identity"),
     ("DELETE", "/v1/principals/{principal_id}/identity"),
     ("PATCH", "/v1/tenants/{tenant_id}"),
+    # Of what is sealed: test_audit_proofs.py.
+    ("DELETE", "/v1/audit/{event_id}/details"),
     # Of what has ended: test_evaluations.py, test_question_lists.py.
     ("DELETE", "/v1/evaluations/{evaluation_id}"),
     ("DELETE", "/v1/question-lists/{list_id}"),

@@ -113,7 +113,7 @@ _IDS = (
     *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
-    *("conversation_id", "message_id", "feedback_id"),
+    *("conversation_id", "message_id", "feedback_id", "event_id"),
 )
 
 

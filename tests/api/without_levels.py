@@ -29,6 +29,7 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/audit/checkpoint"),
     ("GET", "/v1/audit/proof/{seq}"),
     ("GET", "/v1/audit/sealed"),
+    ("DELETE", "/v1/audit/{event_id}/details"),
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/password"),
     ("POST", "/v1/auth/revoke"),

@@ -51,8 +51,8 @@ RECORDED = frozenset(
     (
         "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
         "expanded", "expired", "failed",
-        "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned", "sealed",
-        "verified", "withdrawn",
+        "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
+        "sealed", "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from muniment.client.building import get
+from muniment.client.building import Id, get, segment
 from muniment.client.models import Record
 from muniment.client.operations import AsyncResource, Operation, Resource
+from muniment.client.parsing import read_nothing
 from muniment.client.protocol import Call
 
 _PATH = "/v1/audit"
@@ -63,12 +64,18 @@ def export_audit_trail(
     return get(f"{_PATH}/sealed", SealedTrail, parameters)
 
 
+def erase_audit_details(event_id: Id) -> Call[None]:
+    """The payload and the origin of an event that is sealed."""
+    return Call("DELETE", f"{_PATH}/{segment(event_id)}/details", read_nothing)
+
+
 class AuditTrailOperations:
     """`/v1/audit`."""
 
     checkpoint = Operation(get_audit_checkpoint)
     proof = Operation(get_audit_proof)
     export = Operation(export_audit_trail)
+    erase_details = Operation(erase_audit_details)
 
 
 class AuditTrail(AuditTrailOperations, Resource):

@@ -210,6 +210,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "audit_trail.checkpoint": lambda m: m.audit_trail.checkpoint(size=7, since=3),
     "audit_trail.proof": lambda m: m.audit_trail.proof(3, size=7),
     "audit_trail.export": lambda m: m.audit_trail.export(first=3, until=7, limit=2),
+    "audit_trail.erase_details": lambda m: m.audit_trail.erase_details(ID),
     "integrity.report": lambda m: m.integrity.report(),
     "integrity.faults": lambda m: m.integrity.faults(),
     "integrity.verify": lambda m: m.integrity.verify(),
