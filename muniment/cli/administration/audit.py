@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -55,14 +55,23 @@ def export(output: Output, home: Home = None) -> None:
 
         try:
             with output.open("x", encoding="utf-8") as file:
-                for line in _lines_of(muniment):
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                _write_trail(muniment, file, output)
         except OSError as error:
             raise InvalidRequest(
                 f"{output.name} cannot be written: {error.strerror}",
                 remedy="Name a file that is not there yet, in a folder that you may write to.",
             ) from error
         err().print("exported")
+
+
+def _write_trail(muniment: "Muniment", file: TextIO, path: Path) -> None:
+    """Whole, or the file is taken away again."""
+    try:
+        for line in _lines_of(muniment):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    except BaseException:
+        path.unlink()
+        raise
 
 
 @audit.command("verify")
@@ -179,14 +188,15 @@ def _print(found: "Verification", *, as_json: bool) -> None:
         "details": f"{found.commitments_sound} as committed, {found.commitments_erased} erased,"
         f" {found.commitments_wrong} changed",
     }
-    for heading, finding in (("first fault", found.first), ("", found.first_wrong_details)):
+    for heading, finding in (
+        ("first fault", found.first),
+        ("first changed details", found.first_wrong_details),
+    ):
         if finding is not None:
             place = f"event {finding.seq}"
             if finding.before > finding.seq + 1:
                 place = f"between event {finding.seq} and {finding.before - 1}"
             named = f" ({finding.event_id})" if finding.event_id else ""
-            facts[heading or "first changed details"] = (
-                f"{finding.fault} at {place}{named} {finding.detail}".rstrip()
-            )
+            facts[heading] = f"{finding.fault} at {place}{named} {finding.detail}".rstrip()
     facts["verdict"] = "sound" if found.is_sound else "NOT what was sealed"
     print_facts(out(), facts)

@@ -78,3 +78,21 @@ def test_what_is_no_export_is_refused(muniment: Command, tmp_path: Path, content
     assert muniment("audit", "verify", str(export)).returncode == 1, "a key is needed"
     assert muniment("audit", "verify", str(export), "--key", "x").returncode == 1
     assert muniment("audit", "verify", str(tmp_path / "none"), "--key", KEY).returncode == 1
+
+
+def test_an_export_that_breaks_off_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def breaking(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("first", "0") == "0":
+            return served(request)
+        return httpx.Response(404, json={"title": "gone", "status": 404})
+
+    def connect(_: object) -> Muniment:
+        return Muniment("http://api", "mun_x", transport=httpx.MockTransport(breaking))
+
+    monkeypatch.setattr(connection, "connect", connect)
+    export = tmp_path / "trail.jsonl"
+    arguments = ("audit", "export", str(export))
+    assert invoke(arguments, {"TERM": "dumb", "COLUMNS": "200"}).returncode == 1
+    assert not export.exists()
