@@ -11,7 +11,7 @@ from db.audit import record
 from db.models import AuditCheckpoint as CheckpointRow
 from db.models import AuditEvent as EventRow
 from db.queries import audit_checkpoints, audit_tree
-from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
+from muniment.audit.exported import AnyLine, ExportedCheckpoint, ExportedEvent, UnplacedEvent
 from muniment.errors import AuditTampered, Conflict, Forbidden, InvalidRequest, NotFound
 
 
@@ -72,7 +72,10 @@ async def export(
         each.size: ExportedCheckpoint(note=each.note)
         for each in await audit_checkpoints.checkpoints_between(session, first, behind)
     }
-    lines: list[ExportedEvent | ExportedCheckpoint] = []
+    lines: list[AnyLine] = [
+        UnplacedEvent(id=each)
+        for each in await audit_checkpoints.unplaced_events(session, first, behind)
+    ]
     for row in rows:
         lines.append(ExportedEvent.model_validate(dict(row)))
         if row["seq"] + 1 in notes:

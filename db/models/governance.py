@@ -20,6 +20,7 @@ class AuditEvent(SQLModel, table=True):
     __tablename__ = "audit_event"
     __table_args__ = (
         Index("ix_audit_event_order", "tenant_id", "x", "id"),
+        Index("ix_audit_event_tenant_event", "tenant_id", "id"),
         CheckConstraint(
             "(payload IS NULL) = (salt IS NULL) AND (payload IS NOT NULL OR origin IS NULL)",
             name="details_go_together",
@@ -27,7 +28,7 @@ class AuditEvent(SQLModel, table=True):
     )
 
     id: UUID = id_field()
-    tenant_id: UUID = tenant_field()
+    tenant_id: UUID = Field(foreign_key="tenant.id")
     x: str | None = Field(
         default=None,
         sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()")),

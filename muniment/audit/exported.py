@@ -88,5 +88,15 @@ class ExportedCheckpoint(BaseModel):
     note: str
 
 
-ExportedLine = Annotated[ExportedEvent | ExportedCheckpoint, Field(discriminator="kind")]
-LINES: TypeAdapter[ExportedEvent | ExportedCheckpoint] = TypeAdapter(ExportedLine)
+class UnplacedEvent(BaseModel):
+    """An event that has no place, and waits for none: nobody recorded it as events are recorded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    kind: Literal["unplaced"] = "unplaced"
+    id: UUID
+
+
+AnyLine = ExportedEvent | ExportedCheckpoint | UnplacedEvent
+ExportedLine = Annotated[AnyLine, Field(discriminator="kind")]
+LINES: TypeAdapter[AnyLine] = TypeAdapter(ExportedLine)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from muniment.audit.checkpoints import Checkpoint, VerifierKey, opened
-from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
+from muniment.audit.exported import AnyLine, ExportedCheckpoint, ExportedEvent
 from muniment.audit.leaves import commitment_to
 from muniment.audit.merkle import Frontier, leaf_hash
 from muniment.errors import CheckpointInvalid
@@ -79,11 +79,14 @@ class Verifier:
             self._look_at_origin(kept)
         self._pass_kept()
 
-    def take(self, line: ExportedEvent | ExportedCheckpoint) -> None:
+    def take(self, line: AnyLine) -> None:
         if isinstance(line, ExportedCheckpoint):
             self._take_checkpoint(line.note)
-        else:
+        elif isinstance(line, ExportedEvent):
             self._take_event(line)
+        else:
+            size = self._frontier.size
+            self._note(Finding(Fault.INSERTED, size, size, line.id, detail="it was never sealed"))
 
     def ended(self) -> Verification:
         """After the last line. A trail that no checkpoint covers to its end is suspect there."""

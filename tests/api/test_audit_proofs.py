@@ -3,7 +3,7 @@ than those and a key."""
 
 import base64
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -110,6 +110,37 @@ async def test_the_export_is_verified_part_by_part_and_names_what_was_changed(
     )
     actions = [each["action"] for each in (await client.get("/v1/audit")).json()["data"]]
     assert "audit.exported" in actions
+
+
+async def test_an_event_that_was_put_there_past_the_trigger_is_named(
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    keys: SigningKeys,
+    postgres_dsn: str,
+) -> None:
+    for name in ("a", "b", "c"):
+        await client.post("/v1/collections", json={"name": name})
+    events = (await client.get("/v1/audit")).json()["data"]
+    await sealer.seal(tenant.tenant_id)
+    forged = UUID(int=UUID(events[1]["id"]).int + 1)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "INSERT INTO audit_event (id, tenant_id, at, actor_kind, action, object_type, payload, salt)"
+            " VALUES (%s, %s, now(), 'system', 'file.approved', 'file', '{}', '')",
+            (forged, tenant.tenant_id),
+        )
+    verifier, first = Verifier(keys.verifier_keys), 0
+    while first is not None:
+        parameters = {"first": first, "until": len(events), "limit": 1}
+        part = (await client.get("/v1/audit/sealed", params=parameters)).json()
+        for line in part["data"]:
+            verifier.take(LINES.validate_python(line))
+        first = part["next"]
+    found = verifier.ended().first
+    assert found is not None
+    assert (found.fault, found.event_id) == ("inserted", forged)
 
 
 async def test_what_another_tenant_sealed_is_not_found(

@@ -20,6 +20,9 @@ def upgrade() -> None:
             ADD CONSTRAINT details_go_together CHECK ((payload IS NULL) = (salt IS NULL)
                 AND (payload IS NOT NULL OR origin IS NULL));
 
+        CREATE INDEX ix_audit_event_tenant_event ON audit_event (tenant_id, id);
+        DROP INDEX ix_audit_event_tenant_id;
+
         CREATE TABLE audit_unsealed (
             tenant_id UUID NOT NULL,
             id UUID NOT NULL,
@@ -96,6 +99,8 @@ def downgrade() -> None:
         DROP TABLE audit_subtree;
         DROP TABLE audit_leaf;
         DROP TABLE audit_unsealed;
+        CREATE INDEX ix_audit_event_tenant_id ON audit_event (tenant_id);
+        DROP INDEX ix_audit_event_tenant_event;
         ALTER TABLE audit_event DROP CONSTRAINT details_go_together;
         UPDATE audit_event SET payload = '{}', salt = '' WHERE payload IS NULL;
         ALTER TABLE audit_event DROP COLUMN workflow_id, DROP COLUMN origin,

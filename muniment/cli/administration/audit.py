@@ -12,7 +12,7 @@ from muniment.cli.failures import ExitCode, reported
 from muniment.cli.options import AsJson, Home, group_of_commands
 
 if TYPE_CHECKING:  # pydantic and cryptography are loaded when a command runs
-    from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
+    from muniment.audit.exported import AnyLine
     from muniment.audit.verification import Verification
     from muniment.client.sync_client import Muniment
 
@@ -120,7 +120,7 @@ def _verified_now(keys: Sequence[str], kept: Sequence[str], home: Path | None) -
 
 
 def _verified(
-    lines: "Iterator[ExportedEvent | ExportedCheckpoint]",
+    lines: "Iterator[AnyLine]",
     keys: Sequence[str],
     kept: Sequence[str],
 ) -> "Verification":
@@ -133,7 +133,7 @@ def _verified(
     return verifier.ended()
 
 
-def _exported(path: Path) -> "Iterator[ExportedEvent | ExportedCheckpoint]":
+def _exported(path: Path) -> "Iterator[AnyLine]":
     """Raises InvalidRequest for what is no export."""
     from pydantic import ValidationError
 
