@@ -8,8 +8,6 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.audit.sealing import Sealer
-from db.audit import Act, record
 from db.migrate import migrate
 from db.models import (
     Activity,
@@ -53,7 +51,6 @@ from db.queries.quotas import Quota
 from db.quotas import set_quota
 from db.session import Database
 from muniment.api_keys import ALL_SCOPES
-from muniment.audit.signing_keys import load_signing_keys
 from muniment.errors import KeyDestroyed
 from muniment.objects import BlobStore, FilesystemObjectStore, SealedBlob
 from muniment.sealing import KeyFile
@@ -492,28 +489,3 @@ async def test_an_administrators_key_that_has_every_scope_gets_the_new_one(owner
             " WHERE 'webhooks:manage' = ANY(scopes)"
         ).fetchall()
     assert having == [("administrator",)]
-
-
-async def test_a_trail_whose_details_were_erased_goes_down_and_is_queued_anew(
-    owner_dsn: str, tmp_path: Path
-) -> None:
-    tenant = make_tenant(dsn_of("postgres", owner_dsn))
-    database = Database(dsn_of("muniment_app", owner_dsn))
-    keys = load_signing_keys(tmp_path / "audit-signing.pem", "muniment.test")
-    async with database.transaction(tenant.system) as session:
-        record(session, Act("file.opened", "file", None, tenant.tenant_id))
-    await Sealer(database, keys).seal(tenant.tenant_id)
-    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
-        connection.execute("UPDATE audit_event SET payload = NULL, salt = NULL, origin = NULL")
-    while revision_of(owner_dsn) != "0039":
-        migrate(owner_dsn, "-1")
-    migrate(owner_dsn)
-    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
-        counts = connection.execute(
-            "SELECT (SELECT count(*) FROM audit_unsealed), (SELECT count(*) FROM audit_event)"
-        ).fetchone()
-    assert counts is not None
-    assert counts[0] == counts[1] > 0
-    sealed = await Sealer(database, keys).seal(tenant.tenant_id)
-    assert sealed.events == counts[0]
-    await database.close()
