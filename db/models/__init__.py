@@ -26,6 +26,7 @@ from db.models.content import (
     PageRow,
     Posting,
     PostingRemoval,
+    UnmergedPosting,
 )
 from db.models.conversations import (
     AnswerEvent,
@@ -162,6 +163,7 @@ __all__ = [
     "TokenBudget",
     "TokenReservation",
     "TokenUsage",
+    "UnmergedPosting",
     "Upload",
     "UploadPart",
     "UploadTimer",
