@@ -3,10 +3,9 @@
 A term stands in rows of `posting` and, as long as they wait for maintenance, in those of publications:
 `unmerged` is what the query asks for of these, in rows of the same form."""
 
-from db.queries.publication_statements import SHARES
-
-# What waits is opened in the shares of the words that are asked for; beginnings stand in any share.
-_ASKED = f"""
+# Of what waits the shares are opened in which the words stand that are asked for; beginnings stand in any.
+# The share is known before: row-level security keeps an index from being searched by what a function gives.
+_ASKED = """
     asked AS MATERIALIZED (
         SELECT * FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[]), CAST(:places AS int[]),
                              CAST(:own AS bool[]))
@@ -16,24 +15,31 @@ _ASKED = f"""
         SELECT * FROM unnest(CAST(:prefix_languages AS text[]), CAST(:prefixes AS text[]),
                              CAST(:prefix_places AS int[])) AS beginning(language, prefix, place)
     ),
-    opened AS MATERIALIZED (
-        SELECT language, posting_share(term) AS share FROM asked
-        UNION
-        SELECT language, CAST(generate_series(0, {SHARES - 1}) AS int2) FROM beginning
+    word AS MATERIALIZED (
+        SELECT language, term, posting_share(term) AS share FROM asked GROUP BY language, term
     ),
     unmerged AS MATERIALIZED (
-        SELECT publication.language, each.term COLLATE "C" AS term, publication.first_number,
-               octet_length(each.entries) / 7 AS passages, each.entries
-        FROM opened
+        SELECT word.language, word.term, publication.first_number,
+               octet_length(publication.entries[found.place]) / 7 AS passages,
+               publication.entries[found.place] AS entries
+        FROM word
         JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
-            AND publication.language = opened.language AND publication.share = opened.share
+            AND publication.language = word.language AND publication.share = word.share
+        CROSS JOIN LATERAL array_position(publication.terms, word.term) AS found(place)
+        WHERE found.place IS NOT NULL
+        UNION ALL
+        SELECT publication.language, each.term, publication.first_number,
+               octet_length(each.entries) / 7, each.entries
+        FROM (SELECT DISTINCT language FROM beginning) AS opened
+        JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
+            AND publication.language = opened.language
         CROSS JOIN LATERAL unnest(publication.terms, publication.entries) AS each(term, entries)
-        WHERE (publication.language, each.term) IN (SELECT language, term FROM asked)
-            OR EXISTS (
+        WHERE EXISTS (
                 SELECT FROM beginning
                 WHERE beginning.language = publication.language
                     AND starts_with(each.term, beginning.prefix))
-    )"""  # noqa: S608 - of a constant
+            AND (publication.language, each.term) NOT IN (SELECT language, term FROM word)
+    )"""
 
 # Rows of the one term that comes to too much by itself are read from the newest on. Synonyms are read where
 # there is room for them beside all words; of a word that stands nowhere they are what it stands for.
