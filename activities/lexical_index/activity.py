@@ -55,7 +55,7 @@ class LexicalIndex(LexicalIndexActivities):
         """Rows before and after, of those that were merged; none unless there is enough to merge."""
         async with self._database.transaction(access) as session:
             unmerged = await postings.unmerged(session)
-        if unmerged.documents < postings.LEAST_ROWS_TO_MERGE:
+        if unmerged.parts < postings.LEAST_ROWS_TO_MERGE:
             return 0, 0
         before, after = await self._merge_unmerged(access)
         last: postings.PostingKey | None = None

@@ -84,9 +84,10 @@ class _Row:
 
 @dataclass(frozen=True)
 class Unmerged:
-    """`newest`: the greatest first number among so many documents."""
+    """`parts`: of documents, each of which left rows of its own. `newest`: the greatest first number of a
+    document."""
 
-    documents: int
+    parts: int
     newest: int
 
 
@@ -329,9 +330,10 @@ async def unmerged(session: AsyncSession) -> Unmerged:
     """What was published since the last round of maintenance."""
     found = await session.execute(
         text(
-            "SELECT count(*), coalesce(max(first_number), 0) FROM lexical_document"
-            " WHERE NOT is_merged"
-        )
+            "SELECT coalesce(sum(1 + (passages - 1) / :each), 0), coalesce(max(first_number), 0)"
+            " FROM lexical_document WHERE NOT is_merged"
+        ),
+        {"each": PASSAGES_PER_STATEMENT},
     )
     return Unmerged(*found.one())
 

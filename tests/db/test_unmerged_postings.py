@@ -76,6 +76,18 @@ async def test_beyond_the_bound_a_publication_goes_into_rows_of_terms(
     assert await standing(database, tenant.access, "oak") == before
 
 
+async def test_one_long_document_is_merged_without_others(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "PASSAGES_PER_STATEMENT", 2)
+    await published(database, tenant, ["oak"] * 15)
+    assert await rows(database, tenant, WAITING) == 8
+    await merged(database, tenant)
+    assert await rows(database, tenant, WAITING) == 0
+    assert await rows(database, tenant, "posting") == 1
+    assert len(await standing(database, tenant.access, "oak")) == 15
+
+
 async def test_what_waits_is_deleted_with_its_file_at_once(
     database: Database, tenant: TenantFixture, other_tenant: TenantFixture
 ) -> None:
