@@ -54,7 +54,16 @@ STORES: tuple[ErasableStore, ...] = (
     # What is searched goes first: nothing is found while the rest is being erased.
     TableStore(
         "search_index",
-        frozenset({"chunk", "lexical_document", "posting", "posting_removal", "embedding"}),
+        frozenset(
+            {
+                "chunk",
+                "lexical_document",
+                "posting",
+                "posting_removal",
+                "unmerged_posting",
+                "embedding",
+            }
+        ),
         erasure.erase_search_index,
         erasure.erase_postings,
     ),

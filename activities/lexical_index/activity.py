@@ -20,6 +20,8 @@ from muniment.errors import MunimentError
 
 PURGE_SECONDS = 1800.0
 """Of a round, which may take two hours."""
+MAX_UNMERGED_PAGES = 200
+"""Of a round: some minutes. A language has sixteen at most when the round begins."""
 
 
 class LexicalIndex(LexicalIndexActivities):
@@ -53,9 +55,9 @@ class LexicalIndex(LexicalIndexActivities):
         """Rows before and after, of those that were merged; none unless there is enough to merge."""
         async with self._database.transaction(access) as session:
             unmerged = await postings.unmerged(session)
-        if unmerged.documents < postings.LEAST_ROWS_TO_MERGE:
+        if unmerged.parts < postings.LEAST_ROWS_TO_MERGE:
             return 0, 0
-        before = after = 0
+        before, after = await self._merge_unmerged(access)
         last: postings.PostingKey | None = None
         while True:
             page = await in_turn(self._database, access, partial(postings.merge_page, after=last))
@@ -66,4 +68,16 @@ class LexicalIndex(LexicalIndexActivities):
             await asyncio.sleep(YIELD_SECONDS)
         async with self._database.transaction(access) as session:
             await postings.mark_merged(session, unmerged)
+        return before, after
+
+    async def _merge_unmerged(self, access: Access) -> tuple[int, int]:
+        """Lists of entries that publications waited with, and the rows of terms that came of them. Ends in
+        time, however fast others publish."""
+        before = after = 0
+        for _ in range(MAX_UNMERGED_PAGES):
+            lists, rows = await in_turn(self._database, access, postings.merge_unmerged)
+            if not lists:
+                break
+            before, after = before + lists, after + rows
+            await asyncio.sleep(YIELD_SECONDS)
         return before, after

@@ -27,6 +27,7 @@ from db.models.content import (
     PageRow,
     Posting,
     PostingRemoval,
+    UnmergedPosting,
 )
 from db.models.conversations import (
     AnswerEvent,
@@ -167,6 +168,7 @@ __all__ = [
     "TokenBudget",
     "TokenReservation",
     "TokenUsage",
+    "UnmergedPosting",
     "Upload",
     "UploadPart",
     "UploadTimer",

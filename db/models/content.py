@@ -12,6 +12,8 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
+    SmallInteger,
     Text,
     UniqueConstraint,
     text,
@@ -129,6 +131,21 @@ class Posting(SQLModel, table=True):
     last_number: int = Field(sa_type=BigInteger)
     passages: int
     entries: bytes
+
+
+class UnmergedPosting(SQLModel, table=True):
+    """What a publication wrote, until it is merged into `posting`: `share` of its terms
+    (db/queries/publication_statements.py), and the entries of each. Without a foreign key, as there."""
+
+    __tablename__ = "unmerged_posting"
+
+    tenant_id: UUID = Field(primary_key=True)
+    language: str = Field(primary_key=True)
+    share: int = Field(primary_key=True, sa_type=SmallInteger)
+    first_number: int = Field(primary_key=True, sa_type=BigInteger)
+    last_number: int = Field(sa_type=BigInteger)
+    terms: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    entries: list[bytes] = Field(sa_column=Column(ARRAY(LargeBinary), nullable=False))
 
 
 class PostingRemoval(SQLModel, table=True):

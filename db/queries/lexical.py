@@ -28,7 +28,7 @@ from db.queries.entries import (
     joined,
     union,
 )
-from db.queries.posting_statements import POSTINGS, ROWS
+from db.queries.posting_statements import COUNTS, POSTINGS, ROWS
 from db.queries.postings import ENTRY
 from db.queries.search import SEARCHABLE, FileFilter, filter_parameters
 
@@ -131,14 +131,6 @@ _CORPUS = text(
     ) AS document
     """
 )
-
-_COUNTS = """
-    SELECT posting.language, posting.term, CAST(sum(posting.passages) AS bigint)
-    FROM unnest(CAST(:languages AS text[]), CAST(:terms AS text[])) AS asked(language, term)
-    JOIN posting ON posting.tenant_id = (SELECT current_tenant())
-        AND posting.language = asked.language AND posting.term = asked.term
-    GROUP BY posting.language, posting.term
-"""
 
 _RANGES = f"""
 WITH {SEARCHABLE}
@@ -286,7 +278,7 @@ class _Group:
 
 async def frequencies(session: AsyncSession, asked: AskedTerms) -> dict[tuple[str, str], int]:
     """In how many passages each of the words stands, by language and term."""
-    rows = await binary_rows(session, _COUNTS, _parameters(asked.terms))
+    rows = await binary_rows(session, COUNTS, _parameters(asked.terms))
     return {(language, term): passages for language, term, passages in rows}
 
 

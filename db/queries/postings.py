@@ -3,10 +3,12 @@
 Each passage has a number, unique among all tenants: the first one of its document plus its ordinal. A
 row of `posting` holds what a term came to in many passages: for each its number less the row's
 `first_number`, how often the term stands in it, and how many terms it has, in the order of the numbers,
-`ENTRY` by `ENTRY`.
+`ENTRY` by `ENTRY`. What was published of late stands in `unmerged_posting` instead, where a row has many
+terms of one publication, the entries of each as in a row of `posting`.
 
-Who publishes only adds rows, and who deletes notes in `posting_removal` which terms are to forget which
-numbers. Rows are rewritten under one lock per tenant: by maintenance, and by an erasure for its own file.
+Who publishes only adds rows. Who deletes takes out those that are unmerged, and notes in `posting_removal`
+which terms are to forget which numbers.
+Rows are rewritten under one lock per tenant: by maintenance, and by an erasure for its own file.
 """
 
 import asyncio
@@ -22,6 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.binary_rows import binary_rows
 from db.models import new_id
+from db.queries.publication_statements import (
+    ADD_ROWS_OF_TERMS,
+    ADD_UNMERGED,
+    BEGIN_DOCUMENT,
+    FORGET_UNMERGED,
+    MAY_WAIT,
+    TAKE_UNMERGED,
+)
 
 ENTRY = np.dtype([("offset", ">i4"), ("frequency", "u1"), ("length", ">u2")])
 """Seven bytes. PostgreSQL counts a lexeme up to 255 times; longer passages than 65,535 terms count as
@@ -31,6 +41,8 @@ SPAN = 1 << 31
 BLOCK_ENTRIES = 16_384
 """A full row, 115 kB: what is rewritten where one passage is forgotten."""
 PASSAGES_PER_STATEMENT = 500
+MAX_UNMERGED = 256
+"""Of a language, each of a statement. They come to some ninety thousand terms for a search of five words."""
 LEAST_ROWS_TO_MERGE = 8
 """Fewer small rows of a term cost a search nothing that could be seen."""
 ENTRIES_PER_TRANSACTION = 2_000_000
@@ -39,6 +51,8 @@ REMOVALS_PER_TRANSACTION = 500
 TERMS_PER_REMOVALS = 50_000
 """Of so many removals each row is rewritten once for all that have its term."""
 TERMS_PER_TRANSACTION = 2_000
+UNMERGED_PER_TRANSACTION = 1_024
+"""Rows of `unmerged_posting`: those of sixteen publications."""
 DEFAULT_LANGUAGE = "english"
 
 Entries = npt.NDArray[np.void]
@@ -70,9 +84,10 @@ class _Row:
 
 @dataclass(frozen=True)
 class Unmerged:
-    """`newest`: the greatest first number among so many documents."""
+    """`parts`: of documents, each of which left rows of its own. `newest`: the greatest first number of a
+    document."""
 
-    documents: int
+    parts: int
     newest: int
 
 
@@ -84,50 +99,6 @@ class MergedPage:
     rows_before: int
     rows_after: int
 
-
-_BEGIN_DOCUMENT = text(
-    """
-    INSERT INTO lexical_document
-        (version_id, tenant_id, file_id, language, first_number, passages, terms, is_merged)
-    SELECT document.version_id, document.tenant_id, document.file_id, :language,
-           reserve_lexical_numbers(document.passages), document.passages, 0, false
-    FROM (
-        SELECT version_id, tenant_id, file_id, 1 + max(ordinal) AS passages
-        FROM chunk WHERE version_id = :version_id AND text_key_id IS NULL
-        GROUP BY version_id, tenant_id, file_id
-    ) AS document
-    RETURNING first_number, passages
-    """
-)
-
-_INDEX_PART = text(
-    """
-    WITH occurrence AS MATERIALIZED (
-        SELECT chunk.tenant_id, chunk.ordinal - :start AS place, word.lexeme,
-               cardinality(word.positions) AS frequency,
-               sum(cardinality(word.positions)) OVER (PARTITION BY chunk.ordinal) AS length
-        FROM chunk
-        CROSS JOIN LATERAL unnest(to_tsvector(
-            CAST(:language AS regconfig),
-            searchable_words(array_to_string(chunk.headings || chunk.text, ' ')))) AS word
-        WHERE chunk.version_id = :version_id
-            AND chunk.ordinal >= :start AND chunk.ordinal < :start + :amount
-    ),
-    written AS (
-        INSERT INTO posting (tenant_id, language, term, first_number, last_number, passages, entries)
-        SELECT tenant_id, :language, lexeme, :first_number, :first_number + max(place), count(*),
-               string_agg(int4send(place)
-                          || substring(int4send(frequency) FROM 4)
-                          || substring(int4send(CAST(least(length, 65535) AS int4)) FROM 3),
-                          '' ORDER BY place)
-        FROM occurrence
-        GROUP BY tenant_id, lexeme
-    )
-    UPDATE lexical_document
-    SET terms = terms + (SELECT coalesce(sum(frequency), 0) FROM occurrence)
-    WHERE version_id = :version_id
-    """
-)
 
 _NOTE_REMOVAL = text(
     """
@@ -241,13 +212,14 @@ async def index_words(
     """Makes the words of a version's chunks, which are there already, searchable: the lexemes of headings
     and text. Those that are sealed have none."""
     begun = (
-        await session.execute(_BEGIN_DOCUMENT, {"version_id": version_id, "language": language})
+        await session.execute(BEGIN_DOCUMENT, {"version_id": version_id, "language": language})
     ).one_or_none()
     if begun is None:
         return
     for start in range(0, begun.passages, PASSAGES_PER_STATEMENT):
+        may_wait = await session.scalar(MAY_WAIT, {"language": language, "most": MAX_UNMERGED})
         await session.execute(
-            _INDEX_PART,
+            ADD_UNMERGED if may_wait else ADD_ROWS_OF_TERMS,
             {
                 "version_id": version_id,
                 "language": language,
@@ -260,7 +232,7 @@ async def index_words(
 
 async def forget_words(session: AsyncSession, file_id: UUID) -> None:
     """Takes the file's versions out of the index, before their chunks are deleted: nothing of them is
-    found from the commit on, and what of them is left in postings goes in a round of maintenance."""
+    found from the commit on, and what of them is left in rows of terms goes in a round of maintenance."""
     documents = await session.execute(
         text("SELECT version_id, passages FROM lexical_document WHERE file_id = :file_id"),
         {"file_id": file_id},
@@ -269,6 +241,8 @@ async def forget_words(session: AsyncSession, file_id: UUID) -> None:
         for start in range(0, passages, PASSAGES_PER_STATEMENT):
             part = {"id": new_id(), "version_id": version_id, "start": start}
             await session.execute(_NOTE_REMOVAL, part | {"amount": PASSAGES_PER_STATEMENT})
+    # A merge that is at work on them holds this up until it has committed; the notes tell what it wrote.
+    await session.execute(FORGET_UNMERGED, {"file_id": file_id})
     await session.execute(
         text("DELETE FROM lexical_document WHERE file_id = :file_id"), {"file_id": file_id}
     )
@@ -356,9 +330,10 @@ async def unmerged(session: AsyncSession) -> Unmerged:
     """What was published since the last round of maintenance."""
     found = await session.execute(
         text(
-            "SELECT count(*), coalesce(max(first_number), 0) FROM lexical_document"
-            " WHERE NOT is_merged"
-        )
+            "SELECT coalesce(sum(1 + (passages - 1) / :each), 0), coalesce(max(first_number), 0)"
+            " FROM lexical_document WHERE NOT is_merged"
+        ),
+        {"each": PASSAGES_PER_STATEMENT},
     )
     return Unmerged(*found.one())
 
@@ -373,6 +348,17 @@ async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
         ),
         {"newest": merged.newest},
     )
+
+
+async def merge_unmerged(session: AsyncSession) -> tuple[int, int]:
+    """Puts what some publications wait with into rows of terms: how many lists of entries there were, and how
+    many rows came of them; none at the end. Takes the tenant's lock: PostingsBusy when another has it. Rolled
+    back or repeated it loses nothing."""
+    await _lock(session)
+    found = await binary_rows(session, TAKE_UNMERGED, {"limit": UNMERGED_PER_TRANSACTION})
+    merged = await asyncio.to_thread(_of_terms, [_row(*each) for each in found])
+    await _insert(session, merged)
+    return len(found), len(merged)
 
 
 async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:
@@ -402,11 +388,7 @@ async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedP
             break
     is_end = len(found) < KEYS_PER_TRANSACTION and entries <= ENTRIES_PER_TRANSACTION
     small = [_row(*each) for each in await binary_rows(session, _ROWS_OF_KEYS, _columns(keys))]
-    merged = [
-        block
-        for _, group in groupby(small, key=lambda row: (row.key.language, row.key.term))
-        for block in _merged(list(group))
-    ]
+    merged = _of_terms(small)
     await _replace(session, small, merged)
     return MergedPage(None if is_end else last, len(small), len(merged))
 
@@ -429,6 +411,15 @@ def _without(row: _Row, ranges: Sequence[tuple[int, int]]) -> _Row:
     return _Row(row.key, row.entries[~is_gone])
 
 
+def _of_terms(rows: Sequence[_Row]) -> list[_Row]:
+    """Rows in the order of their terms, those of each term put together."""
+    return [
+        block
+        for _, group in groupby(rows, key=lambda row: (row.key.language, row.key.term))
+        for block in _merged(list(group))
+    ]
+
+
 def _merged(rows: Sequence[_Row]) -> Iterable[_Row]:
     """Rows of one term, in their order, as few as can hold them."""
     numbers = np.concatenate([row.numbers for row in rows])
@@ -448,6 +439,10 @@ def _merged(rows: Sequence[_Row]) -> Iterable[_Row]:
 
 async def _replace(session: AsyncSession, gone: Sequence[_Row], come: Sequence[_Row]) -> None:
     await session.execute(_DELETE_ROWS, _columns([row.key for row in gone]))
+    await _insert(session, come)
+
+
+async def _insert(session: AsyncSession, come: Sequence[_Row]) -> None:
     await session.execute(
         _INSERT_ROWS,
         {

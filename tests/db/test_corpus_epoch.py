@@ -32,6 +32,7 @@ WITHOUT_TRIGGER = {
     "page": "of a publication; what proves a citation stays with its version",
     "page_layer": "as `page`",
     "posting": "of a publication, with `lexical_document`; merging leaves what is found as it is",
+    "unmerged_posting": "as `posting`",
     "posting_removal": "what maintenance has yet to do; searches leave it out already",
     "tenant": "of one that is disabled, its principals are",
     "token_budget": "what an answer may cost; one that is told again costs nothing",

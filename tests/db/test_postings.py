@@ -62,9 +62,19 @@ async def standing(database: Database, access: Access, word: str) -> Counter[tup
     )
 
 
-async def rows(database: Database, tenant: TenantFixture, table: str = "posting") -> int:
+LISTS = "(SELECT term FROM posting UNION ALL SELECT unnest(terms) FROM unmerged_posting) AS list"
+"""Each term's, of rows of terms and of publications that wait."""
+
+
+async def rows(database: Database, tenant: TenantFixture, table: str = LISTS) -> int:
     async with database.transaction(tenant.system) as session:
         return int((await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608 - of the tests
+
+
+@pytest.fixture
+def at_once_in_rows_of_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where too many publications wait."""
+    monkeypatch.setattr(postings, "MAX_UNMERGED", 0)
 
 
 async def erase(database: Database, tenant: TenantFixture, file_id: UUID) -> int:
@@ -78,17 +88,23 @@ async def erase(database: Database, tenant: TenantFixture, file_id: UUID) -> int
     raise AssertionError("it did not end")
 
 
+@pytest.mark.parametrize(("most", "singles"), [(0, 0), (256, 12)])
 async def test_merging_changes_nothing_that_is_said(
-    database: Database, tenant: TenantFixture
+    database: Database,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    singles: int,
 ) -> None:
+    monkeypatch.setattr(postings, "MAX_UNMERGED", most)
     for number in range(12):
         await published(database, tenant, [f"oak oak elm w{number}", f"ash elm w{number}"])
     before = [await standing(database, tenant.access, word) for word in ("oak", "elm", "w7")]
     assert [len(each) for each in before] == [12, 24, 2]
     was = await rows(database, tenant)
     result = await merged(database, tenant)
-    assert result.rows_before == 3 * 12
-    assert result.rows_after == 3
+    assert result.rows_before == 3 * 12 + singles
+    assert result.rows_after == 3 + singles
     assert await rows(database, tenant) == was - 3 * 11
     assert [
         await standing(database, tenant.access, word) for word in ("oak", "elm", "w7")
@@ -171,6 +187,7 @@ async def test_many_removals_rewrite_a_row_once(
     assert await rows(database, tenant) == 2 + 6
 
 
+@pytest.mark.usefixtures("at_once_in_rows_of_terms")
 async def test_an_erasure_goes_on_where_it_was_killed(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +208,7 @@ async def test_an_erasure_goes_on_where_it_was_killed(
     assert len(await standing(database, tenant.access, "oak")) == len(kept.chunk_ids)
 
 
+@pytest.mark.usefixtures("at_once_in_rows_of_terms")
 async def test_removals_do_not_keep_a_round_from_merging(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +221,7 @@ async def test_removals_do_not_keep_a_round_from_merging(
     assert await rows(database, tenant, "posting_removal") == 1
 
 
+@pytest.mark.usefixtures("at_once_in_rows_of_terms")
 async def test_who_waits_for_the_lock_keeps_no_connection_and_no_statement_waiting(
     database: Database, tenant: TenantFixture, application_dsn: str
 ) -> None:
@@ -298,6 +317,7 @@ async def test_nothing_is_lost_where_many_publish_delete_and_merge_at_once(
     assert len(await standing(database, tenant.access, "yew")) == 12
 
 
+@pytest.mark.usefixtures("at_once_in_rows_of_terms")
 async def test_a_merge_that_dies_leaves_what_was_there(
     database: Database, tenant: TenantFixture
 ) -> None:

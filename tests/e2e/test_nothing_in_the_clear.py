@@ -25,8 +25,9 @@ from tests.e2e.clear_documents import WORDS, documents, piece
 from tests.stack import Stack, running_stack, wait_for
 
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs", "devtmpfs", "proc", "sysfs"}
-TEXT_COLUMNS = {("chunk", "text"), ("posting", "term")}
-"""Where words may be read in the database: what is searched and shown, and its index."""
+TEXT_COLUMNS = {("chunk", "text"), ("unmerged_posting", "terms")}
+"""Where words may be read in the database: what is searched and shown, and its index, of which nothing
+is merged yet."""
 
 pytestmark = pytest.mark.timeout(1_200)
 

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 EMPTY_AFTERWARDS = (
     "SELECT count(*) FROM chunk WHERE file_id = :file_id",
     "SELECT count(*) FROM posting WHERE tenant_id = :tenant_id",
+    "SELECT count(*) FROM unmerged_posting WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM embedding WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM page WHERE tenant_id = :tenant_id",
     "SELECT count(*) FROM finding WHERE tenant_id = :tenant_id",

@@ -62,9 +62,10 @@ async def test_what_is_published_can_be_searched(workshop: Workshop, owner: Tena
     async with workshop.database.transaction(Access(owner.tenant_id)) as session:
         rows = await session.execute(
             text(
-                "SELECT chunk.text, document.terms, posting.passages, embedding.vector::text"
+                "SELECT chunk.text, document.terms, octet_length(posting.entries) / 7, embedding.vector::text"
                 " FROM chunk JOIN lexical_document document ON document.version_id = chunk.version_id"
-                " JOIN posting ON posting.first_number = document.first_number"
+                " JOIN unmerged_posting AS waiting ON waiting.first_number = document.first_number"
+                " CROSS JOIN unnest(waiting.terms, waiting.entries) AS posting(term, entries)"
                 " JOIN embedding ON embedding.chunk_id = chunk.id"
                 " WHERE chunk.file_id = :file_id AND posting.term = 'charter'"
             ),

@@ -1,0 +1,216 @@
+"""What was published of late waits in rows of its own: it is found as what was merged, deleted with its file,
+and lost by nobody who merges meanwhile."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from db.migrate import migrate
+from db.queries import lexical, postings
+from db.queries.asked import AskedQuery, asked_terms
+from db.queries.postings import PostingsBusy, merge_unmerged, purge_removals
+from db.queries.publish import delete_chunks
+from db.queries.search import FileFilter
+from db.session import Database
+from retrieval.lexical import search_words
+from tests.conftest import TenantFixture, make_tenant
+from tests.db.test_downgrades import dsn_of, revision_of
+from tests.db.test_postings import merged, published, rows, standing
+from tests.retrieval.published import publish_file
+
+WORDS = ("oak", "elm", "ash", "yew", "oakland", "elmtree")
+WAITING = "unmerged_posting"
+
+
+async def in_sight(database: Database, tenant: TenantFixture, query: AskedQuery) -> Counter[int]:
+    """How often each term of the query stands, as who does not see all of the tenant has it counted."""
+    async with database.transaction(tenant.access) as session:
+        asked = await asked_terms(session, query, ["english"])
+        ranges = await lexical.document_ranges(session, FileFilter())
+        found = await lexical.postings_in_sight(session, asked, ranges)
+    return Counter(
+        number
+        for term in found.terms
+        for number, frequency in zip(term.numbers.tolist(), term.frequencies.tolist(), strict=True)
+        for _ in range(int(frequency))
+    )
+
+
+async def delete(database: Database, tenant: TenantFixture, file_id: UUID) -> None:
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, file_id)
+
+
+async def words_kept(database: Database, tenant: TenantFixture) -> set[str]:
+    async with database.transaction(tenant.system) as session:
+        found = await session.scalars(
+            text("SELECT term FROM posting UNION SELECT unnest(terms) FROM unmerged_posting")
+        )
+        return set(found)
+
+
+async def test_beyond_the_bound_a_publication_goes_into_rows_of_terms(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "MAX_UNMERGED", 2)
+    # So many words that each share has some of them.
+    many = " ".join(f"w{number}" for number in range(1_000))
+    for _ in range(2):
+        await published(database, tenant, [f"oak {many}"])
+    assert await rows(database, tenant, "posting") == 0
+    await published(database, tenant, ["oak elm"])
+    assert await rows(database, tenant, "posting") == 2
+    assert len(await standing(database, tenant.access, "oak")) == 3
+    for _ in range(6):
+        await published(database, tenant, ["oak"])
+    before = await standing(database, tenant.access, "oak")
+    await merged(database, tenant)
+    assert await rows(database, tenant, WAITING) == 0
+    assert await standing(database, tenant.access, "oak") == before
+
+
+async def test_one_long_document_is_merged_without_others(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "PASSAGES_PER_STATEMENT", 2)
+    await published(database, tenant, ["oak"] * 15)
+    assert await rows(database, tenant, WAITING) == 8
+    await merged(database, tenant)
+    assert await rows(database, tenant, WAITING) == 0
+    assert await rows(database, tenant, "posting") == 1
+    assert len(await standing(database, tenant.access, "oak")) == 15
+
+
+async def test_what_waits_is_deleted_with_its_file_at_once(
+    database: Database, tenant: TenantFixture, other_tenant: TenantFixture
+) -> None:
+    kept = await published(database, tenant, ["oak elm"])
+    others = await published(database, other_tenant, ["oak hidden"])
+    gone = await published(database, tenant, [f"oak secret{number}" for number in range(700)])
+    await delete(database, tenant, gone.file_id)
+    await delete(database, tenant, others.file_id)
+    assert await words_kept(database, tenant) == {"oak", "elm"}
+    assert len(await standing(database, tenant.access, "oak")) == len(kept.chunk_ids)
+    assert await words_kept(database, other_tenant) == {"oak", "hidden"}
+
+
+async def test_who_deletes_waits_for_a_merge_and_finds_what_it_wrote(
+    database: Database, tenant: TenantFixture
+) -> None:
+    file = await published(database, tenant, ["oak secret"])
+    async with database.transaction(tenant.system) as session:
+        assert await merge_unmerged(session) == (2, 2)
+        deleting = asyncio.create_task(delete(database, tenant, file.file_id))
+        await asyncio.sleep(0.3)
+        assert not deleting.done()
+    await deleting
+    async with database.transaction(tenant.system) as session:
+        assert await purge_removals(session) == 1
+    assert await words_kept(database, tenant) == set()
+
+
+async def test_a_merge_leaves_alone_what_is_being_deleted(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await published(database, tenant, ["oak elm"])
+    file = await published(database, tenant, ["oak secret"])
+    async with database.transaction(tenant.system) as session:
+        await delete_chunks(session, file.file_id)
+        async with database.transaction(tenant.system) as other:
+            assert await merge_unmerged(other) == (2, 2)
+    assert await words_kept(database, tenant) == {"oak", "elm"}
+    assert await rows(database, tenant, WAITING) == 0
+
+
+async def test_a_merge_that_is_rolled_back_leaves_what_waited(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await published(database, tenant, ["oak elm", "oak"])
+    before = await standing(database, tenant.access, "oak")
+    async with database.transaction(tenant.system) as session:
+        assert await merge_unmerged(session) == (2, 2)
+        with pytest.raises(PostingsBusy):
+            async with database.transaction(tenant.system) as other:
+                await merge_unmerged(other)
+        await session.rollback()
+    assert await rows(database, tenant, "posting") == 0
+    assert await standing(database, tenant.access, "oak") == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_words_are_counted_as_a_plain_count_has_them(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever was published, deleted, merged and purged in whatever order."""
+    monkeypatch.setattr(postings, "UNMERGED_PER_TRANSACTION", 3)
+    chance = random.Random(seed)  # noqa: S311 - of a test
+    files = dict[UUID, Sequence[str]]()
+    for _ in range(25):
+        act = chance.choice(("publish", "publish", "delete", "merge", "purge"))
+        if act == "publish":
+            monkeypatch.setattr(postings, "MAX_UNMERGED", chance.choice((0, 256)))
+            passages = [" ".join(chance.choices(WORDS, k=chance.randint(1, 9))) for _ in range(3)]
+            files[(await published(database, tenant, passages)).file_id] = passages
+        elif act == "delete" and files:
+            file_id = chance.choice(list(files))
+            del files[file_id]
+            await delete(database, tenant, file_id)
+        else:
+            async with database.transaction(tenant.system) as session:
+                await (merge_unmerged if act == "merge" else purge_removals)(session)
+    texts = [passage.split() for passages in files.values() for passage in passages]
+    for asked, is_counted in (
+        (AskedQuery("oak"), lambda word: word == "oak"),
+        (AskedQuery("", prefixes=("elm",)), lambda word: word.startswith("elm")),
+        (AskedQuery("yew", prefixes=("oakl",)), lambda word: word in {"yew", "oakland"}),
+    ):
+        expected = sorted(filter(None, (sum(map(is_counted, words)) for words in texts)))
+        assert sorted((await in_sight(database, tenant, asked)).values()) == expected
+
+
+async def test_publications_merges_and_deletions_at_once_lose_nothing(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "UNMERGED_PER_TRANSACTION", 4)
+    files = [await published(database, tenant, ["oak gone", "oak"]) for _ in range(8)]
+
+    async def merge() -> None:
+        for _ in range(10):
+            with suppress(PostingsBusy):
+                async with database.transaction(tenant.system) as session:
+                    await merge_unmerged(session)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(published(database, tenant, ["oak elm"]))
+        for file in files:
+            group.create_task(delete(database, tenant, file.file_id))
+        for _ in range(2):
+            group.create_task(merge())
+    await merged(database, tenant)
+    assert await words_kept(database, tenant) == {"oak", "elm"}
+    assert len(await standing(database, tenant.access, "oak")) == 8
+
+
+async def test_what_waits_is_found_after_a_downgrade(owner_dsn: str) -> None:
+    tenant = make_tenant(dsn_of("postgres", owner_dsn))
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    await publish_file(database, tenant.access, tenant.collection_id, ["oak elm oak", "the ash"])
+    before = (await search_words(database, tenant.access, "oak", FileFilter())).scores
+    await database.close()
+    while revision_of(owner_dsn) >= "0041":
+        migrate(owner_dsn, "-1")
+    with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
+        found = connection.execute("SELECT term, passages FROM posting ORDER BY term").fetchall()
+    assert found == [("ash", 1), ("elm", 1), ("oak", 1)]
+    migrate(owner_dsn)
+    database = Database(dsn_of("muniment_app", owner_dsn))
+    assert (await search_words(database, tenant.access, "oak", FileFilter())).scores == before
+    await database.close()
