@@ -15,6 +15,7 @@ from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.conversations.endpoints import router as conversations
+from api.conversations.socket_endpoints import router as conversation_sockets
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
@@ -102,6 +103,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     events,
     search,
     conversations,
+    conversation_sockets,
     feedback,
     question_lists,
     synonyms,

@@ -34,6 +34,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from api.sockets.open_sockets import OpenSockets
 from db.queries.analytics import QueryPolicy
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
@@ -174,6 +175,7 @@ def _services(
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),
         conversations=_conversations(settings.conversations),
+        sockets=OpenSockets(settings.conversations.sockets_of_principal),
         rate_limits=_rate_limits(settings.rate_limits),
         max_open_jobs=settings.api.max_open_jobs,
         max_open_batches=settings.api.max_open_batches,
@@ -210,6 +212,7 @@ def _conversations(settings: ConversationSettings) -> ConversationLimits:
         settings.max_messages,
         settings.max_bytes,
         settings.resume_seconds,
+        settings.socket_idle_seconds,
     )
 
 

@@ -24,6 +24,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from api.sockets.open_sockets import OpenSockets
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.tier_policies import ColdPolicy
@@ -114,6 +115,7 @@ class Services:
     former_index_kept: timedelta = timedelta(days=7)
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
+    sockets: OpenSockets = field(default_factory=OpenSockets)
     analytics: Slots = field(
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )
