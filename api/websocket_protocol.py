@@ -5,6 +5,7 @@ import asyncio
 import logging
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -52,6 +53,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if len(self.frames) > MAX_PIECES and not self.close_sent:
             self.conn.fail(_TOO_BIG, "too many pieces")
             self.handle_parser_exception()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # Refused: else an error would be logged of each, as of an application that answers nothing.
+            self.handshake_complete = True
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)

@@ -173,8 +173,8 @@ _QUOTING = "(SELECT message_id FROM message_source WHERE file_id = :file_id AND 
 _FORGET_IN_CONVERSATIONS = (
     # Conversations before their messages, as whoever asks or finishes an answer, and in one order.
     text(
-        "SELECT 1 FROM conversation WHERE id IN (SELECT conversation_id FROM conversation_message"
-        f" WHERE id IN {_QUOTING}) ORDER BY id FOR UPDATE"  # noqa: S608 - a constant of this module
+        "SELECT 1 FROM conversation WHERE id IN (SELECT conversation_id FROM conversation_message"  # noqa: S608 - a constant of this module
+        f" WHERE id IN {_QUOTING}) ORDER BY id FOR UPDATE"
     ),
     # The messages next: who makes one of them writes nothing more behind this.
     text(

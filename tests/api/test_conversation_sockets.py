@@ -193,6 +193,7 @@ async def test_doors(
     log = (api.home / "api.jsonl").read_text(encoding="utf-8")
     assert ticket not in log
     assert tenant.api_key not in log
+    assert "completing handshake" not in log
     lines = [each for each in api.log_lines if str(each.get("route", "")).endswith("/socket")]
     assert {each["status"] for each in lines} >= {101, 401, 404}
 
@@ -272,7 +273,7 @@ async def test_messages_count_as_requests(
     api_environment: dict[str, str], api: ApiProcess, tenant: TenantFixture
 ) -> None:
     """Of a process that stops as well: its sockets are told to come back."""
-    limited = {**api_environment, "MUNIMENT_API__PRINCIPAL_REQUESTS_PER_MINUTE": "6"}
+    limited = {**api_environment, "MUNIMENT_RATE_LIMITS__PRINCIPAL_REQUESTS_PER_MINUTE": "6"}
     second = start_api(api.home, limited)
     try:
         async with client_of(second, tenant.api_key) as client:
