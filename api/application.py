@@ -103,7 +103,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     events,
     search,
     conversations,
-    conversation_sockets,
     feedback,
     question_lists,
     synonyms,
@@ -141,6 +140,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     health,
 )
 
+SOCKET_ROUTERS: tuple[APIRouter, ...] = (conversation_sockets,)
+"""Of WebSockets, which the OpenAPI description does not know: docs/conversations.md."""
+
 
 def create_application(services: Services | None = None) -> FastAPI:
     """The application over these services; without any it only describes itself."""
@@ -159,7 +161,7 @@ def create_application(services: Services | None = None) -> FastAPI:
     )
     application.state.services = services
     describe_proofs(ROUTERS)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *SOCKET_ROUTERS):
         application.include_router(router)
     problems.install(application, ROUTERS)
     # The last one added is the outermost.

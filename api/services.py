@@ -36,6 +36,7 @@ from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.cache.responses import ResponseCache
+from retrieval.follow_up_writing import FollowUpWriter
 from retrieval.search import Searcher
 
 MOST_ANALYTICS = 2
@@ -115,6 +116,7 @@ class Services:
     former_index_kept: timedelta = timedelta(days=7)
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
+    follow_ups: FollowUpWriter | None = None
     sockets: OpenSockets = field(default_factory=OpenSockets)
     analytics: Slots = field(
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")

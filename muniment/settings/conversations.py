@@ -39,6 +39,15 @@ class ConversationSettings(Group):
             le=600,
         ),
     ] = 30.0
+    rewrite_seconds: Annotated[
+        float,
+        Field(
+            description="So long a language model may take to put a question that goes on from former ones;"
+            " then a rule does it. 0: always the rule.",
+            ge=0,
+            le=60,
+        ),
+    ] = 4.0
     socket_idle_seconds: Annotated[
         float,
         Field(

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from api.application import SOCKET_ROUTERS
 from db.session import Database
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_conversations import PATH, begin
@@ -166,6 +167,12 @@ async def test_an_answer_comes_as_its_events_and_a_dropped_one_is_resumed(
     # The same as by server-sent events.
     told = (await client.get(f"{PATH}/{conversation_id}/messages/{message_id}/events")).text
     assert told.count("event: token") == len([e for e in events if e["event"] == "token"])
+
+
+async def test_every_socket_asks_who_comes(api: ApiProcess) -> None:
+    paths = [route.path for router in SOCKET_ROUTERS for route in router.routes]  # type: ignore[attr-defined] # each is a WebSocket's
+    assert paths == [f"{PATH}/{{conversation_id}}/socket"]
+    assert await refusal(api, str(uuid4()), None) == 401
 
 
 async def test_doors(
