@@ -15,6 +15,7 @@ from api.batches.endpoints import router as batches
 from api.body_limit import BodyLimit
 from api.collections.endpoints import router as collections
 from api.conversations.endpoints import router as conversations
+from api.conversations.socket_endpoints import router as conversation_sockets
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
@@ -140,6 +141,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     health,
 )
 
+SOCKET_ROUTERS: tuple[APIRouter, ...] = (conversation_sockets,)
+"""Of WebSockets, which the OpenAPI description does not know: docs/conversations.md."""
+
 
 def create_application(services: Services | None = None) -> FastAPI:
     """The application over these services; without any it only describes itself."""
@@ -158,7 +162,7 @@ def create_application(services: Services | None = None) -> FastAPI:
     )
     application.state.services = services
     describe_proofs(ROUTERS)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *SOCKET_ROUTERS):
         application.include_router(router)
     problems.install(application, ROUTERS)
     # The last one added is the outermost.

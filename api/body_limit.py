@@ -23,11 +23,15 @@ class BodyLimit:
         self._pause_seconds = pause_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
             await problem_response(InvalidRequest("the address holds a NUL"))(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            # Its messages are bounded by api.websocket_protocol, its pauses by who serves it.
+            await self._app(scope, receive, send)
             return
         receive = _impatient(receive, self._pause_seconds)
         if _is_upload(scope):

@@ -34,6 +34,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from api.sockets.open_sockets import OpenSockets
 from db.queries.analytics import QueryPolicy
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
@@ -69,6 +70,7 @@ from muniment.transport.shown import ShownCertificate
 from retrieval.answer import Answerer
 from retrieval.bm25 import Bm25
 from retrieval.cache.from_settings import build_cache
+from retrieval.follow_up_writing import FollowUpWriter
 from retrieval.language_models.from_settings import build_permits
 from retrieval.reranking import Reranker
 from retrieval.search import Searcher
@@ -174,6 +176,8 @@ def _services(
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),
         conversations=_conversations(settings.conversations),
+        follow_ups=FollowUpWriter(database, permits, settings.conversations.rewrite_seconds),
+        sockets=OpenSockets(settings.conversations.sockets_of_principal),
         rate_limits=_rate_limits(settings.rate_limits),
         max_open_jobs=settings.api.max_open_jobs,
         max_open_batches=settings.api.max_open_batches,
@@ -210,6 +214,7 @@ def _conversations(settings: ConversationSettings) -> ConversationLimits:
         settings.max_messages,
         settings.max_bytes,
         settings.resume_seconds,
+        settings.socket_idle_seconds,
     )
 
 

@@ -26,6 +26,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _message_is_open = False
     _head_is_open = False
+    _has_upgraded = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
@@ -40,6 +41,8 @@ class BoundedProtocol(HttpToolsProtocol):
         # The rest of a body that was answered before it had come: none of it is a head.
         was_in_body = self._message_is_open and not self._head_is_open
         super().data_received(data)
+        if self._has_upgraded:
+            return
         if self._head_is_open or self._is_idle():
             self._head_bytes += 0 if was_in_body else len(data)
             self._start_head_timer()
@@ -61,6 +64,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._message_is_open = False
         super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        return super()._should_upgrade() and self.scope["method"] == "GET"
+
+    def handle_websocket_upgrade(self) -> None:
+        """Gives the connection to `api.websocket_protocol`."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # What is still answered on it would be written among a WebSocket's frames.
+            self.transport.close()
+            return
+        if not self.url.isascii():
+            self._refuse(InvalidRequest("the address holds what is no ASCII"))
+            return
+        self._has_upgraded = True
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn answers to bytes that are no HTTP request."""

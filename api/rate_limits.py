@@ -14,6 +14,7 @@ from uuid import UUID
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answer_starts import STARTS
 from muniment.errors import RateLimitExceeded
 
 WINDOW_SECONDS = 60
@@ -113,7 +114,7 @@ class RateLimitHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_completed(message: Message) -> None:
             states = scope.get(BUCKET_STATES)
-            if message["type"] == "http.response.start" and states:
+            if message["type"] in STARTS and states:
                 headers = MutableHeaders(raw=message["headers"])
                 headers["RateLimit-Policy"] = policies(states)
                 headers["RateLimit"] = limits(states)

@@ -1,7 +1,9 @@
 """Around every request: its id, its log line, its metrics, and the answer when all else failed."""
 
+import asyncio
 import logging
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from opentelemetry import trace
@@ -10,8 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answer_starts import ACCEPTED, STARTS
 from api.problems import problem_response
-from muniment.errors import MunimentError
+from muniment.errors import MunimentError, NotFound
 from muniment.telemetry import context, metrics
 
 logger = logging.getLogger("api.access")
@@ -21,10 +24,13 @@ UNKNOWN_ROUTE = "unknown"
 _CLIENT_CLOSED_REQUEST = (
     499  # nginx's code for "nobody is left to answer", in logs and metrics only
 )
+_SWITCHING_PROTOCOLS = 101
+_UNEXPECTED = 1011
+_CLOSE_SECONDS = 5.0
 
 
 class RequestContext:
-    """ASGI middleware, the outermost.
+    """ASGI middleware, the outermost. A WebSocket is one request, from its handshake to its end.
 
     Takes over a caller's sane `X-Request-Id`, else makes one; binds it for every log line; continues
     the caller's trace (W3C traceparent). The log has route templates and ids, never query strings.
@@ -35,7 +41,7 @@ class RequestContext:
         self._tracer = trace.get_tracer("muniment.api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -44,22 +50,22 @@ class RequestContext:
         with (
             context.bound(request_id=request_id),
             self._tracer.start_as_current_span(
-                f"{scope['method']} request",
+                f"{_method(scope)} request",
                 context=extract(dict(headers)),
                 kind=trace.SpanKind.SERVER,
                 record_exception=False,
             ) as span,
         ):
-            answer = _Answer(send, request_id)
+            answer = _Answer(scope, receive, send, request_id)
             started = time.perf_counter()
             try:
-                await self._serve(scope, receive, answer)
+                await self._serve(answer)
             finally:
                 _note(scope, answer.status, time.perf_counter() - started, span)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _serve(self, answer: "_Answer") -> None:
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(answer.scope, answer.receive, answer.send)
         except ClientDisconnect:
             answer.status = _CLIENT_CLOSED_REQUEST
         except Exception as error:
@@ -74,49 +80,66 @@ class RequestContext:
                 logger.error("a response was broken off", extra=reason)
                 return
             logger.exception("an unexpected error")
-            await answer.fail(scope, receive, MunimentError("an unexpected error; it was logged"))
+            await answer.fail(MunimentError("an unexpected error; it was logged"))
 
 
 class _Answer:
     """Completes the response's headers and remembers its status."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self.receive = receive
         self._send = send
         self._request_id = request_id
         self.has_begun = False
+        self.is_websocket = False
         self.status = 500
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in STARTS:
             self.has_begun = True
-            self.status = message["status"]
+            self.is_websocket = message["type"] == ACCEPTED
+            self.status = _SWITCHING_PROTOCOLS if self.is_websocket else message["status"]
             headers = MutableHeaders(raw=message["headers"])
             headers[REQUEST_ID_HEADER] = self._request_id
             # What is answered is one caller's, and of the type that is named, unless a route differs.
             headers.setdefault("Cache-Control", "no-store")
             headers.setdefault("X-Content-Type-Options", "nosniff")
+        elif message["type"] == "websocket.close" and not self.has_begun:
+            # The framework's refusal of a path that is none, which the server would make a bare 403.
+            await self.fail(NotFound("no WebSocket is at this address"))
+            return
         await self._send(message)
 
-    async def fail(self, scope: Scope, receive: Receive, error: MunimentError) -> None:
+    async def fail(self, error: MunimentError) -> None:
         """Answers with the problem, unless a response has begun: that one stays incomplete, and the
-        server closes the connection, which is how the client learns of it."""
+        server closes the connection, which is how the client learns of it; a WebSocket's by 1011."""
         if not self.has_begun:
-            await problem_response(error)(scope, receive, self.send)
+            await problem_response(error)(self.scope, self.receive, self.send)
+        elif self.is_websocket:
+            with suppress(TimeoutError, OSError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self.send({"type": "websocket.close", "code": _UNEXPECTED})
 
 
 def _note(scope: Scope, status: int, seconds: float, span: trace.Span) -> None:
     route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
-    span.update_name(f"{scope['method']} {route}")
-    span.set_attribute("http.request.method", scope["method"])
+    span.update_name(f"{_method(scope)} {route}")
+    span.set_attribute("http.request.method", _method(scope))
     span.set_attribute("http.route", route)
     span.set_attribute("http.response.status_code", status)
-    metrics.observe_request(route, scope["method"], status, seconds)
+    metrics.observe_request(route, _method(scope), status, seconds)
     logger.info(
         "request",
         extra={
-            "method": scope["method"],
+            "method": _method(scope),
             "route": route,
             "status": status,
             "milliseconds": round(seconds * 1000, 1),
         },
     )
+
+
+def _method(scope: Scope) -> str:
+    """A handshake is always a GET."""
+    return str(scope.get("method", "GET"))

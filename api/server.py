@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn.server import HANDLED_SIGNALS
 
 from api.protocol import BoundedProtocol
+from api.websocket_protocol import MAX_MESSAGE_BYTES, PING_SECONDS, BoundedWebSocket
 from muniment.errors import ConfigurationError
 
 SHUTDOWN_SECONDS = 10
@@ -28,7 +29,11 @@ def server_configuration(
         port=port,
         loop="uvloop",
         http=BoundedProtocol,
-        ws="none",
+        ws=BoundedWebSocket,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -24,6 +24,7 @@ from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
 from api.slots import Slots
+from api.sockets.open_sockets import OpenSockets
 from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.tier_policies import ColdPolicy
@@ -35,6 +36,7 @@ from muniment.settings import ImportSource
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.cache.responses import ResponseCache
+from retrieval.follow_up_writing import FollowUpWriter
 from retrieval.search import Searcher
 
 MOST_ANALYTICS = 2
@@ -114,6 +116,8 @@ class Services:
     former_index_kept: timedelta = timedelta(days=7)
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
+    follow_ups: FollowUpWriter | None = None
+    sockets: OpenSockets = field(default_factory=OpenSockets)
     analytics: Slots = field(
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )

@@ -3,6 +3,8 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answer_starts import STARTS
+
 
 class StrictTransport:
     """ASGI middleware: adds `Strict-Transport-Security` to every response, for an API that serves
@@ -14,7 +16,7 @@ class StrictTransport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_strictly(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in STARTS:
                 MutableHeaders(raw=message["headers"])["Strict-Transport-Security"] = self._value
             await send(message)
 

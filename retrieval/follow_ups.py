@@ -72,6 +72,11 @@ def in_context(question: str, former: Sequence[str]) -> str | None:
     return asked if asked != question.strip() else None
 
 
+def content_lexemes(text: str) -> frozenset[str]:
+    """What its words are about, by their stems."""
+    return frozenset(stemmed([word.lower() for word in _content_words(text)]))
+
+
 def _carried(question: str, before: str) -> list[str]:
     """Words of what was asked before that this question needs; none where it stands by itself."""
     if not _goes_on(question):

@@ -1,6 +1,6 @@
 """A question in a conversation: put in its context, searched for, and answered beside the request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from uuid import UUID
@@ -25,8 +25,9 @@ from muniment.sealing import TextKey
 from retrieval.answer import AnswerInTheMaking
 from retrieval.answer_extractive import Pages
 from retrieval.cited_pages import PageReaders
+from retrieval.follow_up_writing import FormerQuestion
 from retrieval.follow_ups import MOST_FORMER, RULE, in_context
-from retrieval.request import MAX_QUERY_CHARACTERS
+from retrieval.request import MAX_QUERY_CHARACTERS, Generate
 from retrieval.response import Answer
 
 
@@ -44,12 +45,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Found:
-    """`former`: the questions that it goes on from, oldest first. `question`: the one that is asked
-    once more."""
+    """`former`: the questions that it goes on from, oldest first, and `answers` those by which it does, by
+    their questions. `question`: the one that is asked once more."""
 
     conversation: Conversation
     parent_id: UUID | None
     former: Sequence[ConversationMessage]
+    answers: Mapping[UUID, UUID]
     question: ConversationMessage | None
 
     @property
@@ -90,7 +92,7 @@ async def _prepare(
     async with services.database.transaction(caller.access) as session:
         found = await _find(session, services, caller, asked)
     key = await services.texts.key(caller.tenant_id, found.conversation.key_id)
-    put = await _put(services, found, asked)
+    put = await _put(services, caller, found, asked, how)
     readers = PageReaders(services.database, services.blobs, caller.access)
     prepared = await services.answers.prepare(
         caller.access, how.question(put.asked), Pages(readers.text, readers.lines)
@@ -134,10 +136,12 @@ async def _find(session: AsyncSession, services: Services, caller: Caller, asked
     else:
         parent_id = await conversations.newest_answer(session, conversation.id)
     former: list[ConversationMessage] = []
+    answers: dict[UUID, UUID] = {}
     if parent_id is not None:
         path = await conversations.path_to(session, parent_id, 2 * MOST_FORMER)
         former = [each for each in reversed(path) if each.role == MessageRole.QUESTION]
-    return _Found(conversation, parent_id, former, question)
+        answers = {each.parent_id: each.id for each in path if each.parent_id is not None}
+    return _Found(conversation, parent_id, former, answers, question)
 
 
 async def _question_of(
@@ -166,14 +170,27 @@ async def _require_room(
         )
 
 
-async def _put(services: Services, found: _Found, asked: Asked) -> _Put:
-    """Nothing but questions of the caller's is looked at: no words of documents go on into the next
+async def _put(
+    services: Services, caller: Caller, found: _Found, asked: Asked, how: AskingAgain
+) -> _Put:
+    """In its context, by a language model where one may be asked and says it in time, else by the rule.
+    Nothing but questions of the caller's is looked at: no words of documents go on into the next
     question. What cannot be opened does not take part."""
     said = [*found.former, *([found.question] if found.question is not None else [])]
     opened = await open_messages(services.texts, [(found.conversation, each) for each in said])
     query = asked.query if found.question is None else opened.pop().text
     if not query:
         raise KeyManagementUnavailable("the question cannot be opened now")
+    writer = services.follow_ups
+    if writer is not None and how.generate is not Generate.EXTRACTIVE:
+        answered = [
+            FormerQuestion(each.text, found.answers[each.message.id])
+            for each in opened
+            if each.text and each.message.id in found.answers
+        ]
+        written = await writer.write(caller.access, query, answered)
+        if written is not None:
+            return _Put(query, written.question, written.by)
     former = [each.text for each in opened if each.text]
     rewritten = in_context(query, former)
     if rewritten is None or len(rewritten) > MAX_QUERY_CHARACTERS:

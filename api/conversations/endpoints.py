@@ -11,6 +11,7 @@ from api.authentication import Caller, require
 from api.conversations import exporting, searching, service
 from api.conversations.answering import answered, followed
 from api.conversations.asking import Asked
+from api.conversations.following import answer_to_follow
 from api.conversations.schemas import (
     AskingAgain,
     Conversation,
@@ -20,6 +21,7 @@ from api.conversations.schemas import (
     Message,
     NewConversation,
 )
+from api.conversations.socket_messages import LAST_NUMBER
 from api.conversations.view import conversation_view
 from api.events import tickets
 from api.events.endpoints import LastEventIdHeader, LastEventIdQuery, parse_sequence
@@ -42,16 +44,11 @@ from api.problem_responses import Responses, problems
 from api.services import Provided
 from db.audit import record
 from db.queries import conversations
-from muniment.contracts.conversations import MessageRole, MessageState
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
 Searching = Annotated[Caller, Depends(require("search"))]
 Viewer = Annotated[Caller, Depends(tickets.require_or_ticket("search"))]
-_COUNTED = (MessageState.COMPLETED, MessageState.FAILED, MessageState.INTERRUPTED)
-"""As it was written down with how many events there were: neither where the process ended, nor where the
-answer was forgotten."""
-_LAST_NUMBER = 2**31 - 2
 _STREAM: Responses = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
@@ -289,12 +286,11 @@ async def message_events(
     `Last-Event-ID` goes on behind that event, at whichever process of the API. Events are kept for ten
     minutes; after that `done` alone tells the answer, without its passages. An answer that nobody follows is
     not made on for longer than the operator has set."""
-    after = min(parse_sequence(last_event_id or last_event_id_query) or 0, _LAST_NUMBER)
-    async with services.database.transaction(caller.access) as session:
-        found = await service.require_conversation(session, caller, conversation_id)
-        row = await service.require_message(session, found.id, message_id, MessageRole.ANSWER)
-        record(session, caller.act("conversation.read", "conversation", found.id, {"messages": 1}))
-    if MessageState(row.state) in _COUNTED and after > row.event_count:
+    after = min(parse_sequence(last_event_id or last_event_id_query) or 0, LAST_NUMBER)
+    found, row, has_more = await answer_to_follow(
+        services, caller, conversation_id, message_id, after
+    )
+    if not has_more:
         return Response(status_code=204)
     return followed(services, caller, found, row, after)
 

@@ -133,7 +133,8 @@ class MessageProvenance(BaseModel):
 
     asked: str
     rewritten_by: str | None = Field(
-        description="Null where the question was taken as it is; else `rule`."
+        description="Null where the question was taken as it is; else `rule`, or the name of the"
+        " language model that put it in its context."
     )
     model: str
     provider: str | None

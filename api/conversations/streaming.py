@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.conversations.schemas import ConversationAnswer
-from api.conversations.under_way import AnswerUnderWay, ToldEvent, ToldEvents
+from api.conversations.under_way import AnswerUnderWay, Place, ToldEvent, ToldEvents
 from api.conversations.view import state_of
 from api.conversations.words import OpenedMessage, events_part, open_messages, sealed
 from api.events.wire import HEARTBEAT, HEARTBEAT_SECONDS, RECONNECT, server_sent_event
@@ -33,23 +33,27 @@ WATCH_SECONDS = 1.0
 WITHHELD = "withheld"
 
 Numbered = tuple[int, ToldEvent]
+NumberedEvents = AsyncGenerator[Numbered, None]
 
 
 async def begin(
     services: Services, caller: Caller, made: AnswerUnderWay
 ) -> AsyncGenerator[bytes, None]:
     """For who asked: which answer it is, then its events."""
-    place = made.place
-    named: dict[str, JsonValue] = {
+    yield RECONNECT + server_sent_event("message", json.dumps(named(made.place)))
+    async with aclosing(_wired(of_memory(services, caller, made, 0))) as events:
+        async for piece in events:
+            yield piece
+
+
+def named(place: Place) -> dict[str, JsonValue]:
+    """Which answer it is: the data of the first event."""
+    return {
         "conversation_id": str(place.conversation.id),
         "question_id": str(place.question_id),
         "message_id": str(place.message_id),
         "asked": place.asked,
     }
-    yield RECONNECT + server_sent_event("message", json.dumps(named))
-    async with aclosing(_wired(_of_memory(services, caller, made, 0))) as events:
-        async for piece in events:
-            yield piece
 
 
 async def resume(
@@ -60,16 +64,24 @@ async def resume(
     after: int,
 ) -> AsyncGenerator[bytes, None]:
     """For who comes back: the events behind that one."""
-    made = services.under_way.get(message.id)
-    numbered = (
-        _of_database(services, caller, conversation, message.id, after)
-        if made is None
-        else _of_memory(services, caller, made, after)
-    )
     yield RECONNECT
-    async with aclosing(_wired(numbered)) as events:
+    async with aclosing(_wired(behind(services, caller, conversation, message, after))) as events:
         async for piece in events:
             yield piece
+
+
+def behind(
+    services: Services,
+    caller: Caller,
+    conversation: Conversation,
+    message: ConversationMessage,
+    after: int,
+) -> NumberedEvents:
+    """The events behind that one, wherever they are."""
+    made = services.under_way.get(message.id)
+    if made is None:
+        return _of_database(services, caller, conversation, message.id, after)
+    return of_memory(services, caller, made, after)
 
 
 async def answer_or_reason(
@@ -97,7 +109,7 @@ async def answer_or_reason(
     )
 
 
-async def _wired(numbered: AsyncGenerator[Numbered, None]) -> AsyncGenerator[bytes, None]:
+async def _wired(numbered: NumberedEvents) -> AsyncGenerator[bytes, None]:
     """With a comment wherever nothing came for a while."""
     async with aclosing(numbered):
         coming = asyncio.create_task(_next(numbered))
@@ -118,13 +130,14 @@ async def _wired(numbered: AsyncGenerator[Numbered, None]) -> AsyncGenerator[byt
             await asyncio.wait({coming})
 
 
-async def _next(numbered: AsyncGenerator[Numbered, None]) -> Numbered | None:
+async def _next(numbered: NumberedEvents) -> Numbered | None:
     return await anext(numbered, None)
 
 
-async def _of_memory(
+async def of_memory(
     services: Services, caller: Caller, made: AnswerUnderWay, after: int
-) -> AsyncGenerator[Numbered, None]:
+) -> NumberedEvents:
+    """Of an answer that this process makes."""
     looked_at = 0.0
     async with aclosing(made.follow(after)) as events:
         async for number, told in events:
@@ -143,7 +156,7 @@ async def _of_memory(
 
 async def _of_database(
     services: Services, caller: Caller, conversation: Conversation, message_id: UUID, after: int
-) -> AsyncGenerator[Numbered, None]:
+) -> NumberedEvents:
     watched_at = 0.0
     while True:
         async with services.database.transaction(caller.access) as session:

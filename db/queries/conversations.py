@@ -12,6 +12,7 @@ from sqlmodel import col
 from db.models import Blob, Conversation, ConversationMessage, MessageSource, now
 from db.queries.search import CURRENT_VERSIONS
 from muniment.contracts.conversations import MessageRole, MessageState
+from muniment.contracts.language_models import ModelUse
 from muniment.objects import SealedBlob
 
 KEY_KIND = "conversation-key"
@@ -265,6 +266,18 @@ _HIDDEN = text(
     )
     """  # noqa: S608 - made of a constant
 )
+_USES = text(
+    f"""
+    SELECT source.message_id,
+           array_agg(DISTINCT coalesce(collection.language_models, 'none')) AS uses
+    FROM message_source source
+    LEFT JOIN (SELECT file.id, file.collection_id {CURRENT_VERSIONS}) AS shown
+        ON shown.id = source.file_id
+    LEFT JOIN collection ON collection.id = shown.collection_id
+    WHERE source.message_id = ANY (CAST(:message_ids AS uuid[]))
+    GROUP BY source.message_id
+    """  # noqa: S608 - made of a constant
+)
 
 
 @dataclass(frozen=True)
@@ -295,6 +308,17 @@ async def readable_names(session: AsyncSession, file_ids: Collection[UUID]) -> d
         return {}
     rows = await session.execute(text(_READY), {"file_ids": list(file_ids)})
     return {row.id: row.name for row in rows}
+
+
+async def uses_of_sources(
+    session: AsyncSession, message_ids: Collection[UUID]
+) -> dict[UUID, frozenset[ModelUse]]:
+    """What the collections let models read of the files that these answers were made of; NONE where the
+    caller may not read one at this moment. Answers that were made of no file are not among them."""
+    if not message_ids:
+        return {}
+    rows = await session.execute(_USES, {"message_ids": list(message_ids)})
+    return {row.message_id: frozenset(ModelUse(each) for each in row.uses) for row in rows}
 
 
 async def add_sources(

@@ -171,9 +171,28 @@ async def erase_annotations(session: AsyncSession, file_id: UUID) -> None:
 
 _QUOTING = "(SELECT message_id FROM message_source WHERE file_id = :file_id AND has_words)"
 _FORGET_IN_CONVERSATIONS = (
-    # The messages first: who makes one of them writes nothing more behind this.
+    # Conversations before their messages, as whoever asks or finishes an answer, and in one order.
     text(
-        f"UPDATE conversation_message SET sealed = NULL, state = 'forgotten' WHERE id IN {_QUOTING}"  # noqa: S608 - a constant of this module
+        "SELECT 1 FROM conversation WHERE id IN (SELECT conversation_id FROM conversation_message"  # noqa: S608 - a constant of this module
+        f" WHERE id IN {_QUOTING}) ORDER BY id FOR UPDATE"
+    ),
+    # The messages next: who makes one of them writes nothing more behind this.
+    text(
+        f"""
+        WITH quoting AS (
+            SELECT id, conversation_id, octet_length(sealed) AS size
+            FROM conversation_message WHERE id IN {_QUOTING}
+        ),
+        forgotten AS (
+            UPDATE conversation_message SET sealed = NULL, state = 'forgotten'
+            WHERE id IN (SELECT id FROM quoting)
+        )
+        UPDATE conversation SET size_bytes = size_bytes - freed.size
+        FROM (
+            SELECT conversation_id, coalesce(sum(size), 0) AS size FROM quoting GROUP BY 1
+        ) freed
+        WHERE conversation.id = freed.conversation_id
+        """  # noqa: S608 - likewise
     ),
     text(f"DELETE FROM answer_event WHERE message_id IN {_QUOTING}"),  # noqa: S608 - likewise
     text(f"UPDATE feedback SET sealed_text = NULL WHERE message_id IN {_QUOTING}"),  # noqa: S608 - likewise

@@ -57,6 +57,11 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print("the documents do not answer this")
         return
     console.print(Text(printable(answer.answer)))
+    print_citations(console, answer)
+
+
+def print_citations(console: Console, answer: Answer) -> None:
+    """What it cites, and who worded it."""
     for citation in answer.citations:
         console.print()
         console.print(_citation_line(answer, citation))

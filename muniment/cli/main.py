@@ -20,6 +20,7 @@ from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
 from muniment.cli.asking import ask
+from muniment.cli.chatting import chat
 from muniment.cli.evaluations import evaluate
 from muniment.cli.failures import reported
 from muniment.cli.options import AsJson, Home, Limit, group_of_commands
@@ -56,6 +57,7 @@ app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)
 app.command("ask")(ask)
+app.command("chat")(chat)
 app.command("eval")(evaluate)
 
 

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 import httpx
+from pydantic import JsonValue
 
 from muniment.client.actions import Deliver, ReadChunk, Stream
+from muniment.client.building import Id
 from muniment.client.models import Answer, Citation, Record
 from muniment.client.parsing import parse_model
 from muniment.client.problems import StreamBroken
 from muniment.client.protocol import Protocol
 from muniment.client.resources.answers import Generate, query_body
+from muniment.client.resources.conversations import ConversationAnswer
 from muniment.client.server_sent_events import Decoder, ServerSentEvent
 
 _SILENCE_SECONDS = 120.0
@@ -31,10 +34,26 @@ def streamed_answer(
 ) -> Stream[Part]:
     """An answer as it is made. Raises StreamBroken when the connection ends before `done`: an
     answer is not resumed, ask again."""
+    body = query_body(question, top_k, generate, stream=True, cache=cache)
+    yield from _streamed(protocol, body, Answer)
+
+
+def streamed_in_conversation(
+    protocol: Protocol, conversation_id: Id, question: str, top_k: int, generate: Generate
+) -> Stream[Part]:
+    """Likewise, behind the newest answer of a conversation, in which the answer is kept. Where the
+    connection ends before `done`, its message tells it once it is made."""
+    body = query_body(question, top_k, generate, stream=True)
+    yield from _streamed(
+        protocol, body | {"conversation_id": str(conversation_id)}, ConversationAnswer
+    )
+
+
+def _streamed(protocol: Protocol, body: dict[str, JsonValue], answer: type[Answer]) -> Stream[Part]:
     request = protocol.request(
         "POST",
         "/v1/query",
-        json=query_body(question, top_k, generate, stream=True, cache=cache),
+        json=body,
         headers={"Accept": "text/event-stream"},
         read_timeout_seconds=_SILENCE_SECONDS,
     )
@@ -52,9 +71,11 @@ def streamed_answer(
         if read.chunk is None:
             raise StreamBroken("the answer was cut off", remedy="Ask again.")
         for event in decoder.feed(read.chunk):
-            part = _part(event)
+            part = _part(event, answer)
             if part is not None:
                 yield Deliver(part)
+            if event.event == "end":
+                raise StreamBroken("there is no whole answer to show", remedy="Ask again.")
             if event.event == "done":
                 return
 
@@ -63,11 +84,11 @@ class _TokenData(Record):
     text: str = ""
 
 
-def _part(event: ServerSentEvent) -> Part | None:
+def _part(event: ServerSentEvent, answer: type[Answer]) -> Part | None:
     if event.event == "token":
         return Token(parse_model(_TokenData, event.data).text)
     if event.event == "citation":
         return parse_model(Citation, event.data)
     if event.event == "done":
-        return parse_model(Answer, event.data)
+        return parse_model(answer, event.data)
     return None

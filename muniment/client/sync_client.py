@@ -8,7 +8,7 @@ from typing import BinaryIO, Self
 import httpx
 from pydantic import JsonValue
 
-from muniment.client.answering import Part, streamed_answer
+from muniment.client.answering import Part, streamed_answer, streamed_in_conversation
 from muniment.client.blocking import Blocking
 from muniment.client.building import Id
 from muniment.client.download import download, download_archive
@@ -241,4 +241,12 @@ class Conversations(ConversationOperations, Resource):
         """An answer's events until its end; `last_event_id` goes on after that one."""
         return self._run.iterate(
             answer_events(self._protocol, conversation_id, message_id, last_event_id)
+        )
+
+    def ask_stream(
+        self, conversation_id: Id, question: str, *, top_k: int = 8, generate: Generate = "auto"
+    ) -> Iterator[Part]:
+        """The answer of `ask`, word by word; the whole Answer comes last."""
+        return self._run.iterate(
+            streamed_in_conversation(self._protocol, conversation_id, question, top_k, generate)
         )

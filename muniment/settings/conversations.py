@@ -39,3 +39,26 @@ class ConversationSettings(Group):
             le=600,
         ),
     ] = 30.0
+    rewrite_seconds: Annotated[
+        float,
+        Field(
+            description="So long a language model may take to put a question that goes on from former ones;"
+            " then a rule does it. 0: always the rule.",
+            ge=0,
+            le=60,
+        ),
+    ] = 4.0
+    socket_idle_seconds: Annotated[
+        float,
+        Field(
+            description="A WebSocket over which nothing was asked for so long is closed.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 900.0
+    sockets_of_principal: Annotated[
+        int,
+        Field(
+            description="WebSockets of one principal at one process; more get 429.", ge=1, le=1000
+        ),
+    ] = 10

@@ -269,7 +269,11 @@ async def test_rights_that_are_taken_away_take_answers_with_them(
 
 
 async def test_an_erased_file_is_forgotten_by_conversations(
-    client: httpx.AsyncClient, database: Database, tenant: TenantFixture, published: Published
+    client: httpx.AsyncClient,
+    database: Database,
+    tenant: TenantFixture,
+    published: Published,
+    postgres_dsn: str,
 ) -> None:
     other = await publish_file(
         database, tenant.access, tenant.collection_id, ["The lighthouse was lit in 1790."]
@@ -288,6 +292,14 @@ async def test_an_erased_file_is_forgotten_by_conversations(
         await erasure.erase_conversations(session, published.file_id)
         # Once more changes nothing.
         await erasure.erase_conversations(session, published.file_id)
+    with psycopg.connect(postgres_dsn) as connection:
+        sizes = connection.execute(
+            "SELECT size_bytes, (SELECT sum(octet_length(sealed)) FROM conversation_message"
+            " WHERE conversation_id = conversation.id) FROM conversation WHERE id = %s",
+            (conversation_id,),
+        ).fetchone()
+    assert sizes is not None
+    assert sizes[0] == sizes[1], "what was forgotten takes no room"
     _, forgotten, _, kept = await messages(client, conversation_id)
     assert (forgotten["id"], forgotten["state"]) == (answer["message_id"], "forgotten")
     assert (forgotten["text"], forgotten["citations"]) == (None, [])

@@ -25,7 +25,7 @@ def test_help_names_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     for command in (
-        "up", "down", "status", "doctor", "ingest", "search", "ask", "jobs", "cancel", "pause",
+        "up", "down", "status", "doctor", "ingest", "search", "ask", "chat", "jobs", "cancel", "pause",
         "resume", "retry", "batch", "batches", "files", "download", "compare", "worker", "api", "schema",
     ):  # fmt: skip
         assert f"\n  {command} " in result.output

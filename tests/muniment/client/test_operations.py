@@ -229,6 +229,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "conversations.messages": lambda m: m.conversations.messages(ID),
     "conversations.message": lambda m: m.conversations.message(ID, ID),
     "conversations.events": lambda m: m.conversations.events(ID, ID),
+    "conversations.ask_stream": lambda m: m.conversations.ask_stream(ID, "when?"),
     "feedback.give": lambda m: m.feedback.give(
         ID, "down", text="no", expected_file=ID, expected_page=2
     ),

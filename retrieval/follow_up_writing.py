@@ -1,0 +1,191 @@
+"""Questions that go on from former ones, put by a language model so that they can be searched for by
+themselves. Where none may be asked, or none says in time what can be used, `retrieval.follow_ups` has a rule.
+
+A model is told questions alone, and only those whose answers were made of files that it may read: what an
+answer was made of, the question behind it is about.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from db.audit import Act, record
+from db.models import now
+from db.queries import conversations, language_models, token_budgets
+from db.session import Access, Database
+from muniment.contracts.language_models import ModelUse
+from muniment.errors import DatabaseUnavailable, TooManyRequests
+from muniment.telemetry import context
+from retrieval.answer_permit import Permit, Permits
+from retrieval.follow_ups import content_lexemes
+from retrieval.language_models.model import Model
+from retrieval.language_models.prompting import AnswerPrompt, NumberedPassage, Packed
+from retrieval.language_models.tokens import PER_MESSAGE, estimate
+
+PROMPT = "follow-up-1"
+MOST_TOLD_TOKENS = 4_000
+MOST_CHARACTERS = 1_000
+"""Of a question that a model put."""
+_GRACE = timedelta(seconds=60)
+_OF_MARKUP = frozenset("<>{}|`")
+
+
+@dataclass(frozen=True)
+class FormerQuestion:
+    """And the message that answered it, behind which the course of the conversation goes on."""
+
+    text: str
+    answer_id: UUID
+
+
+@dataclass(frozen=True)
+class Written:
+    """`by` is the model's name; None where it left the question as it is."""
+
+    question: str
+    by: str | None
+
+
+class FollowUpWriter:
+    """Holds nothing of any tenant. A model gets `seconds` for one question; with 0 none is asked."""
+
+    def __init__(self, database: Database, permits: Permits, seconds: float) -> None:
+        self._database = database
+        self._permits = permits
+        self._seconds = seconds
+        self._prompt = AnswerPrompt(PROMPT)
+
+    async def write(
+        self, access: Access, question: str, former: Sequence[FormerQuestion]
+    ) -> Written | None:
+        """None where no model may be told any of them (oldest first), or none said what can be used. Raises
+        nothing of a model's."""
+        if not former or not self._seconds or not self._permits.has_models:
+            return None
+        permit = await self._permit(access, question, former)
+        if permit is None:
+            return None
+        (model,) = permit.models
+        packed = permit.packed[model.name]
+        generation = self._permits.gateway.generation(
+            permit.models, lambda _: packed.messages, _nobody_else, is_whole=True
+        )
+        said = ""
+        try:
+            with suppress(TimeoutError):
+                async with (
+                    asyncio.timeout(self._seconds),
+                    aclosing(generation.pieces()) as pieces,
+                ):
+                    said = "".join([piece async for piece in pieces])
+        finally:
+            await self._permits.settle(
+                access, permit, generation.prompt_tokens, generation.completion_tokens
+            )
+        told = [each.text for each in _numbered(former, packed.numbers)]
+        written = usable(said, question, told)
+        if written is None:
+            return None
+        return Written(written, model.name if written != question.strip() else None)
+
+    async def _permit(
+        self, access: Access, question: str, former: Sequence[FormerQuestion]
+    ) -> Permit | None:
+        """With one of the process's places, and a reservation of the tenant's budget."""
+        gateway = self._permits.gateway
+        permit: Permit | None = None
+        try:
+            gateway.take_place()
+        except TooManyRequests:
+            return None
+        try:
+            permit = await self._granted(access, question, former)
+        except (TooManyRequests, DatabaseUnavailable):
+            return None
+        finally:
+            if permit is None:
+                gateway.give_place_back()
+        return permit
+
+    async def _granted(
+        self, access: Access, question: str, former: Sequence[FormerQuestion]
+    ) -> Permit | None:
+        gateway = self._permits.gateway
+        async with self._database.transaction(access) as session:
+            paused = {each.model for each in await language_models.pauses(session)}
+            uses = await conversations.uses_of_sources(session, [each.answer_id for each in former])
+            for model in gateway.models:
+                if model.name in paused or gateway.is_resting(model):
+                    continue
+                packed = self._packed(model, question, former, uses)
+                if not packed.numbers:
+                    continue
+                wanted = sum(PER_MESSAGE + estimate(each.content) for each in packed.messages)
+                wanted += gateway.most_answer_tokens(model)
+                reservation_id = await token_budgets.reserve(
+                    session,
+                    access.tenant_id,
+                    wanted,
+                    now() + timedelta(seconds=self._seconds) + _GRACE,
+                    self._permits.monthly_tokens,
+                )
+                record(session, _act(access, model, wanted))
+                return Permit((model,), {model.name: packed}, {}, reservation_id, ())
+        return None
+
+    def _packed(
+        self,
+        model: Model,
+        question: str,
+        former: Sequence[FormerQuestion],
+        uses: Mapping[UUID, Collection[ModelUse]],
+    ) -> Packed:
+        """With those that it may be told, the newest first, as many as fit."""
+        room = model.context_tokens - self._permits.gateway.most_answer_tokens(model)
+        passages = [
+            NumberedPassage(number, each.text)
+            for number, each in enumerate(reversed(former), start=1)
+            if each.answer_id in uses and all(model.may_read(use) for use in uses[each.answer_id])
+        ]
+        return self._prompt.pack(question, passages, min(room, MOST_TOLD_TOKENS))
+
+
+def usable(said: str, question: str, former: Sequence[str]) -> str | None:
+    """What a model said, if it is the question put otherwise: one line of bounded length, with all content
+    words of the question, and with none that are not the question's or the former ones'. So nothing is asked
+    that nobody asked, whatever a model was talked into."""
+    line = said.strip()
+    if not line or len(line) > MOST_CHARACTERS or not line.isprintable():
+        return None
+    if (_OF_MARKUP & set(line)) - set(question):
+        return None
+    own = content_lexemes(question)
+    known = own.union(*(content_lexemes(each) for each in former))
+    used = content_lexemes(line)
+    return line if own <= used <= known else None
+
+
+def _numbered(former: Sequence[FormerQuestion], numbers: Collection[int]) -> list[FormerQuestion]:
+    newest_first = enumerate(reversed(former), start=1)
+    return [each for number, each in newest_first if number in numbers]
+
+
+async def _nobody_else(_: Model, __: int) -> bool:
+    """The rule is at hand: no second model is waited for."""
+    return False
+
+
+def _act(access: Access, model: Model, tokens: int) -> Act:
+    """That questions were told to the model; not they."""
+    return Act(
+        action="query.model_asked",
+        object_type="search",
+        object_id=None,
+        tenant_id=access.tenant_id,
+        actor_id=access.principal_id,
+        request_id=context.request_id(),
+        payload={"models": [model.name], "files": [], "reserved_tokens": tokens},
+    )
