@@ -13,6 +13,7 @@ from muniment.settings.connections import DatabaseSettings, TemporalSettings, Tr
 from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
+from muniment.settings.holds import HoldSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     analytics: AnalyticsSettings = AnalyticsSettings()
     cache: CacheSettings = CacheSettings()
     conversations: ConversationSettings = ConversationSettings()
+    holds: HoldSettings = HoldSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()
