@@ -19,7 +19,7 @@ from activities.lexical_index.turn import in_turn
 from activities.stage import stage_event
 from db.audit import Act, record
 from db.models import now
-from db.queries import erasure
+from db.queries import erasure, erasure_records
 from db.queries.jobs import lock_job, write_job
 from db.queries.legal_holds import emit
 from db.queries.preservation import Preservation, standing_preservations
@@ -84,7 +84,7 @@ class Erasure(ErasureActivities):
         async with self._attempt(request) as session:
             await _require_unkept(session, request)
             # The point of no return: with this commit nothing stops the erasure any more.
-            await erasure.begin_destroying(session, request)
+            await erasure_records.begin_destroying(session, request)
             await erasure.condemn_unshared_blobs(session, request)
             condemned = await erasure.condemned_blobs(session, request.file_id)
             parts = await erasure.upload_parts(session, request.file_id)
@@ -108,7 +108,7 @@ class Erasure(ErasureActivities):
         async with self._attempt(request) as session:
             kept = await standing_preservations(session, [request.file_id])
             is_held = request.file_id in kept
-            if is_held and await erasure.restrict(session, request):
+            if is_held and await erasure_records.restrict(session, request):
                 await _write_state(session, request, JobState.WAITING)
                 await _record_held(session, request, kept[request.file_id])
         return HeldErasure(is_held=is_held)
@@ -180,7 +180,9 @@ class Erasure(ErasureActivities):
 async def _require_unkept(session: AsyncSession, request: EraseFileInput) -> None:
     """Before anything is locked. Past the point of no return nothing keeps the file any more."""
     kept = await standing_preservations(session, [request.file_id])
-    if request.file_id in kept and not await erasure.is_past_return(session, request.file_id):
+    if request.file_id in kept and not await erasure_records.is_past_return(
+        session, request.file_id
+    ):
         raise file_held()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.files.service import order_erasures, require_file
 from db.models import Erasure, Job
-from db.queries import erasure, members
+from db.queries import erasure_records, members
 from db.queries.preservation import standing_preservations
 from muniment.contracts.jobs import FileState
 from muniment.errors import Conflict, Gone, NotFound
@@ -30,11 +30,11 @@ async def order(session: AsyncSession, caller: Caller, file_id: UUID) -> list[tu
 async def list_erasures(
     session: AsyncSession, limit: int, after: tuple[datetime, UUID] | None
 ) -> Sequence[Erasure]:
-    return await erasure.list_erasures(session, limit=limit, after=after)
+    return await erasure_records.list_erasures(session, limit=limit, after=after)
 
 
 async def require_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:
-    found = await erasure.get_erasure(session, erasure_id)
+    found = await erasure_records.get_erasure(session, erasure_id)
     if found is None:
         raise NotFound("there is no such erasure")
     return found

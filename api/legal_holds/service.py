@@ -24,7 +24,7 @@ from db.audit import record
 from db.models import Collection, LegalHold, LegalHoldCustodian, LegalHoldItem, Principal, now
 from db.models import File as FileRecord
 from db.queries import legal_holds
-from db.queries.erasure import is_past_return
+from db.queries.erasure_records import is_past_return
 from db.queries.legal_holds import MAX_ITEMS, emit
 from db.queries.preservation import lock_holds
 from muniment.contracts.attend_hold import LegalHoldInput

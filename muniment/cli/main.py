@@ -11,6 +11,7 @@ import typer
 from muniment.cli.administration.api_keys import api_keys
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
+from muniment.cli.administration.holds import holds
 from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
@@ -50,6 +51,7 @@ app.add_typer(api_keys, name="api-keys")
 app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
+app.add_typer(holds, name="holds")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)

@@ -56,6 +56,8 @@ WITHOUT_WORDS = {
     "job.settings": "names and numbers",
     "job.error": "problems never quote a document",
     "job_event.payload": "states, counts and times; problems never quote a document",
+    "legal_hold.matter": "what a person calls a matter",
+    "legal_hold_item.terms": "what a person looks for: names, labels and metadata",
     "page.problem": "problems never quote a document",
     "posting.term": "no rows",
     "posting_removal.terms": "no rows",
