@@ -147,7 +147,7 @@ async def count_files(session: AsyncSession, hold_ids: Sequence[UUID]) -> Mappin
         .where(col(LegalHoldFile.hold_id).in_(hold_ids))
         .group_by(col(LegalHoldFile.hold_id))
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 _EVENTS = text(

@@ -56,11 +56,9 @@ def place_hold(
     as_json: AsJson = False,
 ) -> None:
     """Keep files as they are, whoever asks, until the matter is released."""
-    items: list[NewItem] = [
-        *({"file_id": each} for each in files or ()),
-        *({"collection_id": each} for each in collections or ()),
-        *({"query": {"label": each}} for each in labels or ()),
-    ]
+    items: list[NewItem] = [{"file_id": each} for each in files or ()]
+    items += [{"collection_id": each} for each in collections or ()]
+    items += [{"query": {"label": each}} for each in labels or ()]
     with connected(home) as muniment:
         placed = muniment.legal_holds.place(matter, items=items, custodians=custodians or ())
         print_record(placed, COLUMNS, as_json=as_json)
