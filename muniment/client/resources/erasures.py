@@ -18,6 +18,7 @@ class Erasure(Record):
     file_id: UUID
     job_id: UUID | None = None
     state: str
+    requested_by: UUID | None = None
     keys_destroyed: int = 0
     blobs_kept: int = 0
     ciphertexts_left: int = 0

@@ -27,6 +27,7 @@ class HoldItem(Record):
     file_id: UUID | None = None
     collection_id: UUID | None = None
     terms: dict[str, JsonValue] | None = None
+    added_by: UUID | None = None
     created_at: datetime | None = None
 
 
@@ -49,9 +50,14 @@ class LegalHold(Record):
     state: str
     files: int = 0
     custodians: tuple[Custodian, ...] = ()
+    placed_by: UUID | None = None
+    cooling_off_days: int = 0
+    reminder_days: int = 0
+    review_days: int = 0
     created_at: datetime | None = None
     reviewed_at: datetime | None = None
     released_at: datetime | None = None
+    released_by: UUID | None = None
     cooling_ends_at: datetime | None = None
 
 
