@@ -75,7 +75,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     )
     me = (await client.get("/v1/auth/me")).json()
     matter = {"matter": "m", "items": [{"query": {"label": "held"}}]}
-    custodians = {"custodians": [me["principal_id"]]}
+    custodians = {"custodians": [me["id"]]}
     hold = (await client.post("/v1/legal-holds", json={**matter, **custodians})).json()
     doomed = (await client.post("/v1/files?name=doomed.txt", content=b"doomed")).json()
     erasure = (await client.post("/v1/erasures", json={"file_id": doomed["id"]})).json()

@@ -114,6 +114,7 @@ NAMES = {
     "compared_page.candidate",
     "decision.verdict",
     "erasure.state",
+    "legal_hold_item.kind",
     "evaluation_metric.name",
     "evaluation_run.state",
     "evaluation_run.workflow_id",

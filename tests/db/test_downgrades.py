@@ -23,10 +23,6 @@ from db.models import (
     IntegrityRun,
     Job,
     KeyRotation,
-    LegalHold,
-    LegalHoldCustodian,
-    LegalHoldFile,
-    LegalHoldItem,
     ModelPause,
     PageLayer,
     ReadingComparison,
@@ -61,6 +57,7 @@ from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture, make_tenant
 from tests.db.conversed import add_conversation
 from tests.db.evaluated import add_evaluation, add_question_list
+from tests.db.held import add_hold
 from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
@@ -244,40 +241,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         await add_evaluation(session, tenant)
         await add_conversation(session, tenant, job.file_id)
         await add_question_list(session, tenant, questions, job.file_id)
-        hold = LegalHold(
-            tenant_id=tenant.tenant_id,
-            matter="A-17",
-            placed_by=tenant.principal_id,
-            cooling_off_days=30,
-            reminder_days=7,
-            review_days=1,
-        )
-        session.add(hold)
-        await session.flush()
-        item = LegalHoldItem(
-            tenant_id=tenant.tenant_id,
-            hold_id=hold.id,
-            kind="file",
-            file_id=job.file_id,
-            added_by=tenant.principal_id,
-        )
-        session.add(item)
-        await session.flush()
-        session.add_all(
-            [
-                LegalHoldFile(
-                    hold_id=hold.id,
-                    file_id=job.file_id,
-                    tenant_id=tenant.tenant_id,
-                    item_id=item.id,
-                ),
-                LegalHoldCustodian(
-                    hold_id=hold.id,
-                    principal_id=tenant.principal_id,
-                    tenant_id=tenant.tenant_id,
-                ),
-            ]
-        )
+        await add_hold(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
