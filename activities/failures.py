@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from muniment.contracts.failures import ERASED, PAUSED, WITHDRAWN
+from muniment.contracts.failures import ERASED, FILE_HELD, PAUSED, WITHDRAWN
 from muniment.contracts.jobs import Problem
 from muniment.errors import (
     DatabaseTooSlow,
@@ -135,6 +135,16 @@ def withdrawn() -> ApplicationError:
     return ApplicationError(
         "The file is not ready any more.",
         type=WITHDRAWN,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
+def file_held() -> ApplicationError:
+    """Something keeps the file: its erasure waits until nothing does."""
+    return ApplicationError(
+        "The file must be kept for now.",
+        type=FILE_HELD,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
     )

@@ -19,6 +19,7 @@ from api.conversations.socket_endpoints import router as conversation_sockets
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
+from api.erasures.endpoints import router as erasures
 from api.evaluations.endpoints import router as evaluations
 from api.events.endpoints import router as events
 from api.feedback.endpoints import router as feedback
@@ -31,6 +32,7 @@ from api.integrity.endpoints import router as integrity
 from api.invitations.endpoints import router as invitations
 from api.jobs.endpoints import router as jobs
 from api.key_rotations.endpoints import router as key_rotations
+from api.legal_holds.endpoints import router as legal_holds
 from api.models.endpoints import router as models
 from api.oidc.endpoints import router as identities
 from api.openai_compatible.chat_completions.endpoints import router as openai_chat_completions
@@ -125,6 +127,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     directory,
     api_keys,
     tenants,
+    legal_holds,
+    erasures,
     audit,
     integrity,
     quotas,

@@ -172,6 +172,7 @@ def _services(
         readiness=readiness,
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
+        holds=settings.holds,
         former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),

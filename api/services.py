@@ -32,7 +32,7 @@ from db.session import Database
 from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore, SealedTexts
 from muniment.sealing import KeyManagement
-from muniment.settings import ImportSource
+from muniment.settings import HoldSettings, ImportSource
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.cache.responses import ResponseCache
@@ -114,6 +114,7 @@ class Services:
     scans: ScanPolicy
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     former_index_kept: timedelta = timedelta(days=7)
+    holds: HoldSettings = field(default_factory=HoldSettings)
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
     follow_ups: FollowUpWriter | None = None

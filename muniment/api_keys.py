@@ -27,6 +27,7 @@ ALL_SCOPES = (
     "principals:manage",
     "encryption:manage",
     "annotations:write",
+    "holds:manage",
     "tenants:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which

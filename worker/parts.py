@@ -31,6 +31,7 @@ from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
 from activities.key_rotation.activity import KeyRotations
+from activities.legal_holds.activity import LegalHolds
 from activities.lexical_index.activity import LexicalIndex
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
@@ -160,7 +161,9 @@ class Parts:
             erasure.plan_erasure,
             erasure.erase_from_store,
             erasure.destroy_unreferenced_keys,
+            erasure.hold_erasure,
             erasure.finish_erasure,
+            LegalHolds(self._database).attend_hold,
             self.integrity.begin_verification,
             self.integrity.end_verification,
             self.tiers.plan_moves,

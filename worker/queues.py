@@ -23,6 +23,7 @@ from workflows.expire_uploads import ExpireUploads
 from workflows.ingest_batch import IngestBatch
 from workflows.ingest_file import IngestFile
 from workflows.ingest_members import IngestMembers
+from workflows.legal_hold import LegalHold
 from workflows.merge_postings import MergePostings
 from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
@@ -36,7 +37,7 @@ WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
     *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
-    *(AnswerQuestions, SealAudit),
+    *(AnswerQuestions, SealAudit, LegalHold),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -1,5 +1,6 @@
-"""Starts jobs, batches, the building of index versions and lists of questions that were committed and that
-Temporal has not taken: the API died in between, or Temporal was away, or a publication had one begun."""
+"""Starts jobs, batches, the building of index versions, lists of questions and legal holds that were
+committed and that Temporal has not taken: the API died in between, or Temporal was away, or a publication
+had one begun."""
 
 import logging
 from datetime import timedelta
@@ -7,17 +8,18 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from db.queries import index_versions, question_lists
+from db.queries import index_versions, legal_holds, question_lists
 from db.queries.batches import UnstartedBatch, get_batch, mark_batch_started, unstarted_batches
 from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
 from db.session import Access, Database
 from muniment.contracts.answer_questions import AnswerQuestionsInput
+from muniment.contracts.attend_hold import LegalHoldInput
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.reindex import ReindexInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
 from worker.rounds import go_round
-from workflows.starting import start_answering, start_batch, start_job, start_reindex
+from workflows.starting import start_answering, start_batch, start_hold, start_job, start_reindex
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Reconciler:
         await self.start_batches()
         await self.start_reindexes()
         await self.start_question_lists()
+        await self.start_holds()
 
     async def round(self) -> int:
         """Starts what is there to start, up to a hundred jobs; says how many it started."""
@@ -126,6 +129,18 @@ class Reconciler:
             async with self._database.transaction(Access(found.tenant_id)) as session:
                 await question_lists.mark_started(session, found.list_id)
             logger.info("started a list of questions", extra={"list_id": str(found.list_id)})
+        return len(unstarted)
+
+    async def start_holds(self) -> int:
+        """As `start_batches`, for legal holds."""
+        async with self._database.across_tenants() as session:
+            unstarted = await legal_holds.unstarted(session, self._min_age)
+        for found in unstarted:
+            request = LegalHoldInput(tenant_id=found.tenant_id, hold_id=found.hold_id)
+            await start_hold(self._client, request)
+            async with self._database.transaction(Access(found.tenant_id)) as session:
+                await legal_holds.mark_started(session, found.hold_id)
+            logger.info("started a legal hold", extra={"hold_id": str(found.hold_id)})
         return len(unstarted)
 
     async def _start_batch(self, unstarted: UnstartedBatch) -> None:

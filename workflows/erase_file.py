@@ -1,10 +1,13 @@
 """The erasure of a file: every store that keeps anything of it forgets it, then its keys die."""
 
+from contextlib import suppress
+
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ActivityError, FailureError
 
 from muniment.contracts.erase_file import (
     ERASURE_SIGNAL,
+    HOLD_SIGNAL,
     WORKFLOW,
     EraseFileInput,
     EraseFileResult,
@@ -14,18 +17,53 @@ from muniment.contracts.erase_file import (
 )
 from muniment.contracts.search_attributes import OUTCOME
 from workflows.endings import to_the_end
-from workflows.policies import ERASE, INGESTION_END
+from workflows.failures import is_file_held
+from workflows.policies import ERASE, HOLD_LOOK, INGESTION_END
 
 RUNNING_POLL_SECONDS = 2
 
 
 @workflow.defn(name=WORKFLOW)
 class EraseFile:
-    """Takes no messages, a cancellation included: an erasure that was ordered is carried out."""
+    """Not even a cancellation stops it: an erasure that was ordered is carried out, once nothing keeps the
+    file any more."""
+
+    def __init__(self) -> None:
+        self._is_woken = False
+
+    @workflow.signal(name=HOLD_SIGNAL)
+    def hold_changed(self) -> None:
+        self._is_woken = True
 
     @workflow.run
     async def run(self, request: EraseFileInput) -> EraseFileResult:
-        return await to_the_end(self._erase(request))
+        result = await to_the_end(self._erase_in_time(request))
+        if result is None:
+            workflow.continue_as_new(request)
+        return result
+
+    async def _erase_in_time(self, request: EraseFileInput) -> EraseFileResult | None:
+        """None where it has waited so long that it goes on in another run."""
+        while not workflow.info().is_continue_as_new_suggested():
+            try:
+                return await self._erase(request)
+            except ActivityError as error:
+                if not is_file_held(error):
+                    raise
+            await self._wait_while_held(request)
+        return None
+
+    async def _wait_while_held(self, request: EraseFileInput) -> None:
+        """Rows are the truth about holds; a signal only says that it is time to look."""
+        while True:
+            self._is_woken = False
+            held = await workflow.execute_activity_method(
+                ErasureActivities.hold_erasure, request, **ERASE
+            )
+            if not held.is_held or workflow.info().is_continue_as_new_suggested():
+                return
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._is_woken, timeout=HOLD_LOOK)
 
     async def _erase(self, request: EraseFileInput) -> EraseFileResult:
         plan = await self._plan(request)

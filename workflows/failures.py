@@ -9,7 +9,7 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's own, which is what activities fail with
 )
 
-from muniment.contracts.failures import ERASED, PAUSED, WITHDRAWN
+from muniment.contracts.failures import ERASED, FILE_HELD, PAUSED, WITHDRAWN
 from muniment.contracts.jobs import Problem
 from muniment.errors import DependencyUnavailable, MunimentError
 
@@ -34,6 +34,11 @@ def is_erased(error: BaseException) -> bool:
 def is_withdrawn(error: BaseException) -> bool:
     cause = root_cause(error)
     return isinstance(cause, ApplicationError) and cause.type in (WITHDRAWN, ERASED)
+
+
+def is_file_held(error: BaseException) -> bool:
+    cause = root_cause(error)
+    return isinstance(cause, ApplicationError) and cause.type == FILE_HELD
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -112,6 +112,17 @@ ERASE = ActivityConfig(
 )
 """An erasure that was ordered is owed: it is retried for as long as the law gives (a month)."""
 
+HOLD_LOOK = timedelta(days=1)
+"""Whoever releases a hold wakes what waits for that; this is for a word that was lost."""
+
+ATTEND_HOLD = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=5),
+    retry_policy=RETRY,
+)
+"""A matter is attended to for as long as it lasts, which may be years: nothing ends the attempts."""
+HOLD_PRIORITY = 2
+
 RENDER = ActivityConfig(
     task_queue=queues.PARSE,
     start_to_close_timeout=timedelta(minutes=1),

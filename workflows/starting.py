@@ -24,6 +24,10 @@ from muniment.contracts.answer_questions import LOOK as LOOK_AT_LIST
 from muniment.contracts.answer_questions import WORKFLOW as ANSWER_QUESTIONS
 from muniment.contracts.answer_questions import AnswerQuestionsInput
 from muniment.contracts.answer_questions import workflow_id as answering_workflow_id
+from muniment.contracts.attend_hold import LOOK as LOOK_AT_HOLD
+from muniment.contracts.attend_hold import WORKFLOW as LEGAL_HOLD
+from muniment.contracts.attend_hold import LegalHoldInput
+from muniment.contracts.attend_hold import workflow_id as hold_workflow_id
 from muniment.contracts.base import Contract, VersionReference
 from muniment.contracts.compare_reading import WORKFLOW as COMPARE_READING
 from muniment.contracts.compare_reading import CompareReadingInput
@@ -65,6 +69,7 @@ from workflows.policies import (
     DELIVERY_PRIORITY,
     EVALUATION_PRIORITY,
     EXPIRY_PRIORITY,
+    HOLD_PRIORITY,
     REINDEX_PRIORITY,
     ROTATION_PRIORITY,
     SEAL_PRIORITY,
@@ -268,6 +273,20 @@ async def start_answering(client: Client, request: AnswerQuestionsInput) -> str:
         signal=LOOK_AT_LIST,
     )
     return await start.carry_out(client, ANSWER_QUESTIONS, request)
+
+
+async def start_hold(client: Client, request: LegalHoldInput) -> str:
+    """Starts `LegalHold`, or has the one that runs look again; returns and raises as
+    `start_ingestion` does."""
+    start = _Start(
+        hold_workflow_id(request.hold_id),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="A legal hold",
+        level=HOLD_PRIORITY,
+        signal=LOOK_AT_HOLD,
+    )
+    return await start.carry_out(client, LEGAL_HOLD, request)
 
 
 async def cancel_workflow(client: Client, workflow_id: str) -> bool:

@@ -12,15 +12,17 @@ from temporalio import activity
 
 from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES, ErasableStore, store_named
-from activities.failures import owed
+from activities.failures import file_held, owed
 from activities.heartbeats import heartbeats
 from activities.job_ends import count_end
 from activities.lexical_index.turn import in_turn
 from activities.stage import stage_event
 from db.audit import Act, record
 from db.models import now
-from db.queries import erasure
+from db.queries import erasure, erasure_records
 from db.queries.jobs import lock_job, write_job
+from db.queries.legal_holds import emit
+from db.queries.preservation import Preservation, standing_preservations
 from db.session import Access, Database
 from muniment.contracts.erase_file import (
     EraseFileInput,
@@ -28,6 +30,7 @@ from muniment.contracts.erase_file import (
     ErasureActivities,
     ErasurePlan,
     ErasureStep,
+    HeldErasure,
 )
 from muniment.contracts.jobs import JobEventKind, JobState
 from muniment.contracts.move_tier import Tier
@@ -54,6 +57,7 @@ class Erasure(ErasureActivities):
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
         async with self._attempt(request) as session:
             # Jobs first, then the file: everyone locks in this order.
+            await _require_unkept(session, request)
             await _end_ingestions(session, request, unstarted_only=True)
             await _write_state(session, request, JobState.RUNNING)
             await erasure.begin_erasure(session, request)
@@ -65,6 +69,7 @@ class Erasure(ErasureActivities):
     @activity.defn(name="erase_from_store")
     async def erase_from_store(self, step: ErasureStep) -> None:
         async with self._attempt(step.request) as session:
+            await _require_unkept(session, step.request)
             store = store_named(step.store)
             if store is None:
                 raise ConfigurationError(f"No store is called {step.store}.")
@@ -77,6 +82,9 @@ class Erasure(ErasureActivities):
     @activity.defn(name="destroy_unreferenced_keys")
     async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
         async with self._attempt(request) as session:
+            await _require_unkept(session, request)
+            # The point of no return: with this commit nothing stops the erasure any more.
+            await erasure_records.begin_destroying(session, request)
             await erasure.condemn_unshared_blobs(session, request)
             condemned = await erasure.condemned_blobs(session, request.file_id)
             parts = await erasure.upload_parts(session, request.file_id)
@@ -95,12 +103,23 @@ class Erasure(ErasureActivities):
             ciphertexts_left=counts.ciphertexts_left,
         )
 
+    @activity.defn(name="hold_erasure")
+    async def hold_erasure(self, request: EraseFileInput) -> HeldErasure:
+        async with self._attempt(request) as session:
+            kept = await standing_preservations(session, [request.file_id])
+            is_held = request.file_id in kept
+            if is_held and await erasure_records.restrict(session, request):
+                await _write_state(session, request, JobState.WAITING)
+                await _record_held(session, request, kept[request.file_id])
+        return HeldErasure(is_held=is_held)
+
     @activity.defn(name="finish_erasure")
     async def finish_erasure(self, request: EraseFileInput) -> None:
         async with self._attempt(request) as session:
             await self._ledger.append(request.tenant_id, request.file_id, [None])
             await erasure.finish_erasure(session, request)
             await _write_state(session, request, JobState.COMPLETED)
+            await emit(session, request.tenant_id, "erasure.completed", _ids(request))
             left = await erasure.ciphertexts_left(session, request)
             record(
                 session,
@@ -156,6 +175,36 @@ class Erasure(ErasureActivities):
                 yield session
         except MunimentError as error:
             raise owed(error) from error
+
+
+async def _require_unkept(session: AsyncSession, request: EraseFileInput) -> None:
+    """Before anything is locked. Past the point of no return nothing keeps the file any more."""
+    kept = await standing_preservations(session, [request.file_id])
+    if request.file_id in kept and not await erasure_records.is_past_return(
+        session, request.file_id
+    ):
+        raise file_held()
+
+
+async def _record_held(
+    session: AsyncSession, request: EraseFileInput, kept: Sequence[Preservation]
+) -> None:
+    references: list[JsonValue] = [str(each.reference) for each in kept]
+    record(
+        session,
+        Act(
+            action="file.erasure_held",
+            object_type="file",
+            object_id=request.file_id,
+            tenant_id=request.tenant_id,
+            payload={"job_id": str(request.job_id), "kept_by": references},
+        ),
+    )
+    await emit(session, request.tenant_id, "erasure.held", _ids(request))
+
+
+def _ids(request: EraseFileInput) -> dict[str, str]:
+    return {"file_id": str(request.file_id), "job_id": str(request.job_id)}
 
 
 def _what_lives_on(ciphertexts_left: int) -> dict[str, JsonValue]:

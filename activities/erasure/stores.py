@@ -131,6 +131,8 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
+        "legal_hold_file": "append-only evidence of what was held; ids",
+        "legal_hold_item": "append-only evidence of what was to be held; ids, and what a person looked for",
         "job": "states, counts and times; problems never quote a document",
         "webhook_event": "ids and states that are still to be sent, `file.erased` among them; forgotten"
         " after the days that are set",

@@ -14,6 +14,7 @@ from api.collections.schemas import (
     NewCollection,
     Visibility,
 )
+from api.files.preserved import require_deletable_collection
 from api.levels import lacks_level
 from api.preconditions import require_match
 from db.audit import record
@@ -142,6 +143,7 @@ async def _delete_or_come_closer(
 ) -> bool:
     """Whether it is deleted: not while more erased files may be left in it."""
     found = await require_collection(session, collection_id, "manage", for_update=True)
+    await require_deletable_collection(session, collection_id)
     let_go = await collections.let_go_of_erased_files(session, collection_id, LET_GO_AT_ONCE)
     if let_go == LET_GO_AT_ONCE:
         return False

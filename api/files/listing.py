@@ -16,8 +16,10 @@ from api.jobs.facts import facts_of
 from api.jobs.view import WorkflowLinks
 from api.pagination import Page, SortCursor, cut, decode_cursor, encode_cursor
 from api.services import Services
+from db.models import now
 from db.queries import collections, files
 from db.queries.files import FileDetail, FileFilter, FileOrder
+from db.queries.preservation import Preservation, PreservationKind, preservations
 from muniment.contracts.jobs import FileState
 from muniment.errors import InvalidRequest
 
@@ -122,7 +124,17 @@ async def file_views(
     known = {each.version.id: each.version.number for each in details if each.version}
     facts = await facts_of(session, links, [each.job for each in details if each.job], known)
     shown = {each.record.id: each.recorded() for each in facts}
-    return [file_view(each, shown[each.job.id] if each.job else None) for each in details]
+    kept = await preservations(session, [each.file.id for each in details], now())
+    return [
+        file_view(
+            each, shown[each.job.id] if each.job else None, _holds(kept.get(each.file.id, ()))
+        )
+        for each in details
+    ]
+
+
+def _holds(kept: Sequence[Preservation]) -> list[UUID]:
+    return [each.reference for each in kept if each.kind is PreservationKind.HOLD]
 
 
 def _after(cursor: str | None, sort: str, order: FileOrder) -> tuple[datetime | str, UUID] | None:

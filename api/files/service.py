@@ -1,6 +1,7 @@
 """Files: showing, changing, trashing, restoring, erasing, reprocessing."""
 
 import json
+from collections.abc import Container, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.body_limit import MAX_BODY_BYTES
 from api.files.listing import file_views
+from api.files.preserved import require_changeable
 from api.files.schemas import MAX_METADATA_FIELDS, File, FileChange, FileVersion, ReprocessBody
 from api.files.view import entity_tag, version_view
 from api.jobs.making import new_erasure, new_ingestion
@@ -24,10 +26,12 @@ from db.models import File as FileRecord
 from db.models import FileVersion as VersionRecord
 from db.queries import collections, files, members
 from db.queries.files import FileDetail
+from muniment.contracts.erase_file import ErasureState
 from muniment.contracts.jobs import FileState, JobSettings, JobState
 from muniment.errors import Conflict, Gone, NotFound, Unprocessable
 
 READ = "read"
+_TO_BE_ERASED = (FileState.RESTRICTED, FileState.ERASING, FileState.ERASED)
 
 
 async def require_file(
@@ -68,6 +72,7 @@ async def change(
     require_match(if_match, entity_tag(detail.file))
     if detail.file.state in files.OUT_OF_SIGHT:
         raise Conflict(f"the file is {detail.file.state}")
+    await require_changeable(session, [file_id])
     file, changed = detail.file, set(body.model_fields_set)
     former_name, former_collection = file.name, file.collection_id
     if body.name is not None:
@@ -161,10 +166,14 @@ async def trash(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDet
     file = detail.file
     if file.state in (FileState.ERASING, FileState.ERASED):
         raise Gone("the file was erased")
+    if file.state == FileState.RESTRICTED:
+        raise Conflict("the file is to be erased")
     if file.state != FileState.TRASHED:
         moment = now()
+        descendants = await members.lock_descendants(session, file_id, "write")
+        await require_changeable(session, [file_id, *(each.id for each in descendants)])
         _trash(file, moment)
-        for member in await members.lock_descendants(session, file_id, "write"):
+        for member in descendants:
             if member.state not in files.OUT_OF_SIGHT:
                 _trash(member, moment)
                 record(session, caller.act("file.trashed", "file", member.id))
@@ -196,32 +205,49 @@ async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> J
     detail = await require_file(session, file_id, "manage", for_update=True)
     if detail.file.state == FileState.ERASED:
         raise Gone("the file was erased")
-    if detail.file.state == FileState.ERASING:
+    if detail.file.state in _TO_BE_ERASED:
         raise Conflict("the file is being erased")
-    job = _erase(session, caller, detail.file)
-    for member in await members.lock_descendants(session, file_id, "manage"):
-        if member.state not in (FileState.ERASING, FileState.ERASED):
-            _erase(session, caller, member)
+    descendants = await members.lock_descendants(session, file_id, "manage")
+    await require_changeable(session, [file_id, *(each.id for each in descendants)])
+    return (await order_erasures(session, caller, [detail.file, *descendants], frozenset()))[0][0]
+
+
+async def order_erasures(
+    session: AsyncSession,
+    caller: Caller,
+    wanted: Sequence[FileRecord],
+    kept: Container[UUID],
+) -> list[tuple[Job, Erasure]]:
+    """The jobs that erase those of the files, which are locked, that are not being erased already. One that
+    is `kept` is restricted, and its erasure waits until nothing keeps it any more."""
+    ordered = [
+        _erase(session, caller, file, is_kept=file.id in kept)
+        for file in wanted
+        if file.state not in _TO_BE_ERASED
+    ]
     await session.flush()
-    return job
+    return ordered
 
 
-def _erase(session: AsyncSession, caller: Caller, file: FileRecord) -> Job:
+def _erase(
+    session: AsyncSession, caller: Caller, file: FileRecord, *, is_kept: bool
+) -> tuple[Job, Erasure]:
     job = new_erasure(caller, file)
     session.add(job)
-    file.state = FileState.ERASING
+    file.state = FileState.RESTRICTED if is_kept else FileState.ERASING
     _touch(file)
-    session.add(
-        Erasure(
-            tenant_id=caller.tenant_id,
-            file_id=file.id,
-            job_id=job.id,
-            state="executing",
-            requested_by=caller.principal_id,
-        )
+    state = ErasureState.HELD if is_kept else ErasureState.EXECUTING
+    erasure = Erasure(
+        tenant_id=caller.tenant_id,
+        file_id=file.id,
+        job_id=job.id,
+        state=state,
+        requested_by=caller.principal_id,
     )
-    record(session, caller.act("file.erasure_requested", "file", file.id, {"job_id": str(job.id)}))
-    return job
+    session.add(erasure)
+    payload: dict[str, JsonValue] = {"job_id": str(job.id), "state": state.value}
+    record(session, caller.act("file.erasure_requested", "file", file.id, payload))
+    return job, erasure
 
 
 async def add_reprocessing(
@@ -233,6 +259,7 @@ async def add_reprocessing(
         raise Conflict(f"the file is {detail.file.state}")
     if detail.job is not None and not JobState(detail.job.state).is_terminal:
         raise Conflict("another job is at work on the file")
+    await require_changeable(session, [file_id])
     version = await files.newest_version(session, file_id)
     settings = JobSettings(**wanted.settings.model_dump())
     job = new_ingestion(caller, version, first=False, priority=wanted.priority, settings=settings)

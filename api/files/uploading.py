@@ -15,6 +15,7 @@ from api.authentication import Caller
 from api.files.discarding import discard_blob
 from api.files.listing import file_views
 from api.files.passwords import discard_password, seal_password, tag_of
+from api.files.preserved import require_changeable
 from api.files.reception import (
     FieldsOf,
     Received,
@@ -293,6 +294,7 @@ async def _add_version(
     newest = await files.newest_version(session, file_id)
     if newest.blob_id == blob_id:
         return await _again(session, caller, file_id, blob_id)
+    await require_changeable(session, [file_id])
     version = _version(caller, received, file, newest.number + 1, blob_id)
     await uploads.add_version(session, version, default_quota)
     published = await files.get_version(session, file_id, file.current_version)

@@ -1,5 +1,7 @@
 """From database rows to the File and FileVersion that clients see."""
 
+from uuid import UUID
+
 from api.files.schemas import File, FileVersion, Parent, Retention, Scan
 from api.jobs.schemas import Job
 from db.models import File as FileRecord
@@ -10,8 +12,8 @@ from muniment.contracts.jobs import FileState
 from muniment.contracts.scan import ScanState
 
 
-def file_view(detail: FileDetail, job: Job | None) -> File:
-    """`job` is the file's newest."""
+def file_view(detail: FileDetail, job: Job | None, holds: list[UUID]) -> File:
+    """`job` is the file's newest; `holds` are those that keep it."""
     record, version = detail.file, detail.version
     return File(
         id=record.id,
@@ -35,7 +37,7 @@ def file_view(detail: FileDetail, job: Job | None) -> File:
         job=job,
         retention=Retention(),
         parent=_parent_view(record),
-        holds=[],
+        holds=holds,
     )
 
 

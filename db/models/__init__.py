@@ -63,6 +63,12 @@ from db.models.language_models import (
     TokenReservation,
     TokenUsage,
 )
+from db.models.legal_holds import (
+    LegalHold,
+    LegalHoldCustodian,
+    LegalHoldFile,
+    LegalHoldItem,
+)
 from db.models.question_lists import QuestionList, QuestionListItem, QuestionListSource
 from db.models.quotas import TenantQuota, TenantUsage
 from db.models.shares import ShareLink, ShareSession, ShareTry
@@ -137,6 +143,10 @@ __all__ = [
     "JobEventHorizon",
     "JobPassword",
     "KeyRotation",
+    "LegalHold",
+    "LegalHoldCustodian",
+    "LegalHoldFile",
+    "LegalHoldItem",
     "LexicalDocument",
     "MessageSource",
     "ModelPause",

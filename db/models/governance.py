@@ -25,6 +25,7 @@ class AuditEvent(SQLModel, table=True):
             "(payload IS NULL) = (salt IS NULL) AND (payload IS NOT NULL OR origin IS NULL)",
             name="details_go_together",
         ),
+        Index("ix_audit_event_object", "tenant_id", "object_id", "id"),
     )
 
     id: UUID = id_field()
@@ -82,12 +83,20 @@ class Erasure(SQLModel, table=True):
     that was away, without their keys; the sweep takes them once it is back."""
 
     __tablename__ = "erasure"
+    __table_args__ = (
+        Index(
+            "ix_erasure_open",
+            "tenant_id",
+            "id",
+            postgresql_where=text("state IN ('executing', 'held')"),
+        ),
+    )
 
     id: UUID = id_field()
     tenant_id: UUID = tenant_field()
     file_id: UUID
     job_id: UUID | None = None
-    state: str  # executing | completed
+    state: str  # muniment.contracts.erase_file.ErasureState
     requested_by: UUID | None = Field(default=None, foreign_key="principal.id")
     keys_destroyed: int = 0
     blobs_kept: int = 0

@@ -26,7 +26,6 @@ HELD_BACK = (
     *OUT_OF_SIGHT,
     FileState.QUARANTINED,
     FileState.REJECTED,
-    FileState.RESTRICTED,
 )
 """Files of these states show no content to most, and so nothing that is written about it."""
 MOST_LOOKED_THROUGH = 10_000

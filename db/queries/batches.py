@@ -89,7 +89,7 @@ async def writable_files(session: AsyncSession, file_ids: Sequence[UUID]) -> set
     rows = await session.execute(
         text(
             "SELECT file.id FROM file WHERE file.id = ANY(:ids)"
-            " AND file.state NOT IN ('trashed', 'erasing', 'erased')"
+            " AND file.state NOT IN ('trashed', 'restricted', 'erasing', 'erased')"
             " AND file.id IN (SELECT visible FROM visible_files('write') AS visible)"
         ),
         {"ids": list(file_ids)},

@@ -17,7 +17,7 @@ _SHOWN = """
     JOIN file ON file.id = comparison.file_id
     JOIN file_version ON file_version.id = comparison.version_id
     WHERE comparison.file_id IN (SELECT visible FROM visible_files('read') AS visible)
-      AND file.state NOT IN ('trashed', 'erasing', 'erased')
+      AND file.state NOT IN ('trashed', 'restricted', 'erasing', 'erased')
       AND (CAST(:candidate AS varchar) IS NULL OR comparison.candidate = :candidate)
       AND (CAST(:file_id AS uuid) IS NULL OR comparison.file_id = :file_id)
       AND (CAST(:state AS varchar) IS NULL OR job.state = :state)

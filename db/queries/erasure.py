@@ -48,6 +48,10 @@ async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
             "job_id": request.job_id,
         },
     )
+    await session.execute(
+        text("UPDATE erasure SET state = 'executing' WHERE job_id = :job_id AND state = 'held'"),
+        {"job_id": request.job_id},
+    )
 
 
 async def open_ingestions(

@@ -18,7 +18,12 @@ from muniment.contracts.move_tier import Tier
 
 DetailSelect = Select[File, str | None, FileVersion | None, str | None, Job | None]
 
-OUT_OF_SIGHT = (FileState.TRASHED, FileState.ERASING, FileState.ERASED)
+OUT_OF_SIGHT = (
+    FileState.TRASHED,
+    FileState.RESTRICTED,
+    FileState.ERASING,
+    FileState.ERASED,
+)
 """States that a list leaves out unless they are asked for."""
 
 

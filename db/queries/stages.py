@@ -17,7 +17,7 @@ READ_PAGE = "read_page"
 """The outputs of single pages of a batch still at work, so that a retry resumes: `part` is the
 page. Once the batch is done, its own output counts instead."""
 
-UNTOUCHED_STATES = frozenset({FileState.ERASING, FileState.ERASED})
+UNTOUCHED_STATES = frozenset({FileState.RESTRICTED, FileState.ERASING, FileState.ERASED})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from muniment.cli.administration.api_keys import api_keys
 from muniment.cli.administration.audit import audit
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
+from muniment.cli.administration.holds import holds
 from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
@@ -53,6 +54,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
+app.add_typer(holds, name="holds")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)

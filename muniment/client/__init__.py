@@ -31,6 +31,7 @@ from muniment.client.resources.conversations import (
     Feedback,
     Message,
 )
+from muniment.client.resources.erasures import Erasure
 from muniment.client.resources.evaluations import Evaluation, Metric
 from muniment.client.resources.files import FileTiers
 from muniment.client.resources.grants import Grant
@@ -39,6 +40,7 @@ from muniment.client.resources.index_versions import IndexEvaluation, IndexVersi
 from muniment.client.resources.integrity import IntegrityFault, IntegrityReport, IntegrityRun
 from muniment.client.resources.invitations import AcceptedInvitation, Invitation
 from muniment.client.resources.key_rotations import KeyRotation
+from muniment.client.resources.legal_holds import LegalHold
 from muniment.client.resources.models import LanguageModel, LanguageModels
 from muniment.client.resources.principals import Identity, Principal
 from muniment.client.resources.shares import Share
@@ -81,6 +83,7 @@ __all__ = [
     "ConversationAnswer",
     "DirectoryEntry",
     "DirectoryMatches",
+    "Erasure",
     "Evaluation",
     "Event",
     "EventKind",
@@ -102,6 +105,7 @@ __all__ = [
     "LanguageModel",
     "LanguageModels",
     "Layer",
+    "LegalHold",
     "Listing",
     "Me",
     "Message",

@@ -34,6 +34,7 @@ from muniment.client.resources.audit import AsyncAuditTrail
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
 from muniment.client.resources.conversations import AsyncFeedbacks, ConversationOperations
+from muniment.client.resources.erasures import AsyncErasures
 from muniment.client.resources.evaluations import AsyncEvaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import AsyncGrants
@@ -43,6 +44,7 @@ from muniment.client.resources.integrity import AsyncIntegrity
 from muniment.client.resources.invitations import AsyncInvitations
 from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import AsyncKeys
+from muniment.client.resources.legal_holds import AsyncLegalHolds
 from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.question_lists import AsyncQuestionLists
@@ -115,6 +117,8 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
+        self.legal_holds = AsyncLegalHolds(self._protocol, self._run)
+        self.erasures = AsyncErasures(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)
         self.index_versions = AsyncIndexVersions(self._protocol, self._run)

@@ -34,6 +34,7 @@ from muniment.client.resources.audit import AuditTrail
 from muniment.client.resources.batches import Batches
 from muniment.client.resources.collections import Collections
 from muniment.client.resources.conversations import ConversationOperations, Feedbacks
+from muniment.client.resources.erasures import Erasures
 from muniment.client.resources.evaluations import Evaluations
 from muniment.client.resources.files import FileOperations
 from muniment.client.resources.grants import Grants
@@ -43,6 +44,7 @@ from muniment.client.resources.integrity import Integrity
 from muniment.client.resources.invitations import Invitations
 from muniment.client.resources.jobs import JobOperations
 from muniment.client.resources.key_rotations import Keys
+from muniment.client.resources.legal_holds import LegalHolds
 from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
 from muniment.client.resources.question_lists import QuestionLists
@@ -115,6 +117,8 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
+        self.legal_holds = LegalHolds(self._protocol, self._run)
+        self.erasures = Erasures(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
         self.index_versions = IndexVersions(self._protocol, self._run)

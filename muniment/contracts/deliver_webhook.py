@@ -23,7 +23,8 @@ MAX_WAIT_SECONDS = 24 * 3600.0
 
 
 class EventType(StrEnum):
-    """What an endpoint can subscribe to; the triggers of migration 0013 write them."""
+    """What an endpoint can subscribe to; the triggers of migration 0013 write those of files,
+    jobs and faults, `db.queries.legal_holds.emit` the others."""
 
     FILE_READY = "file.ready"
     FILE_FAILED = "file.failed"
@@ -37,6 +38,12 @@ class EventType(StrEnum):
     JOB_COMPLETED = "job.completed"
     JOB_FAILED = "job.failed"
     JOB_CANCELLED = "job.cancelled"
+    HOLD_PLACED = "hold.placed"
+    HOLD_NOTICE = "hold.notice"
+    HOLD_REMINDER = "hold.reminder"
+    HOLD_RELEASED = "hold.released"
+    ERASURE_HELD = "erasure.held"
+    ERASURE_COMPLETED = "erasure.completed"
     INTEGRITY_FAULT_FOUND = "integrity.fault_found"
     INTEGRITY_FAULT_CLOSED = "integrity.fault_closed"
 

@@ -1,6 +1,7 @@
 """The `EraseFile` workflow: every store that keeps anything of a file forgets it."""
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from uuid import UUID
 
 from temporalio import activity
@@ -10,6 +11,19 @@ from muniment.contracts.base import Contract
 WORKFLOW = "EraseFile"
 ERASURE_SIGNAL = "erasure_requested"
 """Sent to a running ingestion of the file, which then cancels itself."""
+
+
+HOLD_SIGNAL = "hold_changed"
+"""Sent to an erasure when a hold was placed or has ended: it looks whether it may go on."""
+
+
+class ErasureState(StrEnum):
+    """`destroying`: past the point of no return, where no hold stops it any more."""
+
+    HELD = "held"
+    EXECUTING = "executing"
+    DESTROYING = "destroying"
+    COMPLETED = "completed"
 
 
 class EraseFileInput(Contract):
@@ -47,7 +61,16 @@ class EraseFileResult(Contract):
     ciphertexts_left: int = 0
 
 
+class HeldErasure(Contract):
+    """Whether something still keeps the file."""
+
+    is_held: bool
+
+
 class ErasureActivities(ABC):
+    """Those before `hold_erasure` raise a failure of the type `muniment.contracts.failures.FILE_HELD` where
+    something keeps the file."""
+
     @activity.defn(name="plan_erasure")
     @abstractmethod
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan: ...
@@ -61,6 +84,11 @@ class ErasureActivities(ABC):
     @abstractmethod
     async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
         """Destroys the wrapped key, then the ciphertext, of every blob whose last reference went."""
+
+    @activity.defn(name="hold_erasure")
+    @abstractmethod
+    async def hold_erasure(self, request: EraseFileInput) -> HeldErasure:
+        """While something keeps the file: it is restricted, and the erasure waits."""
 
     @activity.defn(name="finish_erasure")
     @abstractmethod

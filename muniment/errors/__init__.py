@@ -11,6 +11,7 @@
     │   ├── RequestTooSlow            408  the request stopped arriving
     │   ├── Conflict                  409  the thing's state forbids it
     │   │   ├── ContentInRetrieval    409  it lies in an archive, and is being brought out of it
+    │   │   ├── Preserved             409  a hold, a lock or a retention keeps it as it is
     │   │   └── ScanPending           409  its virus scan has not ended
     │   ├── Gone                      410
     │   ├── PreconditionFailed        412
@@ -119,6 +120,7 @@ from muniment.errors.requests import (
     MethodNotAllowed,
     NotFound,
     PreconditionFailed,
+    Preserved,
     ProtocolVersion,
     QuotaExceeded,
     RangeNotSatisfiable,
@@ -190,6 +192,7 @@ __all__ = [
     "OcrServiceUnavailable",
     "OrchestratorUnavailable",
     "PreconditionFailed",
+    "Preserved",
     "ProtocolVersion",
     "QuotaExceeded",
     "RangeNotSatisfiable",

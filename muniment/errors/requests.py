@@ -81,6 +81,15 @@ class ContentInRetrieval(Conflict):
     default_remedy = "Ask again later; `GET /v1/files/{id}/tier` tells how far it is."
 
 
+class Preserved(Conflict):
+    problem = "preserved"
+    title = "It must be kept as it is"
+    default_remedy = (
+        "Ask whoever manages legal holds and retention. What must be erased by law goes to"
+        " `POST /v1/erasures`, and waits there."
+    )
+
+
 class ScanPending(Conflict):
     problem = "scan-pending"
     title = "The virus scan has not ended"

@@ -11,6 +11,7 @@ from muniment.settings.connections import DatabaseSettings, TemporalSettings, Tr
 from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
+from muniment.settings.holds import HoldSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -54,6 +55,7 @@ __all__ = [
     "EmbeddedSettings",
     "EmbeddingSettings",
     "EvaluationSettings",
+    "HoldSettings",
     "ImportSettings",
     "ImportSource",
     "IntegritySettings",

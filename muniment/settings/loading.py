@@ -14,6 +14,7 @@ from muniment.settings.connections import DatabaseSettings, TemporalSettings, Tr
 from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
 from muniment.settings.evaluation import EvaluationSettings
+from muniment.settings.holds import HoldSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
 from muniment.settings.lexical import LexicalSettings
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     audit_copies: AuditCopiesSettings = AuditCopiesSettings()
     cache: CacheSettings = CacheSettings()
     conversations: ConversationSettings = ConversationSettings()
+    holds: HoldSettings = HoldSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     models: ModelSettings = ModelSettings()

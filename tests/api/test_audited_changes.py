@@ -202,6 +202,16 @@ CHANGES = [
         "file.reprocessed",
     ),
     ("POST", "/v1/files/{file_id}/tier", {"tier": "cold"}, "file.tier_requested"),
+    ("POST", "/v1/legal-holds", {"matter": "x"}, "legal_hold.placed"),
+    (
+        "POST",
+        "/v1/legal-holds/{hold_id}/items",
+        {"items": [{"query": {"label": "x"}}]},
+        "legal_hold.item_added",
+    ),
+    ("POST", "/v1/legal-holds/{hold_id}/acknowledge", None, "legal_hold.acknowledged"),
+    ("POST", "/v1/legal-holds/{hold_id}/release", None, "legal_hold.released"),
+    ("GET", "/v1/legal-holds/{hold_id}/export", None, "legal_hold.exported"),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
@@ -235,6 +245,8 @@ NEXT_DOORS = {
     ("POST", "/v1/question-lists"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
+# Audited as every erasure: test_legal_holds.py.
+ELSEWHERE |= {"/v1/erasures"}
 # By the package that these routes are for: test_openai_files.py, test_openai_vector_stores.py.
 ELSEWHERE |= {"/openai/v1/files"}
 NEXT_DOORS |= {

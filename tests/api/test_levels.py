@@ -109,6 +109,7 @@ NAMED_IN_BODY = [
     ("/v1/shares", {"file_id": "{file_id}"}, "read", {404}),
     ("/v1/files/archive", {"files": [{"id": "{file_id}"}]}, "read", {404}),
     ("/v1/annotations", {"file_id": "{file_id}"}, "read", {404}),
+    ("/v1/erasures", {"file_id": "{file_id}"}, "manage", {403, 404}),
     ("/v1/batches", {"files": ["{file_id}"]}, "write", {422}),
     (
         "/v1/grants",

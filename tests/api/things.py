@@ -73,8 +73,16 @@ async def make_things(client: httpx.AsyncClient) -> Things:
         content=b"question\nmine?\n",
         headers={"Content-Type": "text/csv"},
     )
+    me = (await client.get("/v1/auth/me")).json()
+    matter = {"matter": "m", "items": [{"query": {"label": "held"}}]}
+    custodians = {"custodians": [me["id"]]}
+    hold = (await client.post("/v1/legal-holds", json={**matter, **custodians})).json()
+    doomed = (await client.post("/v1/files?name=doomed.txt", content=b"doomed")).json()
+    erasure = (await client.post("/v1/erasures", json={"file_id": doomed["id"]})).json()
     return Things(
         {
+            "hold_id": hold["id"],
+            "erasure_id": erasure["id"],
             "conversation_id": conversation["id"],
             "message_id": answer["message_id"],
             "feedback_id": feedback["id"],
@@ -94,7 +102,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
             "annotation_id": annotation["id"],
             "comment_id": comment["id"],
             "principal_id": principal["id"],
-            "tenant_id": (await client.get("/v1/auth/me")).json()["tenant_id"],
+            "tenant_id": me["tenant_id"],
             "group_id": group["id"],
             "grant_id": grant["id"],
             "invitation_id": invitation["id"],
@@ -111,6 +119,7 @@ _IDS = (
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
     *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
+    *("hold_id", "erasure_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
     *("conversation_id", "message_id", "feedback_id", "event_id"),

@@ -57,11 +57,12 @@ from muniment.sealing import KeyFile
 from tests.conftest import TenantFixture, make_tenant
 from tests.db.conversed import add_conversation
 from tests.db.evaluated import add_evaluation, add_question_list
+from tests.db.held import add_hold
 from tests.db.people import add_people
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 40
+REVISIONS = 41
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -240,6 +241,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         await add_evaluation(session, tenant)
         await add_conversation(session, tenant, job.file_id)
         await add_question_list(session, tenant, questions, job.file_id)
+        await add_hold(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)

@@ -1,0 +1,1 @@
+"""Legal holds: matters under which nothing may be changed or erased."""
