@@ -34,7 +34,7 @@ class AuditEvent(SQLModel, table=True):
     object_id: UUID | None = None
     request_id: str | None = None
     payload: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+        default={}, sa_column=Column(JSONB, nullable=False, server_default="{}")
     )
     salt: bytes
 
