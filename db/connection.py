@@ -18,6 +18,8 @@ from psycopg.pq import PipelineStatus
 from psycopg.rows import TupleRow
 from psycopg.waiting import Ready
 
+from db.standing_back import stand_back_together
+
 INTERVAL_SECONDS = 0.1
 """How often psycopg looks up from its waiting; its own default."""
 
@@ -68,9 +70,15 @@ class PromptConnection(AsyncConnection[TupleRow]):
     async def open(
         cls, longest_silence_seconds: float | None, conninfo: str = "", **parameters: Any
     ) -> Self:
-        """`connect`, with its parameters; its own time-out is `connect_timeout`."""
+        """`connect`, with its parameters; its own time-out is `connect_timeout`. The backend stands back
+        as this process does."""
         connection = await cls.connect(conninfo, **parameters)
         connection.longest_silence_seconds = longest_silence_seconds
+        try:
+            await stand_back_together(connection)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
 

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from db.connection import opening
+from db.json_columns import read_json
 from db.transport import refused_by_tls
 from muniment.errors import (
     DatabaseFull,
@@ -79,6 +80,12 @@ _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 _PLAN_ONCE = ", set_config('plan_cache_mode', 'force_generic_plan', true)"
 
+_PREPARED_FROM = 1
+"""Uses of a statement on a connection before it is prepared: the second one is, as nearly all that are sent
+twice are sent often."""
+
+_AT_LAST = "at_last"
+
 LOST_IN_TRANSACTION = "8s2b"
 """SQLAlchemy's code of "Can't reconnect until invalid transaction is rolled back"."""
 
@@ -103,6 +110,12 @@ def _acting_for(access: Access) -> str:
         f"SELECT set_config('app.tenant', '{tenant}', true),"
         f" set_config('app.principal', '{principal}', true)"
     )
+
+
+def at_last(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Has this done before the session's transaction commits, behind all else: for what others wait for
+    from then on."""
+    session.info.setdefault(_AT_LAST, []).append(act)
 
 
 class Database:
@@ -136,6 +149,7 @@ class Database:
             # The connection used last is the one whose statements are prepared.
             pool_use_lifo=True,
             pool_timeout=pool_timeout_seconds,
+            json_deserializer=read_json,
             # The driver begins no transaction by itself, which takes a round trip: `_begin` does.
             isolation_level="AUTOCOMMIT",
             # It ends what `_begin` began: without it the next to have the connection would go on in it.
@@ -143,6 +157,7 @@ class Database:
             connect_args={
                 **VANISHED_SERVER,
                 "async_creator_fn": opening(silence if milliseconds else None),
+                "prepare_threshold": _PREPARED_FROM,
                 "options": f"-c statement_timeout={milliseconds}"
                 " -c idle_in_transaction_session_timeout=60000"
                 f" -c plan_cache_mode={'force_generic_plan' if generic_plans else 'auto'}",
@@ -161,6 +176,8 @@ class Database:
         planning = _PLAN_ONCE if plans_once else ""
         async with self._session(f"{beginning}; {_acting_for(access)}{planning}") as session:
             yield session
+            for act in session.info.pop(_AT_LAST, ()):
+                await act()
 
     @asynccontextmanager
     async def across_tenants(self) -> AsyncIterator[AsyncSession]:

@@ -76,9 +76,7 @@ from muniment.egress import SystemResolver
 from muniment.embedding import Embedder, default_model_directory
 from muniment.errors import ConfigurationError
 from muniment.objects import SealedTexts
-from muniment.settings import (
-    Settings,
-)
+from muniment.settings import Settings
 from muniment.stores import Stores, open_import_sources
 from worker.auditing import open_audit_sealing
 from worker.connecting import patiently

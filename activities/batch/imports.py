@@ -221,15 +221,14 @@ class Imports(ImportActivities):
                 version = first_version(file, blob_id, sealed)
                 origin = Origin(batch.tenant_id, requester, batch.request_id)
                 job = new_ingestion(origin, version, priority=batch.priority)
-                try:
-                    await uploads.add_file(session, file, version, self._limits.default_quota)
-                except QuotaExceeded:
-                    blob_id = None
-                    raise
+                await uploads.add_file(session, file, version, self._limits.default_quota)
                 session.add(job)
                 record(session, _act(batch, requester, file, job, sealed))
                 await session.flush()
                 await imports.set_file(session, batch.id, found.number, file.id, job.id)
+        except QuotaExceeded:
+            blob_id = None
+            raise
         finally:
             # What was adopted stays whatever else went wrong: of a COMMIT whose answer was lost nobody
             # knows yet whether it happened, and the integrity check finds what nothing refers to.

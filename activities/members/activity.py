@@ -181,12 +181,11 @@ class Members(MembersActivities):
                     raise erased()
                 file = _file(parent, version, container, ordinal, path)
                 first = first_version(file, blob_id, sealed)
-                try:
-                    await uploads.add_file(session, file, first, self._default_quota)
-                except QuotaExceeded:
-                    blob_id = None
-                    raise
+                await uploads.add_file(session, file, first, self._default_quota)
                 record(session, _act(file, sealed, version, job))
+        except QuotaExceeded:
+            blob_id = None
+            raise
         finally:
             # What was adopted stays whatever else went wrong: of a COMMIT whose answer was lost nobody
             # knows yet whether it happened, and the integrity check finds what nothing refers to.

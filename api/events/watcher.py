@@ -126,7 +126,7 @@ class JobWatcher(Watcher[int]):
         return self._seq
 
     async def _look(self) -> int:
-        async with self._database.transaction(self._access) as session:
+        async with self._database.transaction(self._access, plans_once=True) as session:
             found = await events.events_after(session, self._job_id, self._seq)
             are_lost = not found and await events.are_lost_after(session, self._job_id, self._seq)
         if are_lost:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from fastapi import Request
@@ -36,12 +36,14 @@ from api.services import Services
 from db.audit import record
 from db.models import Collection, File, FileVersion, Job, new_id, now
 from db.queries import collections, files, jobs, uploads
+from db.queries.files import FileDetail
 from db.queries.job_passwords import keep_password
 from db.queries.quotas import Quota, standing_of
 from db.queries.uploads import KnownBytes, Room
 from db.session import Access
 from muniment.contracts.jobs import FileState, JobState
 from muniment.contracts.media_types import UNKNOWN_MEDIA_TYPE, media_type_of_name
+from muniment.contracts.move_tier import Tier
 from muniment.errors import Conflict, MunimentError, NotFound, Unprocessable
 from muniment.objects import SealedBlob
 
@@ -52,12 +54,14 @@ _FAILED = (JobState.FAILED, JobState.CANCELLED)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an upload; without a job everything was there already."""
+    """What came of an upload; without a job everything was there already. `made` is a new file of content
+    that is new as well, of which nobody else can have changed anything."""
 
     file_id: UUID
     blob_id: UUID
     job: Job | None
     deduplicated: bool
+    made: FileDetail | None = None
 
 
 async def upload(
@@ -120,7 +124,7 @@ async def _look_ahead(
         return None, None
     quota = services.uploads.default_quota
     size = announced_content_size(request.headers)
-    async with services.database.transaction(caller.access) as session:
+    async with services.database.transaction(caller.access, plans_once=True) as session:
         if not attempt.is_repetition:
             await jobs.require_place(session, services.max_open_jobs)
         if file_id is not None:
@@ -195,7 +199,7 @@ async def _commit(
         outcome = await record_upload(session, caller, received, quota, file_id)
         if outcome.job is not None and password is not None:
             await keep_password(session, outcome.job, password)
-        detail = await files.get_file(session, outcome.file_id)
+        detail = outcome.made or await files.get_file(session, outcome.file_id)
         if detail is None:
             raise NotFound("the file was taken out of the caller's sight meanwhile")
         shown = (await file_views(session, services.links, [detail]))[0]
@@ -218,8 +222,8 @@ async def record_upload(
     default_quota: Quota,
     file_id: UUID | None = None,
 ) -> Outcome:
-    """Finds what the upload makes: a version of a named file, nothing new, or a new file. Raises
-    QuotaExceeded where the tenant may not keep what is new."""
+    """Finds what the upload makes: a version of a named file, nothing new, or a new file. The
+    transaction's end raises QuotaExceeded where the tenant may not keep what is new."""
     sealed = received.content.sealed
     if sealed is None:
         raise Conflict("the request was repeated while its first answer was given")
@@ -229,9 +233,12 @@ async def record_upload(
     # The blob's row first, then the file's: all uploads lock in this order.
     blob_id = await uploads.adopt_content(session, caller.tenant_id, sealed)
     if collection is not None:
-        same = await uploads.find_same_file(session, collection.id, received.fields.name, blob_id)
-        if same is not None:
-            return await _again(session, caller, same, blob_id)
+        # Content that the tenant did not have is in no file.
+        if blob_id != sealed.blob_id:
+            name = received.fields.name
+            same = await uploads.find_same_file(session, collection.id, name, blob_id)
+            if same is not None:
+                return await _again(session, caller, same, blob_id)
         if received.fields.on_conflict is OnConflict.VERSION:
             file_id = await uploads.find_file_by_name(session, collection.id, received.fields.name)
     if file_id is not None:
@@ -329,7 +336,11 @@ async def _add_file(
     )
     version = _version(caller, received, file, 1, blob_id)
     await uploads.add_file(session, file, version, default_quota)
-    return await _finish(session, caller, received, file, version)
+    outcome = await _finish(session, caller, received, file, version)
+    if received.content.sealed is None or blob_id != received.content.sealed.blob_id:
+        return outcome
+    made = FileDetail(file, collection.name, version, Tier.HOT, outcome.job)
+    return replace(outcome, made=made)
 
 
 def _version(

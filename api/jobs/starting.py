@@ -21,7 +21,8 @@ async def start_job(services: Services, job: Job) -> bool:
     try:
         async with asyncio.timeout(services.temporal.start_timeout_seconds):
             run_id = await start_workflow_of(services.temporal.client, job)
-            async with services.database.transaction(Access(job.tenant_id)) as session:
+            access = Access(job.tenant_id)
+            async with services.database.transaction(access, plans_once=True) as session:
                 await jobs.mark_started(session, job.id, run_id)
     except (RPCError, TimeoutError, MunimentError, RuntimeError) as error:
         # RuntimeError: what the SDK raises when its first connection fails.

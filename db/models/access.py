@@ -134,7 +134,7 @@ class Collection(SQLModel, table=True):
         default="any", sa_column_kwargs={"server_default": "any"}
     )  # muniment.contracts.language_models.ModelUse
     attributes: dict[str, JsonValue] = Field(
-        default_factory=dict,
+        default={},
         sa_column=Column("metadata", JSONB, nullable=False, server_default="{}"),
     )
     owner_id: UUID | None = Field(default=None, foreign_key="principal.id")

@@ -44,7 +44,7 @@ class Annotation(SQLModel, table=True):
     author_id: UUID | None = Field(default=None, foreign_key="principal.id", ondelete="SET NULL")
     body: str = Field(sa_column=Column(Text, nullable=False))
     tags: list[str] = Field(
-        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
+        default=[], sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
     )
     colour: str | None = None
     page: int | None = None
@@ -62,7 +62,7 @@ class Annotation(SQLModel, table=True):
     end_offset: int | None = None
     occurrence: int = 0
     occurrences: int = 0
-    boxes: list[JsonValue] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    boxes: list[JsonValue] = Field(default=[], sa_column=Column(JSONB, nullable=False))
     resolved_at: datetime | None = optional_time_field()
     resolved_by: UUID | None = Field(default=None, foreign_key="principal.id", ondelete="SET NULL")
     revision: int = 1
@@ -92,7 +92,7 @@ class AnnotationAnchor(SQLModel, table=True):
     text_key_id: UUID | None = None
     start_offset: int | None = None
     end_offset: int | None = None
-    boxes: list[JsonValue] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    boxes: list[JsonValue] = Field(default=[], sa_column=Column(JSONB, nullable=False))
     found_at: datetime = time_field()
 
 

@@ -81,7 +81,7 @@ class EvaluationRun(SQLModel, table=True):
     created_at: datetime = time_field()
     finished_at: datetime | None = optional_time_field()
     notes: list[str] = Field(
-        default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+        default=[], sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
     )
 
 

@@ -46,14 +46,14 @@ class File(SQLModel, table=True):
     current_version: int = 1
     media_type: str
     labels: list[str] = Field(
-        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
+        default=[], sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
     )
     attributes: dict[str, JsonValue] = Field(
-        default_factory=dict,
+        default={},
         sa_column=Column("metadata", JSONB, nullable=False, server_default="{}"),
     )
     extracted: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+        default={}, sa_column=Column(JSONB, nullable=False, server_default="{}")
     )
     page_count: int | None = None
     degraded: bool = False

@@ -44,7 +44,7 @@ class AuditEvent(SQLModel, table=True):
     workflow_id: str | None = None
     origin: str | None = None
     payload: dict[str, JsonValue] | None = Field(
-        default_factory=dict,
+        default={},
         sa_column=Column(JSONB(none_as_null=True), nullable=True, server_default="{}"),
     )
     salt: bytes | None

@@ -50,7 +50,7 @@ class IntegrityRun(SQLModel, table=True):
     is_cut_short: bool = False
     is_store_away: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     away_tiers: list[str] = Field(
-        default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+        default=[], sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
     )
 
 

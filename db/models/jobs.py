@@ -41,7 +41,7 @@ class Job(SQLModel, table=True):
     state: str  # muniment.contracts.jobs.JobState
     stage: str | None = None
     stages: list[dict[str, JsonValue]] = Field(
-        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]")
+        default=[], sa_column=Column(JSONB, nullable=False, server_default="[]")
     )
     pages_total: int = 0
     pages_done: int = 0
@@ -52,7 +52,7 @@ class Job(SQLModel, table=True):
     priority: int = 3
     retry_of: UUID | None = Field(default=None, foreign_key="job.id", ondelete="SET NULL")
     settings: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+        default={}, sa_column=Column(JSONB, nullable=False, server_default="{}")
     )  # muniment.contracts.jobs.JobSettings
     error: dict[str, JsonValue] | None = Field(default=None, sa_column=Column(JSONB))
     requested_by: UUID | None = Field(default=None, foreign_key="principal.id")
@@ -138,7 +138,7 @@ class StageResult(SQLModel, table=True):
     stage: str
     blob_id: UUID = Field(foreign_key="blob.id", index=True)
     summary: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+        default={}, sa_column=Column(JSONB, nullable=False, server_default="{}")
     )
     created_at: datetime = time_field()
 
@@ -155,5 +155,5 @@ class StageOutput(SQLModel, table=True):
     fingerprint: str
     blob_id: UUID = Field(foreign_key="blob.id", index=True)
     summary: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}")
+        default={}, sa_column=Column(JSONB, nullable=False, server_default="{}")
     )

@@ -50,6 +50,6 @@ class KeyRotation(SQLModel, table=True):
     keys_unreadable: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     retire_at: datetime | None = optional_time_field()
     replacing: list[UUID] = Field(
-        default_factory=list,
+        default=[],
         sa_column=Column(ARRAY(Uuid), nullable=False, server_default="{}"),
     )

@@ -40,7 +40,7 @@ class ShareLink(SQLModel, table=True):
     session_key: bytes
     password_hash: str | None = None
     networks: list[str] = Field(
-        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
+        default=[], sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
     )
     max_downloads: int | None = None
     downloads: int = 0

@@ -1,16 +1,21 @@
 """What a tenant keeps, against what it may keep.
 
 Bytes count as they were uploaded, by each version of each file until the file is erased: whether the
-tenant had the same content before is told to nobody. Triggers count; what is here looks, and refuses.
+tenant had the same content before is told to nobody. Triggers count, of what is added when it is
+committed; what is here looks, and refuses.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.session import at_last
 from muniment.errors import QuotaExceeded
+
+_ADDED = "added_to_what_is_kept"
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,9 @@ class Amounts:
     bytes: int = 0
     files: int = 0
     pages: int = 0
+
+    def __add__(self, more: "Amounts") -> "Amounts":
+        return Amounts(self.bytes + more.bytes, self.files + more.files, self.pages + more.pages)
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,9 @@ async def take_turn(session: AsyncSession, default: Quota) -> Standing:
     """As above; until the transaction's end nobody else takes anything of the tenant's quota. Raises
     DatabaseUnavailable where the turn does not come soon: whoever waits for a process that stands
     still holds a connection that other tenants need."""
-    await session.execute(_WAIT_BRIEFLY)
     found = await session.execute(_TAKE_TURN)
     return _standing(found.mappings().one(), default)
 
-
-_WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '3s'")
 
 _TAKE_TURN = text(
     f"""
@@ -99,6 +104,21 @@ def _standing(row: RowMapping, default: Quota) -> Standing:
         Amounts(row["bytes"], row["files"], row["pages"]),
         default if row["tenant_id"] is None else own,
     )
+
+
+def require_room_at_last(session: AsyncSession, more: Amounts, default: Quota) -> None:
+    """So much is added in the session's transaction. Its end raises QuotaExceeded where the tenant may not
+    keep all that was, and DatabaseUnavailable as `take_turn` does: whoever adds holds the row that all of
+    the tenant wait for while it commits, and no longer."""
+    added = session.info.get(_ADDED)
+    if added is None:
+        at_last(session, partial(_require_what_was_added, session, default))
+    session.info[_ADDED] = more if added is None else added + more
+
+
+async def _require_what_was_added(session: AsyncSession, default: Quota) -> None:
+    """What was added is counted behind this."""
+    (await take_turn(session, default)).require_room(session.info[_ADDED])
 
 
 async def count_pages(session: AsyncSession, version_id: UUID, pages: int, default: Quota) -> None:

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from db.models import Blob, BlobReference, File, FileVersion, now
 from db.queries.files import OUT_OF_SIGHT, visible
-from db.queries.quotas import Amounts, Quota, Standing, standing_of, take_turn
+from db.queries.quotas import Amounts, Quota, Standing, require_room_at_last, standing_of
 from muniment.errors import DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
 
@@ -28,7 +28,7 @@ async def adopt_content(session: AsyncSession, tenant_id: UUID, sealed: SealedBl
     the new blob is not needed.
     """
     for _ in range(_ADOPTION_ATTEMPTS):
-        await session.execute(
+        made = await session.scalars(
             insert(Blob)
             .values(
                 id=sealed.blob_id,
@@ -40,7 +40,10 @@ async def adopt_content(session: AsyncSession, tenant_id: UUID, sealed: SealedBl
                 created_at=now(),
             )
             .on_conflict_do_nothing()
+            .returning(col(Blob.id))
         )
+        if made.one_or_none() is not None:
+            return sealed.blob_id  # nobody else sees the row yet
         adopted = await session.scalars(
             select(col(Blob.id))
             .where(col(Blob.dedup_tag) == sealed.dedup_tag, col(Blob.destroyed_at).is_(None))
@@ -48,11 +51,10 @@ async def adopt_content(session: AsyncSession, tenant_id: UUID, sealed: SealedBl
         )
         blob_id = adopted.one_or_none()
         if blob_id is not None:
-            if blob_id != sealed.blob_id:
-                # What comes in anew is asked for anew, however old: it stays in the hot tier.
-                await session.execute(
-                    update(Blob).where(col(Blob.id) == blob_id).values(accessed_at=now())
-                )
+            # What comes in anew is asked for anew, however old: it stays in the hot tier.
+            await session.execute(
+                update(Blob).where(col(Blob.id) == blob_id).values(accessed_at=now())
+            )
             return blob_id
         # The one that was there is being destroyed: the insert finds its place free now.
     raise DatabaseUnavailable("the content's blob is being destroyed again and again")
@@ -209,19 +211,17 @@ async def longest_of_name(session: AsyncSession, collection_id: UUID, name: str)
 async def add_file(
     session: AsyncSession, file: File, version: FileVersion, default_quota: Quota
 ) -> None:
-    """Adds a new file with its first version. Raises QuotaExceeded where the tenant may keep no more:
-    of all that add at once, each sees what those before it took."""
-    standing = await take_turn(session, default_quota)
-    standing.require_room(needed_for(version.size, is_new_file=True))
+    """Adds a new file with its first version. The transaction's end raises QuotaExceeded where the tenant
+    may keep no more: of all that add at once, each sees what those before it took."""
+    require_room_at_last(session, needed_for(version.size, is_new_file=True), default_quota)
     session.add(file)
     await session.flush()
     await _insert_version(session, version)
 
 
 async def add_version(session: AsyncSession, version: FileVersion, default_quota: Quota) -> None:
-    """Adds a further version of a file that is locked; raises as `add_file` does."""
-    standing = await take_turn(session, default_quota)
-    standing.require_room(needed_for(version.size, is_new_file=False))
+    """Adds a further version of a file that is locked; its transaction's end raises as with `add_file`."""
+    require_room_at_last(session, needed_for(version.size, is_new_file=False), default_quota)
     await _insert_version(session, version)
 
 

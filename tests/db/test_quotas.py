@@ -8,6 +8,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.ingestions import Origin, new_ingestion
 from db.migrate import migrate
@@ -35,22 +36,33 @@ async def keep(
 ) -> FileVersion:
     """A new file of that size, or a version of one that is there."""
     async with database.transaction(tenant.system) as session:
-        sealed = SealedBlob(new_id(), size, new_id().bytes * 2, new_id().bytes)
-        blob_id = await uploads.adopt_content(session, tenant.tenant_id, sealed)
-        version = FileVersion(
-            tenant_id=tenant.tenant_id, file_id=file_id or new_id(), number=1, blob_id=blob_id,
-            name="a", size=size, sha256=b"", declared_media_type="text/plain",
-        )  # fmt: skip
-        if file_id is not None:
-            version.number = 2
-            await uploads.add_version(session, version, default)
-            return version
-        file = File(
-            id=version.file_id, tenant_id=tenant.tenant_id, collection_id=tenant.collection_id,
-            name="a", state="received", media_type="text/plain",
-        )  # fmt: skip
-        await uploads.add_file(session, file, version, default)
+        return await add_to(session, tenant, size, default, file_id)
+
+
+async def add_to(
+    session: AsyncSession,
+    tenant: TenantFixture,
+    size: int,
+    default: Quota = UNLIMITED,
+    file_id: UUID | None = None,
+) -> FileVersion:
+    """As `keep`, in a transaction that goes on."""
+    sealed = SealedBlob(new_id(), size, new_id().bytes * 2, new_id().bytes)
+    blob_id = await uploads.adopt_content(session, tenant.tenant_id, sealed)
+    version = FileVersion(
+        tenant_id=tenant.tenant_id, file_id=file_id or new_id(), number=1, blob_id=blob_id,
+        name="a", size=size, sha256=b"", declared_media_type="text/plain",
+    )  # fmt: skip
+    if file_id is not None:
+        version.number = 2
+        await uploads.add_version(session, version, default)
         return version
+    file = File(
+        id=version.file_id, tenant_id=tenant.tenant_id, collection_id=tenant.collection_id,
+        name="a", state="received", media_type="text/plain",
+    )  # fmt: skip
+    await uploads.add_file(session, file, version, default)
+    return version
 
 
 async def used(database: Database, tenant: TenantFixture) -> Amounts:
@@ -238,6 +250,54 @@ async def change(
             text(statement),
             {key: value for key, value in parameters.items() if f":{key}" in statement},
         )
+
+
+async def test_what_is_added_and_erased_in_one_transaction_is_given_back(
+    database: Database, tenant: TenantFixture
+) -> None:
+    kept = await keep(database, tenant, 10)
+    erased = {"id": kept.file_id}
+    async with database.transaction(tenant.system) as session:
+        await add_to(session, tenant, 100, file_id=kept.file_id)
+        file_id = (await add_to(session, tenant, 1_000)).file_id
+        for gone in (kept.file_id, file_id):
+            await session.execute(
+                text("UPDATE file SET state = 'erased' WHERE id = :id"), {"id": gone}
+            )
+    assert await used(database, tenant) == Amounts()
+    async with database.transaction(tenant.system) as session:
+        # A version of an erased file counts once the file is none any more.
+        await session.execute(
+            text("UPDATE file_version SET number = 3 WHERE file_id = :id AND number = 2"), erased
+        )
+        await add_to(session, tenant, 5, file_id=kept.file_id)
+        await session.execute(text("UPDATE file SET state = 'ready' WHERE id = :id"), erased)
+    assert await used(database, tenant) == Amounts(bytes=115, files=1)
+
+
+async def test_all_that_a_transaction_adds_has_to_fit(
+    database: Database, tenant: TenantFixture
+) -> None:
+    async def add_twice() -> None:
+        async with database.transaction(tenant.system) as session:
+            for _ in range(2):
+                await add_to(session, tenant, 10, Quota(max_bytes=15))
+
+    with pytest.raises(QuotaExceeded, match="keeps 0 of 15 bytes, and this needs 20 more"):
+        await add_twice()
+    assert await used(database, tenant) == Amounts()
+
+
+async def test_who_adds_keeps_nobody_waiting_before_its_end(
+    database: Database, tenant: TenantFixture
+) -> None:
+    await keep(database, tenant, 1)
+    async with database.transaction(tenant.system) as session:
+        await add_to(session, tenant, 10)
+        async with asyncio.timeout(on_a_busy_machine(10)):
+            await keep(database, tenant, 100)
+        assert await used(database, tenant) == Amounts(bytes=101, files=2)
+    assert await used(database, tenant) == Amounts(bytes=111, files=3)
 
 
 async def test_what_is_kept_is_counted_anew(
