@@ -54,6 +54,11 @@ def ask_question(
         print_json(answer)
         return
     print_answer(out(), answer)
+    if answer.meta.cached == "semantic":
+        distance = answer.meta.cached_distance or 0.0
+        err().print(
+            Text(f"as a question alike was answered ({distance:.3f} away): --no-cache asks")
+        )
     if answer.meta.degraded:
         err().print(Text(f"degraded: {', '.join(answer.meta.reasons)}"))
 
