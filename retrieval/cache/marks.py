@@ -44,8 +44,8 @@ _OPPOSITES = """
     up down increase increased increases increasing decrease decreased decreases reduce reduced reduces rise
     rose fall fell activate activated inhibit inhibited front rear left right gain loss profit buy sell bought
     sold win won lose lost inside outside between since until adult adults child children men women male
-    female tenant landlord buyer seller employer employee lender borrower allowed forbidden permitted prohibited
-    required optional
+    female tenant landlord buyer seller employer employee lender borrower allowed forbidden
+    permitted prohibited required optional
 """
 
 _OPENERS = frozenset(_BEGINNINGS.split())

@@ -1,5 +1,5 @@
-"""Another question is answered as an earlier one was only where the tenant wants it, and all that tells the two
-apart is equal."""
+"""Another question is answered as an earlier one was only where the tenant wants it, and all that tells the
+two apart is equal."""
 
 import asyncio
 from pathlib import Path
@@ -64,7 +64,8 @@ async def test_a_question_that_is_alike_is_told_the_answer_of_the_earlier_one(
     first, again = await first_and_then(cache, answerer, tenant.access)
     assert (first.meta.cached, first.meta.cached_distance) == (False, None)
     assert again.meta.cached == "semantic"
-    assert again.meta.cached_distance is not None and 0 < again.meta.cached_distance <= 0.15
+    assert again.meta.cached_distance is not None
+    assert 0 < again.meta.cached_distance <= 0.15
     assert (again.answer, again.citations) == (first.answer, first.citations)
     assert (len(server.seen), again.meta.tokens.prompt) == (1, 0)
     # The same question is found by its own key, and has no distance.
@@ -201,8 +202,10 @@ def test_the_nearest_is_found_and_what_is_no_vector_passed_over(embedder: Embedd
     asked, near, far = embedder.embed([ASKED.query, ALIKE.query, "How are sheep counted?"])
     kept = {b"far": vector_bytes(far), b"near": vector_bytes(near), b"odd": b"12", b"none": None}
     nearest = nearest_of(asked, kept)
-    assert nearest is not None and nearest.key == b"near"
+    assert nearest is not None
+    assert nearest.key == b"near"
     assert abs(nearest.likeness - float(asked @ near)) < 0.001
     assert nearest_of(asked, {b"odd": b"1", b"none": None}) is None
     itself = nearest_of(asked, {b"same": vector_bytes(asked)})
-    assert itself is not None and itself.distance == pytest.approx(0, abs=0.001)
+    assert itself is not None
+    assert itself.distance == pytest.approx(0, abs=0.001)
