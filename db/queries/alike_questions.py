@@ -26,15 +26,17 @@ class AlikeAnswer:
 _ALIKE = text(
     """
     SELECT key, epoch, sealed_vector FROM cached_response
-    WHERE tenant_id = (SELECT current_tenant()) AND alike_key = :alike_key AND expires_at > now()
+    WHERE tenant_id = (SELECT current_tenant()) AND alike_key = :alike_key
+        AND epoch = :epoch AND expires_at > now()
     ORDER BY created_at DESC LIMIT :most
     """
 )
 
 
-async def alike(session: AsyncSession, alike_key: bytes) -> Sequence[AlikeAnswer]:
-    """Newest first, at most MOST_COMPARED."""
-    rows = await session.execute(_ALIKE, {"alike_key": alike_key, "most": MOST_COMPARED})
+async def alike(session: AsyncSession, alike_key: bytes, epoch: int) -> Sequence[AlikeAnswer]:
+    """Of this epoch, newest first, at most MOST_COMPARED."""
+    given = {"alike_key": alike_key, "epoch": epoch, "most": MOST_COMPARED}
+    rows = await session.execute(_ALIKE, given)
     return [AlikeAnswer(row.key, row.epoch, row.sealed_vector) for row in rows]
 
 

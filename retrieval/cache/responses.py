@@ -197,7 +197,8 @@ class ResponseCache:
         """In one snapshot, as for the same question."""
         assert place.meaning is not None  # noqa: S101 - the caller has it embedded
         async with self._database.transaction(access, is_snapshot=True) as session:
-            answers = await alike_questions.alike(session, place.meaning.alike_key)
+            alike_key, epoch = place.meaning.alike_key, place.epoch
+            answers = await alike_questions.alike(session, alike_key, epoch)
             vectors = {each.key: _opened_vector(access.tenant_id, place, each) for each in answers}
             nearest = nearest_of(place.meaning.vector, vectors)
             if nearest is None or nearest.likeness < least_likeness:
