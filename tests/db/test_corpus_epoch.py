@@ -23,7 +23,6 @@ from tests.conftest import REPOSITORY, TenantFixture
 KEY = b"k" * 32
 
 WITHOUT_TRIGGER = {
-    "alike_question_policy": "compared at each look-up with what is kept",
     "answer_event": "not read: what an answer is told in has the same name",
     "asked_query": "not read: a class of queries has the same name",
     "chunk": "written and deleted with the row of its file, or with `lexical_document`",
