@@ -6,6 +6,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.activity.endpoints import router as activity
+from api.alike_questions.endpoints import router as alike_questions
 from api.analytics.endpoints import router as analytics
 from api.annotations.comments import router as annotation_comments
 from api.annotations.endpoints import router as annotations
@@ -112,6 +113,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     models,
     evaluations,
     analytics,
+    alike_questions,
     annotations,
     annotation_comments,
     activity,

@@ -157,7 +157,7 @@ def _services(
         links=ground.links,
         search=searcher,
         answers=Answerer(database, searcher, permits),
-        cache=build_cache(settings, database, stores.keys),
+        cache=build_cache(settings, database, stores.keys, ground.embedder),
         permits=permits,
         queries=_recorder(settings.analytics, database, stores),
         events=ground.events,

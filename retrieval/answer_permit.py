@@ -100,7 +100,8 @@ class Permits:
 
     async def close(self) -> None:
         """Waits for what is still to be settled: a bounded number of attempts each."""
-        await asyncio.gather(*self._settling, return_exceptions=True)
+        if self._settling:
+            await asyncio.wait(self._settling)
         await self.gateway.close()
 
     @property

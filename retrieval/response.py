@@ -175,15 +175,17 @@ class TokenCount(Contract):
 class AnswerMeta(Contract):
     """`model` is `extractive` where no language model answered; else `provider` is its name here, and
     `prompt` the version of the prompt. `cached`: told as it was before, since nothing has changed that could
-    change it; `tokens` are then 0. `truncated` when the search did not consider everything.
-    `unknown_marks` are citations that were taken out of its words,
-    since they name no passage that it was shown."""
+    change it; `tokens` are then 0. `semantic`: told before to another question, `cached_distance` (1 less the
+    cosine) away from this one, which happens only where the tenant set that. `truncated` when the search did
+    not consider everything. `unknown_marks` are citations that were taken out of its words, since they name
+    no passage that it was shown."""
 
     model: str
     provider: str | None = None
     prompt: str | None = None
     mode: SearchMode
-    cached: bool
+    cached: bool | Literal["semantic"]
+    cached_distance: float | None = None
     degraded: bool
     reasons: tuple[str, ...]
     truncated: bool = False

@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from api.events.wire import HEARTBEAT_SECONDS
+from muniment.task_group import task_group
 
 ResultT = TypeVar("ResultT")
 EventT = TypeVar("EventT")
@@ -17,16 +18,13 @@ _LEFT_CHECK_SECONDS = 0.25
 
 async def unless_left(request: Request, work: Coroutine[None, None, ResultT]) -> ResultT:
     """What the work comes to. Raises ClientDisconnect when the client leaves first, which ends it."""
-    making = asyncio.create_task(work)
-    try:
+    async with task_group() as tasks:
+        making = tasks.create_task(work)
         while not making.done():
             await asyncio.wait({making}, timeout=_LEFT_CHECK_SECONDS)
             if not making.done() and await request.is_disconnected():
                 raise ClientDisconnect
-        return making.result()
-    finally:
-        making.cancel()
-        await asyncio.gather(making, return_exceptions=True)
+    return making.result()
 
 
 async def with_silences(
@@ -34,6 +32,7 @@ async def with_silences(
 ) -> AsyncGenerator[EventT | None, None]:
     """The events, and None wherever none came for a while, as when a language model thinks: a comment there
     shows proxies and clients that the connection lives. Closes the events at its end."""
+    # No group of tasks: whoever closes this may be another task than the one that began it.
     coming = asyncio.create_task(_next(events))
     try:
         while True:
@@ -48,7 +47,7 @@ async def with_silences(
             coming = asyncio.create_task(_next(events))
     finally:
         coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
+        await asyncio.wait({coming})
         await events.aclose()
 
 

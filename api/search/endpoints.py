@@ -89,7 +89,7 @@ async def query(
         prepared = await services.answers.prepare(caller.access, body.request, pages)
 
     def noted(answer: Answer) -> None:
-        found, cached = len(answer.citations), answer.meta.cached
+        found, cached = len(answer.citations), bool(answer.meta.cached)
         note(services, caller, QueryKind.QUESTION, body.query, found, began, cached)
 
     if body.stream:
@@ -105,7 +105,8 @@ async def query(
     finally:
         await prepared.close()
     noted(answer)
-    await audit(services, caller, "query.answered", len(answer.citations), answer.meta.cached)
+    cached = bool(answer.meta.cached)
+    await audit(services, caller, "query.answered", len(answer.citations), cached)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

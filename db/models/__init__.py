@@ -12,7 +12,7 @@ from db.models.access import (
 )
 from db.models.analytics import AnalyticsPolicy, AskedQuery
 from db.models.annotations import Annotation, AnnotationAnchor, AnnotationComment
-from db.models.answer_cache import CachedResponse, CorpusEpoch
+from db.models.answer_cache import AlikeQuestionPolicy, CachedResponse, CorpusEpoch
 from db.models.audit_tree import AuditCheckpoint, AuditLeaf, AuditSubtree, AuditUnsealed
 from db.models.batches import Batch, BatchItem
 from db.models.columns import new_id, now
@@ -94,6 +94,7 @@ from db.models.webhooks import (
 __all__ = [
     "AccessGrant",
     "Activity",
+    "AlikeQuestionPolicy",
     "AnalyticsPolicy",
     "Annotation",
     "AnnotationAnchor",

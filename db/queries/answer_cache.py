@@ -25,23 +25,26 @@ class ResponseKind(StrEnum):
 @dataclass(frozen=True)
 class Standing:
     """Of one snapshot: the tenant's epoch, the models that are paused for it, and what was kept under the
-    key, at the epoch `kept_at`."""
+    key, at the epoch `kept_at`. `least_likeness`: AlikeQuestionPolicy's."""
 
     epoch: int
     paused: frozenset[str]
     kept_at: int | None
     sealed: bytes | None = field(repr=False)
+    least_likeness: float | None = None
 
 
 @dataclass(frozen=True)
 class NewResponse:
-    """`file_ids`: all files of which something is in it."""
+    """`file_ids`: all files of which something is in it. `alike_key`, `sealed_vector`: CachedResponse's."""
 
     kind: ResponseKind
     key: bytes = field(repr=False)
     epoch: int
     file_ids: Sequence[UUID]
     sealed: bytes = field(repr=False)
+    alike_key: bytes | None = field(default=None, repr=False)
+    sealed_vector: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,10 @@ _SHARE_LOCK = text(
 
 _FIND = text(
     f"""
-    SELECT standing.epoch, standing.paused, cached.epoch AS kept_at, cached.sealed
-    FROM (SELECT {_EPOCH} AS epoch, ARRAY(SELECT model FROM paused_models()) AS paused) AS standing
+    SELECT standing.epoch, standing.paused, standing.least_likeness, cached.epoch AS kept_at,
+           cached.sealed
+    FROM (SELECT {_EPOCH} AS epoch, ARRAY(SELECT model FROM paused_models()) AS paused,
+                 (SELECT least_likeness FROM alike_question_policy) AS least_likeness) AS standing
     LEFT JOIN cached_response AS cached
         ON cached.tenant_id = (SELECT current_tenant())
         AND cached.key = :key AND cached.expires_at > now()
@@ -77,14 +82,18 @@ _FIND = text(
 _KEEP = text(
     f"""
     INSERT INTO cached_response AS cached
-        (id, tenant_id, kind, key, epoch, file_ids, sealed, size, created_at, expires_at)
+        (id, tenant_id, kind, key, epoch, file_ids, sealed, alike_key, sealed_vector, size,
+         created_at, expires_at)
     SELECT :id, current_tenant(), :kind, :key, :epoch, CAST(:file_ids AS uuid[]), :sealed,
-           length(:sealed), now(), now() + CAST(:kept AS interval)
+           CAST(:alike_key AS bytea), CAST(:sealed_vector AS bytea),
+           length(:sealed) + coalesce(length(CAST(:sealed_vector AS bytea)), 0),
+           now(), now() + CAST(:kept AS interval)
     WHERE {_EPOCH} = :epoch
     ON CONFLICT (tenant_id, key) DO UPDATE SET
         id = excluded.id, epoch = excluded.epoch, file_ids = excluded.file_ids,
-        sealed = excluded.sealed, size = excluded.size, created_at = excluded.created_at,
-        expires_at = excluded.expires_at
+        sealed = excluded.sealed, alike_key = excluded.alike_key,
+        sealed_vector = excluded.sealed_vector, size = excluded.size,
+        created_at = excluded.created_at, expires_at = excluded.expires_at
         WHERE cached.epoch <= excluded.epoch
     RETURNING id
     """
@@ -118,7 +127,8 @@ _FORGET_SPENT = text(
 async def find(session: AsyncSession, key: bytes) -> Standing:
     """What may be told only where `kept_at` is the epoch."""
     row = (await session.execute(_FIND, {"key": key})).one()
-    return Standing(row.epoch, frozenset(row.paused), row.kept_at, row.sealed)
+    paused = frozenset(row.paused)
+    return Standing(row.epoch, paused, row.kept_at, row.sealed, row.least_likeness)
 
 
 async def keep(session: AsyncSession, response: NewResponse, limits: CacheLimits) -> bool:
@@ -139,6 +149,8 @@ async def keep(session: AsyncSession, response: NewResponse, limits: CacheLimits
             "epoch": response.epoch,
             "file_ids": list(response.file_ids),
             "sealed": response.sealed,
+            "alike_key": response.alike_key,
+            "sealed_vector": response.sealed_vector,
             "kept": limits.kept,
         },
     )

@@ -39,14 +39,26 @@ def search_passages(
 
 
 def ask_question(
-    question: str, top_k: int, generate: Generate, home: Path | None, *, as_json: bool
+    question: str,
+    top_k: int,
+    generate: Generate,
+    home: Path | None,
+    *,
+    cache: bool,
+    as_json: bool,
 ) -> None:
+    """Without `cache` nothing that was answered before is told again."""
     with connect(home) as muniment:
-        answer = muniment.query(question, top_k=top_k, generate=generate)
+        answer = muniment.query(question, top_k=top_k, generate=generate, cache=cache)
     if as_json:
         print_json(answer)
         return
     print_answer(out(), answer)
+    if answer.meta.cached == "semantic":
+        distance = answer.meta.cached_distance or 0.0
+        err().print(
+            Text(f"as a question alike was answered ({distance:.3f} away): --no-cache asks")
+        )
     if answer.meta.degraded:
         err().print(Text(f"degraded: {', '.join(answer.meta.reasons)}"))
 

@@ -23,6 +23,10 @@ def ask(
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="With --csv: pause once it cost so many tokens.")
     ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option("--cache/--no-cache", help="Whether an answer may be told again."),
+    ] = True,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,4 +44,4 @@ def ask(
         elif question is not None:
             from muniment.cli.answers import ask_question
 
-            ask_question(question, top_k, generate, home, as_json=as_json)
+            ask_question(question, top_k, generate, home, cache=cache, as_json=as_json)

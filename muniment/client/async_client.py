@@ -26,6 +26,7 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.alike_questions import AsyncAlikeQuestions
 from muniment.client.resources.analytics import AsyncAnalytics
 from muniment.client.resources.annotations import AsyncAnnotations
 from muniment.client.resources.answers import AnswerOperations, Generate
@@ -114,6 +115,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.feedback = AsyncFeedbacks(self._protocol, self._run)
         self.evaluations = AsyncEvaluations(self._protocol, self._run)
         self.question_lists = AsyncQuestionLists(self._protocol, self._run)
+        self.alike_questions = AsyncAlikeQuestions(self._protocol, self._run)
         self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)

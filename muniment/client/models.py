@@ -5,7 +5,7 @@ server. States are enums where this release knows them and plain text where it d
 """
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -422,7 +422,8 @@ class AnswerMeta(Record):
     provider: str | None = None
     prompt: str | None = None
     mode: str | None = None
-    cached: bool = False
+    cached: bool | Literal["semantic"] = False
+    cached_distance: float | None = None
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     truncated: bool = False

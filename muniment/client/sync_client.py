@@ -26,6 +26,7 @@ from muniment.client.protocol import (
     trusts_environment,
     verification,
 )
+from muniment.client.resources.alike_questions import AlikeQuestions
 from muniment.client.resources.analytics import Analytics
 from muniment.client.resources.annotations import Annotations
 from muniment.client.resources.answers import AnswerOperations, Generate
@@ -114,6 +115,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.feedback = Feedbacks(self._protocol, self._run)
         self.evaluations = Evaluations(self._protocol, self._run)
         self.question_lists = QuestionLists(self._protocol, self._run)
+        self.alike_questions = AlikeQuestions(self._protocol, self._run)
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)

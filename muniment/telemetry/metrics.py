@@ -99,7 +99,8 @@ model_tokens_total = Counter(
 cached_responses_total = Counter(
     "muniment_cached_responses_total",
     "Searches and questions that could be answered as before, by kind (search, answer) and outcome (hit,"
-    " miss; stale: something has changed since; failed: it could not be found out).",
+    " miss; stale: something has changed since; failed: it could not be found out; after a miss, alike or"
+    " unlike: whether another question's answer was told).",
     ("kind", "outcome"),
     registry=REGISTRY,
 )

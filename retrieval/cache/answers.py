@@ -45,7 +45,7 @@ async def prepare_cached(
     looked = await cache.find_answer(access, request)
     milliseconds = (perf_counter() - began) * 1000
     if looked.kept is not None:
-        return RepeatedAnswer(looked.kept, milliseconds)
+        return RepeatedAnswer(looked.kept, milliseconds, looked.distance)
     prepared = await answerer.prepare(access, request, pages)
     if looked.place is None:
         return prepared
@@ -53,11 +53,14 @@ async def prepare_cached(
 
 
 class RepeatedAnswer:
-    """What was kept, as it came when it was made."""
+    """What was kept, as it came when it was made. `distance`: of another question that it answered."""
 
-    def __init__(self, kept: KeptAnswer, milliseconds: float) -> None:
+    def __init__(
+        self, kept: KeptAnswer, milliseconds: float, distance: float | None = None
+    ) -> None:
         self._kept = kept
         self._milliseconds = milliseconds
+        self._distance = distance
 
     async def events(self, *, is_whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
         """Whole anyway."""
@@ -65,7 +68,8 @@ class RepeatedAnswer:
             yield step
         meta = self._kept.answer.meta.model_copy(
             update={
-                "cached": True,
+                "cached": True if self._distance is None else "semantic",
+                "cached_distance": self._distance,
                 "timings_ms": with_look_up({"total": 0.0}, self._milliseconds),
                 "tokens": TokenCount(),
             }

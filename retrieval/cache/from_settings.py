@@ -12,6 +12,7 @@ from muniment.embedding import MODEL_ID, MODEL_VERSION
 from muniment.sealing import KeyManagement
 from muniment.settings import Settings
 from retrieval.cache.responses import CacheIdentity, ResponseCache
+from retrieval.vector import QueryEmbedder
 
 CODE = ("api", "db", "muniment", "retrieval")
 """Packages that have a part in what is found, how it is worded, and in what form it is kept."""
@@ -20,7 +21,9 @@ CODE = ("api", "db", "muniment", "retrieval")
 _INSTALLED = Path(retrieval.__file__).parents[1]
 
 
-def build_cache(settings: Settings, database: Database, keys: KeyManagement) -> ResponseCache:
+def build_cache(
+    settings: Settings, database: Database, keys: KeyManagement, embedder: QueryEmbedder
+) -> ResponseCache:
     """Processes with the same settings tell again what others of them kept."""
     limits = CacheLimits(
         timedelta(minutes=settings.cache.keep_minutes),
@@ -37,7 +40,8 @@ def build_cache(settings: Settings, database: Database, keys: KeyManagement) -> 
     digest = hashlib.sha256(json.dumps(process, sort_keys=True).encode()).hexdigest()
     models = tuple(each.name for each in settings.models.providers)
     identity = CacheIdentity(models, digest)
-    return ResponseCache(database, keys, limits if settings.cache.enabled else None, identity)
+    kept = limits if settings.cache.enabled else None
+    return ResponseCache(database, keys, kept, identity, embedder)
 
 
 def code_digest(installed: Path) -> str:

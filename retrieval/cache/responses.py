@@ -3,12 +3,16 @@
 A key says who asks (the principal: nobody learns by it what others ask), for what, and of which process
 (release, settings, models). What is under it holds at one epoch of the tenant; when anything has been
 committed since that could change it, the epoch is another (db/queries/answer_cache.py).
+
+Where a tenant wants that, an answer is also told again to another question, of the same principal and with
+the same options, if all that tells questions apart is equal (retrieval/cache/marks.py) and their vectors lie
+near enough.
 """
 
 import asyncio
 import hmac
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -17,14 +21,18 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.queries import answer_cache, language_models
+from db.queries import alike_questions, answer_cache, language_models
+from db.queries.alike_questions import AlikeAnswer
 from db.queries.answer_cache import CacheLimits, NewResponse, ResponseKind, Standing
 from db.session import Access, Database
 from muniment.errors import MunimentError, SealBroken
 from muniment.sealing import ExpiringCache, KeyManagement, TextKey
 from muniment.telemetry import metrics
+from retrieval.cache.alike import Meaning, nearest_of, vector_bytes
 from retrieval.cache.kept import Kept, KeptAnswer, KeptSearch, chunk_ids_of, file_ids_of
+from retrieval.cache.marks import marks_of
 from retrieval.request import QuestionRequest, SearchRequest
+from retrieval.vector import QueryEmbedder, embed
 
 MOST_BYTES = 256 * 1024
 """Of one response; a larger one is not kept."""
@@ -64,19 +72,23 @@ class Place:
     key: bytes = field(repr=False)
     epoch: int
     models: tuple[str, ...]
+    meaning: Meaning | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Looked(Generic[KeptT]):
-    """What was kept, or where the response is to be kept; neither where it is not to be."""
+    """What was kept, or where the response is to be kept; neither where it is not to be. `distance`: of the
+    question that it answered, where that was another; `least_likeness`: AlikeQuestionPolicy's."""
 
     kept: KeptT | None = None
     place: Place | None = None
+    distance: float | None = None
+    least_likeness: float | None = None
 
 
 class ResponseCache:
     """Of all tenants; holds their keys for some minutes, and no response. Without `limits` nothing is
-    kept or told again."""
+    kept or told again, without `embedder` nothing to another question."""
 
     def __init__(
         self,
@@ -84,11 +96,13 @@ class ResponseCache:
         keys: KeyManagement,
         limits: CacheLimits | None,
         identity: CacheIdentity,
+        embedder: QueryEmbedder | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._limits = limits
         self._identity = identity
+        self._embedder = embedder
         self._tenant_keys: ExpiringCache[UUID, bytes] = ExpiringCache(REMEMBERED_TENANTS)
         self._keeping: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
@@ -98,8 +112,25 @@ class ResponseCache:
         return await self._find(access, ResponseKind.SEARCH, request, KeptSearch)
 
     async def find_answer(self, access: Access, request: QuestionRequest) -> Looked[KeptAnswer]:
-        """As `find_search`."""
-        return await self._find(access, ResponseKind.ANSWER, request, KeptAnswer)
+        """As `find_search`; of another question only where the tenant wants that."""
+        looked = await self._find(access, ResponseKind.ANSWER, request, KeptAnswer)
+        if looked.place is None or looked.least_likeness is None or self._embedder is None:
+            return looked
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                key = self._alike_key(access, looked.place, request)
+                if key is None:
+                    return looked
+                vector = (await embed(self._embedder, [request.query]))[0]
+                place = replace(looked.place, meaning=Meaning(key, vector))
+                found = await self._find_alike(access, place, looked.least_likeness)
+        except (MunimentError, SQLAlchemyError, TimeoutError) as error:
+            _log.warning("cache_unavailable", reason=_reason(error))
+            return looked
+        metrics.cached_responses_total.labels(
+            ResponseKind.ANSWER.value, "alike" if found.kept else "unlike"
+        ).inc()
+        return found
 
     def keep(self, access: Access, place: Place, kept: Kept) -> None:
         """Behind whatever the caller does next; raises nothing."""
@@ -136,7 +167,7 @@ class ResponseCache:
             _log.warning("cache_unavailable", reason=_reason(error))
             looked, outcome = Looked[KeptT](), "failed"
         else:
-            looked = Looked(kept, None if kept else place)
+            looked = Looked(kept, None if kept else place, least_likeness=standing.least_likeness)
         metrics.cached_responses_total.labels(kind.value, outcome).inc()
         return looked
 
@@ -146,13 +177,50 @@ class ResponseCache:
             return
         sealed = _sealing_key(place).seal(content, _seal_place(access.tenant_id, place))
         response = NewResponse(
-            place.kind, place.key, place.epoch, sorted(file_ids_of(kept)), sealed
+            place.kind,
+            place.key,
+            place.epoch,
+            sorted(file_ids_of(kept)),
+            sealed,
+            alike_key=place.meaning.alike_key if place.meaning else None,
+            sealed_vector=_sealed_vector(access.tenant_id, place),
         )
         try:
             async with self._places, self._database.transaction(access) as session:
                 await answer_cache.keep(session, response, limits)
         except (MunimentError, SQLAlchemyError) as error:
             _log.warning("response_not_kept", reason=_reason(error))
+
+    async def _find_alike(
+        self, access: Access, place: Place, least_likeness: float
+    ) -> Looked[KeptAnswer]:
+        """In one snapshot, as for the same question."""
+        assert place.meaning is not None  # noqa: S101 - the caller has it embedded
+        async with self._database.transaction(access, is_snapshot=True) as session:
+            alike_key, epoch = place.meaning.alike_key, place.epoch
+            answers = await alike_questions.alike(session, alike_key, epoch)
+            vectors = {each.key: _opened_vector(access.tenant_id, place, each) for each in answers}
+            nearest = nearest_of(place.meaning.vector, vectors)
+            if nearest is None or nearest.likeness < least_likeness:
+                return Looked(place=place)
+            standing = await answer_cache.find(session, nearest.key)
+            models = self._models(place.kind, standing)
+            of_nearest = replace(
+                place, key=nearest.key, epoch=standing.epoch, models=models, meaning=None
+            )
+            kept, _ = await _told_again(session, access, of_nearest, standing, KeptAnswer)
+        return Looked(kept, None, nearest.distance) if kept else Looked(place=place)
+
+    def _alike_key(self, access: Access, place: Place, request: QuestionRequest) -> bytes | None:
+        """Of all in which another question has to be equal; None for one that is alike to none."""
+        marks = marks_of(request.query)
+        if marks is None:
+            return None
+        options = request.model_dump(mode="json", exclude={"query"})
+        process = [self._identity.process, *self._identity.models]
+        described = [str(access.principal_id), process, options, asdict(marks)]
+        content = b"alike|" + json.dumps(described, sort_keys=True).encode()
+        return hmac.digest(place.tenant_key, content, "sha256")
 
     async def _tenant_key(self, tenant_id: UUID) -> bytes:
         remembered = self._tenant_keys.get(tenant_id)
@@ -206,6 +274,26 @@ async def _told_again(
     chunk_ids = chunk_ids_of(kept)
     readable = await language_models.readable_passages(session, sorted(chunk_ids))
     return (kept, "hit") if chunk_ids <= set(readable) else (None, "stale")
+
+
+def _sealed_vector(tenant_id: UUID, place: Place) -> bytes | None:
+    if place.meaning is None:
+        return None
+    content = vector_bytes(place.meaning.vector)
+    return _vector_key(place).seal(content, _seal_place(tenant_id, place))
+
+
+def _opened_vector(tenant_id: UUID, place: Place, answer: AlikeAnswer) -> bytes | None:
+    """None for one that does not authenticate."""
+    of_answer = replace(place, key=answer.key, epoch=answer.epoch)
+    try:
+        return _vector_key(of_answer).open(answer.sealed_vector, _seal_place(tenant_id, of_answer))
+    except SealBroken:
+        return None
+
+
+def _vector_key(place: Place) -> TextKey:
+    return TextKey(hmac.digest(place.tenant_key, b"vector|" + place.key + _number(place), "sha256"))
 
 
 def _sealing_key(place: Place) -> TextKey:

@@ -164,6 +164,25 @@ async def test_an_answer_is_told_again_whole_and_as_it_streamed(
     assert not is_cached(await ask(client, cache=False))
 
 
+async def test_another_question_is_told_it_where_the_tenant_set_that(
+    client: httpx.AsyncClient, published: Published
+) -> None:
+    alike = "Who financed the harbour cranes?"
+    first = await told_again(lambda: ask(client))
+    assert not is_cached(await ask(client, query=alike, top_k=9))
+    policy = {"least_likeness": 0.85}
+    assert (await client.put("/v1/alike-questions/policy", json=policy)).is_success
+    # Kept anew, with its vector: what was kept before has none.
+    assert is_cached(await ask(client))
+    await ask(client, top_k=7)
+    again = await told_again(lambda: ask(client, query=alike, top_k=7))
+    assert again["meta"]["cached"] == "semantic"
+    assert 0 < again["meta"]["cached_distance"] <= 0.15
+    assert again["citations"] == first["citations"]
+    assert not is_cached(await ask(client, query=alike, top_k=7, cache=False))
+    assert not is_cached(await ask(client, query="Who did not pay for them?", top_k=7))
+
+
 async def test_what_streamed_is_kept_too(client: httpx.AsyncClient, published: Published) -> None:
     first = await events(client)
     again = await told_again(lambda: ask(client))

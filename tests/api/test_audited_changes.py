@@ -149,6 +149,12 @@ CHANGES = [
     ("POST", "/v1/question-lists/{list_id}/resume", None, "question_list.resumed"),
     ("POST", "/v1/question-lists/{list_id}/cancel", None, "question_list.cancelled"),
     ("GET", "/v1/analytics/queries", None, "analytics.read"),
+    (
+        "PUT",
+        "/v1/alike-questions/policy",
+        {"least_likeness": 0.97},
+        "alike_questions.policy_set",
+    ),
     ("PUT", "/v1/analytics/policy", {"keeps": "nothing"}, "analytics.policy_set"),
     ("DELETE", "/v1/analytics/queries", None, "analytics.forgotten"),
     ("POST", "/v1/integrity/verify", None, "integrity.verification_requested"),

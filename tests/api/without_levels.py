@@ -60,6 +60,8 @@ WITHOUT_LEVELS = {
     ("POST", "/v1/invitations/accept"),
     ("GET", "/v1/analytics/queries"),
     ("DELETE", "/v1/analytics/queries"),
+    ("GET", "/v1/alike-questions/policy"),
+    ("PUT", "/v1/alike-questions/policy"),
     ("GET", "/v1/analytics/policy"),
     ("PUT", "/v1/analytics/policy"),
     # Of whoever asked alone: test_conversations.py.

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import (
+    AlikeQuestionPolicy,
     AnalyticsPolicy,
     AskedQuery,
     CachedResponse,
@@ -64,6 +65,7 @@ async def add_evaluation(session: AsyncSession, tenant: TenantFixture) -> None:
     for rows in (
         [
             asked,
+            AlikeQuestionPolicy(tenant_id=tenant.tenant_id, least_likeness=0.97),
             AnalyticsPolicy(tenant_id=tenant.tenant_id, keeps="text", keep_days=1),
             AskedQuery(
                 tenant_id=tenant.tenant_id,

@@ -24,7 +24,7 @@ async def test_a_trail_whose_details_were_erased_goes_down_and_is_queued_anew(
     await Sealer(database, keys).seal(tenant.tenant_id)
     with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:
         connection.execute("UPDATE audit_event SET payload = NULL, salt = NULL, origin = NULL")
-    while revision_of(owner_dsn) != "0041":
+    while revision_of(owner_dsn) != "0042":
         migrate(owner_dsn, "-1")
     migrate(owner_dsn)
     with psycopg.connect(dsn_of("postgres", owner_dsn)) as connection:

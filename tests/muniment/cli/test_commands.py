@@ -74,6 +74,12 @@ def test_an_answer_shows_file_page_and_quote(muniment: Command) -> None:
     ]
 
 
+def test_an_answer_may_be_asked_for_anew(api: ApiForTests, muniment: Command) -> None:
+    assert muniment("ask", "what?", "--no-cache").returncode == 0
+    assert muniment("ask", "what?").returncode == 0
+    assert [each.get("cache") for each in api.questions] == [False, None]
+
+
 def test_an_answer_in_a_models_words_names_it_and_what_is_not_proven() -> None:
     unproven = Citation(
         n=1, chunk_id=UUID(int=1), file_id=UUID(int=2), name="a.pdf", injection_suspected=True

@@ -70,6 +70,7 @@ class ApiForTests:
     tenant_log: list[tuple[str, Record]] = field(default_factory=list)
     answers_by_key: dict[str, Record] = field(default_factory=dict)
     forms: list[Record] = field(default_factory=list)
+    questions: list[Record] = field(default_factory=list)
     ends: dict[str, str] = field(default_factory=dict)
     forgotten_ids: set[str] = field(default_factory=set)
     tenant_stream_works: bool = True
@@ -318,6 +319,7 @@ class ApiForTests:
 
     async def query(self, request: Request) -> Response:
         body = await request.json()
+        self.questions.append(body)
         if not body["stream"]:
             return JSONResponse(new_answer())
         answer = new_answer()

@@ -214,6 +214,8 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "integrity.report": lambda m: m.integrity.report(),
     "integrity.faults": lambda m: m.integrity.faults(),
     "integrity.verify": lambda m: m.integrity.verify(),
+    "alike_questions.policy": lambda m: m.alike_questions.policy(),
+    "alike_questions.set_policy": lambda m: m.alike_questions.set_policy(0.97, etag='"1"'),
     "analytics.queries": lambda m: m.analytics.queries(MOMENT, LATER),
     "analytics.forget": lambda m: m.analytics.forget("0" * 32),
     "analytics.policy": lambda m: m.analytics.policy(),
