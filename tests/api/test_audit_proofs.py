@@ -222,7 +222,7 @@ async def test_a_key_that_reads_the_trail_erases_nothing_of_it(
 ) -> None:
     made = await client.post("/v1/api-keys", json={"name": "siem", "scopes": ["audit:read"]})
     await sealer.seal(tenant.tenant_id)
-    async with client_of(api, made.json()["key"]) as reader:
+    async with client_of(api, made.json()["secret"]) as reader:
         event = (await reader.get("/v1/audit")).json()["data"][0]
         assert (await reader.delete(f"/v1/audit/{event['id']}/details")).status_code == 403
 
