@@ -1,5 +1,6 @@
 """Temporal's face of the sealing of audit trails."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
@@ -7,17 +8,26 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.audit.sealing import Sealer, refused
+from activities.audit.sealing import Sealer, refused, removed_before
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from db.queries import audit_tree
 from db.session import Database
 from muniment.contracts.seal_audit import AuditActivities, SealAuditInput, SealAuditResult
-from muniment.errors import AuditTampered, CheckpointInvalid, MunimentError
+from muniment.errors import (
+    AuditTampered,
+    DatabaseUnavailable,
+    MunimentError,
+    ObjectStoreUnavailable,
+)
+
+logger = logging.getLogger(__name__)
 
 PAGE_TENANTS = 100
 ROUND_SECONDS = 60.0
 """After this a round takes up no further batch: its budget is some minutes."""
+COPYING_SECONDS = 30.0
+"""Of their own: a round that had much to seal leaves them theirs."""
 
 FindTenants = Callable[[AsyncSession, UUID | None, int], Awaitable[Sequence[UUID]]]
 
@@ -39,18 +49,26 @@ class AuditSealing(AuditActivities):
 
 
 class _Round:
-    """Each tenant has a batch, and another while it has more, before the next one's turn comes: whoever
-    writes most delays the others by no more than the time of a round."""
+    """Each tenant has one batch, then each that has more another one, until nothing is left or the time is
+    over: whoever writes most delays nobody by more than a batch. A trail that cannot be sealed, or copied,
+    holds up no other."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
-        self._end = time.monotonic() + ROUND_SECONDS
-        self._events = self._checkpoints = self._copies = self._refused = 0
+        self._end = 0.0
+        self._more = False
+        self._standing: set[UUID] = set()
+        self._events = self._checkpoints = self._copies = 0
 
     async def go(self) -> None:
-        await self._each(audit_tree.tenants_with_unsealed, self._seal)
+        self._end = time.monotonic() + ROUND_SECONDS
+        self._more = True
+        while self._more:
+            self._more = False
+            await self._each(audit_tree.tenants_with_unsealed, self._seal)
         if self._sealer.makes_copies:
+            self._end = time.monotonic() + COPYING_SECONDS
             await self._each(audit_tree.tenants_with_uncopied, self._copy)
 
     def result(self) -> SealAuditResult:
@@ -58,7 +76,7 @@ class _Round:
             events=self._events,
             checkpoints=self._checkpoints,
             copies=self._copies,
-            refused=self._refused,
+            refused=len(self._standing),
         )
 
     async def _each(self, find: FindTenants, work: Callable[[UUID], Awaitable[None]]) -> None:
@@ -67,23 +85,39 @@ class _Round:
             async with self._database.across_tenants() as session:
                 tenants = await find(session, after, PAGE_TENANTS)
             for tenant_id in tenants:
-                await work(tenant_id)
+                if time.monotonic() < self._end:
+                    await work(tenant_id)
             if len(tenants) < PAGE_TENANTS:
                 return
             after = tenants[-1]
 
     async def _seal(self, tenant_id: UUID) -> None:
+        if tenant_id in self._standing:
+            return
         try:
-            while time.monotonic() < self._end:
-                sealed = await self._sealer.seal(tenant_id)
-                self._events += sealed.events
-                self._checkpoints += sealed.checkpoints
-                if sealed.is_last:
-                    return
-        except (AuditTampered, CheckpointInvalid) as error:
-            # Of this trail alone: those of others go on.
-            refused(error, tenant_id)
-            self._refused += 1
+            sealed = await self._sealer.seal(tenant_id)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a trail holds, those of others go on
+            self._stand(error, tenant_id)
+            return
+        self._events += sealed.events
+        self._checkpoints += sealed.checkpoints
+        if sealed.removed:
+            removed_before(sealed.removed, tenant_id)
+            self._standing.add(tenant_id)
+        if not sealed.is_last and time.monotonic() < self._end:
+            self._more = True
 
     async def _copy(self, tenant_id: UUID) -> None:
-        self._copies += await self._sealer.copy(tenant_id)
+        try:
+            self._copies += await self._sealer.copy(tenant_id)
+        except ObjectStoreUnavailable as error:
+            logger.warning("checkpoints were not copied", extra={"reason": error.problem})
+            self._end = 0.0
+        except AuditTampered as error:
+            self._stand(error, tenant_id)
+
+    def _stand(self, error: Exception, tenant_id: UUID) -> None:
+        refused(error, tenant_id)
+        self._standing.add(tenant_id)

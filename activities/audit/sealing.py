@@ -1,7 +1,7 @@
 """Seals the audit trail of a tenant, and copies what was signed."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,26 +11,28 @@ from db.models import AuditCheckpoint, now
 from db.queries import audit_checkpoints, audit_tree
 from db.queries.audit_tree import SealedTree
 from db.session import Access, Database
-from muniment.audit.checkpoints import Checkpoint, opened, origin_of
+from muniment.audit.checkpoints import Checkpoint, is_of, opened, origin_of
 from muniment.audit.signing_keys import SigningKeys
-from muniment.errors import AuditTampered, CheckpointInvalid
+from muniment.errors import AuditTampered, MunimentError, ObjectMissing
 from muniment.objects import ObjectStore
 from muniment.telemetry.metrics import audit_sealed_events_total
 
 logger = logging.getLogger(__name__)
 
-BATCH_EVENTS = 5_000
-"""Leaves of a transaction: some 200 ms, in which nobody waits but the next batch."""
+BATCH_EVENTS = 1_000
+"""Leaves of a transaction: some 200 ms, of which hashing takes what a worker's loop can spare at once."""
 COPIES_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """What one turn came to. `is_last`: nothing was left in the queue that was committed."""
+    """What one turn came to. `is_last`: nothing was left in the queue that was committed. `removed`: events
+    that somebody took away before they were sealed, which is looked for in the last turn."""
 
     events: int
     checkpoints: int
     is_last: bool
+    removed: Sequence[UUID] = ()
 
 
 _NOT_OUR_TURN = Sealed(0, 0, is_last=True)
@@ -64,32 +66,36 @@ class Sealer:
                 return _NOT_OUR_TURN
             former = await audit_tree.newest_checkpoint(session)
             if former is not None:
-                self._require_ours(former)
+                self._require_ours(former, tenant_id)
             tree = await audit_tree.seal_queued(session, tenant_id, former, self._batch_events)
             if tree.sealed:
                 self._sign(session, tenant_id, tree)
+            is_last = tree.sealed < self._batch_events
+            removed = await audit_tree.removed_unsealed(session) if is_last else ()
         audit_sealed_events_total.inc(tree.sealed)
-        is_last = tree.sealed < self._batch_events
-        return Sealed(tree.sealed, 1 if tree.sealed else 0, is_last)
+        return Sealed(tree.sealed, 1 if tree.sealed else 0, is_last, removed)
 
     async def copy(self, tenant_id: UUID) -> int:
         """Puts checkpoints into the second place that do not lie there yet, the smallest first; how many.
-        Raises ObjectStoreUnavailable; a copy that is made twice is the same."""
+        Raises ObjectStoreUnavailable, and AuditTampered where another one of that size lies there, which is
+        left as it is: one of the two is of a trail that was rewritten, or of a database that was restored."""
         if self._copies is None:
             return 0
         async with self._database.transaction(Access(tenant_id)) as session:
             found = await audit_checkpoints.uncopied_checkpoints(session, COPIES_AT_ONCE)
         for checkpoint in found:
-            await self._copies.put(copy_key(tenant_id, checkpoint.size), _only(checkpoint.note))
+            await _put_once(self._copies, copy_key(tenant_id, checkpoint.size), checkpoint)
         async with self._database.transaction(Access(tenant_id)) as session:
             await audit_checkpoints.mark_copied(session, [each.size for each in found])
         return len(found)
 
-    def _require_ours(self, former: AuditCheckpoint) -> None:
+    def _require_ours(self, former: AuditCheckpoint, tenant_id: UUID) -> None:
         """The row's figures are what sealing goes by, and the note is what was signed."""
         said = opened(former.note, self._keys.verifier_keys)
         if (said.size, said.root) != (former.size, former.root):
             raise AuditTampered("a checkpoint's row is not what its note says")
+        if not is_of(said.origin, tenant_id):
+            raise AuditTampered("the newest checkpoint is of another tenant's trail")
 
     def _sign(self, session: AsyncSession, tenant_id: UUID, tree: SealedTree) -> None:
         signer = self._keys.signer
@@ -111,11 +117,35 @@ def copy_key(tenant_id: UUID, size: int) -> str:
     return f"checkpoints/{tenant_id}/{size:019d}.note"
 
 
-def refused(error: AuditTampered | CheckpointInvalid, tenant_id: UUID) -> None:
-    """Tells of a trail that is left as it is, until somebody has looked."""
+async def _put_once(copies: ObjectStore, key: str, checkpoint: AuditCheckpoint) -> None:
+    try:
+        there = b"".join([chunk async for chunk in copies.read(key)])
+    except ObjectMissing:
+        await copies.put(key, _only(checkpoint.note))
+        return
+    if there != checkpoint.note.encode():
+        raise AuditTampered("another checkpoint of this size lies in the second place")
+
+
+def refused(error: Exception, tenant_id: UUID) -> None:
+    """Tells of a trail that is left as it is, until somebody has looked. Of an error that is not ours no
+    more than its class: it may quote what it could not take."""
+    ours = error if isinstance(error, MunimentError) else None
     logger.error(
         "an audit trail is not sealed any further",
-        extra={"tenant_id": str(tenant_id), "reason": error.problem, "detail": error.detail},
+        extra={
+            "tenant_id": str(tenant_id),
+            "reason": ours.problem if ours else type(error).__name__,
+            "detail": ours.detail if ours else None,
+        },
+    )
+
+
+def removed_before(event_ids: Sequence[UUID], tenant_id: UUID) -> None:
+    """Tells of events that will never be sealed."""
+    logger.error(
+        "events were removed from an audit trail before they were sealed",
+        extra={"tenant_id": str(tenant_id), "events": [str(each) for each in event_ids]},
     )
 
 

@@ -127,7 +127,8 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
     {
         "batch": "what was asked for, and counts; the object that a listing has come to is forgotten"
         " when it ends",
-        "audit_event": "append-only evidence; holds ids and counts, never content or names",
+        "audit_event": "append-only evidence; holds ids, counts and addresses that acts came from, never"
+        " content; its details are erased event by event, by an administrator",
         "decision": "append-only evidence of who released or rejected; holds no content",
         "erasure": "the record of the erasure itself",
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",

@@ -28,6 +28,7 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
 Auditor = Annotated[Caller, Depends(require("audit:read"))]
+Manager = Annotated[Caller, Depends(require("tenants:manage"))]
 MAX_EXPORTED = 1000
 Size = Annotated[
     int | None,
@@ -121,7 +122,7 @@ async def export_audit_trail(
     summary="Erase the details of an event; the trail goes on proving the rest",
     responses=problems(404, 409),
 )
-async def erase_audit_details(services: Provided, caller: Auditor, event_id: UUID) -> None:
+async def erase_audit_details(services: Provided, caller: Manager, event_id: UUID) -> None:
     """Its payload and the address that it came from, for administrators; that they were erased is itself
     recorded."""
     async with services.database.transaction(caller.access) as session:

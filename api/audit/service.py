@@ -45,8 +45,10 @@ async def prove(session: AsyncSession, seq: int, size: int | None) -> AuditProof
     sealed and is not there."""
     checkpoint = await _checkpoint(session, size)
     rows = await audit_checkpoints.sealed_events(session, seq, checkpoint.size, 1)
-    if not rows or rows[0]["seq"] != seq:
+    if seq >= checkpoint.size:
         raise NotFound("the checkpoint covers no event of this number")
+    if not rows or rows[0]["seq"] != seq:
+        raise AuditTampered("a leaf was sealed, and is not there any more")
     event = ExportedEvent.model_validate(dict(rows[0]))
     leaf = event.leaf()
     if leaf is None:
@@ -68,21 +70,33 @@ async def export(
     checkpoint = await _checkpoint(session, until)
     rows = await audit_checkpoints.sealed_events(session, first, checkpoint.size, limit)
     behind = rows[-1]["seq"] + 1 if rows else first
-    notes = {
-        each.size: ExportedCheckpoint(note=each.note)
-        for each in await audit_checkpoints.checkpoints_between(session, first, behind)
-    }
-    lines: list[AnyLine] = [
-        UnplacedEvent(id=each)
-        for each in await audit_checkpoints.unplaced_events(session, first, behind)
-    ]
+    is_last = len(rows) < limit
+    checkpoints = list(await audit_checkpoints.checkpoints_between(session, first, behind))
+    if is_last and behind < checkpoint.size:
+        # Its last leaves are gone: the checkpoint says so to whoever verifies.
+        checkpoints.append(checkpoint)
+    lines: list[AnyLine] = []
+    if first <= checkpoint.size:
+        lines += await _unplaced(session, first, None if is_last else behind)
     for row in rows:
+        while checkpoints and checkpoints[0].size <= row["seq"]:
+            lines.append(ExportedCheckpoint(note=checkpoints.pop(0).note))
         lines.append(ExportedEvent.model_validate(dict(row)))
-        if row["seq"] + 1 in notes:
-            lines.append(notes[row["seq"] + 1])
+    lines += [ExportedCheckpoint(note=each.note) for each in checkpoints]
     payload = {"first": first, "events": len(rows)}
     record(session, caller.act("audit.exported", "tenant", caller.tenant_id, payload))
-    return SealedTrail(data=lines, next=behind if len(rows) == limit else None)
+    return SealedTrail(data=lines, next=None if is_last else behind)
+
+
+async def _unplaced(session: AsyncSession, first: int, behind: int | None) -> list[AnyLine]:
+    """Events without a place, of that range; in the last one also those that were taken away before they
+    had theirs."""
+    unplaced = await audit_checkpoints.unplaced_events(session, first, behind)
+    removed = await audit_tree.removed_unsealed(session) if behind is None else ()
+    return [
+        *(UnplacedEvent(id=each) for each in unplaced),
+        *(UnplacedEvent(id=each, is_removed=True) for each in removed),
+    ]
 
 
 async def erase_details(session: AsyncSession, caller: Caller, event_id: UUID) -> None:

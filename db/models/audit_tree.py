@@ -30,7 +30,7 @@ class AuditLeaf(SQLModel, table=True):
     refer to the event: what was removed is to be noticed, and not forgotten with it."""
 
     __tablename__ = "audit_leaf"
-    __table_args__ = (Index("ix_audit_leaf_event_id", "event_id", unique=True),)
+    __table_args__ = (Index("ix_audit_leaf_event_id", "tenant_id", "event_id", unique=True),)
 
     tenant_id: UUID = tenant_field(primary_key=True)
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))

@@ -55,18 +55,19 @@ async def sealed_events(
     return rows.mappings().all()
 
 
-async def unplaced_events(session: AsyncSession, first: int, behind: int) -> Sequence[UUID]:
+async def unplaced_events(session: AsyncSession, first: int, behind: int | None) -> Sequence[UUID]:
     """Events that are neither in the tree nor in the queue: put there past the trigger, or past sealing. By
-    their ids they lie behind the leaf before `first`, and not behind the last one before `behind`: whoever
-    asks range by range from 0 on is told all up to the newest leaf, some hundred at a time at most."""
+    their ids they lie behind the leaf before `first`, and not behind the last one before `behind`, if that
+    is said: whoever asks range by range from 0 on is told all, some hundred at a time at most."""
     rows = await session.execute(
         text(
             "SELECT event.id FROM audit_event AS event WHERE event.tenant_id = current_tenant()"
             " AND event.id > coalesce((SELECT event_id FROM audit_leaf"
             " WHERE tenant_id = current_tenant() AND seq = CAST(:first AS bigint) - 1), :nobody)"
-            " AND event.id <= (SELECT event_id FROM audit_leaf"
-            " WHERE tenant_id = current_tenant() AND seq = CAST(:behind AS bigint) - 1)"
-            " AND NOT EXISTS (SELECT 1 FROM audit_leaf WHERE audit_leaf.event_id = event.id)"
+            " AND (CAST(:behind AS bigint) IS NULL OR event.id <= (SELECT event_id FROM audit_leaf"
+            " WHERE tenant_id = current_tenant() AND seq = CAST(:behind AS bigint) - 1))"
+            " AND NOT EXISTS (SELECT 1 FROM audit_leaf"
+            " WHERE audit_leaf.tenant_id = event.tenant_id AND audit_leaf.event_id = event.id)"
             " AND NOT EXISTS (SELECT 1 FROM audit_unsealed AS queued"
             " WHERE queued.tenant_id = event.tenant_id AND queued.id = event.id)"
             " ORDER BY event.id LIMIT :limit"

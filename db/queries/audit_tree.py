@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -30,6 +31,10 @@ from muniment.errors import AuditTampered
 
 TILE_LEVELS = 8
 """Subtrees are kept whose level is a multiple of this: of 256, 65,536, … leaves."""
+
+
+MOST_REMOVED = 100
+"""One is enough to say that somebody was there."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ async def seal_queued(
     session: AsyncSession, tenant_id: UUID, former: AuditCheckpoint | None, limit: int
 ) -> SealedTree:
     """Gives up to `limit` queued events their places behind the former checkpoint's. Raises AuditTampered
-    where what is kept of the tree no longer has that checkpoint's root: nothing is built on it."""
+    where what is kept of the tree no longer has that checkpoint's root, or has leaves behind it: nothing is
+    built on it."""
     size = 0 if former is None else former.size
     subtrees: list[tuple[Subtree, bytes]] = []
 
@@ -110,13 +116,41 @@ async def seal_queued(
     frontier = Frontier(size, [kept[part] for part in parts], keep)
     if frontier.root() != (EMPTY_ROOT if former is None else former.root):
         raise AuditTampered("the leaves that are kept do not have the root that was signed")
+    if await _has_leaf_from(session, size):
+        raise AuditTampered("there are leaves that no checkpoint covers")
     leaves = _leaves(await _queued(session, tenant_id, limit), size)
     hashes = [leaf_hash(leaf.canonical()) for leaf in leaves]
     for each in hashes:
         frontier.append(each)
-    await _add_leaves(session, tenant_id, leaves, hashes)
-    await _add_subtrees(session, tenant_id, subtrees)
+    try:
+        await _add_leaves(session, tenant_id, leaves, hashes)
+        await _add_subtrees(session, tenant_id, subtrees)
+    except IntegrityError as error:
+        raise AuditTampered("there is something already where the next leaves belong") from error
     return SealedTree(len(leaves), frontier.size, frontier.root())
+
+
+async def _has_leaf_from(session: AsyncSession, seq: int) -> bool:
+    found = await session.scalars(
+        select(col(AuditLeaf.seq)).where(col(AuditLeaf.seq) >= seq).limit(1)
+    )
+    return found.first() is not None
+
+
+async def removed_unsealed(session: AsyncSession) -> Sequence[UUID]:
+    """Queued events that are not there: somebody took them away before they were sealed. Some hundred at
+    most."""
+    rows = await session.execute(
+        text(
+            "SELECT queued.id FROM audit_unsealed AS queued"
+            " WHERE queued.tenant_id = current_tenant()"
+            " AND NOT EXISTS (SELECT 1 FROM audit_event AS event"
+            " WHERE event.tenant_id = queued.tenant_id AND event.id = queued.id)"
+            " ORDER BY queued.id LIMIT :limit"
+        ),
+        {"limit": MOST_REMOVED},
+    )
+    return rows.scalars().all()
 
 
 async def _queued(session: AsyncSession, tenant_id: UUID, limit: int) -> Sequence[AuditEvent]:
@@ -125,14 +159,20 @@ async def _queued(session: AsyncSession, tenant_id: UUID, limit: int) -> Sequenc
         text(
             "DELETE FROM audit_unsealed WHERE tenant_id = :tenant_id AND id IN"
             " (SELECT id FROM audit_unsealed WHERE tenant_id = :tenant_id ORDER BY id LIMIT :limit)"
-            " AND EXISTS (SELECT 1 FROM audit_leaf WHERE event_id = audit_unsealed.id)"
+            " AND EXISTS (SELECT 1 FROM audit_leaf WHERE audit_leaf.tenant_id = :tenant_id"
+            " AND event_id = audit_unsealed.id)"
         ),
         {"tenant_id": tenant_id, "limit": limit},
     )
     statement = (
         select(AuditEvent)
         .join(AuditUnsealed, col(AuditUnsealed.id) == col(AuditEvent.id))
-        .join(AuditLeaf, col(AuditLeaf.event_id) == col(AuditEvent.id), isouter=True)
+        .join(
+            AuditLeaf,
+            (col(AuditLeaf.tenant_id) == col(AuditEvent.tenant_id))
+            & (col(AuditLeaf.event_id) == col(AuditEvent.id)),
+            isouter=True,
+        )
         .where(col(AuditUnsealed.tenant_id) == tenant_id, col(AuditLeaf.seq).is_(None))
         .order_by(col(AuditUnsealed.id))
         .limit(limit)

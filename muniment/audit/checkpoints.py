@@ -109,6 +109,11 @@ def origin_of(name: str, tenant_id: UUID) -> str:
     return f"{name}/audit/{tenant_id}"
 
 
+def is_of(origin: str, tenant_id: UUID) -> bool:
+    """Whether it is the origin of that tenant's tree, whatever name the key had."""
+    return origin.endswith(f"/audit/{tenant_id}")
+
+
 def opened(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
     """What the note says. Raises CheckpointInvalid unless one of these keys signed it, and where it is
     damaged or one of their signatures does not fit."""

@@ -89,12 +89,14 @@ class ExportedCheckpoint(BaseModel):
 
 
 class UnplacedEvent(BaseModel):
-    """An event that has no place, and waits for none: nobody recorded it as events are recorded."""
+    """An event that has no place, and waits for none: nobody recorded it as events are recorded. Or,
+    `is_removed`, one that was recorded, and was taken away before it had its place."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
     kind: Literal["unplaced"] = "unplaced"
     id: UUID
+    is_removed: bool = False
 
 
 AnyLine = ExportedEvent | ExportedCheckpoint | UnplacedEvent

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from muniment.audit.checkpoints import Checkpoint, VerifierKey, opened
+from muniment.audit.checkpoints import Checkpoint, VerifierKey, is_of, opened
 from muniment.audit.exported import AnyLine, ExportedCheckpoint, ExportedEvent
 from muniment.audit.leaves import commitment_to
 from muniment.audit.merkle import Frontier, leaf_hash
@@ -70,6 +70,7 @@ class Verifier:
         self._passed = 0
         self._frontier = Frontier()
         self._origin: str | None = self._kept[0].origin if self._kept else None
+        self._tenant_id: UUID | None = None
         self._first: Finding | None = None
         self._proven = 0
         self._checkpoints = 0
@@ -86,7 +87,10 @@ class Verifier:
             self._take_event(line)
         else:
             size = self._frontier.size
-            self._note(Finding(Fault.INSERTED, size, size, line.id, detail="it was never sealed"))
+            fault, detail = Fault.INSERTED, "it was never sealed"
+            if line.is_removed:
+                fault, detail = Fault.REMOVED, "before it was sealed"
+            self._note(Finding(fault, size, size, line.id, detail=detail))
 
     def ended(self) -> Verification:
         """After the last line. A trail that no checkpoint covers to its end is suspect there."""
@@ -110,6 +114,7 @@ class Verifier:
         )
 
     def _take_event(self, event: ExportedEvent) -> None:
+        self._tenant_id = self._tenant_id or event.tenant_id
         expected = self._frontier.size
         if event.seq > expected:
             self._note(Finding(Fault.REMOVED, expected, event.seq))
@@ -128,10 +133,16 @@ class Verifier:
         self._pass_kept()
 
     def _look_at_details(self, event: ExportedEvent) -> None:
-        if event.salt is None:
+        if event.salt is None and event.payload is None and event.origin is None:
             self._erased += 1
             return
-        if commitment_to(event.salt, event.origin, event.payload or {}) == event.commitment:
+        # They are erased together: what is left of some proves nothing.
+        salt, payload = event.salt, event.payload
+        if (
+            salt is not None
+            and payload is not None
+            and commitment_to(salt, event.origin, payload) == event.commitment
+        ):
             self._sound += 1
             return
         self._wrong += 1
@@ -174,6 +185,8 @@ class Verifier:
             self._origin = checkpoint.origin
         if checkpoint.origin != self._origin:
             raise CheckpointInvalid("a checkpoint is of another trail than those before it")
+        if self._tenant_id is not None and not is_of(checkpoint.origin, self._tenant_id):
+            raise CheckpointInvalid("a checkpoint is of another tenant's trail")
 
     def _note(self, finding: Finding) -> None:
         self._first = self._first or finding

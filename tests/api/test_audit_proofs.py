@@ -15,7 +15,7 @@ from muniment.audit import merkle
 from muniment.audit.checkpoints import VerifierKey, opened
 from muniment.audit.exported import LINES
 from muniment.audit.signing_keys import SigningKeys, load_signing_keys
-from muniment.audit.verification import Verifier
+from muniment.audit.verification import Verification, Verifier
 from tests.api.conftest import ApiProcess, client_of
 from tests.conftest import TenantFixture, make_tenant
 
@@ -141,6 +141,90 @@ async def test_an_event_that_was_put_there_past_the_trigger_is_named(
     found = verifier.ended().first
     assert found is not None
     assert (found.fault, found.event_id) == ("inserted", forged)
+
+
+async def exported(client: httpx.AsyncClient, keys: SigningKeys) -> Verification:
+    verifier = Verifier(keys.verifier_keys)
+    for line in (await client.get("/v1/audit/sealed")).json()["data"]:
+        verifier.take(LINES.validate_python(line))
+    return verifier.ended()
+
+
+async def test_a_last_event_that_is_like_no_other_is_named(
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    keys: SigningKeys,
+    postgres_dsn: str,
+) -> None:
+    await client.post("/v1/collections", json={"name": "a"})
+    await sealer.seal(tenant.tenant_id)
+    assert (await exported(client, keys)).is_sound
+    forged = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "INSERT INTO audit_event (id, tenant_id, at, actor_kind, action, object_type, payload, salt)"
+            " VALUES (%s, %s, now(), 'system', 'file.approved', 'file', '{}', '')",
+            (forged, tenant.tenant_id),
+        )
+    found = (await exported(client, keys)).first
+    assert found is not None
+    assert (found.fault, found.event_id) == ("inserted", forged)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_a_trail_whose_last_leaves_are_gone_is_not_sound(
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    keys: SigningKeys,
+    postgres_dsn: str,
+    left: int,
+) -> None:
+    for name in ("a", "b"):
+        await client.post("/v1/collections", json={"name": name})
+        await sealer.seal(tenant.tenant_id)
+    size = (await client.get("/v1/audit/checkpoint")).json()["size"]
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "WITH gone AS (DELETE FROM audit_leaf WHERE tenant_id = %s AND seq >= %s RETURNING event_id)"
+            " DELETE FROM audit_event WHERE id IN (SELECT event_id FROM gone)",
+            (tenant.tenant_id, (size - 1) * left),
+        )
+    found = (await exported(client, keys)).first
+    assert found is not None
+    assert (found.fault, found.seq, found.before) == ("removed", (size - 1) * left, size)
+    proof = await client.get(f"/v1/audit/proof/{size - 1}")
+    assert proof.json()["type"].endswith("audit-tampered")
+
+
+async def test_an_event_that_was_removed_before_it_was_sealed_is_named(
+    client: httpx.AsyncClient,
+    tenant: TenantFixture,
+    sealer: Sealer,
+    keys: SigningKeys,
+    postgres_dsn: str,
+) -> None:
+    made = (await client.post("/v1/collections", json={"name": "a"})).json()["id"]
+    await client.post("/v1/collections", json={"name": "b"})
+    (event,) = (await client.get("/v1/audit", params={"object": made})).json()["data"]
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("DELETE FROM audit_event WHERE id = %s", (event["id"],))
+    await sealer.seal(tenant.tenant_id)
+    found = (await exported(client, keys)).first
+    assert found is not None
+    assert (found.fault, str(found.event_id)) == ("removed", event["id"])
+
+
+async def test_a_key_that_reads_the_trail_erases_nothing_of_it(
+    client: httpx.AsyncClient, tenant: TenantFixture, sealer: Sealer, api: ApiProcess
+) -> None:
+    made = await client.post("/v1/api-keys", json={"name": "siem", "scopes": ["audit:read"]})
+    await sealer.seal(tenant.tenant_id)
+    async with client_of(api, made.json()["secret"]) as reader:
+        event = (await reader.get("/v1/audit")).json()["data"][0]
+        assert (await reader.delete(f"/v1/audit/{event['id']}/details")).status_code == 403
 
 
 async def test_what_another_tenant_sealed_is_not_found(

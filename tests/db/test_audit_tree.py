@@ -261,6 +261,80 @@ async def test_checkpoints_are_copied_once(
     assert copied == newest.note
 
 
+async def test_another_copy_of_that_size_is_not_overwritten(
+    database: Database, tenant: TenantFixture, keys: SigningKeys, tmp_path: Path
+) -> None:
+    sealer = Sealer(database, keys, FilesystemObjectStore(tmp_path / "copies"))
+    await write(database, tenant.access)
+    await seal_all(sealer, tenant)
+    async with database.transaction(tenant.system) as session:
+        newest = await audit_tree.newest_checkpoint(session)
+    assert newest is not None
+    copied = tmp_path / "copies" / copy_key(tenant.tenant_id, newest.size)
+    copied.parent.mkdir(parents=True)
+    copied.write_text("what was signed before")
+    with pytest.raises(AuditTampered):
+        await sealer.copy(tenant.tenant_id)
+    assert copied.read_text() == "what was signed before"
+
+
+async def test_leaves_behind_the_newest_checkpoint_are_not_built_on(
+    postgres_dsn: str, database: Database, tenant: TenantFixture, sealer: Sealer
+) -> None:
+    for _ in range(2):
+        await write(database, tenant.access, 2)
+        await seal_all(sealer, tenant)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute(
+            "DELETE FROM audit_checkpoint WHERE tenant_id = %(tenant)s AND size ="
+            " (SELECT max(size) FROM audit_checkpoint WHERE tenant_id = %(tenant)s)",
+            {"tenant": tenant.tenant_id},
+        )
+    await write(database, tenant.access)
+    with pytest.raises(AuditTampered):
+        await sealer.seal(tenant.tenant_id)
+
+
+async def test_what_was_removed_before_it_was_sealed_is_told(
+    postgres_dsn: str, database: Database, tenant: TenantFixture, sealer: Sealer
+) -> None:
+    await write(database, tenant.access, 2)
+    with psycopg.connect(postgres_dsn) as connection:
+        row = connection.execute(
+            "DELETE FROM audit_event WHERE id = (SELECT id FROM audit_event WHERE tenant_id = %s"
+            " ORDER BY id DESC LIMIT 1) RETURNING id",
+            (tenant.tenant_id,),
+        ).fetchone()
+    assert row is not None
+    sealed = await sealer.seal(tenant.tenant_id)
+    assert sealed.events == await count(database, tenant)
+    assert list(sealed.removed) == [row[0]]
+
+
+async def test_a_checkpoint_of_another_tenants_trail_is_not_built_on(
+    postgres_dsn: str,
+    database: Database,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    sealer: Sealer,
+) -> None:
+    await write(database, other_tenant.access, 2)
+    await seal_all(sealer, other_tenant)
+    with psycopg.connect(postgres_dsn) as connection:
+        for table, columns in (
+            ("audit_leaf", "seq, event_id, commitment, hash"),
+            ("audit_checkpoint", "size, root, note, verifier_key, created_at"),
+        ):
+            connection.execute(
+                f"INSERT INTO {table} (tenant_id, {columns})"  # noqa: S608 - constants
+                f" SELECT %s, {columns} FROM {table} WHERE tenant_id = %s",
+                (tenant.tenant_id, other_tenant.tenant_id),
+            )
+    await write(database, tenant.access)
+    with pytest.raises(AuditTampered):
+        await sealer.seal(tenant.tenant_id)
+
+
 async def test_the_application_can_change_nothing_of_what_seals(
     database: Database, tenant: TenantFixture
 ) -> None:

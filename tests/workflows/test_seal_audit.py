@@ -1,7 +1,7 @@
 """What is written to the audit trails is sealed by itself some moments later, by one workflow for all."""
 
 import asyncio
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -67,8 +67,15 @@ async def test_a_round_has_what_was_committed_sealed(workshop: Workshop, owner: 
     assert (said.size, said.root) == (newest.size, newest.root)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit_leaf SET hash = sha256('x') WHERE tenant_id = %s AND seq = 0",
+        "DELETE FROM audit_checkpoint WHERE tenant_id = %s",
+    ],
+)
 async def test_a_trail_that_was_changed_holds_up_no_other(
-    lone_workshop: Workshop, lone_owner: TenantIds, lone_dsn: str
+    lone_workshop: Workshop, lone_owner: TenantIds, lone_dsn: str, change: LiteralString
 ) -> None:
     workshop, changed, sound = lone_workshop, lone_owner, tenant_in(lone_dsn)
     for each in (changed, sound):
@@ -77,10 +84,7 @@ async def test_a_trail_that_was_changed_holds_up_no_other(
         for each in (changed, sound):
             await all_sealed(workshop, each)
         with psycopg.connect(lone_dsn) as connection:
-            connection.execute(
-                "UPDATE audit_leaf SET hash = sha256('x') WHERE tenant_id = %s AND seq = 0",
-                (changed.tenant_id,),
-            )
+            connection.execute(change, (changed.tenant_id,))
         for each in (changed, sound):
             await act(workshop, each)
         await all_sealed(workshop, sound)

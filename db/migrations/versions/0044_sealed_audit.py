@@ -29,7 +29,8 @@ def upgrade() -> None:
             queued_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
             PRIMARY KEY (tenant_id, id),
             FOREIGN KEY(tenant_id) REFERENCES tenant (id)
-        );
+        ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                autovacuum_vacuum_cost_delay = 0);
         CREATE TABLE audit_leaf (
             tenant_id UUID NOT NULL,
             seq BIGINT NOT NULL,
@@ -39,7 +40,7 @@ def upgrade() -> None:
             PRIMARY KEY (tenant_id, seq),
             FOREIGN KEY(tenant_id) REFERENCES tenant (id)
         );
-        CREATE UNIQUE INDEX ix_audit_leaf_event_id ON audit_leaf (event_id);
+        CREATE UNIQUE INDEX ix_audit_leaf_event_id ON audit_leaf (tenant_id, event_id);
         CREATE TABLE audit_subtree (
             tenant_id UUID NOT NULL,
             level SMALLINT NOT NULL,
@@ -166,6 +167,7 @@ $$
         UPDATE audit_event SET payload = NULL, salt = NULL, origin = NULL
         FROM audit_leaf
         WHERE audit_event.id = ANY (event_ids) AND audit_event.tenant_id = current_tenant()
+          AND audit_leaf.tenant_id = audit_event.tenant_id
           AND audit_leaf.event_id = audit_event.id AND audit_event.salt IS NOT NULL
         RETURNING 1
     )

@@ -163,6 +163,37 @@ def test_erased_details_leave_the_proof() -> None:
     assert (found.commitments_erased, found.commitments_sound) == (1, EVENTS - 1)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"salt": None, "payload": {"forged": True}, "origin": None},
+        {"salt": None, "payload": None, "origin": "203.0.113.9"},
+        {"payload": None, "origin": None},
+    ],
+)
+def test_details_that_are_half_erased_are_changed_ones(forged: Line) -> None:
+    lines = copied()
+    lines[place_of(7)].update(forged)
+    found = verified(lines)
+    assert not found.is_sound
+    assert (found.commitments_wrong, found.commitments_erased) == (1, 0)
+
+
+def test_a_trail_under_checkpoints_of_another_tenant_is_not_sound() -> None:
+    other = UUID(int=8)
+    events = [sealed(seq, tenant_id=other) for seq in range(3)]
+    found = verified(trail(events)).first
+    assert found is not None
+    assert found.fault is Fault.CHECKPOINT
+
+
+def test_an_event_that_was_removed_before_it_was_sealed_is_told() -> None:
+    gone = {"kind": "unplaced", "id": str(UUID(int=5)), "is_removed": True}
+    found = verified([*copied(), gone]).first
+    assert found is not None
+    assert (found.fault, found.event_id) == (Fault.REMOVED, UUID(int=5))
+
+
 @given(st.integers(0, EVENTS - 1))
 def test_a_removed_event_is_named(seq: int) -> None:
     lines = copied()
