@@ -20,8 +20,8 @@ from muniment.errors import MunimentError
 
 PURGE_SECONDS = 1800.0
 """Of a round, which may take two hours."""
-MAX_UNMERGED_PAGES = 200
-"""Of a round: some minutes. A language has sixteen at most when the round begins."""
+MAX_UNMERGED_PAGES = 800
+"""Of a round: some minutes. A language has sixty-four or so when the round begins."""
 
 
 class LexicalIndex(LexicalIndexActivities):
@@ -75,9 +75,9 @@ class LexicalIndex(LexicalIndexActivities):
         time, however fast others publish."""
         before = after = 0
         for _ in range(MAX_UNMERGED_PAGES):
-            lists, rows = await in_turn(self._database, access, postings.merge_unmerged)
-            if not lists:
+            merged = await in_turn(self._database, access, postings.merge_unmerged)
+            if merged is None:
                 break
-            before, after = before + lists, after + rows
+            before, after = before + merged[0], after + merged[1]
             await asyncio.sleep(YIELD_SECONDS)
         return before, after

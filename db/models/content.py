@@ -135,7 +135,8 @@ class Posting(SQLModel, table=True):
 
 class UnmergedPosting(SQLModel, table=True):
     """What a publication wrote, until it is merged into `posting`: `share` of its terms
-    (db/queries/publication_statements.py), and the entries of each. Without a foreign key, as there."""
+    (db/queries/publication_statements.py), in the order of their bytes, and the entries of each. Share 0 is
+    always there. `last_number`: of the publication's last passage. Without a foreign key, as there."""
 
     __tablename__ = "unmerged_posting"
 

@@ -3,7 +3,9 @@
 A term stands in rows of `posting` and, as long as they wait for maintenance, in those of publications:
 `unmerged` is what the query asks for of these, in rows of the same form."""
 
-# Of what waits the shares are opened in which the words stand that are asked for; beginnings stand in any.
+# Of what waits the shares are opened in which the words stand that are asked for; beginnings stand in any,
+# and are looked up by halves in each row, whose terms are in order: from the last one that is not greater on.
+# OFFSET 0 has each array opened once.
 # The share is known before: row-level security keeps an index from being searched by what a function gives.
 _ASKED = """
     asked AS MATERIALIZED (
@@ -20,25 +22,33 @@ _ASKED = """
     ),
     unmerged AS MATERIALIZED (
         SELECT word.language, word.term, publication.first_number,
-               octet_length(publication.entries[found.place]) / 7 AS passages,
-               publication.entries[found.place] AS entries
+               octet_length(its.entries) / 7 AS passages, its.entries
         FROM word
         JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
             AND publication.language = word.language AND publication.share = word.share
         CROSS JOIN LATERAL array_position(publication.terms, word.term) AS found(place)
+        CROSS JOIN LATERAL (SELECT publication.entries[found.place] AS entries OFFSET 0) AS its
         WHERE found.place IS NOT NULL
         UNION ALL
         SELECT publication.language, each.term, publication.first_number,
                octet_length(each.entries) / 7, each.entries
-        FROM (SELECT DISTINCT language FROM beginning) AS opened
+        FROM beginning
         JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
-            AND publication.language = opened.language
-        CROSS JOIN LATERAL unnest(publication.terms, publication.entries) AS each(term, entries)
-        WHERE EXISTS (
-                SELECT FROM beginning
-                WHERE beginning.language = publication.language
-                    AND starts_with(each.term, beginning.prefix))
+            AND publication.language = beginning.language
+        CROSS JOIN LATERAL (
+            SELECT width_bucket(beginning.prefix COLLATE "C", publication.terms) AS low,
+                   width_bucket((beginning.prefix || :last_letter) COLLATE "C", publication.terms) AS high
+            OFFSET 0
+        ) AS part
+        CROSS JOIN LATERAL unnest(
+            publication.terms[part.low:part.high], publication.entries[part.low:part.high]
+        ) AS each(term, entries)
+        WHERE part.high >= 1 AND starts_with(each.term, beginning.prefix)
             AND (publication.language, each.term) NOT IN (SELECT language, term FROM word)
+            AND NOT EXISTS (
+                SELECT FROM beginning AS earlier
+                WHERE earlier.language = beginning.language AND earlier.place < beginning.place
+                    AND starts_with(each.term, earlier.prefix))
     )"""
 
 # Rows of the one term that comes to too much by itself are read from the newest on. Synonyms are read where

@@ -42,7 +42,10 @@ BLOCK_ENTRIES = 16_384
 """A full row, 115 kB: what is rewritten where one passage is forgotten."""
 PASSAGES_PER_STATEMENT = 500
 MAX_UNMERGED = 256
-"""Of a language, each of a statement. They come to some ninety thousand terms for a search of five words."""
+"""Publications of a language, each of a statement. They come to some ninety thousand terms for a search of
+five words."""
+MAX_UNMERGED_PASSAGES = 50_000
+"""Of a language. What a search takes longer for what waits goes by them: 6 ms for so many."""
 LEAST_ROWS_TO_MERGE = 8
 """Fewer small rows of a term cost a search nothing that could be seen."""
 ENTRIES_PER_TRANSACTION = 2_000_000
@@ -51,8 +54,8 @@ REMOVALS_PER_TRANSACTION = 500
 TERMS_PER_REMOVALS = 50_000
 """Of so many removals each row is rewritten once for all that have its term."""
 TERMS_PER_TRANSACTION = 2_000
-UNMERGED_PER_TRANSACTION = 1_024
-"""Rows of `unmerged_posting`: those of sixteen publications."""
+UNMERGED_PER_TRANSACTION = 256
+"""Rows of `unmerged_posting`: a share of all that may wait."""
 DEFAULT_LANGUAGE = "english"
 
 Entries = npt.NDArray[np.void]
@@ -217,14 +220,15 @@ async def index_words(
     if begun is None:
         return
     for start in range(0, begun.passages, PASSAGES_PER_STATEMENT):
-        may_wait = await session.scalar(MAY_WAIT, {"language": language, "most": MAX_UNMERGED})
+        bounds = {"most": MAX_UNMERGED, "most_passages": MAX_UNMERGED_PASSAGES}
+        may_wait = await session.scalar(MAY_WAIT, {"language": language, **bounds})
         await session.execute(
             ADD_UNMERGED if may_wait else ADD_ROWS_OF_TERMS,
             {
                 "version_id": version_id,
                 "language": language,
                 "start": start,
-                "amount": PASSAGES_PER_STATEMENT,
+                "amount": min(PASSAGES_PER_STATEMENT, begun.passages - start),
                 "first_number": begun.first_number + start,
             },
         )
@@ -327,11 +331,12 @@ async def _lock(session: AsyncSession) -> None:
 
 
 async def unmerged(session: AsyncSession) -> Unmerged:
-    """What was published since the last round of maintenance."""
+    """What was published since the last round of maintenance, or waits since an earlier one."""
     found = await session.execute(
         text(
-            "SELECT coalesce(sum(1 + (passages - 1) / :each), 0), coalesce(max(first_number), 0)"
-            " FROM lexical_document WHERE NOT is_merged"
+            "SELECT greatest(coalesce(sum(1 + (passages - 1) / :each), 0), (SELECT count(*)"
+            "   FROM unmerged_posting WHERE tenant_id = (SELECT current_tenant()) AND share = 0)),"
+            " coalesce(max(first_number), 0) FROM lexical_document WHERE NOT is_merged"
         ),
         {"each": PASSAGES_PER_STATEMENT},
     )
@@ -350,15 +355,18 @@ async def mark_merged(session: AsyncSession, merged: Unmerged) -> None:
     )
 
 
-async def merge_unmerged(session: AsyncSession) -> tuple[int, int]:
-    """Puts what some publications wait with into rows of terms: how many lists of entries there were, and how
-    many rows came of them; none at the end. Takes the tenant's lock: PostingsBusy when another has it. Rolled
-    back or repeated it loses nothing."""
+async def merge_unmerged(session: AsyncSession) -> tuple[int, int] | None:
+    """Puts what publications wait with into rows of terms, some rows of it: how many lists of entries there
+    were, and how many rows came of them; None where nothing waits. Takes the tenant's lock: PostingsBusy
+    when another has it. Rolled back or repeated it loses nothing."""
     await _lock(session)
     found = await binary_rows(session, TAKE_UNMERGED, {"limit": UNMERGED_PER_TRANSACTION})
-    merged = await asyncio.to_thread(_of_terms, [_row(*each) for each in found])
+    if not found:
+        return None
+    lists = [_row(*each) for each in found if each[1] is not None]
+    merged = await asyncio.to_thread(_of_terms, lists)
     await _insert(session, merged)
-    return len(found), len(merged)
+    return len(lists), len(merged)
 
 
 async def merge_page(session: AsyncSession, after: PostingKey | None) -> MergedPage:

@@ -1,8 +1,9 @@
 """The statements by which the words of a version enter the lexical index, five hundred passages at a time.
 
-A publication adds `SHARES` rows to `unmerged_posting`, each with a share of its terms and their entries, as
-long as few of them wait for maintenance; from then on it adds a row to `posting` for each of its terms, which
-takes twice the time and more, so that searches never have more than that many to look through."""
+A publication adds `SHARES` rows at most to `unmerged_posting`, each with a share of its terms and their
+entries, as long as few passages wait for maintenance; from then on it adds a row to `posting` for each of its
+terms, which takes twice the time and more, so that searches have few to look through: as many as the bounds
+say, and those of publications that were at work at the same moment, which do not see each other."""
 
 from sqlalchemy import text
 
@@ -23,15 +24,12 @@ BEGIN_DOCUMENT = text(
     """
 )
 
-# Each row of a publication has about as many terms as the others, so that one of them tells how many
-# publications there are.
+# Each publication has a row of share 0, with terms or without, and its passages: it is counted by that.
 MAY_WAIT = text(
     """
-    SELECT count(*) < :most FROM (
-        SELECT FROM unmerged_posting
-        WHERE tenant_id = (SELECT current_tenant()) AND language = :language AND share = 0
-        LIMIT :most
-    ) AS waiting
+    SELECT count(*) < :most AND coalesce(sum(last_number - first_number + 1), 0) < :most_passages
+    FROM unmerged_posting
+    WHERE tenant_id = (SELECT current_tenant()) AND language = :language AND share = 0
     """
 )
 
@@ -73,13 +71,20 @@ _COUNT_TERMS = """
 ADD_UNMERGED = text(
     f"""
     {_LISTED}
+    shared AS (
+        SELECT posting_share(term) AS share, term, entries FROM listed
+        UNION ALL
+        SELECT CAST(0 AS int2), NULL, NULL WHERE EXISTS (SELECT FROM occurrence)
+    ),
     written AS (
         INSERT INTO unmerged_posting
             (tenant_id, language, share, first_number, last_number, terms, entries)
-        SELECT current_tenant(), :language, posting_share(term), :first_number,
-               :first_number + max(last_place), array_agg(term), array_agg(entries)
-        FROM listed
-        GROUP BY posting_share(term)
+        SELECT current_tenant(), :language, share, :first_number,
+               CAST(:first_number AS int8) + :amount - 1,
+               coalesce(array_agg(term ORDER BY term) FILTER (WHERE term IS NOT NULL), '{{}}'),
+               coalesce(array_agg(entries ORDER BY term) FILTER (WHERE term IS NOT NULL), '{{}}')
+        FROM shared
+        GROUP BY share
     )
     {_COUNT_TERMS}
     """  # noqa: S608 - of the constants above
@@ -111,23 +116,25 @@ FORGET_UNMERGED = text(
     """  # noqa: S608 - of a constant
 )
 
-# Who deletes a file locks its rows, and is not waited for: they are gone with its commit.
+# Who deletes a file locks its rows, and is not waited for: they are gone with its commit. Share 0 goes last,
+# so that it tells until then how much waits. A row without terms gives a row without a list.
 TAKE_UNMERGED = """
-    WITH taken AS (
+    WITH latest AS MATERIALIZED (
+        SELECT language, share, first_number FROM unmerged_posting
+        WHERE tenant_id = (SELECT current_tenant())
+        ORDER BY language DESC, share DESC, first_number DESC LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
         DELETE FROM unmerged_posting
-        USING (
-            SELECT language, share, first_number FROM unmerged_posting
-            WHERE tenant_id = (SELECT current_tenant())
-            ORDER BY language, share, first_number LIMIT :limit
-            FOR UPDATE SKIP LOCKED
-        ) AS oldest
+        USING latest
         WHERE unmerged_posting.tenant_id = (SELECT current_tenant())
-            AND unmerged_posting.language = oldest.language
-            AND unmerged_posting.share = oldest.share
-            AND unmerged_posting.first_number = oldest.first_number
+            AND unmerged_posting.language = latest.language
+            AND unmerged_posting.share = latest.share
+            AND unmerged_posting.first_number = latest.first_number
         RETURNING unmerged_posting.*
     )
     SELECT taken.language, each.term, taken.first_number, each.entries
-    FROM taken CROSS JOIN LATERAL unnest(taken.terms, taken.entries) AS each(term, entries)
+    FROM taken LEFT JOIN LATERAL unnest(taken.terms, taken.entries) AS each(term, entries) ON true
     ORDER BY taken.language, each.term COLLATE "C", taken.first_number
 """

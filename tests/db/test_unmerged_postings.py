@@ -16,6 +16,7 @@ from db.migrate import migrate
 from db.queries import lexical, postings
 from db.queries.asked import AskedQuery, asked_terms
 from db.queries.postings import PostingsBusy, merge_unmerged, purge_removals
+from db.queries.publication_statements import SHARES
 from db.queries.publish import delete_chunks
 from db.queries.search import FileFilter
 from db.session import Database
@@ -30,11 +31,29 @@ WAITING = "unmerged_posting"
 
 
 async def in_sight(database: Database, tenant: TenantFixture, query: AskedQuery) -> Counter[int]:
-    """How often each term of the query stands, as who does not see all of the tenant has it counted."""
+    """How often the terms of the query stand in each passage, as who does not see all of the tenant has it
+    counted."""
     async with database.transaction(tenant.access) as session:
         asked = await asked_terms(session, query, ["english"])
         ranges = await lexical.document_ranges(session, FileFilter())
-        found = await lexical.postings_in_sight(session, asked, ranges)
+        return counted(await lexical.postings_in_sight(session, asked, ranges))
+
+
+async def in_full(database: Database, tenant: TenantFixture, query: AskedQuery) -> Counter[int]:
+    """The same, as who sees all of it has it counted."""
+    return counted(await postings_of(database, tenant, query))
+
+
+async def postings_of(
+    database: Database, tenant: TenantFixture, query: AskedQuery
+) -> lexical.QueryPostings:
+    async with database.transaction(tenant.access) as session:
+        asked = await asked_terms(session, query, ["english"])
+        extents = {"english": lexical.Extent(1_000, 1_000)}
+        return await lexical.postings(session, asked, extents)
+
+
+def counted(found: lexical.QueryPostings) -> Counter[int]:
     return Counter(
         number
         for term in found.terms
@@ -56,14 +75,19 @@ async def words_kept(database: Database, tenant: TenantFixture) -> set[str]:
         return set(found)
 
 
+@pytest.mark.parametrize("bound", ["MAX_UNMERGED", "MAX_UNMERGED_PASSAGES"])
+@pytest.mark.parametrize("words", ["oak", " ".join(f"w{number}" for number in range(1_000))])
 async def test_beyond_the_bound_a_publication_goes_into_rows_of_terms(
-    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    tenant: TenantFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    words: str,
 ) -> None:
-    monkeypatch.setattr(postings, "MAX_UNMERGED", 2)
-    # So many words that each share has some of them.
-    many = " ".join(f"w{number}" for number in range(1_000))
+    """Whether each share has some of its words, or hardly one has."""
+    monkeypatch.setattr(postings, bound, 2)
     for _ in range(2):
-        await published(database, tenant, [f"oak {many}"])
+        await published(database, tenant, [f"oak {words}"])
     assert await rows(database, tenant, "posting") == 0
     await published(database, tenant, ["oak elm"])
     assert await rows(database, tenant, "posting") == 2
@@ -76,12 +100,78 @@ async def test_beyond_the_bound_a_publication_goes_into_rows_of_terms(
     assert await standing(database, tenant.access, "oak") == before
 
 
+async def test_passages_of_a_long_document_count_towards_the_bound(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "PASSAGES_PER_STATEMENT", 3)
+    monkeypatch.setattr(postings, "MAX_UNMERGED_PASSAGES", 7)
+    await published(database, tenant, ["oak", *["elm"] * 7])
+    assert await rows(database, tenant, "unmerged_posting WHERE share = 0") == 3
+    await published(database, tenant, ["oak"])
+    assert await rows(database, tenant, "posting") == 1
+
+
+async def test_terms_that_wait_are_in_order_and_in_the_shares_that_are_deleted(
+    database: Database, tenant: TenantFixture
+) -> None:
+    """They are looked up by halves; a word in a share beyond would stay when its file is deleted."""
+    words = [f"{letter}{number}" for number in range(400) for letter in ("w", "é", "ж")]
+    await published(database, tenant, [" ".join(words)])
+    async with database.transaction(tenant.system) as session:
+        found = await session.execute(text("SELECT share, terms FROM unmerged_posting"))
+        terms = {share: list(each) for share, each in found.all()}
+    assert set(terms) == set(range(SHARES))
+    assert all(each == sorted(each, key=str.encode) for each in terms.values())
+
+
+async def test_what_an_earlier_round_left_begins_another(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(8):
+        await published(database, tenant, ["oak elm"])
+    monkeypatch.setattr("activities.lexical_index.activity.MAX_UNMERGED_PAGES", 0)
+    await merged(database, tenant)
+    assert await rows(database, tenant, "unmerged_posting WHERE share = 0") == 8
+    monkeypatch.undo()
+    await merged(database, tenant)
+    assert await rows(database, tenant, WAITING) == 0
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "expected"),
+    [
+        (("oa",), 4),
+        (("oak",), 4),
+        (("oakl",), 2),
+        (("oakz",), 0),
+        (("a",), 1),
+        (("zz",), 0),
+        (("é",), 1),
+        (("oa", "oakl"), 4 + 2),
+    ],
+)
+async def test_what_begins_so_is_counted_once_of_what_waits_and_of_what_is_merged(
+    database: Database, tenant: TenantFixture, prefixes: tuple[str, ...], expected: int
+) -> None:
+    """Before all terms of a row, behind them, between them, one of them, and two that begin the same."""
+    await published(database, tenant, ["oak abbot", "oakland oakum"])
+    async with database.transaction(tenant.system) as session:
+        while await merge_unmerged(session) is not None:
+            pass
+    await published(database, tenant, ["oak élan", "oakland yew"])
+    query = AskedQuery("", prefixes=prefixes)
+    full = await postings_of(database, tenant, query)
+    assert sum(len(term.numbers) for term in full.terms) == expected
+    assert not full.truncated
+    assert await in_sight(database, tenant, query) == counted(full)
+
+
 async def test_one_long_document_is_merged_without_others(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postings, "PASSAGES_PER_STATEMENT", 2)
     await published(database, tenant, ["oak"] * 15)
-    assert await rows(database, tenant, WAITING) == 8
+    assert await rows(database, tenant, f"{WAITING} WHERE share = 0") == 8
     await merged(database, tenant)
     assert await rows(database, tenant, WAITING) == 0
     assert await rows(database, tenant, "posting") == 1
@@ -166,6 +256,7 @@ async def test_words_are_counted_as_a_plain_count_has_them(
             async with database.transaction(tenant.system) as session:
                 await (merge_unmerged if act == "merge" else purge_removals)(session)
     texts = [passage.split() for passages in files.values() for passage in passages]
+    seen = dict[AskedQuery, list[int]]()
     for asked, is_counted in (
         (AskedQuery("oak"), lambda word: word == "oak"),
         (AskedQuery("", prefixes=("elm",)), lambda word: word.startswith("elm")),
@@ -173,6 +264,19 @@ async def test_words_are_counted_as_a_plain_count_has_them(
     ):
         expected = sorted(filter(None, (sum(map(is_counted, words)) for words in texts)))
         assert sorted((await in_sight(database, tenant, asked)).values()) == expected
+        seen[asked] = expected
+    # Who sees all has what is deleted left out by its hits alone, until it is purged.
+    done: int | None = 0
+    while done is not None:
+        async with database.transaction(tenant.system) as session:
+            done = await purge_removals(session)
+    for asked, expected in seen.items():
+        assert sorted((await in_full(database, tenant, asked)).values()) == expected
+    async with database.transaction(tenant.access) as session:
+        asked_for = await asked_terms(session, AskedQuery(" ".join(WORDS)), ["english"])
+        frequencies = await lexical.frequencies(session, asked_for)
+    standing_in = Counter(word for words in texts for word in set(words))
+    assert sorted(frequencies.values()) == sorted(standing_in.values())
 
 
 async def test_publications_merges_and_deletions_at_once_lose_nothing(
@@ -197,6 +301,34 @@ async def test_publications_merges_and_deletions_at_once_lose_nothing(
     await merged(database, tenant)
     assert await words_kept(database, tenant) == {"oak", "elm"}
     assert len(await standing(database, tenant.access, "oak")) == 8
+
+
+async def test_each_search_has_what_is_merged_meanwhile_in_the_one_or_the_other_form(
+    database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postings, "UNMERGED_PER_TRANSACTION", 1)
+    for _ in range(30):
+        await published(database, tenant, ["oak"])
+    before = await standing(database, tenant.access, "oak")
+    is_over = asyncio.Event()
+    seen = list[Counter[tuple[int, int, int]]]()
+
+    async def search() -> None:
+        while not is_over.is_set():
+            seen.append(await standing(database, tenant.access, "oak"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(search())
+        merged_at_all = 0
+        while True:
+            async with database.transaction(tenant.system) as session:
+                if await merge_unmerged(session) is None:
+                    break
+            merged_at_all += 1
+        is_over.set()
+    assert merged_at_all >= 30
+    assert seen
+    assert all(each == before for each in seen)
 
 
 async def test_what_waits_is_found_after_a_downgrade(owner_dsn: str) -> None:

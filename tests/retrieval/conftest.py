@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from db.queries import postings
 from db.queries.answer_cache import CacheLimits
 from db.session import Database
 from muniment.embedding import Embedder
@@ -20,6 +21,12 @@ from tests.model_process import ModelServer, serving_models
 from tests.retrieval.caches import LIMITS, Caching
 from tests.retrieval.model_answers import PASSAGES, Answering, answerer_of, permits_of
 from tests.retrieval.published import Published, publish_file
+
+
+@pytest.fixture(autouse=True)
+def in_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A language's first publication waits, the others are in rows of terms: searches read both."""
+    monkeypatch.setattr(postings, "MAX_UNMERGED", 1)
 
 
 @pytest.fixture(scope="session")
