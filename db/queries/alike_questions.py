@@ -54,7 +54,8 @@ async def hold_wanted(session: AsyncSession) -> bool:
     if not locked:
         return False
     # A statement of its own, whose snapshot is later than the lock.
-    return await session.scalar(select(AlikeQuestionPolicy.least_likeness)) is not None
+    policy: AlikeQuestionPolicy | None = await session.scalar(select(AlikeQuestionPolicy))
+    return policy is not None and policy.least_likeness is not None
 
 
 async def forget_vectors(session: AsyncSession) -> None:
