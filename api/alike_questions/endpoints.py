@@ -42,7 +42,7 @@ async def set_policy(
     body: WantedAlikeQuestionPolicy, services: Provided, caller: Manager, if_match: IfMatch = None
 ) -> Response:
     """For administrators. Off unless it is set: a question that only looks the same is then told the answer
-    of another. Numbers, names, quoted words and negations are compared beside the likeness."""
+    of another. All words but polite ones and the like have to be equal beside the likeness."""
     service.require_administrator(caller)
     async with services.database.transaction(caller.access) as session:
         policy = await service.set_policy(session, caller, if_match, body.least_likeness)

@@ -48,6 +48,8 @@ async def with_silences(
     finally:
         coming.cancel()
         await asyncio.wait({coming})
+        if not coming.cancelled():
+            coming.exception()  # looked at, lest asyncio write it to stderr
         await events.aclose()
 
 

@@ -94,8 +94,8 @@ async def query(
 
     if body.stream:
         try:
-            is_repeated = isinstance(prepared, RepeatedAnswer)
-            await audit(services, caller, "query.answered", None, is_repeated)
+            told_as = prepared.cached if isinstance(prepared, RepeatedAnswer) else False
+            await audit(services, caller, "query.answered", None, told_as)
         except BaseException:
             await prepared.close()
             raise
@@ -105,8 +105,8 @@ async def query(
     finally:
         await prepared.close()
     noted(answer)
-    cached = bool(answer.meta.cached)
-    await audit(services, caller, "query.answered", len(answer.citations), cached)
+    cited = len(answer.citations)
+    await audit(services, caller, "query.answered", cited, answer.meta.cached)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -1,6 +1,7 @@
 """What is kept of searches and questions."""
 
 from time import perf_counter
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -25,9 +26,13 @@ def note(
 
 
 async def audit(
-    services: Services, caller: Caller, action: str, found: int | None, cached: bool = False
+    services: Services,
+    caller: Caller,
+    action: str,
+    found: int | None,
+    cached: bool | Literal["semantic"] = False,
 ) -> None:
-    """What was asked is not kept: questions are personal data."""
+    """What was asked is not kept: questions are personal data. `cached` as in an answer's `meta`."""
     async with services.database.transaction(caller.access) as session:
         payload: dict[str, JsonValue] = {"found": found, "cached": cached}
         record(session, caller.act(action, "search", None, payload))

@@ -47,11 +47,22 @@ async def lock_policy(session: AsyncSession) -> AlikeQuestionPolicy | None:
     return found
 
 
+async def hold_wanted(session: AsyncSession) -> bool:
+    """Whether the tenant wants questions compared; it does not turn that off until the transaction ends.
+    False too while somebody changes it: nobody waits here."""
+    locked = await session.scalar(text(f"SELECT pg_try_advisory_xact_lock_shared({_LOCK})"))
+    if not locked:
+        return False
+    # A statement of its own, whose snapshot is later than the lock.
+    policy: AlikeQuestionPolicy | None = await session.scalar(select(AlikeQuestionPolicy))
+    return policy is not None and policy.least_likeness is not None
+
+
 async def forget_vectors(session: AsyncSession) -> None:
     """What only serves questions that are alike; the answers stay for the same question."""
     await session.execute(
         text(
-            "UPDATE cached_response SET alike_key = NULL, sealed_vector = NULL"
+            "UPDATE cached_response SET alike_key = NULL, sealed_vector = NULL, size = length(sealed)"
             " WHERE alike_key IS NOT NULL"
         )
     )

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.models import new_id
+from db.queries import alike_questions
 
 
 class ResponseKind(StrEnum):
@@ -140,6 +141,8 @@ async def keep(session: AsyncSession, response: NewResponse, limits: CacheLimits
     locked = await session.execute(_SHARE_LOCK)
     if not locked.scalar_one():
         return False
+    # An answer takes long; the tenant may have turned off meanwhile what the vector is for.
+    is_compared = response.alike_key is not None and await alike_questions.hold_wanted(session)
     kept = await session.execute(
         _KEEP,
         {
@@ -149,8 +152,8 @@ async def keep(session: AsyncSession, response: NewResponse, limits: CacheLimits
             "epoch": response.epoch,
             "file_ids": list(response.file_ids),
             "sealed": response.sealed,
-            "alike_key": response.alike_key,
-            "sealed_vector": response.sealed_vector,
+            "alike_key": response.alike_key if is_compared else None,
+            "sealed_vector": response.sealed_vector if is_compared else None,
             "kept": limits.kept,
         },
     )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
-from typing import Protocol
+from typing import Literal, Protocol
 
 from db.session import Access
 from retrieval.answer import Answerer, AnswerInTheMaking
@@ -62,13 +62,18 @@ class RepeatedAnswer:
         self._milliseconds = milliseconds
         self._distance = distance
 
+    @property
+    def cached(self) -> Literal[True, "semantic"]:
+        """As in `meta`."""
+        return True if self._distance is None else "semantic"
+
     async def events(self, *, is_whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
         """Whole anyway."""
         for step in self._kept.steps:
             yield step
         meta = self._kept.answer.meta.model_copy(
             update={
-                "cached": True if self._distance is None else "semantic",
+                "cached": self.cached,
                 "cached_distance": self._distance,
                 "timings_ms": with_look_up({"total": 0.0}, self._milliseconds),
                 "tokens": TokenCount(),

@@ -5,14 +5,14 @@ A key says who asks (the principal: nobody learns by it what others ask), for wh
 committed since that could change it, the epoch is another (db/queries/answer_cache.py).
 
 Where a tenant wants that, an answer is also told again to another question, of the same principal and with
-the same options, if all that tells questions apart is equal (retrieval/cache/marks.py) and their vectors lie
+the same options, if all words that say anything are equal (retrieval/cache/marks.py) and their vectors lie
 near enough.
 """
 
 import asyncio
 import hmac
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from muniment.sealing import ExpiringCache, KeyManagement, TextKey
 from muniment.telemetry import metrics
 from retrieval.cache.alike import Meaning, nearest_of, vector_bytes
 from retrieval.cache.kept import Kept, KeptAnswer, KeptSearch, chunk_ids_of, file_ids_of
-from retrieval.cache.marks import marks_of
+from retrieval.cache.marks import telling_words
 from retrieval.request import QuestionRequest, SearchRequest
 from retrieval.vector import QueryEmbedder, embed
 
@@ -213,12 +213,12 @@ class ResponseCache:
 
     def _alike_key(self, access: Access, place: Place, request: QuestionRequest) -> bytes | None:
         """Of all in which another question has to be equal; None for one that is alike to none."""
-        marks = marks_of(request.query)
-        if marks is None:
+        words = telling_words(request.query)
+        if words is None:
             return None
         options = request.model_dump(mode="json", exclude={"query"})
         process = [self._identity.process, *self._identity.models]
-        described = [str(access.principal_id), process, options, asdict(marks)]
+        described = [str(access.principal_id), process, options, words]
         content = b"alike|" + json.dumps(described, sort_keys=True).encode()
         return hmac.digest(place.tenant_key, content, "sha256")
 

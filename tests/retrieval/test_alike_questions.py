@@ -13,19 +13,21 @@ from db.session import Access, Database
 from muniment.embedding import Embedder
 from muniment.sealing import KeyFile
 from retrieval.answer import Answerer
+from retrieval.answer_extractive import Pages
 from retrieval.cache.alike import nearest_of, vector_bytes
-from retrieval.cache.marks import marks_of
+from retrieval.cache.answers import prepare_cached
+from retrieval.cache.marks import telling_words
 from retrieval.cache.responses import CacheIdentity, ResponseCache
 from retrieval.request import QuestionRequest
 from retrieval.response import Answer
 from tests.conftest import TenantFixture
 from tests.model_process import ModelServer
 from tests.retrieval.caches import LIMITS
-from tests.retrieval.model_answers import ASKED, Answering, model
+from tests.retrieval.model_answers import ASKED, Answering, model, page_text
 from tests.retrieval.published import Published, set_state
-from tests.retrieval.test_cached_answers import told
+from tests.retrieval.test_cached_answers import told, whole
 
-ALIKE = QuestionRequest(query="Who financed the harbour cranes?")
+ALIKE = QuestionRequest(query="Please tell me: who paid for harbour cranes?")
 
 
 @pytest.fixture
@@ -91,9 +93,9 @@ async def test_none_is_alike_unless_the_tenant_says_so(
         (0.999, ALIKE),
         (0.8, QuestionRequest(query="Who did not pay for the harbour cranes?")),
         (0.8, QuestionRequest(query="Who paid for the 2 harbour cranes?")),
-        (0.8, QuestionRequest(query="who paid for these harbour cranes?")),
-        (0.8, QuestionRequest(query="Who financed the harbour cranes?", top_k=7)),
-        (0.8, QuestionRequest(query="Who financed the harbour cranes?", collection="documents")),
+        (0.8, QuestionRequest(query="who financed the harbour cranes?")),
+        (0.8, QuestionRequest(query="Who paid for harbour cranes?", top_k=7)),
+        (0.8, QuestionRequest(query="Who paid for harbour cranes?", collection="documents")),
     ],
 )
 async def test_what_is_farther_or_differs_in_what_tells_apart_is_answered_anew(
@@ -139,6 +141,20 @@ async def test_turned_off_forgets_the_vectors_and_keeps_the_answers(
     assert (await cache.find_answer(tenant.access, ASKED)).kept is not None
 
 
+async def test_an_answer_made_while_it_is_turned_off_keeps_no_vector(
+    cache: ResponseCache, answerer: Answerer, database: Database, tenant: TenantFixture
+) -> None:
+    await allow(database, tenant, 0.85)
+    prepared = await prepare_cached(cache, answerer, tenant.access, ASKED, Pages(page_text))
+    await allow(database, tenant, None)
+    await whole(cache, prepared)
+    async with database.transaction(tenant.access) as session:
+        kept = await session.execute(
+            text("SELECT alike_key, sealed_vector, size = length(sealed) FROM cached_response")
+        )
+        assert [tuple(row) for row in kept] == [(None, None, True)]
+
+
 async def test_a_vector_that_was_tampered_with_is_passed_over(
     cache: ResponseCache, answerer: Answerer, database: Database, tenant: TenantFixture
 ) -> None:
@@ -167,35 +183,51 @@ async def test_many_at_once_are_each_answered(
         ("Who may enter the laboratory?", "Who may not enter the laboratory?"),
         ("Who may enter?", "Who mayn't enter?"),
         ("What was the revenue in 2019?", "What was the revenue in 2018?"),
-        ("What was the revenue of Tesla?", "What was the revenue of Nissan?"),
-        ("Tesla paid what?", "Nissan paid what?"),
         ("How far is it from London to Paris?", "How far is it from Paris to London?"),
         ('What does "final" mean?', 'What does "draft" mean?'),
-        ("When does the lease begin?", "When does the lease end?"),
         ("Is it 5% of the price?", "Is it 5€ of the price?"),
         ("Who is the chair?", "Who is the vice-chair?"),
-        ("Wer darf hinein?", "Wer darf nicht hinein?"),
-        ("what did tesla earn?", "what did tesla earn?"),
+        ("What melts at -5 degrees?", "What melts at 5 degrees?"),
+        ("What melts at −5 degrees?", "What melts at 5 degrees?"),
+        ("When is x ≤ 5?", "When is x ≥ 5?"),
+        ("When is x² large?", "When is x2 large?"),
+        ("Who writes C#?", "Who writes C?"),
+        ("What is 5!", "What is 5"),
+        ("Was gilt vor der Kündigung?", "Was gilt nach der Kündigung?"),
+        ("Schuldet der Mieter dem Vermieter?", "Schuldet dem Mieter der Vermieter?"),
+        ("Qui paie en janvier?", "Qui paie en février?"),
+        ("Que dit le livre?", "Que dit la livre?"),
+        ("Is he able to sign?", "Is he unable to sign?"),
+        ("Can I sign?", "Can I hardly sign?"),
+        ("what opens in monday", "what opens in friday"),
+        ("When did john smith sign?", "When did jane smith sign?"),
+        ("Which law protects us?", "Which law protects the US?"),
+        ("Which experience is needed?", "Which experiment is needed?"),
+        ("Why do few pay?", "Why do a few pay?"),
+        ("iPhone 有保修吗?", "iPhone 没有保修吗?"),
         ("谁付了钱？", "谁付了钱？"),
+        ("Кто заплатил?", "Кто заплатил?"),
+        ("2 + 2?", "2 + 2?"),
         ("", ""),
     ],
 )
 def test_what_tells_questions_apart(one: str, other: str) -> None:
-    first = marks_of(one)
-    assert first is None or first != marks_of(other)
+    first = telling_words(one)
+    assert first is None or first != telling_words(other)
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("Who paid for the harbour cranes?", "Who financed the harbour cranes?"),
-        ("What was the revenue of Tesla in 2019?", "In 2019, what was the revenue of Tesla?"),
-        ("What causes error E42?", "What is the cause of error E42?"),
-        ("Please tell me: who isn't there?", "Who is not there?"),
+        ("Who paid for the harbour cranes?", "please tell me: who paid for harbour cranes"),
+        ("What causes the error E42?", "what  causes error E42, please?"),
+        ("Can you tell me who is there?", "Who is there?"),
+        ("Wer zahlt die Miete?", "Bitte sagen Sie mir: wer zahlt die Miete?"),
+        ("¿Quién paga?", "quién paga, por favor?"),
     ],
 )
-def test_another_wording_has_the_same_marks(one: str, other: str) -> None:
-    assert marks_of(one) == marks_of(other) is not None
+def test_another_wording_has_the_same_words(one: str, other: str) -> None:
+    assert telling_words(one) == telling_words(other) is not None
 
 
 def test_the_nearest_is_found_and_what_is_no_vector_passed_over(embedder: Embedder) -> None:
