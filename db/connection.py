@@ -22,6 +22,9 @@ from db.standing_back import stand_back_together
 
 INTERVAL_SECONDS = 0.1
 """How often psycopg looks up from its waiting; its own default."""
+MOST_PREPARED = 500
+"""Statements that a connection remembers; psycopg's 100 are fewer than an API's texts, of which each would
+then push out another, with an exchange more than one that was never prepared."""
 
 
 class PromptConnection(AsyncConnection[TupleRow]):
@@ -74,6 +77,7 @@ class PromptConnection(AsyncConnection[TupleRow]):
         as this process does."""
         connection = await cls.connect(conninfo, **parameters)
         connection.longest_silence_seconds = longest_silence_seconds
+        connection.prepared_max = MOST_PREPARED
         try:
             await stand_back_together(connection)
         except BaseException:

@@ -176,7 +176,11 @@ class Database:
         planning = _PLAN_ONCE if plans_once else ""
         async with self._session(f"{beginning}; {_acting_for(access)}{planning}") as session:
             yield session
-            for act in session.info.pop(_AT_LAST, ()):
+            acts = session.info.pop(_AT_LAST, ())
+            if acts:
+                # What is still to be written belongs to "all else": COMMIT would write it behind them.
+                await session.flush()
+            for act in acts:
                 await act()
 
     @asynccontextmanager

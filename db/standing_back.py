@@ -5,6 +5,7 @@ sched(7)): those of a worker that stands back would have a full share all the sa
 """
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -18,9 +19,12 @@ _OWN_SHARE = Path("/proc/self/autogroup")
 _NICENESS = re.compile(r" nice (-?\d+)$")
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group of who listens at a socket's other end (SO_PEERCRED, unix(7))."""
-_ATTEMPTS = 20
+_ATTEMPTS = 3
 _PAUSE_SECONDS = 0.15
-"""The kernel takes one such wish in a tenth of a second from all who are without privileges."""
+"""The kernel takes one such wish in a tenth of a second from all who are without privileges. Whoever waits
+for the connection waits for this, so where many open some at once, a few keep their full share."""
+
+_log = logging.getLogger(__name__)
 
 
 async def stand_back_together(connection: AsyncConnection[TupleRow]) -> None:
@@ -32,10 +36,12 @@ async def stand_back_together(connection: AsyncConnection[TupleRow]) -> None:
     backend = _backend_here(connection)
     if backend is None:
         return
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(_PAUSE_SECONDS)
         if _have_stand_back(backend, niceness):
             return
-        await asyncio.sleep(_PAUSE_SECONDS)
+    _log.debug("a backend keeps its full share", extra={"backend": backend})
 
 
 def _have_stand_back(process_id: int, niceness: int) -> bool:

@@ -17,7 +17,7 @@ from db.queries import uploads
 from db.queries.erasure import finish_erasure
 from db.queries.quotas import Amounts, Quota, count_pages, standing_of, take_turn
 from db.quotas import get_standing, main, recount, set_quota
-from db.session import Database
+from db.session import Database, at_last
 from muniment.contracts.erase_file import EraseFileInput
 from muniment.errors import ConfigurationError, DatabaseUnavailable, QuotaExceeded
 from muniment.objects import SealedBlob
@@ -124,6 +124,39 @@ async def test_of_many_at_once_no_more_are_taken_than_fit(
         assert isinstance(error, QuotaExceeded)
         assert what in error.detail
     assert await used(database, tenant) == Amounts(bytes=30, files=3)
+
+
+async def test_what_is_done_at_last_is_done_behind_what_is_still_to_be_written(
+    database: Database, tenant: TenantFixture
+) -> None:
+    version = await keep(database, tenant, 1)
+    pending: list[bool] = []
+    async with database.transaction(tenant.system) as session:
+
+        async def look() -> None:
+            pending.append(bool(session.new))
+
+        at_last(session, look)
+        session.add(
+            FileVersion(
+                tenant_id=tenant.tenant_id, file_id=version.file_id, number=2,
+                blob_id=version.blob_id, name="a", size=1, sha256=b"",
+                declared_media_type="text/plain",
+            )
+        )  # fmt: skip
+    assert pending == [False]
+
+
+async def test_a_connection_remembers_more_statements_than_an_api_has(
+    database: Database, tenant: TenantFixture
+) -> None:
+    count = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%of_many_%'")
+    async with database.transaction(tenant.system) as session:
+        for number in range(150):
+            for _ in range(2):
+                await session.execute(text(f"SELECT {number} AS of_many_{number}"))
+        # This very text is one of them only at its second use.
+        assert await session.scalar(count) == 150
 
 
 async def test_a_refused_upload_leaves_no_row(database: Database, tenant: TenantFixture) -> None:
