@@ -29,6 +29,8 @@ TEXT_COLUMNS = {("chunk", "text"), ("unmerged_posting", "terms")}
 """Where words may be read in the database: what is searched and shown, and its index, of which nothing
 is merged yet."""
 
+BLOCK_BYTES = 64 * 1024
+
 pytestmark = pytest.mark.timeout(1_200)
 
 
@@ -54,6 +56,12 @@ class Search:
     found: set[str] = field(default_factory=set)
     looked_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Size and time of change of each file: one that is as it was is not read again."""
+    blocks: dict[str, list[int]] = field(default_factory=dict)
+    """Hashes of each file's blocks: one that is as it was is not searched again."""
+
+    def __post_init__(self) -> None:
+        # Beyond a block's end, where what begins in it may go on.
+        self._overlap = max(map(len, self.needles)) - 1
 
     def everywhere(self) -> None:
         for folder in (self.home, self.temporary):
@@ -80,9 +88,20 @@ class Search:
             if not stat.S_ISREG(found.st_mode) or self.looked_at.get(told) == state:
                 return
             self.looked_at[told] = state
-            content = path.read_bytes()
-            if any(needle in content for needle in self.needles):
-                self.found.add(told)
+            before = self.blocks.get(told, [])
+            hashes = []
+            for number, block in enumerate(self._blocks_of(path.read_bytes())):
+                hashes.append(hash(block))
+                if before[number : number + 1] != hashes[-1:] and self._has_a_needle(block):
+                    self.found.add(told)
+            self.blocks[told] = hashes
+
+    def _blocks_of(self, content: bytes) -> Iterator[bytes]:
+        for begin in range(0, len(content), BLOCK_BYTES):
+            yield content[begin : begin + BLOCK_BYTES + self._overlap]
+
+    def _has_a_needle(self, block: bytes) -> bool:
+        return any(needle in block for needle in self.needles)
 
     def _processes(self) -> list[psutil.Process]:
         """Those of the stack: the supervisor's children, their children, and so on."""
@@ -133,6 +152,7 @@ def test_the_search_finds_every_spelling(tmp_path: Path, needles: tuple[bytes, .
     planted = {
         "utf-8": sentence.encode(),
         "utf-16": sentence.encode("utf-16"),
+        "over-the-end-of-a-block": bytes(BLOCK_BYTES - 10) + sentence.encode(),
         **{f"base64-{n}": base64.b64encode(bytes(n) + sentence.encode()) for n in range(3)},
     }
     for name, content in planted.items():
