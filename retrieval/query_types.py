@@ -1,7 +1,8 @@
 """What kind of question is asked, and how much meaning counts for it beside words.
 
 Told by the question alone, never by what was found: so the order of two searches for the same words does
-not depend on what else there is. The figures are in docs/decisions/0058-fusion.md.
+not depend on what else there is. The figures are in docs/decisions/0058-fusion.md
+and 0076-signs-are-no-words.md.
 """
 
 import re

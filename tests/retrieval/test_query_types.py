@@ -113,6 +113,19 @@ def test_meaning_counts_as_far_as_the_model_knows_the_words(embedder: Embedder) 
     assert alpha("Who gave the original viking settlers a common identity?") == full
     assert alpha("谁的到来给了原维京定居者一个共同的身份？") < full / 2
     assert alpha("Кто по прибытии придал поселенцам общую идентичность?") == 0.0
-    german = "Wer gab den ursprünglichen Wikingersiedlern eine gemeinsame Identität?"
+    german = "In welchem Land lebte der Autor der Oper?"
     assert 0.0 < alpha(german) < full
     assert embedder.known_share("") == 1.0
+
+
+def test_signs_are_no_words(embedder: Embedder) -> None:
+    known = embedder.known_share("Wer bewahrt die Schlüssel")
+    assert 0.0 < known < 1.0
+    assert embedder.known_share("¿« Wer — bewahrt, die „Schlüssel“ … »?!") == known
+    assert embedder.known_share("¿? … —") == 1.0
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=200))
+def test_of_any_text_a_share_is_known(embedder: Embedder, text: str) -> None:
+    assert 0.0 <= embedder.known_share(text) <= 1.0
