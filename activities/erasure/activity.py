@@ -76,6 +76,9 @@ class Erasure(ErasureActivities):
             # One that did not end in its time may still be at work somewhere. Its job is over
             # here, and so whatever it would keep is refused: nothing comes back behind the erasure.
             await _end_ingestions(session, step.request)
+            if not store.can_be_rebuilt:
+                # The point of no return: with this commit nothing stops the erasure any more.
+                await erasure_records.begin_destroying(session, step.request)
             await store.erase(session, step.request.file_id)
         await self._erase_rest(step.request, store)
 
@@ -83,7 +86,6 @@ class Erasure(ErasureActivities):
     async def destroy_unreferenced_keys(self, request: EraseFileInput) -> EraseFileResult:
         async with self._attempt(request) as session:
             await _require_unkept(session, request)
-            # The point of no return: with this commit nothing stops the erasure any more.
             await erasure_records.begin_destroying(session, request)
             await erasure.condemn_unshared_blobs(session, request)
             condemned = await erasure.condemned_blobs(session, request.file_id)

@@ -24,6 +24,12 @@ class ErasableStore(Protocol):
     @property
     def tables(self) -> frozenset[str]: ...
 
+    @property
+    def can_be_rebuilt(self) -> bool:
+        """Whether reading the content again makes what it forgets. The first store that it does not is the
+        point of no return."""
+        ...
+
     async def erase(self, session: AsyncSession, file_id: UUID) -> None:
         """Forgets the file, within the transaction; forgetting what is gone changes nothing."""
         ...
@@ -42,6 +48,7 @@ class TableStore:
     tables: frozenset[str]
     query: Callable[[AsyncSession, UUID], Awaitable[None]]
     rest: Callable[[AsyncSession, UUID], Awaitable[bool]] | None = None
+    can_be_rebuilt: bool = False
 
     async def erase(self, session: AsyncSession, file_id: UUID) -> None:
         await self.query(session, file_id)
@@ -66,16 +73,31 @@ STORES: tuple[ErasableStore, ...] = (
         ),
         erasure.erase_search_index,
         erasure.erase_postings,
+        can_be_rebuilt=True,
     ),
-    TableStore("cached_responses", frozenset({"cached_response"}), answer_cache.forget_file),
-    TableStore("pages", frozenset({"page", "page_layer"}), erasure.erase_pages),
+    TableStore(
+        "cached_responses",
+        frozenset({"cached_response"}),
+        answer_cache.forget_file,
+        can_be_rebuilt=True,
+    ),
+    TableStore(
+        "pages", frozenset({"page", "page_layer"}), erasure.erase_pages, can_be_rebuilt=True
+    ),
     TableStore(
         "reading_comparisons",
         frozenset({"reading_comparison", "compared_page"}),
         erasure.erase_comparisons,
+        can_be_rebuilt=True,
     ),
-    TableStore("findings", frozenset({"finding"}), erasure.erase_findings),
-    TableStore("stage_outputs", frozenset({"stage_output"}), erasure.erase_stage_outputs),
+    TableStore("findings", frozenset({"finding"}), erasure.erase_findings, can_be_rebuilt=True),
+    TableStore(
+        "stage_outputs",
+        frozenset({"stage_output"}),
+        erasure.erase_stage_outputs,
+        can_be_rebuilt=True,
+    ),
+    # From here on nothing can be made again: a hold comes too late.
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
@@ -111,7 +133,8 @@ STORES: tuple[ErasableStore, ...] = (
     ),
     TableStore("file_and_versions", frozenset({"file", "file_version"}), erasure.blank_file),
 )
-"""In the order in which they are run. Blobs come after all of them: `destroy_unreferenced_keys`
+"""In the order in which they are run: what can be rebuilt first. Blobs come after all of them:
+`destroy_unreferenced_keys`
 drops `blob_reference`, `stage_result` and `integrity_fault` rows with the keys, and parts of the file's
 uploads. A `tier_move` stays until a mover has seen that what it moves is destroyed, and has deleted
 what it had copied meanwhile."""

@@ -269,6 +269,9 @@ async def _again(session: AsyncSession, caller: Caller, file_id: UUID, blob_id: 
     version = await files.newest_version(session, file_id)
     job = None
     if detail is not None and detail.job is not None and detail.job.state in _FAILED:
+        if version.published_at is not None:
+            # What was never read may be; what readers see stays as it is.
+            await require_changeable(session, [file_id])
         job = new_ingestion(caller, version, retry_of=detail.job, priority=detail.job.priority)
         session.add(job)
         _receive_again(detail.file)

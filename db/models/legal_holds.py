@@ -66,12 +66,15 @@ class LegalHoldItem(SQLModel, table=True):
 
 
 class LegalHoldFile(SQLModel, table=True):
-    """A file that an item named, or that its terms fitted when they were looked for."""
+    """A file that an item named, or that its terms fitted when they were looked for.
+
+    Files' rows are never deleted. A foreign key would have PostgreSQL lock each behind `lock_holds`, while
+    whoever changes a file locks its row first and then asks what holds it."""
 
     __tablename__ = "legal_hold_file"
 
     hold_id: UUID = Field(foreign_key="legal_hold.id", primary_key=True)
-    file_id: UUID = Field(foreign_key="file.id", primary_key=True, index=True)
+    file_id: UUID = Field(primary_key=True, index=True)
     tenant_id: UUID = tenant_field()
     item_id: UUID = Field(foreign_key="legal_hold_item.id", index=True)
     created_at: datetime = time_field()

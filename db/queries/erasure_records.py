@@ -57,6 +57,7 @@ async def get_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure | None
 
 
 async def begin_destroying(session: AsyncSession, request: EraseFileInput) -> None:
+    """Nothing stops the erasure from here on. Nothing changes where it was so before."""
     await session.execute(
         text(
             "UPDATE erasure SET state = 'destroying' WHERE job_id = :job_id AND state = 'executing'"
@@ -66,7 +67,7 @@ async def begin_destroying(session: AsyncSession, request: EraseFileInput) -> No
 
 
 async def is_past_return(session: AsyncSession, file_id: UUID) -> bool:
-    """Whether an erasure of the file has begun to destroy keys."""
+    """Whether an erasure of the file has begun to destroy what cannot be made again."""
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT FROM erasure WHERE file_id = :file_id"

@@ -68,7 +68,6 @@ def upgrade() -> None:
             PRIMARY KEY (hold_id, file_id),
             FOREIGN KEY(tenant_id) REFERENCES tenant (id),
             FOREIGN KEY(hold_id) REFERENCES legal_hold (id),
-            FOREIGN KEY(file_id) REFERENCES file (id),
             FOREIGN KEY(item_id) REFERENCES legal_hold_item (id)
         );
         CREATE INDEX ix_legal_hold_file_tenant_id ON legal_hold_file (tenant_id);
