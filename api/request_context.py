@@ -11,6 +11,8 @@ from opentelemetry.propagate import extract
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from api.answer_starts import ACCEPTED, STARTS
 from api.problems import problem_response
@@ -66,7 +68,7 @@ class RequestContext:
     async def _serve(self, answer: "_Answer") -> None:
         try:
             await self._app(answer.scope, answer.receive, answer.send)
-        except ClientDisconnect:
+        except (ClientDisconnect, WebSocketDisconnect, ClientDisconnected):
             answer.status = _CLIENT_CLOSED_REQUEST
         except Exception as error:
             cause = error.__cause__

@@ -14,13 +14,13 @@ from uuid import UUID
 
 from db.audit import Act, record
 from db.models import now
-from db.queries import conversations, language_models, token_budgets
+from db.queries import collections, conversations, language_models, token_budgets
 from db.session import Access, Database
 from muniment.contracts.language_models import ModelUse
 from muniment.errors import DatabaseUnavailable, TooManyRequests
 from muniment.telemetry import context
 from retrieval.answer_permit import Permit, Permits
-from retrieval.follow_ups import content_lexemes
+from retrieval.follow_ups import JOINING, POINTING_BACK, all_lexemes, content_lexemes
 from retrieval.language_models.model import Model
 from retrieval.language_models.prompting import AnswerPrompt, NumberedPassage, Packed
 from retrieval.language_models.tokens import PER_MESSAGE, estimate
@@ -43,10 +43,10 @@ class FormerQuestion:
 
 @dataclass(frozen=True)
 class Written:
-    """`by` is the model's name; None where it left the question as it is."""
+    """`by` is the model's name."""
 
     question: str
-    by: str | None
+    by: str
 
 
 class FollowUpWriter:
@@ -59,13 +59,19 @@ class FollowUpWriter:
         self._prompt = AnswerPrompt(PROMPT)
 
     async def write(
-        self, access: Access, question: str, former: Sequence[FormerQuestion]
+        self,
+        access: Access,
+        question: str,
+        former: Sequence[FormerQuestion],
+        collection: str | None,
     ) -> Written | None:
-        """None where no model may be told any of them (oldest first), or none said what can be used. Raises
-        nothing of a model's."""
+        """For a question that is asked of that collection, or of all. None where no model may be told it or
+        any of the former (oldest first), or none said what can be used. Raises nothing of a model's."""
         if not former or not self._seconds or not self._permits.has_models:
             return None
-        permit = await self._permit(access, question, former)
+        if len(question) > MOST_CHARACTERS:
+            return None
+        permit = await self._permit(access, question, former, collection)
         if permit is None:
             return None
         (model,) = permit.models
@@ -89,10 +95,14 @@ class FollowUpWriter:
         written = usable(said, question, told)
         if written is None:
             return None
-        return Written(written, model.name if written != question.strip() else None)
+        return Written(written, model.name)
 
     async def _permit(
-        self, access: Access, question: str, former: Sequence[FormerQuestion]
+        self,
+        access: Access,
+        question: str,
+        former: Sequence[FormerQuestion],
+        collection: str | None,
     ) -> Permit | None:
         """With one of the process's places, and a reservation of the tenant's budget."""
         gateway = self._permits.gateway
@@ -102,7 +112,7 @@ class FollowUpWriter:
         except TooManyRequests:
             return None
         try:
-            permit = await self._granted(access, question, former)
+            permit = await self._granted(access, question, former, collection)
         except (TooManyRequests, DatabaseUnavailable):
             return None
         finally:
@@ -111,14 +121,21 @@ class FollowUpWriter:
         return permit
 
     async def _granted(
-        self, access: Access, question: str, former: Sequence[FormerQuestion]
+        self,
+        access: Access,
+        question: str,
+        former: Sequence[FormerQuestion],
+        collection: str | None,
     ) -> Permit | None:
         gateway = self._permits.gateway
         async with self._database.transaction(access) as session:
             paused = {each.model for each in await language_models.pauses(session)}
             uses = await conversations.uses_of_sources(session, [each.answer_id for each in former])
+            searched = await collections.uses_of_searched(session, collection)
             for model in gateway.models:
                 if model.name in paused or gateway.is_resting(model):
+                    continue
+                if not all(model.may_read(use) for use in searched):
                     continue
                 packed = self._packed(model, question, former, uses)
                 if not packed.numbers:
@@ -154,18 +171,23 @@ class FollowUpWriter:
 
 
 def usable(said: str, question: str, former: Sequence[str]) -> str | None:
-    """What a model said, if it is the question put otherwise: one line of bounded length, with all content
-    words of the question, and with none that are not the question's or the former ones'. So nothing is asked
-    that nobody asked, whatever a model was talked into."""
+    """What a model said, if it is the question with what it goes on from: one line of bounded length, with
+    every word of the question but those that point back, and with no word that neither it nor a former
+    question has, but words that only join. So nothing is asked that nobody asked, whatever a model was
+    talked into. None also where it adds nothing: whether anything is missing then is the rule's to say."""
     line = said.strip()
     if not line or len(line) > MOST_CHARACTERS or not line.isprintable():
         return None
     if (_OF_MARKUP & set(line)) - set(question):
         return None
-    own = content_lexemes(question)
-    known = own.union(*(content_lexemes(each) for each in former))
-    used = content_lexemes(line)
-    return line if own <= used <= known else None
+    own = all_lexemes(question)
+    known = own.union(JOINING, *(all_lexemes(each) for each in former))
+    used = all_lexemes(line)
+    if not own - POINTING_BACK <= used <= known or content_lexemes(line) <= content_lexemes(
+        question
+    ):
+        return None
+    return line
 
 
 def _numbered(former: Sequence[FormerQuestion], numbers: Collection[int]) -> list[FormerQuestion]:

@@ -57,6 +57,17 @@ qui que quoi quand où comment pourquoi quel quelle quels quelles le la les un u
 quién qué cuándo dónde cómo cuál cuáles el los las una unos del al con por para en es son fue era ha han se no
 cuánto cuánta cuántos cuántas
 """
+_THAT_JOIN = """
+a an the of in on at to for from by with about regarding
+der die das des dem den ein eine einer eines einem einen von vom zu zum zur für im in am an auf bei mit über
+le la les l un une des du de d à au aux pour par avec dans sur
+el los las una unos unas del al con por para en sobre
+"""
+_THAT_OPEN = "and or but und oder aber et ou mais y o pero"
+JOINING = frozenset(stemmed(_THAT_JOIN.split()))
+"""Stems of words that name nothing and say nothing of when, whether or who."""
+POINTING_BACK = frozenset(stemmed([*_POINTERS, *_POINTERS_OF_SHORT_ONES, *_THAT_OPEN.split()]))
+"""Stems of words that a question which stands by itself does without."""
 _FUNCTION_WORDS = STOP_WORDS | frozenset(_OF_NO_CONTENT.split())
 _SHORT = 2
 _LONG = 8
@@ -75,6 +86,11 @@ def in_context(question: str, former: Sequence[str]) -> str | None:
 def content_lexemes(text: str) -> frozenset[str]:
     """What its words are about, by their stems."""
     return frozenset(stemmed([word.lower() for word in _content_words(text)]))
+
+
+def all_lexemes(text: str) -> frozenset[str]:
+    """The stems of all its words, small ones too: `not`, `before` and `who` say what is asked."""
+    return frozenset(stemmed([word.lower() for word in _WORD.findall(text)]))
 
 
 def _carried(question: str, before: str) -> list[str]:

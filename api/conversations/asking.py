@@ -182,13 +182,15 @@ async def _put(
     if not query:
         raise KeyManagementUnavailable("the question cannot be opened now")
     writer = services.follow_ups
-    if writer is not None and how.generate is not Generate.EXTRACTIVE:
+    # An answer that is given once more may have been made of what no model may be told of now.
+    may_be_told = found.question is None and how.generate is not Generate.EXTRACTIVE
+    if writer is not None and may_be_told:
         answered = [
             FormerQuestion(each.text, found.answers[each.message.id])
             for each in opened
             if each.text and each.message.id in found.answers
         ]
-        written = await writer.write(caller.access, query, answered)
+        written = await writer.write(caller.access, query, answered, how.collection)
         if written is not None:
             return _Put(query, written.question, written.by)
     former = [each.text for each in opened if each.text]

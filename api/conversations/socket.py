@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from pydantic import ValidationError
 from starlette.types import Message
@@ -64,6 +64,8 @@ class ConversationSocket:
         self._caller = caller
         self._conversation = conversation
         self._is_allowed = still_allowed(services.database, caller)
+        self._ends_at = services.people.lifetimes.access.total_seconds() + time.monotonic()
+        self._checked_at = time.monotonic()
         self._idle_seconds = services.conversations.socket_idle_seconds
         self._answering: asyncio.Task[None] | None = None
         self._refused = 0
@@ -73,7 +75,8 @@ class ConversationSocket:
         try:
             await self._converse()
         except _Over as over:
-            await self._in_time(self._websocket.close(over.code, over.reason))
+            with suppress(WebSocketDisconnect):
+                await self._in_time(self._websocket.close(over.code, over.reason))
         except WebSocketDisconnect:
             return
         finally:
@@ -97,12 +100,12 @@ class ConversationSocket:
                     active_at = time.monotonic()
                 elif time.monotonic() - active_at >= self._idle_seconds:
                     raise _Over(_IDLE, "nothing was asked for a while")
+                if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
+                    await self._require_allowed()
                 if receiving in done:
                     message = receiving.result()
                     receiving = asyncio.create_task(self._websocket.receive())
                     await self._take(message)
-                elif not done:
-                    await self._require_allowed()
         finally:
             receiving.cancel()
             await asyncio.wait({receiving})
@@ -134,8 +137,11 @@ class ConversationSocket:
         self._answering = asyncio.create_task(self._told_of_errors(work))
 
     async def _require_allowed(self) -> None:
-        """Sockets outlive keys and grants."""
-        if not await self._is_allowed():
+        """Sockets outlive keys and grants. One that came with a token or a sign-in lives no longer than an
+        access token may: a token that was taken away by others asks nothing behind its own end."""
+        self._checked_at = time.monotonic()
+        is_over = self._caller.key_id is None and self._checked_at >= self._ends_at
+        if is_over or not await self._is_allowed():
             raise _Over(_NOT_ALLOWED, "what you came with is not valid any more")
 
     async def _ask(self, message: AskMessage) -> None:

@@ -17,6 +17,7 @@ from sqlmodel import col
 
 from db.models import AccessGrant, Collection, File, GroupMember, Principal, now
 from muniment.contracts.jobs import FileState
+from muniment.contracts.language_models import ModelUse
 from muniment.contracts.text_modes import TextMode
 
 _LEVELS = ("read", "write", "manage")
@@ -93,6 +94,16 @@ async def find_collection(
     except ValueError:
         return None
     return await get_collection(session, collection_id, level=level)
+
+
+async def uses_of_searched(session: AsyncSession, name_or_id: str | None) -> frozenset[ModelUse]:
+    """What models may read of what a question asks of this collection, or of all that the tenant has; NONE
+    where the caller may not read the one that is named."""
+    if name_or_id is not None:
+        found = await find_collection(session, name_or_id)
+        return frozenset({ModelUse(found.language_models) if found else ModelUse.NONE})
+    rows = await session.scalars(select(col(Collection.language_models)).distinct())
+    return frozenset(map(ModelUse, rows))
 
 
 def _of_level(wanted: ColumnElement[bool], level: str) -> Select[Collection]:

@@ -14,9 +14,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.application import SOCKET_ROUTERS
+from api.conversations.socket import MOST_REFUSED
 from db.session import Database
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_conversations import PATH, begin
+from tests.api.test_principals import make_principal
 from tests.conftest import TenantFixture
 from tests.model_process import ModelServer, serving_models
 from tests.patience import on_a_busy_machine
@@ -24,6 +26,7 @@ from tests.retrieval.model_answers import PAID, PASSAGES, QUESTION
 from tests.retrieval.published import publish_file
 
 IDLE_SECONDS = 5
+ACCESS_SECONDS = 6
 SOCKETS = 3
 ASK = {"type": "ask", "query": QUESTION, "generate": "llm"}
 
@@ -49,6 +52,7 @@ def settings(api_environment: dict[str, str], server: ModelServer) -> dict[str, 
         "MUNIMENT_MODELS__PROVIDERS": json.dumps(models),
         "MUNIMENT_CONVERSATIONS__SOCKET_IDLE_SECONDS": str(IDLE_SECONDS),
         "MUNIMENT_CONVERSATIONS__SOCKETS_OF_PRINCIPAL": str(SOCKETS),
+        "MUNIMENT_SIGN_IN__ACCESS_TOKEN_MINUTES": str(ACCESS_SECONDS / 60),
     }
 
 
@@ -274,6 +278,29 @@ async def test_a_revoked_key_ends_its_socket(
             )
         await socket.send(json.dumps(ASK))
         assert await closed_with(socket) == 1008
+
+
+async def test_a_socket_asks_nothing_behind_the_end_of_its_access_token(
+    client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture
+) -> None:
+    person = await make_principal(client, "ada@example.org")
+    password = {"password": "correct horse battery"}
+    await client.put(f"/v1/principals/{person['id']}/password", json=password)
+    whose = {"username": "ada@example.org", "tenant": tenant.name, "grant_type": "password"}
+    async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=60) as door:
+        given = (await door.post("/v1/auth/token", json={**whose, **password})).json()
+    async with client_of(api, given["access_token"]) as ada:
+        conversation_id = await begin(ada)
+    async with opened(api, conversation_id, given["access_token"]) as socket:
+        asked = 0
+        with suppress(ConnectionClosed):
+            while asked < MOST_REFUSED:
+                missing = {"type": "resume", "message_id": str(uuid4())}
+                assert (await problem(socket, missing))["status"] == 404
+                asked += 1
+                await asyncio.sleep(1)
+        assert await closed_with(socket) == 1008
+        assert 0 < asked < MOST_REFUSED
 
 
 async def test_messages_count_as_requests(
