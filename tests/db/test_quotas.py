@@ -147,18 +147,6 @@ async def test_what_is_done_at_last_is_done_behind_what_is_still_to_be_written(
     assert pending == [False]
 
 
-async def test_a_connection_remembers_more_statements_than_an_api_has(
-    database: Database, tenant: TenantFixture
-) -> None:
-    count = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%of_many_%'")
-    async with database.transaction(tenant.system) as session:
-        for number in range(150):
-            for _ in range(2):
-                await session.execute(text(f"SELECT {number} AS of_many_{number}"))
-        # This very text is one of them only at its second use.
-        assert await session.scalar(count) == 150
-
-
 async def test_a_refused_upload_leaves_no_row(database: Database, tenant: TenantFixture) -> None:
     with pytest.raises(QuotaExceeded):
         await keep(database, tenant, 10, Quota(max_bytes=9))

@@ -75,10 +75,10 @@ async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
     assert len(sent) == 5
 
 
-async def test_a_page_of_files_takes_one_statement_whatever_its_length(
+async def test_a_page_of_files_takes_two_statements_whatever_its_length(
     database: Database, tenant: TenantFixture
 ) -> None:
-    """With their collections, versions and newest jobs, whose versions are known by then."""
+    """With collections, versions and newest jobs, whose versions are known by then, and what holds them."""
     kept = [await keep(database, tenant, size) for size in (1, 2, 3)]
     async with database.transaction(tenant.system) as session:
         session.add_all(
@@ -96,7 +96,7 @@ async def test_a_page_of_files_takes_one_statement_whatever_its_length(
         with statements_of(await session.connection()) as sent:
             found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
             shown = await file_views(session, WorkflowLinks(None, "default"), found)
-    assert len(sent) == 1
+    assert len(sent) == 2
     assert {(each.id, each.size, each.collection) for each in shown} == {
         (version.file_id, version.size, "default") for version in kept
     }
@@ -126,4 +126,4 @@ async def test_that_a_tenant_has_no_pace_yet_is_asked_once_in_some_seconds(
                 found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
                 await file_views(session, WorkflowLinks(None, "default"), found)
         taken.append(len(sent))
-    assert taken == [2, 1]
+    assert taken == [3, 2]

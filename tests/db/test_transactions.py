@@ -176,3 +176,15 @@ async def test_a_transaction_alone_has_its_statements_planned_once(
 
     assert await mode(plans_once=True) == "force_generic_plan"
     assert await mode(plans_once=False) == "auto"
+
+
+async def test_a_connection_remembers_more_statements_than_an_api_has(
+    database: Database, tenant: TenantFixture
+) -> None:
+    count = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%of_many_%'")
+    async with database.transaction(tenant.system) as session:
+        for number in range(150):
+            for _ in range(2):
+                await session.execute(text(f"SELECT {number} AS of_many_{number}"))
+        # This very text is one of them only at its second use.
+        assert await session.scalar(count) == 150

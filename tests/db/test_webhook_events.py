@@ -44,7 +44,8 @@ async def change(
 def expected_of_file(before: FileState, after: FileState) -> list[str]:
     if before == after:
         return []
-    if before is FileState.TRASHED and after not in (FileState.ERASING, FileState.ERASED):
+    leaving = (FileState.ERASING, FileState.ERASED, FileState.RESTRICTED)
+    if before is FileState.TRASHED and after not in leaving:
         return ["file.restored"]
     told = EventType.__members__.get(f"FILE_{after.name}")
     return [told.value] if told else []

@@ -123,8 +123,17 @@ def downgrade() -> None:
         """
         ALTER TABLE file NO FORCE ROW LEVEL SECURITY;
         ALTER TABLE erasure NO FORCE ROW LEVEL SECURITY;
+        DO $$
+        BEGIN
+            -- The former release knows no holds, and would destroy what they keep.
+            IF EXISTS (SELECT FROM erasure WHERE state = 'held') THEN
+                RAISE EXCEPTION 'erasures are held by legal holds, and would be carried out'
+                    USING HINT = 'Release the holds and let their cooling-off end, or stay at this release.';
+            END IF;
+        END
+        $$;
         UPDATE file SET state = 'erasing' WHERE state = 'restricted';
-        UPDATE erasure SET state = 'executing' WHERE state IN ('held', 'destroying');
+        UPDATE erasure SET state = 'executing' WHERE state = 'destroying';
         ALTER TABLE erasure FORCE ROW LEVEL SECURITY;
         ALTER TABLE file FORCE ROW LEVEL SECURITY;
         DROP FUNCTION unstarted_legal_holds(interval, integer);
