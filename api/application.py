@@ -25,6 +25,8 @@ from api.evaluations.endpoints import router as evaluations
 from api.events.endpoints import router as events
 from api.feedback.endpoints import router as feedback
 from api.files.endpoints import router as files
+from api.finding_policies.endpoints import router as finding_policies
+from api.findings.endpoints import router as findings
 from api.grants.endpoints import router as grants
 from api.groups.endpoints import router as groups
 from api.health.endpoints import router as health
@@ -49,7 +51,9 @@ from api.question_lists.endpoints import router as question_lists
 from api.quotas.endpoints import router as quotas
 from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
+from api.redactions.endpoints import router as redactions
 from api.request_context import RequestContext
+from api.retention.endpoints import router as retention
 from api.search.endpoints import router as search
 from api.services import Services
 from api.sessions.describing import describe_proofs
@@ -98,6 +102,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tiers,
     uploads,
     pages,
+    redactions,
     version_comparisons,
     collections,
     tier_policies,
@@ -129,7 +134,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     directory,
     api_keys,
     tenants,
+    findings,
+    finding_policies,
     legal_holds,
+    retention,
     erasures,
     audit,
     integrity,

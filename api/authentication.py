@@ -97,6 +97,14 @@ class Caller:
     def may_decide_quarantine(self) -> bool:
         return "quarantine:decide" in self.scopes
 
+    @property
+    def may_reveal_findings(self) -> bool:
+        return "findings:reveal" in self.scopes
+
+    @property
+    def may_manage_holds(self) -> bool:
+        return "holds:manage" in self.scopes
+
     def act(
         self,
         action: str,

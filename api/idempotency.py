@@ -105,10 +105,20 @@ async def idempotent(
     Raises Conflict while another request with the same key is in flight.
     """
     key = request.headers.get(HEADER)
+    route = f"{request.method} {request.url.path}"
+    async with turn(key, route, caller, database) as attempt:
+        yield attempt
+
+
+@asynccontextmanager
+async def turn(
+    key: str | None, route: str, caller: Caller, database: Database
+) -> AsyncIterator[Attempt]:
+    """As `idempotent`, for a key that came otherwise than in a header. `route`: what it was given to."""
     if key is None:
         yield Attempt(None, None)
         return
-    owner = _owner(key, request, caller)
+    owner = _owner(key, route, caller)
     async with database.transaction(caller.access) as session:
         state = await idempotency.claim(session, owner)
     if isinstance(state, InFlight):
@@ -132,10 +142,9 @@ async def idempotent(
             await asyncio.shield(_release(database, caller.access, owner, state))
 
 
-def _owner(key: str, request: Request, caller: Caller) -> KeyOwner:
+def _owner(key: str, route: str, caller: Caller) -> KeyOwner:
     if not (1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise InvalidRequest(f"Idempotency-Key is 1 to {MAX_KEY_CHARACTERS} printable characters")
-    route = f"{request.method} {request.url.path}"
     return KeyOwner(caller.tenant_id, caller.principal_id, route, key)
 
 

@@ -44,6 +44,12 @@ class TimeCursor(BaseModel):
         return (self.at, self.id)
 
 
+class IdCursor(BaseModel):
+    """A place in a list that is ordered by ids, which sort by time: newest first."""
+
+    id: UUID
+
+
 class NumberCursor(BaseModel):
     """A place in a list that is ordered by a number, which is an `integer` in PostgreSQL."""
 

@@ -107,6 +107,9 @@ class _Answer:
             # What is answered is one caller's, and of the type that is named, unless a route differs.
             headers.setdefault("Cache-Control", "no-store")
             headers.setdefault("X-Content-Type-Options", "nosniff")
+            # No page of another origin takes it into its process, as a picture or script, where it could be
+            # guessed at. What such pages fetch by CORS is not touched by it.
+            headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         elif message["type"] == "websocket.close" and not self.has_begun:
             # The framework's refusal of a path that is none, which the server would make a bare 403.
             await self.fail(NotFound("no WebSocket is at this address"))

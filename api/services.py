@@ -115,6 +115,7 @@ class Services:
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     former_index_kept: timedelta = timedelta(days=7)
     holds: HoldSettings = field(default_factory=HoldSettings)
+    may_mask: bool = False
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)
     follow_ups: FollowUpWriter | None = None

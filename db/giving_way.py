@@ -22,22 +22,32 @@ ResultT = TypeVar("ResultT")
 
 ATTEMPTS = 8
 LOCK_SECONDS = 0.3
-"""For each lock; well below PostgreSQL's `deadlock_timeout`, so that nobody else is ended."""
+"""For each lock, unless an act's turns grow; well below PostgreSQL's `deadlock_timeout`, so that nobody else
+is ended."""
 PAUSE_SECONDS = (0.05, 0.4)
 """Between two attempts, somewhere in between: two such acts that cross do not cross again for ever."""
 
 
-async def giving_way(session: AsyncSession, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
+async def giving_way(
+    session: AsyncSession,
+    act: Callable[[], Awaitable[ResultT]],
+    *,
+    attempts: int = ATTEMPTS,
+    growth: float = 1.0,
+) -> ResultT:
     """What the act returns, in the session's transaction, of which it is the first to lock anything.
 
-    Raises DatabaseUnavailable, with nothing done, where others hold what it needs all along.
+    Each turn lasts `growth` times as long as the one before: only for an act that takes one lock, and has
+    none when it waits. Raises DatabaseUnavailable, with nothing done, where others hold what it
+    needs all along.
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(attempts):
+        milliseconds = LOCK_SECONDS * growth**attempt * 1000
         try:
             async with session.begin_nested():
                 await session.execute(
                     text("SELECT set_config('lock_timeout', :milliseconds, true)"),
-                    {"milliseconds": f"{LOCK_SECONDS * 1000:.0f}ms"},
+                    {"milliseconds": f"{milliseconds:.0f}ms"},
                 )
                 result = await act()
                 await session.flush()

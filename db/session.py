@@ -1,5 +1,6 @@
 """Connections and transactions: one transaction per request or activity, always for one tenant."""
 
+import asyncio
 import logging
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -74,6 +75,10 @@ milliseconds)."""
 SILENCE_BEYOND_STATEMENT_SECONDS = 5.0
 """How much longer than a statement may take its answer is waited for: by then PostgreSQL would have
 cancelled it, and said so."""
+
+LONGEST_WARM_UP_SECONDS = 15.0
+"""For all connections together: nobody is served meanwhile. One that is silent from the beginning is given
+up by its `connect_timeout`, and after it no other is tried."""
 
 _BEGIN = "BEGIN"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -199,14 +204,29 @@ class Database:
     async def warm_up(self, ask: Callable[[AsyncSession], Awaitable[object]]) -> None:
         """Opens all connections that the pool may have, and asks on each for nobody, so that none of the
         first requests waits until PostgreSQL has a process that knows the tables. Never raises: what
-        cannot be opened yet is opened when it is needed."""
+        cannot be opened yet is opened when it is needed. Over after `LONGEST_WARM_UP_SECONDS`, and some
+        seconds more where an answer is cancelled that a server owes which fell silent."""
         try:
-            async with AsyncExitStack() as held:
+            async with asyncio.timeout(LONGEST_WARM_UP_SECONDS):
+                await self._open_all(ask)
+        except (MunimentError, SQLAlchemyError, TimeoutError) as error:
+            logger.warning(
+                "connections to PostgreSQL are opened later",
+                extra={"reason": type(error).__name__},
+            )
+
+    async def _open_all(self, ask: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        sessions = list[AsyncSession]()
+        async with AsyncExitStack() as held:
+            try:
                 for _ in range(self._pool_size):
-                    await ask(await held.enter_async_context(self.transaction(_NOBODY)))
-        except (MunimentError, SQLAlchemyError) as error:
-            reason = {"reason": type(error).__name__}
-            logger.warning("connections to PostgreSQL are opened later", extra=reason)
+                    sessions.append(await held.enter_async_context(self.transaction(_NOBODY)))
+                    await ask(sessions[-1])
+            except BaseException:
+                # Hung up: on each that a silent server has, a rollback would wait for it once more.
+                for session in sessions:
+                    await session.invalidate()
+                raise
 
     async def close(self) -> None:
         await self._engine.dispose()

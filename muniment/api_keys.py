@@ -28,6 +28,9 @@ ALL_SCOPES = (
     "encryption:manage",
     "annotations:write",
     "holds:manage",
+    "retention:manage",
+    "retention:bypass",
+    "findings:reveal",
     "tenants:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which

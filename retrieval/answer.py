@@ -41,6 +41,7 @@ from retrieval.response import (
 )
 from retrieval.search import Searcher
 from retrieval.timing import Timings
+from retrieval.vector import EmbeddedQuestion
 
 ALL_FAILED = "no language model answered: the answer is made of the documents' own sentences"
 BROKE_OFF = "the language model's words broke off: the answer is not whole"
@@ -101,9 +102,14 @@ class Answerer:
                 yield event
 
     async def prepare(
-        self, access: Access, request: QuestionRequest, pages: Pages
+        self,
+        access: Access,
+        request: QuestionRequest,
+        pages: Pages,
+        embedded: EmbeddedQuestion | None = None,
     ) -> "AnswerInTheMaking":
-        """Everything before the first word: the search, and leave to ask a model.
+        """Everything before the first word: the search, and leave to ask a model. `embedded`: the question,
+        where its vector is known.
 
         Raises Unprocessable for `generate: llm` without a model, TooManyRequests for it where the
         tenant's budget or this process's places are taken, and what Searcher.search raises.
@@ -112,7 +118,7 @@ class Answerer:
         require_models(permits, request.generate)
         timings = Timings()
         with timings.measure("search"):
-            found = _examined(await self._search(access, request))
+            found = _examined(await self._searcher.search(access, request.search(), embedded))
         may_ask = permits is not None and request.generate is not Generate.EXTRACTIVE
         with timings.measure("sentences"):
             likeliest = await self._chooser.likeliest(access, request.query, found.data)
@@ -128,9 +134,6 @@ class Answerer:
                     is_required=request.generate is Generate.LLM,
                 )
         return AnswerInTheMaking(access, found, likeliest, pages, timings, permits, permit)
-
-    async def _search(self, access: Access, request: QuestionRequest) -> SearchResponse:
-        return await self._searcher.search(access, request.search())
 
 
 class AnswerInTheMaking:

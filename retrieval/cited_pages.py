@@ -7,11 +7,13 @@ from uuid import UUID
 
 from db.models import PageLayer, PageRow
 from db.queries import files, pages
+from db.queries.findings import tokens_of_pages
 from db.session import Access, Database
 from muniment.contracts.documents import Line, PageBatch
 from muniment.contracts.documents import Page as ReadPage
 from muniment.errors import KeyDestroyed, ObjectMissing
 from muniment.objects import BlobStore
+from retrieval.masked_pages import masked_page
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +62,17 @@ class PageReaders:
                 return None
             version = await files.get_version(session, file_id, number)
             row = await pages.get_page(session, version.id, page) if version else None
+            masked = (
+                await tokens_of_pages(session, version.id, page, page)
+                if version and version.is_masked
+                else None
+            )
         if row is None:
             return None
         try:
-            return await ArtifactReader(self.blobs, self.access.tenant_id).page(row)
+            read = await ArtifactReader(self.blobs, self.access.tenant_id).page(row)
         except (KeyDestroyed, ObjectMissing) as error:
             logger.warning("a page is not there to prove a quote", extra={"reason": error.problem})
             return None
+        # Passages hold the tokens, whoever asks: what is quoted of them is proven by the same.
+        return read if read is None or masked is None else masked_page(read, masked)

@@ -6,8 +6,8 @@ answer was made of, the question behind it is about.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -21,6 +21,9 @@ from muniment.errors import DatabaseUnavailable, TooManyRequests
 from muniment.telemetry import context
 from retrieval.answer_permit import Permit, Permits
 from retrieval.follow_ups import JOINING, POINTING_BACK, all_lexemes, content_lexemes
+from retrieval.language_models.breaker import Breaker
+from retrieval.language_models.completion import Failure
+from retrieval.language_models.gateway import Generation
 from retrieval.language_models.model import Model
 from retrieval.language_models.prompting import AnswerPrompt, NumberedPassage, Packed
 from retrieval.language_models.tokens import PER_MESSAGE, estimate
@@ -50,13 +53,16 @@ class Written:
 
 
 class FollowUpWriter:
-    """Holds nothing of any tenant. A model gets `seconds` for one question; with 0 none is asked."""
+    """Holds nothing of any tenant. A model gets `seconds` for one question; with 0 none is asked. One that
+    takes longer, or fails, three times in a row is asked to put none for half a minute: it may answer in
+    time all the same, since that may take longer."""
 
     def __init__(self, database: Database, permits: Permits, seconds: float) -> None:
         self._database = database
         self._permits = permits
         self._seconds = seconds
         self._prompt = AnswerPrompt(PROMPT)
+        self._breakers = {model.name: Breaker() for model in permits.gateway.models}
 
     async def write(
         self,
@@ -79,14 +85,8 @@ class FollowUpWriter:
         generation = self._permits.gateway.generation(
             permit.models, lambda _: packed.messages, _nobody_else, is_whole=True
         )
-        said = ""
         try:
-            with suppress(TimeoutError):
-                async with (
-                    asyncio.timeout(self._seconds),
-                    aclosing(generation.pieces()) as pieces,
-                ):
-                    said = "".join([piece async for piece in pieces])
+            said = await self._said(model, generation)
         finally:
             await self._permits.settle(
                 access, permit, generation.prompt_tokens, generation.completion_tokens
@@ -96,6 +96,23 @@ class FollowUpWriter:
         if written is None:
             return None
         return Written(written, model.name)
+
+    async def _said(self, model: Model, generation: Generation) -> str:
+        """Nothing where it fails, takes too long, or was just found to do so by others."""
+        breaker = self._breakers[model.name]
+        if not breaker.admit():
+            return ""
+        settle = breaker.abandoned
+        try:
+            async with asyncio.timeout(self._seconds), aclosing(generation.pieces()) as pieces:
+                said = "".join([piece async for piece in pieces])
+            settle = _settling(breaker, generation)
+        except TimeoutError:
+            settle = breaker.failed
+            return ""
+        finally:
+            settle()
+        return said
 
     async def _permit(
         self,
@@ -133,7 +150,7 @@ class FollowUpWriter:
             uses = await conversations.uses_of_sources(session, [each.answer_id for each in former])
             searched = await collections.uses_of_searched(session, collection)
             for model in gateway.models:
-                if model.name in paused or gateway.is_resting(model):
+                if model.name in paused or self._is_left_out(model):
                     continue
                 if not all(model.may_read(use) for use in searched):
                     continue
@@ -153,6 +170,9 @@ class FollowUpWriter:
                 return Permit((model,), {model.name: packed}, {}, reservation_id, ())
         return None
 
+    def _is_left_out(self, model: Model) -> bool:
+        return self._permits.gateway.is_resting(model) or self._breakers[model.name].is_open
+
     def _packed(
         self,
         model: Model,
@@ -168,6 +188,15 @@ class FollowUpWriter:
             if each.answer_id in uses and all(model.may_read(use) for use in uses[each.answer_id])
         ]
         return self._prompt.pack(question, passages, min(room, MOST_TOLD_TOKENS))
+
+
+def _settling(breaker: Breaker, generation: Generation) -> Callable[[], None]:
+    """A question that a model refuses says nothing about the model."""
+    if not generation.failed:
+        return breaker.succeeded
+    if all(failure is Failure.UNSUITED for _, failure in generation.failed):
+        return breaker.abandoned
+    return breaker.failed
 
 
 def usable(said: str, question: str, former: Sequence[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Where the query's words stand in a passage."""
 
 from db.queries.search import HIGHLIGHT_START, HIGHLIGHT_STOP
+from retrieval.grouped_numbers import number_ranges
 from retrieval.letter_pairs import pair_ranges
 
 MAX_HIGHLIGHTS = 100
@@ -10,13 +11,14 @@ def highlight_ranges(
     text: str, marked_text: str | None, query: str = ""
 ) -> tuple[tuple[int, int], ...]:
     """The marked stretches as [start, end) code points of `text`, and those that are pairs of the query's
-    letters, the first MAX_HIGHLIGHTS of them.
+    letters or its numbers written in groups, the first MAX_HIGHLIGHTS of them.
 
     None when `marked_text` is not `text` with marks, as when the text itself holds the marks.
     """
     if marked_text is None:
         return ()
-    ranges = _joined([*_marked(text, marked_text), *pair_ranges(text, query)])
+    others = [*pair_ranges(text, query), *number_ranges(text, query)]
+    ranges = _joined([*_marked(text, marked_text), *others])
     return tuple(ranges[:MAX_HIGHLIGHTS])
 
 

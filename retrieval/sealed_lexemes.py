@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import regex
 from py_rust_stemmers import SnowballStemmer
 
+from retrieval.grouped_numbers import ungrouped
 from retrieval.letter_pairs import in_pairs
 
 _ENGLISH_STOP = """
@@ -40,5 +41,5 @@ def stemmed(words: Sequence[str]) -> list[str]:
 
 def written_words(text: str) -> list[str]:
     """In small letters, in their order; pairs of letters where a script puts no space between words."""
-    words: list[str] = _WORD.findall(in_pairs(text.lower()))
+    words: list[str] = _WORD.findall(in_pairs(ungrouped(text.lower())))
     return words

@@ -39,12 +39,14 @@ from retrieval.selection import Selected, in_order, select
 from retrieval.surroundings import Surroundings, read_contexts
 from retrieval.timing import Timings
 from retrieval.vector import (
+    EmbeddedQuestion,
     QueryEmbedder,
     VectorResult,
     VectorsUnavailable,
     active_index,
     embed,
     embedder_of,
+    question_vector,
     search_index,
 )
 
@@ -97,14 +99,16 @@ class Searcher:
         self._conditions = Conditions(database, texts)
         self._searches_by_words = asyncio.Semaphore(AT_ONCE)
 
-    async def search(self, access: Access, request: SearchRequest) -> SearchResponse:
-        """The best `top_k` passages. InvalidRequest for a filter that means nothing;
-        DatabaseUnavailable when PostgreSQL does not answer."""
+    async def search(
+        self, access: Access, request: SearchRequest, embedded: EmbeddedQuestion | None = None
+    ) -> SearchResponse:
+        """The best `top_k` passages; `embedded`: what is asked, where its vector is known. InvalidRequest for
+        a filter that means nothing; DatabaseUnavailable when PostgreSQL does not answer."""
         timings = Timings()
         parsed = (parse_query if request.operators else only_words)(request.query)
         wanted = of_names(parse_filter(request.filter, request.collection), parsed)
         wanted = replace(wanted, vector_stores=request.searched_stores())
-        candidates = await self._candidates(access, request, parsed, wanted, timings)
+        candidates = await self._candidates(access, request, parsed, wanted, timings, embedded)
         weighing = weigh(parsed.form, request.fusion, candidates.mode_used, candidates.known_share)
         if candidates.mode_used is SearchMode.HYBRID and not candidates.lexical:
             weighing = weighing.without_words()
@@ -155,6 +159,7 @@ class Searcher:
         parsed: ParsedQuery,
         wanted: queries.FileFilter,
         timings: Timings,
+        embedded: EmbeddedQuestion | None,
     ) -> _Candidates:
         found = _Candidates(mode_used=request.mode)
 
@@ -175,7 +180,7 @@ class Searcher:
 
         async def by_meaning() -> None:
             try:
-                result = await self._by_meaning(access, parsed.meaning, wanted, timings)
+                result = await self._by_meaning(access, parsed.meaning, wanted, timings, embedded)
                 with timings.measure("conditions"):
                     kept = await self._conditions.kept(access, result, parsed.asked, wanted)
                 found.vector = kept.found.scores
@@ -214,7 +219,12 @@ class Searcher:
             return await queries.holds_sealed(session, wanted)
 
     async def _by_meaning(
-        self, access: Access, query: str, wanted: queries.FileFilter, timings: Timings
+        self,
+        access: Access,
+        query: str,
+        wanted: queries.FileFilter,
+        timings: Timings,
+        embedded: EmbeddedQuestion | None,
     ) -> VectorResult:
         if self._embedder is None:
             raise VectorsUnavailable("no embedder is configured")
@@ -226,7 +236,7 @@ class Searcher:
         # From here on it is this index version, whichever is activated meanwhile.
         embedder = embedder_of(self._embedder, index)
         with timings.measure("embed"):
-            vector = (await embed(embedder, [query]))[0]
+            vector = await question_vector(embedder, index, query, embedded)
         with timings.measure("vector"):
             return await search_index(self._database, access, index, vector, wanted)
 

@@ -6,7 +6,7 @@ by PostgreSQL's planner.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -77,6 +77,30 @@ async def embed(embedder: QueryEmbedder | TextEmbedder, texts: Sequence[str]) ->
     except (MunimentError, OSError, RuntimeError, ValueError, MemoryError) as error:
         # What fastembed and tokenizers raise, EngineError for ONNX Runtime; the message may hold the query.
         raise VectorsUnavailable(f"the embedder failed ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class EmbeddedQuestion:
+    """A question whose vector is known already: of this model, of length 1."""
+
+    text: str
+    model_id: str
+    version: str
+    vector: Vector = field(repr=False)
+
+
+async def question_vector(
+    embedder: TextEmbedder,
+    index: vectors.ActiveIndex,
+    text: str,
+    known: EmbeddedQuestion | None,
+) -> Vector:
+    """Made once where it is known already. Raises VectorsUnavailable."""
+    of_index = (text, index.model_id, index.model_version)
+    if known is not None and (known.text, known.model_id, known.version) == of_index:
+        return known.vector
+    vector: Vector = (await embed(embedder, [text]))[0]
+    return vector
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,6 @@ from activities.compare.intent import Shadow
 from activities.embed.activity import Embed
 from activities.embed.vectors import ChunkVectors
 from activities.engines import PRELOAD, DocumentEngines, ocr_version
-from activities.erasure.activity import Erasure
-from activities.erasure.ledger import ErasureLedger
 from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
@@ -80,6 +78,7 @@ from muniment.settings import Settings
 from muniment.stores import Stores, open_import_sources
 from worker.auditing import open_audit_sealing
 from worker.connecting import patiently
+from worker.erasing import open_erasure
 from worker.evaluating import AskingParts
 from worker.from_settings import (
     integrity_policy,
@@ -120,8 +119,7 @@ class Parts:
     def io_activities(self) -> Sequence[ActivityFunction]:
         publish = Publish(self.runner, self._stores.keys, self.texts, self.chunk_vectors)
         lifecycle = Lifecycle(self._database, self.runner, self.shadow)
-        ledger = ErasureLedger(self._stores.erasure_ledger)
-        erasure = Erasure(self._database, self._stores.blobs, ledger, self._stores.tiers)
+        erasure = open_erasure(self._settings, self._database, self._stores)
         batches = Batches(self._database)
         rotations = KeyRotations(
             self._database,
@@ -229,7 +227,8 @@ class Parts:
             self._default_quota,
         )
         assemble = Assemble(self.runner, self.engines)
-        classify = Classify(self.runner, self.sandbox)
+        finding = self._settings.findings
+        classify = Classify(self.runner, self.sandbox, finding.review_days, finding.recognisers)
         views = RenderView(self._database, self.artifacts, self.sandbox, self.scratch)
         return [
             inspect.inspect_document,
@@ -387,7 +386,7 @@ class Parts:
 
     @cached_property
     def chunker(self) -> ChunkDocument:
-        return ChunkDocument(self.runner, self.sandbox)
+        return ChunkDocument(self.runner, self.sandbox, self._stores.keys)
 
     @cached_property
     def engines(self) -> DocumentEngines:

@@ -9,6 +9,7 @@ from temporalio.workflow import ParentClosePolicy
 from muniment.contracts import members
 from muniment.contracts.chunk import ChunkResult
 from muniment.contracts.erase_file import ERASURE_SIGNAL
+from muniment.contracts.findings import FindingAct
 from muniment.contracts.ingest_file import (
     PAUSE_UPDATE,
     PROGRESS_QUERY,
@@ -91,7 +92,13 @@ class IngestFile:
         plan = await self._stages.inspect()
         await self._stages.read(plan)
         document = await self._stages.assemble(plan)
-        if workflow.patched(CLASSIFY_BESIDE_INDEXING):
+        if document.is_judged:
+            # No patch: no history before this says so.
+            findings = await self._stages.classify(document)
+            if findings.act is FindingAct.REVIEW:
+                await self._quarantine.hold_for_review(findings)
+            chunks, vectors = await self._stages.chunk_and_embed(document, findings)
+        elif workflow.patched(CLASSIFY_BESIDE_INDEXING):
             # Neither needs the other: findings are recorded, chunks and vectors made of all text.
             findings, (chunks, vectors) = await together(
                 self._stages.classify(document), self._stages.chunk_and_embed(document)

@@ -134,6 +134,16 @@ RENDER = ActivityConfig(
 """Somebody is looking at an empty place: a page takes a second, and who has waited for two minutes
 has asked again or gone. Requests must not pile up behind a queue that nobody serves."""
 
+REDACT = ActivityConfig(
+    task_queue=queues.PARSE,
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=timedelta(minutes=15),
+    heartbeat_timeout=HEARTBEAT,
+    retry_policy=RETRY,
+    cancellation_type=_WAIT,
+)
+"""All pages of a document are drawn; who asked comes again for what takes longer than a request."""
+
 PICTURES = ActivityConfig(
     task_queue=queues.PARSE,
     start_to_close_timeout=timedelta(minutes=3),

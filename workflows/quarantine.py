@@ -1,4 +1,4 @@
-"""A file that the scan holds back, and the person who decides about it."""
+"""A file that the scan, or what was found in it, holds back, and the person who decides about it."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -8,13 +8,15 @@ from temporalio.exceptions import FailureError
 
 from muniment.contracts import members
 from muniment.contracts.base import VersionReference
+from muniment.contracts.classify import ClassifyResult
 from muniment.contracts.jobs import JobState
-from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict
+from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict, Waiting
 from muniment.contracts.scan import ScanReason, ScanResult, ScanState, explanation
 from muniment.errors import (
     Conflict,
     ContentUnscannable,
     ContentWithheld,
+    FindingsHeld,
     MalwareFound,
     MunimentError,
 )
@@ -37,23 +39,40 @@ class Quarantine:
         self._steering = steering
         self._tracker = tracker
         self._row = row
+        self._about = Waiting.SCAN
         self._verdict: Verdict | None = None
 
     async def hold(self, scan: ScanResult) -> None:
         """Waits, for days if need be, for a person; returns when released, raises ContentWithheld
         (as a failure) when rejected. Meanwhile the job tells what the scan said."""
+        await self._wait(_finding(scan))
+        await self._go_on(f"The file was rejected; the scan said {scan.state}.")
+
+    async def hold_for_review(self, findings: ClassifyResult) -> None:
+        """As `hold`, for what was found in the document; who lets the time pass has rejected it. What was
+        decided about the scan is over."""
+        self._about, self._verdict = Waiting.FINDINGS, None
+        try:
+            await self._wait(FindingsHeld(findings.reason), findings.review_seconds)
+        except TimeoutError:
+            detail = "Nobody decided in time about what was found in the document."
+            raise failure(problem(ContentWithheld(detail))) from None
+        await self._go_on("The file was rejected because of what was found in it.")
+
+    async def _wait(self, reason: MunimentError, seconds: float | None = None) -> None:
+        """Until there is a verdict. Raises TimeoutError."""
         self._tracker.state = JobState.WAITING
-        self._tracker.error = problem(_finding(scan))
+        self._tracker.error = problem(reason)
         try:
             await self._row.record()
             await self._tell_parent()
-            await workflow.wait_condition(lambda: self._verdict is not None)
+            await workflow.wait_condition(lambda: self._verdict is not None, timeout=seconds)
         finally:
             self._tracker.error = None
+
+    async def _go_on(self, rejected: str) -> None:
         if self._verdict is Verdict.REJECT:
-            raise failure(
-                problem(ContentWithheld(f"The file was rejected; the scan said {scan.state}."))
-            )
+            raise failure(problem(ContentWithheld(rejected)))
         self._tracker.state = JobState.RUNNING
         await self._row.record()
 
@@ -61,17 +80,21 @@ class Quarantine:
         """Acts only on a decision that the API wrote down under a person's rights."""
         if self._verdict is not None:
             return
+        about = self._about
         decision = await workflow.execute_activity_method(
             LifecycleActivities.read_decision,
             ReadDecisionInput(
                 tenant_id=self._version.tenant_id,
                 job_id=self._version.job_id,
                 decision_id=decision_id,
+                about=about,
             ),
             **self._steering.configured(policies.DECISION, verdict.value),
         )
         if decision.verdict is not verdict:
             raise failure(problem(Conflict("The decision that was recorded says otherwise.")))
+        if self._about is not about:
+            raise failure(problem(Conflict("The file waits for another decision by now.")))
         # Another one may have come first while this one was looked up.
         self.refuse_unless_open(verdict)
         self._verdict = verdict

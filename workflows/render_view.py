@@ -4,11 +4,12 @@ from temporalio import workflow
 
 from muniment.contracts.render_view import (
     WORKFLOW,
+    RedactedView,
     RenderViewActivities,
     RenderViewInput,
     RenderViewResult,
 )
-from workflows.policies import RENDER
+from workflows.policies import REDACT, RENDER
 
 
 @workflow.defn(name=WORKFLOW)
@@ -18,6 +19,7 @@ class RenderView:
 
     @workflow.run
     async def run(self, request: RenderViewInput) -> RenderViewResult:
+        policy = REDACT if isinstance(request.view, RedactedView) else RENDER
         return await workflow.execute_activity_method(
-            RenderViewActivities.render_view, request, **RENDER
+            RenderViewActivities.render_view, request, **policy
         )

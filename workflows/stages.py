@@ -108,7 +108,9 @@ class Stages:
         )
 
     async def classify(self, document: AssembleResult) -> ClassifyResult:
-        request = ClassifyInput(version=self._version, document=document.document)
+        request = ClassifyInput(
+            version=self._version, document=document.document, is_judged=document.is_judged
+        )
         result = await self._stage(
             StageName.CLASSIFY, policies.CLASSIFY, ClassifyActivities.classify_content, request
         )
@@ -116,14 +118,20 @@ class Stages:
         self._tracker.degraded = self._tracker.degraded or not result.is_complete
         return result
 
-    async def _chunk(self, document: AssembleResult) -> ChunkResult:
-        request = ChunkInput(version=self._version, document=document.document)
+    async def _chunk(
+        self, document: AssembleResult, findings: ClassifyResult | None
+    ) -> ChunkResult:
+        masking = findings.findings if findings and findings.is_masking else None
+        request = ChunkInput(version=self._version, document=document.document, masking=masking)
         return await self._stage(
             StageName.CHUNK, policies.CHUNK, ChunkActivities.chunk_document, request
         )
 
-    async def chunk_and_embed(self, document: AssembleResult) -> tuple[ChunkResult, EmbedResult]:
-        chunks = await self._chunk(document)
+    async def chunk_and_embed(
+        self, document: AssembleResult, findings: ClassifyResult | None = None
+    ) -> tuple[ChunkResult, EmbedResult]:
+        """With tokens in the place of those findings that are masked."""
+        chunks = await self._chunk(document, findings)
         return chunks, await self._embed(chunks)
 
     async def _embed(self, chunks: ChunkResult) -> EmbedResult:
@@ -148,6 +156,7 @@ class Stages:
             vectors=vectors.vectors,
             findings=findings.findings,
             degraded=self._tracker.degraded,
+            is_judged=document.is_judged,
         )
         await self._stage(
             StageName.PUBLISH, policies.PUBLISH, PublishActivities.publish_version, request

@@ -53,7 +53,7 @@ from muniment.contracts.reindex import WORKFLOW as REINDEX
 from muniment.contracts.reindex import ReindexInput
 from muniment.contracts.reindex import workflow_id as reindex_workflow_id
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
-from muniment.contracts.render_view import RenderViewInput, RenderViewResult
+from muniment.contracts.render_view import RedactedView, RenderViewInput, RenderViewResult
 from muniment.contracts.rotate_keys import WORKFLOW as ROTATE_KEYS
 from muniment.contracts.rotate_keys import RotateKeysInput
 from muniment.contracts.rotate_keys import workflow_id as rotation_workflow_id
@@ -82,6 +82,7 @@ ERASURE_PRIORITY = 1
 VIEW_PRIORITY = 1
 """Somebody looks at the place where it will be."""
 VIEW_TIMEOUT = timedelta(minutes=3)
+REDACTION_TIMEOUT = timedelta(minutes=16)
 """Longer than the activity's own budget; without any worker, what was asked for is forgotten."""
 
 
@@ -183,7 +184,9 @@ async def render_view(
             result_type=RenderViewResult,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            execution_timeout=VIEW_TIMEOUT,
+            execution_timeout=REDACTION_TIMEOUT
+            if isinstance(request.view, RedactedView)
+            else VIEW_TIMEOUT,
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(TENANT, str(request.tenant_id)),

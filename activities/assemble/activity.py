@@ -7,6 +7,7 @@ from activities.assemble.product import AssembleSummary, assembled_fingerprint, 
 from activities.engines import DocumentEngines
 from activities.pages import load_batch_contents
 from activities.stage import Product, StageRunner, StageTask
+from db.queries.finding_policies import rules_of_file
 from db.queries.stages import Opening, outputs_of
 from muniment.contracts.assemble import AssembleActivities, AssembleInput, AssembleResult
 from muniment.contracts.documents import DocumentPlan
@@ -23,6 +24,7 @@ class Assemble(AssembleActivities):
         version = request.version
         async with self._runner.transaction(version) as session:
             outputs = await outputs_of(session, version.job_id, StageName.READ)
+            rules = await rules_of_file(session, version.file_id)
         batches = [output.fingerprint for output in outputs]
 
         async def compute(_: Opening) -> Product[AssembleSummary]:
@@ -45,4 +47,5 @@ class Assemble(AssembleActivities):
             document=answer.artifact,
             reused=answer.reused,
             item_count=answer.summary.item_count,
+            is_judged=bool(rules),
         )

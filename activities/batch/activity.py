@@ -14,7 +14,7 @@ from db.ingestions import Origin, new_ingestion
 from db.models import Batch
 from db.queries import batches, files
 from db.queries.batches import WaitingItem
-from db.queries.preservation import standing_preservations
+from db.queries.preservation import keeps_what_is_read
 from db.session import Access, Database
 from muniment.contracts.base import VersionReference
 from muniment.contracts.ingest_batch import (
@@ -103,8 +103,7 @@ async def _admit(session: AsyncSession, batch: Batch, item: WaitingItem) -> None
         await batches.admit_item(session, batch.id, item.number, detail.job.id, is_own=False)
         return
     version = await files.newest_version(session, item.file_id)
-    if version.published_at is not None and await standing_preservations(session, [item.file_id]):
-        # What was never read may be; what readers see stays as it is.
+    if await keeps_what_is_read(session, item.file_id):
         await batches.admit_item(session, batch.id, item.number, None, is_own=False)
         return
     origin = Origin(batch.tenant_id, batch.requested_by, batch.request_id)

@@ -1,15 +1,16 @@
 """The engine `chunk`: DoclingDocument JSON in, passages out."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from docling_core.transforms.chunker.doc_chunk import DocChunk
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import DocItemLabel
 from pydantic import ValidationError
 
-from activities.chunk.calls import ChunkRequest
+from activities.chunk.calls import ChunkRequest, MaskedValue
 from activities.chunk.headings import bound_headings
+from activities.chunk.masking import Masker
 from activities.chunk.provenance import Places
 from activities.chunk.segments import SegmentingChunker
 from activities.chunk.serialisation import QuotableSerializerProvider
@@ -28,18 +29,24 @@ def chunk(request: ChunkRequest, context: EngineContext) -> ChunkList:
     except ValidationError:
         # The validator's own message quotes the document.
         raise DamagedDocument("The assembled document does not follow its schema.") from None
-    return chunk_document(document, request.window_tokens)
+    return chunk_document(document, request.window_tokens, request.masks)
 
 
-def chunk_document(document: DoclingDocument, window_tokens: int = WINDOW_TOKENS) -> ChunkList:
+def chunk_document(
+    document: DoclingDocument,
+    window_tokens: int = WINDOW_TOKENS,
+    masks: Sequence[MaskedValue] = (),
+) -> ChunkList:
     """Passages in reading order, none of them empty, each with its headings within the window.
 
     A passage is what stands together below the same headings, as much as fits; an item longer than
     the window is cut at sentences, else at words, a table at its rows with the header repeated.
     The same document always gives the same passages. The document is used up: long headings
-    become text in it.
+    become text in it, and tokens stand in it where the values that are masked stood.
     """
     tokenizer = WindowTokenizer(window_tokens=window_tokens)
+    masker = Masker(masks)
+    masker.mask_document(document)
     bound_headings(document, tokenizer)
     places = Places(document)
     chunks: list[Chunk] = []
@@ -56,6 +63,7 @@ def chunk_document(document: DoclingDocument, window_tokens: int = WINDOW_TOKENS
             pages=pages,
             boxes=boxes,
         )
+        draft = masker.masked_chunk(draft)
         tokens = count_exactly(draft.embedding_text())
         chunks.append(draft.model_copy(update={"token_count": tokens}))
     return ChunkList(chunks=tuple(chunks), embedding_model=MODEL_ID)

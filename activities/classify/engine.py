@@ -4,9 +4,11 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.metadata import version as library_version
 from itertools import chain
 
 from activities.classify.calls import ClassifyRequest, PageText
+from activities.classify.custom import CustomFinder
 from activities.classify.patterns import personal_data_finders
 from activities.classify.pieces import Piece, pieces_of
 from activities.classify.recognisers import Match, PatternFinder
@@ -14,14 +16,18 @@ from activities.classify.secrets import find_secrets, secret_detection
 from activities.classify.time_limit import time_limit
 from activities.sandbox.registry import EngineContext, engine, warm
 from muniment.contracts.documents import Finding, FindingKind, FindingList
+from muniment.contracts.findings import CustomRecogniser
 
 MAXIMUM_FINDINGS = 20_000
 """A list of customers can hold more; that it does is then the finding."""
 
 DETECT_SECRETS = "detect-secrets"
+DETECT_SECRETS_VERSION = f"detect-secrets-{library_version('detect-secrets')}"
 
 # Presidio logs values that it cannot validate.
 logging.getLogger("presidio-analyzer").disabled = True
+
+Finder = PatternFinder | CustomFinder
 
 _finders = cache(personal_data_finders)
 
@@ -33,14 +39,20 @@ def classify(request: ClassifyRequest, _context: EngineContext) -> FindingList:
     Nothing fails open: a recogniser that ran out of time on a page, pages that the document's time
     did not suffice for, and findings beyond the greatest number are all named.
     """
-    return classify_pages(request.pages, request.seconds, request.piece_seconds)
+    return classify_pages(
+        request.pages, request.seconds, request.piece_seconds, request.recognisers
+    )
 
 
 def classify_pages(
-    pages: Sequence[PageText], seconds: float = 60, piece_seconds: float = 1
+    pages: Sequence[PageText],
+    seconds: float = 60,
+    piece_seconds: float = 1,
+    recognisers: Sequence[CustomRecogniser] = (),
 ) -> FindingList:
     """As `classify`; a finding's `start` and `end` are code points of its page's text."""
-    examination = _Examination(time.monotonic() + seconds, piece_seconds)
+    finders: list[Finder] = [*_finders(), *(CustomFinder(each) for each in recognisers)]
+    examination = _Examination(time.monotonic() + seconds, piece_seconds, finders)
     findings: list[Finding] = []
     with secret_detection():
         for number, page in enumerate(pages):
@@ -60,9 +72,10 @@ def classify_pages(
 class _Examination:
     """One document's clock, and what it left out."""
 
-    def __init__(self, deadline: float, piece_seconds: float) -> None:
+    def __init__(self, deadline: float, piece_seconds: float, finders: Sequence[Finder]) -> None:
         self._deadline = deadline
         self._piece_seconds = piece_seconds
+        self._finders = finders
         self._timed_out: dict[str, list[int]] = {}
         self.gaps: list[str] = []
 
@@ -83,11 +96,11 @@ class _Examination:
         ]
 
     def _of_piece(self, page: int, piece: Piece) -> Iterator[Finding]:
-        for finder in _finders():
-            yield from self._personal_data(page, piece, finder)
+        for finder in self._finders:
+            yield from self._by_pattern(page, piece, finder)
         yield from self._secrets(page, piece)
 
-    def _personal_data(self, page: int, piece: Piece, finder: PatternFinder) -> Iterator[Finding]:
+    def _by_pattern(self, page: int, piece: Piece, finder: Finder) -> Iterator[Finding]:
         left = self._seconds_left
         if left <= 0:
             self._note(finder.name, page)
@@ -96,13 +109,14 @@ class _Examination:
             for match in finder.find(piece.text, left):
                 if piece.owns(match.start):
                     yield Finding(
-                        kind=FindingKind.PERSONAL_DATA,
+                        kind=finder.kind,
                         entity=finder.entity,
                         page=page,
                         start=piece.offset + match.start,
                         end=piece.offset + match.end,
                         score=match.score,
                         recogniser=finder.name,
+                        recogniser_version=finder.version,
                     )
         except TimeoutError:
             self._note(finder.name, page)
@@ -129,6 +143,7 @@ class _Examination:
                     end=piece.offset + match.end,
                     score=match.score,
                     recogniser=DETECT_SECRETS,
+                    recogniser_version=DETECT_SECRETS_VERSION,
                 )
 
     def _note(self, recogniser: str, page: int) -> None:

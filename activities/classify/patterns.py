@@ -22,7 +22,8 @@ _PHONE_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "IN", "AU")
 # Words by which the number after them is named, in the languages of the first locales.
 _PHONE_WORDS = regex.compile(
     r"\b(?:(?:tele)?(?:phone|fon|fax)|phones|tel|t[ée]l[ée]phone|tel[ée]fono|mobile?|cell(?:phone)?"
-    r"|handy|call|dial|whatsapp|sms|hotline|contact(?: me)? (?:at|on|number))\b",
+    r"|handy|call|dial|whatsapp|sms|hotline|contact(?: me)? (?:at|on|number)"
+    r"|(?:reach\w*|answer\w*)(?: (?:me|him|her|us|them))? (?:at|on))\b|手机|手機|电话|電話|携帯",
     FLAGS,
 )
 _SSN_WORDS = regex.compile(r"\b(?:ssns?|social[\s-]+security)\b", FLAGS)
@@ -58,7 +59,8 @@ _IPV6 = Pattern(
 )
 _PHONE = Pattern(
     "a run of digits and separators",
-    r"(?<![\w.,/+=-])(?:\+|\(\+?)?\d(?:[ ().\u2010\u2011/-]{0,2}\d){6,16}"
+    # Scripts that put no space between words may have it right behind one.
+    r"(?<![\p{Latin}\p{Nd}_.,/+=-])(?:\+|\(\+?)?\d(?:[ ().\u2010\u2011/-]{0,2}\d){6,16}"
     r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w%]|[.,/-]\d)",
     0.4,
 )

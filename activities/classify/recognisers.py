@@ -8,10 +8,13 @@ of the same recognisers, and raises instead.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version as library_version
 from typing import TYPE_CHECKING
 
 import regex
 from presidio_analyzer import Pattern
+
+from muniment.contracts.documents import FindingKind
 
 if TYPE_CHECKING:
     from regex import Match as RegexMatch
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 CONTEXT_LENGTH = 48
 """Code points before a match in which a context word counts."""
+
+PRESIDIO_VERSION = f"presidio-analyzer-{library_version('presidio-analyzer')}"
 
 FLAGS = regex.DOTALL | regex.MULTILINE | regex.IGNORECASE
 """26: as Presidio's default. Its IBAN recogniser would else miss lower case."""
@@ -40,12 +45,14 @@ Judge = Callable[[str, "RegexMatch[str]"], Match | None]
 @dataclass(frozen=True, slots=True)
 class PatternFinder:
     """Finds `entity` where one of the patterns matches and `judge` agrees. `name` is that of
-    Presidio's recogniser for it."""
+    Presidio's recogniser for it, of the `version` given."""
 
     entity: str
     name: str
     patterns: tuple[Pattern, ...]
     judge: Judge
+    version: str = PRESIDIO_VERSION
+    kind: FindingKind = FindingKind.PERSONAL_DATA
 
     def find(self, text: str, timeout_seconds: float) -> Iterator[Match]:
         """Matches in the text; TimeoutError when an expression ran out of time."""

@@ -59,12 +59,26 @@ _WORTH_SCANNING = regex.compile(
     r"|(?i:pass|pwd|pword|secret|contrase|key|token|cred|auth)|://"
 )
 """detect-secrets takes half a millisecond for a line; most lines of prose cannot hold a secret."""
+_TOKENS = (
+    # Of kinds that detect-secrets has no detector for, by what their issuers begin them with.
+    ("GOOGLE_API_KEY", regex.compile(r"(?<![\w-])AIza[\w-]{35}(?![\w-])")),
+    ("GITHUB_TOKEN", regex.compile(r"(?<!\w)github_pat_\w{50,100}(?!\w)")),
+    ("HUGGING_FACE_TOKEN", regex.compile(r"(?<!\w)hf_[A-Za-z0-9]{34}(?!\w)")),
+    ("ANTHROPIC_API_KEY", regex.compile(r"(?<![\w-])sk-ant-[\w-]{32,200}(?![\w-])")),
+)
+_NAMED_SECRET = regex.compile(
+    r"(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|kennwort|contrase(?:ñ|n)a"
+    r"|mot de passe)\s{0,3}[:=]\s{0,3}[\"']?([^\s\"'<>]{8,128})",
+    regex.IGNORECASE,
+)
+"""Where no quotes are around a password, detect-secrets believes certain kinds of files only."""
 _TOKEN_END = regex.compile(r"[\s\"'`<>,;]|$")
 _KEY_START = "-----"
 _KEY_END = regex.compile(r"-----END [A-Z ]+-----")
 _LONGEST_KEY = 8192
 
 SECRET_SCORE = 0.9
+NAMED_SECRET_SCORE = 0.7
 
 
 def secret_detection() -> AbstractContextManager[Settings]:
@@ -83,7 +97,20 @@ def find_secrets(text: str) -> Iterator[tuple[str, Match]]:
     for line in text.split("\n"):
         if _WORTH_SCANNING.search(line):
             yield from _in_line(text, line, start)
+            yield from _by_prefix_or_name(line, start)
         start += len(line) + 1
+
+
+def _by_prefix_or_name(line: str, line_start: int) -> Iterator[tuple[str, Match]]:
+    for entity, expression in _TOKENS:
+        for found in expression.finditer(line):
+            start, end = line_start + found.start(), line_start + found.end()
+            yield entity, Match(start, end, SECRET_SCORE)
+    for found in _NAMED_SECRET.finditer(line):
+        # "Password: required" tells none.
+        if any(mark.isdigit() for mark in found[1]) and any(mark.isalpha() for mark in found[1]):
+            start, end = line_start + found.start(1), line_start + found.end(1)
+            yield "SECRET_KEYWORD", Match(start, end, NAMED_SECRET_SCORE)
 
 
 def _in_line(text: str, line: str, line_start: int) -> Iterator[tuple[str, Match]]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.erasure.ledger import ErasureLedger
+from activities.erasure.statement import payload_of
 from activities.erasure.stores import STORES, ErasableStore, store_named
 from activities.failures import file_held, owed
 from activities.heartbeats import heartbeats
@@ -22,7 +23,8 @@ from db.models import now
 from db.queries import erasure, erasure_records
 from db.queries.jobs import lock_job, write_job
 from db.queries.legal_holds import emit
-from db.queries.preservation import Preservation, standing_preservations
+from db.queries.preservation import standing_preservations
+from db.queries.preservation_kinds import GuardedAct, Preservation
 from db.session import Access, Database
 from muniment.contracts.erase_file import (
     EraseFileInput,
@@ -34,12 +36,14 @@ from muniment.contracts.erase_file import (
 )
 from muniment.contracts.jobs import JobEventKind, JobState
 from muniment.contracts.move_tier import Tier
+from muniment.erasure_certificates import ACTION
 from muniment.errors import ConfigurationError, MunimentError, ObjectStoreUnavailable
 from muniment.objects import BlobStore, BlobTiers
 
 
 class Erasure(ErasureActivities):
-    """`tiers`: where the installation has a cold store."""
+    """`tiers`: where the installation has a cold store. `backup_days`: how long its backups are kept, where
+    that is known."""
 
     def __init__(
         self,
@@ -47,11 +51,13 @@ class Erasure(ErasureActivities):
         blobs: BlobStore,
         ledger: ErasureLedger,
         tiers: BlobTiers | None = None,
+        backup_days: int | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._ledger = ledger
         self._tiers = tiers
+        self._backup_days = backup_days
 
     @activity.defn(name="plan_erasure")
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
@@ -108,7 +114,7 @@ class Erasure(ErasureActivities):
     @activity.defn(name="hold_erasure")
     async def hold_erasure(self, request: EraseFileInput) -> HeldErasure:
         async with self._attempt(request) as session:
-            kept = await standing_preservations(session, [request.file_id])
+            kept = await standing_preservations(session, [request.file_id], GuardedAct.DELETION)
             is_held = request.file_id in kept
             if is_held and await erasure_records.restrict(session, request):
                 await _write_state(session, request, JobState.WAITING)
@@ -119,18 +125,19 @@ class Erasure(ErasureActivities):
     async def finish_erasure(self, request: EraseFileInput) -> None:
         async with self._attempt(request) as session:
             await self._ledger.append(request.tenant_id, request.file_id, [None])
-            await erasure.finish_erasure(session, request)
+            finished = await erasure.finish_erasure(session, request)
+            if finished is None:
+                return
             await _write_state(session, request, JobState.COMPLETED)
             await emit(session, request.tenant_id, "erasure.completed", _ids(request))
-            left = await erasure.ciphertexts_left(session, request)
             record(
                 session,
                 Act(
-                    action="file.erase",
+                    action=ACTION,
                     object_type="file",
                     object_id=request.file_id,
                     tenant_id=request.tenant_id,
-                    payload={"job_id": str(request.job_id), **_what_lives_on(left)},
+                    payload=payload_of(request, finished, self._backup_days),
                 ),
             )
 
@@ -181,7 +188,7 @@ class Erasure(ErasureActivities):
 
 async def _require_unkept(session: AsyncSession, request: EraseFileInput) -> None:
     """Before anything is locked. Past the point of no return nothing keeps the file any more."""
-    kept = await standing_preservations(session, [request.file_id])
+    kept = await standing_preservations(session, [request.file_id], GuardedAct.DELETION)
     if request.file_id in kept and not await erasure_records.is_past_return(
         session, request.file_id
     ):
@@ -207,13 +214,6 @@ async def _record_held(
 
 def _ids(request: EraseFileInput) -> dict[str, str]:
     return {"file_id": str(request.file_id), "job_id": str(request.job_id)}
-
-
-def _what_lives_on(ciphertexts_left: int) -> dict[str, JsonValue]:
-    """What the audit trail says of it, and why."""
-    if not ciphertexts_left:
-        return {}
-    return {"ciphertexts_left": ciphertexts_left, "because": "cold-store-away"}
 
 
 async def _end_ingestions(

@@ -90,7 +90,12 @@ STORES: tuple[ErasableStore, ...] = (
         erasure.erase_comparisons,
         can_be_rebuilt=True,
     ),
-    TableStore("findings", frozenset({"finding"}), erasure.erase_findings, can_be_rebuilt=True),
+    TableStore(
+        "findings",
+        frozenset({"finding", "finding_judgement"}),
+        erasure.erase_findings,
+        can_be_rebuilt=True,
+    ),
     TableStore(
         "stage_outputs",
         frozenset({"stage_output"}),
@@ -100,6 +105,7 @@ STORES: tuple[ErasableStore, ...] = (
     # From here on nothing can be made again: a hold comes too late.
     TableStore("job_events", frozenset({"job_event"}), erasure.erase_job_events),
     TableStore("import_names", frozenset({"batch_item"}), erasure.erase_import_names),
+    TableStore("accesses", frozenset({"file_access"}), erasure.erase_accesses),
     TableStore("grants", frozenset({"access_grant"}), erasure.erase_grants),
     TableStore(
         "vector_stores",
@@ -157,6 +163,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
         "legal_hold_file": "append-only evidence of what was held; ids",
         "legal_hold_item": "append-only evidence of what was to be held; ids, and what a person looked for",
+        "retention_lock": "evidence of until when the file had to be kept; ids and times",
         "job": "states, counts and times; problems never quote a document",
         "webhook_event": "ids and states that are still to be sent, `file.erased` among them; forgotten"
         " after the days that are set",

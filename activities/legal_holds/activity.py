@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -10,6 +11,7 @@ from temporalio import activity
 
 from activities.failures import owed
 from db.audit import Act, record
+from db.giving_way import giving_way
 from db.models import LegalHold, LegalHoldCustodian, now
 from db.queries import legal_holds
 from db.queries.legal_holds import MAX_ITEMS, MAX_REMINDERS, emit
@@ -17,10 +19,12 @@ from db.queries.preservation import lock_holds
 from db.session import Access, Database
 from muniment.contracts.attend_hold import HoldAttended, LegalHoldActivities, LegalHoldInput
 from muniment.contracts.deliver_webhook import EventType
-from muniment.errors import MunimentError
+from muniment.errors import DatabaseUnavailable, MunimentError
 
 LEAST_WAIT = timedelta(seconds=1)
 """What is due at this very moment is not asked for without a pause."""
+REVIEW_AGAIN = timedelta(minutes=1)
+"""A review that others let nobody get to is tried again after this."""
 
 
 class LegalHolds(LegalHoldActivities):
@@ -38,7 +42,9 @@ class LegalHolds(LegalHoldActivities):
 
 async def attend(session: AsyncSession, hold_id: UUID, as_of: datetime) -> HoldAttended:
     """What is due at that time."""
-    await lock_holds(session)
+    # Only a review puts files under the hold. The lock stands before the hold's row, as everywhere.
+    is_review_due = await legal_holds.is_review_due(session, hold_id, as_of)
+    may_review = is_review_due and await _is_lock_granted(session)
     hold = await legal_holds.get_hold(session, hold_id, for_update=True)
     if hold is None:
         return HoldAttended(is_over=True)
@@ -53,13 +59,24 @@ async def attend(session: AsyncSession, hold_id: UUID, as_of: datetime) -> HoldA
     custodians = await legal_holds.custodians_of(session, [hold_id])
     for custodian in custodians:
         await _tell(session, hold, custodian, as_of)
-    if hold.reviewed_at + timedelta(days=hold.review_days) <= as_of:
+    # Asked again, of the locked row: another look may have reviewed it while this one waited.
+    if may_review and _review_at(hold) <= as_of:
         await _review(session, hold, as_of)
     return HoldAttended(
         is_over=False,
-        wait_seconds=_seconds_until(_next_due(hold, custodians), as_of),
+        wait_seconds=_seconds_until(_next_due(hold, custodians, as_of), as_of),
         erasures=erasures,
     )
+
+
+async def _is_lock_granted(session: AsyncSession) -> bool:
+    """Whether the review has the lock of holds. Notices and reminders do not wait for a quiet moment of the
+    tenant's."""
+    try:
+        await giving_way(session, partial(lock_holds, session))
+    except DatabaseUnavailable:
+        return False
+    return True
 
 
 async def _tell(
@@ -98,8 +115,15 @@ def _act(hold: LegalHold, action: str, payload: dict[str, JsonValue]) -> Act:
     )
 
 
-def _next_due(hold: LegalHold, custodians: Sequence[LegalHoldCustodian]) -> datetime:
-    review = hold.reviewed_at + timedelta(days=hold.review_days)
+def _review_at(hold: LegalHold) -> datetime:
+    return hold.reviewed_at + timedelta(days=hold.review_days)
+
+
+def _next_due(
+    hold: LegalHold, custodians: Sequence[LegalHoldCustodian], as_of: datetime
+) -> datetime:
+    """A review that is due still could not be done."""
+    review = _review_at(hold) if _review_at(hold) > as_of else as_of + REVIEW_AGAIN
     return min(review, *(_reminder_at(hold, each, review) for each in custodians), review)
 
 

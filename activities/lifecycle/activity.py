@@ -36,12 +36,19 @@ from muniment.contracts.lifecycle import (
     RecordProgressInput,
     Verdict,
 )
-from muniment.errors import ContentUnscannable, ContentWithheld, MunimentError, NotFound
+from muniment.errors import (
+    ContentUnscannable,
+    ContentWithheld,
+    FindingsRefused,
+    MunimentError,
+    NotFound,
+)
 
 _REJECTED = tuple(
-    f"urn:muniment:problem:{kind.problem}" for kind in (ContentWithheld, ContentUnscannable)
+    f"urn:muniment:problem:{kind.problem}"
+    for kind in (ContentWithheld, ContentUnscannable, FindingsRefused)
 )
-"""What jobs fail with whose file a person, or the scan's policy, keeps out."""
+"""What jobs fail with whose file a person, or a policy, keeps out."""
 
 
 class Lifecycle(LifecycleActivities):
@@ -90,7 +97,9 @@ class Lifecycle(LifecycleActivities):
     async def read_decision(self, request: ReadDecisionInput) -> Decision:
         try:
             async with self._database.transaction(Access(request.tenant_id)) as session:
-                found = await find_decision(session, request.job_id, request.decision_id)
+                found = await find_decision(
+                    session, request.job_id, request.decision_id, about=request.about
+                )
             if found is None:
                 raise NotFound("No such decision was recorded for this job.")
         except MunimentError as error:

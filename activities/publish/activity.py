@@ -1,5 +1,7 @@
 """Temporal's face of stage `publish`."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,8 +9,10 @@ from temporalio import activity
 
 from activities.assemble.calls import TextFacts
 from activities.assemble.product import AssembleSummary
+from activities.classify.tokens import tokens_of
 from activities.embed.vectors import ChunkVectors, VectorsByModel, fingerprint_of, from_bytes
 from activities.failures import erased
+from activities.pages import load_batches
 from activities.publish.extracted import extracted
 from activities.publish.graphs import prepare_indexes
 from activities.publish.sealing import (
@@ -21,7 +25,11 @@ from activities.publish.word_language import word_language
 from activities.stage import StageRunner
 from activities.text_hashes import text_hashes
 from db.audit import Act, record
+from db.queries.finding_policies import judgement_of
+from db.queries.findings import JudgedFinding, replace_findings
 from db.queries.index_versions import VectorsLacking, entered_by
+from db.queries.jobs import JobRow
+from db.queries.preservation import keeps_what_is_read
 from db.queries.publish import (
     NewChunk,
     Publication,
@@ -30,17 +38,16 @@ from db.queries.publish import (
     lock_target,
     mark_published,
     replace_chunks,
-    replace_findings,
     replace_pages,
     text_mode_of_file,
 )
 from db.queries.stages import UNTOUCHED_STATES, outputs_of
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList
-from muniment.contracts.jobs import StageName
+from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList, PageBatch
+from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
 from muniment.contracts.text_modes import TextMode
-from muniment.errors import Conflict, DatabaseUnavailable, Gone, ObjectMissing
+from muniment.errors import Conflict, DatabaseUnavailable, Gone, ObjectMissing, Preserved
 from muniment.objects import SealedTexts
 from muniment.sealing import KeyManagement
 from muniment.task_group import task_group
@@ -54,6 +61,7 @@ class _Material:
     chunks: list[NewChunk]
     vectors: VectorsByModel
     findings: FindingList
+    judged: list[JudgedFinding]
     text_key: PublishedKey | None = None
 
     @property
@@ -63,6 +71,10 @@ class _Material:
 
 COMPLETIONS = 3
 """How often vectors are made that came to be wanted while others were; index versions change by the day."""
+
+
+class _PublishedMeanwhile(Exception):
+    """By another attempt that was thought to be lost."""
 
 
 class Publish(PublishActivities):
@@ -82,17 +94,30 @@ class Publish(PublishActivities):
         version = request.version
         async with self._runner.attempt(version, StageName.PUBLISH):
             material = await self._load(request)
-            text_key = await self._text_key(version)
-            try:
-                if text_key is not None:
-                    chunks = await sealed_chunks(text_key.key, version, material.chunks)
-                    material = replace(material, chunks=chunks, text_key=text_key)
-                await self._publish_whole(request, material)
-            except BaseException:
-                if text_key is not None:
-                    await self._runner.discard(version.tenant_id, text_key.blob)
-                raise
+            if not await self._is_published(version):
+                with suppress(_PublishedMeanwhile):
+                    await self._publish_with_key(request, material)
         return PublishResult(chunk_count=len(material.chunks))
+
+    async def _is_published(self, version: VersionReference) -> bool:
+        """Whether an attempt before did it, whose end was lost on its way: what it published is what readers
+        see, by ids and times that others may have written down."""
+        async with self._runner.transaction(version) as session:
+            opening = await self._runner.open(session, version)
+        return _was_published(opening.job)
+
+    async def _publish_with_key(self, request: PublishInput, material: _Material) -> None:
+        version = request.version
+        text_key = await self._text_key(version)
+        try:
+            if text_key is not None:
+                chunks = await sealed_chunks(text_key.key, version, material.chunks)
+                material = replace(material, chunks=chunks, text_key=text_key)
+            await self._publish_whole(request, material)
+        except BaseException:
+            if text_key is not None:
+                await self._runner.discard(version.tenant_id, text_key.blob)
+            raise
 
     async def _text_key(self, version: VersionReference) -> PublishedKey | None:
         """A new one for each publication; None where the collection has its texts in the clear."""
@@ -133,6 +158,8 @@ class Publish(PublishActivities):
             # The job's row first, then the file's: everyone locks in this order.
             opening = await self._runner.open(session, version)
             job = await self._runner.begin(session, opening, StageName.PUBLISH)
+            if _was_published(job):
+                raise _PublishedMeanwhile
             await self._swap(session, request, material)
             await self._runner.finish(session, job, StageName.PUBLISH)
 
@@ -145,6 +172,7 @@ class Publish(PublishActivities):
             raise Gone("The file is no longer there.")
         if target.state in UNTOUCHED_STATES:
             raise erased()
+        await _require_unkept(session, version)
         if target.text_mode is not material.text_mode:
             raise Conflict("The file's collection changed how it keeps text.")
         key = material.text_key
@@ -160,7 +188,7 @@ class Publish(PublishActivities):
             # What a document says of itself is often what its author's program was set to.
             language = word_language(facts.language or material.plan.language)
             await replace_chunks(session, version, material.chunks, vectors, key_id, language)
-        await replace_findings(session, version, material.findings.findings)
+        await replace_findings(session, version, material.judged)
         await replace_pages(session, version)
         await add_layers(session, version)
         publication = _publication(request, material, facts)
@@ -191,7 +219,42 @@ class Publish(PublishActivities):
         new_chunks = [
             NewChunk(chunk, text_hash) for chunk, text_hash in zip(chunks, hashes, strict=True)
         ]
-        return _Material(plan.result(), new_chunks, vectors, findings.result())
+        judged = await self._judged(request, findings.result())
+        return _Material(plan.result(), new_chunks, vectors, findings.result(), judged)
+
+    async def _judged(self, request: PublishInput, findings: FindingList) -> list[JudgedFinding]:
+        """With what this job's policies asked for, and the tokens that stand in the passages."""
+        version = request.version
+        if not request.is_judged:
+            return [JudgedFinding(finding) for finding in findings.findings]
+        async with self._runner.transaction(version) as session:
+            judgement = await judgement_of(session, version.job_id)
+            outputs = await outputs_of(session, version.job_id, StageName.READ)
+        if judgement is None:
+            raise Gone("What was asked for of the findings is no longer there.")
+        batches: Sequence[PageBatch] = ()
+        if judgement.may_mask:
+            batches = await load_batches(self._runner.artifacts, version, outputs)
+        pages = [page for batch in batches for page in batch.pages]
+        masked = await tokens_of(self._keys, version.tenant_id, judgement, findings.findings, pages)
+        tokens = {each.finding: each.token for each in masked}
+        return [
+            JudgedFinding(finding, judgement.act_on(finding), tokens.get(finding))
+            for finding in findings.findings
+        ]
+
+
+def _was_published(job: JobRow) -> bool:
+    return job.stage_progress(StageName.PUBLISH).state is StageState.COMPLETED
+
+
+async def _require_unkept(session: AsyncSession, version: VersionReference) -> None:
+    """Whoever asked for the job may have asked before something kept the file."""
+    if await keeps_what_is_read(session, version.file_id):
+        raise Preserved(
+            "the file must be kept as its readers see it",
+            remedy="Retry the job when nothing keeps the file any more.",
+        )
 
 
 async def _text_facts(session: AsyncSession, version: VersionReference) -> TextFacts:
@@ -201,7 +264,11 @@ async def _text_facts(session: AsyncSession, version: VersionReference) -> TextF
 
 def _publication(request: PublishInput, material: _Material, facts: TextFacts) -> Publication:
     chunks = [new.chunk for new in material.chunks]
+    is_masked = any(judged.token for judged in material.judged)
     known = extracted(material.plan, facts, chunks, material.findings)
+    if is_masked:
+        # Bookmarks are headings as they stand in the file.
+        known = {name: value for name, value in known.items() if name != "outline"}
     if material.text_mode is not TextMode.FULL:
         known = without_words(known)
     return Publication(
@@ -210,6 +277,7 @@ def _publication(request: PublishInput, material: _Material, facts: TextFacts) -
         page_count=material.plan.page_count,
         degraded=request.degraded,
         extracted=known,
+        is_masked=is_masked,
     )
 
 

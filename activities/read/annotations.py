@@ -15,13 +15,19 @@ import pypdfium2.raw as pdfium
 
 from activities.read.cleaning import (
     LONGEST_HIDDEN_TEXT,
-    MOST_HIDDEN_TEXTS,
     SMALLEST_WORD_POINTS,
 )
 from activities.read.geometry import Box
 from activities.read.page_lines import PageLines
 from activities.read.unseen_characters import without_unseen
-from muniment.contracts.documents import BoundingBox, HiddenKind, HiddenText, Line, Page
+from muniment.contracts.documents import (
+    MOST_HIDDEN_TEXTS,
+    BoundingBox,
+    HiddenKind,
+    HiddenText,
+    Line,
+    Page,
+)
 
 MAXIMUM_ANNOTATIONS = 5_000
 MAXIMUM_CHARACTERS = 20_000

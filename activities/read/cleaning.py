@@ -9,7 +9,7 @@ from activities.read.geometry import Box, shares_row
 from activities.read.painted import Unseen
 from activities.read.unseen_characters import without_unseen
 from activities.read.words import Word
-from muniment.contracts.documents import HiddenKind, HiddenText
+from muniment.contracts.documents import MOST_HIDDEN_TEXTS, HiddenKind, HiddenText
 
 SMALLEST_WORD_POINTS = 1.6
 OVERPRINT_POINTS = 1.0
@@ -17,7 +17,6 @@ HIDDEN_UNLESS_VISIBLE_SHARE = 0.2
 """Words without paint are hidden when at least this share of the page's words is visible; where
 fewer are, they are the layer that a text recogniser laid over a scan, and all there is to read."""
 LONGEST_HIDDEN_TEXT = 500
-MOST_HIDDEN_TEXTS = 100
 
 _GLYPHS = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)} | {
     0x00A0: " ",

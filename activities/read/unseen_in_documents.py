@@ -8,10 +8,10 @@ from docling_core.types.doc.items.node import DocItem
 from docling_core.types.doc.items.table.table_data import TableData
 from docling_core.types.doc.labels import DocItemLabel
 
-from activities.read.cleaning import LONGEST_HIDDEN_TEXT, MOST_HIDDEN_TEXTS
+from activities.read.cleaning import LONGEST_HIDDEN_TEXT
 from activities.read.provenance import NOWHERE, place_nowhere
 from activities.read.unseen_characters import without_unseen
-from muniment.contracts.documents import HiddenKind, HiddenText
+from muniment.contracts.documents import MOST_HIDDEN_TEXTS, HiddenKind, HiddenText
 
 HiddenByPage = dict[int, list[HiddenText]]
 

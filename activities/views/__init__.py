@@ -1,1 +1,1 @@
-"""Views of a version: pictures of its pages, its document as Markdown."""
+"""Views of a version: pictures of its pages, its document as Markdown, marked copies."""

@@ -14,19 +14,37 @@ from activities.heartbeats import heartbeats
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from activities.scratch import Scratch
-from activities.views.calls import MarkdownRequest, PageImageRequest, RenderedView
+from activities.views.calls import (
+    MarkdownRequest,
+    MarkRequest,
+    PageImageRequest,
+    RedactionRequest,
+    RenderedView,
+)
 from db.queries.job_passwords import password_of
 from db.queries.stages import UNTOUCHED_STATES, NewBlob
-from db.queries.views import StoredView, ViewSource, adopt_view, keep_view, lock_source
+from db.queries.views import (
+    StoredView,
+    ViewSource,
+    adopt_view,
+    keep_view,
+    lock_source,
+    name_of_sharer,
+)
 from db.session import Access, Database
 from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import DocumentFamily
 from muniment.contracts.render_view import (
+    MarkdownView,
+    MarkedCopyView,
     PageImageView,
+    RedactedView,
     RenderPicturesInput,
     RenderPicturesResult,
     RenderViewActivities,
     RenderViewInput,
     RenderViewResult,
+    is_markable,
     pictured_family,
     pictures_of_encrypted,
     view_fingerprint,
@@ -46,6 +64,9 @@ logger = logging.getLogger(__name__)
 ENGINE_MODULE = "activities.views.engine"
 PAGE_LIMITS = Limits(wall_seconds=50, cpu_seconds=30, memory_bytes=1536 * MEBIBYTE)
 """A page of the largest size allowed takes a few seconds and 200 MB."""
+MARK_LIMITS = Limits(wall_seconds=50, cpu_seconds=50, memory_bytes=2048 * MEBIBYTE)
+REDACTION_LIMITS = Limits(wall_seconds=280, cpu_seconds=240, memory_bytes=2048 * MEBIBYTE)
+"""200 pages of A4 take a minute and 100 MB."""
 MARKDOWN_LIMITS = Limits(wall_seconds=50, cpu_seconds=50, memory_bytes=4096 * MEBIBYTE)
 
 
@@ -121,7 +142,15 @@ class RenderView(RenderViewActivities):
     ) -> bytes:
         view = request.view
         if isinstance(view, PageImageView):
-            return await self._draw(request.tenant_id, view, source, password)
+            wanted = PageImageRequest(family=_pictured(source), view=view, password=password)
+            call = EngineCall("render_page", wanted, RenderedView)
+            return await self._draw(request.tenant_id, source, call, PAGE_LIMITS)
+        if isinstance(view, RedactedView):
+            redaction = RedactionRequest(family=_pictured(source), view=view)
+            call = EngineCall("redact_document", redaction, RenderedView)
+            return await self._draw(request.tenant_id, source, call, REDACTION_LIMITS)
+        if isinstance(view, MarkedCopyView):
+            return await self._mark(request.tenant_id, view, source)
         document = await self._artifacts.load_bytes(
             request.tenant_id, _source_blob(request, source)
         )
@@ -130,18 +159,24 @@ class RenderView(RenderViewActivities):
         return rendered.content
 
     async def _draw(
-        self, tenant_id: UUID, view: PageImageView, source: ViewSource, password: str | None
+        self, tenant_id: UUID, source: ViewSource, call: EngineCall[RenderedView], limits: Limits
     ) -> bytes:
-        family = pictured_family(source.media_type)
-        if family is None:
-            raise NotFound("This format has no pictures of pages.")
-        wanted = PageImageRequest(family=family, view=view, password=password)
-        call = EngineCall("render_page", wanted, RenderedView)
         async with self._scratch.opened(
             tenant_id, source.content_blob_id, source.content_size
         ) as content:
-            rendered = await self._sandbox.run(call, content=content, limits=PAGE_LIMITS)
+            rendered = await self._sandbox.run(call, content=content, limits=limits)
         return rendered.content
+
+    async def _mark(self, tenant_id: UUID, view: MarkedCopyView, source: ViewSource) -> bytes:
+        if not is_markable(source.media_type, source.content_size):
+            raise NotFound("Copies of this version cannot be marked.")
+        async with self._transaction(tenant_id) as session:
+            name = await name_of_sharer(session, view.sharer_id)
+        if name is None:
+            raise Gone("Whoever shared it is no longer there.")
+        wanted = MarkRequest(name=name, id=str(view.sharer_id))
+        call = EngineCall("mark_pdf", wanted, RenderedView)
+        return await self._draw(tenant_id, source, call, MARK_LIMITS)
 
     async def _keep(self, request: RenderViewInput, key: str, content: bytes) -> StoredView:
         tenant_id, version_id = request.tenant_id, request.version_id
@@ -175,9 +210,16 @@ async def _open(session: AsyncSession, version_id: UUID) -> ViewSource:
     return source
 
 
+def _pictured(source: ViewSource) -> DocumentFamily:
+    family = pictured_family(source.media_type)
+    if family is None:
+        raise NotFound("This format has no pictures of pages.")
+    return family
+
+
 def _source_blob(request: RenderViewInput, source: ViewSource) -> UUID:
     """What the view is made of: the content itself, or the document that was read from it."""
-    if isinstance(request.view, PageImageView):
+    if not isinstance(request.view, MarkdownView):
         return source.content_blob_id
     if source.document_blob_id is None:
         raise NotFound("This version has no document.")

@@ -1,10 +1,10 @@
-"""What the engines `render_page` and `render_markdown` are asked and answer."""
+"""What the engines `render_page`, `render_markdown` and `mark_pdf` are asked and answer."""
 
 from pydantic import ConfigDict
 
 from muniment.contracts.base import Contract
 from muniment.contracts.documents import DocumentFamily
-from muniment.contracts.render_view import PageImageView
+from muniment.contracts.render_view import PageImageView, RedactedView
 
 
 class PageImageRequest(Contract):
@@ -17,6 +17,20 @@ class PageImageRequest(Contract):
 
 class MarkdownRequest(Contract):
     """The content is DoclingDocument JSON."""
+
+
+class MarkRequest(Contract):
+    """The content is a PDF. `name` and `id` are of whoever shared it."""
+
+    name: str
+    id: str
+
+
+class RedactionRequest(Contract):
+    """The content is the document itself."""
+
+    family: DocumentFamily
+    view: RedactedView
 
 
 class RenderedView(Contract):

@@ -1,4 +1,5 @@
-"""The engines `render_page` and `render_markdown`: what people look at, out of what was stored."""
+"""The engines `render_page`, `render_markdown`, `mark_pdf` and `redact_document`: what people look at or take
+away."""
 
 import io
 
@@ -8,8 +9,19 @@ from pydantic import ValidationError
 from activities.assemble.export import to_markdown
 from activities.read.damage import damage
 from activities.read.page_image import POINTS_PER_INCH, PageImage, page_images
+from activities.read.pdf_file import open_pdf
 from activities.sandbox.registry import EngineContext, engine
-from activities.views.calls import MarkdownRequest, PageImageRequest, RenderedView
+from activities.views.appearances import pages_with_appearances
+from activities.views.calls import (
+    MarkdownRequest,
+    MarkRequest,
+    PageImageRequest,
+    RedactionRequest,
+    RenderedView,
+)
+from activities.views.marking import mark, mark_pages
+from activities.views.redaction import redacted_pdf
+from muniment.contracts.documents import DocumentFamily
 from muniment.contracts.render_view import MAXIMUM_PIXELS, ImageFormat, PageImageView
 from muniment.errors import DamagedDocument
 
@@ -43,6 +55,34 @@ def render_markdown(_request: MarkdownRequest, context: EngineContext) -> Render
         # The validator's own message quotes the document.
         raise DamagedDocument("The assembled document does not follow its schema.") from None
     return RenderedView(content=f"{markdown}\n".encode())
+
+
+@engine("mark_pdf")
+def mark_pdf(request: MarkRequest, context: EngineContext) -> RenderedView:
+    """A copy whose every page says who shared it. A signature in it no longer holds."""
+    out = io.BytesIO()
+    with (
+        context.content.open() as file,
+        open_pdf(file, None) as document,
+        damage("The PDF is damaged beyond marking."),
+    ):
+        mark_pages(document, mark(request.name, request.id))
+        document.save(out)
+    return RenderedView(content=out.getvalue())
+
+
+@engine("redact_document")
+def redact_document(request: RedactionRequest, context: EngineContext) -> RenderedView:
+    """A PDF of pictures, with black where the view says so."""
+    with (
+        page_images(context.content, request.family, None) as images,
+        damage("A page is damaged beyond drawing."),
+    ):
+        annotated = frozenset[int]()
+        if request.family is DocumentFamily.PDF:
+            with context.content.open() as file, open_pdf(file, None) as document:
+                annotated = pages_with_appearances(document)
+        return RenderedView(content=redacted_pdf(images, request.view, annotated))
 
 
 def _fitting(drawn: PageImage, view: PageImageView) -> tuple[int, int]:

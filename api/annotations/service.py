@@ -19,12 +19,14 @@ from db.audit import record
 from db.models import Annotation, FileVersion, now
 from db.queries import annotations, files, pages
 from db.queries.annotations import AnnotationDetail, AnnotationFilter
+from db.queries.findings import tokens_of_pages
 from muniment.contracts.text_modes import QuotedWords
 from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.sealing import TextKey
 from retrieval.anchors.quotes import Quote
 from retrieval.anchors.words import write_quoted_words
 from retrieval.cited_pages import ArtifactReader
+from retrieval.masked_pages import masked_page
 
 READING = "files:read"
 MOST_OF_A_FILE = 2_000
@@ -127,8 +129,12 @@ async def proven(services: Services, caller: Caller, body: NewAnnotation) -> Wan
                 remedy="Follow its job, or annotate the whole file: leave `target` out.",
             )
         row = await pages.get_page(session, version.id, body.target.page)
+        masked = await tokens_of_pages(session, version.id, body.target.page, body.target.page)
     reader = ArtifactReader(services.blobs, caller.tenant_id)
     page = None if row is None else await reader.page(row)
+    if page is not None and version.is_masked:
+        # An annotation quotes what it is made on, to whoever reads it.
+        page = masked_page(page, masked)
     key_id, key = version.text_key_id, None
     if key_id is not None:
         key = await services.texts.key(caller.tenant_id, key_id)

@@ -44,12 +44,7 @@ async def prove(session: AsyncSession, seq: int, size: int | None) -> AuditProof
     """That the event stands in the trail. Raises NotFound where it does not, AuditTampered where it was
     sealed and is not there."""
     checkpoint = await _checkpoint(session, size)
-    rows = await audit_checkpoints.sealed_events(session, seq, checkpoint.size, 1)
-    if seq >= checkpoint.size:
-        raise NotFound("the checkpoint covers no event of this number")
-    if not rows or rows[0]["seq"] != seq:
-        raise AuditTampered("a leaf was sealed, and is not there any more")
-    event = ExportedEvent.model_validate(dict(rows[0]))
+    event = await sealed_event(session, seq, checkpoint.size)
     leaf = event.leaf()
     if leaf is None:
         raise AuditTampered("the event was sealed, and is not there any more")
@@ -60,6 +55,16 @@ async def prove(session: AsyncSession, seq: int, size: int | None) -> AuditProof
         hashes=await audit_checkpoints.inclusion_proof(session, seq, checkpoint.size),
         checkpoint=_shown(checkpoint),
     )
+
+
+async def sealed_event(session: AsyncSession, seq: int, size: int) -> ExportedEvent:
+    """The event at that place of a trail of so many. Raises as `prove` does."""
+    rows = await audit_checkpoints.sealed_events(session, seq, size, 1)
+    if seq >= size:
+        raise NotFound("the checkpoint covers no event of this number")
+    if not rows or rows[0]["seq"] != seq:
+        raise AuditTampered("a leaf was sealed, and is not there any more")
+    return ExportedEvent.model_validate(dict(rows[0]))
 
 
 async def export(

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Coroutine
 from contextlib import aclosing, suppress
+from uuid import UUID
 
 from pydantic import ValidationError
 from starlette.types import Message
@@ -24,13 +25,14 @@ from api.conversations.socket_messages import (
     ResumeMessage,
 )
 from api.conversations.streaming import NumberedEvents
+from api.conversations.under_way import AnswerUnderWay
 from api.conversations.view import state_of
 from api.events.authorization import RECHECK_SECONDS, still_allowed
 from api.events.response import LONGEST_STALL_SECONDS
-from api.idempotency import Attempt
+from api.idempotency import hash_of, turn
 from api.problems import field_errors, problem_response
 from api.services import Services
-from db.models import Conversation
+from db.models import Conversation, ConversationMessage
 from muniment.errors import Conflict, InvalidRequest, MunimentError, Unprocessable
 
 MOST_REFUSED = 20
@@ -146,20 +148,49 @@ class ConversationSocket:
 
     async def _ask(self, message: AskMessage) -> None:
         services, caller = self._services, self._caller
-        asked = message.asked_in(self._conversation.id)
-        made = await ask(services, caller, asked, message.how(), Attempt(None, None))
-        await self._send(None, "message", json.dumps(streaming.named(made.place)))
-        await self._tell(streaming.of_memory(services, caller, made, 0))
+        begun = await services.under_way.carried(self._begin(message))
+        if isinstance(begun, UUID):
+            await self._repeat(begun)
+            return
+        await self._send(None, "message", json.dumps(streaming.named(begun.place)))
+        await self._tell(streaming.of_memory(services, caller, begun, 0))
+
+    async def _begin(self, message: AskMessage) -> AnswerUnderWay | UUID:
+        """The answer, or the message that an earlier question with the same key was answered by."""
+        services, caller = self._services, self._caller
+        asked, how = message.asked_in(self._conversation.id), message.how()
+        route = f"GET {self._websocket.url.path}"
+        key = message.idempotency_key
+        async with turn(key, route, caller, services.database) as attempt:
+            if replayed := attempt.replay(hash_of(repr(asked), how.model_dump_json())):
+                return UUID(json.loads(bytes(replayed.body))["message_id"])
+            return await ask(services, caller, asked, how, attempt)
+
+    async def _repeat(self, message_id: UUID) -> None:
+        """The events of what was asked before, from their beginning."""
+        conversation, row, _ = await self._found(message_id, 0)
+        named = {
+            "conversation_id": str(conversation.id),
+            "question_id": str(row.parent_id),
+            "message_id": str(message_id),
+        }
+        await self._send(None, "message", json.dumps(named))
+        await self._tell(streaming.behind(self._services, self._caller, conversation, row, 0))
 
     async def _resume(self, message: ResumeMessage) -> None:
         services, caller, after = self._services, self._caller, message.after
-        conversation, row, has_more = await answer_to_follow(
-            services, caller, self._conversation.id, message.message_id, after
-        )
+        conversation, row, has_more = await self._found(message.message_id, after)
         if not has_more:
             await self._send(after, "end", json.dumps({"state": state_of(row).value}))
             return
         await self._tell(streaming.behind(services, caller, conversation, row, after))
+
+    async def _found(
+        self, message_id: UUID, after: int
+    ) -> tuple[Conversation, ConversationMessage, bool]:
+        return await answer_to_follow(
+            self._services, self._caller, self._conversation.id, message_id, after
+        )
 
     async def _tell(self, events: NumberedEvents) -> None:
         async with aclosing(events):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from api.conversations.asking import Asked
 from api.conversations.schemas import AskingAgain
+from api.idempotency import MAX_KEY_CHARACTERS
 from retrieval.request import Query
 
 LAST_NUMBER = 2**31 - 2
@@ -14,13 +15,14 @@ LAST_NUMBER = 2**31 - 2
 
 class AskMessage(AskingAgain):
     """A question, or with `again` the message to be answered once more. The fields are those of
-    `/v1/query`."""
+    `/v1/query`; `idempotency_key` is what `Idempotency-Key` is over HTTP."""
 
     type: Literal["ask"]
     query: Query | None = None
     edits: UUID | None = None
     follows: UUID | None = None
     again: UUID | None = None
+    idempotency_key: Annotated[str | None, Field(max_length=MAX_KEY_CHARACTERS)] = None
     stream: Literal[True] = True
 
     @model_validator(mode="after")

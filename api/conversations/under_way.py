@@ -8,9 +8,10 @@ whom another process serves.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -22,7 +23,7 @@ from db.queries.answer_events import NewEvents
 from db.session import Access, Database
 from muniment.contracts.base import Contract
 from muniment.contracts.conversations import MessageState
-from muniment.errors import MunimentError, TooManyRequests
+from muniment.errors import DependencyUnavailable, MunimentError, TooManyRequests
 from muniment.sealing import TextKey
 from retrieval.answer import AnswerInTheMaking
 from retrieval.kept_answers import AnswerWords, kept_answer, quoted_files
@@ -45,6 +46,8 @@ CLOSE_SECONDS = 5.0
 FINISH_SECONDS = 10.0
 """So long it is tried to write an answer down: it was paid for. Less than LONGEST_SILENCE."""
 FIRST_PAUSE_SECONDS = 0.2
+
+BegunT = TypeVar("BegunT")
 
 _log = structlog.get_logger(__name__)
 
@@ -273,6 +276,32 @@ class AnswersUnderWay:
     def __init__(self) -> None:
         self._running: dict[UUID, tuple[AnswerUnderWay, asyncio.Task[None]]] = {}
         self._reserved: Counter[UUID] = Counter()
+        self._beginning: set[asyncio.Task[object]] = set()
+
+    async def carried(self, beginning: Coroutine[None, None, BegunT]) -> BegunT:
+        """What it comes to. It goes on to its end where whoever waits is cancelled: what was asked over a
+        connection that dropped is answered, and what was set aside for it is given back."""
+        carrying = asyncio.create_task(beginning)
+        self._beginning.add(carrying)
+        carrying.add_done_callback(self._end_of_beginning)
+        try:
+            return await asyncio.shield(carrying)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if waiting is None or waiting.cancelling():
+                raise
+            # It was ended, not whoever waits for it, who is told so.
+            raise DependencyUnavailable(
+                "this process stops",
+                remedy="Connect again and ask with the same key.",
+            ) from None
+
+    def _end_of_beginning(self, carrying: asyncio.Task[object]) -> None:
+        self._beginning.discard(carrying)
+        error = None if carrying.cancelled() else carrying.exception()
+        if error is not None and not isinstance(error, MunimentError):
+            # Perhaps nobody waits for it any more. Not its message, which may quote a document.
+            _log.error("question_failed", reason=type(error).__name__)
 
     def reserve(self, tenant_id: UUID) -> None:
         """A place for an answer of the tenant's, to be released unless it is begun. Raises TooManyRequests
@@ -317,11 +346,16 @@ class AnswersUnderWay:
 
     def end(self) -> None:
         """Has all end, so that no reader waits for them."""
+        for beginning in self._beginning:
+            beginning.cancel()
         for _, making in self._running.values():
             making.cancel()
 
     async def close(self) -> None:
         """Ends all, and waits until what they cost is settled."""
+        self.end()
+        if self._beginning:
+            await asyncio.wait({*self._beginning}, timeout=CLOSE_SECONDS)
         await self._stop([*self._running.values()])
 
     async def _stop(self, running: Sequence[tuple[AnswerUnderWay, asyncio.Task[None]]]) -> None:

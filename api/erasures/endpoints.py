@@ -23,6 +23,7 @@ from api.pagination import (
 )
 from api.problem_responses import problems
 from api.services import Provided
+from muniment.erasure_certificates import ErasureCertificate
 
 router = APIRouter(prefix="/v1/erasures", tags=["governance"])
 
@@ -74,3 +75,17 @@ async def list_erasures(
 async def show_erasure(erasure_id: UUID, services: Provided, caller: Eraser) -> Erasure:
     async with services.database.transaction(caller.access) as session:
         return Erasure.of(await service.require_erasure(session, erasure_id))
+
+
+@router.get(
+    "/{erasure_id}/certificate",
+    summary="Have an erasure certified",
+    responses=problems(404, 409, 410),
+)
+async def show_certificate(
+    erasure_id: UUID, services: Provided, caller: Eraser
+) -> ErasureCertificate:
+    """What was erased, how, and what lives on: sealed in the audit trail, and signed with it. `muniment
+    erasures verify` needs no server to tell whether it holds."""
+    async with services.database.transaction(caller.access) as session:
+        return await service.certify(session, erasure_id)

@@ -6,12 +6,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.audit.service import sealed_event
 from api.authentication import Caller
 from api.files.service import order_erasures, require_file
 from db.models import Erasure, Job
-from db.queries import erasure_records, members
+from db.queries import audit_checkpoints, audit_tree, erasure_records, members
 from db.queries.preservation import standing_preservations
+from db.queries.preservation_kinds import GuardedAct
 from muniment.contracts.jobs import FileState
+from muniment.erasure_certificates import ErasureCertificate, stated
 from muniment.errors import Conflict, Gone, NotFound
 
 
@@ -23,7 +26,8 @@ async def order(session: AsyncSession, caller: Caller, file_id: UUID) -> list[tu
     if detail.file.state in (FileState.RESTRICTED, FileState.ERASING):
         raise Conflict("the file is to be erased already")
     wanted = [detail.file, *await members.lock_descendants(session, file_id, "manage")]
-    kept = await standing_preservations(session, [each.id for each in wanted])
+    ids = [each.id for each in wanted]
+    kept = await standing_preservations(session, ids, GuardedAct.DELETION)
     return await order_erasures(session, caller, wanted, kept)
 
 
@@ -31,6 +35,30 @@ async def list_erasures(
     session: AsyncSession, limit: int, after: tuple[datetime, UUID] | None
 ) -> Sequence[Erasure]:
     return await erasure_records.list_erasures(session, limit=limit, after=after)
+
+
+async def certify(session: AsyncSession, erasure_id: UUID) -> ErasureCertificate:
+    """Raises Conflict until the erasure is done and sealed, Gone where its details were erased, NotFound for
+    one of a release that certified none."""
+    erasure = await require_erasure(session, erasure_id)
+    event_id = await erasure_records.certified_event(session, erasure)
+    if event_id is None:
+        raise Conflict("the erasure is not done yet", remedy="Ask when it is `completed`.")
+    seq = (await audit_checkpoints.seqs_of(session, [event_id])).get(event_id)
+    checkpoint = await audit_tree.newest_checkpoint(session)
+    if seq is None or checkpoint is None or seq >= checkpoint.size:
+        raise Conflict("the erasure is yet to be sealed", remedy="Ask in some seconds.")
+    event = await sealed_event(session, seq, checkpoint.size)
+    if event.salt is None:
+        raise Gone("the details of the event that certified it were erased")
+    if stated(event) is None:
+        raise NotFound("erasures of its time were not certified")
+    return ErasureCertificate(
+        event=event,
+        hashes=await audit_checkpoints.inclusion_proof(session, seq, checkpoint.size),
+        checkpoint=checkpoint.note,
+        verifier_key=checkpoint.verifier_key,
+    )
 
 
 async def require_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:

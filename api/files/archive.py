@@ -133,7 +133,8 @@ async def _entries(
         detail = details[file_id]
         with _telling(place):
             entries.append(await _entry(session, caller, policy, detail, versions, number))
-    await note_access(session, [entry.sealed.blob_id for entry in entries])
+    blob_ids = [entry.sealed.blob_id for entry in entries]
+    await note_access(session, blob_ids, [*details])
     return entries
 
 

@@ -5,10 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.files.scan_policy import ScanPolicy
 from db.models import FileVersion
-from db.queries.decisions import is_released
+from db.queries.decisions import is_held_for_findings, is_released
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState
-from muniment.errors import Conflict, Gone, ScanPending
+from muniment.errors import Conflict, Forbidden, Gone, ScanPending
 
 DECISION = "Someone with quarantine:decide must release it."
 _DECISION_OR_RETRY = (
@@ -29,17 +29,32 @@ def require_content(detail: FileDetail, caller: Caller) -> None:
         raise Conflict(f"the file is {state}", remedy=DECISION)
 
 
+def require_unmasked(version: FileVersion, caller: Caller) -> None:
+    """Raises Forbidden for a version whose findings are masked, unless the caller may see what the tokens
+    stand for: its content, its pictures and what is made of it as it is would show that."""
+    if version.is_masked and not caller.may_reveal_findings:
+        raise Forbidden(
+            "findings in this version are masked, and this would show them",
+            remedy="Read its pages, text or passages, or ask for the scope findings:reveal.",
+        )
+
+
 async def require_served(
     session: AsyncSession,
     detail: FileDetail,
     version: FileVersion,
     caller: Caller,
     policy: ScanPolicy,
+    *,
+    is_masked: bool = False,
 ) -> None:
     """Raises unless this content may be handed out: what `require_content` raises, ScanPending before
     its scan has ended, and Conflict for a version that waits for a decision, or was refused, while its
-    file shows another. Whoever uploaded it is no exception: by now somebody else may have the account."""
+    file shows another. Whoever uploaded it is no exception: by now somebody else may have the account.
+    Forbidden for a masked version, unless what is shown of it `is_masked` itself."""
     require_content(detail, caller)
+    if not is_masked:
+        require_unmasked(version, caller)
     if caller.may_decide_quarantine:
         return
     if policy.is_pending(version):
@@ -55,3 +70,5 @@ async def require_served(
     # What was released is served whether or not it could be read afterwards.
     if policy.is_suspect(version) and not await is_released(session, version):
         raise Conflict(f"this version is {version.scan_state}", remedy=_DECISION_OR_RETRY)
+    if version.published_at is None and await is_held_for_findings(session, version.id):
+        raise Conflict("what was found in this version keeps it back", remedy=_DECISION_OR_RETRY)

@@ -71,7 +71,7 @@ async def download(
         downloaded = caller.act("file.downloaded", "file", file_id, payload)
         is_cold = False
         if request.method == "GET":
-            is_cold = bool(await note_access(session, [sealed.blob_id]))
+            is_cold = bool(await note_access(session, [sealed.blob_id], [file_id]))
             if not is_cold and answer_without_content(request, sealed) is None:
                 record(session, downloaded)
     response = await respond(request, services.blobs, sealed)

@@ -124,7 +124,7 @@ async def show_file(file_id: UUID, services: Provided, caller: Reader) -> Respon
     """The ETag is for `If-Match` on PATCH."""
     async with services.database.transaction(caller.access) as session:
         detail = await service.require_file(session, file_id)
-        view = await service.show(session, services.links, detail)
+        view = await service.show(session, caller, services.links, detail)
     view.retrieval = await retrieval_of_file(services.blobs, services.retrieval_questions, detail)
     return _tagged(view, entity_tag(detail.file))
 
@@ -144,7 +144,7 @@ async def change_file(
 ) -> Response:
     async with services.database.transaction(caller.access) as session:
         detail = await service.change(session, caller, if_match, file_id, body)
-        view = await service.show(session, services.links, detail)
+        view = await service.show(session, caller, services.links, detail)
     return _tagged(view, entity_tag(detail.file))
 
 
@@ -168,7 +168,7 @@ async def delete_file(
         return await _erase(file_id, services, caller)
     async with services.database.transaction(caller.access) as session:
         detail = await service.trash(session, caller, file_id)
-        view = await service.show(session, services.links, detail)
+        view = await service.show(session, caller, services.links, detail)
     return _tagged(view, entity_tag(detail.file))
 
 
@@ -189,7 +189,7 @@ async def _erase(file_id: UUID, services: Provided, caller: Caller) -> Response:
 async def restore_file(file_id: UUID, services: Provided, caller: Deleter) -> Response:
     async with services.database.transaction(caller.access) as session:
         detail = await service.restore(session, caller, file_id)
-        view = await service.show(session, services.links, detail)
+        view = await service.show(session, caller, services.links, detail)
     return _tagged(view, entity_tag(detail.file))
 
 
@@ -230,7 +230,7 @@ async def show_version(
     async with services.database.transaction(caller.access) as session:
         detail = await service.require_file(session, file_id)
         version = await service.require_version(session, detail, number)
-    return version_view(version)
+    return version_view(detail, version)
 
 
 _CONTENT_RESPONSES = {

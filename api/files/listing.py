@@ -19,7 +19,7 @@ from api.services import Services
 from db.models import now
 from db.queries import collections, files
 from db.queries.files import FileDetail, FileFilter, FileOrder
-from db.queries.preservation import Preservation, PreservationKind, preservations
+from db.queries.preservation import UNKEPT, keepings
 from muniment.contracts.jobs import FileState
 from muniment.errors import InvalidRequest
 
@@ -44,7 +44,11 @@ _METADATA_FILTERS = 20
 
 States = Annotated[
     list[FileState] | None,
-    Query(description="Files in these states; without it all but trashed and erased ones."),
+    Query(
+        description="Files in these states; without it all but trashed and erased ones. Of those that are"
+        " to be erased nothing tells what they were: they have no names, and are in no list that is sorted"
+        " by name or filtered by what they are."
+    ),
 ]
 Created = Annotated[
     str | None,
@@ -113,28 +117,31 @@ async def list_files(
             wanted = replace(wanted, collection_id=found.id)
         rows = await files.list_files(session, wanted, order, limit=limit + 1, after=after)
         shown, last = cut(rows, limit)
-        data = await file_views(session, services.links, shown)
+        data = await file_views(session, caller, services.links, shown)
     return Page(data=data, next_cursor=None if last is None else _cursor(last, sort, order))
 
 
 async def file_views(
-    session: AsyncSession, links: WorkflowLinks, details: Sequence[FileDetail]
+    session: AsyncSession, caller: Caller, links: WorkflowLinks, details: Sequence[FileDetail]
 ) -> list[File]:
-    """The files as clients see them, with their newest jobs."""
+    """The files as the caller sees them, with their newest jobs. Which holds keep one is for who manages
+    holds: their ids would tell which files belong to one matter."""
     known = {each.version.id: each.version.number for each in details if each.version}
     facts = await facts_of(session, links, [each.job for each in details if each.job], known)
     shown = {each.record.id: each.recorded() for each in facts}
-    kept = await preservations(session, [each.file.id for each in details], now())
+    ids, moment = [each.file.id for each in details], now()
+    kept = await keepings(session, ids, moment)
+    names = caller.may_manage_holds
     return [
         file_view(
-            each, shown[each.job.id] if each.job else None, _holds(kept.get(each.file.id, ()))
+            each,
+            shown[each.job.id] if each.job else None,
+            kept.get(each.file.id, UNKEPT),
+            moment,
+            names_holds=names,
         )
         for each in details
     ]
-
-
-def _holds(kept: Sequence[Preservation]) -> list[UUID]:
-    return [each.reference for each in kept if each.kind is PreservationKind.HOLD]
 
 
 def _after(cursor: str | None, sort: str, order: FileOrder) -> tuple[datetime | str, UUID] | None:

@@ -1,7 +1,6 @@
 """Files and versions as clients see them."""
 
 import math
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +14,7 @@ from muniment.contracts.jobs import FileState
 from muniment.contracts.move_tier import Tier
 from muniment.contracts.ocr import OcrEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
+from muniment.contracts.retention import LockMode
 from muniment.contracts.scan import ScanReason, ScanState
 from muniment.embedding import WINDOW_TOKENS
 from muniment.objects import Retrieval
@@ -89,10 +89,13 @@ class Scan(BaseModel):
 
 
 class Retention(BaseModel):
-    """Until when the file must be kept, and when it is deleted; null where no policy says so."""
+    """Until when policies and locks keep the file, and when it is to be deleted; null where none says so.
+    `indefinite`: until something that has no date yet. `GET /v1/files/{id}/retention` says by what."""
 
-    retain_until: datetime | None = None
-    delete_at: datetime | None = None
+    retain_until: UtcTime | None = None
+    indefinite: bool = False
+    delete_at: UtcTime | None = None
+    lock: LockMode | None = Field(default=None, description="The strongest that stands.")
 
 
 class Parent(BaseModel):
@@ -137,7 +140,10 @@ class File(BaseModel):
     parent: Parent | None = Field(
         default=None, description="The archive or message that this file came out of."
     )
-    holds: list[UUID]
+    held: bool = Field(description="A legal hold keeps it as it is.")
+    holds: list[UUID] = Field(
+        description="The legal holds that keep it, for callers with the scope `holds:manage`; else empty."
+    )
     deduplicated: bool | None = Field(
         default=None, description="On an upload's answer: the file was there already."
     )

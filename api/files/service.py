@@ -11,7 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.authentication import Caller
 from api.body_limit import MAX_BODY_BYTES
 from api.files.listing import file_views
-from api.files.preserved import require_changeable
+from api.files.preserved import (
+    locks_of,
+    require_as_locked,
+    require_changeable,
+    require_deletable,
+)
 from api.files.schemas import MAX_METADATA_FIELDS, File, FileChange, FileVersion, ReprocessBody
 from api.files.view import entity_tag, version_view
 from api.jobs.making import new_erasure, new_ingestion
@@ -61,8 +66,10 @@ async def require_version(
     return version
 
 
-async def show(session: AsyncSession, links: WorkflowLinks, detail: FileDetail) -> File:
-    return (await file_views(session, links, [detail]))[0]
+async def show(
+    session: AsyncSession, caller: Caller, links: WorkflowLinks, detail: FileDetail
+) -> File:
+    return (await file_views(session, caller, links, [detail]))[0]
 
 
 async def change(
@@ -73,6 +80,7 @@ async def change(
     if detail.file.state in files.OUT_OF_SIGHT:
         raise Conflict(f"the file is {detail.file.state}")
     await require_changeable(session, [file_id])
+    locks = await locks_of(session, file_id)
     file, changed = detail.file, set(body.model_fields_set)
     former_name, former_collection = file.name, file.collection_id
     if body.name is not None:
@@ -90,6 +98,7 @@ async def change(
     _touch(file)
     record(session, caller.act("file.changed", "file", file_id, {"fields": [*sorted(changed)]}))
     await session.flush()
+    await require_as_locked(session, caller, file_id, locks)
     return await require_file(session, file_id)
 
 
@@ -171,7 +180,7 @@ async def trash(session: AsyncSession, caller: Caller, file_id: UUID) -> FileDet
     if file.state != FileState.TRASHED:
         moment = now()
         descendants = await members.lock_descendants(session, file_id, "write")
-        await require_changeable(session, [file_id, *(each.id for each in descendants)])
+        await require_deletable(session, [file_id, *(each.id for each in descendants)])
         _trash(file, moment)
         for member in descendants:
             if member.state not in files.OUT_OF_SIGHT:
@@ -208,7 +217,7 @@ async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> J
     if detail.file.state in _TO_BE_ERASED:
         raise Conflict("the file is being erased")
     descendants = await members.lock_descendants(session, file_id, "manage")
-    await require_changeable(session, [file_id, *(each.id for each in descendants)])
+    await require_deletable(session, [file_id, *(each.id for each in descendants)])
     return (await order_erasures(session, caller, [detail.file, *descendants], frozenset()))[0][0]
 
 
@@ -277,13 +286,13 @@ async def list_versions(
     services: Services, caller: Caller, file_id: UUID, limit: int, place: NumberCursor | None
 ) -> Page[FileVersion]:
     async with services.database.transaction(caller.access) as session:
-        await require_file(session, file_id)
+        detail = await require_file(session, file_id)
         rows = await files.list_versions(
             session, file_id, limit=limit + 1, before_number=place.number if place else None
         )
     shown, last = cut(rows, limit)
     following = None if last is None else encode_cursor(NumberCursor(number=last.number))
-    return Page(data=[version_view(each) for each in shown], next_cursor=following)
+    return Page(data=[version_view(detail, each) for each in shown], next_cursor=following)
 
 
 def _trash(file: FileRecord, moment: datetime) -> None:

@@ -15,7 +15,7 @@ from api.authentication import Caller
 from api.files.discarding import discard_blob
 from api.files.listing import file_views
 from api.files.passwords import discard_password, seal_password, tag_of
-from api.files.preserved import require_changeable
+from api.files.preserved import require_readable_anew, require_replaceable
 from api.files.reception import (
     FieldsOf,
     Received,
@@ -202,7 +202,7 @@ async def _commit(
         detail = outcome.made or await files.get_file(session, outcome.file_id)
         if detail is None:
             raise NotFound("the file was taken out of the caller's sight meanwhile")
-        shown = (await file_views(session, services.links, [detail]))[0]
+        shown = (await file_views(session, caller, services.links, [detail]))[0]
         view = shown.model_copy(update={"deduplicated": outcome.deduplicated or None})
         answer = Answer(
             202 if outcome.job is not None and not outcome.deduplicated else 200,
@@ -269,9 +269,7 @@ async def _again(session: AsyncSession, caller: Caller, file_id: UUID, blob_id: 
     version = await files.newest_version(session, file_id)
     job = None
     if detail is not None and detail.job is not None and detail.job.state in _FAILED:
-        if version.published_at is not None:
-            # What was never read may be; what readers see stays as it is.
-            await require_changeable(session, [file_id])
+        await require_readable_anew(session, file_id)
         job = new_ingestion(caller, version, retry_of=detail.job, priority=detail.job.priority)
         session.add(job)
         _receive_again(detail.file)
@@ -304,7 +302,7 @@ async def _add_version(
     newest = await files.newest_version(session, file_id)
     if newest.blob_id == blob_id:
         return await _again(session, caller, file_id, blob_id)
-    await require_changeable(session, [file_id])
+    await require_replaceable(session, file_id)
     version = _version(caller, received, file, newest.number + 1, blob_id)
     await uploads.add_version(session, version, default_quota)
     published = await files.get_version(session, file_id, file.current_version)

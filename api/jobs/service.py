@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
-from api.files.preserved import require_changeable
+from api.files.preserved import require_readable_anew
 from api.jobs import commanding
 from api.jobs.asking import ask
 from api.jobs.facts import facts_of, job_facts, require_job
@@ -141,9 +141,7 @@ async def add_retry(
         raise Conflict(f"the file is {detail.file.state}")
     else:
         version = await files.version_by_id(session, failed.version_id)
-        if version.published_at is not None:
-            # What was never read may be; what readers see stays as it is.
-            await require_changeable(session, [detail.file.id])
+        await require_readable_anew(session, detail.file.id)
         job = new_ingestion(caller, version, retry_of=failed, priority=failed.priority)
         if detail.file.state in (FileState.FAILED, FileState.CANCELLED):
             detail.file.state = FileState.RECEIVED

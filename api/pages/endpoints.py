@@ -175,8 +175,10 @@ async def show_text(
     file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
     """The pages' texts in order, with an empty line between them."""
-    shown = await service.require_published(services, caller, file_id, version, "text")
-    headers = {"ETag": service.text_tag(shown), "Cache-Control": "private, no-cache"}
+    shown = await service.require_published(
+        services, caller, file_id, version, "text", is_masked=True
+    )
+    headers = {"ETag": service.text_tag(shown, caller), "Cache-Control": "private, no-cache"}
     if names_tag(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
         return Response(status_code=304, headers=headers)
     return PlainTextResponse(await service.text(services, caller, shown), headers=headers)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from api.authentication import Caller
-from api.files.clearance import require_served
+from api.files.clearance import require_served, require_unmasked
 from api.files.content import Sealed
 from api.files.service import require_file, require_version
 from api.pages.schemas import (
@@ -22,30 +22,41 @@ from api.pages.schemas import (
 from api.pagination import NumberCursor, Page, cut, encode_cursor
 from api.services import Services
 from db.audit import record
-from db.models import FileVersion, PageLayer, PageRow
+from db.models import FileVersion, FindingRow, PageLayer, PageRow
 from db.queries import pages
+from db.queries.findings import tokens_of_pages
 from db.queries.views import StoredView, stored_blob
 from muniment.contracts.documents import Line, PageSource
 from muniment.contracts.documents import Page as ReadPage
 from muniment.contracts.render_view import MarkdownView, PageImageView, pictured_family
 from muniment.errors import Conflict, Gone, NotFound
 from retrieval.cited_pages import ArtifactReader
+from retrieval.masked_pages import masked_page
 from retrieval.passage_texts import chunk_texts
 
 TEXT_PAGE_SEPARATOR = "\n\n"
 TEXT_VERSION = 1
 """Raised when the same pages would be joined otherwise."""
 _PAGES_AT_ONCE = 500
+PageMasks = dict[int, list[FindingRow]]
+"""Masked findings by page, in order of place."""
 
 
 async def require_published(
-    services: Services, caller: Caller, file_id: UUID, number: int | None, what: str
+    services: Services,
+    caller: Caller,
+    file_id: UUID,
+    number: int | None,
+    what: str,
+    *,
+    is_masked: bool = False,
 ) -> FileVersion:
-    """The version, if it was published and its content may be shown; the reading is audited."""
+    """The version, if it was published and its content may be shown; the reading is audited. Forbidden
+    for one with findings that the caller may not see, unless what is shown `is_masked`."""
     async with services.database.transaction(caller.access) as session:
         detail = await require_file(session, file_id)
         version = await require_version(session, detail, number)
-        await require_served(session, detail, version, caller, services.scans)
+        await require_served(session, detail, version, caller, services.scans, is_masked=is_masked)
         if version.published_at is None:
             raise Conflict(
                 f"version {version.number} has not been read yet",
@@ -65,14 +76,15 @@ async def list_pages(
     place: NumberCursor | None,
 ) -> Page[PageView]:
     """In page order."""
-    version = await require_published(services, caller, file_id, number, "pages")
+    version = await require_published(services, caller, file_id, number, "pages", is_masked=True)
     async with services.database.transaction(caller.access) as session:
         rows = await pages.list_pages(
             session, version.id, limit=limit + 1, after_page=place.number if place else 0
         )
     shown, last = cut(rows, limit)
     reader = ArtifactReader(services.blobs, caller.tenant_id)
-    data = [page_view(row, await reader.page(row)) for row in shown]
+    masks = await _masks(services, caller, version, shown)
+    data = [page_view(row, _shown(await reader.page(row), masks)) for row in shown]
     following = None if last is None else encode_cursor(NumberCursor(number=last.page))
     return Page(data=data, next_cursor=following)
 
@@ -86,7 +98,10 @@ async def show_page(
     layer: str | None,
 ) -> PageView:
     """The page as it is published, or as the engine `layer` read it."""
-    version = await require_published(services, caller, file_id, number, "page")
+    version = await require_published(services, caller, file_id, number, "page", is_masked=True)
+    if layer is not None:
+        # What is masked is known of the published reading alone.
+        require_unmasked(version, caller)
     async with services.database.transaction(caller.access) as session:
         row = await pages.get_page(session, version.id, page)
         layers = await pages.list_layers(session, version.id, page)
@@ -98,6 +113,7 @@ async def show_page(
             "no such engine has read the page", remedy="`layers` of the page names those that did."
         )
     read = await ArtifactReader(services.blobs, caller.tenant_id).page(chosen or row)
+    read = _shown(read, await _masks(services, caller, version, [row]))
     shown = page_view(row, read, with_words=True)
     if chosen is not None and read is not None:
         shown = shown.model_copy(update=_as_read(read))
@@ -172,16 +188,42 @@ async def text(services: Services, caller: Caller, version: FileVersion) -> str:
                 limit=_PAGES_AT_ONCE,
                 after_page=rows[-1].page if rows else 0,
             )
+        masks = await _masks(services, caller, version, rows)
         for row in rows:
-            page = await reader.page(row)
+            page = _shown(await reader.page(row), masks)
             texts.append(page.text if page else "")
         if len(rows) < _PAGES_AT_ONCE:
             return TEXT_PAGE_SEPARATOR.join(texts) + "\n"
 
 
-def text_tag(version: FileVersion) -> str:
-    """The strong ETag of a version's text: what is read anew gives another document."""
-    source = f"text/{TEXT_VERSION}/{version.document_blob_id}"
+async def _masks(
+    services: Services, caller: Caller, version: FileVersion, rows: Sequence[PageRow]
+) -> PageMasks | None:
+    """What tokens stand for on these pages; None where the caller sees the pages as they are."""
+    if not rows or not _is_masked_for(version, caller):
+        return None
+    masks: PageMasks = {}
+    async with services.database.transaction(caller.access) as session:
+        found = await tokens_of_pages(session, version.id, rows[0].page, rows[-1].page)
+    for finding in found:
+        masks.setdefault(finding.page, []).append(finding)
+    return masks
+
+
+def _is_masked_for(version: FileVersion, caller: Caller) -> bool:
+    return version.is_masked and not caller.may_reveal_findings
+
+
+def _shown(page: ReadPage | None, masks: PageMasks | None) -> ReadPage | None:
+    if page is None or masks is None:
+        return page
+    return masked_page(page, masks.get(page.page, ()))
+
+
+def text_tag(version: FileVersion, caller: Caller) -> str:
+    """The strong ETag of a version's text: what is read anew, or shown with tokens, is another."""
+    masked = f"/{version.published_at}" if _is_masked_for(version, caller) else ""
+    source = f"text/{TEXT_VERSION}/{version.document_blob_id}{masked}"
     return f'"{hashlib.sha256(source.encode()).hexdigest()}"'
 
 
@@ -236,7 +278,7 @@ async def list_chunks(
 ) -> Page[ChunkView]:
     """In the order of the document. Sealed ones are opened, or nothing is answered: 503 while keys are
     out of reach."""
-    version = await require_published(services, caller, file_id, number, "chunks")
+    version = await require_published(services, caller, file_id, number, "chunks", is_masked=True)
     async with services.database.transaction(caller.access) as session:
         rows = await pages.list_chunks(
             session, version.id, limit=limit + 1, after_ordinal=place.number if place else -1

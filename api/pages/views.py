@@ -19,7 +19,8 @@ from db.session import Access, Database
 from muniment.contracts.render_view import (
     DEFAULT_DPI,
     ENCRYPTED_PICTURE_PAGES,
-    PageImageView,
+    MarkdownView,
+    RedactedView,
     RenderViewInput,
     View,
     view_fingerprint,
@@ -90,7 +91,7 @@ class Views:
             found = await find_view(session, version.id, key)
         if found is not None:
             return found
-        if isinstance(view, PageImageView) and version.id in self._encrypted:
+        if not isinstance(view, MarkdownView) and version.id in self._encrypted:
             raise _encrypted()
         request = RenderViewInput(tenant_id=access.tenant_id, version_id=version.id, view=view)
         with self.slots.take():
@@ -103,7 +104,7 @@ class Views:
             async with asyncio.timeout(temporal.view_timeout_seconds):
                 made = await render_view(temporal.client, name, request, file_id)
         except WorkflowFailureError as error:
-            failure = _ours(error)
+            failure = _ours(error, request.view)
             if isinstance(failure, EncryptedDocument):
                 self._remember_encrypted(request.version_id)
             raise failure from error
@@ -119,19 +120,19 @@ class Views:
 
 
 def _source_of(version: FileVersion, view: View) -> UUID:
-    if isinstance(view, PageImageView):
+    if not isinstance(view, MarkdownView):
         return version.blob_id
     if version.document_blob_id is None:
         raise NotFound("this version has no document")
     return version.document_blob_id
 
 
-def _ours(error: WorkflowFailureError) -> MunimentError:
+def _ours(error: WorkflowFailureError, view: View) -> MunimentError:
     problem = problem_of(error.cause)
     kind = _BY_PROBLEM.get(problem.type)
     if kind is None:
         return DependencyUnavailable("the view could not be made now")
-    if kind is EncryptedDocument:
+    if kind is EncryptedDocument and not isinstance(view, RedactedView):
         return _encrypted()
     return kind(problem.detail, remedy=problem.remedy)
 

@@ -17,6 +17,7 @@ from api.files.content import respond
 from api.sending import Download
 from api.services import Services
 from api.shared_files import pages, refusals, sessions
+from api.shared_files.marking import handed_out
 from api.shared_files.visiting import Visit, begin_visit, is_still_served
 from db.audit import record
 from db.queries import shares
@@ -38,7 +39,8 @@ async def head(request: Request, services: Services, token: str) -> Response:
     if visit.is_locked:
         raise refusals.locked(token)
     with services.sharing.downloads.take(visit.address):
-        return _marked(await respond(request, services.blobs, visit.sealed), visit)
+        sealed = await handed_out(services, visit)
+        return _named(await respond(request, services.blobs, sealed), visit)
 
 
 async def download(request: Request, services: Services, token: str) -> Response:
@@ -62,7 +64,8 @@ async def download(request: Request, services: Services, token: str) -> Response
 async def _content(request: Request, services: Services, visit: Visit) -> Response:
     """What was opened, and counted if anything is taken by it: not what is unchanged, nor a range that
     there is not."""
-    response = _marked(await respond(request, services.blobs, visit.sealed), visit)
+    sealed = await handed_out(services, visit)
+    response = _named(await respond(request, services.blobs, sealed), visit)
     if not isinstance(response, Download):
         return response
     session = visit.session or sessions.begin(services.sharing.session_life)
@@ -80,7 +83,7 @@ async def _content(request: Request, services: Services, visit: Visit) -> Respon
     return content
 
 
-def _marked(response: Response, visit: Visit) -> Response:
+def _named(response: Response, visit: Visit) -> Response:
     """Says who shared it, and keeps it out of caches: a link that is taken back leaves none."""
     response.headers.update(pages.PRIVACY_HEADERS)
     response.headers[SHARED_BY_HEADER] = quote(visit.shared_by, safe="")
@@ -110,7 +113,7 @@ async def _take(
                 "version": visit.version,
             }
             record(transaction, visit.act("file.downloaded", "file", visit.share.file_id, by_link))
-            await note_access(transaction, [visit.sealed.blob_id])
+            await note_access(transaction, [visit.sealed.blob_id], [visit.share.file_id])
 
 
 async def _while_live(

@@ -27,9 +27,20 @@ _REFUSALS: Responses = {
     410: {"description": "Expired, or used as often as it may be.", **_PAGE},
     429: {"description": "Too many at a time, or too many passwords tried.", **_PAGE},
 }
+
+
+def _or_a_page(*statuses: int) -> Responses:
+    """Problems, and of a link with a watermark pages."""
+    return {
+        status: {**problem, "content": {**problem["content"], **_PAGE["content"]}}
+        for status, problem in documented(*statuses).items()
+    }
+
+
 _CONTENT: Responses = {
     **_REFUSALS,
-    **documented(409, 412, 416),
+    **documented(412, 416),
+    **_or_a_page(409, 503),
     200: {"description": "The content.", "content": {"*/*": {}}},
     206: {"description": "A range, or several as multipart/byteranges.", "content": {"*/*": {}}},
     304: {"description": "The content is what If-None-Match names."},
@@ -84,7 +95,9 @@ async def unlock_shared_file(
 )
 async def download_shared_file(token: Token, request: Request, services: Provided) -> Response:
     """As `GET /v1/files/{id}/content`, with ranges. Counted once for each session: keep the cookie when
-    a download is resumed. `Muniment-Shared-By` says who shared it, percent-encoded."""
+    a download is resumed. `Muniment-Shared-By` says who shared it, percent-encoded. Of a
+    link with `watermark` a copy whose pages say it too: 503 with `Retry-After` while it is made, 409 where
+    it cannot be."""
     return await _answered(downloading.download(request, services, token))
 
 

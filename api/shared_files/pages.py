@@ -66,12 +66,16 @@ def download_page(visit: Visit) -> Response:
     """What there is, who shared it, and the button that downloads it."""
     share, sealed = visit.share, visit.sealed
     name = _shown(sealed.name or "")
+    # A marked copy, which may not be made yet, has another size.
+    size = [] if share.watermark else [("Size", escape(_size(sealed.size)))]
     rows = [
-        ("Size", escape(_size(sealed.size))),
+        *size,
         ("Type", escape(_shown(sealed.media_type))),
         ("Shared by", f"<bdi>{_shown(visit.shared_by)}</bdi>"),
         ("Available until", _time(share.expires_at)),
     ]
+    if share.watermark:
+        rows.append(("Watermark", "Each page says who shared it."))
     listed = "".join(f"<div><dt>{term}</dt><dd>{value}</dd></div>" for term, value in rows)
     body = (
         f"<h1><bdi>{name}</bdi></h1><dl>{listed}</dl>"

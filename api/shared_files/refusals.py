@@ -54,6 +54,26 @@ def elsewhere() -> Refused:
     )
 
 
+def unmarked() -> Refused:
+    """Of a link that hands out marked copies alone, to what cannot be marked."""
+    return Refused(
+        409,
+        "This file cannot be handed out",
+        "It was to be marked with who shared it, and cannot be: it is no PDF, too large, encrypted or"
+        " damaged. Ask whoever gave you the link.",
+    )
+
+
+def unprepared(retry_after_seconds: int) -> Refused:
+    """Of a copy that is being made, or of content that is still being taken in."""
+    return Refused(
+        503,
+        "The file is being prepared",
+        "Try again in a moment.",
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
 def locked(token: str) -> Refused:
     """Of the content, to whoever has yet to give the password."""
     return Refused(

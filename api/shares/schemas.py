@@ -54,7 +54,8 @@ MaxDownloads = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
 class Share(BaseModel):
     """A link by which a file is downloaded without a key. `version` null: the version in use when it is
     downloaded. `networks`: from where it may be; empty: from everywhere. `downloads` counts sessions of
-    visitors that took content, not requests."""
+    visitors that took content, not requests. `watermark`: what is handed out is a copy of the PDF whose
+    pages say who shared it."""
 
     id: UUID
     file_id: UUID
@@ -63,6 +64,7 @@ class Share(BaseModel):
     has_password: bool
     networks: list[str]
     max_downloads: int | None
+    watermark: bool
     downloads: int
     created_at: UtcTime
     expires_at: UtcTime
@@ -85,6 +87,7 @@ class NewShare(BaseModel):
                     "password": "correct horse battery",
                     "networks": ["192.0.2.0/24", "2001:db8::/32"],
                     "max_downloads": 5,
+                    "watermark": True,
                 },
             ]
         },
@@ -96,6 +99,11 @@ class NewShare(BaseModel):
     password: Password | None = None
     networks: Networks = []
     max_downloads: MaxDownloads | None = None
+    watermark: bool = Field(
+        default=False,
+        description="Hand out a copy with the caller's name and id across each page. Of PDFs up to 64 MiB;"
+        " a link to what is none hands out nothing.",
+    )
 
 
 class CreatedShare(Share):

@@ -14,8 +14,13 @@ from api.shares.policy import SharingPolicy
 from api.shares.schemas import NewShare, Share, ShareChange
 from api.shares.shareable import is_cleared, require_shareable
 from db.audit import record
-from db.models import ShareLink, now
+from db.models import FileVersion, ShareLink, now
 from db.queries import shares
+from muniment.contracts.render_view import (
+    MARKABLE_MEDIA_TYPE,
+    MAXIMUM_MARKABLE_BYTES,
+    is_markable,
+)
 from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 from muniment.share_tokens import new_share_token
 
@@ -33,6 +38,7 @@ def share_view(found: ShareLink) -> Share:
         has_password=found.password_hash is not None,
         networks=found.networks,
         max_downloads=found.max_downloads,
+        watermark=found.watermark,
         downloads=found.downloads,
         created_at=found.created_at,
         expires_at=found.expires_at,
@@ -81,7 +87,7 @@ async def require_may_be_shared(
     session: AsyncSession, policy: SharingPolicy, body: NewShare, *, for_update: bool = False
 ) -> datetime:
     """Until when. Raises what `require_shareable` raises, Conflict for a version that was found not to
-    be clean, Unprocessable for an end that is not allowed."""
+    be clean, Unprocessable for an end that is not allowed and for a mark that cannot be made."""
     ends = _allowed_end(policy, body.expires_at or now() + policy.default_life)
     _, version = await require_shareable(session, body.file_id, body.version, for_update=for_update)
     is_scanned = version.scan_state is not None
@@ -90,7 +96,15 @@ async def require_may_be_shared(
             f"this version is {version.scan_state}, and only clean ones are shared",
             remedy="The operator decides it: MUNIMENT_SHARING__REQUIRE_CLEAN.",
         )
+    if body.watermark and not _may_be_markable(version):
+        detail = f"only PDFs of {MAXIMUM_MARKABLE_BYTES >> 20} MiB at most can be marked"
+        raise Unprocessable(detail, errors=[{"field": "watermark", "detail": detail}])
     return ends
+
+
+def _may_be_markable(version: FileVersion) -> bool:
+    """Of what nobody has looked into yet only the size is known."""
+    return is_markable(version.media_type or MARKABLE_MEDIA_TYPE, version.size)
 
 
 async def create(
@@ -114,6 +128,7 @@ async def create(
         password_hash=password_hash,
         networks=list(dict.fromkeys(body.networks)),
         max_downloads=body.max_downloads,
+        watermark=body.watermark,
         expires_at=ends,
     )
     session.add(share)
@@ -129,6 +144,7 @@ def _described(share: ShareLink) -> dict[str, JsonValue]:
         "has_password": share.password_hash is not None,
         "networks": len(share.networks),
         "max_downloads": share.max_downloads,
+        "watermark": share.watermark,
     }
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.files.service import require_file, require_version
 from api.shares.policy import SharingPolicy
 from db.models import FileVersion
+from db.queries.decisions import is_held_for_findings
 from db.queries.files import FileDetail
 from muniment.contracts.jobs import FileState
 from muniment.contracts.scan import ScanState
@@ -32,7 +33,15 @@ async def require_shareable(
         raise Gone("the file was erased")
     if state in WITHHELD:
         raise Conflict(f"the file is {state}")
-    return detail, await require_version(session, detail, number)
+    version = await require_version(session, detail, number)
+    if version.published_at is None and await is_held_for_findings(session, version.id):
+        raise Conflict("what was found in this version keeps it back")
+    if version.is_masked:
+        raise Conflict(
+            "findings in this version are masked, and whoever has the link would see them",
+            remedy="Share a version without them.",
+        )
+    return detail, version
 
 
 def is_cleared(version: FileVersion, policy: SharingPolicy) -> bool:

@@ -44,6 +44,7 @@ from db.models.evaluations import (
     EvaluationSet,
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
+from db.models.findings import FindingJudgement, FindingPolicy
 from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.invitations import Invitation, InvitationGroup
@@ -71,6 +72,7 @@ from db.models.legal_holds import (
 )
 from db.models.question_lists import QuestionList, QuestionListItem, QuestionListSource
 from db.models.quotas import TenantQuota, TenantUsage
+from db.models.retention import FileAccess, RetentionLock, RetentionPolicy
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import (
     BearerToken,
@@ -130,7 +132,10 @@ __all__ = [
     "ExternalIdentity",
     "Feedback",
     "File",
+    "FileAccess",
     "FileVersion",
+    "FindingJudgement",
+    "FindingPolicy",
     "FindingRow",
     "GroupMember",
     "IdempotencyKey",
@@ -162,6 +167,8 @@ __all__ = [
     "QuestionListItem",
     "QuestionListSource",
     "ReadingComparison",
+    "RetentionLock",
+    "RetentionPolicy",
     "ShareLink",
     "ShareSession",
     "ShareTry",

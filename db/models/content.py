@@ -234,12 +234,22 @@ class EmbeddingRow(SQLModel, table=True):
 
 
 class FindingRow(SQLModel, table=True):
-    """Where personal data or a secret stands: place and kind, never the value."""
+    """Where personal data or a secret stands: place and kind, never the value. `act` is the strictest
+    that the policies ask for of it, `token` what stands for it in what readers are shown."""
 
     __tablename__ = "finding"
+    __table_args__ = (
+        Index("ix_finding_tenant_newest", "tenant_id", text("id DESC")),
+        Index(
+            "ix_finding_token",
+            "tenant_id",
+            "token",
+            postgresql_where=text("token IS NOT NULL"),
+        ),
+    )
 
     id: UUID = id_field()
-    tenant_id: UUID = tenant_field()
+    tenant_id: UUID = Field(foreign_key="tenant.id")
     version_id: UUID = Field(foreign_key="file_version.id", ondelete="CASCADE", index=True)
     kind: str
     entity: str
@@ -248,3 +258,9 @@ class FindingRow(SQLModel, table=True):
     end_offset: int
     score: float
     recogniser: str
+    recogniser_version: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    boxes: list[list[float]] = Field(
+        default=[], sa_column=Column(JSONB, nullable=False, server_default="[]")
+    )
+    act: str = Field(default="record", sa_column_kwargs={"server_default": "record"})
+    token: str | None = None

@@ -72,7 +72,8 @@ class File(SQLModel, table=True):
 class FileVersion(SQLModel, table=True):
     """Immutable content, numbered from 1; the scan's verdict and the published document with it.
     `counted_pages`: what it takes of the tenant's quota of pages. `text_key_id`: the blob of the key that
-    seals its text in the database, in a collection with `encrypted_text`."""
+    seals its text in the database, in a collection with `encrypted_text`. `is_masked`: tokens stand for
+    findings in its passages, and who may not see what they stand for sees nothing else of it either."""
 
     __tablename__ = "file_version"
     __table_args__ = (
@@ -103,6 +104,7 @@ class FileVersion(SQLModel, table=True):
     scanned_at: datetime | None = optional_time_field()
     document_blob_id: UUID | None = Field(default=None, foreign_key="blob.id")
     text_key_id: UUID | None = None
+    is_masked: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     published_at: datetime | None = optional_time_field()
     created_at: datetime = time_field()
 

@@ -14,7 +14,8 @@ class ShareLink(SQLModel, table=True):
     """A link by which a file is downloaded without a key. `version_number` null: the version in use.
 
     Its token is stored as SHA-256. `session_key`, together with the token, signs what visitors carry; a
-    new one ends all their sessions. `downloads` counts sessions that took content.
+    new one ends all their sessions. `downloads` counts sessions that took content. With
+    `watermark` copies are handed out whose pages say who shared them.
     """
 
     __tablename__ = "share_link"
@@ -43,6 +44,7 @@ class ShareLink(SQLModel, table=True):
         default=[], sa_column=Column(ARRAY(Text), nullable=False, server_default="{}")
     )
     max_downloads: int | None = None
+    watermark: bool = False
     downloads: int = 0
     revision: int = 1
     created_at: datetime = time_field()

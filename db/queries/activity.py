@@ -12,13 +12,13 @@ from sqlmodel import col
 
 from db.activity_feed import OF_GRANTS, OF_SHARES, ActivityKind
 from db.models import Activity, File, FileVersion, Job, Principal
-from db.queries.files import has_level
+from db.queries.files import TO_BE_ERASED, has_level
 from muniment.contracts.jobs import FileState
 
 _Caller = aliased(Principal)
 MOST_LOOKED_THROUGH = 10_000
 """Entries for one page of the feed: whoever may see few of many does not keep the database busy."""
-_FORGOTTEN = (FileState.ERASING, FileState.ERASED)
+_FORGOTTEN = (*TO_BE_ERASED, FileState.ERASED)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ async def list_activity(
     limit: int,
     after: tuple[datetime, UUID] | None = None,
 ) -> list[ActivityEntry]:
-    """Newest first; nothing of a file that the caller may not read now, or that is being erased. Of the
+    """Newest first; nothing of a file that the caller may not read now, or that is to be erased. Of the
     next MOST_LOOKED_THROUGH entries only: `looked_up_to` says where to go on."""
     looked_at = (
         _looked_at(wanted, after).limit(MOST_LOOKED_THROUGH).cte().prefix_with("MATERIALIZED")

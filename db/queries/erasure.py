@@ -5,6 +5,7 @@ Every function is idempotent: an erasure that is repeated finds less to do, neve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -23,6 +24,16 @@ class ErasureCounts:
     keys_destroyed: int
     blobs_kept: int
     ciphertexts_left: int
+
+
+@dataclass(frozen=True)
+class FinishedErasure(ErasureCounts):
+    """What an erasure came to in the end, who asked for it, and when."""
+
+    id: UUID
+    requested_by: UUID | None
+    created_at: datetime
+    finished_at: datetime
 
 
 async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
@@ -107,6 +118,7 @@ async def erase_comparisons(session: AsyncSession, file_id: UUID) -> None:
 
 async def erase_findings(session: AsyncSession, file_id: UUID) -> None:
     await _delete_of_versions(session, "finding", file_id)
+    await _delete_of_versions(session, "finding_judgement", file_id)
 
 
 async def erase_stage_outputs(session: AsyncSession, file_id: UUID) -> None:
@@ -143,6 +155,12 @@ async def erase_import_names(session: AsyncSession, file_id: UUID) -> None:
             " AND object_key IS NOT NULL"
         ),
         {"file_id": file_id},
+    )
+
+
+async def erase_accesses(session: AsyncSession, file_id: UUID) -> None:
+    await session.execute(
+        text("DELETE FROM file_access WHERE file_id = :file_id"), {"file_id": file_id}
     )
 
 
@@ -420,17 +438,8 @@ async def forget_condemned(
     return ErasureCounts(destroyed, kept, left)
 
 
-async def ciphertexts_left(session: AsyncSession, request: EraseFileInput) -> int:
-    """As the erasure's record has it."""
-    left = await session.execute(
-        text("SELECT ciphertexts_left FROM erasure WHERE job_id = :job_id"),
-        {"job_id": request.job_id},
-    )
-    return left.scalar_one_or_none() or 0
-
-
-async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> None:
-    """The file is erased, and the erasure's record says so."""
+async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> FinishedErasure | None:
+    """The file is erased, and the erasure's record says so. None where it said so before."""
     await session.execute(
         text(
             "UPDATE file SET state = 'erased', trashed_from = NULL, revision = revision + 1,"
@@ -438,13 +447,16 @@ async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> None
         ),
         {"file_id": request.file_id},
     )
-    await session.execute(
+    rows = await session.execute(
         text(
-            "UPDATE erasure SET state = 'completed', finished_at = coalesce(finished_at, now())"
-            " WHERE job_id = :job_id"
+            "UPDATE erasure SET state = 'completed', finished_at = now()"
+            " WHERE job_id = :job_id AND finished_at IS NULL RETURNING keys_destroyed, blobs_kept,"
+            " ciphertexts_left, id, requested_by, created_at, finished_at"
         ),
         {"job_id": request.job_id},
     )
+    finished = rows.one_or_none()
+    return None if finished is None else FinishedErasure(*finished)
 
 
 async def _drop_references(session: AsyncSession, file_id: UUID, blob_ids: Sequence[UUID]) -> None:

@@ -11,6 +11,7 @@ from sqlmodel import col
 from db.models import Erasure
 from db.queries.files import has_level
 from muniment.contracts.erase_file import EraseFileInput
+from muniment.erasure_certificates import ACTION
 
 
 async def restrict(session: AsyncSession, request: EraseFileInput) -> bool:
@@ -54,6 +55,24 @@ async def get_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure | None
         col(Erasure.id) == erasure_id, has_level(col(Erasure.file_id), "read")
     )
     return (await session.scalars(statement)).one_or_none()
+
+
+async def certified_event(session: AsyncSession, erasure: Erasure) -> UUID | None:
+    """The audit event that says what became of it; None while nothing has."""
+    found = await session.execute(
+        text(
+            "SELECT id FROM audit_event WHERE tenant_id = :tenant_id AND object_id = :file_id"
+            " AND action = :action AND coalesce(payload ->> 'erasure_id', :erasure_id) = :erasure_id"
+            " ORDER BY id DESC LIMIT 1"
+        ),
+        {
+            "tenant_id": erasure.tenant_id,
+            "file_id": erasure.file_id,
+            "action": ACTION,
+            "erasure_id": str(erasure.id),
+        },
+    )
+    return found.scalar_one_or_none()
 
 
 async def begin_destroying(session: AsyncSession, request: EraseFileInput) -> None:

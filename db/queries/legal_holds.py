@@ -63,6 +63,18 @@ async def get_hold(
     return (await session.scalars(statement)).one_or_none()
 
 
+async def is_review_due(session: AsyncSession, hold_id: UUID, as_of: datetime) -> bool:
+    """As the row was committed; it is not locked."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM legal_hold WHERE id = :hold_id AND released_at IS NULL"
+            " AND reviewed_at + make_interval(days => review_days) <= :as_of)"
+        ),
+        {"hold_id": hold_id, "as_of": as_of},
+    )
+    return bool(found.scalar_one())
+
+
 async def list_holds(
     session: AsyncSession, *, limit: int, after: tuple[datetime, UUID] | None
 ) -> Sequence[LegalHold]:
@@ -152,15 +164,20 @@ async def count_files(session: AsyncSession, hold_ids: Sequence[UUID]) -> Mappin
 
 _EVENTS = text(
     """
-    WITH held AS (
-        SELECT CAST(:hold_id AS uuid) AS id
-        UNION SELECT file_id FROM legal_hold_file WHERE hold_id = :hold_id
+    WITH RECURSIVE named AS (
+        SELECT file_id AS id FROM legal_hold_file WHERE hold_id = :hold_id
         UNION SELECT file.id FROM legal_hold_item
               JOIN file ON file.collection_id = legal_hold_item.collection_id
               WHERE legal_hold_item.hold_id = :hold_id
-    )
-    SELECT audit_event.* FROM held
-    JOIN audit_event ON audit_event.object_id = held.id
+    ),
+    held AS (
+        SELECT id FROM named
+        -- What came out of a held file is held with it.
+        UNION SELECT file.id FROM held JOIN file ON file.parent_id = held.id
+    ),
+    told AS (SELECT id FROM held UNION SELECT CAST(:hold_id AS uuid))
+    SELECT audit_event.* FROM told
+    JOIN audit_event ON audit_event.object_id = told.id
      AND audit_event.tenant_id = (SELECT current_tenant())
     JOIN legal_hold ON legal_hold.id = :hold_id AND audit_event.at >= legal_hold.created_at
     WHERE CAST(:after AS uuid) IS NULL OR audit_event.id > :after
@@ -173,7 +190,8 @@ _EVENTS = text(
 async def events_of(
     session: AsyncSession, hold_id: UUID, after: UUID | None, limit: int
 ) -> Sequence[AuditEvent]:
-    """The matter's events and its files' since it was placed, the oldest first, behind that one."""
+    """The matter's events and those of what it holds, since it was placed, the oldest first, behind that
+    one."""
     statement = select(AuditEvent).from_statement(_EVENTS)
     values = {"hold_id": hold_id, "after": after, "limit": limit}
     return (await session.scalars(statement, values)).all()

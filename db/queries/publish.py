@@ -17,7 +17,7 @@ from db.queries.index_versions import IndexModel
 from db.queries.postings import DEFAULT_LANGUAGE, forget_words, index_words
 from db.queries.stages import NewBlob, keep_blob
 from muniment.contracts.base import VersionReference
-from muniment.contracts.documents import Chunk, Finding
+from muniment.contracts.documents import Chunk
 from muniment.contracts.jobs import FileState
 from muniment.contracts.text_modes import TextMode
 from muniment.errors import Gone
@@ -57,6 +57,7 @@ class Publication:
     page_count: int
     degraded: bool
     extracted: dict[str, JsonValue]
+    is_masked: bool = False
 
 
 async def lock_target(session: AsyncSession, version: VersionReference) -> PublishTarget | None:
@@ -238,35 +239,6 @@ async def _insert_vectors(
     )
 
 
-async def replace_findings(
-    session: AsyncSession, version: VersionReference, findings: Sequence[Finding]
-) -> None:
-    """The version's findings are these."""
-    await session.execute(
-        text("DELETE FROM finding WHERE version_id = :version_id"),
-        {"version_id": version.version_id},
-    )
-    rows = [{"id": str(new_id()), **finding.model_dump(mode="json")} for finding in findings]
-    await session.execute(
-        text(
-            """
-            INSERT INTO finding (id, tenant_id, version_id, kind, entity, page, start_offset,
-                                 end_offset, score, recogniser)
-            SELECT item.id, :tenant_id, :version_id, item.kind, item.entity, item.page,
-                   item.start, item."end", item.score, item.recogniser
-            FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS item(
-                id uuid, kind text, entity text, page int, start int, "end" int, score float8,
-                recogniser text)
-            """
-        ),
-        {
-            "tenant_id": version.tenant_id,
-            "version_id": version.version_id,
-            "rows": json.dumps(rows),
-        },
-    )
-
-
 async def replace_pages(session: AsyncSession, version: VersionReference) -> None:
     """The version's pages are those that the job's stage `read` put out, failed ones included."""
     await session.execute(
@@ -346,13 +318,15 @@ async def mark_published(
     await session.execute(
         text(
             "UPDATE file_version SET media_type = :media_type, page_count = :page_count,"
-            " document_blob_id = :document_blob_id, published_at = now() WHERE id = :version_id"
+            " document_blob_id = :document_blob_id, is_masked = :is_masked,"
+            " published_at = now() WHERE id = :version_id"
         ),
         {
             "version_id": version.version_id,
             "media_type": publication.media_type,
             "page_count": publication.page_count,
             "document_blob_id": publication.document_blob_id,
+            "is_masked": publication.is_masked,
         },
     )
     if not target.is_newest:

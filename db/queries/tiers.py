@@ -41,17 +41,27 @@ class TierCounts:
     moving: int
 
 
-async def note_access(session: AsyncSession, blob_ids: Sequence[UUID]) -> list[UUID]:
-    """Somebody asked for the content. One whose row another transaction holds is left out. Returns those
-    that are known to lie in the cold tier."""
+async def note_access(
+    session: AsyncSession, blob_ids: Sequence[UUID], file_ids: Sequence[UUID]
+) -> list[UUID]:
+    """Somebody asked for the content, as that of those files. One whose row another transaction holds is
+    left out, and what was noted within a day is not noted again. Returns the blobs that are known to lie
+    in the cold tier."""
     rows = await session.execute(
         text(
             "WITH noted AS (UPDATE blob SET accessed_at = now() WHERE id IN (SELECT id FROM blob"
             " WHERE id = ANY(:ids) AND coalesce(accessed_at, created_at) < now() - :anew"
-            " FOR NO KEY UPDATE SKIP LOCKED))"
+            " FOR NO KEY UPDATE SKIP LOCKED)), seen AS (UPDATE file_access SET accessed_at = now()"
+            " WHERE file_id IN (SELECT file_id FROM file_access WHERE file_id = ANY(:file_ids)"
+            " AND accessed_at < now() - :anew FOR NO KEY UPDATE SKIP LOCKED)), first AS ("
+            " INSERT INTO file_access (file_id, tenant_id, accessed_at)"
+            " SELECT wanted.id, current_tenant(), now()"
+            " FROM (SELECT DISTINCT unnest(CAST(:file_ids AS uuid[])) AS id ORDER BY id) wanted"
+            " WHERE NOT EXISTS (SELECT FROM file_access WHERE file_id = wanted.id)"
+            " ON CONFLICT DO NOTHING)"
             " SELECT id FROM blob WHERE id = ANY(:ids) AND tier = 'cold' ORDER BY id"
         ),
-        {"ids": list(blob_ids), "anew": SEEN_ANEW},
+        {"ids": list(blob_ids), "file_ids": list(file_ids), "anew": SEEN_ANEW},
     )
     return [row.id for row in rows]
 

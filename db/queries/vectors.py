@@ -97,11 +97,15 @@ FROM (
     ORDER BY CAST(embedding.vector AS halfvec({dimensions}))
         <=> CAST(:vector AS halfvec({dimensions}))
 ) AS near
-JOIN chunk ON chunk.id = near.chunk_id
+-- Looked up for each candidate, and never joined otherwise: a plan that begins with the passages, as
+-- statistics from when there were few may make it, loses the order, and LIMIT takes any of them.
+CROSS JOIN LATERAL (
+    SELECT chunk.file_id, chunk.version_id FROM chunk WHERE chunk.id = near.chunk_id OFFSET 0
+) AS passage
 CROSS JOIN LATERAL (
     SELECT searchable.wanted FROM searchable
-    WHERE searchable.file_id = chunk.file_id AND searchable.version_id = chunk.version_id
-    OFFSET 0  -- looked up for each candidate, never joined otherwise
+    WHERE searchable.file_id = passage.file_id AND searchable.version_id = passage.version_id
+    OFFSET 0
 ) AS its_file
 WHERE its_file.wanted AND near.distance <> 'NaN'
 LIMIT :max_chunks

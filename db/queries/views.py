@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
+from db.models import Principal
 from db.queries.stages import NewBlob
 from muniment.contracts.jobs import FileState
 
@@ -49,6 +51,13 @@ async def lock_source(session: AsyncSession, version_id: UUID) -> ViewSource | N
     )
     row = rows.one_or_none()
     return None if row is None else ViewSource(FileState(row[0]), row[1], row[2], row[3], row[4])
+
+
+async def name_of_sharer(session: AsyncSession, principal_id: UUID) -> str | None:
+    found = await session.scalars(
+        select(col(Principal.name)).where(col(Principal.id) == principal_id)
+    )
+    return found.one_or_none()
 
 
 async def stored_blob(session: AsyncSession, blob_id: UUID) -> StoredView | None:

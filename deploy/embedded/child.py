@@ -16,6 +16,7 @@ import psutil
 
 from deploy.embedded.logs import RotatingLog
 from deploy.embedded.output import OutputPipe
+from deploy.embedded.probing import Probe
 from deploy.embedded.pulse import PulsePipe
 from deploy.embedded.records import ProcessRecord, ProcessState
 
@@ -25,8 +26,6 @@ _LONGEST_BACK_OFF_SECONDS = 10.0
 _STABLE_SECONDS = 30.0
 """A process that lived this long is restarted at once again: its back-off starts anew."""
 _KILL_SECONDS = 5.0
-_HUNG_SECONDS_TO_END = 5.0
-"""Whoever it serves has waited long enough."""
 _MOST_RESTARTS_BEFORE_READY = 5
 
 
@@ -50,7 +49,8 @@ class ProcessSpec:
     `session_niceness` is how far that session stands back.
     `stop_signals` are sent in order, each with the seconds the process then has; SIGKILL to its
     whole group follows. One that gives a pulse (`muniment.pulse`) is ended and started anew when it gave
-    none in `most_missed_pulses` looks in a row, a second apart; 0: it is asked for none.
+    none in `most_missed_pulses` looks in a row, a second apart; 0: it is asked for none. One of others is
+    when it is silent to its `probe`. Either gets `hung_signal`, and has `hung_seconds_to_end` before SIGKILL.
     """
 
     name: str
@@ -65,6 +65,9 @@ class ProcessSpec:
     own_session: bool = False
     session_niceness: int = 0
     most_missed_pulses: int = 0
+    probe: Probe | None = None
+    hung_signal: signal.Signals = signal.SIGTERM
+    hung_seconds_to_end: float = 5.0
     prepare: Callable[[], Awaitable[None]] | None = None
 
 
@@ -172,8 +175,10 @@ class Child:
             self._become(ProcessState.STARTING)
             if self.restarts:
                 watches.append(asyncio.create_task(self._become_running_when_ready()))
-            if pulse is not None:
-                watches.append(asyncio.create_task(self._end_when_it_hangs(process, pulse)))
+            watches += [
+                asyncio.create_task(self._end_when_it_hangs(process, sign, most_missed))
+                for sign, most_missed in self._signs_of_life(pulse)
+            ]
             await process.wait()
         finally:
             for watch in watches:
@@ -190,23 +195,31 @@ class Child:
         if not await self.wait_until_ready():
             self.log.event("is running but does not become ready", level="error")
 
-    async def _end_when_it_hangs(self, process: Process, pulse: PulsePipe) -> None:
+    def _signs_of_life(self, pulse: PulsePipe | None) -> list[tuple[PulsePipe | Probe, int]]:
+        """Each with how often in a row it may be missed."""
+        probe = self.spec.probe
+        signs = list[tuple[PulsePipe | Probe, int]]()
+        if pulse is not None:
+            signs.append((pulse, self.spec.most_missed_pulses))
+        if probe is not None:
+            signs.append((probe, probe.most_silences))
+        return signs
+
+    async def _end_when_it_hangs(
+        self, process: Process, sign: PulsePipe | Probe, most_missed: int
+    ) -> None:
         """Politely first: one that was stopped goes on, and may end what it is doing. One that was never
         heard is not missed: it is starting still, or is none of ours."""
-        await pulse.beginning()
-        self.log.event("gives a pulse: it is started anew when it hangs")
-        await pulse.silence(self.spec.most_missed_pulses)
+        await sign.beginning()
+        self.log.event(sign.heard)
+        await sign.silence(most_missed)
         if self._stopping.is_set():
             return
-        self.log.event(
-            "hangs: its event loop said nothing for so many seconds; it is ended",
-            level="error",
-            seconds=self.spec.most_missed_pulses,
-        )
+        self.log.event(f"hangs: {sign.missed}; it is ended", level="error", missed=most_missed)
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(self.spec.hung_signal)
             process.send_signal(signal.SIGCONT)
-        await asyncio.sleep(_HUNG_SECONDS_TO_END)
+        await asyncio.sleep(self.spec.hung_seconds_to_end)
         end_group(process.pid)
 
     def _become(self, state: ProcessState) -> None:

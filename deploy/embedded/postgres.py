@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import signal
+import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ OWNER_ROLE = "muniment"
 APPLICATION_ROLE = "muniment_app"
 DATABASE = "muniment"
 MOST_CONNECTIONS = 200
+_TLS_REQUEST = struct.pack(">II", 8, 80877103)
 _ACCOUNT = "muniment-postgres"
 _SHARED_INSTALLATIONS = Path("/var/cache/muniment")
 _SETTINGS = {
@@ -158,7 +160,27 @@ class PostgresCluster:
             account=account,
             open_folders=folders if account else (),
             prepare=self._prepare,
+            # Its immediate shutdown writes nothing and waits for no checkpoint; it ends its own processes.
+            hung_signal=signal.SIGQUIT,
+            hung_seconds_to_end=30.0,
         )
+
+    async def answers(self) -> bool:
+        """Whether the server answers at all: also while it recovers, writes a checkpoint, or has all the
+        connections that it takes. Asked with what begins a negotiation of TLS, which every client may
+        send (PostgreSQL's documentation, "SSL Session Encryption"): it is answered by a byte, and leaves
+        no line in the log."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            return False
+        try:
+            writer.write(_TLS_REQUEST)
+            return bool(await reader.read(1))
+        except OSError:
+            return False
+        finally:
+            writer.transport.abort()
 
     async def is_ready(self, process_id: int, started: float) -> bool:
         """Whether the server accepts connections."""

@@ -13,6 +13,9 @@ _CHUNK_BYTES = 64 * 1024
 class PulsePipe:
     """Both ends, until the process has inherited the writing one."""
 
+    heard = "gives a pulse: it is started anew when it hangs"
+    missed = "its event loop said nothing for so many seconds"
+
     def __init__(self) -> None:
         self._reader, self.writer = os.pipe()
         os.set_blocking(self._reader, False)

@@ -25,6 +25,7 @@ SYSTEM_SOCKETS = (
     Path("/var/run/clamav/clamd.ctl"),
 )
 _CONNECT_TIMEOUT_SECONDS = 2.0
+_PROBE_SECONDS = 10.0
 _SCAN_TIMEOUT_SECONDS = 20.0
 """For one scan of what it must not call clean: one that is at other scans too takes its time."""
 _SIGNATURE_FOLDERS = (Path("/var/lib/clamav"), Path("/usr/local/share/clamav"))
@@ -63,6 +64,16 @@ class Scanner:
 
     address: str | None
     spec: ProcessSpec | None = None
+
+    async def answers(self) -> bool:
+        """Whether ours answers PING, which it does beside its scans, within ten seconds."""
+        if self.address is None:
+            return False
+        clamd = open_scanner(self.address, _PLAIN, _SCAN_TIMEOUT_SECONDS, _PROBE_SECONDS)
+        try:
+            return await clamd.ping()
+        except ScannerUnavailable:
+            return False
 
 
 async def choose_scanner(home: Home, places: Places, environment: Mapping[str, str]) -> Scanner:

@@ -18,6 +18,7 @@ from deploy.embedded.postgres import (
     OWNER_ROLE,
     PostgresCluster,
 )
+from deploy.embedded.probing import probe_for
 from deploy.embedded.records import Endpoints
 from deploy.embedded.scanner import SOCKET_VARIABLE, Scanner, choose_scanner
 from deploy.embedded.temporal import NAMESPACE, TemporalServer
@@ -82,13 +83,23 @@ class EmbeddedStack:
 
     def foundation(self) -> list[ProcessSpec]:
         """What must be ready before the schema is made and anything of ours starts."""
-        own = [self.scanner.spec] if self.scanner.spec else []
+        silent_seconds = self.settings.silent_seconds
+        postgres = replace(
+            self.postgres.spec(), probe=probe_for(self.postgres.answers, silent_seconds)
+        )
         temporal = replace(
             self.temporal.spec(),
             own_session=True,
             session_niceness=self.settings.background_niceness,
+            probe=probe_for(self.temporal.answers, silent_seconds),
         )
-        return [self._marked(spec) for spec in (self.postgres.spec(), temporal, *own)]
+        scanner = self.scanner
+        own = (
+            [replace(scanner.spec, probe=probe_for(scanner.answers, silent_seconds))]
+            if scanner.spec
+            else []
+        )
+        return [self._marked(spec) for spec in (postgres, temporal, *own)]
 
     def services(self) -> list[ProcessSpec]:
         """Our own processes."""

@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueResponse,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from deploy.embedded.child import ProcessSpec
 from deploy.embedded.home import Home
@@ -46,6 +46,8 @@ DYNAMIC_CONFIGURATION = {
 """What the development server runs with; deploy/compose/temporal-dynamic-config.yaml says the same."""
 _REPOSITORY = Path(__file__).parents[2]
 _CALL_TIMEOUT = timedelta(seconds=5)
+_SILENT = {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.UNAVAILABLE}
+"""What the client says where the server says nothing."""
 
 
 @cache
@@ -138,6 +140,17 @@ class TemporalServer:
                 DescribeNamespaceRequest(namespace=NAMESPACE), timeout=_CALL_TIMEOUT
             )
         except (RPCError, RuntimeError):
+            return False
+        return True
+
+    async def answers(self) -> bool:
+        """Whether the frontend says how it is (grpc.health.v1), well or not."""
+        try:
+            client = await self._client()
+            await client.service_client.check_health(timeout=_CALL_TIMEOUT)
+        except RPCError as error:
+            return error.status not in _SILENT
+        except RuntimeError:
             return False
         return True
 

@@ -1,7 +1,8 @@
 """A conversation in the terminal, or of the lines of a pipe: answers as they are made, then their sources."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
@@ -11,11 +12,10 @@ from rich.text import Text
 from muniment.cli.answers import print_citations
 from muniment.cli.connection import connect
 from muniment.cli.output import err, out, print_problem, printable
-from muniment.client.answering import Token
-from muniment.client.models import Answer
-from muniment.client.problems import ApiProblem
+from muniment.client.answering import Part, Token
+from muniment.client.models import Answer, Problem
+from muniment.client.problems import ApiProblem, StreamBroken
 from muniment.client.resources.answers import Generate
-from muniment.client.sync_client import Muniment
 
 _PROMPT = "> "
 
@@ -29,16 +29,21 @@ def converse(
     with connect(home) as muniment:
         if conversation_id is not None:
             muniment.conversations.get(conversation_id)
-        for question in _questions():
-            if conversation_id is None:
-                conversation_id = muniment.conversations.create().id
-                err().print(Text(f"conversation {conversation_id}", style="dim"))
-            try:
-                _answer(console, muniment, conversation_id, question, top_k, generate)
-            except ApiProblem as error:
-                if not sys.stdin.isatty():
-                    raise
-                print_problem(error.document)
+        questions = _questions()
+        first = next(questions, None)
+        if first is None:
+            return
+        if conversation_id is None:
+            conversation_id = muniment.conversations.create().id
+            err().print(Text(f"conversation {conversation_id}", style="dim"))
+        with muniment.conversations.socket(conversation_id) as socket:
+            for question in chain([first], questions):
+                try:
+                    _print(console, socket.ask(question, top_k=top_k, generate=generate))
+                except (ApiProblem, StreamBroken) as error:
+                    if not sys.stdin.isatty():
+                        raise
+                    _print_error(error)
 
 
 def _questions() -> Iterator[str]:
@@ -55,17 +60,14 @@ def _questions() -> Iterator[str]:
             yield question
 
 
-def _answer(
-    console: Console,
-    muniment: Muniment,
-    conversation_id: UUID,
-    question: str,
-    top_k: int,
-    generate: Generate,
-) -> None:
-    parts = muniment.conversations.ask_stream(
-        conversation_id, question, top_k=top_k, generate=generate
-    )
+def _print_error(error: ApiProblem | StreamBroken) -> None:
+    if isinstance(error, ApiProblem):
+        print_problem(error.document)
+    else:
+        print_problem(Problem(title=error.title, detail=error.detail, remedy=error.remedy))
+
+
+def _print(console: Console, parts: Iterable[Part]) -> None:
     for part in parts:
         if isinstance(part, Token):
             lines = (printable(line) for line in part.text.split("\n"))

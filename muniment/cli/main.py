@@ -10,6 +10,7 @@ import typer
 
 from muniment.cli.administration.api_keys import api_keys
 from muniment.cli.administration.audit import audit
+from muniment.cli.administration.erasures import erasures
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
 from muniment.cli.administration.holds import holds
@@ -17,6 +18,7 @@ from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
+from muniment.cli.administration.retention import retention
 from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
@@ -27,6 +29,7 @@ from muniment.cli.failures import reported
 from muniment.cli.options import AsJson, Home, Limit, group_of_commands
 from muniment.cli.passwords import read_password
 from muniment.cli.processes import become, home_environment
+from muniment.cli.redaction import redact
 from muniment.contracts.ocr import CandidateEngineName
 from muniment.contracts.pdf_pipeline import PdfPipelineName
 
@@ -55,6 +58,8 @@ app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
 app.add_typer(holds, name="holds")
+app.add_typer(retention, name="retention")
+app.add_typer(erasures, name="erasures")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)
@@ -260,6 +265,9 @@ def compare(
         from muniment.cli.versions import compare_versions
 
         compare_versions(file_id, version, other, home, as_json=as_json)
+
+
+app.command()(redact)
 
 
 # ── jobs ────────────────────────────────────────────────────────────────────────────────────────

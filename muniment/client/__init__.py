@@ -4,6 +4,7 @@ from muniment.client.answering import Part, Token
 from muniment.client.async_client import AsyncMuniment
 from muniment.client.building import UNCHANGED
 from muniment.client.comparisons import CandidateSummary, ComparisonSummary, ReadingComparison
+from muniment.client.conversation_socket import AsyncConversationSocket, ConversationSocket
 from muniment.client.events import Event, EventKind
 from muniment.client.models import (
     Answer,
@@ -34,6 +35,7 @@ from muniment.client.resources.conversations import (
 from muniment.client.resources.erasures import Erasure
 from muniment.client.resources.evaluations import Evaluation, Metric
 from muniment.client.resources.files import FileTiers
+from muniment.client.resources.findings import Finding, FindingPolicy
 from muniment.client.resources.grants import Grant
 from muniment.client.resources.groups import Group
 from muniment.client.resources.index_versions import IndexEvaluation, IndexVersion
@@ -43,6 +45,7 @@ from muniment.client.resources.key_rotations import KeyRotation
 from muniment.client.resources.legal_holds import LegalHold
 from muniment.client.resources.models import LanguageModel, LanguageModels
 from muniment.client.resources.principals import Identity, Principal
+from muniment.client.resources.retention import FileRetention, RetentionPolicy
 from muniment.client.resources.shares import Share
 from muniment.client.resources.synonyms import SynonymList, SynonymRule
 from muniment.client.resources.tenant import (
@@ -69,6 +72,7 @@ __all__ = [
     "ApiKey",
     "ApiProblem",
     "ApiUnreachable",
+    "AsyncConversationSocket",
     "AsyncMuniment",
     "AuditEvent",
     "Batch",
@@ -81,6 +85,7 @@ __all__ = [
     "ComparisonSummary",
     "Conversation",
     "ConversationAnswer",
+    "ConversationSocket",
     "DirectoryEntry",
     "DirectoryMatches",
     "Erasure",
@@ -89,7 +94,10 @@ __all__ = [
     "EventKind",
     "Feedback",
     "File",
+    "FileRetention",
     "FileTiers",
+    "Finding",
+    "FindingPolicy",
     "Grant",
     "Group",
     "Hit",
@@ -117,6 +125,7 @@ __all__ = [
     "Problem",
     "Quotas",
     "ReadingComparison",
+    "RetentionPolicy",
     "Retry",
     "SearchResult",
     "Share",

@@ -6,7 +6,7 @@ client knows of the API (retries, resumption, parsing) and does no I/O itself. `
 transport error is thrown into the flow at the action that failed.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -45,6 +45,30 @@ class ReadChunk:
 
 
 @dataclass
+class OpenSocket:
+    """Open a WebSocket; closes the one opened before. `refused`: what was answered instead."""
+
+    url: str
+    headers: Mapping[str, str]
+    timeout_seconds: float
+    refused: httpx.Response | None = None
+
+
+@dataclass
+class SendText:
+    """Send a message over the opened WebSocket."""
+
+    text: str
+
+
+@dataclass
+class ReceiveText:
+    """Wait for a message over the opened WebSocket, for as long as it stays open."""
+
+    text: str = field(init=False)
+
+
+@dataclass
 class Pause:
     """Wait before going on."""
 
@@ -58,7 +82,7 @@ class Deliver(Generic[Item]):
     item: Item
 
 
-IO = Exchange | Open | ReadRest | ReadChunk | Pause
+IO = Exchange | Open | ReadRest | ReadChunk | OpenSocket | SendText | ReceiveText | Pause
 Flow = Generator[IO, None, Result]
 """A flow that ends with a result."""
 Stream = Generator[IO | Deliver[Item], None, None]

@@ -13,9 +13,9 @@ from muniment.client.problems import StreamBroken
 from muniment.client.protocol import Protocol
 from muniment.client.resources.answers import Generate, query_body
 from muniment.client.resources.conversations import ConversationAnswer
-from muniment.client.server_sent_events import Decoder, ServerSentEvent
+from muniment.client.server_sent_events import Decoder
 
-_SILENCE_SECONDS = 120.0
+SILENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _streamed(protocol: Protocol, body: dict[str, JsonValue], answer: type[Answe
         "/v1/query",
         json=body,
         headers={"Accept": "text/event-stream"},
-        read_timeout_seconds=_SILENCE_SECONDS,
+        read_timeout_seconds=SILENCE_SECONDS,
     )
     try:
         yield from protocol.open(request)
@@ -71,7 +71,7 @@ def _streamed(protocol: Protocol, body: dict[str, JsonValue], answer: type[Answe
         if read.chunk is None:
             raise StreamBroken("the answer was cut off", remedy="Ask again.")
         for event in decoder.feed(read.chunk):
-            part = _part(event, answer)
+            part = part_of(event.event, event.data, answer)
             if part is not None:
                 yield Deliver(part)
             if event.event == "end":
@@ -84,11 +84,12 @@ class _TokenData(Record):
     text: str = ""
 
 
-def _part(event: ServerSentEvent, answer: type[Answer]) -> Part | None:
-    if event.event == "token":
-        return Token(parse_model(_TokenData, event.data).text)
-    if event.event == "citation":
-        return parse_model(Citation, event.data)
-    if event.event == "done":
-        return parse_model(answer, event.data)
+def part_of(event: str, data: str, answer: type[Answer]) -> Part | None:
+    """What an event says of the answer; None of those that say nothing of it."""
+    if event == "token":
+        return Token(parse_model(_TokenData, data).text)
+    if event == "citation":
+        return parse_model(Citation, data)
+    if event == "done":
+        return parse_model(answer, data)
     return None

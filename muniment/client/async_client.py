@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from muniment.client.answering import Part, streamed_answer, streamed_in_conversation
 from muniment.client.awaiting import Awaiting
 from muniment.client.building import Id
+from muniment.client.conversation_socket import AsyncConversationSocket
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, answer_events, job_events, tenant_events
 from muniment.client.following import follow
@@ -38,6 +39,7 @@ from muniment.client.resources.conversations import AsyncFeedbacks, Conversation
 from muniment.client.resources.erasures import AsyncErasures
 from muniment.client.resources.evaluations import AsyncEvaluations
 from muniment.client.resources.files import FileOperations
+from muniment.client.resources.findings import AsyncFindingPolicies, AsyncFindings
 from muniment.client.resources.grants import AsyncGrants
 from muniment.client.resources.groups import AsyncGroups
 from muniment.client.resources.index_versions import AsyncIndexVersions
@@ -50,6 +52,7 @@ from muniment.client.resources.models import AsyncModels
 from muniment.client.resources.principals import AsyncPrincipals
 from muniment.client.resources.question_lists import AsyncQuestionLists
 from muniment.client.resources.reading_comparisons import AsyncComparisons
+from muniment.client.resources.retention import AsyncRetention
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.synonyms import AsyncSynonyms
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -59,6 +62,7 @@ from muniment.client.resources.webhooks import AsyncWebhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
+from muniment.client.web_sockets import SocketOptions
 
 
 class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
@@ -89,12 +93,10 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
     ) -> None:
         location = locate(url, key, home, ca_file=ca_file)
         protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
-        client = httpx.AsyncClient(
-            transport=transport,
-            verify=verification(location.ca_file),
-            trust_env=trusts_environment(location.url),
-        )
-        super().__init__(protocol, Awaiting(client))
+        verify = verification(location.ca_file)
+        trusted = trusts_environment(location.url)
+        client = httpx.AsyncClient(transport=transport, verify=verify, trust_env=trusted)
+        super().__init__(protocol, Awaiting(client, SocketOptions(verify, trusted)))
         self.files = AsyncFiles(self._protocol, self._run)
         self.jobs = AsyncJobs(self._protocol, self._run)
         self.batches = AsyncBatches(self._protocol, self._run)
@@ -119,7 +121,10 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.analytics = AsyncAnalytics(self._protocol, self._run)
         self.tenants = AsyncTenants(self._protocol, self._run)
         self.tier_policies = AsyncTierPolicies(self._protocol, self._run)
+        self.findings = AsyncFindings(self._protocol, self._run)
+        self.finding_policies = AsyncFindingPolicies(self._protocol, self._run)
         self.legal_holds = AsyncLegalHolds(self._protocol, self._run)
+        self.retention = AsyncRetention(self._protocol, self._run)
         self.erasures = AsyncErasures(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)
@@ -256,3 +261,7 @@ class AsyncConversations(ConversationOperations, AsyncResource):
         return self._run.iterate(
             streamed_in_conversation(self._protocol, conversation_id, question, top_k, generate)
         )
+
+    def socket(self, conversation_id: Id) -> AsyncConversationSocket:
+        """Over which questions are asked in a row; it resumes by itself."""
+        return AsyncConversationSocket(self._protocol, self._run, conversation_id)

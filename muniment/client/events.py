@@ -22,10 +22,10 @@ Item = TypeVar("Item")
 
 _SILENCE_SECONDS = 45.0
 """Three heartbeats of 15 s: a stream that says nothing for so long is broken."""
-_MAX_RECONNECTIONS = 20
+MAX_RECONNECTIONS = 20
 """In a row, without any event between: about a minute and a half of an API that is away."""
 
-_PASSING_STATUSES = frozenset({429, 502, 503, 504})
+PASSING_STATUSES = frozenset({429, 502, 503, 504})
 
 _RECORD: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
@@ -135,7 +135,7 @@ class ResumedStream(Generic[Item]):
                 self._raise_unless_passing(problem)
                 reason = problem.document.title
             self._failures += 1
-            if self._failures > _MAX_RECONNECTIONS:
+            if self._failures > MAX_RECONNECTIONS:
                 raise StreamBroken(f"{self._path} could not be resumed: {reason}")
             delay = self._protocol.retry.delay(self._failures)
             yield Pause(max(delay, self._least_pause_seconds))
@@ -173,7 +173,7 @@ class ResumedStream(Generic[Item]):
         """Raises the problem unless a new connection can mend it."""
         if problem.status_code == httpx.codes.CONFLICT and self._last_event_id:
             self._last_event_id = ""
-        elif problem.status_code not in _PASSING_STATUSES:
+        elif problem.status_code not in PASSING_STATUSES:
             raise problem
 
 

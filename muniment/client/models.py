@@ -207,6 +207,7 @@ class File(Tagged):
     job: Job | None = None
     parent: Parent | None = None
     retention: dict[str, JsonValue] = {}
+    held: bool = False
     holds: tuple[UUID, ...] = ()
 
 

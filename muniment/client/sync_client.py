@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from muniment.client.answering import Part, streamed_answer, streamed_in_conversation
 from muniment.client.blocking import Blocking
 from muniment.client.building import Id
+from muniment.client.conversation_socket import ConversationSocket
 from muniment.client.download import download, download_archive
 from muniment.client.events import Event, answer_events, job_events, tenant_events
 from muniment.client.following import follow
@@ -38,6 +39,7 @@ from muniment.client.resources.conversations import ConversationOperations, Feed
 from muniment.client.resources.erasures import Erasures
 from muniment.client.resources.evaluations import Evaluations
 from muniment.client.resources.files import FileOperations
+from muniment.client.resources.findings import FindingPolicies, Findings
 from muniment.client.resources.grants import Grants
 from muniment.client.resources.groups import Groups
 from muniment.client.resources.index_versions import IndexVersions
@@ -50,6 +52,7 @@ from muniment.client.resources.models import Models
 from muniment.client.resources.principals import Principals
 from muniment.client.resources.question_lists import QuestionLists
 from muniment.client.resources.reading_comparisons import Comparisons
+from muniment.client.resources.retention import Retention
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.synonyms import Synonyms
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -59,6 +62,7 @@ from muniment.client.resources.webhooks import Webhooks
 from muniment.client.retry import Retry
 from muniment.client.sending import send
 from muniment.client.upload import OnConflict, ProgressCallback, Upload
+from muniment.client.web_sockets import SocketOptions
 
 
 class Muniment(TenantOwnOperations, AnswerOperations, Resource):
@@ -89,12 +93,10 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
     ) -> None:
         location = locate(url, key, home, ca_file=ca_file)
         protocol = Protocol(location.url, location.key, timeout_seconds, retry or Retry())
-        client = httpx.Client(
-            transport=transport,
-            verify=verification(location.ca_file),
-            trust_env=trusts_environment(location.url),
-        )
-        super().__init__(protocol, Blocking(client))
+        verify = verification(location.ca_file)
+        trusted = trusts_environment(location.url)
+        client = httpx.Client(transport=transport, verify=verify, trust_env=trusted)
+        super().__init__(protocol, Blocking(client, SocketOptions(verify, trusted)))
         self.files = Files(self._protocol, self._run)
         self.jobs = Jobs(self._protocol, self._run)
         self.batches = Batches(self._protocol, self._run)
@@ -119,7 +121,10 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.analytics = Analytics(self._protocol, self._run)
         self.tenants = Tenants(self._protocol, self._run)
         self.tier_policies = TierPolicies(self._protocol, self._run)
+        self.findings = Findings(self._protocol, self._run)
+        self.finding_policies = FindingPolicies(self._protocol, self._run)
         self.legal_holds = LegalHolds(self._protocol, self._run)
+        self.retention = Retention(self._protocol, self._run)
         self.erasures = Erasures(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
@@ -256,3 +261,7 @@ class Conversations(ConversationOperations, Resource):
         return self._run.iterate(
             streamed_in_conversation(self._protocol, conversation_id, question, top_k, generate)
         )
+
+    def socket(self, conversation_id: Id) -> ConversationSocket:
+        """Over which questions are asked in a row; it resumes by itself."""
+        return ConversationSocket(self._protocol, self._run, conversation_id)

@@ -16,10 +16,12 @@ class AssembleInput(Contract):
 
 
 class AssembleResult(StageOutcome):
-    """`document` is DoclingDocument JSON."""
+    """`document` is DoclingDocument JSON. `is_judged`: there are policies for what is found in it, so that
+    it is classified before passages are made of it."""
 
     document: Artifact
     item_count: int
+    is_judged: bool = False
 
 
 class AssembleActivities(ABC):

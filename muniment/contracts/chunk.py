@@ -8,8 +8,11 @@ from muniment.contracts.base import Artifact, Contract, StageOutcome, VersionRef
 
 
 class ChunkInput(Contract):
+    """`masking` is the FindingList of which the job's judgement masks some."""
+
     version: VersionReference
     document: Artifact
+    masking: Artifact | None = None
 
 
 class ChunkResult(StageOutcome):

@@ -147,6 +147,10 @@ class HiddenKind(StrEnum):
     UNSEEN_CHARACTERS = "unseen_characters"
 
 
+MOST_HIDDEN_TEXTS = 100
+"""That are written down of a page; as many may stand for more."""
+
+
 class HiddenText(Contract):
     """Text of the page's content that nobody sees: it is in no line, and so in no passage or answer.
     `text` is cut where it is long."""
@@ -233,7 +237,9 @@ class FindingKind(StrEnum):
 class Finding(Contract):
     """A place where personal data or a secret was found: where and what kind, never the value.
 
-    `start` and `end` are code points in the page's text.
+    `start` and `end` are code points in the page's text; `boxes`, one for each line of it, are there
+    where the reading knows places. `recogniser_version` names the library, or the configured
+    expression, that found it.
     """
 
     kind: FindingKind
@@ -243,6 +249,8 @@ class Finding(Contract):
     end: int
     score: float
     recogniser: str
+    recogniser_version: str = ""
+    boxes: tuple[BoundingBox, ...] = ()
 
 
 class FindingList(Contract):

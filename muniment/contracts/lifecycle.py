@@ -26,10 +26,18 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
+class Waiting(StrEnum):
+    """What a job waits for a decision about: what its scan said, or what was found in its document."""
+
+    SCAN = "scan"
+    FINDINGS = "findings"
+
+
 class ReadDecisionInput(Contract):
     tenant_id: UUID
     job_id: UUID
     decision_id: UUID
+    about: Waiting = Waiting.SCAN
 
 
 class Decision(Contract):
@@ -56,5 +64,5 @@ class LifecycleActivities(ABC):
     @activity.defn(name="read_decision")
     @abstractmethod
     async def read_decision(self, request: ReadDecisionInput) -> Decision:
-        """Raises NotFound when no such decision was recorded for this job: whoever merely reaches
-        Temporal's port cannot decide."""
+        """Raises NotFound when no such decision was recorded for this job, or none about what it waits
+        for now: whoever merely reaches Temporal's port cannot decide."""

@@ -8,6 +8,8 @@ from muniment.contracts.base import Artifact, Contract, StageOutcome, VersionRef
 
 
 class PublishInput(Contract):
+    """`is_judged`: policies were asked about the findings, which are published with what they asked for."""
+
     version: VersionReference
     plan: Artifact
     document: Artifact
@@ -15,6 +17,7 @@ class PublishInput(Contract):
     vectors: Artifact
     findings: Artifact
     degraded: bool
+    is_judged: bool = False
 
 
 class PublishResult(StageOutcome):

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from temporalio import activity
 
 from muniment.contracts.base import Contract, VersionReference
-from muniment.contracts.documents import DocumentFamily
+from muniment.contracts.documents import DocumentFamily, PageBox
 
 WORKFLOW = "RenderView"
 MINIMUM_DPI, MAXIMUM_DPI = 36, 300
@@ -30,8 +30,16 @@ THUMBNAIL_PIXELS = 256
 THUMBNAIL_DPI = 72
 DEFAULT_DPI = 144
 """Two pixels per point: sharp on most screens."""
+MARKABLE_MEDIA_TYPE = "application/pdf"
+MAXIMUM_MARKABLE_BYTES = 64 * 1024 * 1024
+"""A copy is made and sealed in memory, and somebody waits for it."""
 ENCRYPTED_PICTURE_PAGES = 50
 """So many pages of an encrypted document have pictures: a quarter of a minute of a core."""
+
+MAXIMUM_REDACTED_PAGES = 200
+"""Of one document: a minute of a core, and some 60 MB of pictures."""
+MAXIMUM_REDACTED_BOXES = 5_000
+"""Half a megabyte of a workflow's input, of which Temporal takes two."""
 
 
 class ImageFormat(StrEnum):
@@ -68,9 +76,32 @@ class PageImageView(Contract):
         return dpi_step(dpi)
 
 
-View = Annotated[MarkdownView | PageImageView, Field(discriminator="kind")]
+class MarkedCopyView(Contract):
+    """A PDF as it is handed out by share links that say so: each page has a line across it with the name of
+    whoever shared it and their id. One for all their links, since copies stay. `name_digest`: of the name
+    as it was, so that another name makes another copy."""
 
-VIEW_VERSIONS: Mapping[str, int] = MappingProxyType({"markdown": 1, "page_image": 1})
+    kind: Literal["marked_copy"] = "marked_copy"
+    sharer_id: UUID
+    name_digest: str
+
+
+class RedactedView(Contract):
+    """All pages as pictures in a PDF that holds nothing else: black over `boxes` and over all of
+    `blackened`, which are numbers of pages. Places only, as histories keep them: never what stood there."""
+
+    kind: Literal["redacted"] = "redacted"
+    page_count: int = Field(ge=1, le=MAXIMUM_REDACTED_PAGES)
+    boxes: tuple[PageBox, ...] = Field(default=(), max_length=MAXIMUM_REDACTED_BOXES)
+    blackened: tuple[int, ...] = Field(default=(), max_length=MAXIMUM_REDACTED_PAGES)
+
+
+AnyView = MarkdownView | PageImageView | MarkedCopyView | RedactedView
+View = Annotated[AnyView, Field(discriminator="kind")]
+
+VIEW_VERSIONS: Mapping[str, int] = MappingProxyType(
+    {"markdown": 1, "page_image": 1, "marked_copy": 1, "redacted": 1}
+)
 """By kind; raised when the same view would come out otherwise."""
 
 
@@ -90,7 +121,17 @@ class RenderViewResult(Contract):
     sha256: str
 
 
-def view_fingerprint(view: MarkdownView | PageImageView, source_blob_id: UUID) -> str:
+def marked_copy(sharer_id: UUID, name: str) -> MarkedCopyView:
+    digest = hashlib.sha256(sharer_id.bytes + name.encode()).hexdigest()
+    return MarkedCopyView(sharer_id=sharer_id, name_digest=digest)
+
+
+def is_markable(media_type: str, size: int) -> bool:
+    """Whether copies of such content can be marked."""
+    return media_type == MARKABLE_MEDIA_TYPE and size <= MAXIMUM_MARKABLE_BYTES
+
+
+def view_fingerprint(view: AnyView, source_blob_id: UUID) -> str:
     """SHA-256 (hex). The source is the blob that the view is made of: blobs never change, so equal
     fingerprints mean equal views."""
     version = VIEW_VERSIONS[view.kind]

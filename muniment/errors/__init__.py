@@ -36,7 +36,9 @@
     │   ├── LimitExceeded             larger, deeper or longer than the limits allow
     │   ├── MalwareFound
     │   ├── ContentUnscannable        the virus scanner could not vouch for it
-    │   └── ContentWithheld           a person rejected it
+    │   ├── ContentWithheld           a person rejected it
+    │   ├── FindingsHeld              personal data or secrets in it wait for a person
+    │   └── FindingsRefused           the tenant's policies refuse what is in it
     ├── EngineError                   an engine failed on its own account: a retry may help
     │   ├── EngineCrashed
     │   ├── EngineTimedOut
@@ -103,6 +105,8 @@ from muniment.errors.documents import (
     EngineOutOfMemory,
     EngineTimedOut,
     EngineTimeUsedUp,
+    FindingsHeld,
+    FindingsRefused,
     LimitExceeded,
     MalwareFound,
     NoPages,
@@ -138,6 +142,7 @@ from muniment.errors.requests import (
 )
 from muniment.errors.stored import (
     AuditTampered,
+    CertificateInvalid,
     CheckpointInvalid,
     ChecksumMismatch,
     DigestMismatch,
@@ -150,6 +155,7 @@ from muniment.errors.stored import (
 __all__ = [
     "AddressNotAllowed",
     "AuditTampered",
+    "CertificateInvalid",
     "CheckpointInvalid",
     "ChecksumMismatch",
     "ConfigurationError",
@@ -172,6 +178,8 @@ __all__ = [
     "EngineOutOfMemory",
     "EngineTimeUsedUp",
     "EngineTimedOut",
+    "FindingsHeld",
+    "FindingsRefused",
     "Forbidden",
     "Gone",
     "IntegrityError",

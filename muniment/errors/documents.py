@@ -75,6 +75,20 @@ class ContentWithheld(DocumentError):
     default_remedy = "Ask the operator who rejected it."
 
 
+class FindingsHeld(DocumentError):
+    problem = "findings-held"
+    title = "What was found in the document waits for a person"
+    default_remedy = "Someone with quarantine:decide looks at it, and releases or rejects it."
+
+
+class FindingsRefused(DocumentError):
+    problem = "findings-refused"
+    title = "What was found in the document is refused"
+    default_remedy = (
+        "Upload it without what GET /v1/findings lists of it, or ask whoever made the policy."
+    )
+
+
 class EngineError(MunimentError):
     problem = "engine-failed"
     title = "An engine failed"

@@ -47,6 +47,12 @@ class CheckpointInvalid(IntegrityError):
     default_remedy = "Compare it with the copies of it; report it if none of them is whole."
 
 
+class CertificateInvalid(IntegrityError):
+    problem = "certificate-invalid"
+    title = "A certificate of erasure does not prove anything"
+    default_remedy = "Ask for it anew; report it if it is the same again."
+
+
 class AuditTampered(IntegrityError):
     problem = "audit-tampered"
     title = "The audit trail is not what was sealed"

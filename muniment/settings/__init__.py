@@ -10,7 +10,9 @@ from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
+from muniment.settings.erasure import ErasureSettings
 from muniment.settings.evaluation import EvaluationSettings
+from muniment.settings.findings import FindingSettings
 from muniment.settings.holds import HoldSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeyProviderSettings, KeySettings
@@ -54,7 +56,9 @@ __all__ = [
     "DatabaseSettings",
     "EmbeddedSettings",
     "EmbeddingSettings",
+    "ErasureSettings",
     "EvaluationSettings",
+    "FindingSettings",
     "HoldSettings",
     "ImportSettings",
     "ImportSource",

@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 from muniment.settings.group import Group
 
 _FEWEST_SECONDS = 5
+_FEWEST_SILENT_SECONDS = 30
+"""Two questions: one that came too late is no hanging."""
 
 
 class EmbeddedSettings(Group):
@@ -45,9 +47,29 @@ class EmbeddedSettings(Group):
         ),
     ] = 30
 
+    silent_seconds: Annotated[
+        int,
+        Field(
+            description="PostgreSQL, Temporal or clamd of the stack is ended and started anew when it has"
+            " answered nothing for so long: it is asked every five seconds, and has ten to answer. PostgreSQL"
+            " recovers from its log then, and loses nothing. 0: never; else 30 at least.",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 60
+
     @field_validator("hung_seconds")
     @classmethod
     def _bears_a_late_pulse(cls, seconds: int) -> int:
-        if 0 < seconds < _FEWEST_SECONDS:
-            raise ValueError(f"must be 0, or {_FEWEST_SECONDS} at least")
-        return seconds
+        return _none_or_at_least(_FEWEST_SECONDS, seconds)
+
+    @field_validator("silent_seconds")
+    @classmethod
+    def _bears_a_late_answer(cls, seconds: int) -> int:
+        return _none_or_at_least(_FEWEST_SILENT_SECONDS, seconds)
+
+
+def _none_or_at_least(fewest: int, seconds: int) -> int:
+    if 0 < seconds < fewest:
+        raise ValueError(f"must be 0, or {fewest} at least")
+    return seconds

@@ -13,7 +13,9 @@ from muniment.settings.cache import CacheSettings
 from muniment.settings.connections import DatabaseSettings, TemporalSettings, TransportSettings
 from muniment.settings.conversations import ConversationSettings
 from muniment.settings.embedded import EmbeddedSettings
+from muniment.settings.erasure import ErasureSettings
 from muniment.settings.evaluation import EvaluationSettings
+from muniment.settings.findings import FindingSettings
 from muniment.settings.holds import HoldSettings
 from muniment.settings.identity import OidcSettings
 from muniment.settings.keys import KeySettings
@@ -83,6 +85,8 @@ class Settings(BaseSettings):
     audit_copies: AuditCopiesSettings = AuditCopiesSettings()
     cache: CacheSettings = CacheSettings()
     conversations: ConversationSettings = ConversationSettings()
+    findings: FindingSettings = FindingSettings()
+    erasure: ErasureSettings = ErasureSettings()
     holds: HoldSettings = HoldSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()

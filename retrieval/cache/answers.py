@@ -46,7 +46,7 @@ async def prepare_cached(
     milliseconds = (perf_counter() - began) * 1000
     if looked.kept is not None:
         return RepeatedAnswer(looked.kept, milliseconds, looked.distance)
-    prepared = await answerer.prepare(access, request, pages)
+    prepared = await answerer.prepare(access, request, pages, looked.embedded)
     if looked.place is None:
         return prepared
     return RememberedAnswer(cache, access, looked.place, prepared, milliseconds)

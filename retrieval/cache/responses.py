@@ -32,7 +32,7 @@ from retrieval.cache.alike import Meaning, nearest_of, vector_bytes
 from retrieval.cache.kept import Kept, KeptAnswer, KeptSearch, chunk_ids_of, file_ids_of
 from retrieval.cache.marks import telling_words
 from retrieval.request import QuestionRequest, SearchRequest
-from retrieval.vector import QueryEmbedder, embed
+from retrieval.vector import EmbeddedQuestion, QueryEmbedder, embed
 
 MOST_BYTES = 256 * 1024
 """Of one response; a larger one is not kept."""
@@ -78,12 +78,14 @@ class Place:
 @dataclass(frozen=True)
 class Looked(Generic[KeptT]):
     """What was kept, or where the response is to be kept; neither where it is not to be. `distance`: of the
-    question that it answered, where that was another; `least_likeness`: AlikeQuestionPolicy's."""
+    question that it answered, where that was another; `least_likeness`: AlikeQuestionPolicy's; `embedded`:
+    the question, where its vector was made."""
 
     kept: KeptT | None = None
     place: Place | None = None
     distance: float | None = None
     least_likeness: float | None = None
+    embedded: EmbeddedQuestion | None = field(default=None, repr=False)
 
 
 class ResponseCache:
@@ -121,7 +123,9 @@ class ResponseCache:
                 key = self._alike_key(access, looked.place, request)
                 if key is None:
                     return looked
-                vector = (await embed(self._embedder, [request.query]))[0]
+                embedder, text = self._embedder, request.query
+                vector = (await embed(embedder, [text]))[0]
+                embedded = EmbeddedQuestion(text, embedder.model_id, embedder.version, vector)
                 place = replace(looked.place, meaning=Meaning(key, vector))
                 found = await self._find_alike(access, place, looked.least_likeness)
         except (MunimentError, SQLAlchemyError, TimeoutError) as error:
@@ -130,7 +134,7 @@ class ResponseCache:
         metrics.cached_responses_total.labels(
             ResponseKind.ANSWER.value, "alike" if found.kept else "unlike"
         ).inc()
-        return found
+        return replace(found, embedded=embedded)
 
     def keep(self, access: Access, place: Place, kept: Kept) -> None:
         """Behind whatever the caller does next; raises nothing."""

@@ -132,6 +132,7 @@ def api_environment(application_dsn: str, temporal_address: str) -> dict[str, st
         "MUNIMENT_DATABASE__URL": application_dsn,
         "MUNIMENT_TEMPORAL__ADDRESS": temporal_address,
         "MUNIMENT_TEMPORAL__UI_URL": "http://temporal.test:8233",
+        "MUNIMENT_FINDINGS__MASKING": "true",
         # No worker serves the views of these tests.
         "MUNIMENT_API__VIEW_TIMEOUT_SECONDS": "1",
         "MUNIMENT_API__MAX_UPLOAD_BYTES": str(400 * 1024 * 1024),

@@ -208,6 +208,8 @@ CHANGES = [
         "file.reprocessed",
     ),
     ("POST", "/v1/files/{file_id}/tier", {"tier": "cold"}, "file.tier_requested"),
+    ("POST", "/v1/finding-policies", {"act": "mask"}, "finding_policy.created"),
+    ("DELETE", "/v1/finding-policies/{finding_policy_id}", None, "finding_policy.deleted"),
     ("POST", "/v1/legal-holds", {"matter": "x"}, "legal_hold.placed"),
     (
         "POST",
@@ -218,6 +220,19 @@ CHANGES = [
     ("POST", "/v1/legal-holds/{hold_id}/acknowledge", None, "legal_hold.acknowledged"),
     ("POST", "/v1/legal-holds/{hold_id}/release", None, "legal_hold.released"),
     ("GET", "/v1/legal-holds/{hold_id}/export", None, "legal_hold.exported"),
+    (
+        "POST",
+        "/v1/retention-policies",
+        {"name": "x", "label": "x", "days": 1},
+        "retention_policy.created",
+    ),
+    (
+        "PUT",
+        "/v1/retention-policies/{policy_id}",
+        {"name": "y", "label": "x", "days": 2},
+        "retention_policy.changed",
+    ),
+    ("POST", "/v1/retention-policies/{policy_id}/end", None, "retention_policy.ended"),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
@@ -251,6 +266,8 @@ NEXT_DOORS = {
     ("POST", "/v1/question-lists"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
+# What is locked is not erased by the next: test_retention.py.
+NEXT_DOORS |= {("PUT", "/v1/files/{file_id}/retention")}
 # Audited as every erasure: test_legal_holds.py.
 ELSEWHERE |= {"/v1/erasures"}
 # By the package that these routes are for: test_openai_files.py, test_openai_vector_stores.py.
@@ -273,6 +290,8 @@ ELSEWHERE |= {"/v1/index-versions"} | {
     f"/v1/index-versions/{{index_version_id}}/{verb}"
     for verb in ("activate", "rollback", "cancel", "pause", "resume")
 }
+# Of what was published: tests/workflows/test_redactions.py.
+ELSEWHERE |= {"/v1/files/{file_id}/redactions"}
 
 
 @pytest.fixture

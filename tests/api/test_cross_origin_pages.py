@@ -150,6 +150,23 @@ async def test_a_page_of_another_origin_reads_nothing_even_with_a_key(
     assert "planted.txt" not in await names(ours)
 
 
+@pytest.mark.parametrize("origin", ["named_neighbour", "neighbour", "elsewhere"])
+async def test_nothing_is_taken_into_a_page_of_another_origin_unread(
+    places: Places, browser: BrowserContext, origin: str
+) -> None:
+    """As pictures, scripts and media are, which a page may fetch of any origin but not look into."""
+    taken = (
+        "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(() => true, () => false)"
+    )
+    own, page = (
+        await page_of(browser, places.door),
+        await page_of(browser, getattr(places, origin)),
+    )
+    for path in ("/v1/files", "/healthz", "/openapi.json", "/s/none"):
+        assert await own.evaluate(taken, f"{places.door}{path}"), path
+        assert not await page.evaluate(taken, f"{places.door}{path}"), path
+
+
 async def sign_in(browser: BrowserContext, places: Places, tenant: TenantFixture) -> Page:
     """On a page of the API's own origin."""
     page = await page_of(browser, places.door)

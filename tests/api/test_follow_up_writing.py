@@ -1,6 +1,7 @@
 """Follow-ups that a language model puts: what it is told, what of its words is taken, and who does it else.
 The model is one for tests: this shows the mechanism, not how well questions are put."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from db.session import Database
 from db.token_budgets import set_budget
 from retrieval.follow_up_writing import usable
+from retrieval.language_models.breaker import FAILURES
 from tests.api.conftest import ApiProcess, client_of, start_api, stop_api
 from tests.api.test_conversations import begin
 from tests.conftest import TenantFixture
@@ -20,7 +22,9 @@ from tests.retrieval.model_answers import PASSAGES, QUESTION
 from tests.retrieval.published import publish_file
 
 FOLLOWING = "When did she pay it?"
-MODELS = ("faithful", "chattering", "straying", "hanging")
+MODELS = ("faithful", "chattering", "straying", "hanging", "late")
+MODEL_OF_LATE = "faithful@1300"
+"""Later than a question is to be put, and in time for an answer."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def api(
         {
             "name": name,
             "url": f"{server.url}/v1",
-            "model": name,
+            "model": MODEL_OF_LATE if name == "late" else name,
             "local": name != "faithful",
             "first_token_seconds": 3,
         }
@@ -194,3 +198,18 @@ async def test_no_model_is_told_a_question_of_a_collection_that_keeps_from_it(
         )
     assert (await asked_by(client))[1] == "rule", "it is asked of all collections"
     assert told(server, before) == []
+
+
+async def test_a_model_that_is_late_is_left_out_for_a_while(
+    client: httpx.AsyncClient, server: ModelServer
+) -> None:
+    await use_only(client, "late")
+    before = len(server.seen)
+    asked = await asyncio.gather(*(asked_by(client) for _ in range(FAILURES)))
+    assert {by for _, by in asked} == {"rule"}
+    assert len(told(server, before)) == FAILURES
+    # It answers all the same.
+    assert len(server.seen) - before == 2 * FAILURES
+    assert (await asked_by(client))[1] == "rule"
+    assert len(told(server, before)) == FAILURES
+    assert (await client.get("/v1/models")).json()["tokens"]["reserved"] == 0

@@ -63,3 +63,28 @@ def test_stages_that_are_shown_as_they_lie_are_those_of_the_snapshot(
     shown = facts.recorded()
     assert shown == facts.at(job_snapshot(record))
     assert [each.name for each in shown.stages] == [*STAGES_OF[JobKind.INGEST_FILE]]
+
+
+def test_a_job_that_is_over_is_shown_as_it_was_with_what_may_still_differ() -> None:
+    record = Job(
+        id=new_id(),
+        tenant_id=new_id(),
+        kind=JobKind.INGEST_FILE,
+        file_id=new_id(),
+        workflow_id="ingest-2",
+        state=JobState.FAILED,
+        stages=[READ.model_dump(mode="json", exclude_defaults=True)],
+        created_at=MOMENT,
+        finished_at=MOMENT,
+        retry_of=new_id(),
+    )
+    links = WorkflowLinks(None, "default")
+    first = JobFacts(record, 1, links).recorded()
+    assert JobFacts(record, 1, links).recorded() == first
+    assert first == JobFacts(record, 1, links).at(job_snapshot(record))
+    assert JobFacts(record, 1, links).recorded(stale=True).stale
+    assert JobFacts(record, 2, links).recorded().version == 2
+    linked = JobFacts(record, 1, WorkflowLinks("http://ui", "default")).recorded()
+    assert linked.temporal_url is not None
+    record.retry_of = None  # the job before it was erased
+    assert JobFacts(record, 1, links).recorded().retry_of is None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import httpx
 import psycopg
@@ -92,7 +93,7 @@ async def test_no_door_changes_what_is_held(
     if "error" not in answer.json():
         assert answer.json()["type"] == PRESERVED
     after = (await client.get(f"/v1/files/{things['file']}")).json()
-    assert after == before | {"holds": [hold["id"]]}
+    assert after == before | {"held": True, "holds": [hold["id"]]}
     content = await client.get(f"/v1/files/{things['file']}/content")
     assert content.content == b"mine"
 
@@ -242,6 +243,136 @@ async def test_others_learn_nothing_of_a_tenants_holds(
     assert placed.json()["files"] == 0
 
 
+async def test_who_does_not_manage_holds_sees_that_a_file_is_held_and_not_by_which(
+    client: httpx.AsyncClient, api: ApiProcess, postgres_dsn: str
+) -> None:
+    things = await _things(client, postgres_dsn)
+    path = f"/v1/files/{things['file']}"
+    hold = await _place(client, {"file_id": things["file"]})
+    scopes = {"name": "reader", "scopes": ["files:read", "files:write"]}
+    made = await client.post("/v1/api-keys", json=scopes)
+    async with client_of(api, made.json()["secret"]) as reader:
+        listed = (await reader.get("/v1/files")).json()["data"]
+        again = await reader.post(
+            f"/v1/files?name=a.txt&collection={things['collection']}", content=b"mine"
+        )
+        for shown in ((await reader.get(path)).json(), *listed, again.json()):
+            assert (shown["held"], shown["holds"]) == (True, [])
+    shown = (await client.get(path)).json()
+    assert (shown["held"], shown["holds"]) == (True, [hold["id"]])
+
+
+async def test_an_erasure_that_is_asked_for_again_with_its_key_is_the_same(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    things = await _things(client, postgres_dsn)
+    await _place(client, {"file_id": things["file"]})
+    body, key = {"file_id": things["file"]}, {"Idempotency-Key": "by-law"}
+    first = await client.post("/v1/erasures", json=body, headers=key)
+    again = await client.post("/v1/erasures", json=body, headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json() == first.json()
+    assert len((await client.get("/v1/erasures")).json()["data"]) == 1
+
+
+async def test_a_hold_is_placed_while_somebody_has_the_files_row(
+    client: httpx.AsyncClient, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    """As every door does: the row first, then what keeps it. Neither waits for the other's end."""
+    things = await _things(client, postgres_dsn)
+    with psycopg.connect(postgres_dsn) as door:
+        door.execute("SELECT FROM file WHERE id = %s FOR UPDATE", (things["file"],))
+        hold = await _place(client, {"file_id": things["file"]}, {"query": {"name_contains": "a"}})
+        door.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended('legal_hold:' || %s, 0))",
+            (str(tenant.tenant_id),),
+        )
+    shown = (await client.get(f"/v1/files/{things['file']}")).json()
+    assert shown["holds"] == [hold["id"]]
+
+
+async def test_who_waits_behind_a_hold_being_placed_ends_nobody(
+    client: httpx.AsyncClient, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    """One has a file's row and waits behind the hold, which waits for another, who wants the row."""
+    things = await _things(client, postgres_dsn)
+    async with AsyncExitStack() as connections:
+        before, behind = [
+            await connections.enter_async_context(
+                await psycopg.AsyncConnection.connect(postgres_dsn)
+            )
+            for _ in range(2)
+        ]
+        row = ("SELECT FROM file WHERE id = %s FOR UPDATE", (things["file"],))
+        await behind.execute(*row)
+        await _ask(before, tenant)
+        placing = asyncio.create_task(_place(client, {"query": {"label": "x"}}))
+        await asyncio.sleep(1)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(before.execute(*row))
+            await _ask(behind, tenant)
+            await behind.commit()
+        await before.commit()
+        await placing
+
+
+async def test_a_hold_gets_between_changes_of_which_there_is_always_one(
+    client: httpx.AsyncClient, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    """As two workers that read large files anew, one after another."""
+    things = await _things(client, postgres_dsn)
+    async with await psycopg.AsyncConnection.connect(postgres_dsn) as first:
+        await _ask(first, tenant)
+        changes = asyncio.create_task(_take_turns(postgres_dsn, tenant))
+        await asyncio.sleep(0.5)
+    try:
+        await _place(client, {"file_id": things["file"]})
+    finally:
+        changes.cancel()
+
+
+async def _take_turns(postgres_dsn: str, tenant: TenantFixture) -> None:
+    """Each act goes on until the next has begun, or for a second."""
+    async with AsyncExitStack() as former:
+        while True:
+            connection = await psycopg.AsyncConnection.connect(postgres_dsn)
+            asking = asyncio.create_task(_ask(connection, tenant))
+            await asyncio.wait([asking], timeout=1)
+            await former.aclose()
+            await asking
+            await former.enter_async_context(connection)
+            await asyncio.sleep(0.1)
+
+
+async def _ask(connection: psycopg.AsyncConnection, tenant: TenantFixture) -> None:
+    """As `standing_preservations`, with which every change begins."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock_shared(hashtextextended('legal_hold:' || %s, 0))",
+        (str(tenant.tenant_id),),
+    )
+
+
+@pytest.mark.slow
+async def test_placing_that_others_never_let_through_is_told_to_try_again(
+    client: httpx.AsyncClient, postgres_dsn: str, tenant: TenantFixture
+) -> None:
+    """Meanwhile changes of the tenant go on: whoever places waits in short turns."""
+    things = await _things(client, postgres_dsn)
+    lock = "SELECT pg_advisory_xact_lock_shared(hashtextextended('legal_hold:' || %s, 0))"
+    body = {"matter": "Harbour v. Quay", "items": [{"file_id": things["file"]}]}
+    with psycopg.connect(postgres_dsn) as other:
+        other.execute(lock, (str(tenant.tenant_id),))
+        placing = asyncio.create_task(client.post(PATH, json=body))
+        renamed = await client.patch(f"/v1/files/{things['file']}", json={"name": "b.txt"})
+        assert renamed.status_code == 200
+        assert not placing.done()
+        refused = await placing
+    assert refused.status_code == 503
+    assert "Try again" in refused.json()["remedy"]
+    assert (await client.get(PATH)).json()["data"] == []
+    assert (await client.post(PATH, json=body)).status_code == 201
+
+
 async def test_a_custodian_is_told_acknowledges_and_needs_no_right_for_it(
     client: httpx.AsyncClient, api: ApiProcess, tenant: TenantFixture, postgres_dsn: str
 ) -> None:
@@ -258,6 +389,28 @@ async def test_a_custodian_is_told_acknowledges_and_needs_no_right_for_it(
     (shown,) = (await client.get(f"{PATH}/{hold['id']}")).json()["custodians"]
     assert shown["acknowledged_at"] is not None
     assert audit_actions(postgres_dsn, tenant.tenant_id).count("legal_hold.acknowledged") == 1
+
+
+async def test_the_export_has_what_happened_to_members_of_what_is_held(
+    client: httpx.AsyncClient, postgres_dsn: str
+) -> None:
+    names = ("archive.zip", "inner.zip", "letter.txt", "another.txt")
+    made = [await client.post(f"/v1/files?name={name}", content=name.encode()) for name in names]
+    archive, inner, letter, other = (each.json()["id"] for each in made)
+    with psycopg.connect(postgres_dsn) as connection:
+        for parent, member in ((archive, inner), (inner, letter)):
+            connection.execute(
+                "UPDATE file SET parent_id = %s, root_id = %s WHERE id = %s",
+                (parent, archive, member),
+            )
+    hold = await _place(client, {"file_id": archive})
+    for file_id in (letter, other):
+        asked = await client.post("/v1/erasures", json={"file_id": file_id})
+        assert asked.status_code == 202
+    exported = await client.get(f"{PATH}/{hold['id']}/export")
+    events = [json.loads(line) for line in exported.text.splitlines()]
+    told = {each["object_id"] for each in events if each["action"] == "file.erasure_requested"}
+    assert told == {letter}
 
 
 async def test_the_export_has_the_matters_events_and_its_files(

@@ -38,8 +38,12 @@ NEEDED = {
     ("HEAD", "/v1/files/{file_id}/content"): "read",
     ("POST", "/v1/files/{file_id}/reprocess"): "write",
     ("POST", "/v1/files/{file_id}/compare"): "write",
+    ("POST", "/v1/files/{file_id}/redactions"): "write",
     ("GET", "/v1/files/{file_id}/tier"): "read",
     ("POST", "/v1/files/{file_id}/tier"): "manage",
+    ("GET", "/v1/files/{file_id}/retention"): "read",
+    # A right of its own, over what it may see: the scope retention:manage.
+    ("PUT", "/v1/files/{file_id}/retention"): "read",
     ("GET", "/v1/files/{file_id}/pages"): "read",
     ("GET", "/v1/files/{file_id}/pages/{page}"): "read",
     ("GET", "/v1/files/{file_id}/pages/{page}/image"): "read",
@@ -75,6 +79,7 @@ NEEDED = {
     ("GET", "/openai/v1/vector_stores/{vector_store_id}/files"): "read",
     ("POST", "/openai/v1/vector_stores/{vector_store_id}/files"): "write",
     ("GET", "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}"): "read",
+    ("GET", "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}/content"): "read",
     ("POST", "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}"): "write",
     ("DELETE", "/openai/v1/vector_stores/{vector_store_id}/files/{openai_file_id}"): "write",
     ("POST", "/openai/v1/vector_stores/{vector_store_id}/file_batches"): "write",
@@ -88,6 +93,11 @@ NEEDED = {
 BODIES: dict[str, object] = {
     "/v1/files/{file_id}": {"labels": ["seen"]},
     "/v1/files/{file_id}/tier": {"tier": "cold"},
+    "/v1/files/{file_id}/retention": {
+        "mode": "governance",
+        "retain_until": "2100-01-01T00:00:00Z",
+    },
+    "/v1/files/{file_id}/redactions": {"types": ["EMAIL_ADDRESS"]},
     "/v1/jobs/{job_id}/reprioritise": {"priority": 2},
     "/v1/collections/{collection_id}": {"visibility": "private"},
     "/v1/collections/{collection_id}/tier-policy": {"after_days": 30},

@@ -120,6 +120,13 @@ async def test_results_say_where_they_are_from_and_how_near(
     assert (best.file_id, best.filename) == (shown(found_file), "harbour.pdf")
     assert [(each.type, each.text) for each in best.content] == [("text", CRANES)]
     assert best.attributes == {"year": 1871}
+    assert results.model_extra is not None
+    assert results.model_extra["muniment"] == {
+        "mode_used": "hybrid",
+        "degraded": False,
+        "reasons": [],
+        "truncated": False,
+    }
     scores = [each.score for each in results.data]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= each <= 1 for each in scores)

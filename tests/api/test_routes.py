@@ -113,6 +113,22 @@ async def test_without_a_valid_key_every_route_is_401(api: ApiProcess) -> None:
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+async def test_no_answer_is_for_a_page_of_another_origin(
+    api: ApiProcess, client: httpx.AsyncClient
+) -> None:
+    """Not those of share links either: they are followed, not shown within another page."""
+    asked = [(method, filled(route.path, {})) for method, route in routes()]
+    asked += [("GET", path) for path in ("/openapi.json", "/v1/none", "/")]
+    # With a key what names no thing may be a stream without end.
+    absent = [(method, filled(route.path, {})) for method, route in routes() if "{" in route.path]
+    async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=60) as without_key:
+        for caller, requests in ((without_key, asked), (client, [*absent, ("GET", "/v1/files")])):
+            for method, path in requests:
+                answer = await caller.request(method, path)
+                policy = answer.headers.get_list("Cross-Origin-Resource-Policy")
+                assert policy == ["same-origin"], (method, path, answer.status_code)
+
+
 async def test_a_key_without_the_scope_is_403_and_says_which(
     api: ApiProcess, postgres_dsn: str
 ) -> None:
@@ -187,7 +203,10 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/question-lists",
         "/v1/integrity",
         "/v1/legal-holds",
+        "/v1/retention-policies",
         "/v1/legal-holds/notices",
+        "/v1/findings",
+        "/v1/finding-policies",
         "/v1/erasures",
         "/v1/index-versions",
         "/v1/keys/rotations",
@@ -216,6 +235,7 @@ async def test_what_a_body_names_is_not_found_in_another_tenant(
         ("POST", "/v1/batches", {"files": ["{file_id}"]}, 422),
         ("POST", "/v1/batches", {"source": {"name": "open", "collection": "{collection_id}"}}, 422),
         ("PATCH", f"/v1/files/{own['id']}", {"collection": "{collection_id}"}, 422),
+        ("POST", "/v1/finding-policies", {"act": "mask", "collection_id": "{collection_id}"}, 404),
         ("POST", "/v1/api-keys", {"name": "k", "scopes": ["search"], "principal_id": "{principal_id}"}, 404),
     ]  # fmt: skip
     for who in ({"principal_id": "{principal_id}"}, {"group_id": "{group_id}"}):
@@ -246,10 +266,18 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/synonyms": {"rules": []},
         "/v1/legal-holds": {"matter": "x"},
         "/v1/legal-holds/{hold_id}/items": {"items": [{"query": {"label": "x"}}]},
+        "/v1/retention-policies": {"name": "x", "days": 1},
+        "/v1/retention-policies/{policy_id}": {"name": "x", "days": 1},
+        "/v1/files/{file_id}/retention": {
+            "mode": "governance",
+            "retain_until": "2100-01-01T00:00:00Z",
+        },
+        "/v1/finding-policies": {"act": "mask"},
         "/v1/erasures": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},
         "/v1/files/{file_id}/tier": {"tier": "cold"},
+        "/v1/files/{file_id}/redactions": {},
         "/v1/annotations": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/annotations/{annotation_id}": {"body": "x"},
         "/v1/annotations/{annotation_id}/comments": {"body": "x"},

@@ -208,7 +208,7 @@ async def test_no_password_is_hashed_for_a_file_that_there_is_not(
     scopes = frozenset({"shares:manage", "files:read"})
     caller = Caller(tenant.tenant_id, tenant.principal_id, uuid4(), scopes, is_admin=True)
     body = NewShare(file_id=uuid4(), password=SecretStr("correct horse battery"))
-    request = Request({"type": "http", "headers": []})
+    request = Request({"type": "http", "method": "POST", "path": "/v1/shares", "headers": []})
     with pytest.raises(NotFound):
         await create_share(body, request, services, caller)
     assert hashed == []

@@ -77,11 +77,16 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     matter = {"matter": "m", "items": [{"query": {"label": "held"}}]}
     custodians = {"custodians": [me["id"]]}
     hold = (await client.post("/v1/legal-holds", json={**matter, **custodians})).json()
+    kept = {"name": "kept", "label": "kept", "days": 1}
+    policy = (await client.post("/v1/retention-policies", json=kept)).json()
+    recorded = (await client.post("/v1/finding-policies", json={"act": "record"})).json()
     doomed = (await client.post("/v1/files?name=doomed.txt", content=b"doomed")).json()
     erasure = (await client.post("/v1/erasures", json={"file_id": doomed["id"]})).json()
     return Things(
         {
             "hold_id": hold["id"],
+            "policy_id": policy["id"],
+            "finding_policy_id": recorded["id"],
             "erasure_id": erasure["id"],
             "conversation_id": conversation["id"],
             "message_id": answer["message_id"],
@@ -119,7 +124,7 @@ _IDS = (
     *("webhook_id", "delivery_id"),
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
     *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
-    *("hold_id", "erasure_id"),
+    *("hold_id", "erasure_id", "policy_id", "finding_id", "finding_policy_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
     *("conversation_id", "message_id", "feedback_id", "event_id"),

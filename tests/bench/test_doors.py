@@ -33,9 +33,10 @@ async def test_the_bare_list_answers_with_the_newest_files(
     with bare_list(postgres_dsn) as bare:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             answer = await client.get(bare.address)
-        tally = await ask_bare(bare, time.perf_counter() + 0.1)
-    after = await ask_bare(BareList(bare.address, os.getpid()), time.perf_counter() + 0.1)
+        tally = await ask_bare(bare, time.perf_counter() + 1)
+    after = await ask_bare(BareList(bare.address, os.getpid()), time.perf_counter() + 1)
     assert str(file_id) in [each["id"] for each in answer.json()]
-    assert (len(tally.list_seconds), tally.broken) == (1, 0)
+    assert len(tally.list_seconds) >= 1
+    assert tally.broken == 0
     assert not after.list_seconds
-    assert after.broken == 1, "a server that is gone is counted, and ends no run"
+    assert after.broken >= 1, "a server that is gone is counted, and ends no run"

@@ -58,11 +58,13 @@ from tests.conftest import TenantFixture, make_tenant
 from tests.db.conversed import add_conversation
 from tests.db.evaluated import add_evaluation, add_question_list
 from tests.db.held import add_hold
+from tests.db.judged import add_judgement
 from tests.db.people import add_people
+from tests.db.retained import add_retention
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 43
+REVISIONS = 47
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -191,6 +193,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
             Synonym(tenant_id=tenant.tenant_id, place=0, words=["a", "b"], also=[], keys=["a", "b"])
         )
         session.add(TierPolicy(tenant_id=tenant.tenant_id, collection_id=tenant.collection_id))
+        await add_judgement(session, tenant, job)
         in_store = {"tenant_id": tenant.tenant_id, "collection_id": tenant.collection_id}
         session.add_all(
             [
@@ -242,6 +245,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         await add_conversation(session, tenant, job.file_id)
         await add_question_list(session, tenant, questions, job.file_id)
         await add_hold(session, tenant, job.file_id)
+        await add_retention(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)

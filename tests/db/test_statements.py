@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.authentication import Caller
 from api.files.listing import file_views
 from api.jobs.view import WorkflowLinks
 from db.models import Job, new_id
@@ -75,6 +76,10 @@ async def test_who_asks_for_a_job_has_not_all_visible_files_listed(
     assert len(sent) == 5
 
 
+def caller_of(tenant: TenantFixture) -> Caller:
+    return Caller(tenant.tenant_id, tenant.principal_id, None, frozenset({"files:read"}), True)
+
+
 async def test_a_page_of_files_takes_two_statements_whatever_its_length(
     database: Database, tenant: TenantFixture
 ) -> None:
@@ -95,7 +100,9 @@ async def test_a_page_of_files_takes_two_statements_whatever_its_length(
     async with database.transaction(tenant.access) as session:
         with statements_of(await session.connection()) as sent:
             found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
-            shown = await file_views(session, WorkflowLinks(None, "default"), found)
+            shown = await file_views(
+                session, caller_of(tenant), WorkflowLinks(None, "default"), found
+            )
     assert len(sent) == 2
     assert {(each.id, each.size, each.collection) for each in shown} == {
         (version.file_id, version.size, "default") for version in kept
@@ -124,6 +131,6 @@ async def test_that_a_tenant_has_no_pace_yet_is_asked_once_in_some_seconds(
         async with database.transaction(tenant.access) as session:
             with statements_of(await session.connection()) as sent:
                 found = await files.list_files(session, FileFilter(), FileOrder(), limit=10)
-                await file_views(session, WorkflowLinks(None, "default"), found)
+                await file_views(session, caller_of(tenant), WorkflowLinks(None, "default"), found)
         taken.append(len(sent))
     assert taken == [3, 2]

@@ -1,10 +1,15 @@
 """A permanent deletion leaves nothing that could be read: no row, no key, no ciphertext."""
 
+import json
 from pathlib import Path
 from uuid import UUID
 
 import httpx
+from typer.testing import CliRunner
 
+from muniment.audit.signing_keys import load_signing_keys
+from muniment.cli.main import app
+from muniment.stores import AUDIT_KEY_FILE
 from tests.stack import Stack, wait_for
 
 TELLING = "The vermilion almanac prescribes cinnabar for the abbot."
@@ -47,6 +52,48 @@ def test_erasing_the_last_reference_destroys_key_and_ciphertext(
         assert dump.fetchone() == (0,)
     ledger = next((stack.home / "keys").rglob("erasures.jsonl")).read_text()
     assert str(second["id"]) in ledger
+
+
+def test_an_erasure_is_certified_and_the_certificate_holds_without_a_server(
+    stack: Stack, client: httpx.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "charter.txt"
+    path.write_text("The charter of the ropewalk was burnt in 1809.")
+    file = stack.upload(client, path)
+    stack.finished_job(client, file["job"]["id"])  # type: ignore[index] # JSON
+    erase(stack, client, file["id"])
+    [erasure_id] = [
+        each["id"]
+        for each in client.get("/v1/erasures").json()["data"]
+        if each["file_id"] == file["id"]
+    ]
+    wait_for(
+        lambda: client.get(f"/v1/erasures/{erasure_id}/certificate").status_code == 200,
+        timeout_seconds=60,
+        what="the erasure to be sealed",
+    )
+    written = tmp_path / "certificate.json"
+    written.write_bytes(client.get(f"/v1/erasures/{erasure_id}/certificate").content)
+    assert b"charter" not in written.read_bytes()
+    keys = load_signing_keys(stack.home / "keys" / AUDIT_KEY_FILE, "muniment").verifier_keys
+    verify = ["erasures", "verify", str(written), "--json", "--key"]
+    shown = CliRunner().invoke(app, [*verify, keys[0].written()])
+    assert shown.exit_code == 0, shown.output
+    statement = json.loads(shown.stdout)
+    assert (statement["file_id"], statement["erasure_id"]) == (file["id"], erasure_id)
+    assert statement["requested_by"] == client.get("/v1/auth/me").json()["id"]
+    assert statement["keys_destroyed"] > 3
+    survivors = {each["what"] for each in statement["lives_on"]}
+    assert survivors == {
+        "database_free_space",
+        "backups",
+        "tombstone",
+        "audit_events",
+        "records",
+    }
+    assert statement["methods"] == ["data_key_destroyed", "ciphertext_deleted", "rows_deleted"]
+    other = load_signing_keys(tmp_path / "other.pem", "muniment").verifier_keys[0]
+    assert CliRunner().invoke(app, [*verify, other.written()]).exit_code != 0
 
 
 def erase(stack: Stack, client: httpx.Client, file_id: object) -> None:

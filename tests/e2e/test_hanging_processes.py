@@ -45,6 +45,32 @@ def test_a_stopped_api_process_and_a_stopped_worker_are_started_anew(
             what=f"{name} anew",
         )
         assert "hangs" in _log(stack, name)
+    _expect_a_file_to_become_ready(stack, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_stopped_database_and_orchestrator_are_started_anew(stack: Stack, tmp_path: Path) -> None:
+    """They give no pulse, and are missed after a minute."""
+    for name in ("postgres", "temporal"):
+        wait_for(
+            lambda name=name: "answers: it is started anew" in _log(stack, name),
+            timeout_seconds=30,
+            what=f"an answer of {name}",
+        )
+    former = {name: stack.pid(name) for name in ("postgres", "temporal")}
+    for process in former.values():
+        os.kill(process, signal.SIGSTOP)
+    for name, process in former.items():
+        wait_for(
+            lambda name=name, process=process: _is_anew(stack, name, process),
+            timeout_seconds=on_a_busy_machine(120),
+            what=f"{name} anew",
+        )
+        assert "hangs" in _log(stack, name)
+    _expect_a_file_to_become_ready(stack, tmp_path)
+
+
+def _expect_a_file_to_become_ready(stack: Stack, tmp_path: Path) -> None:
     path = tmp_path / "after.txt"
     path.write_bytes(b"The warden keeps the muniment room. " * 40)
     with stack.client() as client:

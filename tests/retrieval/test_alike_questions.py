@@ -2,6 +2,7 @@
 two apart is equal."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from retrieval.cache.marks import telling_words
 from retrieval.cache.responses import CacheIdentity, ResponseCache
 from retrieval.request import QuestionRequest
 from retrieval.response import Answer
+from retrieval.vector import Vector
 from tests.conftest import TenantFixture
 from tests.model_process import ModelServer
 from tests.retrieval.caches import LIMITS
@@ -73,6 +75,24 @@ async def test_a_question_that_is_alike_is_told_the_answer_of_the_earlier_one(
     # The same question is found by its own key, and has no distance.
     same = await told(cache, answerer, tenant.access)
     assert (same.meta.cached, same.meta.cached_distance) == (True, None)
+
+
+async def test_a_question_is_embedded_once(
+    cache: ResponseCache, answerer: Answerer, database: Database, tenant: TenantFixture,
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    await allow(database, tenant, 0.85)
+    embedded: list[str] = []
+    embed = embedder.embed
+
+    def counted(texts: Sequence[str]) -> Vector:
+        embedded.extend(texts)
+        return embed(texts)
+
+    monkeypatch.setattr(embedder, "embed", counted)
+    made = await told(cache, answerer, tenant.access)
+    assert made.citations
+    assert embedded.count(ASKED.query) == 1
 
 
 async def test_none_is_alike_unless_the_tenant_says_so(

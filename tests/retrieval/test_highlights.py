@@ -78,3 +78,19 @@ def test_marks_that_overlap_are_one_and_there_are_not_too_many() -> None:
     assert highlight_ranges("水火木", "\ufdd0水火\ufdd1木", "火木") == ((0, 3),)
     assert len(highlight_ranges("水火 " * 500, "水火 " * 500, "水火")) == 100
     assert highlight_ranges("水火", None, "水火") == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [
+        ("sales of 1,452.4", ["1,452.4"]),
+        ("1452.4", ["1,452.4"]),
+        ("12,000 or 1452", ["12,000"]),
+        ("1,452", []),
+        ("452.4", []),
+    ],
+)
+def test_a_number_in_groups_is_marked_whole(query: str, marked: list[str]) -> None:
+    text = "Of 12,000 sold, 1,452.4 were returned; 452.4 not, 11,452.4 neither."
+    ranges = highlight_ranges(text, text, query)
+    assert [text[start:end] for start, end in ranges] == marked

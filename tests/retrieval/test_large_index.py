@@ -107,6 +107,33 @@ async def test_the_graph_finds_what_measuring_all_finds(
     assert np.mean(agreements) >= 0.95
 
 
+async def test_no_plan_that_statistics_make_loses_the_order_of_the_graph(
+    database: Database, embedder: Embedder, large: Large, questions: Vector, postgres_dsn: str
+) -> None:
+    """What PostgreSQL counted long ago: hardly a passage, and vectors without end."""
+    counted = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE relname = %s RETURNING 1"
+    former = "SELECT reltuples, relpages FROM pg_class WHERE relname = %s"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        known = {
+            name: connection.execute(former, (name,)).fetchone() for name in ("chunk", "embedding")
+        }
+        connection.execute(counted, (1, 10_000, "chunk"))
+        connection.execute(counted, (10_000_000, 1_000, "embedding"))
+        try:
+            agreements = []
+            for question in questions[:4]:
+                found = await search_vectors(
+                    database, large.owner.access, embedder, question, before(1950)
+                )
+                exact = await exactly(database, large.owner.access, question, before(1950))
+                agreements.append(agreement(found, exact))
+        finally:
+            for name, row in known.items():
+                assert row is not None
+                connection.execute(counted, (*row, name))
+    assert np.mean(agreements) >= 0.9
+
+
 @pytest.mark.parametrize("share", [searching.LEAST_WANTED_SHARE, 0.0], ids=["afar", "near"])
 async def test_where_a_filter_leaves_few_passages_each_of_them_is_measured(
     database: Database,

@@ -252,7 +252,7 @@ async def test_an_activity_that_outlives_the_erasure_keeps_nothing(
             return blob
 
     runner = StageRunner(workshop.database, Slow(workshop.database, workshop.stores.blobs))
-    chunker = ChunkDocument(runner, workshop.parts.sandbox)
+    chunker = ChunkDocument(runner, workshop.parts.sandbox, workshop.stores.keys)
 
     @activity.defn(name="chunk_document")
     async def lost(request: ChunkInput) -> ChunkResult:

@@ -1,6 +1,7 @@
 """Holds beside erasures: whichever comes first, what is held is there; and a matter from its placing to
 the end of its cooling-off."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,10 +14,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.erasure.activity import Erasure as ErasureActivities
 from activities.erasure.ledger import ErasureLedger
 from activities.erasure.stores import STORES
-from activities.legal_holds.activity import attend
+from activities.legal_holds.activity import REVIEW_AGAIN, attend
 from db.models import Job, LegalHold, LegalHoldCustodian, LegalHoldItem, now
 from db.queries import legal_holds
-from db.queries.preservation import lock_holds
+from db.queries.preservation import lock_holds, standing_preservations
 from db.session import Access
 from muniment.contracts.attend_hold import LegalHoldInput, workflow_id
 from muniment.contracts.erase_file import EraseFileInput, ErasureStep
@@ -214,6 +215,54 @@ async def test_custodians_are_told_and_reminded_and_what_fits_later_is_written_d
         await attend(session, hold.id, start + 100 * DAY)
         assert custodian.reminders == 2
     assert (await workshop.file(job)).state == "received"
+
+
+async def test_a_review_that_others_let_nobody_get_to_keeps_no_notice_back(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    hold = await place(workshop, owner, None, {"name_contains": "LETTER"})
+    access, tomorrow = Access(owner.tenant_id), now() + DAY
+    async with workshop.database.transaction(access) as busy:
+        await standing_preservations(busy, ())
+        async with workshop.database.transaction(access) as session:
+            due = await attend(session, hold.id, tomorrow)
+            (custodian,) = await legal_holds.custodians_of(session, [hold.id])
+            assert custodian.notified_at == tomorrow
+            assert due.wait_seconds == REVIEW_AGAIN.total_seconds()
+        assert await _reviews(workshop, hold) == 0
+    async with workshop.database.transaction(access) as session:
+        await attend(session, hold.id, tomorrow + REVIEW_AGAIN)
+    assert await _reviews(workshop, hold) == 1
+
+
+async def test_two_looks_at_once_review_once(workshop: Workshop, owner: TenantIds) -> None:
+    """As one whose attempt timed out and goes on beside the next."""
+    hold = await place(workshop, owner, None, {"name_contains": "LETTER"})
+    access, tomorrow = Access(owner.tenant_id), now() + DAY
+
+    async def look() -> None:
+        async with workshop.database.transaction(access) as session:
+            await attend(session, hold.id, tomorrow)
+
+    async with asyncio.TaskGroup() as looks, workshop.database.transaction(access) as busy:
+        await standing_preservations(busy, ())
+        for _ in range(2):
+            looks.create_task(look())
+        # Both have asked by then whether a review is due.
+        await asyncio.sleep(1)
+    assert await _reviews(workshop, hold) == 1
+
+
+async def _reviews(workshop: Workshop, hold: LegalHold) -> int:
+    async with workshop.database.transaction(Access(hold.tenant_id)) as session:
+        found = await session.execute(
+            text(
+                "SELECT count(*) FROM audit_event"
+                " WHERE object_id = :id AND action = 'legal_hold.reviewed'"
+            ),
+            {"id": hold.id},
+        )
+        return int(found.scalar_one())
 
 
 async def test_a_hold_whose_workflow_nobody_started_is_found(

@@ -27,6 +27,7 @@ from tests.workflows.test_erase_file import order_erasure
 from tests.workflows.test_evaluate_retrieval import evaluation
 from tests.workflows.test_expire_uploads import expired
 from tests.workflows.test_gpu_queue import routed
+from tests.workflows.test_legal_holds import held_and_released
 from tests.workflows.test_members import zipped
 from tests.workflows.test_merge_postings import merging
 from tests.workflows.test_messages import find_malware
@@ -51,8 +52,8 @@ RECORDED = frozenset(
     (
         "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
         "expanded", "expired", "failed",
-        "fallen-back-from-gpu", "members", "merged", "moved", "reindexed", "released", "rotated", "scanned",
-        "sealed", "verified", "withdrawn",
+        "fallen-back-from-gpu", "held", "matter", "members", "merged", "moved", "reindexed",
+        "released", "rotated", "scanned", "sealed", "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -126,6 +127,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
         await _record("failed", await workshop.start(failed))
     await _record("delivered", await delivered(workshop, owner))
     await _record_moves(workshop, owner, tmp_path)
+    await _record_holds(workshop, owner)
     await _record("expired", await expired(workshop, owner))
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))
@@ -171,6 +173,13 @@ async def _record_moves(workshop: Workshop, owner: TenantIds, folder: Path) -> N
     await place.request(owner, job.file_id, Tier.COLD)
     async with workshop.working(replacing=place.movers()):
         await _record("moved", await place.start(owner))
+
+
+async def _record_holds(workshop: Workshop, owner: TenantIds) -> None:
+    """An erasure that waited for the end of a hold, and the hold."""
+    erasing, matter = await held_and_released(workshop, owner)
+    await _record("held", erasing)
+    await _record("matter", matter)
 
 
 async def _record(name: str, handle: WorkflowHandle[Any, Any]) -> None:

@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from db.session import Access
 from muniment.contracts.erase_file import EraseFileResult
 from muniment.contracts.move_tier import MoveBatchInput, Tier
+from muniment.erasure_certificates import ErasureStatement, Survivor
 from muniment.errors import KeyDestroyed, ObjectStoreUnavailable, StorageFull
 from muniment.objects.tiers import BlobTiers, Paced
 from tests.workflows.cold_store import ONLY, ColdPlace
@@ -208,11 +209,10 @@ async def test_an_erasure_tells_what_an_unmounted_cold_store_keeps_until_the_swe
         )
         assert (await handle.result()).ciphertexts_left == 1
     [told] = await rows(workshop, owner, "audit_event WHERE action = 'file.erase'")
-    assert told["payload"] == {
-        "job_id": str(erasure.id),
-        "ciphertexts_left": 1,
-        "because": "cold-store-away",
-    }
+    statement = ErasureStatement.model_validate(told["payload"])
+    assert statement.job_id == erasure.id
+    left = {each.what: each.count for each in statement.lives_on}
+    assert left[Survivor.CIPHERTEXTS] == 1
     place.cold.rmdir()
     away.rename(place.cold)
     assert place.where(owner, blob_id) == ["cold"]

@@ -16,13 +16,16 @@ from api.openai_compatible.vector_stores.endpoints import Before, refuse_before
 from api.openai_compatible.vector_stores.schemas import (
     DetachedFile,
     FileBatch,
+    FileContent,
     FileState,
+    FoundText,
     NewFileBatch,
     NewVectorStoreFile,
     VectorStoreFile,
     VectorStoreFileChange,
 )
 from api.openai_compatible.vector_stores.service import refuse_chunking, require_store
+from api.pages import service as pages
 from api.services import Provided
 
 router = APIRouter(prefix=f"{PREFIX}/vector_stores/{{vector_store_id}}", tags=["OpenAI"])
@@ -105,6 +108,24 @@ async def show_file(
         file_id = uuid_of(IdPrefix.FILE, openai_file_id)
         held = await holding.require_held(session, store, file_id)
     return JSONResponse(held.model_dump(mode="json"), headers=POLL_AFTER)
+
+
+@router.get(
+    "/files/{openai_file_id}/content",
+    summary="Show the text of a vector store's file",
+    responses=openai_problems(404, 409, 410),
+)
+async def show_content(
+    vector_store_id: str, openai_file_id: str, services: Provided, caller: Reader
+) -> FileContent:
+    """As it was read, the pages in their order; 409 before that."""
+    store_id = uuid_of(IdPrefix.VECTOR_STORE, vector_store_id)
+    file_id = uuid_of(IdPrefix.FILE, openai_file_id)
+    async with services.database.transaction(caller.access) as session:
+        store = await require_store(session, store_id)
+        await holding.require_held(session, store, file_id)
+    version = await pages.require_published(services, caller, file_id, None, "text")
+    return FileContent(data=[FoundText(text=await pages.text(services, caller, version))])
 
 
 @router.post(

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.collections.schemas import CollectionName
 from api.openai_compatible.attributes import Attributes, Notes, ShownAttributes
+from retrieval.request import SearchMode
 
 MAX_FILES_AT_ONCE = 500
 MAX_RESULTS = 50
@@ -215,11 +216,31 @@ class FoundPassage(BaseModel):
     pages: list[int]
 
 
+class SearchCircumstances(BaseModel):
+    """How it was searched, which OpenAI's form has no place for: what took no part, and whether not
+    everything could be looked at."""
+
+    mode_used: SearchMode
+    degraded: bool
+    reasons: list[str]
+    truncated: bool
+
+
 class SearchResults(BaseModel):
     """The best first; all there is."""
 
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
     search_query: list[str]
     data: list[FoundPassage]
+    has_more: Literal[False] = False
+    next_page: None = None
+    muniment: SearchCircumstances
+
+
+class FileContent(BaseModel):
+    """All text of a file, in one piece."""
+
+    object: Literal["vector_store.file_content.page"] = "vector_store.file_content.page"
+    data: list[FoundText]
     has_more: Literal[False] = False
     next_page: None = None

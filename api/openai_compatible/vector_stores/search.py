@@ -12,6 +12,7 @@ from api.openai_compatible.vector_stores.schemas import (
     FoundText,
     HybridSearch,
     RankingOptions,
+    SearchCircumstances,
     SearchResults,
     VectorStoreSearch,
 )
@@ -64,7 +65,13 @@ async def search_store(
     data = await _passages(services, caller, hits)
     note(services, caller, QueryKind.SEARCH, query, len(data), began)
     await audit(services, caller, "search.performed", len(data))
-    return SearchResults(search_query=asked, data=data)
+    circumstances = SearchCircumstances(
+        mode_used=found.mode_used,
+        degraded=found.degraded,
+        reasons=list(found.reasons),
+        truncated=found.truncated,
+    )
+    return SearchResults(search_query=asked, data=data, muniment=circumstances)
 
 
 async def _passages(

@@ -59,6 +59,9 @@ def create_share(
         list[str] | None, typer.Option("--network", help="From where alone, as 192.0.2.0/24.")
     ] = None,
     max_downloads: Annotated[int | None, typer.Option(min=1, help="How often.")] = None,
+    watermark: Annotated[
+        bool, typer.Option("--watermark", help="Hand out a PDF whose pages say who shared it.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +74,7 @@ def create_share(
             password=read_password(password_file),
             networks=networks or (),
             max_downloads=max_downloads,
+            watermark=watermark,
         )
         if as_json:
             print_record(made, COLUMNS, as_json=True)

@@ -255,6 +255,11 @@ def message_path(conversation_id: Id, message_id: Id) -> str:
     return f"{_message(conversation_id, message_id)}/events"
 
 
+def socket_path(conversation_id: Id) -> str:
+    """Where its WebSocket is."""
+    return f"{_path(conversation_id)}/socket"
+
+
 class ConversationOperations:
     """`/v1/conversations`."""
 

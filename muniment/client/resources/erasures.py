@@ -1,7 +1,10 @@
 """`/v1/erasures`: what is to be erased by law, as soon as nothing keeps it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from muniment.client.building import Id, create, get, segment
 from muniment.client.models import Listing, Record
@@ -26,6 +29,16 @@ class Erasure(Record):
     finished_at: datetime | None = None
 
 
+class ErasureCertificate(Record):
+    """As muniment.erasure_certificates reads and verifies it: the sealed event that states what was erased,
+    the hashes up to a checkpoint's root (base64), and that checkpoint."""
+
+    event: Mapping[str, JsonValue]
+    hashes: Sequence[str] = ()
+    checkpoint: str
+    verifier_key: str = ""
+
+
 def request_erasure(file_id: Id) -> Call[Erasure]:
     """Out of sight and search at once; held where something keeps the file."""
     return create(_PATH, Erasure, {"file_id": str(file_id)})
@@ -40,12 +53,17 @@ def get_erasure(erasure_id: Id) -> Call[Erasure]:
     return get(f"{_PATH}/{segment(erasure_id)}", Erasure)
 
 
+def get_erasure_certificate(erasure_id: Id) -> Call[ErasureCertificate]:
+    return get(f"{_PATH}/{segment(erasure_id)}/certificate", ErasureCertificate)
+
+
 class ErasureOperations:
     """`/v1/erasures`."""
 
     request = Operation(request_erasure)
     list = Operation(list_erasures)
     get = Operation(get_erasure)
+    certificate = Operation(get_erasure_certificate)
 
 
 class Erasures(ErasureOperations, Resource):

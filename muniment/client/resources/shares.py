@@ -36,6 +36,7 @@ class Share(Tagged):
     has_password: bool = False
     networks: Sequence[str] = ()
     max_downloads: int | None = None
+    watermark: bool = False
     downloads: int = 0
     created_at: datetime | None = None
     expires_at: datetime | None = None
@@ -64,14 +65,16 @@ def create_share(
     password: str | None = None,
     networks: Sequence[str] = (),
     max_downloads: int | None = None,
+    watermark: bool = False,
 ) -> Call[Share]:
     """Its `url` is told this once. None, if the answer to a first attempt was lost: then revoke it,
-    and make another."""
+    and make another. With `watermark` visitors get a copy of the PDF whose pages say who shared it."""
     conditions = given(
         version=version,
         expires_at=time_text(expires_at),
         password=password,
         max_downloads=max_downloads,
+        watermark=watermark or None,
     )
     return create(_PATH, Share, {"file_id": str(file_id), "networks": [*networks], **conditions})
 

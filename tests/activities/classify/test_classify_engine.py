@@ -113,7 +113,7 @@ def test_the_result_holds_no_value() -> None:
     assert {finding.page for finding in result.findings} == {7}
     assert {finding.kind for finding in result.findings} == set(FindingKind)
     assert set(Finding.model_fields) == {
-        "kind", "entity", "page", "start", "end", "score", "recogniser",
+        "kind", "entity", "page", "start", "end", "score", "recogniser", "recogniser_version", "boxes",
     }  # fmt: skip
     assert not any(value in result.model_dump_json() for value in values)
 

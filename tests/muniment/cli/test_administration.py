@@ -3,6 +3,7 @@ what is answered."""
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -56,6 +57,17 @@ COMMANDS: list[tuple[str, tuple[str, str]]] = [
     (f"shares list --file {ID}", ("GET", "/v1/shares")),
     (f"shares create {ID} --days 3 --network 192.0.2.0/24", ("POST", "/v1/shares")),
     (f"shares revoke {ID}", ("DELETE", "/v1/shares/{share_id}")),
+    ("retention list", ("GET", "/v1/retention-policies")),
+    (
+        "retention create contracts --days 365 --label contract --event ended_on --then review",
+        ("POST", "/v1/retention-policies"),
+    ),
+    (f"retention end {ID} --bypass mistaken", ("POST", "/v1/retention-policies/{policy_id}/end")),
+    (f"retention show {ID} --as-of 2036-01-01", ("GET", "/v1/files/{file_id}/retention")),
+    (
+        f"retention lock {ID} governance --until 2036-01-01",
+        ("PUT", "/v1/files/{file_id}/retention"),
+    ),
     ("webhooks list", ("GET", "/v1/webhooks")),
     ("webhooks create https://example.com/ --event file.ready", ("POST", "/v1/webhooks")),
     (f"webhooks change {ID} --disable", ("PATCH", "/v1/webhooks/{webhook_id}")),
@@ -75,6 +87,12 @@ COMMANDS: list[tuple[str, tuple[str, str]]] = [
     (f"tenants disable {ID}", ("PATCH", "/v1/tenants/{tenant_id}")),
     (f"tenants enable {ID}", ("PATCH", "/v1/tenants/{tenant_id}")),
     ("quotas", ("GET", "/v1/quotas")),
+    ("holds list", ("GET", "/v1/legal-holds")),
+    (
+        f"holds place Harbour --file {ID} --collection {ID} --label x --custodian {ID}",
+        ("POST", "/v1/legal-holds"),
+    ),
+    (f"holds release {ID}", ("POST", "/v1/legal-holds/{hold_id}/release")),
 ]
 
 
@@ -109,6 +127,23 @@ def test_a_password_comes_from_a_file(
     assert printed.returncode == 0, printed.stderr
     assert described.asked == [("PUT", "/v1/principals/{principal_id}/password")]
     assert "horse" not in printed.stdout + printed.stderr
+
+
+def test_a_matters_events_are_written_to_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == f"/v1/legal-holds/{ID}/export"
+        return httpx.Response(200, content=b'{"action": "legal_hold.placed"}\n')
+
+    def connect(_: object) -> Muniment:
+        return Muniment("http://api", "mun_x", transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr(connection, "connect", connect)
+    file = tmp_path / "matter.jsonl"
+    printed = invoke(("holds", "export", str(ID), "--output", file), {"TERM": "dumb"})
+    assert printed.returncode == 0, printed.stderr
+    assert json.loads(file.read_text()) == {"action": "legal_hold.placed"}
 
 
 @pytest.mark.parametrize(

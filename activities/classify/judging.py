@@ -1,0 +1,50 @@
+"""What the policies ask for of a document's findings."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from muniment.contracts.documents import FindingList
+from muniment.contracts.findings import (
+    INCOMPLETE,
+    FindingAct,
+    FindingRule,
+    Judgement,
+    JudgementCause,
+    strictest,
+)
+
+
+def judge(findings: FindingList, rules: Sequence[FindingRule]) -> Judgement:
+    """The strictest act that a rule asks for of any finding.
+
+    Nothing fails open: where something was not examined, and a rule would do more than record what it
+    found there, a person looks at it.
+    """
+    counted = Counter(
+        (rule.policy_id, rule.act, finding.entity)
+        for finding in findings.findings
+        for rule in rules
+        if rule.act is not FindingAct.RECORD and rule.concerns(finding)
+    )
+    causes = [
+        JudgementCause(act=act, entity=entity, count=count, policy_id=policy_id)
+        for (policy_id, act, entity), count in counted.items()
+    ]
+    if findings.incomplete and any(rule.act is not FindingAct.RECORD for rule in rules):
+        unseen = len(findings.incomplete)
+        causes.append(JudgementCause(act=FindingAct.REVIEW, entity=INCOMPLETE, count=unseen))
+    act = strictest([cause.act for cause in causes])
+    return Judgement(act=act, causes=tuple(causes), rules=tuple(rules))
+
+
+def reason(judgement: Judgement) -> str:
+    """What made for the act, for whoever decides: types and counts, never values."""
+    counts: Counter[str] = Counter()
+    for cause in judgement.causes:
+        if cause.act is judgement.act:
+            counts[cause.entity] = max(counts[cause.entity], cause.count)
+    named = ", ".join(
+        "parts that were not examined" if entity == INCOMPLETE else f"{entity} ({count})"
+        for entity, count in sorted(counts.items())
+    )
+    return f"The tenant's policies ask for it because of: {named}."

@@ -1,0 +1,1 @@
+"""Copies of files for giving away, without what is not to be given."""

@@ -1,0 +1,1 @@
+"""Retention: policies, and what is said of one file."""
