@@ -27,6 +27,19 @@ READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 AddJob = Callable[..., None]
 
 
+def _job(tenant: TenantFixture, state: str) -> Job:
+    """Never written: only its tenant and state are looked at."""
+    job_id = new_id()
+    return Job(
+        id=job_id,
+        tenant_id=tenant.tenant_id,
+        file_id=new_id(),
+        workflow_id=f"ingest-{job_id}",
+        kind="ingest_file",
+        state=state,
+    )
+
+
 @pytest.fixture
 def add_job(postgres_dsn: str, tenant: TenantFixture) -> AddJob:
     """Adds an ended ingestion of so many characters whose embedding and publishing took those seconds
@@ -139,7 +152,7 @@ async def test_it_is_looked_for_once_in_a_while_and_only_where_a_job_is_at_work(
     add_job(100_000, 20, of=other_tenant)
     asked = []
     for each in (tenant, tenant, other_tenant):
-        job = Job(id=new_id(), tenant_id=each.tenant_id, kind="ingest_file", state=state)
+        job = _job(each, state)
         async with database.transaction(each.access) as session:
             with statements_of(await session.connection()) as sent:
                 await facts_of(session, WorkflowLinks(None, "default"), [job])
@@ -151,7 +164,7 @@ async def test_a_pace_that_was_missing_is_found_soon(
     database: Database, tenant: TenantFixture, add_job: AddJob
 ) -> None:
     """Else a tenant's second document would be told of as if there had been no first."""
-    job = Job(id=new_id(), tenant_id=tenant.tenant_id, kind="ingest_file", state="running")
+    job = _job(tenant, "running")
 
     async def shown_pace() -> float | None:
         async with database.transaction(tenant.access) as session:

@@ -80,7 +80,7 @@ def write_random_weights(folder: Path) -> Path:
 
 def _write_layout_model(folder: Path) -> None:
     names = {number: label.value for number, label in enumerate(LABELS)}
-    backbone = RTDetrResNetConfig(
+    backbone = RTDetrResNetConfig(  # type: ignore[call-arg]
         embedding_size=16,
         hidden_sizes=[16, 32, 64, 128],
         depths=[1, 1, 1, 1],

@@ -18,6 +18,7 @@ from activities.legal_holds.activity import REVIEW_AGAIN, attend
 from db.models import Job, LegalHold, LegalHoldCustodian, LegalHoldItem, now
 from db.queries import legal_holds
 from db.queries.preservation import lock_holds, standing_preservations
+from db.queries.preservation_kinds import GuardedAct
 from db.session import Access
 from muniment.contracts.attend_hold import LegalHoldInput, workflow_id
 from muniment.contracts.erase_file import EraseFileInput, ErasureStep
@@ -223,7 +224,7 @@ async def test_a_review_that_others_let_nobody_get_to_keeps_no_notice_back(
     hold = await place(workshop, owner, None, {"name_contains": "LETTER"})
     access, tomorrow = Access(owner.tenant_id), now() + DAY
     async with workshop.database.transaction(access) as busy:
-        await standing_preservations(busy, ())
+        await standing_preservations(busy, (), GuardedAct.DELETION)
         async with workshop.database.transaction(access) as session:
             due = await attend(session, hold.id, tomorrow)
             (custodian,) = await legal_holds.custodians_of(session, [hold.id])
@@ -245,7 +246,7 @@ async def test_two_looks_at_once_review_once(workshop: Workshop, owner: TenantId
             await attend(session, hold.id, tomorrow)
 
     async with asyncio.TaskGroup() as looks, workshop.database.transaction(access) as busy:
-        await standing_preservations(busy, ())
+        await standing_preservations(busy, (), GuardedAct.DELETION)
         for _ in range(2):
             looks.create_task(look())
         # Both have asked by then whether a review is due.
