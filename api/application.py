@@ -6,6 +6,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.activity.endpoints import router as activity
+from api.admission import Admission, Places
 from api.alike_questions.endpoints import router as alike_questions
 from api.analytics.endpoints import router as analytics
 from api.annotations.comments import router as annotation_comments
@@ -180,6 +181,7 @@ def create_application(services: Services | None = None) -> FastAPI:
         application.include_router(router)
     problems.install(application, ROUTERS)
     # The last one added is the outermost.
+    application.add_middleware(Admission, places=Places() if services is None else services.places)
     application.add_middleware(BodyLimit)
     max_bytes = None if services is None else services.uploads.max_bytes
     application.add_middleware(TusHeaders, max_bytes=max_bytes)

@@ -10,6 +10,7 @@ from joserfc.errors import SecurityWarning
 from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import Client
 
+from api.admission import Places
 from api.analytics.recording import QueryRecorder
 from api.client_address import Proxies
 from api.conversations.limits import ConversationLimits
@@ -175,6 +176,7 @@ def _services(
         holds=settings.holds,
         may_mask=settings.findings.masking,
         former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
+        places=Places(settings.admission.at_once, settings.admission.waiting_most),
         has_cold_store=stores.tiers is not None,
         cold_policy=_cold_policy(settings.cold_store),
         conversations=_conversations(settings.conversations),

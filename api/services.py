@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.admission import Places
 from api.analytics.recording import QueryRecorder
 from api.conversations.limits import ConversationLimits
 from api.conversations.under_way import AnswersUnderWay
@@ -124,6 +125,7 @@ class Services:
         default_factory=lambda: Slots(MOST_ANALYTICS, "analyses of what was asked")
     )
     tier_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
+    places: Places = field(default_factory=Places)
     has_cold_store: bool = False
     cold_policy: ColdPolicy | None = None
     metrics_on_api: bool = True

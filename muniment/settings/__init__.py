@@ -4,6 +4,7 @@ Only api/, worker/, deploy/, the migrations and the command line read settings; 
 them is given plain arguments.
 """
 
+from muniment.settings.admission import AdmissionSettings
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.audit import AuditCopiesSettings, AuditSettings
 from muniment.settings.cache import CacheSettings
@@ -46,6 +47,7 @@ from muniment.settings.service import (
 from muniment.settings.stores import ColdStoreSettings, ObjectSettings
 
 __all__ = [
+    "AdmissionSettings",
     "AnalyticsSettings",
     "ApiSettings",
     "AuditCopiesSettings",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import ConfigurationError
+from muniment.settings.admission import AdmissionSettings
 from muniment.settings.analytics import AnalyticsSettings
 from muniment.settings.audit import AuditCopiesSettings, AuditSettings
 from muniment.settings.cache import CacheSettings
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     audit: AuditSettings = AuditSettings()
     audit_copies: AuditCopiesSettings = AuditCopiesSettings()

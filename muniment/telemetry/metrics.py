@@ -36,6 +36,12 @@ http_request_seconds = Histogram(
     ("route", "method"),
     registry=REGISTRY,
 )
+admission_seconds = Histogram(
+    "muniment_admission_seconds",
+    "How long requests waited until a process worked on them, by rank (read, content, change).",
+    ("rank",),
+    registry=REGISTRY,
+)
 jobs_total = Counter(
     "muniment_jobs_total",
     "Jobs that ended, by kind and state (completed, failed, cancelled).",
