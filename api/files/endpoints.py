@@ -102,7 +102,7 @@ async def list_files(
     sort: listing.SortOrder = "-created_at",
 ) -> Page[File]:
     """Any metadata field is a filter too: `?<field>=<value>`, or `?metadata.<field>=<value>` for one
-    that is called like a parameter."""
+    that is called like a parameter or like something that files have (`name`, `size`), which is refused."""
     created_from, created_until = listing.created_range(created)
     wanted = FileFilter(
         name_contains=name,

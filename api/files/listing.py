@@ -40,6 +40,7 @@ _NAMED = frozenset(
         "sort",
     }
 )
+_NO_FILTERS = frozenset(File.model_fields) - _NAMED
 _METADATA_FILTERS = 20
 
 States = Annotated[
@@ -63,8 +64,15 @@ Created = Annotated[
 def metadata_filters(request: Request) -> dict[str, str]:
     """`?<field>=<value>`, or `?metadata.<field>=<value>`; values are compared as text.
 
-    So a misspelt filter finds nothing, and does not pass for one that every file fits.
+    So a misspelt filter finds nothing, and does not pass for one that every file fits. What a file has and
+    is no filter is refused: whoever asks for `?name=` means the file's and not its metadata's.
     """
+    for name in request.query_params.keys() & _NO_FILTERS:
+        raise InvalidRequest(
+            f"files are not filtered by {name}",
+            remedy=f"Ask by `{METADATA_PREFIX}{name}` for a metadata field of this name"
+            + (", by `name~` for a part of the files' names." if name == "name" else "."),
+        )
     found = {
         name.removeprefix(METADATA_PREFIX): value
         for name, value in request.query_params.items()

@@ -16,7 +16,7 @@ from db.models import Webhook as WebhookRecord
 from db.models import WebhookSecret as SecretRecord
 from db.models import now
 from db.queries import webhooks
-from muniment.egress import EgressPolicy, destination
+from muniment.egress import EgressPolicy, destination, require_elsewhere
 from muniment.errors import AddressNotAllowed, Conflict, NotFound
 from muniment.objects import SealedBlob
 from muniment.webhook_signing import SigningKey
@@ -58,9 +58,9 @@ async def require_webhook(
 
 def require_sendable(url: str, policy: EgressPolicy) -> None:
     """Raises AddressNotAllowed for what no attempt would be made to. Where a name leads is judged at
-    each attempt."""
+    each attempt, and `localhost` now."""
     try:
-        destination(url, policy)
+        require_elsewhere(destination(url, policy), policy)
     except AddressNotAllowed as error:
         raise AddressNotAllowed(
             f"url {error.detail}", errors=[{"field": "url", "detail": error.detail}]

@@ -5,7 +5,7 @@ addresses, `sending` sends a request there and nowhere else.
 """
 
 from muniment.egress.addresses import IPNetwork, is_allowed
-from muniment.egress.destination import Destination, EgressPolicy, destination
+from muniment.egress.destination import Destination, EgressPolicy, destination, require_elsewhere
 from muniment.egress.resolving import Resolver, SystemResolver
 from muniment.egress.sending import Answer, Egress, tls_context
 
@@ -19,5 +19,6 @@ __all__ = [
     "SystemResolver",
     "destination",
     "is_allowed",
+    "require_elsewhere",
     "tls_context",
 ]

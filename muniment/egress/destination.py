@@ -16,6 +16,10 @@ _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """The last label of a host that resolvers take for an IPv4 address (decimal, octal, hexadecimal, of
 fewer than four parts): only its usual form is taken."""
 
+_LOCALHOST = "localhost"
+"""The one name, with what ends in it, whose addresses are known without asking (RFC 6761)."""
+_LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
+
 
 @dataclass(frozen=True)
 class EgressPolicy:
@@ -62,6 +66,14 @@ def destination(url: str, policy: EgressPolicy) -> Destination:
         raise AddressNotAllowed(f"names a port that is not allowed; allowed are {allowed}")
     host = parsed.raw_host.decode("ascii")
     return Destination(parsed, host, port, _address(host, policy))
+
+
+def require_elsewhere(wanted: Destination, policy: EgressPolicy) -> None:
+    """Raises AddressNotAllowed for a name that leads to the machine itself, as is known without asking."""
+    if wanted.host.rpartition(".")[2] != _LOCALHOST:
+        return
+    if not any(is_allowed(address, policy.networks) for address in _LOOPBACK):
+        raise AddressNotAllowed("leads to the machine that sends")
 
 
 def require_allowed(address: IPAddress, policy: EgressPolicy) -> None:

@@ -70,6 +70,17 @@ async def test_filters_and_orders(client: httpx.AsyncClient) -> None:
     assert wrong.status_code == 400
 
 
+async def test_what_a_file_has_is_not_taken_for_a_field_of_its_metadata(
+    client: httpx.AsyncClient,
+) -> None:
+    await add(client, "note.txt", metadata='{"name": "a"}')
+    for field in ("name", "size", "sha256", "id"):
+        refused = await client.get("/v1/files", params={field: "a"})
+        assert refused.status_code == 400, field
+        assert f"metadata.{field}" in refused.json()["remedy"]
+    assert await names(client, **{"metadata.name": "a"}) == ["note.txt"]
+
+
 def test_created_takes_days_times_and_open_ranges() -> None:
     start, end = created_range("2026-01-31")
     assert start is not None

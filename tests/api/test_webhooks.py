@@ -124,6 +124,8 @@ async def test_a_repetition_makes_no_second_webhook_and_shows_no_secret(
     [
         {"url": "http://example.com/"},
         {"url": "https://127.0.0.1/"},
+        {"url": "https://localhost/"},
+        {"url": "https://Api.LocalHost/"},
         {"url": "https://[::ffff:10.0.0.1]/"},
         {"url": "https://2130706433/"},
         {"url": "https://user:pw@example.com/"},
