@@ -57,3 +57,18 @@ async def continued(first: bytes, body: AsyncGenerator[bytes, None]) -> AsyncGen
         yield first
         async for chunk in body:
             yield chunk
+
+
+async def in_pieces(
+    body: AsyncGenerator[bytes, None], status: int, headers: dict[str, str], media_type: str
+) -> Download:
+    """Reads the first chunk before the status is sent: what the store refuses is then a problem, and
+    not a broken transfer."""
+    # Set as it is: of a `media_type` that is text the framework would say that it is UTF-8.
+    headers = {**headers, "Content-Type": media_type}
+    try:
+        first = await anext(body, b"")
+    except BaseException:
+        await body.aclose()
+        raise
+    return Download(continued(first, body), status, headers)

@@ -18,7 +18,7 @@ from api.files.retrieval import RETRIEVAL_HEADER
 from api.files.scan_policy import ScanPolicy
 from api.files.service import require_file, require_version
 from api.problems import problem_response
-from api.sending import Download, continued
+from api.sending import Download, in_pieces
 from api.services import Services
 from db.audit import Act, record
 from db.models import FileVersion
@@ -181,7 +181,7 @@ async def _head(blobs: BlobStore, sealed: Sealed) -> Response:
 
 async def _whole(blobs: BlobStore, sealed: Sealed) -> Response:
     headers = {**sealed.headers(), "Content-Length": str(sealed.size)}
-    return await _streamed(_read(blobs, sealed, None), 200, headers, sealed.media_type)
+    return await in_pieces(_read(blobs, sealed, None), 200, headers, sealed.media_type)
 
 
 async def _single(blobs: BlobStore, sealed: Sealed, wanted: ByteRange) -> Response:
@@ -190,7 +190,7 @@ async def _single(blobs: BlobStore, sealed: Sealed, wanted: ByteRange) -> Respon
         "Content-Length": str(wanted.length),
         "Content-Range": wanted.content_range(sealed.size),
     }
-    return await _streamed(_read(blobs, sealed, wanted), 206, headers, sealed.media_type)
+    return await in_pieces(_read(blobs, sealed, wanted), 206, headers, sealed.media_type)
 
 
 async def _multiple(blobs: BlobStore, sealed: Sealed, ranges: list[ByteRange]) -> Response:
@@ -204,7 +204,7 @@ async def _multiple(blobs: BlobStore, sealed: Sealed, ranges: list[ByteRange]) -
     length = sum(map(len, heads)) + sum(each.length for each in ranges) + len(end)
     headers = {**sealed.headers(), "Content-Length": str(length)}
     body = _parts(blobs, sealed, list(zip(heads, ranges, strict=True)), end)
-    return await _streamed(body, 206, headers, f"multipart/byteranges; boundary={boundary}")
+    return await in_pieces(body, 206, headers, f"multipart/byteranges; boundary={boundary}")
 
 
 async def _parts(
@@ -225,18 +225,3 @@ def _read(
 ) -> AsyncGenerator[bytes, None]:
     offset, length = (wanted.start, wanted.length) if wanted else (0, None)
     return blobs.read(sealed.tenant_id, sealed.blob_id, sealed.size, offset, length)
-
-
-async def _streamed(
-    body: AsyncGenerator[bytes, None], status: int, headers: dict[str, str], media_type: str
-) -> Response:
-    """Reads the first chunk before the status is sent: what the store refuses is then a problem, and
-    not a broken transfer."""
-    # Set as it is: of a `media_type` that is text the framework would say that it is UTF-8.
-    headers = {**headers, "Content-Type": media_type}
-    try:
-        first = await anext(body, b"")
-    except BaseException:
-        await body.aclose()
-        raise
-    return Download(continued(first, body), status, headers)

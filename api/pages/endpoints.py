@@ -12,6 +12,7 @@ from api.pages import service
 from api.pages.schemas import ChunkView, PageView
 from api.pagination import Cursor, NumberCursor, Page, decode_cursor
 from api.problem_responses import Responses, problems
+from api.sending import in_pieces
 from api.services import Provided
 from muniment.contracts.render_view import (
     DEFAULT_DPI,
@@ -181,7 +182,9 @@ async def show_text(
     headers = {"ETag": service.text_tag(shown, caller), "Cache-Control": "private, no-cache"}
     if names_tag(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
         return Response(status_code=304, headers=headers)
-    return PlainTextResponse(await service.text(services, caller, shown), headers=headers)
+    return await in_pieces(
+        service.text(services, caller, shown), 200, headers, "text/plain; charset=utf-8"
+    )
 
 
 @router.get("/chunks", summary="List a file's chunks", responses=problems(400, 404, 409, 410))

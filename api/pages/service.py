@@ -1,7 +1,7 @@
 """Reads what the stages stored of a version, under the caller's rights."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -175,11 +175,14 @@ def _line_view(line: Line, *, with_words: bool) -> LineView:
     )
 
 
-async def text(services: Services, caller: Caller, version: FileVersion) -> str:
-    """The text of all pages, in order, with an empty line between them."""
+async def text(
+    services: Services, caller: Caller, version: FileVersion
+) -> AsyncGenerator[bytes, None]:
+    """The text of all pages, in order, with an empty line between them; a page at a time, for as long as
+    somebody takes it."""
     reader = ArtifactReader(services.blobs, caller.tenant_id)
-    texts: list[str] = []
     rows: Sequence[PageRow] = ()
+    before = ""
     while True:
         async with services.database.transaction(caller.access) as session:
             rows = await pages.list_pages(
@@ -191,9 +194,11 @@ async def text(services: Services, caller: Caller, version: FileVersion) -> str:
         masks = await _masks(services, caller, version, rows)
         for row in rows:
             page = _shown(await reader.page(row), masks)
-            texts.append(page.text if page else "")
+            yield (before + (page.text if page else "")).encode()
+            before = TEXT_PAGE_SEPARATOR
         if len(rows) < _PAGES_AT_ONCE:
-            return TEXT_PAGE_SEPARATOR.join(texts) + "\n"
+            yield b"\n"
+            return
 
 
 async def _masks(

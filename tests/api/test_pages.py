@@ -1,5 +1,6 @@
 """What was read of a file, as it was stored and published."""
 
+import hashlib
 from uuid import UUID
 
 import httpx
@@ -37,6 +38,8 @@ from muniment.stores import Stores, open_stores
 from retrieval.cited_pages import PageReaders
 from tests.api.conftest import ApiProcess
 from tests.conftest import TenantFixture
+
+_MEBIBYTE = 2**20
 
 
 @pytest.fixture
@@ -223,6 +226,43 @@ async def test_document_and_text_are_given_once_per_etag(
         assert (other.status_code, other.headers["ETag"]) == (200, tag)
     part = await client.get(f"{path}/document", headers={"Range": "bytes=0-0"})
     assert (part.status_code, part.text) == (206, "{")
+
+
+async def test_a_long_text_is_sent_as_it_is_read(
+    client: httpx.AsyncClient,
+    api: ApiProcess,
+    database: Database,
+    tenant: TenantFixture,
+    stores: Stores,
+) -> None:
+    answer = await client.post("/v1/files?name=long.pdf", content=b"long")
+    file_id = UUID(answer.json()["id"])
+    texts = [str(number % 10) * _MEBIBYTE for number in range(1, 81)]
+    shape = {"width": 595, "height": 842, "source": "text", "engine": "pdfium"}
+    async with database.transaction(tenant.system) as session:
+        version = await files.newest_version(session, file_id)
+        version.published_at = now()
+        for number, text in enumerate(texts, 1):
+            batch = PageBatch(pages=(read_page(number, text).model_copy(update={"lines": ()}),))
+            stored = await stores.blobs.put_bytes(
+                tenant.tenant_id, batch.model_dump_json().encode()
+            )
+            session.add(_blob(tenant, stored))
+            await session.flush()
+            common = {"tenant_id": tenant.tenant_id, "version_id": version.id}
+            place = {"page": number, "blob_id": stored.blob_id, "position": 0}
+            session.add(PageRow(**common, **shape, **place))
+    before = highest = api.resident_bytes
+    digest, length = hashlib.sha256(), 0
+    async with client.stream("GET", f"/v1/files/{file_id}/text") as sent:
+        assert sent.headers["Content-Type"] == "text/plain; charset=utf-8"
+        async for piece in sent.aiter_raw():
+            digest.update(piece)
+            length += len(piece)
+            highest = max(highest, api.resident_bytes)
+    whole = "\n\n".join(texts) + "\n"
+    assert (length, digest.hexdigest()) == (len(whole), hashlib.sha256(whole.encode()).hexdigest())
+    assert highest - before < 32 * _MEBIBYTE
 
 
 async def test_a_view_that_no_worker_makes_in_time_is_to_be_asked_for_again(
