@@ -21,6 +21,7 @@ from api.conversations.socket_endpoints import router as conversation_sockets
 from api.cross_origin import CrossOrigin
 from api.description import DescribedApplication
 from api.directory.endpoints import router as directory
+from api.dispositions.endpoints import router as dispositions
 from api.erasures.endpoints import router as erasures
 from api.evaluations.endpoints import router as evaluations
 from api.events.endpoints import router as events
@@ -139,6 +140,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     finding_policies,
     legal_holds,
     retention,
+    dispositions,
     erasures,
     audit,
     integrity,

@@ -78,6 +78,7 @@ from muniment.settings import Settings
 from muniment.stores import Stores, open_import_sources
 from worker.auditing import open_audit_sealing
 from worker.connecting import patiently
+from worker.disposing import retention_activities
 from worker.erasing import open_erasure
 from worker.evaluating import AskingParts
 from worker.from_settings import (
@@ -160,6 +161,7 @@ class Parts:
             erasure.hold_erasure,
             erasure.finish_erasure,
             LegalHolds(self._database).attend_hold,
+            *retention_activities(self._database, self._settings.retention),
             self.integrity.begin_verification,
             self.integrity.end_verification,
             self.tiers.plan_moves,

@@ -30,6 +30,7 @@ from muniment.contracts import (
     merge_postings,
     move_tier,
     queues,
+    retention_sweep,
     verify_integrity,
 )
 from muniment.contracts.base import Contract
@@ -41,6 +42,7 @@ from workflows.policies import (
     EVALUATION_PRIORITY,
     MERGE_PRIORITY,
     MOVE_PRIORITY,
+    SWEEP_PRIORITY,
     VERIFY_PRIORITY,
     priority,
 )
@@ -90,6 +92,13 @@ MERGES = TenantWork(
     lambda tenant_id: merge_postings.MergePostingsInput(tenant_id=tenant_id),
     "Maintenance of the index of words",
     MERGE_PRIORITY,
+)
+RETENTION = TenantWork(
+    retention_sweep.WORKFLOW,
+    retention_sweep.schedule_id,
+    lambda tenant_id: retention_sweep.RetentionSweepInput(tenant_id=tenant_id),
+    "Disposition of files that nothing keeps any more",
+    SWEEP_PRIORITY,
 )
 EVALUATIONS = TenantWork(
     evaluate_retrieval.WORKFLOW,

@@ -280,6 +280,12 @@ REWRAP = _stage(queues.WORKFLOWS, timedelta(hours=1))
 thousand keys: minutes of requests to a key management elsewhere."""
 REWRAP_BATCHES = 300
 """Three events a batch: some 1,000, before the rotation continues as new."""
+SWEEP_RETENTION = _stage(queues.WORKFLOWS, timedelta(minutes=10))
+"""A page of files is judged within a second; one of which many are to be deleted takes some."""
+SWEEP_STEPS = 300
+"""Three events a step, and more where somebody is waited for: some 1,000, before it continues as new."""
+SWEEP_PRIORITY = MAX_PRIORITY
+"""What is due today was kept for years."""
 MERGE = _stage(queues.WORKFLOWS, timedelta(hours=2))
 """The keys of a million passages are looked through within a minute, and what is merged is rewritten once.
 A round that dies begins anew, and finds less to do."""

@@ -54,6 +54,9 @@ from muniment.contracts.reindex import ReindexInput
 from muniment.contracts.reindex import workflow_id as reindex_workflow_id
 from muniment.contracts.render_view import WORKFLOW as RENDER_VIEW
 from muniment.contracts.render_view import RedactedView, RenderViewInput, RenderViewResult
+from muniment.contracts.retention_sweep import LOOK as LOOK_AT_SWEEP
+from muniment.contracts.retention_sweep import WORKFLOW as RETENTION_SWEEP
+from muniment.contracts.retention_sweep import RetentionSweepInput
 from muniment.contracts.rotate_keys import WORKFLOW as ROTATE_KEYS
 from muniment.contracts.rotate_keys import RotateKeysInput
 from muniment.contracts.rotate_keys import workflow_id as rotation_workflow_id
@@ -73,6 +76,7 @@ from workflows.policies import (
     REINDEX_PRIORITY,
     ROTATION_PRIORITY,
     SEAL_PRIORITY,
+    SWEEP_PRIORITY,
     VERIFY_PRIORITY,
     priority,
 )
@@ -231,6 +235,23 @@ async def start_verification(
         reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
     return await start.carry_out(client, VERIFY_INTEGRITY, request)
+
+
+async def start_retention_sweep(
+    client: Client, workflow_id: str, request: RetentionSweepInput
+) -> str:
+    """Starts `RetentionSweep`, or tells the one at work to look; returns and raises as `start_ingestion`
+    does. One whose workflow is gone while its sweep is open is started again under the same id."""
+    start = _Start(
+        workflow_id,
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="Disposition of files that nothing keeps any more",
+        level=SWEEP_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        signal=LOOK_AT_SWEEP,
+    )
+    return await start.carry_out(client, RETENTION_SWEEP, request)
 
 
 async def start_sealing(client: Client) -> str:

@@ -10,13 +10,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
-from temporalio.client import WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from activities.integrity.examine import MISSING, Examiner
 from activities.pace import Pace
+from activities.running import is_running
 from db.audit import Act, record
 from db.models import IntegrityRun, new_id
 from db.queries import integrity
@@ -32,7 +31,7 @@ from muniment.contracts.verify_integrity import (
     VerifyBatchResult,
     VerifyIntegrityInput,
 )
-from muniment.errors import MunimentError, ObjectStoreUnavailable, OrchestratorUnavailable
+from muniment.errors import MunimentError, ObjectStoreUnavailable
 from muniment.objects import BlobStore, BlobTiers
 from muniment.task_group import task_group
 from muniment.telemetry.metrics import integrity_blobs_total, integrity_bytes_total
@@ -44,7 +43,6 @@ BATCH_BYTES = 256 * 1024**2
 """A dead worker's batch is read again: a quarter of a minute at the pace that is set by default."""
 IN_FLIGHT = 4
 """Blobs of a batch that are read at once: small ones wait for the store, not for the pace."""
-DESCRIBE_SECONDS = 10
 SAMPLED_BLOBS = 20
 FEWEST_SAMPLED = 5
 """Where nothing of so many blobs is there that nobody missed before, it is the store that is away."""
@@ -82,7 +80,7 @@ class Integrity(IntegrityActivities):
                 if run.workflow_id == mine:
                     await self._plan(session, run)
                     return VerificationBegun(run_id=run.id)
-            if await _is_running(run.workflow_id):
+            if await is_running(run.workflow_id):
                 return VerificationBegun()
             async with self._transaction(request.tenant_id) as session:
                 still = await integrity.run_at_work(
@@ -233,21 +231,6 @@ def _batch(due: Sequence[DueBlob]) -> list[DueBlob]:
             break
         taken.append(blob)
     return taken
-
-
-async def _is_running(workflow_id: str) -> bool:
-    """Whether Temporal still has the workflow at work: one that was terminated told nobody."""
-    handle = activity.client().get_workflow_handle(workflow_id)
-    try:
-        async with asyncio.timeout(DESCRIBE_SECONDS):
-            found = await handle.describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise OrchestratorUnavailable("Temporal did not say whether a workflow runs.") from error
-    except TimeoutError as error:
-        raise OrchestratorUnavailable("Temporal did not say whether a workflow runs.") from error
-    return found.status is WorkflowExecutionStatus.RUNNING
 
 
 @asynccontextmanager

@@ -8,7 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.audit.service import sealed_event
 from api.authentication import Caller
-from api.files.service import order_erasures, require_file
+from api.files.service import require_file
+from api.jobs.making import origin_of
+from db.erasures import order_erasures
 from db.models import Erasure, Job
 from db.queries import audit_checkpoints, audit_tree, erasure_records, members
 from db.queries.preservation import standing_preservations
@@ -28,7 +30,7 @@ async def order(session: AsyncSession, caller: Caller, file_id: UUID) -> list[tu
     wanted = [detail.file, *await members.lock_descendants(session, file_id, "manage")]
     ids = [each.id for each in wanted]
     kept = await standing_preservations(session, ids, GuardedAct.DELETION)
-    return await order_erasures(session, caller, wanted, kept)
+    return await order_erasures(session, origin_of(caller), caller, wanted, kept)
 
 
 async def list_erasures(

@@ -1,7 +1,6 @@
 """Files: showing, changing, trashing, restoring, erasing, reprocessing."""
 
 import json
-from collections.abc import Container, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -19,19 +18,19 @@ from api.files.preserved import (
 )
 from api.files.schemas import MAX_METADATA_FIELDS, File, FileChange, FileVersion, ReprocessBody
 from api.files.view import entity_tag, version_view
-from api.jobs.making import new_erasure, new_ingestion
+from api.jobs.making import new_ingestion, origin_of
 from api.jobs.view import WorkflowLinks
 from api.levels import lacks_level
 from api.pagination import NumberCursor, Page, cut, encode_cursor
 from api.preconditions import require_match
 from api.services import Services
 from db.audit import record
-from db.models import Erasure, Job, now
+from db.erasures import order_erasures
 from db.models import File as FileRecord
 from db.models import FileVersion as VersionRecord
+from db.models import Job, now
 from db.queries import collections, files, members
 from db.queries.files import FileDetail
-from muniment.contracts.erase_file import ErasureState
 from muniment.contracts.jobs import FileState, JobSettings, JobState
 from muniment.errors import Conflict, Gone, NotFound, Unprocessable
 
@@ -218,45 +217,9 @@ async def add_erasure(session: AsyncSession, caller: Caller, file_id: UUID) -> J
         raise Conflict("the file is being erased")
     descendants = await members.lock_descendants(session, file_id, "manage")
     await require_deletable(session, [file_id, *(each.id for each in descendants)])
-    return (await order_erasures(session, caller, [detail.file, *descendants], frozenset()))[0][0]
-
-
-async def order_erasures(
-    session: AsyncSession,
-    caller: Caller,
-    wanted: Sequence[FileRecord],
-    kept: Container[UUID],
-) -> list[tuple[Job, Erasure]]:
-    """The jobs that erase those of the files, which are locked, that are not being erased already. One that
-    is `kept` is restricted, and its erasure waits until nothing keeps it any more."""
-    ordered = [
-        _erase(session, caller, file, is_kept=file.id in kept)
-        for file in wanted
-        if file.state not in _TO_BE_ERASED
-    ]
-    await session.flush()
-    return ordered
-
-
-def _erase(
-    session: AsyncSession, caller: Caller, file: FileRecord, *, is_kept: bool
-) -> tuple[Job, Erasure]:
-    job = new_erasure(caller, file)
-    session.add(job)
-    file.state = FileState.RESTRICTED if is_kept else FileState.ERASING
-    _touch(file)
-    state = ErasureState.HELD if is_kept else ErasureState.EXECUTING
-    erasure = Erasure(
-        tenant_id=caller.tenant_id,
-        file_id=file.id,
-        job_id=job.id,
-        state=state,
-        requested_by=caller.principal_id,
-    )
-    session.add(erasure)
-    payload: dict[str, JsonValue] = {"job_id": str(job.id), "state": state.value}
-    record(session, caller.act("file.erasure_requested", "file", file.id, payload))
-    return job, erasure
+    wanted = [detail.file, *descendants]
+    ordered = await order_erasures(session, origin_of(caller), caller, wanted, frozenset())
+    return ordered[0][0]
 
 
 async def add_reprocessing(

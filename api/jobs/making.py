@@ -3,10 +3,10 @@
 from opentelemetry import propagate
 
 from api.authentication import Caller
-from db import ingestions
+from db import erasures, ingestions
 from db.ingestions import DEFAULT_PRIORITY, Origin
-from db.models import File, FileVersion, Job, new_id
-from muniment.contracts.jobs import JobKind, JobSettings, JobState
+from db.models import File, FileVersion, Job
+from muniment.contracts.jobs import JobSettings
 from muniment.telemetry import context
 
 
@@ -20,10 +20,18 @@ def new_ingestion(
     settings: JobSettings | None = None,
 ) -> Job:
     """As `db.ingestions.new_ingestion`, asked for by this caller in this request."""
-    origin = Origin(caller.tenant_id, caller.principal_id, context.request_id(), trace_parent())
     return ingestions.new_ingestion(
-        origin, version, retry_of=retry_of, first=first, priority=priority, settings=settings
+        origin_of(caller),
+        version,
+        retry_of=retry_of,
+        first=first,
+        priority=priority,
+        settings=settings,
     )
+
+
+def origin_of(caller: Caller) -> Origin:
+    return Origin(caller.tenant_id, caller.principal_id, context.request_id(), trace_parent())
 
 
 def trace_parent() -> str | None:
@@ -34,18 +42,5 @@ def trace_parent() -> str | None:
 
 
 def new_erasure(caller: Caller, file: File, *, retry_of: Job | None = None) -> Job:
-    """The erasure of a file with all its versions."""
-    job_id = new_id()
-    return Job(
-        id=job_id,
-        tenant_id=caller.tenant_id,
-        kind=JobKind.ERASE_FILE,
-        file_id=file.id,
-        workflow_id=f"erase-{file.id}-{job_id}",
-        state=JobState.QUEUED,
-        priority=DEFAULT_PRIORITY,
-        retry_of=retry_of.id if retry_of is not None else None,
-        requested_by=caller.principal_id,
-        request_id=context.request_id(),
-        trace_parent=trace_parent(),
-    )
+    """As `db.erasures.new_erasure`, asked for by this caller in this request."""
+    return erasures.new_erasure(origin_of(caller), file, retry_of=retry_of)

@@ -72,7 +72,14 @@ from db.models.legal_holds import (
 )
 from db.models.question_lists import QuestionList, QuestionListItem, QuestionListSource
 from db.models.quotas import TenantQuota, TenantUsage
-from db.models.retention import FileAccess, RetentionLock, RetentionPolicy
+from db.models.retention import (
+    Disposition,
+    FileAccess,
+    RetentionDecision,
+    RetentionLock,
+    RetentionPolicy,
+    RetentionSweep,
+)
 from db.models.shares import ShareLink, ShareSession, ShareTry
 from db.models.sign_ins import (
     BearerToken,
@@ -122,6 +129,7 @@ __all__ = [
     "ConversationMessage",
     "CorpusEpoch",
     "Decision",
+    "Disposition",
     "EmbeddingRow",
     "Erasure",
     "EvaluationMetric",
@@ -167,8 +175,10 @@ __all__ = [
     "QuestionListItem",
     "QuestionListSource",
     "ReadingComparison",
+    "RetentionDecision",
     "RetentionLock",
     "RetentionPolicy",
+    "RetentionSweep",
     "ShareLink",
     "ShareSession",
     "ShareTry",

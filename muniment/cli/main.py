@@ -10,6 +10,7 @@ import typer
 
 from muniment.cli.administration.api_keys import api_keys
 from muniment.cli.administration.audit import audit
+from muniment.cli.administration.dispositions import retention
 from muniment.cli.administration.erasures import erasures
 from muniment.cli.administration.grants import grants
 from muniment.cli.administration.groups import groups
@@ -18,7 +19,6 @@ from muniment.cli.administration.index_versions import index_versions
 from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
-from muniment.cli.administration.retention import retention
 from muniment.cli.administration.shares import shares
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks

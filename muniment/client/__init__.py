@@ -32,6 +32,11 @@ from muniment.client.resources.conversations import (
     Feedback,
     Message,
 )
+from muniment.client.resources.dispositions import (
+    Disposition,
+    RetentionDecision,
+    RetentionSweep,
+)
 from muniment.client.resources.erasures import Erasure
 from muniment.client.resources.evaluations import Evaluation, Metric
 from muniment.client.resources.files import FileTiers
@@ -88,6 +93,7 @@ __all__ = [
     "ConversationSocket",
     "DirectoryEntry",
     "DirectoryMatches",
+    "Disposition",
     "Erasure",
     "Evaluation",
     "Event",
@@ -125,7 +131,9 @@ __all__ = [
     "Problem",
     "Quotas",
     "ReadingComparison",
+    "RetentionDecision",
     "RetentionPolicy",
+    "RetentionSweep",
     "Retry",
     "SearchResult",
     "Share",

@@ -36,6 +36,7 @@ from muniment.client.resources.audit import AsyncAuditTrail
 from muniment.client.resources.batches import AsyncBatches
 from muniment.client.resources.collections import AsyncCollections
 from muniment.client.resources.conversations import AsyncFeedbacks, ConversationOperations
+from muniment.client.resources.dispositions import AsyncDispositions
 from muniment.client.resources.erasures import AsyncErasures
 from muniment.client.resources.evaluations import AsyncEvaluations
 from muniment.client.resources.files import FileOperations
@@ -125,6 +126,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.finding_policies = AsyncFindingPolicies(self._protocol, self._run)
         self.legal_holds = AsyncLegalHolds(self._protocol, self._run)
         self.retention = AsyncRetention(self._protocol, self._run)
+        self.dispositions = AsyncDispositions(self._protocol, self._run)
         self.erasures = AsyncErasures(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)

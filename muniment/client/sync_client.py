@@ -36,6 +36,7 @@ from muniment.client.resources.audit import AuditTrail
 from muniment.client.resources.batches import Batches
 from muniment.client.resources.collections import Collections
 from muniment.client.resources.conversations import ConversationOperations, Feedbacks
+from muniment.client.resources.dispositions import Dispositions
 from muniment.client.resources.erasures import Erasures
 from muniment.client.resources.evaluations import Evaluations
 from muniment.client.resources.files import FileOperations
@@ -125,6 +126,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.finding_policies = FindingPolicies(self._protocol, self._run)
         self.legal_holds = LegalHolds(self._protocol, self._run)
         self.retention = Retention(self._protocol, self._run)
+        self.dispositions = Dispositions(self._protocol, self._run)
         self.erasures = Erasures(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)

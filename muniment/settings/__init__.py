@@ -32,6 +32,7 @@ from muniment.settings.reading import (
     SuryaSettings,
 )
 from muniment.settings.rerank import RerankSettings
+from muniment.settings.retention import RetentionSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -80,6 +81,7 @@ __all__ = [
     "RaySettings",
     "ReadSettings",
     "RerankSettings",
+    "RetentionSettings",
     "ScanSettings",
     "Settings",
     "ShadowSettings",

@@ -34,6 +34,7 @@ from muniment.settings.reading import (
     SuryaSettings,
 )
 from muniment.settings.rerank import RerankSettings
+from muniment.settings.retention import RetentionSettings
 from muniment.settings.service import (
     ApiSettings,
     ImportSettings,
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     holds: HoldSettings = HoldSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
+    retention: RetentionSettings = RetentionSettings()
     models: ModelSettings = ModelSettings()
     integrity: IntegritySettings = IntegritySettings()
     sharing: SharingSettings = SharingSettings()

@@ -232,6 +232,7 @@ CHANGES = [
         {"name": "y", "label": "x", "days": 2},
         "retention_policy.changed",
     ),
+    ("POST", "/v1/retention-sweeps", {"dry_run": True}, "retention_sweep.requested"),
     ("POST", "/v1/retention-policies/{policy_id}/end", None, "retention_policy.ended"),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]

@@ -1,0 +1,1 @@
+"""Retention as Temporal carries it out."""
