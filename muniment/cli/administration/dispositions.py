@@ -19,9 +19,12 @@ from muniment.cli.options import AsJson, Home, Limit
 if TYPE_CHECKING:
     from muniment.client.resources.dispositions import Disposition, RetentionSweep
 
+__all__ = ["retention"]
+"""The group, with these commands in it."""
+
 Verdict = Annotated[Literal["approve", "reject"], typer.Argument(help="What you decide.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the decision.")]
-States = Annotated[list[str] | None, typer.Option("--state", help="In these states.")]
+State = Annotated[str | None, typer.Option("--state", help="In this state.")]
 
 SWEEPS: "Columns[RetentionSweep]" = {
     "id": lambda each: str(each.id),
@@ -64,11 +67,11 @@ def start_sweep(
 
 @retention.command("sweeps")
 def list_sweeps(
-    state: States = None, limit: Limit = 50, home: Home = None, as_json: AsJson = False
+    state: State = None, limit: Limit = 50, home: Home = None, as_json: AsJson = False
 ) -> None:
     """List sweeps, newest first: what they found, and what they did."""
     with connected(home) as muniment:
-        listing = muniment.dispositions.list_sweeps(states=state or (), limit=limit)
+        listing = muniment.dispositions.list_sweeps(state=state, limit=limit)
         print_listing(listing, SWEEPS, as_json=as_json)
 
 
@@ -88,11 +91,11 @@ def decide_sweep(
 
 @retention.command("dispositions")
 def list_dispositions(
-    state: States = None, limit: Limit = 50, home: Home = None, as_json: AsJson = False
+    state: State = None, limit: Limit = 50, home: Home = None, as_json: AsJson = False
 ) -> None:
     """List files that people are to say whether they are deleted, newest first."""
     with connected(home) as muniment:
-        listing = muniment.dispositions.list(states=state or (), limit=limit)
+        listing = muniment.dispositions.list(state=state, limit=limit)
         print_listing(listing, DISPOSITIONS, as_json=as_json)
 
 

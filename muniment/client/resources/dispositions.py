@@ -1,6 +1,5 @@
 """`/v1/retention-sweeps` and `/v1/dispositions`: what becomes of files that nothing keeps any more."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -71,10 +70,10 @@ def start_sweep(*, dry_run: bool = False, as_of: datetime | None = None) -> Call
 
 
 def list_sweeps(
-    *, states: Sequence[str] = (), limit: int = 50, cursor: str | None = None
+    *, state: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Call[Listing[RetentionSweep]]:
     """Newest first."""
-    parameters = {"state": list(states) or None, "limit": limit, "cursor": cursor}
+    parameters = {"state": state, "limit": limit, "cursor": cursor}
     return get(_SWEEPS, Listing[RetentionSweep], parameters)
 
 
@@ -93,10 +92,10 @@ def decide_sweep(retention_sweep_id: Id, verdict: str, reason: str) -> Call[Rete
 
 
 def list_dispositions(
-    *, states: Sequence[str] = (), limit: int = 50, cursor: str | None = None
+    *, state: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Call[Listing[Disposition]]:
     """Newest first."""
-    parameters = {"state": list(states) or None, "limit": limit, "cursor": cursor}
+    parameters = {"state": state, "limit": limit, "cursor": cursor}
     return get(_DISPOSITIONS, Listing[Disposition], parameters)
 
 
