@@ -44,6 +44,7 @@ from muniment.settings.service import (
     WorkerSettings,
 )
 from muniment.settings.stores import ColdStoreSettings, ObjectSettings
+from muniment.settings.tasks import TaskSettings
 
 __all__ = [
     "AnalyticsSettings",
@@ -84,6 +85,7 @@ __all__ = [
     "SharingSettings",
     "SignInSettings",
     "SuryaSettings",
+    "TaskSettings",
     "TelemetrySettings",
     "TemporalSettings",
     "TransportSettings",
