@@ -47,7 +47,14 @@ from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
 from worker.sweep import Sweep
-from worker.tenant_schedules import EVALUATIONS, MERGES, MOVES, VERIFICATION, TenantSchedules
+from worker.tenant_schedules import (
+    EVALUATIONS,
+    MERGES,
+    MOVES,
+    REMINDERS,
+    VERIFICATION,
+    TenantSchedules,
+)
 from worker.upload_timers import UploadTimers
 from worker.webhook_dispatch import DispatchPolicy, WebhookDispatch
 from worker.webhook_figures import WebhookFigures
@@ -203,6 +210,9 @@ def _housekeeping(
         TenantSchedules(database, client, MOVES, _moves_interval(settings.cold_store)).run(),
         TenantSchedules(
             database, client, MERGES, timedelta(minutes=settings.lexical.merge_minutes)
+        ).run(),
+        TenantSchedules(
+            database, client, REMINDERS, timedelta(minutes=settings.tasks.look_minutes)
         ).run(),
         TenantSchedules(
             database, client, EVALUATIONS, timedelta(hours=settings.evaluation.interval_hours)

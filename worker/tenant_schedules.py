@@ -30,6 +30,7 @@ from muniment.contracts import (
     merge_postings,
     move_tier,
     queues,
+    remind_tasks,
     verify_integrity,
 )
 from muniment.contracts.base import Contract
@@ -41,6 +42,7 @@ from workflows.policies import (
     EVALUATION_PRIORITY,
     MERGE_PRIORITY,
     MOVE_PRIORITY,
+    REMIND_PRIORITY,
     VERIFY_PRIORITY,
     priority,
 )
@@ -97,6 +99,13 @@ EVALUATIONS = TenantWork(
     lambda tenant_id: evaluate_retrieval.EvaluateRetrievalInput(tenant_id=tenant_id),
     "Evaluation of searches and answers",
     EVALUATION_PRIORITY,
+)
+REMINDERS = TenantWork(
+    remind_tasks.WORKFLOW,
+    remind_tasks.schedule_id,
+    lambda tenant_id: remind_tasks.RemindTasksInput(tenant_id=tenant_id),
+    "Reminders of what waits for people",
+    REMIND_PRIORITY,
 )
 
 

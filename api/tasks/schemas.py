@@ -17,8 +17,8 @@ SubjectType = Literal["job", "erasure", "legal_hold"]
 
 
 class TaskSubject(BaseModel):
-    """What waits, and where it is shown. `title`: the file's name or the matter's; null where nothing may tell
-    it."""
+    """What waits, and where it is shown. `title`: the file's name or the matter's; null where nothing may
+    tell it."""
 
     type: SubjectType
     id: UUID
@@ -52,7 +52,7 @@ class Task(BaseModel):
 
 
 class TaskTotal(BaseModel):
-    """Of a kind that the caller may see: tasks that fit the filters but `kind`, and the overdue among them."""
+    """Of a kind that the caller may see: tasks that fit the filters but `kind`, and how many are overdue."""
 
     kind: TaskKind
     total: int

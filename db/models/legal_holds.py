@@ -13,7 +13,7 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 
 class LegalHold(SQLModel, table=True):
     """A matter. It holds until it is released, and then until `cooling_ends_at`. `reviewed_at`: when its
-    queries and subjects were last looked for. `confirmed_at`: when somebody last said that it is still needed.
+    queries and subjects were last looked for. `confirmed_at`: when somebody last said that it is needed.
     `started_at`: when its workflow was told to begin."""
 
     __tablename__ = "legal_hold"

@@ -3,8 +3,8 @@ otherwise than they do.
 
 Another kind is another entry of `KINDS`, and a member of TaskKind. Its statement names the columns
 `subject_id`, `file_id` (null: of no file), `title`, `assignee` (null: of anybody who may), `since`, `due_at`
-and `reminders` (null: those that the audit trail has), of the tenant's rows that wait at `:as_of`; an index has
-to find them. Its days are parameters that are named as they are in TaskSettings.
+and `reminders` (null: those that the audit trail has), of the tenant's rows that wait at `:as_of`; an index
+has to find them. Its days are parameters that are named as they are in TaskSettings.
 """
 
 from collections.abc import Sequence

@@ -183,10 +183,10 @@ def _all(kinds: Sequence[KindOfTask]) -> str:
         f"SELECT '{each.kind}' AS kind, waiting.* FROM ({each.waiting}) waiting"  # noqa: S608 - constants
         for each in kinds
     )
-    return (
-        "SELECT each.*, each.kind || '.' || each.subject_id"
-        f" || coalesce('.' || each.assignee, '') AS id FROM ({of_each}) each"
-    )
+    return f"""
+        SELECT each.*, each.kind || '.' || each.subject_id || coalesce('.' || each.assignee, '') AS id
+        FROM ({of_each}) each
+    """  # noqa: S608 - constants
 
 
 _WANTED = """
@@ -231,9 +231,11 @@ def _page(kinds: Sequence[KindOfTask]) -> TextClause:
 
 def _totals(kinds: Sequence[KindOfTask]) -> TextClause:
     return text(
-        "SELECT kind, count(*) AS total,"
-        " count(*) FILTER (WHERE due_at <= CAST(:as_of AS timestamptz)) AS overdue"
-        f" FROM ({_all(kinds)}) task WHERE {_WANTED} GROUP BY kind"
+        f"""
+        SELECT kind, count(*) AS total,
+            count(*) FILTER (WHERE due_at <= CAST(:as_of AS timestamptz)) AS overdue
+        FROM ({_all(kinds)}) task WHERE {_WANTED} GROUP BY kind
+        """  # noqa: S608 - constants
     )
 
 

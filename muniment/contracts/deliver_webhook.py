@@ -24,7 +24,7 @@ MAX_WAIT_SECONDS = 24 * 3600.0
 
 class EventType(StrEnum):
     """What an endpoint can subscribe to; the triggers of migration 0013 write those of files,
-    jobs and faults, `db.queries.legal_holds.emit` those of holds and erasures, and `db.queries.tasks` those of
+    jobs and faults, `db.queries.legal_holds.emit` those of holds and erasures, `db.queries.tasks` those of
     tasks."""
 
     FILE_READY = "file.ready"
