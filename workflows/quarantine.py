@@ -73,12 +73,12 @@ class Quarantine:
             await workflow.wait_condition(lambda: self._verdict is not None, timeout=seconds)
         finally:
             self._tracker.error = self._tracker.task = None
-            self._tracker.show()
 
     async def _go_on(self, rejected: str) -> None:
         if self._verdict is Verdict.REJECT:
             raise failure(problem(ContentWithheld(rejected)))
         self._tracker.state = JobState.RUNNING
+        self._tracker.show()
         await self._row.record()
 
     async def decide(self, decision_id: UUID, verdict: Verdict) -> None:
