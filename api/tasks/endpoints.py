@@ -53,7 +53,7 @@ async def list_tasks(
     shown, last = cut(rows, limit)
     following = TaskCursor(at=last.due_at, id=last.id) if last else None
     return TaskPage(
-        data=[task_view(row, view.as_of) for row in shown],
+        data=[task_view(row, view) for row in shown],
         next_cursor=encode_cursor(following) if following else None,
         totals=totals,
     )

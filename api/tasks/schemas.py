@@ -10,7 +10,7 @@ from api.retention.schemas import Time
 from api.storable_text import StorableText
 from api.times import UtcTime
 from db.queries import tasks
-from db.queries.tasks import KindTotal
+from db.queries.tasks import KindTotal, TaskView
 from muniment.contracts.tasks import TaskKind
 
 SubjectType = Literal["job", "erasure", "legal_hold"]
@@ -82,10 +82,12 @@ class TaskCursor(BaseModel):
 
 
 class Decided(BaseModel):
-    """Where tasks of a kind are shown and decided: `{id}` is the subject's, `{file}` its file's."""
+    """Where tasks of a kind are shown and decided: `{id}` is the subject's, `{file}` its file's. Whoever sees
+    none but its own is shown them at `own_href`."""
 
     type: SubjectType
     href: str
+    own_href: str | None = None
     may_decide: str
     actions: tuple[tuple[str, str, str], ...]
 
@@ -121,6 +123,7 @@ DECIDED: dict[TaskKind, Decided] = {
     TaskKind.HOLD_ACKNOWLEDGEMENT: Decided(
         type="legal_hold",
         href="/v1/legal-holds/{id}",
+        own_href="/v1/legal-holds/notices",
         may_decide="files:read",
         actions=(("acknowledge", "POST", "/v1/legal-holds/{id}/acknowledge"),),
     ),
@@ -128,8 +131,10 @@ DECIDED: dict[TaskKind, Decided] = {
 """A kind more is an entry more, beside that of `db.queries.task_kinds`."""
 
 
-def task_view(task: tasks.Task, as_of: datetime) -> Task:
+def task_view(task: tasks.Task, view: TaskView) -> Task:
     decided = DECIDED[task.kind]
+    is_own = task.kind in view.assigned_kinds
+    href = decided.own_href if is_own and decided.own_href else decided.href
     ids = {"id": task.subject_id, "file": task.file_id}
     return Task(
         id=task.id,
@@ -137,18 +142,18 @@ def task_view(task: tasks.Task, as_of: datetime) -> Task:
         subject=TaskSubject(
             type=decided.type,
             id=task.subject_id,
-            href=decided.href.format(**ids),
+            href=href.format(**ids),
             title=task.title,
         ),
         file_id=task.file_id,
         since=task.since,
         due_at=task.due_at,
-        overdue=task.due_at <= as_of,
+        overdue=task.due_at <= view.as_of,
         reminders=task.reminders,
         assignee=task.assignee,
         may_decide=decided.may_decide,
         actions=[
-            TaskAction(name=name, method=method, href=href.format(**ids))
-            for name, method, href in decided.actions
+            TaskAction(name=name, method=method, href=route.format(**ids))
+            for name, method, route in decided.actions
         ],
     )

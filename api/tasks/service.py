@@ -42,7 +42,7 @@ async def require_task(session: AsyncSession, view: TaskView, task_id: str) -> T
     found = [] if wanted is None else await tasks.list_tasks(session, view, wanted, limit=1)
     if not found or found[0].id != task_id:
         raise NotFound("there is no such task, or it was decided")
-    return task_view(found[0], view.as_of)
+    return task_view(found[0], view)
 
 
 def _named(task_id: str) -> TaskFilter | None:

@@ -247,6 +247,8 @@ async def test_nobody_sees_what_scope_file_or_tenant_keep_from_it(
         # Without the scope neither the kind nor how many there are; of notices one's own.
         listed = (await reader.get(PATH)).json()
         assert [each["id"] for each in listed["data"]] == [own]
+        shown = await reader.get(listed["data"][0]["subject"]["href"])
+        assert [each["hold_id"] for each in shown.json()["data"]] == [hold]
         assert listed["totals"] == [{"kind": "hold_acknowledgement", "total": 1, "overdue": 0}]
         assert (await reader.get(f"{PATH}/{quarantine}")).status_code == 404
         theirs = f"hold_acknowledgement.{hold}.{tenant.principal_id}"

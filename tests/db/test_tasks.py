@@ -17,10 +17,10 @@ OVER = 20_000
 WAITING = 20
 
 _FILL = """
-INSERT INTO file (id, tenant_id, collection_id, name, media_type, state, current_version, revision, labels, metadata,
-                  degraded, created_at, updated_at)
-SELECT gen_random_uuid(), %(tenant)s, %(collection)s, 'f' || number, 'text/plain', 'ready', 0, 1, '{}', '{}', false,
-       now(), now()
+INSERT INTO file (id, tenant_id, collection_id, name, media_type, state, current_version, revision,
+                  labels, metadata, degraded, created_at, updated_at)
+SELECT gen_random_uuid(), %(tenant)s, %(collection)s, 'f' || number, 'text/plain', 'ready', 0, 1,
+       '{}', '{}', false, now(), now()
 FROM generate_series(1, %(over)s + %(waiting)s) AS number;
 INSERT INTO job (id, tenant_id, kind, file_id, workflow_id, state, error, pages_total, pages_done,
                  pages_failed, pages_reused, percent, degraded, priority, event_seq, created_at, started_at,
