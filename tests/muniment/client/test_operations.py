@@ -289,7 +289,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "tasks.list": lambda m: m.tasks.list(
         kind="quarantine", due_before=LATER, overdue=True, assignee=ID, mine=True, cursor="abc"
     ),
-    "tasks.get": lambda m: m.tasks.get(f"quarantine.{ID}"),
+    "tasks.get": lambda m: m.tasks.get(str(ID)),
     "legal_holds.acknowledge": lambda m: m.legal_holds.acknowledge(ID),
     "legal_holds.notices": lambda m: m.legal_holds.notices(),
     "legal_holds.export": lambda m: m.legal_holds.export(ID),
