@@ -174,6 +174,7 @@ def _services(
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         holds=settings.holds,
+        tasks=settings.tasks,
         may_mask=settings.findings.masking,
         former_index_kept=timedelta(hours=settings.embedding.keep_former_hours),
         places=Places(settings.admission.at_once, settings.admission.waiting_most),

@@ -33,7 +33,7 @@ from db.session import Database
 from muniment.egress import EgressPolicy
 from muniment.objects import BlobStore, SealedTexts
 from muniment.sealing import KeyManagement
-from muniment.settings import HoldSettings, ImportSource
+from muniment.settings import HoldSettings, ImportSource, TaskSettings
 from retrieval.answer import Answerer
 from retrieval.answer_permit import Permits
 from retrieval.cache.responses import ResponseCache
@@ -116,6 +116,7 @@ class Services:
     retrieval_questions: RetrievalQuestions = field(default_factory=RetrievalQuestions)
     former_index_kept: timedelta = timedelta(days=7)
     holds: HoldSettings = field(default_factory=HoldSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     may_mask: bool = False
     conversations: ConversationLimits = field(default_factory=ConversationLimits)
     under_way: AnswersUnderWay = field(default_factory=AnswersUnderWay)

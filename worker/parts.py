@@ -29,7 +29,6 @@ from activities.inspect.activity import Inspect
 from activities.inspect.route import OcrRoute
 from activities.integrity.activity import Integrity
 from activities.key_rotation.activity import KeyRotations
-from activities.legal_holds.activity import LegalHolds
 from activities.lexical_index.activity import LexicalIndex
 from activities.lifecycle.activity import Lifecycle
 from activities.members.activity import ENGINE_MODULE as MEMBERS_ENGINE
@@ -76,9 +75,9 @@ from muniment.errors import ConfigurationError
 from muniment.objects import SealedTexts
 from muniment.settings import Settings
 from muniment.stores import Stores, open_import_sources
+from worker.attending import attending_activities
 from worker.auditing import open_audit_sealing
 from worker.connecting import patiently
-from worker.disposing import retention_activities
 from worker.erasing import open_erasure
 from worker.evaluating import AskingParts
 from worker.from_settings import (
@@ -160,8 +159,7 @@ class Parts:
             erasure.destroy_unreferenced_keys,
             erasure.hold_erasure,
             erasure.finish_erasure,
-            LegalHolds(self._database).attend_hold,
-            *retention_activities(self._database, self._settings.retention),
+            *attending_activities(self._settings, self._database),
             self.integrity.begin_verification,
             self.integrity.end_verification,
             self.tiers.plan_moves,

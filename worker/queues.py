@@ -28,6 +28,7 @@ from workflows.merge_postings import MergePostings
 from workflows.move_tier import MoveTier
 from workflows.read_pages import ReadPages
 from workflows.reindex import Reindex
+from workflows.remind_tasks import RemindTasks
 from workflows.render_view import RenderView
 from workflows.retention_sweep import RetentionSweep
 from workflows.rotate_keys import RotateKeys
@@ -38,7 +39,7 @@ WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
     *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
-    *(AnswerQuestions, SealAudit, LegalHold, RetentionSweep),
+    *(AnswerQuestions, SealAudit, LegalHold, RetentionSweep, RemindTasks),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -51,6 +51,7 @@ from worker.tenant_schedules import (
     EVALUATIONS,
     MERGES,
     MOVES,
+    REMINDERS,
     RETENTION,
     VERIFICATION,
     TenantSchedules,
@@ -213,6 +214,9 @@ def _housekeeping(
         ).run(),
         TenantSchedules(
             database, client, RETENTION, timedelta(hours=settings.retention.sweep_hours)
+        ).run(),
+        TenantSchedules(
+            database, client, REMINDERS, timedelta(minutes=settings.tasks.look_minutes)
         ).run(),
         TenantSchedules(
             database, client, EVALUATIONS, timedelta(hours=settings.evaluation.interval_hours)

@@ -30,6 +30,7 @@ from muniment.contracts import (
     merge_postings,
     move_tier,
     queues,
+    remind_tasks,
     retention_sweep,
     verify_integrity,
 )
@@ -42,6 +43,7 @@ from workflows.policies import (
     EVALUATION_PRIORITY,
     MERGE_PRIORITY,
     MOVE_PRIORITY,
+    REMIND_PRIORITY,
     SWEEP_PRIORITY,
     VERIFY_PRIORITY,
     priority,
@@ -106,6 +108,13 @@ EVALUATIONS = TenantWork(
     lambda tenant_id: evaluate_retrieval.EvaluateRetrievalInput(tenant_id=tenant_id),
     "Evaluation of searches and answers",
     EVALUATION_PRIORITY,
+)
+REMINDERS = TenantWork(
+    remind_tasks.WORKFLOW,
+    remind_tasks.schedule_id,
+    lambda tenant_id: remind_tasks.RemindTasksInput(tenant_id=tenant_id),
+    "Reminders of what waits for people",
+    REMIND_PRIORITY,
 )
 
 

@@ -16,6 +16,7 @@ from muniment.contracts.erase_file import (
     ErasureStep,
 )
 from muniment.contracts.search_attributes import OUTCOME
+from muniment.contracts.tasks import TaskKind
 from workflows.endings import to_the_end
 from workflows.failures import is_file_held
 from workflows.policies import ERASE, HOLD_LOOK, INGESTION_END
@@ -55,12 +56,17 @@ class EraseFile:
 
     async def _wait_while_held(self, request: EraseFileInput) -> None:
         """Rows are the truth about holds; a signal only says that it is time to look."""
+        workflow.set_current_details(
+            "Held: it goes on when no hold and no lock keeps the file any more."
+            f" Tasks of `{TaskKind.HELD_ERASURE}` in `/v1/tasks` tell of it."
+        )
         while True:
             self._is_woken = False
             held = await workflow.execute_activity_method(
                 ErasureActivities.hold_erasure, request, **ERASE
             )
             if not held.is_held or workflow.info().is_continue_as_new_suggested():
+                workflow.set_current_details("")
                 return
             with suppress(TimeoutError):
                 await workflow.wait_condition(lambda: self._is_woken, timeout=HOLD_LOOK)

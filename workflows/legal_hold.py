@@ -15,6 +15,7 @@ from muniment.contracts.attend_hold import (
 )
 from muniment.contracts.erase_file import HOLD_SIGNAL
 from muniment.contracts.search_attributes import OUTCOME
+from muniment.contracts.tasks import TaskKind
 from workflows.policies import ATTEND_HOLD
 
 
@@ -31,6 +32,10 @@ class LegalHold:
 
     @workflow.run
     async def run(self, request: LegalHoldInput) -> None:
+        workflow.set_current_details(
+            f"Matter `{request.hold_id}`. What waits for people is in `/v1/tasks`:"
+            f" `{TaskKind.HOLD_REVIEW}`, `{TaskKind.HOLD_ACKNOWLEDGEMENT}`."
+        )
         while True:
             attended = await self._attend(request)
             await self._wake_erasures(attended)

@@ -122,6 +122,14 @@ ATTEND_HOLD = ActivityConfig(
 )
 """A matter is attended to for as long as it lasts, which may be years: nothing ends the attempts."""
 HOLD_PRIORITY = 2
+REMIND = ActivityConfig(
+    task_queue=queues.WORKFLOWS,
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=timedelta(hours=1),
+    retry_policy=RETRY,
+)
+"""At most a thousand tasks, some rows each; by the next hour the next round has begun."""
+REMIND_PRIORITY = 2
 
 RENDER = ActivityConfig(
     task_queue=queues.PARSE,

@@ -12,6 +12,7 @@ from muniment.contracts.classify import ClassifyResult
 from muniment.contracts.jobs import JobState
 from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict, Waiting
 from muniment.contracts.scan import ScanReason, ScanResult, ScanState, explanation
+from muniment.contracts.tasks import TaskKind, task_id
 from muniment.errors import (
     Conflict,
     ContentUnscannable,
@@ -26,6 +27,7 @@ from workflows.job_row import JobRow
 from workflows.steering import Steering
 from workflows.tracking import Tracker
 
+_TASKS = {Waiting.SCAN: TaskKind.QUARANTINE, Waiting.FINDINGS: TaskKind.FINDING_REVIEW}
 _PARTICIPLES = {Verdict.RELEASE: "released", Verdict.REJECT: "rejected"}
 
 
@@ -63,17 +65,20 @@ class Quarantine:
         """Until there is a verdict. Raises TimeoutError."""
         self._tracker.state = JobState.WAITING
         self._tracker.error = problem(reason)
+        self._tracker.task = task_id(_TASKS[self._about], self._version.job_id)
+        self._tracker.show()
         try:
             await self._row.record()
             await self._tell_parent()
             await workflow.wait_condition(lambda: self._verdict is not None, timeout=seconds)
         finally:
-            self._tracker.error = None
+            self._tracker.error = self._tracker.task = None
 
     async def _go_on(self, rejected: str) -> None:
         if self._verdict is Verdict.REJECT:
             raise failure(problem(ContentWithheld(rejected)))
         self._tracker.state = JobState.RUNNING
+        self._tracker.show()
         await self._row.record()
 
     async def decide(self, decision_id: UUID, verdict: Verdict) -> None:

@@ -21,7 +21,8 @@ from workflows.failures import failure, problem
 
 
 class Tracker:
-    """State, stages and pages of one ingestion. Its details never hold anything of the document."""
+    """State, stages and pages of one ingestion, and the task by which it waits for a person. Its details
+    never hold anything of the document."""
 
     def __init__(self, request: IngestFileInput) -> None:
         self._job_id = request.version.job_id
@@ -30,6 +31,7 @@ class Tracker:
         self.degraded = False
         self.pages = PageCounts()
         self.error: Problem | None = None
+        self.task: str | None = None
         self._stages = {name: StageProgress(name=name) for name in StageName}
 
     def show(self) -> None:
@@ -118,6 +120,8 @@ class Tracker:
         ]
         if self.error is not None:
             lines += ["", f"Problem: `{self.error.type}`"]
+        if self.task is not None:
+            lines += ["", f"Waits for a person: task `{self.task}` of `/v1/tasks`"]
         return "\n".join(lines)
 
     def _change(

@@ -142,6 +142,18 @@ async def release_hold(hold_id: UUID, services: Provided, caller: Holder) -> Hol
 
 
 @router.post(
+    "/{hold_id}/confirm",
+    summary="Say that a legal hold is still needed",
+    responses=problems(404, 409),
+)
+async def confirm_hold(hold_id: UUID, services: Provided, caller: Holder) -> Hold:
+    """Nobody is asked again until `MUNIMENT_TASKS__HOLD_REVIEW_EVERY_DAYS` are over. A matter that nobody
+    confirms goes on holding."""
+    async with services.database.transaction(caller.access) as session:
+        return await service.confirm(session, caller, hold_id)
+
+
+@router.post(
     "/{hold_id}/acknowledge", summary="Say that one knows of a legal hold", responses=problems(404)
 )
 async def acknowledge_hold(hold_id: UUID, services: Provided, caller: Reader) -> HoldNotice:

@@ -169,6 +169,8 @@ class Hold(BaseModel):
     review_days: int
     created_at: UtcTime
     reviewed_at: UtcTime
+    confirmed_at: UtcTime | None
+    confirmed_by: UUID | None
     released_at: UtcTime | None
     released_by: UUID | None
     cooling_ends_at: UtcTime | None
@@ -189,6 +191,8 @@ class Hold(BaseModel):
             review_days=row.review_days,
             created_at=row.created_at,
             reviewed_at=row.reviewed_at,
+            confirmed_at=row.confirmed_at,
+            confirmed_by=row.confirmed_by,
             released_at=row.released_at,
             released_by=row.released_by,
             cooling_ends_at=row.cooling_ends_at,

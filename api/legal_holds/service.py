@@ -104,6 +104,18 @@ async def release(session: AsyncSession, caller: Caller, hold_id: UUID) -> Hold:
     return (await views(session, [hold]))[0]
 
 
+async def confirm(session: AsyncSession, caller: Caller, hold_id: UUID) -> Hold:
+    """It is still needed, as of now. Raises Conflict for a matter that was released."""
+    hold = await require_hold(session, hold_id, for_update=True)
+    if hold.released_at is not None:
+        raise Conflict("the matter was released", remedy="Place another hold.")
+    hold.confirmed_at = now()
+    hold.confirmed_by = caller.principal_id
+    record(session, caller.act("legal_hold.confirmed", "legal_hold", hold_id))
+    await session.flush()
+    return (await views(session, [hold]))[0]
+
+
 async def acknowledge(session: AsyncSession, caller: Caller, hold_id: UUID) -> HoldNotice:
     """By a custodian, who says that it knows. Raises NotFound for whoever is none."""
     custodian = await legal_holds.lock_custodian(session, hold_id, caller.principal_id)

@@ -13,7 +13,8 @@ from db.models.columns import id_field, optional_time_field, tenant_field, time_
 
 class LegalHold(SQLModel, table=True):
     """A matter. It holds until it is released, and then until `cooling_ends_at`. `reviewed_at`: when its
-    queries and subjects were last looked for. `started_at`: when its workflow was told to begin."""
+    queries and subjects were last looked for. `confirmed_at`: when somebody last said that it is needed.
+    `started_at`: when its workflow was told to begin."""
 
     __tablename__ = "legal_hold"
     __table_args__ = (
@@ -33,6 +34,8 @@ class LegalHold(SQLModel, table=True):
     created_at: datetime = time_field()
     started_at: datetime | None = optional_time_field()
     reviewed_at: datetime = time_field()
+    confirmed_at: datetime | None = optional_time_field()
+    confirmed_by: UUID | None = None
     released_at: datetime | None = optional_time_field()
     released_by: UUID | None = None
     cooling_ends_at: datetime | None = optional_time_field()

@@ -20,6 +20,7 @@ from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
+from muniment.cli.administration.tasks import list_tasks
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
 from muniment.cli.asking import ask
@@ -63,6 +64,7 @@ app.add_typer(erasures, name="erasures")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(tenants, name="tenants")
 app.command("quotas")(show_quotas)
+app.command("tasks")(list_tasks)
 app.command("ask")(ask)
 app.command("chat")(chat)
 app.command("eval")(evaluate)

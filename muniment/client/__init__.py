@@ -53,6 +53,7 @@ from muniment.client.resources.principals import Identity, Principal
 from muniment.client.resources.retention import FileRetention, RetentionPolicy
 from muniment.client.resources.shares import Share
 from muniment.client.resources.synonyms import SynonymList, SynonymRule
+from muniment.client.resources.tasks import Task
 from muniment.client.resources.tenant import (
     AuditEvent,
     DirectoryEntry,
@@ -141,6 +142,7 @@ __all__ = [
     "StreamBroken",
     "SynonymList",
     "SynonymRule",
+    "Task",
     "Tenant",
     "TierPolicy",
     "Token",

@@ -56,6 +56,7 @@ from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.retention import AsyncRetention
 from muniment.client.resources.shares import AsyncShares
 from muniment.client.resources.synonyms import AsyncSynonyms
+from muniment.client.resources.tasks import AsyncTaskList
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import AsyncTenants
 from muniment.client.resources.tier_policies import AsyncTierPolicies
@@ -125,6 +126,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.findings = AsyncFindings(self._protocol, self._run)
         self.finding_policies = AsyncFindingPolicies(self._protocol, self._run)
         self.legal_holds = AsyncLegalHolds(self._protocol, self._run)
+        self.tasks = AsyncTaskList(self._protocol, self._run)
         self.retention = AsyncRetention(self._protocol, self._run)
         self.dispositions = AsyncDispositions(self._protocol, self._run)
         self.erasures = AsyncErasures(self._protocol, self._run)

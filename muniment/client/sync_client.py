@@ -56,6 +56,7 @@ from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.retention import Retention
 from muniment.client.resources.shares import Shares
 from muniment.client.resources.synonyms import Synonyms
+from muniment.client.resources.tasks import TaskList
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import Tenants
 from muniment.client.resources.tier_policies import TierPolicies
@@ -125,6 +126,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.findings = Findings(self._protocol, self._run)
         self.finding_policies = FindingPolicies(self._protocol, self._run)
         self.legal_holds = LegalHolds(self._protocol, self._run)
+        self.tasks = TaskList(self._protocol, self._run)
         self.retention = Retention(self._protocol, self._run)
         self.dispositions = Dispositions(self._protocol, self._run)
         self.erasures = Erasures(self._protocol, self._run)

@@ -24,7 +24,8 @@ MAX_WAIT_SECONDS = 24 * 3600.0
 
 class EventType(StrEnum):
     """What an endpoint can subscribe to; the triggers of migration 0013 write those of files,
-    jobs and faults, `db.queries.legal_holds.emit` the others."""
+    jobs and faults, `db.queries.legal_holds.emit` those of holds and erasures, `db.queries.tasks` those of
+    tasks."""
 
     FILE_READY = "file.ready"
     FILE_FAILED = "file.failed"
@@ -44,6 +45,7 @@ class EventType(StrEnum):
     HOLD_RELEASED = "hold.released"
     ERASURE_HELD = "erasure.held"
     ERASURE_COMPLETED = "erasure.completed"
+    TASK_OVERDUE = "task.overdue"
     INTEGRITY_FAULT_FOUND = "integrity.fault_found"
     INTEGRITY_FAULT_CLOSED = "integrity.fault_closed"
 

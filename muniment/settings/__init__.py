@@ -46,6 +46,7 @@ from muniment.settings.service import (
     WorkerSettings,
 )
 from muniment.settings.stores import ColdStoreSettings, ObjectSettings
+from muniment.settings.tasks import TaskSettings
 
 __all__ = [
     "AdmissionSettings",
@@ -88,6 +89,7 @@ __all__ = [
     "SharingSettings",
     "SignInSettings",
     "SuryaSettings",
+    "TaskSettings",
     "TelemetrySettings",
     "TemporalSettings",
     "TransportSettings",

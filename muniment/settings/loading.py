@@ -47,6 +47,7 @@ from muniment.settings.service import (
     WorkerSettings,
 )
 from muniment.settings.stores import ColdStoreSettings, ObjectSettings
+from muniment.settings.tasks import TaskSettings
 
 PREFIX = "MUNIMENT_"
 DELIMITER = "__"
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     findings: FindingSettings = FindingSettings()
     erasure: ErasureSettings = ErasureSettings()
     holds: HoldSettings = HoldSettings()
+    tasks: TaskSettings = TaskSettings()
     lexical: LexicalSettings = LexicalSettings()
     rerank: RerankSettings = RerankSettings()
     retention: RetentionSettings = RetentionSettings()

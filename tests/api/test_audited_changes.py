@@ -218,6 +218,7 @@ CHANGES = [
         "legal_hold.item_added",
     ),
     ("POST", "/v1/legal-holds/{hold_id}/acknowledge", None, "legal_hold.acknowledged"),
+    ("POST", "/v1/legal-holds/{hold_id}/confirm", None, "legal_hold.confirmed"),
     ("POST", "/v1/legal-holds/{hold_id}/release", None, "legal_hold.released"),
     ("GET", "/v1/legal-holds/{hold_id}/export", None, "legal_hold.exported"),
     (

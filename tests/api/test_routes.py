@@ -208,6 +208,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/findings",
         "/v1/finding-policies",
         "/v1/erasures",
+        "/v1/tasks",
         "/v1/index-versions",
         "/v1/keys/rotations",
         "/v1/shares",

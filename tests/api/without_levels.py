@@ -142,8 +142,12 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/legal-holds/{hold_id}/items"),
     ("POST", "/v1/legal-holds/{hold_id}/items"),
     ("POST", "/v1/legal-holds/{hold_id}/release"),
+    ("POST", "/v1/legal-holds/{hold_id}/confirm"),
     ("POST", "/v1/legal-holds/{hold_id}/acknowledge"),
     ("GET", "/v1/legal-holds/{hold_id}/export"),
+    # By scope, and of files by level: test_tasks.py.
+    ("GET", "/v1/tasks"),
+    ("GET", "/v1/tasks/{task_id}"),
     # Of whoever has the scope: test_retention.py.
     ("GET", "/v1/retention-policies"),
     ("POST", "/v1/retention-policies"),

@@ -34,6 +34,7 @@ from tests.workflows.test_messages import find_malware
 from tests.workflows.test_reindex import reindexed
 from tests.workflows.test_rotate_keys import rotating, rotation
 from tests.workflows.test_seal_audit import sealing
+from tests.workflows.test_tasks import reminding_round
 from tests.workflows.test_verify_integrity import verification
 from tests.workflows.test_views import ENCRYPTED, PDF, give_password
 from tests.workflows.workshop import HISTORIES, TenantIds, Workshop
@@ -52,7 +53,7 @@ RECORDED = frozenset(
     (
         "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
         "expanded", "expired", "failed",
-        "fallen-back-from-gpu", "held", "matter", "members", "merged", "moved", "reindexed",
+        "fallen-back-from-gpu", "held", "matter", "members", "merged", "moved", "reindexed", "reminded",
         "released", "rotated", "scanned", "sealed", "verified", "withdrawn",
     )
 )  # fmt: skip
@@ -131,6 +132,7 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     await _record("expired", await expired(workshop, owner))
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))
+        await _record("reminded", await reminding_round(workshop, owner))
         await _record("sealed", await sealing(workshop, owner))
         await _record("evaluated", await evaluation(workshop, owner))
         await _record("answered", await answering(workshop, owner))

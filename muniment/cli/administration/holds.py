@@ -64,6 +64,13 @@ def place_hold(
         print_record(placed, COLUMNS, as_json=as_json)
 
 
+@holds.command("confirm")
+def confirm_hold(hold_id: HoldId, home: Home = None, as_json: AsJson = False) -> None:
+    """Say that a matter is still needed."""
+    with connected(home) as muniment:
+        print_record(muniment.legal_holds.confirm(hold_id), COLUMNS, as_json=as_json)
+
+
 @holds.command("release")
 def release_hold(hold_id: HoldId, home: Home = None, as_json: AsJson = False) -> None:
     """Release a matter: it goes on holding until its cooling-off has ended."""

@@ -56,6 +56,8 @@ class LegalHold(Record):
     review_days: int = 0
     created_at: datetime | None = None
     reviewed_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    confirmed_by: UUID | None = None
     released_at: datetime | None = None
     released_by: UUID | None = None
     cooling_ends_at: datetime | None = None
@@ -124,6 +126,11 @@ def release_hold(hold_id: Id) -> Call[LegalHold]:
     return post(f"{_PATH}/{segment(hold_id)}/release", LegalHold)
 
 
+def confirm_hold(hold_id: Id) -> Call[LegalHold]:
+    """It is still needed."""
+    return post(f"{_PATH}/{segment(hold_id)}/confirm", LegalHold)
+
+
 def acknowledge_hold(hold_id: Id) -> Call[HoldNotice]:
     """By one of its custodians."""
     return post(f"{_PATH}/{segment(hold_id)}/acknowledge", HoldNotice)
@@ -148,6 +155,7 @@ class LegalHoldOperations:
     items = Operation(list_items)
     add_items = Operation(add_items)
     release = Operation(release_hold)
+    confirm = Operation(confirm_hold)
     acknowledge = Operation(acknowledge_hold)
     notices = Operation(list_notices)
     export = Operation(export_hold)

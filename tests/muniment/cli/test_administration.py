@@ -92,6 +92,8 @@ COMMANDS: list[tuple[str, tuple[str, str]]] = [
         f"holds place Harbour --file {ID} --collection {ID} --label x --custodian {ID}",
         ("POST", "/v1/legal-holds"),
     ),
+    ("tasks --kind quarantine --overdue --mine", ("GET", "/v1/tasks")),
+    (f"holds confirm {ID}", ("POST", "/v1/legal-holds/{hold_id}/confirm")),
     (f"holds release {ID}", ("POST", "/v1/legal-holds/{hold_id}/release")),
 ]
 

@@ -285,6 +285,11 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "legal_holds.items": lambda m: m.legal_holds.items(ID, cursor="abc"),
     "legal_holds.add_items": lambda m: m.legal_holds.add_items(ID, [{"file_id": str(ID)}]),
     "legal_holds.release": lambda m: m.legal_holds.release(ID),
+    "legal_holds.confirm": lambda m: m.legal_holds.confirm(ID),
+    "tasks.list": lambda m: m.tasks.list(
+        kind="quarantine", due_before=LATER, overdue=True, assignee=ID, mine=True, cursor="abc"
+    ),
+    "tasks.get": lambda m: m.tasks.get(str(ID)),
     "legal_holds.acknowledge": lambda m: m.legal_holds.acknowledge(ID),
     "legal_holds.notices": lambda m: m.legal_holds.notices(),
     "legal_holds.export": lambda m: m.legal_holds.export(ID),
