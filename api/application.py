@@ -61,8 +61,8 @@ from api.sessions.endpoints import router as sessions
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
 from api.sign_ins.endpoints import router as sign_ins
-from api.synonyms.endpoints import router as synonyms
 from api.subject_requests.endpoints import router as subject_requests
+from api.synonyms.endpoints import router as synonyms
 from api.temporal_codec.cross_origin import CodecCrossOrigin
 from api.temporal_codec.endpoints import router as temporal_codec
 from api.tenants.endpoints import router as tenants

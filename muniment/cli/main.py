@@ -20,6 +20,7 @@ from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
 from muniment.cli.administration.retention import retention
 from muniment.cli.administration.shares import shares
+from muniment.cli.administration.subjects import subjects
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
 from muniment.cli.asking import ask
@@ -58,6 +59,7 @@ app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
 app.add_typer(holds, name="holds")
+app.add_typer(subjects, name="subjects")
 app.add_typer(retention, name="retention")
 app.add_typer(erasures, name="erasures")
 app.add_typer(webhooks, name="webhooks")

@@ -54,6 +54,7 @@ from muniment.client.resources.question_lists import QuestionLists
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.retention import Retention
 from muniment.client.resources.shares import Shares
+from muniment.client.resources.subject_requests import SubjectRequests
 from muniment.client.resources.synonyms import Synonyms
 from muniment.client.resources.tenant import TenantOwnOperations
 from muniment.client.resources.tenants import Tenants
@@ -126,6 +127,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.legal_holds = LegalHolds(self._protocol, self._run)
         self.retention = Retention(self._protocol, self._run)
         self.erasures = Erasures(self._protocol, self._run)
+        self.subject_requests = SubjectRequests(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
         self.index_versions = IndexVersions(self._protocol, self._run)

@@ -64,7 +64,7 @@ from tests.db.retained import add_retention
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 47
+REVISIONS = 48
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -245,6 +245,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         await add_conversation(session, tenant, job.file_id)
         await add_question_list(session, tenant, questions, job.file_id)
         await add_hold(session, tenant, job.file_id)
+        await add_subject_request(session, tenant, subject, job.file_id)
         await add_retention(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
