@@ -24,7 +24,7 @@ from api.problem_responses import problems
 from api.services import Provided
 from api.subject_requests import service
 from api.subject_requests.schemas import (
-    NewDecision,
+    NewSubjectDecision,
     NewSubjectRequest,
     SubjectRequest,
     SubjectRequestDetail,
@@ -141,7 +141,7 @@ async def list_items(
     responses=problems(404, 409, 422),
 )
 async def decide(
-    subject_request_id: UUID, body: NewDecision, services: Provided, caller: Officer
+    subject_request_id: UUID, body: NewSubjectDecision, services: Provided, caller: Officer
 ) -> SubjectRequest:
     """Once. An erasure is confirmed by somebody else than asked for it, who has `files:delete` as well."""
     async with services.database.transaction(caller.access) as session:

@@ -66,7 +66,7 @@ class NewSubjectRequest(BaseModel):
     keep_days: int = Field(default=7, ge=1, le=MAX_KEEP_DAYS)
 
 
-class NewDecision(BaseModel):
+class NewSubjectDecision(BaseModel):
     """All that was found is confirmed but what is excluded; without `approve` the request is rejected."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"approve": True}})
@@ -77,7 +77,7 @@ class NewDecision(BaseModel):
     )
 
 
-class Decision(BaseModel):
+class SubjectDecision(BaseModel):
     """Who confirmed or rejected what was found."""
 
     decided_by: UUID
@@ -87,7 +87,7 @@ class Decision(BaseModel):
     created_at: UtcTime
 
     @classmethod
-    def of(cls, row: DecisionRecord) -> "Decision":
+    def of(cls, row: DecisionRecord) -> "SubjectDecision":
         return cls(
             decided_by=row.decided_by,
             is_approved=row.is_approved,
@@ -108,7 +108,7 @@ class SubjectRequest(BaseModel):
     requested_by: UUID
     looked_at: int
     files: dict[ItemState, int]
-    decision: Decision | None
+    decision: SubjectDecision | None
     failure: str | None
     export_size: int | None
     created_at: UtcTime
@@ -126,7 +126,7 @@ class SubjectRequest(BaseModel):
             requested_by=row.requested_by,
             looked_at=row.looked_at,
             files={ItemState(state): count for state, count in counts.items()},
-            decision=None if decision is None else Decision.of(decision),
+            decision=None if decision is None else SubjectDecision.of(decision),
             failure=row.failure,
             export_size=None if row.export_blob_id is None else row.export_size,
             created_at=row.created_at,

@@ -15,7 +15,7 @@ from api.files.discarding import discard_blob
 from api.services import Services
 from api.subject_requests.schemas import (
     ErasedFile,
-    NewDecision,
+    NewSubjectDecision,
     NewSubjectRequest,
     SubjectRequestDetail,
     SubjectRequestItem,
@@ -141,7 +141,7 @@ async def detailed(
 
 
 async def decide(
-    session: AsyncSession, caller: Caller, request_id: UUID, body: NewDecision
+    session: AsyncSession, caller: Caller, request_id: UUID, body: NewSubjectDecision
 ) -> SubjectRequestView:
     """Once. Raises Conflict where it does not wait for a decision, Forbidden for who may not make it."""
     row = await require_request(session, request_id, for_update=True)
@@ -184,7 +184,7 @@ def _require_approver(caller: Caller, row: SubjectRequest) -> None:
         raise Forbidden("to confirm an erasure needs the scope files:delete as well")
 
 
-async def _excluded(session: AsyncSession, row: SubjectRequest, body: NewDecision) -> int:
+async def _excluded(session: AsyncSession, row: SubjectRequest, body: NewSubjectDecision) -> int:
     wanted = {*body.exclude}
     excluded = await subject_requests.exclude(session, row.id, [*wanted])
     if excluded != len(wanted):
@@ -193,7 +193,7 @@ async def _excluded(session: AsyncSession, row: SubjectRequest, body: NewDecisio
     return excluded
 
 
-def _go_on(row: SubjectRequest, body: NewDecision) -> None:
+def _go_on(row: SubjectRequest, body: NewSubjectDecision) -> None:
     """To whom it refers is known for some days after."""
     row.expires_at = min(row.expires_at, now() + timedelta(days=row.keep_days))
     if not body.approve:
