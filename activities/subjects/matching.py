@@ -39,10 +39,9 @@ def _folded(words: str) -> str:
 
 
 def _expression(identifier: str) -> str:
-    bare = _SEPARATORS.sub("", identifier)
+    bare = _SEPARATORS.sub("", identifier).removeprefix("+")
     if _is_number(bare):
-        body = f"{_SEPARATOR}{{0,3}}".join(re.escape(character) for character in bare)
-        return rf"(?<!\w){'[+]?' if bare[0] != '+' else ''}{body}(?!\w)"
+        return rf"(?<!\w){f'{_SEPARATOR}{{0,3}}'.join(bare)}(?!\w)"
     words = identifier.split()
     body = r"\s+".join(re.escape(word) for word in words)
     before = r"(?<!\w)" if _is_spaced(words[0][0]) else ""
@@ -53,10 +52,7 @@ def _expression(identifier: str) -> str:
 def _is_number(bare: str) -> bool:
     """Of a telephone, a card, an account: digits for the greater part, and few letters of ASCII."""
     digits = sum(character.isdigit() for character in bare)
-    others = bare.removeprefix("+")
-    return (
-        digits >= _LEAST_DIGITS and others.isascii() and others.isalnum() and digits * 2 > len(bare)
-    )
+    return digits >= _LEAST_DIGITS and bare.isascii() and bare.isalnum() and digits * 2 > len(bare)
 
 
 def _is_spaced(character: str) -> bool:

@@ -57,7 +57,9 @@ async def second(
     client: httpx.AsyncClient, api: ApiProcess, scopes: list[str]
 ) -> httpx.AsyncClient:
     """Speaks as another administrator of the tenant."""
-    made = await client.post("/v1/principals", json={"name": "second", "is_admin": True})
+    made = await client.post(
+        "/v1/principals", json={"kind": "user", "name": f"second {len(scopes)}", "is_admin": True}
+    )
     assert made.status_code == 201, made.text
     body = {"name": "k", "scopes": scopes, "principal_id": made.json()["id"]}
     key = await client.post("/v1/api-keys", json=body)
