@@ -64,7 +64,7 @@ async def second(
     body = {"name": "k", "scopes": scopes, "principal_id": made.json()["id"]}
     key = await client.post("/v1/api-keys", json=body)
     assert key.status_code == 201, key.text
-    return client_of(api, key.json()["key"])
+    return client_of(api, key.json()["secret"])
 
 
 async def test_who_the_person_is_stands_in_no_row_and_is_told_to_whoever_may_ask(
