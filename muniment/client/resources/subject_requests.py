@@ -111,7 +111,7 @@ def list_items(
 
 def decide(request_id: Id, *, approve: bool, exclude: Sequence[Id] = ()) -> Call[SubjectRequest]:
     """All that was found but what is excluded, or nothing."""
-    body = {"approve": approve, "exclude": [str(each) for each in exclude]}
+    body = given(approve=approve, exclude=[str(each) for each in exclude])
     return post(f"{_PATH}/{segment(request_id)}/decisions", SubjectRequest, body)
 
 
