@@ -161,9 +161,6 @@ async def actions(workshop: Workshop, request: SubjectRequestInput) -> list[Audi
         return [*rows]
 
 
-# ── access ──────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_a_copy_has_what_names_the_person_wherever_it_does(
     workshop: Workshop, owner: TenantIds, postgres_dsn: str
 ) -> None:
@@ -311,9 +308,6 @@ async def carried_out(workshop: Workshop, request: SubjectRequestInput, count: i
             await asyncio.sleep(0.2)
 
 
-# ── erasure ─────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_confirmed_files_are_erased_the_held_one_when_it_is_released_and_the_locked_never(
     workshop: Workshop, owner: TenantIds
 ) -> None:
@@ -396,9 +390,6 @@ async def test_what_is_ordered_twice_is_erased_once(workshop: Workshop, owner: T
     for request in requests:
         item = (await items_of(workshop, request))[job.file_id]
         assert (item.state, item.erasure_id) == ("ordered", erasure.id)
-
-
-# ── what goes wrong ─────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_search_that_is_killed_goes_on_where_it_was_and_counts_nothing_twice(
