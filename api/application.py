@@ -63,6 +63,7 @@ from api.sessions.endpoints import router as sessions
 from api.shared_files.endpoints import router as shared_files
 from api.shares.endpoints import router as shares
 from api.sign_ins.endpoints import router as sign_ins
+from api.subject_requests.endpoints import router as subject_requests
 from api.synonyms.endpoints import router as synonyms
 from api.tasks.endpoints import router as tasks
 from api.temporal_codec.cross_origin import CodecCrossOrigin
@@ -144,6 +145,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     retention,
     dispositions,
     erasures,
+    subject_requests,
     audit,
     integrity,
     quotas,

@@ -31,6 +31,7 @@ ALL_SCOPES = (
     "retention:manage",
     "retention:bypass",
     "findings:reveal",
+    "subjects:manage",
     "tenants:manage",
 )
 """Every scope, from which a key is given some. docs/api-keys in the OpenAPI description says which

@@ -88,6 +88,7 @@ from worker.from_settings import (
     webhook_egress,
 )
 from worker.ocr_cluster import OcrCluster, require_ray
+from worker.subjects import subject_activities
 from worker.surya_server import SuryaServer
 
 logger = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ class Parts:
             UploadExpiry(self._database, self._stores.blobs).expire_uploads,
             LexicalIndex(self._database).merge_postings,
             open_audit_sealing(self._settings, self._database, self._resources).seal_audit,
+            *subject_activities(self._database, self._stores, self.texts),
             *self.asking.begin_and_end_activities(),
             self.webhooks.record_attempt,
             rotations.begin_key_rotation,

@@ -33,13 +33,14 @@ from workflows.render_view import RenderView
 from workflows.retention_sweep import RetentionSweep
 from workflows.rotate_keys import RotateKeys
 from workflows.seal_audit import SealAudit
+from workflows.subject_request import SubjectRequest
 from workflows.verify_integrity import VerifyIntegrity
 
 WORKFLOW_CLASSES: tuple[type, ...] = (
     *(IngestFile, IngestMembers, IngestBatch, ReadPages),
     *(EraseFile, RenderView, CompareReading, VerifyIntegrity, MoveTier, RotateKeys),
     *(DeliverWebhook, ExpireUploads, MergePostings, Reindex, EvaluateRetrieval),
-    *(AnswerQuestions, SealAudit, LegalHold, RetentionSweep, RemindTasks),
+    *(AnswerQuestions, SealAudit, LegalHold, RetentionSweep, RemindTasks, SubjectRequest),
 )
 
 HEARTBEAT_THROTTLE_SECONDS = 1.0

@@ -1,6 +1,6 @@
-"""Starts jobs, batches, the building of index versions, lists of questions and legal holds that were
-committed and that Temporal has not taken: the API died in between, or Temporal was away, or a publication
-had one begun."""
+"""Starts jobs, batches, the building of index versions, lists of questions, legal holds and requests of
+people that were committed and that Temporal has not taken: the API died in between, or Temporal was away,
+or a publication had one begun."""
 
 import logging
 from datetime import timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from db.queries import index_versions, legal_holds, question_lists
+from db.queries import index_versions, legal_holds, question_lists, subject_requests
 from db.queries.batches import UnstartedBatch, get_batch, mark_batch_started, unstarted_batches
 from db.queries.jobs import UnstartedJob, get_job, mark_started, unstarted_jobs
 from db.session import Access, Database
@@ -16,10 +16,18 @@ from muniment.contracts.answer_questions import AnswerQuestionsInput
 from muniment.contracts.attend_hold import LegalHoldInput
 from muniment.contracts.ingest_batch import IngestBatchInput
 from muniment.contracts.reindex import ReindexInput
+from muniment.contracts.subject_requests import SubjectRequestInput
 from muniment.errors import MunimentError
 from muniment.telemetry import context
 from worker.rounds import go_round
-from workflows.starting import start_answering, start_batch, start_hold, start_job, start_reindex
+from workflows.starting import (
+    start_answering,
+    start_batch,
+    start_hold,
+    start_job,
+    start_reindex,
+    start_subject_request,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +69,7 @@ class Reconciler:
         await self.start_reindexes()
         await self.start_question_lists()
         await self.start_holds()
+        await self.start_subject_requests()
 
     async def round(self) -> int:
         """Starts what is there to start, up to a hundred jobs; says how many it started."""
@@ -141,6 +150,18 @@ class Reconciler:
             async with self._database.transaction(Access(found.tenant_id)) as session:
                 await legal_holds.mark_started(session, found.hold_id)
             logger.info("started a legal hold", extra={"hold_id": str(found.hold_id)})
+        return len(unstarted)
+
+    async def start_subject_requests(self) -> int:
+        """As `start_batches`, for requests of people."""
+        async with self._database.across_tenants() as session:
+            unstarted = await subject_requests.unstarted(session, self._min_age)
+        for found in unstarted:
+            request = SubjectRequestInput(tenant_id=found.tenant_id, request_id=found.request_id)
+            await start_subject_request(self._client, request)
+            async with self._database.transaction(Access(found.tenant_id)) as session:
+                await subject_requests.mark_started(session, found.request_id)
+            logger.info("started a subject request", extra={"request": str(found.request_id)})
         return len(unstarted)
 
     async def _start_batch(self, unstarted: UnstartedBatch) -> None:

@@ -43,6 +43,7 @@ from worker.spent_invitations import SpentInvitations
 from worker.spent_passwords import SpentPasswords
 from worker.spent_queries import SpentQueries
 from worker.spent_question_lists import SpentQuestionLists
+from worker.spent_subject_requests import SpentSubjectRequests
 from worker.spent_uploads import SpentUploads
 from worker.spent_visits import SpentVisits
 from worker.spent_webhooks import OldEvents, SpentSecrets
@@ -200,6 +201,7 @@ def _housekeeping(
         SpentIndexes(database, stores.blobs).run(),
         SpentConversations(database, _kept(settings.conversations)).run(),
         SpentQuestionLists(database, stores.blobs).run(),
+        SpentSubjectRequests(database, stores.blobs).run(),
         SpentQueries(
             database,
             QueryPolicy.of(settings.analytics.keeps, settings.analytics.keep_days),

@@ -341,6 +341,14 @@ LEAST_EXPIRY_PAUSE = timedelta(seconds=2)
 """Uploads that were begun one after the other expire so: a look takes all of some seconds together."""
 EXPIRY_PRIORITY = MAX_PRIORITY
 """Nobody waits for it."""
+FIND_SUBJECT = _stage(queues.WORKFLOWS, timedelta(minutes=30))
+"""Some seconds, and a page of fifty files, which may be books."""
+EXPORT_SUBJECT = _stage(queues.WORKFLOWS, timedelta(hours=12))
+"""Tens of gigabytes, which are read, packed and sealed."""
+SUBJECT_LOOKS = 400
+"""Some five events a look: 2,000, before the run continues as new."""
+SUBJECT_PRIORITY = 4
+"""Somebody waits for it, and not at a screen."""
 WITHDRAW = ActivityConfig(
     task_queue=queues.WORKFLOWS,
     start_to_close_timeout=timedelta(minutes=5),

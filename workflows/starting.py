@@ -64,6 +64,10 @@ from muniment.contracts.seal_audit import WORKFLOW as SEAL_AUDIT
 from muniment.contracts.seal_audit import WORKFLOW_ID as SEAL_AUDIT_ID
 from muniment.contracts.seal_audit import SealAuditInput
 from muniment.contracts.search_attributes import FILE, STAGE, TENANT
+from muniment.contracts.subject_requests import LOOK as LOOK_AT_SUBJECT
+from muniment.contracts.subject_requests import WORKFLOW as SUBJECT_REQUEST
+from muniment.contracts.subject_requests import SubjectRequestInput
+from muniment.contracts.subject_requests import workflow_id as subject_workflow_id
 from muniment.contracts.verify_integrity import WORKFLOW as VERIFY_INTEGRITY
 from muniment.contracts.verify_integrity import VerifyIntegrityInput
 from muniment.errors import ConfigurationError, OrchestratorUnavailable
@@ -76,6 +80,7 @@ from workflows.policies import (
     REINDEX_PRIORITY,
     ROTATION_PRIORITY,
     SEAL_PRIORITY,
+    SUBJECT_PRIORITY,
     SWEEP_PRIORITY,
     VERIFY_PRIORITY,
     priority,
@@ -311,6 +316,21 @@ async def start_hold(client: Client, request: LegalHoldInput) -> str:
         signal=LOOK_AT_HOLD,
     )
     return await start.carry_out(client, LEGAL_HOLD, request)
+
+
+async def start_subject_request(client: Client, request: SubjectRequestInput) -> str:
+    """Starts `SubjectRequest`, or has the one that runs look again; returns and raises as
+    `start_ingestion` does. One whose workflow is gone is started again under the same id."""
+    start = _Start(
+        subject_workflow_id(request.request_id),
+        tenant=str(request.tenant_id),
+        file=None,
+        summary="A person's request",
+        level=SUBJECT_PRIORITY,
+        reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        signal=LOOK_AT_SUBJECT,
+    )
+    return await start.carry_out(client, SUBJECT_REQUEST, request)
 
 
 async def cancel_workflow(client: Client, workflow_id: str) -> bool:

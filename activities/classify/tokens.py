@@ -50,6 +50,11 @@ async def tokens_of(
     return tokenised
 
 
+async def token_of(keys: KeyManagement, tenant_id: UUID, entity: str, value: str) -> str:
+    """What stands for the value where findings of the type are masked."""
+    return await _token(keys, tenant_id, entity, _canonical(entity, value))
+
+
 async def _token(keys: KeyManagement, tenant_id: UUID, entity: str, canonical: str) -> str:
     # Another domain than contents and passages, whose tags come of the same key.
     digest = hashlib.sha256(f"finding-token\0{entity}\0{canonical}".encode()).digest()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.queries import answer_cache, erasure
+from db.queries import answer_cache, erasure, subject_requests
 
 
 class ErasableStore(Protocol):
@@ -130,6 +130,7 @@ STORES: tuple[ErasableStore, ...] = (
         frozenset({"question_list_item", "question_list_source"}),
         erasure.erase_listed_answers,
     ),
+    TableStore("subject_exports", frozenset({"subject_request"}), subject_requests.forget_exports),
     # Behind whatever may still be taken away while the file is being erased, which it would tell of.
     TableStore("activity_feed", frozenset({"activity"}), erasure.erase_activity_feed),
     TableStore(
@@ -165,6 +166,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "legal_hold_item": "append-only evidence of what was to be held; ids, and what a person looked for",
         "retention_lock": "evidence of until when the file had to be kept; ids and times",
         "job": "states, counts and times; problems never quote a document",
+        "subject_request_item": "evidence of what was found to name a person; ids and counts",
         "webhook_event": "ids and states that are still to be sent, `file.erased` among them; forgotten"
         " after the days that are set",
         "webhook_secret": "a key that signs, of no file",

@@ -1,23 +1,20 @@
 """A ZIP archive (APPNOTE 6.3.10) that is written while it is sent, piece by piece."""
 
-import asyncio
 import stat
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO
 from uuid import UUID
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from api.files.archive_names import ArchiveNames
 from api.files.content import Sealed
 from muniment.objects import BlobStore
+from muniment.zip_pieces import Gathered, write_piece
 
 PIECE_BYTES = 64 * 1024
 """What has gathered is sent on from here: small files do not cost a write to the socket each."""
-_INLINE_BYTES = 16 * 1024
-"""Up to so much is packed on the event loop: 0.5 ms, not worth the trip to a thread."""
 _LEVEL = 3
 _NO_COMPRESSION = 0
 _PACKED_PREFIXES = (
@@ -73,7 +70,7 @@ async def zipped(blobs: BlobStore, entries: Iterable[Entry]) -> AsyncGenerator[b
     Raises what reading the store raises, and what came until then is no whole archive: its directory
     stands at its end. Close it (`contextlib.aclosing`) when leaving it early.
     """
-    gathered = _Gathered()
+    gathered = Gathered()
     names = ArchiveNames()
     # What closing writes after an error stays in `gathered`, which nobody reads then.
     with ZipFile(gathered, "w") as archive:
@@ -83,7 +80,7 @@ async def zipped(blobs: BlobStore, entries: Iterable[Entry]) -> AsyncGenerator[b
             with archive.open(_described(entry, names), "w") as member:
                 async with aclosing(content):
                     async for chunk in content:
-                        await _write(member, chunk)
+                        await write_piece(member, chunk)
                         if gathered.size >= PIECE_BYTES:
                             yield gathered.take()
     yield gathered.take()
@@ -110,40 +107,3 @@ def is_packed(media_type: str) -> bool:
     if media_type in _NOT_PACKED:
         return False
     return media_type in _PACKED or media_type.startswith(_PACKED_PREFIXES)
-
-
-async def _write(member: IO[bytes], chunk: bytes) -> None:
-    if len(chunk) <= _INLINE_BYTES:
-        member.write(chunk)
-        return
-    writing = asyncio.create_task(asyncio.to_thread(member.write, chunk))
-    try:
-        await asyncio.shield(writing)
-    finally:
-        # A client that leaves ends this: the archive is not closed under the thread that writes to it.
-        await asyncio.wait((writing,))
-
-
-class _Gathered:
-    """What was written and not yet sent. It cannot be sought in, so that `zipfile` never goes back."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self._pieces.append(data)
-        self.size += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """There is nothing behind it."""
-
-    def close(self) -> None:
-        """Whoever sends it closes the connection."""
-
-    def take(self) -> bytes:
-        taken = b"".join(self._pieces)
-        self._pieces.clear()
-        self.size = 0
-        return taken

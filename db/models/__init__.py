@@ -88,6 +88,7 @@ from db.models.sign_ins import (
     SignIn,
     SignInAttempt,
 )
+from db.models.subject_requests import SubjectDecision, SubjectRequest, SubjectRequestItem
 from db.models.synonyms import Synonym
 from db.models.tiers import TierMove, TierPolicy
 from db.models.uploads import Upload, UploadPart, UploadTimer
@@ -187,6 +188,9 @@ __all__ = [
     "StageOutput",
     "StageResult",
     "StreamTicket",
+    "SubjectDecision",
+    "SubjectRequest",
+    "SubjectRequestItem",
     "Synonym",
     "Tenant",
     "TenantQuota",

@@ -20,6 +20,7 @@ from muniment.cli.administration.invitations import invitations
 from muniment.cli.administration.keys import keys
 from muniment.cli.administration.principals import principals
 from muniment.cli.administration.shares import shares
+from muniment.cli.administration.subjects import subjects
 from muniment.cli.administration.tasks import list_tasks
 from muniment.cli.administration.tenants import show_quotas, tenants
 from muniment.cli.administration.webhooks import webhooks
@@ -59,6 +60,7 @@ app.add_typer(index_versions, name="index-versions")
 app.add_typer(invitations, name="invitations")
 app.add_typer(shares, name="shares")
 app.add_typer(holds, name="holds")
+app.add_typer(subjects, name="subjects")
 app.add_typer(retention, name="retention")
 app.add_typer(erasures, name="erasures")
 app.add_typer(webhooks, name="webhooks")

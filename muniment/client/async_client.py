@@ -55,6 +55,7 @@ from muniment.client.resources.question_lists import AsyncQuestionLists
 from muniment.client.resources.reading_comparisons import AsyncComparisons
 from muniment.client.resources.retention import AsyncRetention
 from muniment.client.resources.shares import AsyncShares
+from muniment.client.resources.subject_requests import AsyncSubjectRequests
 from muniment.client.resources.synonyms import AsyncSynonyms
 from muniment.client.resources.tasks import AsyncTaskList
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -130,6 +131,7 @@ class AsyncMuniment(TenantOwnOperations, AnswerOperations, AsyncResource):
         self.retention = AsyncRetention(self._protocol, self._run)
         self.dispositions = AsyncDispositions(self._protocol, self._run)
         self.erasures = AsyncErasures(self._protocol, self._run)
+        self.subject_requests = AsyncSubjectRequests(self._protocol, self._run)
         self.synonyms = AsyncSynonyms(self._protocol, self._run)
         self.models = AsyncModels(self._protocol, self._run)
         self.index_versions = AsyncIndexVersions(self._protocol, self._run)

@@ -55,6 +55,7 @@ from muniment.client.resources.question_lists import QuestionLists
 from muniment.client.resources.reading_comparisons import Comparisons
 from muniment.client.resources.retention import Retention
 from muniment.client.resources.shares import Shares
+from muniment.client.resources.subject_requests import SubjectRequests
 from muniment.client.resources.synonyms import Synonyms
 from muniment.client.resources.tasks import TaskList
 from muniment.client.resources.tenant import TenantOwnOperations
@@ -130,6 +131,7 @@ class Muniment(TenantOwnOperations, AnswerOperations, Resource):
         self.retention = Retention(self._protocol, self._run)
         self.dispositions = Dispositions(self._protocol, self._run)
         self.erasures = Erasures(self._protocol, self._run)
+        self.subject_requests = SubjectRequests(self._protocol, self._run)
         self.synonyms = Synonyms(self._protocol, self._run)
         self.models = Models(self._protocol, self._run)
         self.index_versions = IndexVersions(self._protocol, self._run)

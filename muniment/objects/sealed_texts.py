@@ -79,6 +79,10 @@ def answer_place(tenant_id: UUID, list_id: UUID, ordinal: int) -> bytes:
     return f"muniment/v1|{tenant_id}|answer|{list_id}|{ordinal}".encode()
 
 
+def subject_place(tenant_id: UUID, request_id: UUID) -> bytes:
+    return f"muniment/v1|{tenant_id}|subject-request|{request_id}".encode()
+
+
 class SealedTexts:
     """For one event loop."""
 

@@ -235,6 +235,12 @@ CHANGES = [
     ),
     ("POST", "/v1/retention-sweeps", {"dry_run": True}, "retention_sweep.requested"),
     ("POST", "/v1/retention-policies/{policy_id}/end", None, "retention_policy.ended"),
+    (
+        "POST",
+        "/v1/subject-requests",
+        {"kind": "access", "subject": {"identifiers": ["Ana Li"]}},
+        "subject_request.opened",
+    ),
     ("DELETE", "/v1/files/{file_id}?permanent=true", None, "file.erasure_requested"),
 ]
 """Each route that changes something, in an order in which each is allowed. The updates of a running
@@ -268,6 +274,8 @@ NEXT_DOORS = {
     ("POST", "/v1/question-lists"),
 }
 ELSEWHERE |= {"/v1/auth/session", "/v1/tenants"}
+# Of what was found: test_subject_requests.py.
+ELSEWHERE |= {"/v1/subject-requests/{subject_request_id}/decisions"}
 # What is locked is not erased by the next: test_retention.py.
 NEXT_DOORS |= {("PUT", "/v1/files/{file_id}/retention")}
 # Audited as every erasure: test_legal_holds.py.

@@ -203,6 +203,7 @@ async def test_lists_and_searches_hold_nothing_of_another_tenant(
         "/v1/question-lists",
         "/v1/integrity",
         "/v1/legal-holds",
+        "/v1/subject-requests",
         "/v1/retention-policies",
         "/v1/legal-holds/notices",
         "/v1/findings",
@@ -267,6 +268,8 @@ def _body(route: APIRoute) -> dict[str, object] | None:
         "/v1/synonyms": {"rules": []},
         "/v1/legal-holds": {"matter": "x"},
         "/v1/legal-holds/{hold_id}/items": {"items": [{"query": {"label": "x"}}]},
+        "/v1/subject-requests": {"kind": "access", "subject": {"identifiers": ["Ana Li"]}},
+        "/v1/subject-requests/{subject_request_id}/decisions": {"approve": False},
         "/v1/retention-policies": {"name": "x", "days": 1},
         "/v1/retention-policies/{policy_id}": {"name": "x", "days": 1},
         "/v1/files/{file_id}/retention": {

@@ -148,6 +148,14 @@ WITHOUT_LEVELS = {
     # By scope, and of files by level: test_tasks.py.
     ("GET", "/v1/tasks"),
     ("GET", "/v1/tasks/{task_id}"),
+    # Of whoever has the scope: test_subject_requests.py.
+    ("GET", "/v1/subject-requests"),
+    ("POST", "/v1/subject-requests"),
+    ("GET", "/v1/subject-requests/{subject_request_id}"),
+    ("GET", "/v1/subject-requests/{subject_request_id}/items"),
+    ("POST", "/v1/subject-requests/{subject_request_id}/decisions"),
+    ("GET", "/v1/subject-requests/{subject_request_id}/export"),
+    ("GET", "/v1/subject-requests/{subject_request_id}/statement"),
     # Of whoever has the scope: test_retention.py.
     ("GET", "/v1/retention-policies"),
     ("POST", "/v1/retention-policies"),

@@ -61,10 +61,11 @@ from tests.db.held import add_hold
 from tests.db.judged import add_judgement
 from tests.db.people import add_people
 from tests.db.retained import add_retention
+from tests.db.subjects import add_subject_request
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 49
+REVISIONS = 50
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
@@ -96,6 +97,7 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
     piece = await blobs.put_bytes(tenant.tenant_id, b"as far as it came")
     secret = await blobs.put_bytes(tenant.tenant_id, b"signs")
     questions = await blobs.put_bytes(tenant.tenant_id, b"the key of what is asked")
+    subject = await blobs.put_bytes(tenant.tenant_id, b"the key of who asks")
     async with database.transaction(tenant.system) as session:
         await keep_password(session, await session.get_one(Job, job.id), password)
         file = await session.get_one(File, member.file_id)
@@ -245,11 +247,12 @@ async def fill(database: Database, tenant: TenantFixture, blobs: BlobStore) -> l
         await add_conversation(session, tenant, job.file_id)
         await add_question_list(session, tenant, questions, job.file_id)
         await add_hold(session, tenant, job.file_id)
+        await add_subject_request(session, tenant, subject, job.file_id)
         await add_retention(session, tenant, job.file_id)
         await add_people(session, tenant, job.file_id)
         await _add_annotation(session, tenant, version)
         await add_webhook(session, tenant, secret)
-    return [password, piece, secret, questions]
+    return [password, piece, secret, questions, subject]
 
 
 async def add_webhook(session: AsyncSession, tenant: TenantFixture, secret: SealedBlob) -> None:

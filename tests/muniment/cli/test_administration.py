@@ -95,6 +95,13 @@ COMMANDS: list[tuple[str, tuple[str, str]]] = [
     ("tasks --kind quarantine --overdue --mine", ("GET", "/v1/tasks")),
     (f"holds confirm {ID}", ("POST", "/v1/legal-holds/{hold_id}/confirm")),
     (f"holds release {ID}", ("POST", "/v1/legal-holds/{hold_id}/release")),
+    ("subjects find Ana --kind erasure --reason letter", ("POST", "/v1/subject-requests")),
+    ("subjects list", ("GET", "/v1/subject-requests")),
+    (f"subjects show {ID}", ("GET", "/v1/subject-requests/{subject_request_id}/items")),
+    (
+        f"subjects decide {ID} --approve --exclude {ID}",
+        ("POST", "/v1/subject-requests/{subject_request_id}/decisions"),
+    ),
 ]
 
 
@@ -146,6 +153,23 @@ def test_a_matters_events_are_written_to_a_file(
     printed = invoke(("holds", "export", str(ID), "--output", file), {"TERM": "dumb"})
     assert printed.returncode == 0, printed.stderr
     assert json.loads(file.read_text()) == {"action": "legal_hold.placed"}
+
+
+def test_the_copy_of_a_person_is_written_to_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == f"/v1/subject-requests/{ID}/export"
+        return httpx.Response(200, content=b"PK")
+
+    def connect(_: object) -> Muniment:
+        return Muniment("http://api", "mun_x", transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr(connection, "connect", connect)
+    file = tmp_path / "copy.zip"
+    printed = invoke(("subjects", "export", str(ID), "--output", file), {"TERM": "dumb"})
+    assert printed.returncode == 0, printed.stderr
+    assert file.read_bytes() == b"PK"
 
 
 @pytest.mark.parametrize(

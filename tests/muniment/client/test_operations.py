@@ -325,6 +325,15 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "erasures.list": lambda m: m.erasures.list(cursor="abc"),
     "erasures.get": lambda m: m.erasures.get(ID),
     "erasures.certificate": lambda m: m.erasures.certificate(ID),
+    "subject_requests.open": lambda m: m.subject_requests.open(
+        "access", ["Ana Li"], reason="her letter", keep_days=7
+    ),
+    "subject_requests.list": lambda m: m.subject_requests.list(cursor="abc"),
+    "subject_requests.get": lambda m: m.subject_requests.get(ID),
+    "subject_requests.items": lambda m: m.subject_requests.items(ID, cursor="abc"),
+    "subject_requests.decide": lambda m: m.subject_requests.decide(ID, approve=True, exclude=[ID]),
+    "subject_requests.export": lambda m: m.subject_requests.export(ID),
+    "subject_requests.statement": lambda m: m.subject_requests.statement(ID),
     "synonyms.get": lambda m: m.synonyms.get(),
     "synonyms.set": lambda m: m.synonyms.set(
         [SynonymRule(words=("a", "b")), SynonymRule(words=("a",), also=("c d",))], etag='"1"'

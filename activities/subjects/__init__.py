@@ -1,0 +1,1 @@
+"""What there is of a person: found, handed out, erased."""

@@ -1,0 +1,1 @@
+"""Requests of people about what there is of them."""
