@@ -53,6 +53,7 @@ from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.redactions.endpoints import router as redactions
 from api.request_context import RequestContext
+from api.restoring import Restoring
 from api.retention.endpoints import router as retention
 from api.search.endpoints import router as search
 from api.services import Services
@@ -181,6 +182,8 @@ def create_application(services: Services | None = None) -> FastAPI:
     problems.install(application, ROUTERS)
     # The last one added is the outermost.
     application.add_middleware(BodyLimit)
+    if services is not None:
+        application.add_middleware(Restoring, gate=services.gate)
     max_bytes = None if services is None else services.uploads.max_bytes
     application.add_middleware(TusHeaders, max_bytes=max_bytes)
     if services is not None and services.links.ui_url is not None:

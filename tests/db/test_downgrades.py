@@ -64,7 +64,7 @@ from tests.db.retained import add_retention
 from tests.worker.jobs import commit_job
 from worker.sweep import Sweep
 
-REVISIONS = 47
+REVISIONS = 48
 """Migrations that there were when this was written: a later one adds its data below."""
 
 
