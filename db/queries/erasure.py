@@ -267,9 +267,11 @@ async def erase_idempotency_responses(session: AsyncSession, file_id: UUID) -> N
     await session.execute(
         text(
             "DELETE FROM idempotency_key WHERE tenant_id = (SELECT current_tenant())"
-            " AND (position(:file_id IN response::text) > 0 OR position(:file_id IN location) > 0)"
+            " AND (position(:file_id IN response::text) > 0 OR position(:file_id IN location) > 0"
+            # As OpenAI's clients see it.
+            " OR position(:digits IN response::text) > 0)"
         ),
-        {"file_id": str(file_id)},
+        {"file_id": str(file_id), "digits": file_id.hex},
     )
 
 

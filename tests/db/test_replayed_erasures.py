@@ -1,5 +1,6 @@
 """What was erased after a backup is erased again when the backup is restored, and shown to nobody before."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -185,7 +186,8 @@ async def test_the_command_says_how_many(
         "MUNIMENT_DATABASE__URL": application_dsn,
         "MUNIMENT_KEYS__ROOT": str(tmp_path),
     }
-    ran = subprocess.run(
+    ran = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-m", "db.replayed_erasures"],
         cwd=REPOSITORY,
         env=environment,
