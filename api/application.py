@@ -81,7 +81,7 @@ DESCRIPTION = (
     "Takes files in, reads every page, keeps them under law, and answers from them with proof.\n\n"
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
-    " `Idempotency-Key` for 24 hours (410 where the first answer told of a file that was erased since), a PATCH"
+    " `Idempotency-Key` for 24 hours (410 if the first answer told of a file erased since), a PATCH"
     " honours `If-Match`, and so does every PUT and DELETE of"
     " principals, groups and grants."
     " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."

@@ -36,8 +36,13 @@ from muniment.contracts.erase_file import (
 )
 from muniment.contracts.jobs import JobEventKind, JobState
 from muniment.contracts.move_tier import Tier
-from muniment.erasure_certificates import ACTION
-from muniment.errors import ConfigurationError, MunimentError, ObjectStoreUnavailable
+from muniment.erasure_certificates import ACTION, content_tag, opening_digest
+from muniment.errors import (
+    ConfigurationError,
+    KeyDestroyed,
+    MunimentError,
+    ObjectStoreUnavailable,
+)
 from muniment.objects import BlobStore, BlobTiers
 
 
@@ -68,6 +73,8 @@ class Erasure(ErasureActivities):
             await _write_state(session, request, JobState.RUNNING)
             await erasure.begin_erasure(session, request)
             running = await erasure.running_ingestions(session, request.file_id)
+            contents = await erasure.contents_to_tag(session, request)
+        await self._tag(request, contents)
         return ErasurePlan(
             stores=tuple(store.name for store in STORES), running_workflow_ids=running
         )
@@ -140,6 +147,25 @@ class Erasure(ErasureActivities):
                     payload=payload_of(request, finished, self._backup_days),
                 ),
             )
+
+    async def _tag(self, request: EraseFileInput, contents: Sequence[bytes]) -> None:
+        """Notes keyed hashes of what the file contains, for the certificate: while that is still known."""
+        if not contents:
+            return
+        try:
+            async with heartbeats():
+                tags = [await self._tag_of(request, sha256) for sha256 in contents]
+        except KeyDestroyed:
+            # All of the tenant's keys are gone: nobody could open such a hash any more.
+            return
+        except MunimentError as error:
+            raise owed(error) from error
+        async with self._attempt(request) as session:
+            await erasure.note_contents(session, request, tags)
+
+    async def _tag_of(self, request: EraseFileInput, sha256: bytes) -> bytes:
+        digest = opening_digest(request.file_id, sha256)
+        return content_tag(await self._blobs.keyed_hash(request.tenant_id, digest), sha256)
 
     async def _erase_rest(self, request: EraseFileInput, store: ErasableStore) -> None:
         part = partial(store.erase_rest, file_id=request.file_id)

@@ -34,6 +34,9 @@ class FinishedErasure(ErasureCounts):
     requested_by: UUID | None
     created_at: datetime
     finished_at: datetime
+    reason: str | None = None
+    first_erased_at: datetime | None = None
+    content_tags: Sequence[bytes] | None = None
 
 
 async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
@@ -62,6 +65,31 @@ async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
     await session.execute(
         text("UPDATE erasure SET state = 'executing' WHERE job_id = :job_id AND state = 'held'"),
         {"job_id": request.job_id},
+    )
+
+
+async def contents_to_tag(session: AsyncSession, request: EraseFileInput) -> list[bytes]:
+    """SHA-256 of the contents of all versions; nothing where they were blanked or are noted already."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT sha256 FROM file_version WHERE file_id = :file_id AND length(sha256) = 32"
+            " AND NOT EXISTS (SELECT 1 FROM erasure WHERE job_id = :job_id"
+            " AND content_tags IS NOT NULL)"
+        ),
+        {"file_id": request.file_id, "job_id": request.job_id},
+    )
+    return list(rows.scalars())
+
+
+async def note_contents(
+    session: AsyncSession, request: EraseFileInput, tags: Sequence[bytes]
+) -> None:
+    """Keyed hashes of the contents, which are about to be forgotten."""
+    await session.execute(
+        text(
+            "UPDATE erasure SET content_tags = :tags WHERE job_id = :job_id AND content_tags IS NULL"
+        ),
+        {"tags": sorted(tags), "job_id": request.job_id},
     )
 
 
@@ -451,9 +479,16 @@ async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> Fini
     )
     rows = await session.execute(
         text(
-            "UPDATE erasure SET state = 'completed', finished_at = now()"
+            "UPDATE erasure SET state = 'completed', finished_at = now(),"
+            " finished_x = pg_current_xact_id(),"
+            # One that takes over from another that failed finds the contents forgotten.
+            " content_tags = coalesce(content_tags, (SELECT former.content_tags FROM erasure former"
+            " WHERE former.file_id = erasure.file_id AND former.content_tags IS NOT NULL LIMIT 1)),"
+            " reason = coalesce(reason, (SELECT former.reason FROM erasure former"
+            " WHERE former.file_id = erasure.file_id AND former.reason IS NOT NULL LIMIT 1))"
             " WHERE job_id = :job_id AND finished_at IS NULL RETURNING keys_destroyed, blobs_kept,"
-            " ciphertexts_left, id, requested_by, created_at, finished_at"
+            " ciphertexts_left, id, requested_by, created_at, finished_at, reason, first_erased_at,"
+            " content_tags"
         ),
         {"job_id": request.job_id},
     )

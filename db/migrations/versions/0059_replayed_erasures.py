@@ -53,15 +53,17 @@ def upgrade() -> None:
 
         -- Of every tenant, for who vacuums: PostgreSQL's free space is nobody's.
         CREATE POLICY definer ON erasure TO CURRENT_USER USING (true);
-        CREATE FUNCTION tenants_to_vacuum_for() RETURNS TABLE (tenant_id UUID, last_x xid8)
+        CREATE FUNCTION tenants_to_vacuum_for(horizon xid8) RETURNS SETOF UUID
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS
         $$
-            SELECT erasure.tenant_id, max(erasure.finished_x) FROM erasure
+            SELECT DISTINCT erasure.tenant_id FROM erasure
             WHERE erasure.finished_x IS NOT NULL AND erasure.vacuumed_at IS NULL
-            GROUP BY erasure.tenant_id
+            -- What a dump of another cluster brought is of the future, and deleted in no page here.
+            AND (erasure.finished_x < horizon
+                OR erasure.finished_x >= pg_snapshot_xmax(pg_current_snapshot()))
         $$;
-        REVOKE ALL ON FUNCTION tenants_to_vacuum_for() FROM PUBLIC;
-        GRANT EXECUTE ON FUNCTION tenants_to_vacuum_for() TO muniment_app;
+        REVOKE ALL ON FUNCTION tenants_to_vacuum_for(xid8) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION tenants_to_vacuum_for(xid8) TO muniment_app;
         """
     )
     op.execute(f"GRANT MAINTAIN ON {', '.join(VACUUMED)} TO muniment_app")
@@ -71,7 +73,7 @@ def downgrade() -> None:
     op.execute(f"REVOKE MAINTAIN ON {', '.join(VACUUMED)} FROM muniment_app")
     op.execute(
         """
-        DROP FUNCTION tenants_to_vacuum_for();
+        DROP FUNCTION tenants_to_vacuum_for(xid8);
         DROP POLICY definer ON erasure;
         ALTER TABLE erasure DROP COLUMN reason, DROP COLUMN content_tags, DROP COLUMN first_erased_at,
             DROP COLUMN finished_x, DROP COLUMN vacuumed_at;

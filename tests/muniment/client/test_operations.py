@@ -320,6 +320,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "erasures.list": lambda m: m.erasures.list(cursor="abc"),
     "erasures.get": lambda m: m.erasures.get(ID),
     "erasures.certificate": lambda m: m.erasures.certificate(ID),
+    "erasures.prove": lambda m: m.erasures.prove(ID, "00" * 32),
     "synonyms.get": lambda m: m.synonyms.get(),
     "synonyms.set": lambda m: m.synonyms.set(
         [SynonymRule(words=("a", "b")), SynonymRule(words=("a",), also=("c d",))], etag='"1"'
