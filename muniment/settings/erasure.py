@@ -22,8 +22,8 @@ class ErasureSettings(Group):
     vacuum_hours: Annotated[
         float,
         Field(
-            description="How often workers vacuum the tables that erasures have deleted rows from, where there"
-            " are any; erasures tell when it was done. 0: never, PostgreSQL does it in its own time.",
+            description="How often workers vacuum the tables that erasures have deleted rows from, where"
+            " there are any; erasures tell when it was done. 0: never, PostgreSQL does it in its own time.",
             ge=0,
             le=8760,
         ),
