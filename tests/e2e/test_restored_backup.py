@@ -14,7 +14,7 @@ from tests.e2e.canaries import rows_with, write_document
 from tests.e2e.test_erased_is_gone import _assert_in_no_answer, _await_completed, _put_everywhere
 from tests.stack import Stack, running_stack, wait_for
 
-BACKED_UP = ("postgres", "temporal.db", "objects", "keys")
+NOT_BACKED_UP = {"run", "log"}
 
 
 @pytest.fixture
@@ -104,25 +104,25 @@ def _row(connection: psycopg.Connection, query: str, *values: object) -> tuple[o
 
 
 def _copy(home: Path, backup: Path) -> None:
-    for name in BACKED_UP:
-        source = home / name
+    """Of a home whose stack is down; Temporal's log of its database belongs to it."""
+    for source in home.iterdir():
+        if source.name in NOT_BACKED_UP:
+            continue
         if source.is_dir():
-            shutil.copytree(source, backup / name, symlinks=True)
+            shutil.copytree(source, backup / source.name, symlinks=True)
         else:
-            shutil.copy2(source, backup / name)
+            backup.mkdir(exist_ok=True)
+            shutil.copy2(source, backup / source.name)
 
 
 def _put_back(backup: Path, home: Path) -> None:
     """All but the ledger: that is never put back."""
     ledger = (home / "keys" / ERASURE_LEDGER).read_bytes()
-    for name in BACKED_UP:
-        target = home / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-        source = backup / name
-        if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
-        else:
-            shutil.copy2(source, target)
+    for former in home.iterdir():
+        if former.name in NOT_BACKED_UP:
+            continue
+        shutil.rmtree(former) if former.is_dir() else former.unlink()
+    _copy(backup, home)
     (home / "keys" / ERASURE_LEDGER).write_bytes(ledger)
 
 
