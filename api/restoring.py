@@ -24,16 +24,16 @@ class LedgerGate:
 
     async def require_open(self) -> None:
         """Raises ErasuresToRepeat while the database shows what was erased, and what keeps from looking."""
-        if self._is_open:
-            return
+        if not self._is_open:
+            await self._look()
+
+    async def _look(self) -> None:
         async with self._looking:
-            if self._is_open:
-                return
-            if time.monotonic() >= self._shut_until:
+            if not self._is_open and time.monotonic() >= self._shut_until:
                 self._is_open = not await self._replay.is_behind()
                 self._shut_until = time.monotonic() + LOOKED_AGAIN_SECONDS
-        if not self._is_open:
-            raise ErasuresToRepeat("the database is older than erasures that were carried out")
+            if not self._is_open:
+                raise ErasuresToRepeat("the database is older than erasures that were carried out")
 
 
 class Restoring:
