@@ -4,6 +4,8 @@ import logging
 import random
 from collections.abc import Callable
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from db.queries import erased_space
 from db.queries.erased_space import Horizon
 from db.session import Access, Database
@@ -12,6 +14,8 @@ from worker.rounds import go_round
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3_600.0
+TRIES = 3
+"""Of one table: a page in use is left alone, and hardly ever so three times."""
 LONGEST_VACUUM_SECONDS = 6 * 3_600.0
 """Of one table: its pages and every index are read once, with rests."""
 
@@ -53,11 +57,7 @@ class ErasedSpace:
             async with own.one_statement() as session:
                 if not await erased_space.take_turn(session):
                     return False
-                left = [
-                    table
-                    for table in erased_space.TABLES
-                    if not await erased_space.vacuum(session, table)
-                ]
+                left = [table for table in erased_space.TABLES if not await _vacuum(session, table)]
         finally:
             await own.close()
         if left:
@@ -77,3 +77,11 @@ class ErasedSpace:
                     break
         logger.info("what was erased is vacuumed", extra={"erasures": noted})
         return noted
+
+
+async def _vacuum(session: AsyncSession, table: str) -> bool:
+    """Whether it was vacuumed wholly."""
+    for _ in range(TRIES):
+        if await erased_space.vacuum(session, table):
+            return True
+    return False

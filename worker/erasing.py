@@ -12,7 +12,8 @@ from worker.erased_space import LONGEST_VACUUM_SECONDS, ErasedSpace
 
 def open_erasure(settings: Settings, database: Database, stores: Stores) -> Erasure:
     ledger = ErasureLedger(stores.erasure_ledger)
-    return Erasure(database, stores.blobs, ledger, stores.tiers, settings.erasure.backup_days)
+    days = settings.erasure.backup_days
+    return Erasure(database, stores.blobs, ledger, stores.tiers, days, stores.keys)
 
 
 def vacuuming(settings: Settings, database: Database) -> Sequence[Coroutine[None, None, None]]:

@@ -164,10 +164,6 @@ class BlobStore:
             writes.create_task(self._objects.put(blob.key, sealed))
             writes.create_task(self._wrapped_keys.put(blob.key, once(blob.wrapped)))
 
-    async def keyed_hash(self, tenant_id: UUID, digest: bytes) -> bytes:
-        """`KeyManagement.dedup_tag` of what is no blob."""
-        return await self._keys.dedup_tag(tenant_id, digest)
-
     async def _wrap_by_the_newest(self, blob: "_NewBlob") -> None:
         """A rotation that began before the wrapped key lay in its store may not have seen it: it is
         wrapped anew, and looked at once more after that. Whatever rotation begins later sees it."""

@@ -70,7 +70,8 @@ async def _plan(
             keys=KeySettings(root=api.home / "keys"),
         )
     )
-    activities = Erasure(database, stores.blobs, ErasureLedger(stores.erasure_ledger))
+    ledger = ErasureLedger(stores.erasure_ledger)
+    activities = Erasure(database, stores.blobs, ledger, keys=stores.keys)
     request = EraseFileInput(
         tenant_id=tenant.tenant_id, file_id=UUID(erasure["file_id"]), job_id=UUID(erasure["job_id"])
     )
