@@ -55,6 +55,7 @@ from api.rate_limits import RateLimitHeaders
 from api.reading_comparisons.endpoints import router as reading_comparisons
 from api.redactions.endpoints import router as redactions
 from api.request_context import RequestContext
+from api.restoring import Restoring
 from api.retention.endpoints import router as retention
 from api.search.endpoints import router as search
 from api.services import Services
@@ -84,7 +85,8 @@ DESCRIPTION = (
     "Takes files in, reads every page, keeps them under law, and answers from them with proof.\n\n"
     "Errors are RFC 9457 `application/problem+json`; every response carries `X-Request-Id`. Times"
     " are RFC 3339 in UTC. Lists take `limit` and `cursor`. A POST that creates something honours"
-    " `Idempotency-Key` for 24 hours, a PATCH honours `If-Match`, and so does every PUT and DELETE of"
+    " `Idempotency-Key` for 24 hours (410 if the first answer told of a file erased since), a PATCH"
+    " honours `If-Match`, and so does every PUT and DELETE of"
     " principals, groups and grants."
     " `Authorization: Bearer` takes an API key, or the access token of whoever signed in."
     " With the cookie of a session instead, what changes something needs `X-CSRF-Token`.\n\n"
@@ -189,6 +191,8 @@ def create_application(services: Services | None = None) -> FastAPI:
     # The last one added is the outermost.
     application.add_middleware(Admission, places=Places() if services is None else services.places)
     application.add_middleware(BodyLimit)
+    if services is not None:
+        application.add_middleware(Restoring, gate=services.gate)
     max_bytes = None if services is None else services.uploads.max_bytes
     application.add_middleware(TusHeaders, max_bytes=max_bytes)
     if services is not None and services.links.ui_url is not None:

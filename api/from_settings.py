@@ -28,6 +28,7 @@ from api.oidc.verifying import TokenVerifier
 from api.orchestrator import Orchestrator
 from api.pages.views import MAXIMUM_VIEW_WAITS, Views
 from api.rate_limits import RateLimits
+from api.restoring import LedgerGate
 from api.services import ArchiveLimits, Services, SigningIn, UploadLimits, WebhookLimits
 from api.shared_files.places import DownloadPlaces
 from api.shares.passwords import SharePasswords
@@ -41,6 +42,7 @@ from db.queries.quotas import Quota
 from db.queries.resumable_uploads import OpenUploads
 from db.queries.shares import TryLimits
 from db.queries.tier_policies import ColdPolicy
+from db.replayed_erasures import ErasureReplay
 from db.session import Database
 from db.transport import client_certificate, database_exposures
 from muniment.connections import open_scanner, shown_certificates, shown_to
@@ -87,6 +89,7 @@ class _Ground:
     links: WorkflowLinks
     events: EventHub
     embedder: Embedder
+    gate: LedgerGate
 
 
 async def build_services(
@@ -117,7 +120,9 @@ def _ground(settings: Settings, client: Client) -> _Ground:
     streams = Slots(settings.api.max_event_streams, "event streams")
     dsn = settings.database.url.get_secret_value()
     events = EventHub(database, dsn, temporal, links, streams)
-    return _Ground(database, open_stores(settings), temporal, links, events, _embedder(settings))
+    stores = open_stores(settings)
+    gate = LedgerGate(ErasureReplay(database, stores.erasure_ledger))
+    return _Ground(database, stores, temporal, links, events, _embedder(settings), gate)
 
 
 def _readiness(
@@ -130,6 +135,7 @@ def _readiness(
         ground.stores.keys,
         ground.temporal,
         ground.events.listener,
+        ground.gate,
         ground.embedder,
         _scanner_check(settings.scan),
         transport,
@@ -171,6 +177,7 @@ def _services(
         ),
         sharing=_sharing(settings),
         readiness=readiness,
+        gate=ground.gate,
         import_sources={source.name: source for source in settings.imports.sources},
         people=_signing_in(settings),
         holds=settings.holds,

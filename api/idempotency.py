@@ -25,11 +25,13 @@ from api.authentication import Caller
 from db.queries import idempotency
 from db.queries.idempotency import Answered, InFlight, KeyOwner, Leased
 from db.session import Access, Database
-from muniment.errors import Conflict, DatabaseUnavailable, InvalidRequest, Unprocessable
+from muniment.errors import Conflict, DatabaseUnavailable, Gone, InvalidRequest, Unprocessable
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 MAX_KEY_CHARACTERS = 255
+_WITHOUT_WORDS = ("POST /v1/erasures", "POST /v1/legal-holds", "POST /v1/retention")
+"""Routes whose answers name files by their ids alone, also those that are to be erased."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,16 @@ class Answer:
 class Attempt:
     """One request's turn at its key."""
 
-    def __init__(self, owner: KeyOwner | None, state: Leased | Answered | None) -> None:
+    def __init__(
+        self,
+        owner: KeyOwner | None,
+        state: Leased | Answered | None,
+        *,
+        tells_of_erased: bool = False,
+    ) -> None:
         self._owner = owner
         self._state = state
+        self._tells_of_erased = tells_of_erased
         self._request_hash = b""
         self.completed = False
 
@@ -56,7 +65,8 @@ class Attempt:
         return isinstance(self._state, Answered)
 
     def replay(self, request_hash: bytes) -> Response | None:
-        """The first answer again, if there is one. Raises Unprocessable for another body."""
+        """The first answer again, if there is one. Raises Unprocessable for another body, and Gone where
+        the answer tells of a file that was erased since, or is to be."""
         self._request_hash = request_hash
         if not isinstance(self._state, Answered):
             return None
@@ -64,6 +74,11 @@ class Attempt:
             raise Unprocessable(
                 "this Idempotency-Key was used for another request",
                 remedy="Use a new key for a new request; repeat the first one unchanged.",
+            )
+        if self._tells_of_erased:
+            raise Gone(
+                "the first answer told of a file that was erased, or is to be",
+                remedy="The request was carried out then; use a new key for a new one.",
             )
         answer = Answer(self._state.status, self._state.response, self._state.location)
         response = json_answer(answer)
@@ -121,12 +136,17 @@ async def turn(
     owner = _owner(key, route, caller)
     async with database.transaction(caller.access) as session:
         state = await idempotency.claim(session, owner)
+        tells_of_erased = (
+            isinstance(state, Answered)
+            and not owner.route.startswith(_WITHOUT_WORDS)
+            and await idempotency.tells_of_erased(session, state)
+        )
     if isinstance(state, InFlight):
         raise Conflict(
             "a request with this Idempotency-Key is in flight",
             remedy="Wait for its answer, or repeat this request a little later.",
         )
-    attempt = Attempt(owner, state)
+    attempt = Attempt(owner, state, tells_of_erased=tells_of_erased)
     if isinstance(state, Answered):
         yield attempt
         return

@@ -21,6 +21,7 @@ from api.oidc.people import Issuer
 from api.orchestrator import Orchestrator
 from api.pages.views import Views
 from api.rate_limits import RateLimits
+from api.restoring import LedgerGate
 from api.shares.policy import SharingPolicy
 from api.sign_ins.limits import AttemptLimits, TokenLifetimes
 from api.sign_ins.passwords import Passwords
@@ -110,6 +111,7 @@ class Services:
     import_sources: Mapping[str, ImportSource]
     people: SigningIn
     rate_limits: RateLimits
+    gate: LedgerGate
     max_open_jobs: int
     max_open_batches: int
     scans: ScanPolicy

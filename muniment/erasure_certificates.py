@@ -4,10 +4,20 @@ The statement is the payload of the event `file.erase`, which the tenant's Merkl
 (muniment/audit/leaves.py). So the signature of a checkpoint over it signs the statement too: a certificate
 is the event, the hashes from its leaf up to the checkpoint's root, and the checkpoint. Whoever has the
 verifier key from elsewhere needs nothing else.
+
+Of each content that was erased it has a keyed hash, from which nobody can tell or guess what it was. Its key
+is derived from the content's SHA-256 under a key of the tenant, which the certificate is without: the API
+hands it, the opening, to whoever has a copy (`POST /v1/erasures/{id}/proofs`), and with copy and opening
+anybody sees offline that this is what was erased.
+
+    opening = HMAC-SHA-256(tenant's deduplication key, SHA-256(LABEL || file id || SHA-256(content)))
+    tag     = HMAC-SHA-256(opening, SHA-256(content))
 """
 
+import hmac
 from collections.abc import Iterable
 from enum import StrEnum
+from hashlib import sha256 as hash_sha256
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -20,6 +30,7 @@ from muniment.audit.merkle import includes, leaf_hash
 from muniment.errors import CertificateInvalid
 
 ACTION = "file.erase"
+_LABEL = b"muniment erased content v1\0"
 
 
 class Method(StrEnum):
@@ -59,7 +70,7 @@ class ErasureStatement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     erasure_id: UUID
     file_id: UUID
     job_id: UUID
@@ -67,12 +78,26 @@ class ErasureStatement(BaseModel):
         UUID | None, Field(description="Who asked; null: Muniment itself, as was set.")
     ]
     requested_at: AwareDatetime
+    reason: Annotated[
+        str | None, Field(description="Why, in the words of who asked.", max_length=200)
+    ] = None
+    replay_of: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="When the file was erased before: it had come back with a backup, and was erased"
+            " again as the ledger of erasures has it."
+        ),
+    ] = None
     finished_at: AwareDatetime
     methods: tuple[Method, ...]
     stores: Annotated[
         tuple[str, ...],
         Field(description="What was made to forget the file with all its versions."),
     ]
+    contents: Annotated[
+        tuple[str, ...],
+        Field(description="A keyed hash of the content of each version, hexadecimal, sorted."),
+    ] = ()
     keys_destroyed: int
     lives_on: tuple[LivesOn, ...]
 
@@ -87,6 +112,20 @@ class ErasureCertificate(BaseModel):
     hashes: list[Base64]
     checkpoint: str
     verifier_key: str
+
+
+def opening_digest(file_id: UUID, content_sha256: bytes) -> bytes:
+    """What the tenant's deduplication key makes the opening of."""
+    return hash_sha256(_LABEL + file_id.bytes + content_sha256).digest()
+
+
+def content_tag(opening: bytes, content_sha256: bytes) -> bytes:
+    return hmac.digest(opening, content_sha256, hash_sha256)
+
+
+def states_content(statement: ErasureStatement, opening: bytes, content_sha256: bytes) -> bool:
+    """Whether the content is one of those that were erased."""
+    return content_tag(opening, content_sha256).hex() in statement.contents
 
 
 def parsed_certificate(content: bytes) -> ErasureCertificate:

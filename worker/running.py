@@ -28,6 +28,7 @@ from muniment.temporal_service import renewal_of
 from muniment.transport.shown import ShownCertificate
 from worker.audit_sealing import AuditSealingRounds
 from worker.connecting import await_database, connect_temporal
+from worker.erasing import vacuuming
 from worker.lost_batches import LostBatches
 from worker.lost_deliveries import MIN_AGE as LOST_DELIVERY_AGE
 from worker.lost_deliveries import LostDeliveries
@@ -178,6 +179,7 @@ def _housekeeping(
         LostBatches(database, client).run(),
         LostDeliveries(database, client, min_age=LOST_DELIVERY_AGE).run(),
         sweep.run(),
+        *vacuuming(settings, database),
         SpentPasswords(database, stores.blobs).run(),
         UploadTimers(database, client).run(),
         SpentUploads(database, stores.blobs).run(),

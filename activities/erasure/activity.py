@@ -36,14 +36,20 @@ from muniment.contracts.erase_file import (
 )
 from muniment.contracts.jobs import JobEventKind, JobState
 from muniment.contracts.move_tier import Tier
-from muniment.erasure_certificates import ACTION
-from muniment.errors import ConfigurationError, MunimentError, ObjectStoreUnavailable
+from muniment.erasure_certificates import ACTION, content_tag, opening_digest
+from muniment.errors import (
+    ConfigurationError,
+    KeyDestroyed,
+    MunimentError,
+    ObjectStoreUnavailable,
+)
 from muniment.objects import BlobStore, BlobTiers
+from muniment.sealing import KeyManagement
 
 
 class Erasure(ErasureActivities):
     """`tiers`: where the installation has a cold store. `backup_days`: how long its backups are kept, where
-    that is known."""
+    that is known. `keys`: what certificates commit to contents by; without them they do not."""
 
     def __init__(
         self,
@@ -52,12 +58,14 @@ class Erasure(ErasureActivities):
         ledger: ErasureLedger,
         tiers: BlobTiers | None = None,
         backup_days: int | None = None,
+        keys: KeyManagement | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._ledger = ledger
         self._tiers = tiers
         self._backup_days = backup_days
+        self._keys = keys
 
     @activity.defn(name="plan_erasure")
     async def plan_erasure(self, request: EraseFileInput) -> ErasurePlan:
@@ -68,6 +76,8 @@ class Erasure(ErasureActivities):
             await _write_state(session, request, JobState.RUNNING)
             await erasure.begin_erasure(session, request)
             running = await erasure.running_ingestions(session, request.file_id)
+            contents = await erasure_records.contents_to_tag(session, request)
+        await self._tag(request, contents)
         return ErasurePlan(
             stores=tuple(store.name for store in STORES), running_workflow_ids=running
         )
@@ -141,6 +151,21 @@ class Erasure(ErasureActivities):
                 ),
             )
 
+    async def _tag(self, request: EraseFileInput, contents: Sequence[bytes]) -> None:
+        """Notes keyed hashes of what the file contains, for the certificate: while that is still known."""
+        if not contents or self._keys is None:
+            return
+        try:
+            async with heartbeats():
+                tags = [await _tag_of(self._keys, request, sha256) for sha256 in contents]
+        except KeyDestroyed:
+            # All of the tenant's keys are gone: nobody could open such a hash any more.
+            return
+        except MunimentError as error:
+            raise owed(error) from error
+        async with self._attempt(request) as session:
+            await erasure_records.note_contents(session, request, tags)
+
     async def _erase_rest(self, request: EraseFileInput, store: ErasableStore) -> None:
         part = partial(store.erase_rest, file_id=request.file_id)
         try:
@@ -184,6 +209,11 @@ class Erasure(ErasureActivities):
                 yield session
         except MunimentError as error:
             raise owed(error) from error
+
+
+async def _tag_of(keys: KeyManagement, request: EraseFileInput, sha256: bytes) -> bytes:
+    digest = opening_digest(request.file_id, sha256)
+    return content_tag(await keys.dedup_tag(request.tenant_id, digest), sha256)
 
 
 async def _require_unkept(session: AsyncSession, request: EraseFileInput) -> None:

@@ -21,9 +21,12 @@ def payload_of(
         job_id=request.job_id,
         requested_by=finished.requested_by,
         requested_at=finished.created_at,
+        reason=finished.reason,
+        replay_of=finished.first_erased_at,
         finished_at=finished.finished_at,
         methods=tuple(_methods(finished)),
         stores=(*(store.name for store in STORES), *sorted(COVERED_BY_KEY_DESTRUCTION)),
+        contents=tuple(tag.hex() for tag in finished.content_tags or ()),
         keys_destroyed=finished.keys_destroyed,
         lives_on=tuple(_what_lives_on(finished, backup_days)),
     )
@@ -56,7 +59,8 @@ def _what_lives_on(finished: FinishedErasure, backup_days: int | None) -> Iterat
     yield LivesOn(
         what=Survivor.DATABASE_FREE_SPACE,
         why="rows that were deleted stay on PostgreSQL's disk, in what no query reads, until it vacuums their"
-        " tables and reuses the space and the log",
+        " tables and reuses the space and the log; when their tables had been vacuumed, the erasure says"
+        " (`vacuumed_at`)",
     )
     expiry = None if backup_days is None else finished.finished_at + timedelta(days=backup_days)
     yield LivesOn(
@@ -77,5 +81,6 @@ def _what_lives_on(finished: FinishedErasure, backup_days: int | None) -> Iterat
     yield LivesOn(
         what=Survivor.RECORDS,
         why="the ledger of erasures beside the keys, histories of workflows until they expire, and what legal"
-        " holds looked for: ids and times, and for holds their own words",
+        " holds looked for: ids and times, and for holds their own words; keyed hashes of the contents, which"
+        " tell nothing without the tenant's key",
     )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.authentication import Caller, require
 from api.erasures import service
-from api.erasures.schemas import Erasure, NewErasure
+from api.erasures.schemas import ContentProof, ErasedContent, Erasure, NewErasure
 from api.idempotency import Answer, hash_of, idempotent, json_answer
 from api.jobs.starting import start_job
 from api.pagination import (
@@ -46,7 +46,7 @@ async def request_erasure(
         if replayed := attempt.replay(hash_of(body.model_dump_json())):
             return replayed
         async with services.database.transaction(caller.access) as session:
-            ordered = await service.order(session, caller, body.file_id)
+            ordered = await service.order(session, caller, body.file_id, body.reason)
             view = Erasure.of(ordered[0][1])
             answer = Answer(202, view.model_dump(mode="json"), f"{router.prefix}/{view.id}")
             await attempt.complete(session, answer)
@@ -89,3 +89,16 @@ async def show_certificate(
     erasures verify` needs no server to tell whether it holds."""
     async with services.database.transaction(caller.access) as session:
         return await service.certify(session, erasure_id)
+
+
+@router.post(
+    "/{erasure_id}/proofs",
+    summary="Prove that a copy is of what was erased",
+    responses=problems(404, 422),
+)
+async def prove_erased_content(
+    erasure_id: UUID, body: ErasedContent, services: Provided, caller: Eraser
+) -> ContentProof:
+    """For who has a copy: what shows anybody, with the copy and the certificate and without any server, that
+    this is what was erased. `muniment erasures prove` asks for it."""
+    return await service.prove(services, caller, erasure_id, bytes.fromhex(body.sha256))

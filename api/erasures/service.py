@@ -4,23 +4,29 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.audit.service import sealed_event
 from api.authentication import Caller
+from api.erasures.schemas import ContentProof
 from api.files.service import require_file
 from api.jobs.making import origin_of
+from api.services import Services
+from db.audit import record
 from db.erasures import order_erasures
 from db.models import Erasure, Job
 from db.queries import audit_checkpoints, audit_tree, erasure_records, members
 from db.queries.preservation import standing_preservations
 from db.queries.preservation_kinds import GuardedAct
 from muniment.contracts.jobs import FileState
-from muniment.erasure_certificates import ErasureCertificate, stated
+from muniment.erasure_certificates import ErasureCertificate, content_tag, opening_digest, stated
 from muniment.errors import Conflict, Gone, NotFound
 
 
-async def order(session: AsyncSession, caller: Caller, file_id: UUID) -> list[tuple[Job, Erasure]]:
+async def order(
+    session: AsyncSession, caller: Caller, file_id: UUID, reason: str | None
+) -> list[tuple[Job, Erasure]]:
     """The file's first. Raises Gone, and Conflict where it was ordered before."""
     detail = await require_file(session, file_id, "manage", for_update=True)
     if detail.file.state == FileState.ERASED:
@@ -30,7 +36,11 @@ async def order(session: AsyncSession, caller: Caller, file_id: UUID) -> list[tu
     wanted = [detail.file, *await members.lock_descendants(session, file_id, "manage")]
     ids = [each.id for each in wanted]
     kept = await standing_preservations(session, ids, GuardedAct.DELETION)
-    return await order_erasures(session, origin_of(caller), caller, wanted, kept)
+    ordered = await order_erasures(session, origin_of(caller), caller, wanted, kept)
+    for _, erasure in ordered:
+        erasure.reason = reason
+    await session.flush()
+    return ordered
 
 
 async def list_erasures(
@@ -61,6 +71,25 @@ async def certify(session: AsyncSession, erasure_id: UUID) -> ErasureCertificate
         checkpoint=checkpoint.note,
         verifier_key=checkpoint.verifier_key,
     )
+
+
+async def prove(
+    services: Services, caller: Caller, erasure_id: UUID, content_sha256: bytes
+) -> ContentProof:
+    """Raises NotFound where that is nothing that was erased. Who asks is recorded whatever is answered:
+    it tells whether a guess is right."""
+    async with services.database.transaction(caller.access) as session:
+        erasure = await require_erasure(session, erasure_id)
+    digest = opening_digest(erasure.file_id, content_sha256)
+    opening = await services.keys.dedup_tag(caller.tenant_id, digest)
+    tag = content_tag(opening, content_sha256)
+    matches = tag in (erasure.content_tags or ())
+    async with services.database.transaction(caller.access) as session:
+        payload: dict[str, JsonValue] = {"erasure_id": str(erasure_id), "matches": matches}
+        record(session, caller.act("file.erasure_proved", "file", erasure.file_id, payload))
+    if not matches:
+        raise NotFound("no version of the file that was erased had that content")
+    return ContentProof(content=tag.hex(), opening=opening.hex())
 
 
 async def require_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:

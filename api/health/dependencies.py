@@ -12,6 +12,7 @@ from api.health.sandbox import SandboxCheck
 from api.health.scanner import ScannerCheck
 from api.health.transport import CertificateCheck, TransportCheck
 from api.orchestrator import Orchestrator
+from api.restoring import LedgerGate
 from db.listening import JobEventListener
 from db.queries.access import probe
 from db.queries.vectors import count_missing_graphs
@@ -33,6 +34,7 @@ class Dependencies:
     keys: KeyManagement
     temporal: Orchestrator
     listener: JobEventListener
+    gate: LedgerGate
     embedder: Embedder
     scanner: ScannerCheck
     transport: TransportCheck
@@ -42,6 +44,7 @@ class Dependencies:
         cold = Check("cold_store", required=False, probe=self._cold_store)
         return (
             Check("database", required=True, probe=self._database),
+            Check("erasures", required=True, probe=self._erasures),
             Check("objects", required=True, probe=self._objects),
             *([cold] if self.tiers else []),
             Check("keys", required=True, probe=KeysCheck(self.keys).probe),
@@ -58,6 +61,10 @@ class Dependencies:
     async def _database(self) -> Finding | None:
         async with self.database.across_tenants() as session:
             await probe(session)
+        return None
+
+    async def _erasures(self) -> Finding | None:
+        await self.gate.require_open()
         return None
 
     async def _objects(self) -> Finding | None:

@@ -45,7 +45,13 @@ from db.models.evaluations import (
 )
 from db.models.files import Blob, BlobReference, File, FileVersion
 from db.models.findings import FindingJudgement, FindingPolicy
-from db.models.governance import Activity, AuditEvent, Erasure, IdempotencyKey
+from db.models.governance import (
+    Activity,
+    AuditEvent,
+    Erasure,
+    ErasureLedgerMark,
+    IdempotencyKey,
+)
 from db.models.integrity import IntegrityFault, IntegrityRun
 from db.models.invitations import Invitation, InvitationGroup
 from db.models.jobs import (
@@ -133,6 +139,7 @@ __all__ = [
     "Disposition",
     "EmbeddingRow",
     "Erasure",
+    "ErasureLedgerMark",
     "EvaluationMetric",
     "EvaluationQuestion",
     "EvaluationResult",

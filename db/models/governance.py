@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import CheckConstraint, Column, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from db.models.columns import id_field, optional_time_field, tenant_field, time_field
@@ -80,7 +80,9 @@ class Activity(SQLModel, table=True):
 
 class Erasure(SQLModel, table=True):
     """An erasure and what came of it; it outlives the file's content. `ciphertexts_left`: in a cold store
-    that was away, without their keys; the sweep takes them once it is back."""
+    that was away, without their keys; the sweep takes them once it is back. `content_tags`: keyed hashes of
+    the contents. `first_erased_at`: of one that is repeated after a restore, by the ledger. `finished_x`: the
+    transaction that ended it; `vacuumed_at`: when every table that lost rows had been vacuumed since."""
 
     __tablename__ = "erasure"
     __table_args__ = (
@@ -89,6 +91,12 @@ class Erasure(SQLModel, table=True):
             "tenant_id",
             "id",
             postgresql_where=text("state IN ('executing', 'held')"),
+        ),
+        Index(
+            "ix_erasure_to_vacuum",
+            "tenant_id",
+            "finished_x",
+            postgresql_where=text("finished_x IS NOT NULL AND vacuumed_at IS NULL"),
         ),
     )
 
@@ -101,8 +109,30 @@ class Erasure(SQLModel, table=True):
     keys_destroyed: int = 0
     blobs_kept: int = 0
     ciphertexts_left: int = 0
+    reason: str | None = None
+    content_tags: list[bytes] | None = Field(
+        default=None, sa_column=Column(ARRAY(LargeBinary), nullable=True)
+    )
+    first_erased_at: datetime | None = optional_time_field()
     created_at: datetime = time_field()
     finished_at: datetime | None = optional_time_field()
+    finished_x: str | None = Field(default=None, sa_column=Column(Xid8, nullable=True))
+    vacuumed_at: datetime | None = optional_time_field()
+
+
+class ErasureLedgerMark(SQLModel, table=True):
+    """How far the ledger of erasures, which is a file, was compared with this database: a length of it, and
+    the SHA-256 of the line that ends there. One row, of no tenant; it goes along with a dump."""
+
+    __tablename__ = "erasure_ledger_mark"
+    __table_args__ = (CheckConstraint("is_only", name="there_is_one"),)
+
+    is_only: bool = Field(
+        default=True, sa_column=Column(Boolean, primary_key=True, server_default=text("true"))
+    )
+    offset_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    line_hash: bytes
+    at: datetime = time_field()
 
 
 class IdempotencyKey(SQLModel, table=True):

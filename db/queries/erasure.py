@@ -34,6 +34,9 @@ class FinishedErasure(ErasureCounts):
     requested_by: UUID | None
     created_at: datetime
     finished_at: datetime
+    reason: str | None = None
+    first_erased_at: datetime | None = None
+    content_tags: Sequence[bytes] | None = None
 
 
 async def begin_erasure(session: AsyncSession, request: EraseFileInput) -> None:
@@ -267,9 +270,11 @@ async def erase_idempotency_responses(session: AsyncSession, file_id: UUID) -> N
     await session.execute(
         text(
             "DELETE FROM idempotency_key WHERE tenant_id = (SELECT current_tenant())"
-            " AND (position(:file_id IN response::text) > 0 OR position(:file_id IN location) > 0)"
+            " AND (position(:file_id IN response::text) > 0 OR position(:file_id IN location) > 0"
+            # As OpenAI's clients see it.
+            " OR position(:digits IN response::text) > 0)"
         ),
-        {"file_id": str(file_id)},
+        {"file_id": str(file_id), "digits": file_id.hex},
     )
 
 
@@ -449,9 +454,16 @@ async def finish_erasure(session: AsyncSession, request: EraseFileInput) -> Fini
     )
     rows = await session.execute(
         text(
-            "UPDATE erasure SET state = 'completed', finished_at = now()"
+            "UPDATE erasure SET state = 'completed', finished_at = now(),"
+            " finished_x = pg_current_xact_id(),"
+            # One that takes over from another that failed finds the contents forgotten.
+            " content_tags = coalesce(content_tags, (SELECT former.content_tags FROM erasure former"
+            " WHERE former.file_id = erasure.file_id AND former.content_tags IS NOT NULL LIMIT 1)),"
+            " reason = coalesce(reason, (SELECT former.reason FROM erasure former"
+            " WHERE former.file_id = erasure.file_id AND former.reason IS NOT NULL LIMIT 1))"
             " WHERE job_id = :job_id AND finished_at IS NULL RETURNING keys_destroyed, blobs_kept,"
-            " ciphertexts_left, id, requested_by, created_at, finished_at"
+            " ciphertexts_left, id, requested_by, created_at, finished_at, reason, first_erased_at,"
+            " content_tags"
         ),
         {"job_id": request.job_id},
     )

@@ -95,3 +95,28 @@ async def is_past_return(session: AsyncSession, file_id: UUID) -> bool:
         {"file_id": file_id},
     )
     return bool(found.scalar_one())
+
+
+async def contents_to_tag(session: AsyncSession, request: EraseFileInput) -> list[bytes]:
+    """SHA-256 of the contents of all versions; nothing where they were blanked or are noted already."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT sha256 FROM file_version WHERE file_id = :file_id AND length(sha256) = 32"
+            " AND NOT EXISTS (SELECT 1 FROM erasure WHERE job_id = :job_id"
+            " AND content_tags IS NOT NULL)"
+        ),
+        {"file_id": request.file_id, "job_id": request.job_id},
+    )
+    return list(rows.scalars())
+
+
+async def note_contents(
+    session: AsyncSession, request: EraseFileInput, tags: Sequence[bytes]
+) -> None:
+    """Keyed hashes of the contents, which are about to be forgotten."""
+    await session.execute(
+        text(
+            "UPDATE erasure SET content_tags = :tags WHERE job_id = :job_id AND content_tags IS NULL"
+        ),
+        {"tags": sorted(tags), "job_id": request.job_id},
+    )

@@ -4,12 +4,14 @@ A row without a status is a lease: its holder is at work until `lease_until`, an
 only while the lease is still its own. Keys are forgotten after 24 hours.
 """
 
+import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -18,6 +20,8 @@ from db.models import IdempotencyKey, new_id, now
 
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(hours=24)
+_IDS = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
+"""With hyphens, or without any, as OpenAI's clients see them."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,23 @@ async def claim(session: AsyncSession, owner: KeyOwner) -> Leased | InFlight | A
         _renew(row, token)
         return Leased(token)
     return Answered(row.request_hash, row.status, row.response or {}, row.location)
+
+
+async def tells_of_erased(session: AsyncSession, answer: Answered) -> bool:
+    """Whether the answer names a file of the tenant that was erased, or is to be: nothing tells what such
+    a file was, and the answer may."""
+    told = f"{json.dumps(answer.response)} {answer.location or ''}"
+    ids = {UUID(found.group()) for found in _IDS.finditer(told)}
+    if not ids:
+        return False
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT 1 FROM file WHERE id = ANY(:ids)"
+            " AND state IN ('restricted', 'erasing', 'erased'))"
+        ),
+        {"ids": list(ids)},
+    )
+    return bool(found.scalar_one())
 
 
 async def _insert(session: AsyncSession, owner: KeyOwner, token: UUID) -> bool:

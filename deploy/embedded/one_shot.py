@@ -16,6 +16,9 @@ MIGRATION_SECONDS = 6 * 3_600.0
 """Words of a million passages take some twenty minutes to index, and events of a restored database are
 written anew, some 30,000 in a second (docs/operations.md)."""
 
+REPLAY_SECONDS = 3_600.0
+"""Only what the ledger has got since it was last compared is read."""
+
 
 async def run_once(
     name: str,

@@ -20,7 +20,13 @@ from deploy.embedded.home import Home, write_privately
 from deploy.embedded.leftovers import Strays, end_all_children, end_leftovers, remove_stale_files
 from deploy.embedded.lock import sole_user_of
 from deploy.embedded.logs import RotatingLog, last_events
-from deploy.embedded.one_shot import MIGRATION_SECONDS, python_module, read_secret, run_once
+from deploy.embedded.one_shot import (
+    MIGRATION_SECONDS,
+    REPLAY_SECONDS,
+    python_module,
+    read_secret,
+    run_once,
+)
 from deploy.embedded.places import choose_places
 from deploy.embedded.records import (
     ProcessRecord,
@@ -164,6 +170,14 @@ class Supervisor:
             timeout_seconds=MIGRATION_SECONDS,
         )
         self._tell(f"the schema is up to date ({time.monotonic() - began:.1f} s)")
+        # Before anything serves: a database that was restored shows what was erased.
+        await run_once(
+            "replayed erasures",
+            python_module("db.replayed_erasures"),
+            stack.service_environment(),
+            self._log,
+            timeout_seconds=REPLAY_SECONDS,
+        )
         if is_new or not self._home.admin_key.exists():
             key = await read_secret(
                 "bootstrap", python_module("db.bootstrap"), environment, timeout_seconds=60

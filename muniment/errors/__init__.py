@@ -54,6 +54,7 @@
     │   ├── DatabaseUnavailable
     │   │   ├── DatabaseTooSlow       a statement outlasted its limit, for this one document perhaps
     │   │   └── DatabaseFull          507: its disk has no space left
+    │   ├── ErasuresToRepeat      a restored database shows what was erased
     │   ├── OcrServiceUnavailable
     │   │   └── OcrServiceBusy
     │   ├── IssuerUnavailable         who issues the tokens that were to be verified
@@ -82,6 +83,7 @@ from muniment.errors.dependencies import (
     DatabaseTooSlow,
     DatabaseUnavailable,
     DependencyUnavailable,
+    ErasuresToRepeat,
     IssuerUnavailable,
     KeyManagementUnavailable,
     KeyStorageFull,
@@ -178,6 +180,7 @@ __all__ = [
     "EngineOutOfMemory",
     "EngineTimeUsedUp",
     "EngineTimedOut",
+    "ErasuresToRepeat",
     "FindingsHeld",
     "FindingsRefused",
     "Forbidden",

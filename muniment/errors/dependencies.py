@@ -65,6 +65,15 @@ class DatabaseFull(DatabaseUnavailable):
     default_remedy = "Free space on PostgreSQL's disk, or enlarge it; what waits goes on by itself."
 
 
+class ErasuresToRepeat(DependencyUnavailable):
+    problem = "restoring"
+    title = "The database was restored, and erasures are to be repeated first"
+    default_remedy = (
+        "Run `python -m db.replayed_erasures` on the server (docs/erasure.md); `muniment up` does it by"
+        " itself."
+    )
+
+
 class OcrServiceUnavailable(DependencyUnavailable):
     problem = "ocr-service-unavailable"
     title = "The OCR service does not answer"

@@ -8,7 +8,7 @@ from muniment.settings.group import Group
 
 
 class ErasureSettings(Group):
-    """What certificates of erasure say of what Muniment does not see (docs/erasure.md)."""
+    """What erasures do, and say of what Muniment does not see (docs/erasure.md)."""
 
     backup_days: Annotated[
         int | None,
@@ -19,3 +19,12 @@ class ErasureSettings(Group):
             le=3650,
         ),
     ] = None
+    vacuum_hours: Annotated[
+        float,
+        Field(
+            description="How often workers vacuum the tables that erasures have deleted rows from, where"
+            " there are any; erasures tell when it was done. 0: never, PostgreSQL does it in its own time.",
+            ge=0,
+            le=8760,
+        ),
+    ] = 24.0

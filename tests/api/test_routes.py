@@ -277,6 +277,7 @@ def _body(route: APIRoute) -> dict[str, object] | None:
             "retain_until": "2100-01-01T00:00:00Z",
         },
         "/v1/finding-policies": {"act": "mask"},
+        "/v1/erasures/{erasure_id}/proofs": {"sha256": "00" * 32},
         "/v1/erasures": {"file_id": "00000000-0000-7000-8000-000000000000"},
         "/v1/api-keys": {"name": "x", "scopes": ["search"]},
         "/v1/files/{file_id}": {"name": "x"},

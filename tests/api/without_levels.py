@@ -173,6 +173,7 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/erasures"),
     ("GET", "/v1/erasures/{erasure_id}"),
     ("GET", "/v1/erasures/{erasure_id}/certificate"),
+    ("POST", "/v1/erasures/{erasure_id}/proofs"),
     ("GET", "/v1/synonyms"),
     ("PUT", "/v1/synonyms"),
     ("GET", "/v1/tier-policy"),

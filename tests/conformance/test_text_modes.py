@@ -61,6 +61,7 @@ WITHOUT_WORDS = {
     "job.settings": "names and numbers",
     "job.error": "problems never quote a document",
     "job_event.payload": "states, counts and times; problems never quote a document",
+    "erasure.reason": "why somebody wants a document erased, in words of theirs",
     "legal_hold.matter": "what a person calls a matter",
     "legal_hold_item.terms": "what a person looks for: names, labels and metadata",
     "retention_decision.reason": "why a person decided so",

@@ -1,10 +1,13 @@
 """A certificate of erasure holds for what was sealed, and for nothing else."""
 
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
 from db.models import now
 from muniment.audit.checkpoints import Checkpoint, VerifierKey, origin_of
@@ -12,6 +15,7 @@ from muniment.audit.exported import ExportedEvent
 from muniment.audit.leaves import commitment_to
 from muniment.audit.merkle import Frontier, leaf_hash, node_hash
 from muniment.audit.signing_keys import SigningKeys, load_signing_keys
+from muniment.cli.main import app
 from muniment.erasure_certificates import (
     ACTION,
     ErasureCertificate,
@@ -19,7 +23,11 @@ from muniment.erasure_certificates import (
     LivesOn,
     Method,
     Survivor,
+    content_tag,
+    opening_digest,
     parsed_certificate,
+    stated,
+    states_content,
     verified,
 )
 from muniment.errors import CertificateInvalid, CheckpointInvalid
@@ -27,6 +35,11 @@ from muniment.errors import CertificateInvalid, CheckpointInvalid
 SALT = b"0123456789abcdef"
 BEFORE = leaf_hash(b"what was done before")
 TENANT = uuid4()
+
+
+COPY = b"The charter of the ropewalk."
+COPY_HASH = sha256(COPY).digest()
+OPENING = b"o" * 32
 
 
 def statement_of(file_id: UUID) -> ErasureStatement:
@@ -39,6 +52,8 @@ def statement_of(file_id: UUID) -> ErasureStatement:
         finished_at=now(),
         methods=tuple(Method),
         stores=("pages",),
+        reason="Request 2026-114",
+        contents=(content_tag(OPENING, COPY_HASH).hex(),),
         keys_destroyed=7,
         lives_on=(LivesOn(what=Survivor.BACKUPS, why="they are changed by nobody", until=now()),),
     )
@@ -137,3 +152,46 @@ def test_another_key_another_tenants_trail_and_another_act_do_not_hold(
 def test_what_is_no_certificate_is_told_so(content: bytes) -> None:
     with pytest.raises(CertificateInvalid):
         parsed_certificate(content)
+
+
+def test_a_copy_is_what_was_erased_by_its_own_opening_alone() -> None:
+    statement = statement_of(uuid4())
+    assert states_content(statement, OPENING, COPY_HASH)
+    assert not states_content(statement, b"p" * 32, COPY_HASH)
+    assert not states_content(statement, OPENING, sha256(b"another").digest())
+    one, other = uuid4(), uuid4()
+    assert opening_digest(one, COPY_HASH) != opening_digest(other, COPY_HASH), (
+        "of two files with the same content nobody sees that it is the same"
+    )
+
+
+def test_a_statement_of_a_former_release_is_still_one(keys: SigningKeys) -> None:
+    certificate = certified(keys)
+    payload = dict(certificate.event.payload or {})
+    for later in ("reason", "replay_of", "contents"):
+        del payload[later]
+    former = certificate.event.model_copy(update={"payload": {**payload, "format": 1}})
+    statement = stated(former)
+    assert statement is not None
+    assert (statement.format, statement.contents, statement.reason) == (1, (), None)
+
+
+def test_the_command_says_whose_it_is_and_whether_a_copy_was_erased(
+    keys: SigningKeys, tmp_path: Path
+) -> None:
+    written, copy = tmp_path / "certificate.json", tmp_path / "copy.txt"
+    written.write_text(certified(keys).model_dump_json())
+    copy.write_bytes(COPY)
+    verify = ["erasures", "verify", str(written), "--key", known(keys)[0].written()]
+    shown = CliRunner().invoke(app, verify)
+    assert shown.exit_code == 0, shown.output
+    assert str(TENANT) in shown.stdout
+    assert "Request 2026-114" in shown.stdout
+    proving = [*verify, "--json", "--copy", str(copy), "--opening"]
+    proved = CliRunner().invoke(app, [*proving, OPENING.hex()])
+    assert proved.exit_code == 0, proved.output
+    assert json.loads(proved.stdout)["tenant_id"] == str(TENANT)
+    for wrong in ("00" * 32, "no hexadecimal"):
+        assert CliRunner().invoke(app, [*proving, wrong]).exit_code != 0
+    copy.write_bytes(b"another")
+    assert CliRunner().invoke(app, [*proving, OPENING.hex()]).exit_code != 0

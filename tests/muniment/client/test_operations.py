@@ -334,6 +334,7 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "subject_requests.decide": lambda m: m.subject_requests.decide(ID, approve=True, exclude=[ID]),
     "subject_requests.export": lambda m: m.subject_requests.export(ID),
     "subject_requests.statement": lambda m: m.subject_requests.statement(ID),
+    "erasures.prove": lambda m: m.erasures.prove(ID, "00" * 32),
     "synonyms.get": lambda m: m.synonyms.get(),
     "synonyms.set": lambda m: m.synonyms.set(
         [SynonymRule(words=("a", "b")), SynonymRule(words=("a",), also=("c d",))], etag='"1"'
