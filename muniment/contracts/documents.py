@@ -223,10 +223,11 @@ class Chunk(Contract):
 
 
 class ChunkList(Contract):
-    """The artifact of `chunk`."""
+    """The artifact of `chunk`. `unmasked_count`: values that were to be masked and can still be found."""
 
     chunks: tuple[Chunk, ...]
     embedding_model: str
+    unmasked_count: int = 0
 
 
 class FindingKind(StrEnum):

@@ -65,11 +65,13 @@ class CustomRecogniser(Contract):
 
 INCOMPLETE = "INCOMPLETE"
 """The entity of the cause that something was not examined at all."""
+UNMASKED = "UNMASKED"
+"""The entity of the cause that values which are masked can still be found in the passages."""
 
 
 class JudgementCause(Contract):
     """A policy, and of how many findings of a type it asks for its act. Without a policy: that something
-    was not examined, which nobody can judge but a person."""
+    was not examined, or not masked wherever it stands, which nobody can judge but a person."""
 
     act: FindingAct
     entity: str

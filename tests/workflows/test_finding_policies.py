@@ -238,3 +238,47 @@ async def test_a_worker_that_dies_after_its_judgement_leaves_one_and_the_job_goe
     stages = {stage["name"]: stage for stage in (await workshop.job(job)).stages}
     assert stages[StageName.CLASSIFY]["state"] in ("completed", "reused")
     assert EMAIL not in await passages(workshop, job)
+
+
+async def test_what_cannot_be_masked_wherever_it_stands_waits_for_a_person(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    await policy(workshop, owner, FindingAct.MASK, "CREDIT_CARD")
+    # The recogniser does not take the second for a card, and a reader would.
+    letter = f"The card is {CARD}.\n\nWritten otherwise: 4111/1111/1111/1111.\n"
+    job = await workshop.upload(owner, letter.encode())
+    async with workshop.working():
+        handle = await workshop.start(job)
+        waiting = await workshop.until(job, "waiting")
+        assert waiting.error is not None
+        assert waiting.error["type"] == "urn:muniment:problem:findings-held"
+        assert "would still stand" in str(waiting.error["detail"])
+        assert await passages(workshop, job) == ""
+        # Judged and not published: nobody without the right has the content either.
+        assert await is_masked(workshop, job)
+        release = DecisionRequest(decision_id=await workshop.decide(owner, job, "release"))
+        await handle.execute_update(IngestFile.release, release)
+        assert (await handle.result()).state is JobState.COMPLETED
+    shown = await passages(workshop, job)
+    assert (CARD in shown, "4111/1111" in shown) == (False, True)
+
+
+async def test_a_decision_about_the_findings_is_none_about_what_is_left_of_them(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    await policy(workshop, owner, FindingAct.MASK, "CREDIT_CARD")
+    await policy(workshop, owner, FindingAct.REVIEW, "EMAIL_ADDRESS")
+    job = await workshop.upload(owner, f"{CARD}, {EMAIL}, 4111/1111/1111/1111.\n".encode())
+    async with workshop.working():
+        handle = await workshop.start(job)
+        await workshop.until(job, "waiting")
+        first = DecisionRequest(decision_id=await workshop.decide(owner, job, "release"))
+        await handle.execute_update(IngestFile.release, first)
+        async with asyncio.timeout(60):
+            while "would still stand" not in str((await workshop.job(job)).error):
+                await asyncio.sleep(0.1)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update(IngestFile.release, first)
+        second = DecisionRequest(decision_id=await workshop.decide(owner, job, "release"))
+        await handle.execute_update(IngestFile.release, second)
+        assert (await handle.result()).state is JobState.COMPLETED
