@@ -275,7 +275,7 @@ async def test_a_decision_about_the_findings_is_none_about_what_is_left_of_them(
         first = DecisionRequest(decision_id=await workshop.decide(owner, job, "release"))
         await handle.execute_update(IngestFile.release, first)
         async with asyncio.timeout(60):
-            while "would still stand" not in str((await workshop.job(job)).error):
+            while "would still stand" not in str((await workshop.job(job)).error):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update(IngestFile.release, first)
