@@ -24,6 +24,8 @@ from muniment.contracts.findings import FindingAct
 from muniment.contracts.ingest_file import DecisionRequest
 from muniment.contracts.jobs import JobState, StageName
 from tests.workflows.documents import text_pdf
+from tests.workflows.test_anchored_annotations import PDF, annotate, listed
+from tests.workflows.test_members import jobs_of, members, zipped
 from tests.workflows.workshop import TenantIds, Workshop
 from workflows.ingest_file import IngestFile
 
@@ -282,3 +284,65 @@ async def test_a_decision_about_the_findings_is_none_about_what_is_left_of_them(
         second = DecisionRequest(decision_id=await workshop.decide(owner, job, "release"))
         await handle.execute_update(IngestFile.release, second)
         assert (await handle.result()).state is JobState.COMPLETED
+
+
+async def test_a_container_is_masked_as_soon_as_it_is_read_and_with_what_comes_out_of_it(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    made = await policy(workshop, owner, FindingAct.MASK, "EMAIL_ADDRESS")
+    inner = zipped({"letter.txt": LETTER.encode()})
+    plain = await workshop.upload(owner, zipped({"a.txt": b"Nothing."}), "a.zip", "application/zip")
+    assert await ingested(workshop, plain) is JobState.COMPLETED
+    assert await is_masked(workshop, plain)
+    async with workshop.database.transaction(Access(owner.tenant_id)) as session:
+        await session.delete(made)
+    outer = await workshop.upload(owner, zipped({"in.zip": inner}), "b.zip", "application/zip")
+    assert await ingested(workshop, outer) is JobState.COMPLETED
+    assert not await is_masked(workshop, outer)
+    # Judged later, on its own: what it came out of hands it out as it is.
+    await policy(workshop, owner, FindingAct.MASK, "EMAIL_ADDRESS")
+    (middle,) = await members(workshop, outer)
+    (container,) = await jobs_of(workshop, middle)
+    (letter,) = await members(workshop, container)
+    (job,) = await jobs_of(workshop, letter)
+    again = await workshop.retry(job)
+    assert await ingested(workshop, again) is JobState.COMPLETED
+    for each in (again, container, outer):
+        assert await is_masked(workshop, each)
+    # Read anew it still holds what is masked.
+    async with workshop.working():
+        await (await workshop.start(await workshop.retry(outer))).result()
+    assert await is_masked(workshop, outer)
+
+
+async def test_an_annotation_is_found_again_on_what_readers_are_shown(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    job = await workshop.upload(
+        owner, text_pdf(["Write to nobody at all as of now."]), "a.pdf", PDF
+    )
+    printed = text_pdf([f"Write to nobody at all, {EMAIL} said, as of now."])
+    async with workshop.working():
+        await (await workshop.start(job)).result()
+        await annotate(workshop, owner, job, 1, "Write to nobody at all as of now")
+        await policy(workshop, owner, FindingAct.MASK, "EMAIL_ADDRESS")
+        following = await workshop.new_version(owner, job, printed)
+        await (await workshop.start(following)).result()
+    (token,) = {row.token for row in await found(workshop, following)}
+    assert token is not None
+    (annotation,) = await listed(workshop, owner, job)
+    assert annotation.anchor.state == "moved"
+    assert token in annotation.anchor.model_dump_json()
+    assert EMAIL not in annotation.anchor.model_dump_json()
+
+
+async def test_a_masked_value_has_a_finding_wherever_it_stands(
+    workshop: Workshop, owner: TenantIds
+) -> None:
+    await policy(workshop, owner, FindingAct.MASK, "CREDIT_CARD")
+    pages = [f"She pays with the card {CARD} alone.", "It begins with 4111-1111-\n1111-1111."]
+    job = await workshop.upload(owner, text_pdf(pages), "a.pdf", PDF)
+    assert await ingested(workshop, job) is JobState.COMPLETED
+    rows = await found(workshop, job)
+    assert {row.page for row in rows if row.token} == {1, 2}
+    assert len({row.token for row in rows if row.token}) == 1
