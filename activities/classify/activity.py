@@ -30,7 +30,7 @@ from muniment.errors import FindingsRefused
 
 ENGINE_MODULE = "activities.classify.engine"
 VERSION = "/".join(
-    ["3", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
+    ["4", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
 )
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
 """The engine bounds itself to 60 s and names what it left out; this ends one that does not."""
@@ -123,7 +123,9 @@ class Classify(ClassifyActivities):
             outputs = await outputs_of(session, version.job_id, StageName.READ)
         batches = await load_batches(self._runner.artifacts, version, outputs)
         pages = tuple(
-            PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages
+            PageText(page=page.page, text=page.text, hidden=page.hidden)
+            for batch in batches
+            for page in batch.pages
         )
         asked = ClassifyRequest(pages=pages, recognisers=self._recognisers)
         findings = await self._sandbox.run(

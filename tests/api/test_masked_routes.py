@@ -152,3 +152,12 @@ async def test_content_that_is_not_read_yet_waits_where_a_policy_masks(
     assert (await client.get(path)).text == CANARY
     shared = await client.post("/v1/shares", json={"file_id": new["id"]})
     assert shared.status_code == 409
+
+
+async def test_what_has_no_value_is_masked_by_no_policy(client: httpx.AsyncClient) -> None:
+    for kind in ("hidden_text", "prompt_injection"):
+        refused = await client.post("/v1/finding-policies", json={"act": "mask", "kind": kind})
+        assert refused.status_code == 422, refused.text
+        held = await client.post("/v1/finding-policies", json={"act": "review", "kind": kind})
+        assert held.status_code == 201, held.text
+        assert (await client.get("/v1/findings", params={"kind": kind})).status_code == 200
