@@ -3,13 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from docling_core.types.doc.document import (
-    ContentLayer,
-    DoclingDocument,
-    TableCell,
-    TableItem,
-    TextItem,
-)
+from docling_core.types.doc import ContentLayer, DoclingDocument, TableCell, TableItem, TextItem
 
 from activities.chunk.calls import MaskedValue
 from activities.classify.values import Place, ValueFinder, folded
@@ -110,9 +104,9 @@ def _in_reading_order(document: DoclingDocument) -> list[TextItem | TableItem]:
     walked = document.iterate_items(traverse_pictures=True, included_content_layers={*ContentLayer})
     found = [item for item, _ in walked if isinstance(item, TextItem | TableItem)]
     seen = {item.self_ref for item in found}
-    return found + [
-        item for item in (*document.texts, *document.tables) if item.self_ref not in seen
-    ]
+    found += [item for item in document.texts if item.self_ref not in seen]
+    found += [item for item in document.tables if item.self_ref not in seen]
+    return found
 
 
 def _holders(item: TextItem | TableItem) -> Iterator[TextItem | TableCell]:
