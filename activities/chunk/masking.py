@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from docling_core.types.doc import ContentLayer, DoclingDocument, TableCell, TableItem, TextItem
+from docling_core.types.doc.common.content_layer import ContentLayer
+from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.table.table import TableItem
+from docling_core.types.doc.items.table.table_data import TableCell
+from docling_core.types.doc.items.text import TextItem
 
 from activities.chunk.calls import MaskedValue
 from activities.classify.values import Place, ValueFinder, folded
