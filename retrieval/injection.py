@@ -7,6 +7,7 @@ and is answered from all the same.
 """
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 
 from retrieval.invisible import hidden_count, revealed
@@ -93,6 +94,27 @@ _PATTERNS = (
     (InjectionSign.EXFILTRATION, _EXFILTRATION),
     (InjectionSign.TOOL, _TOOL),
 )
+
+
+def sign_places(text: str) -> Iterator[tuple[InjectionSign, int, int]]:
+    """Each sign of a text and where it is, in code points; what only a machine reads so, by its line."""
+    for sign, pattern in _PATTERNS:
+        for found in pattern.finditer(text):
+            yield sign, found.start(), found.end()
+    if text.isascii():
+        return
+    is_hiding = hidden_count(text) > MOST_HIDDEN
+    behind = 0
+    for line in text.splitlines(keepends=True):
+        start, behind = behind, behind + len(line)
+        end = start + len(line.rstrip())
+        read = line if line.isascii() else revealed(line)
+        if read != line:
+            for sign, pattern in _PATTERNS:
+                if pattern.search(read) and not pattern.search(line):
+                    yield sign, start, end
+        if is_hiding and hidden_count(line):
+            yield InjectionSign.HIDDEN, start, end
 
 
 def injection_signs(text: str) -> frozenset[InjectionSign]:

@@ -96,8 +96,12 @@ class IngestFile:
             # No patch: no history before this says so.
             findings = await self._stages.classify(document)
             if findings.act is FindingAct.REVIEW:
-                await self._quarantine.hold_for_review(findings)
-            chunks, vectors = await self._stages.chunk_and_embed(document, findings)
+                await self._quarantine.hold_for_review(findings.reason, findings.review_seconds)
+            chunks = await self._stages.chunk(document, findings)
+            if chunks.unmasked_count:
+                # Nothing is published with a value that was to be masked but by a person's word.
+                await self._quarantine.hold_for_review(chunks.reason, findings.review_seconds)
+            vectors = await self._stages.embed(chunks)
         elif workflow.patched(CLASSIFY_BESIDE_INDEXING):
             # Neither needs the other: findings are recorded, chunks and vectors made of all text.
             findings, (chunks, vectors) = await together(

@@ -8,7 +8,6 @@ from temporalio.exceptions import FailureError
 
 from muniment.contracts import members
 from muniment.contracts.base import VersionReference
-from muniment.contracts.classify import ClassifyResult
 from muniment.contracts.jobs import JobState
 from muniment.contracts.lifecycle import LifecycleActivities, ReadDecisionInput, Verdict, Waiting
 from muniment.contracts.scan import ScanReason, ScanResult, ScanState, explanation
@@ -50,12 +49,12 @@ class Quarantine:
         await self._wait(_finding(scan))
         await self._go_on(f"The file was rejected; the scan said {scan.state}.")
 
-    async def hold_for_review(self, findings: ClassifyResult) -> None:
+    async def hold_for_review(self, reason: str, review_seconds: float | None) -> None:
         """As `hold`, for what was found in the document; who lets the time pass has rejected it. What was
-        decided about the scan is over."""
+        decided before is over."""
         self._about, self._verdict = Waiting.FINDINGS, None
         try:
-            await self._wait(FindingsHeld(findings.reason), findings.review_seconds)
+            await self._wait(FindingsHeld(reason), review_seconds)
         except TimeoutError:
             detail = "Nobody decided in time about what was found in the document."
             raise failure(problem(ContentWithheld(detail))) from None

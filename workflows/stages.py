@@ -118,23 +118,21 @@ class Stages:
         self._tracker.degraded = self._tracker.degraded or not result.is_complete
         return result
 
-    async def _chunk(
-        self, document: AssembleResult, findings: ClassifyResult | None
+    async def chunk(
+        self, document: AssembleResult, findings: ClassifyResult | None = None
     ) -> ChunkResult:
+        """With tokens in the place of those findings that are masked."""
         masking = findings.findings if findings and findings.is_masking else None
         request = ChunkInput(version=self._version, document=document.document, masking=masking)
         return await self._stage(
             StageName.CHUNK, policies.CHUNK, ChunkActivities.chunk_document, request
         )
 
-    async def chunk_and_embed(
-        self, document: AssembleResult, findings: ClassifyResult | None = None
-    ) -> tuple[ChunkResult, EmbedResult]:
-        """With tokens in the place of those findings that are masked."""
-        chunks = await self._chunk(document, findings)
-        return chunks, await self._embed(chunks)
+    async def chunk_and_embed(self, document: AssembleResult) -> tuple[ChunkResult, EmbedResult]:
+        chunks = await self.chunk(document)
+        return chunks, await self.embed(chunks)
 
-    async def _embed(self, chunks: ChunkResult) -> EmbedResult:
+    async def embed(self, chunks: ChunkResult) -> EmbedResult:
         request = EmbedInput(version=self._version, chunks=chunks.chunks)
         return await self._stage(
             StageName.EMBED, policies.EMBED, EmbedActivities.embed_chunks, request

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from uuid import UUID
 
@@ -23,18 +23,21 @@ from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
-from db.models import Annotation, AnnotationAnchor, FileVersion, PageRow
+from db.models import Annotation, AnnotationAnchor, FileVersion, FindingRow, PageRow
 from db.queries import anchors, files, pages
 from db.queries.blobs import total_bytes
+from db.queries.findings import tokens_of_pages
 from db.session import Access, Database
 from muniment.contracts.anchor_annotations import AnchorActivities, AnchorResult, AnchorState
 from muniment.contracts.base import VersionReference
+from muniment.contracts.documents import PageBatch
 from muniment.contracts.text_modes import QuotedWords
 from muniment.errors import EngineOutOfMemory, EngineTimedOut, MunimentError
 from muniment.objects import SealedTexts
 from muniment.sealing import TextKey
 from retrieval.anchors.matching import METHOD
 from retrieval.anchors.words import plain_words, sealed_quote, write_found_words
+from retrieval.masked_pages import masked_page
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,17 @@ class _Reading:
     version: FileVersion
     pages: ReadPages
     blob_ids: Sequence[UUID]
+    masked: Mapping[int, Sequence[FindingRow]] | None = None
+    """By page what tokens stand for, where the version is masked: an annotation quotes what it is found on,
+    to whoever reads it."""
+
+    def shown(self, content: bytes) -> bytes:
+        """The batch as readers are shown its pages."""
+        if self.masked is None:
+            return content
+        batch = PageBatch.model_validate_json(content)
+        shown = (masked_page(page, self.masked.get(page.page, ())) for page in batch.pages)
+        return PageBatch(pages=tuple(shown)).model_dump_json().encode()
 
 
 class Anchors(AnchorActivities):
@@ -161,7 +175,12 @@ class Anchors(AnchorActivities):
         if size_bytes > MAXIMUM_BYTES:
             logger.warning("a document is too large to find annotations in")
             return None
-        lines = [await self._artifacts.load_bytes(tenant_id, each) for each in blob_ids]
+        readings = [reading] if former is None else [reading, former]
+        lines = [
+            await asyncio.to_thread(one.shown, await self._artifacts.load_bytes(tenant_id, each))
+            for one in readings
+            for each in one.blob_ids
+        ]
         return await asyncio.to_thread(b"\n".join, lines)
 
     async def _write(
@@ -198,7 +217,14 @@ class Anchors(AnchorActivities):
                 logger.warning("a document is too long to find annotations in")
                 return None
             if len(rows) < _PAGES_AT_ONCE:
-                return _reading(version, found)
+                return replace(_reading(version, found), masked=await self._masked(version))
+
+    async def _masked(self, version: FileVersion) -> Mapping[int, Sequence[FindingRow]] | None:
+        if not version.is_masked:
+            return None
+        async with self._database.transaction(Access(version.tenant_id)) as session:
+            rows = await tokens_of_pages(session, version.id, 1, MOST_PAGES)
+        return {page: [*of_page] for page, of_page in groupby(rows, key=lambda row: row.page)}
 
 
 def _reading(version: FileVersion, rows: Sequence[PageRow]) -> _Reading:

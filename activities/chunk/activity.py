@@ -5,13 +5,16 @@ from importlib.metadata import version as library_version
 from temporalio import activity
 
 from activities.chunk.calls import ChunkRequest, MaskedValue
+from activities.classify.acts import judged_act
+from activities.classify.judging import held_unmasked, reason
 from activities.classify.tokens import tokens_of
 from activities.fingerprints import fingerprint
 from activities.pages import load_batches
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from activities.stage import Product, StageRunner, StageTask
-from db.queries.finding_policies import judgement_of
+from db.audit import record
+from db.queries.finding_policies import judgement_of, record_judgement
 from db.queries.stages import Opening, outputs_of
 from muniment.contracts.base import Contract
 from muniment.contracts.chunk import ChunkActivities, ChunkInput, ChunkResult
@@ -23,12 +26,13 @@ from muniment.errors import Gone
 from muniment.sealing import KeyManagement
 
 ENGINE_MODULE = "activities.chunk.engine"
-VERSION = f"3/docling-core-{library_version('docling-core')}"
+VERSION = f"4/docling-core-{library_version('docling-core')}"
 LIMITS = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=4096 * MEBIBYTE)
 
 
 class ChunkSummary(Contract):
     chunk_count: int
+    unmasked_count: int = 0
 
 
 class ChunkDocument(ChunkActivities):
@@ -66,9 +70,24 @@ class ChunkDocument(ChunkActivities):
                 compute,
             )
         )
+        left = answer.summary.unmasked_count
+        held = await self._hold(request, judgement, left) if judgement and left else None
         return ChunkResult(
-            chunks=answer.artifact, reused=answer.reused, chunk_count=answer.summary.chunk_count
+            chunks=answer.artifact,
+            reused=answer.reused,
+            chunk_count=answer.summary.chunk_count,
+            unmasked_count=left,
+            reason="" if held is None else reason(held),
         )
+
+    async def _hold(self, request: ChunkInput, judgement: Judgement, left: int) -> Judgement:
+        """Judges the document anew, so that what was decided about its findings before is over."""
+        held = held_unmasked(judgement, left)
+        async with self._runner.transaction(request.version) as session:
+            await self._runner.relock(session, request.version)
+            await record_judgement(session, request.version, held)
+            record(session, judged_act(request.version, held))
+        return held
 
     async def _judgement(self, request: ChunkInput) -> Judgement | None:
         if request.masking is None:
@@ -110,7 +129,7 @@ class ChunkDocument(ChunkActivities):
             content=document,
             limits=LIMITS,
         )
-        summary = ChunkSummary(chunk_count=len(chunks.chunks))
+        summary = ChunkSummary(chunk_count=len(chunks.chunks), unmasked_count=chunks.unmasked_count)
         return Product(chunks.model_dump_json().encode(), summary)
 
 

@@ -63,10 +63,17 @@ def chunk_document(
             pages=pages,
             boxes=boxes,
         )
-        draft = masker.masked_chunk(draft)
-        tokens = count_exactly(draft.embedding_text())
-        chunks.append(draft.model_copy(update={"token_count": tokens}))
-    return ChunkList(chunks=tuple(chunks), embedding_model=MODEL_ID)
+        chunks.append(draft)
+    masked = masker.masked_chunks(chunks)
+    counted = tuple(
+        chunk.model_copy(update={"token_count": count_exactly(chunk.embedding_text())})
+        for chunk in masked
+    )
+    return ChunkList(
+        chunks=counted,
+        embedding_model=MODEL_ID,
+        unmasked_count=masker.unmasked_count(counted),
+    )
 
 
 def _passages(document: DoclingDocument, tokenizer: WindowTokenizer) -> Iterator[DocChunk]:

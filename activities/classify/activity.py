@@ -7,6 +7,7 @@ from importlib.metadata import version as library_version
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities.classify.acts import judged_act
 from activities.classify.calls import ClassifyRequest, PageText
 from activities.classify.custom import require_compilable
 from activities.classify.judging import judge, reason
@@ -16,11 +17,11 @@ from activities.pages import load_batches
 from activities.sandbox import EngineCall, Limits, Sandbox
 from activities.sandbox.limits import MEBIBYTE
 from activities.stage import Product, StageRunner, StageTask
-from db.audit import Act, record
-from db.queries.finding_policies import record_judgement, rules_of_file
+from db.audit import record
+from db.queries.finding_policies import mark_masked, record_judgement, rules_of_file
 from db.queries.findings import JudgedFinding, is_published, replace_findings
 from db.queries.stages import Opening, outputs_of
-from muniment.contracts.base import Artifact, Contract, VersionReference
+from muniment.contracts.base import Artifact, Contract
 from muniment.contracts.classify import ClassifyActivities, ClassifyInput, ClassifyResult
 from muniment.contracts.documents import FindingList
 from muniment.contracts.findings import CustomRecogniser, FindingAct, Judgement
@@ -29,7 +30,7 @@ from muniment.errors import FindingsRefused
 
 ENGINE_MODULE = "activities.classify.engine"
 VERSION = "/".join(
-    ["3", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
+    ["4", *(f"{name}-{library_version(name)}" for name in ("presidio-analyzer", "detect-secrets"))]
 )
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=2048 * MEBIBYTE)
 """The engine bounds itself to 60 s and names what it left out; this ends one that does not."""
@@ -87,7 +88,7 @@ class Classify(ClassifyActivities):
             is_complete=answer.summary.is_complete,
             act=judgement.act,
             reason=reason(judgement) if is_held else "",
-            review_seconds=self._review_seconds if is_held else None,
+            review_seconds=self._review_seconds if is_held or judgement.may_mask else None,
             is_masking=judgement.may_mask,
         )
 
@@ -105,7 +106,10 @@ class Classify(ClassifyActivities):
             if judgement.act in _HOLDING_BACK and not await is_published(session, version):
                 judged = [JudgedFinding(each, judgement.act_on(each)) for each in found.findings]
                 await replace_findings(session, version, judged)
-            record(session, _act(version, judgement))
+            if any(map(judgement.masks, found.findings)):
+                # At once: what masks hold back is content from now on, whatever becomes of the job.
+                await mark_masked(session, version)
+            record(session, judged_act(version, judgement))
         return judgement
 
     def _settings(self) -> dict[str, JsonValue]:
@@ -119,7 +123,9 @@ class Classify(ClassifyActivities):
             outputs = await outputs_of(session, version.job_id, StageName.READ)
         batches = await load_batches(self._runner.artifacts, version, outputs)
         pages = tuple(
-            PageText(page=page.page, text=page.text) for batch in batches for page in batch.pages
+            PageText(page=page.page, text=page.text, hidden=page.hidden)
+            for batch in batches
+            for page in batch.pages
         )
         asked = ClassifyRequest(pages=pages, recognisers=self._recognisers)
         findings = await self._sandbox.run(
@@ -129,18 +135,3 @@ class Classify(ClassifyActivities):
         is_complete = not findings.incomplete
         summary = ClassifySummary(finding_count=len(findings.findings), is_complete=is_complete)
         return Product(findings.model_dump_json().encode(), summary, is_complete)
-
-
-def _act(version: VersionReference, judgement: Judgement) -> Act:
-    causes: list[JsonValue] = [cause.model_dump(mode="json") for cause in judgement.causes]
-    return Act(
-        action="findings.judged",
-        object_type="file",
-        object_id=version.file_id,
-        tenant_id=version.tenant_id,
-        payload={
-            "version_id": str(version.version_id),
-            "act": judgement.act.value,
-            "causes": causes,
-        },
-    )

@@ -3,14 +3,17 @@
 from pydantic import Field
 
 from muniment.contracts.base import Contract
+from muniment.contracts.documents import HiddenText
 from muniment.contracts.findings import MOST_RECOGNISERS, CustomRecogniser
 
 
 class PageText(Contract):
-    """A page's text as in the page's artifact: findings count code points of exactly this."""
+    """A page's text as in the page's artifact: findings count code points of exactly this.
+    `hidden` is what nobody sees of it."""
 
     page: int
     text: str
+    hidden: tuple[HiddenText, ...] = ()
 
 
 class ClassifyRequest(Contract):

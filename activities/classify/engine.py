@@ -1,4 +1,4 @@
-"""The engine `classify`: the texts of pages in, places of personal data and secrets out."""
+"""The engine `classify`: the texts of pages in, places of personal data, secrets and signals out."""
 
 import logging
 import time
@@ -14,6 +14,7 @@ from activities.classify.pieces import Piece, pieces_of
 from activities.classify.recognisers import Match, PatternFinder
 from activities.classify.secrets import find_secrets, secret_detection
 from activities.classify.time_limit import time_limit
+from activities.classify.unseen import INJECTION_RECOGNISER, hidden_in, injections_in
 from activities.sandbox.registry import EngineContext, engine, warm
 from muniment.contracts.documents import Finding, FindingKind, FindingList
 from muniment.contracts.findings import CustomRecogniser
@@ -61,6 +62,7 @@ def classify_pages(
                 examination.gaps.append(f"time limit: pages {left} were not examined")
                 break
             findings.extend(_without_shadows(examination.of(page)))
+            findings.extend(examination.unseen(page))
     if len(findings) > MAXIMUM_FINDINGS:
         gap = f"{len(findings)} findings: only the first {MAXIMUM_FINDINGS} are recorded"
         examination.gaps.append(gap)
@@ -99,6 +101,23 @@ class _Examination:
         for finder in self._finders:
             yield from self._by_pattern(page, piece, finder)
         yield from self._secrets(page, piece)
+        yield from self._signals(page, injections_in(page, piece))
+
+    def unseen(self, page: PageText) -> list[Finding]:
+        return self._signals(page.page, hidden_in(page))
+
+    def _signals(self, page: int, signals: Iterator[Finding]) -> list[Finding]:
+        left, found = self._seconds_left, list[Finding]()
+        if left <= 0:
+            self._note(INJECTION_RECOGNISER, page)
+            return found
+        try:
+            with time_limit(left):
+                for signal in signals:
+                    found.append(signal)
+        except TimeoutError:
+            self._note(INJECTION_RECOGNISER, page)
+        return found
 
     def _by_pattern(self, page: int, piece: Piece, finder: Finder) -> Iterator[Finding]:
         left = self._seconds_left

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from muniment.contracts.documents import FindingList
 from muniment.contracts.findings import (
     INCOMPLETE,
+    UNMASKED,
     FindingAct,
     FindingRule,
     Judgement,
     JudgementCause,
     strictest,
 )
+
+_IN_WORDS = {
+    INCOMPLETE: "parts that were not examined",
+    UNMASKED: "values that would still stand in what readers see",
+}
 
 
 def judge(findings: FindingList, rules: Sequence[FindingRule]) -> Judgement:
@@ -37,6 +43,14 @@ def judge(findings: FindingList, rules: Sequence[FindingRule]) -> Judgement:
     return Judgement(act=act, causes=tuple(causes), rules=tuple(rules))
 
 
+def held_unmasked(judgement: Judgement, count: int) -> Judgement:
+    """What the judgement comes to where so many values were not masked wherever they stand."""
+    causes = [cause for cause in judgement.causes if cause.entity != UNMASKED]
+    left = JudgementCause(act=FindingAct.REVIEW, entity=UNMASKED, count=count)
+    update = {"act": FindingAct.REVIEW, "causes": (*causes, left)}
+    return judgement.model_copy(update=update)
+
+
 def reason(judgement: Judgement) -> str:
     """What made for the act, for whoever decides: types and counts, never values."""
     counts: Counter[str] = Counter()
@@ -44,7 +58,6 @@ def reason(judgement: Judgement) -> str:
         if cause.act is judgement.act:
             counts[cause.entity] = max(counts[cause.entity], cause.count)
     named = ", ".join(
-        "parts that were not examined" if entity == INCOMPLETE else f"{entity} ({count})"
-        for entity, count in sorted(counts.items())
+        _IN_WORDS.get(entity, f"{entity} ({count})") for entity, count in sorted(counts.items())
     )
     return f"The tenant's policies ask for it because of: {named}."

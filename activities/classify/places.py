@@ -15,6 +15,9 @@ def with_boxes(findings: FindingList, pages: Sequence[Page]) -> FindingList:
     placed: dict[int, Lines] = {}
     found: list[Finding] = []
     for finding in findings.findings:
+        if finding.start == finding.end:  # it stands in no text, and came with its place
+            found.append(finding)
+            continue
         if finding.page not in placed:
             page = of_number[finding.page]
             placed[finding.page] = placed_words(page.text, page.lines)

@@ -1,5 +1,6 @@
 """Temporal's face of stage `publish`."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from temporalio import activity
 
 from activities.assemble.calls import TextFacts
 from activities.assemble.product import AssembleSummary
+from activities.classify.further_places import further_places
 from activities.classify.tokens import tokens_of
 from activities.embed.vectors import ChunkVectors, VectorsByModel, fingerprint_of, from_bytes
 from activities.failures import erased
@@ -44,6 +46,7 @@ from db.queries.publish import (
 from db.queries.stages import UNTOUCHED_STATES, outputs_of
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import ChunkList, DocumentPlan, FindingList, PageBatch
+from muniment.contracts.findings import FindingAct, Judgement
 from muniment.contracts.jobs import StageName, StageState
 from muniment.contracts.publish import PublishActivities, PublishInput, PublishResult
 from muniment.contracts.text_modes import TextMode
@@ -62,6 +65,7 @@ class _Material:
     vectors: VectorsByModel
     findings: FindingList
     judged: list[JudgedFinding]
+    may_mask: bool = False
     text_key: PublishedKey | None = None
 
     @property
@@ -219,29 +223,42 @@ class Publish(PublishActivities):
         new_chunks = [
             NewChunk(chunk, text_hash) for chunk, text_hash in zip(chunks, hashes, strict=True)
         ]
-        judged = await self._judged(request, findings.result())
-        return _Material(plan.result(), new_chunks, vectors, findings.result(), judged)
+        judgement = await self._judgement(request)
+        judged = await self._judged(request, findings.result(), judgement)
+        may_mask = judgement is not None and judgement.may_mask
+        return _Material(plan.result(), new_chunks, vectors, findings.result(), judged, may_mask)
 
-    async def _judged(self, request: PublishInput, findings: FindingList) -> list[JudgedFinding]:
-        """With what this job's policies asked for, and the tokens that stand in the passages."""
-        version = request.version
+    async def _judgement(self, request: PublishInput) -> Judgement | None:
         if not request.is_judged:
-            return [JudgedFinding(finding) for finding in findings.findings]
-        async with self._runner.transaction(version) as session:
-            judgement = await judgement_of(session, version.job_id)
-            outputs = await outputs_of(session, version.job_id, StageName.READ)
+            return None
+        async with self._runner.transaction(request.version) as session:
+            judgement = await judgement_of(session, request.version.job_id)
         if judgement is None:
             raise Gone("What was asked for of the findings is no longer there.")
+        return judgement
+
+    async def _judged(
+        self, request: PublishInput, findings: FindingList, judgement: Judgement | None
+    ) -> list[JudgedFinding]:
+        """With what this job's policies asked for, and the tokens that stand in the passages. What is masked
+        has a finding wherever it stands, so that its pages are shown with tokens there too."""
+        version = request.version
+        if judgement is None:
+            return [JudgedFinding(finding) for finding in findings.findings]
+        async with self._runner.transaction(version) as session:
+            outputs = await outputs_of(session, version.job_id, StageName.READ)
         batches: Sequence[PageBatch] = ()
         if judgement.may_mask:
             batches = await load_batches(self._runner.artifacts, version, outputs)
         pages = [page for batch in batches for page in batch.pages]
         masked = await tokens_of(self._keys, version.tenant_id, judgement, findings.findings, pages)
         tokens = {each.finding: each.token for each in masked}
-        return [
+        judged = [
             JudgedFinding(finding, judgement.act_on(finding), tokens.get(finding))
             for finding in findings.findings
         ]
+        again = await asyncio.to_thread(further_places, masked, pages)
+        return judged + [JudgedFinding(each.finding, FindingAct.MASK, each.token) for each in again]
 
 
 def _was_published(job: JobRow) -> bool:
@@ -265,6 +282,8 @@ async def _text_facts(session: AsyncSession, version: VersionReference) -> TextF
 def _publication(request: PublishInput, material: _Material, facts: TextFacts) -> Publication:
     chunks = [new.chunk for new in material.chunks]
     is_masked = any(judged.token for judged in material.judged)
+    # What is found in a member is not known yet, and the container hands it out.
+    is_masked = is_masked or (material.may_mask and material.plan.member_count > 0)
     known = extracted(material.plan, facts, chunks, material.findings)
     if is_masked:
         # Bookmarks are headings as they stand in the file.

@@ -7,6 +7,7 @@ from api.files.scan_policy import ScanPolicy
 from db.models import FileVersion
 from db.queries.decisions import is_held_for_findings, is_released
 from db.queries.files import FileDetail
+from db.queries.finding_policies import awaits_masking
 from muniment.contracts.jobs import FileState
 from muniment.errors import Conflict, Forbidden, Gone, ScanPending
 
@@ -39,6 +40,16 @@ def require_unmasked(version: FileVersion, caller: Caller) -> None:
         )
 
 
+async def require_judged(session: AsyncSession, version: FileVersion, caller: Caller) -> None:
+    """Raises Conflict for a version that is not published, where a policy would mask something in it:
+    before it is read nobody knows what. Whoever may see what is masked need not wait."""
+    if not caller.may_reveal_findings and await awaits_masking(session, version):
+        raise Conflict(
+            "what is to be masked in this version is not known before it is published",
+            remedy="Follow its job; what failed can be retried. Or ask for the scope findings:reveal.",
+        )
+
+
 async def require_served(
     session: AsyncSession,
     detail: FileDetail,
@@ -55,6 +66,7 @@ async def require_served(
     require_content(detail, caller)
     if not is_masked:
         require_unmasked(version, caller)
+        await require_judged(session, version, caller)
     if caller.may_decide_quarantine:
         return
     if policy.is_pending(version):

@@ -11,6 +11,7 @@ from db.audit import record
 from db.models import FindingPolicy
 from db.queries import finding_policies
 from db.queries.finding_policies import MAX_POLICIES
+from muniment.contracts.documents import MASKABLE_KINDS
 from muniment.contracts.findings import FindingAct
 from muniment.errors import Conflict, Forbidden, NotFound, Unprocessable
 
@@ -26,6 +27,12 @@ async def add_policy(
             "findings are not masked here",
             errors=[{"field": "act", "detail": "`mask` is switched off"}],
             remedy="Use `review` or `refuse`, or have MUNIMENT_FINDINGS__MASKING set; read what it lacks.",
+        )
+    if body.act is FindingAct.MASK and body.kind not in {None, *MASKABLE_KINDS}:
+        raise Unprocessable(
+            "what is hidden, and what speaks to machines, has no value that a token could stand for",
+            errors=[{"field": "act", "detail": "`mask` is not for findings of this kind"}],
+            remedy="Use `review` or `refuse`.",
         )
     if await finding_policies.count_policies(session, caller.tenant_id) >= MAX_POLICIES:
         raise Conflict(

@@ -13,8 +13,9 @@ MAX_ENTITY = 100
 
 
 class FindingView(BaseModel):
-    """A place, never the value. `start` and `end` are code points of the page's text; `boxes` are in the
-    page's frame, and empty where the reading knows no places."""
+    """A place, never the value. `start` and `end` are code points of the page's text, and equal for what
+    is hidden and stands nowhere in it; `boxes` are in the page's frame, and empty where the reading
+    knows no places."""
 
     id: UUID
     file_id: UUID

@@ -13,6 +13,7 @@ from api.services import Services
 from db.audit import record
 from db.queries import findings, pages
 from db.queries.findings import FindingDetail, FindingFilter
+from muniment.contracts.documents import Page as ReadPage
 from muniment.errors import Gone, NotFound
 from retrieval.cited_pages import ArtifactReader
 
@@ -50,4 +51,12 @@ async def value_of(services: Services, caller: Caller, finding_id: UUID) -> str:
     page = await ArtifactReader(services.blobs, caller.tenant_id).page(row) if row else None
     if page is None:
         raise Gone("the page of this finding is no longer there")
+    if found.row.start_offset == found.row.end_offset:
+        return "\n".join(_unseen(page, found.row.entity))
     return page.text[found.row.start_offset : found.row.end_offset]
+
+
+def _unseen(page: ReadPage, entity: str) -> list[str]:
+    """Of a finding that stands nowhere in the text: all that is hidden so, or that hides a signal."""
+    of_kind = [each.text for each in page.hidden if entity == f"HIDDEN_{each.kind.upper()}"]
+    return of_kind or [each.text for each in page.hidden]

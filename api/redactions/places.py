@@ -6,6 +6,7 @@ from db.models import FindingRow
 from muniment.contracts.documents import (
     MOST_HIDDEN_TEXTS,
     BoundingBox,
+    FindingKind,
     HiddenKind,
     Page,
     PageSource,
@@ -37,6 +38,8 @@ def places_on(page: Page, findings: Sequence[FindingRow]) -> list[BoundingBox] |
     words = [word for line in placed_words(page.text, page.lines) for word in line]
     for finding in findings:
         start, end = finding.start_offset, finding.end_offset
+        if finding.kind == FindingKind.HIDDEN_TEXT or start == end:
+            continue  # what is drawn of it is among `hidden`
         held = [word for word in words if word.start < end and word.end > start]
         placed = {offset for word in held for offset in range(word.start, word.end)}
         said = (at for at in range(start, end) if not page.text[at : at + 1].isspace())

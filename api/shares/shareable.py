@@ -9,6 +9,7 @@ from api.shares.policy import SharingPolicy
 from db.models import FileVersion
 from db.queries.decisions import is_held_for_findings
 from db.queries.files import FileDetail
+from db.queries.finding_policies import awaits_masking
 from muniment.contracts.jobs import FileState
 from muniment.contracts.scan import ScanState
 from muniment.errors import Conflict, Gone
@@ -36,7 +37,7 @@ async def require_shareable(
     version = await require_version(session, detail, number)
     if version.published_at is None and await is_held_for_findings(session, version.id):
         raise Conflict("what was found in this version keeps it back")
-    if version.is_masked:
+    if version.is_masked or await awaits_masking(session, version):
         raise Conflict(
             "findings in this version are masked, and whoever has the link would see them",
             remedy="Share a version without them.",

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.models import Collection, File, FindingJudgement, FindingPolicy, now
+from db.models import Collection, File, FileVersion, FindingJudgement, FindingPolicy, now
 from db.queries.collections import allowed
 from muniment.contracts.base import VersionReference
 from muniment.contracts.documents import FindingKind
@@ -16,6 +16,9 @@ from muniment.contracts.findings import FindingAct, FindingRule, Judgement
 
 MAX_POLICIES = 200
 """Of a tenant: each is compared with each finding of a document."""
+
+DEEPEST_CONTAINER = 32
+"""Containers in containers that are followed: more than are ever taken apart."""
 
 
 async def list_policies(
@@ -85,6 +88,38 @@ async def record_judgement(
         job_id=version.job_id, tenant_id=version.tenant_id, version_id=version.version_id, **judged
     )
     await session.execute(statement.on_conflict_do_update(index_elements=["job_id"], set_=judged))
+
+
+async def mark_masked(session: AsyncSession, version: VersionReference) -> None:
+    """From now on tokens stand for some of what is in the version, and in whatever it came out of: a
+    container hands out its members as they are."""
+    await session.execute(
+        text(
+            """
+            WITH RECURSIVE held (version_id, depth) AS (
+                SELECT CAST(:version_id AS uuid), 0
+                UNION
+                SELECT file.parent_version_id, held.depth + 1
+                FROM held
+                JOIN file_version ON file_version.id = held.version_id
+                JOIN file ON file.id = file_version.file_id
+                WHERE file.parent_version_id IS NOT NULL AND held.depth < :deepest
+            )
+            UPDATE file_version SET is_masked = true
+            FROM held WHERE file_version.id = held.version_id AND NOT file_version.is_masked
+            """
+        ),
+        {"version_id": version.version_id, "deepest": DEEPEST_CONTAINER},
+    )
+
+
+async def awaits_masking(session: AsyncSession, version: FileVersion) -> bool:
+    """Whether nobody knows yet what of the version is to be masked: it is not published, and there is a
+    policy that would mask something in it."""
+    if version.published_at is not None:
+        return False
+    rules = await rules_of_file(session, version.file_id)
+    return any(rule.act is FindingAct.MASK for rule in rules)
 
 
 async def judgement_of(session: AsyncSession, job_id: UUID) -> Judgement | None:

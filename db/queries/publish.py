@@ -318,7 +318,11 @@ async def mark_published(
     await session.execute(
         text(
             "UPDATE file_version SET media_type = :media_type, page_count = :page_count,"
-            " document_blob_id = :document_blob_id, is_masked = :is_masked,"
+            " document_blob_id = :document_blob_id,"
+            # A container hands out what came out of it.
+            " is_masked = :is_masked OR EXISTS (SELECT FROM file member JOIN file_version"
+            " ON file_version.file_id = member.id WHERE member.parent_version_id = :version_id"
+            " AND file_version.is_masked),"
             " published_at = now() WHERE id = :version_id"
         ),
         {

@@ -16,10 +16,13 @@ class ChunkInput(Contract):
 
 
 class ChunkResult(StageOutcome):
-    """`chunks` is a ChunkList."""
+    """`chunks` is a ChunkList. `unmasked_count`: values that were to be masked and can still be found, so
+    that the document waits for a person, who is told the `reason`."""
 
     chunks: Artifact
     chunk_count: int
+    unmasked_count: int = 0
+    reason: str = ""
 
 
 class ChunkActivities(ABC):

@@ -19,8 +19,9 @@ class ClassifyInput(Contract):
 class ClassifyResult(StageOutcome):
     """`findings` is a FindingList; `is_complete` says that it names nothing as not examined.
 
-    `act` is what the policies ask for: with `review` the document waits for a person, `review_seconds`
-    at most, who is told the `reason`. `is_masking`: tokens are to stand for some of the findings.
+    `act` is what the policies ask for: with `review` the document waits for a person, who is told the
+    `reason`. `is_masking`: tokens are to stand for some of the findings. `review_seconds`: for how long a
+    person has time, where there may be something to decide.
     """
 
     findings: Artifact

@@ -223,19 +223,29 @@ class Chunk(Contract):
 
 
 class ChunkList(Contract):
-    """The artifact of `chunk`."""
+    """The artifact of `chunk`. `unmasked_count`: values that were to be masked and can still be found."""
 
     chunks: tuple[Chunk, ...]
     embedding_model: str
+    unmasked_count: int = 0
 
 
 class FindingKind(StrEnum):
     PERSONAL_DATA = "personal_data"
     SECRET = "secret"  # noqa: S105 - the name of a kind of finding, not a password
+    HIDDEN_TEXT = "hidden_text"
+    """What nobody sees on the page: it stands nowhere in the page's text (`start` and `end` are 0) unless it
+    is characters there that show nothing."""
+    PROMPT_INJECTION = "prompt_injection"
+    """What speaks to a machine instead of to readers."""
+
+
+MASKABLE_KINDS = frozenset({FindingKind.PERSONAL_DATA, FindingKind.SECRET})
+"""Of what has a value that something may stand for."""
 
 
 class Finding(Contract):
-    """A place where personal data or a secret was found: where and what kind, never the value.
+    """A place where something was found: where and what kind, never the value.
 
     `start` and `end` are code points in the page's text; `boxes`, one for each line of it, are there
     where the reading knows places. `recogniser_version` names the library, or the configured

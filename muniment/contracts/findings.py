@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from muniment.contracts.base import Contract
-from muniment.contracts.documents import Finding, FindingKind
+from muniment.contracts.documents import MASKABLE_KINDS, Finding, FindingKind
 
 
 class FindingAct(StrEnum):
@@ -30,7 +30,8 @@ def strictest(acts: Sequence[FindingAct]) -> FindingAct:
 
 
 class FindingRule(Contract):
-    """A policy as it is judged by: `kind` and `entity` None mean any."""
+    """A policy as it is judged by: `kind` and `entity` None mean any; one that masks, any that has a
+    value."""
 
     policy_id: UUID
     kind: FindingKind | None = None
@@ -39,6 +40,8 @@ class FindingRule(Contract):
     act: FindingAct
 
     def concerns(self, finding: Finding) -> bool:
+        if self.act is FindingAct.MASK and finding.kind not in MASKABLE_KINDS:
+            return False
         return (
             self.kind in (None, finding.kind)
             and self.entity in (None, finding.entity)
@@ -65,11 +68,13 @@ class CustomRecogniser(Contract):
 
 INCOMPLETE = "INCOMPLETE"
 """The entity of the cause that something was not examined at all."""
+UNMASKED = "UNMASKED"
+"""The entity of the cause that values which are masked can still be found in the passages."""
 
 
 class JudgementCause(Contract):
     """A policy, and of how many findings of a type it asks for its act. Without a policy: that something
-    was not examined, which nobody can judge but a person."""
+    was not examined, or not masked wherever it stands, which nobody can judge but a person."""
 
     act: FindingAct
     entity: str

@@ -4,6 +4,8 @@ import time
 from uuid import uuid4
 
 import pytest
+from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.labels import DocItemLabel
 
 from activities.chunk.calls import MaskedValue
 from activities.chunk.masking import Masker
@@ -70,8 +72,46 @@ def test_a_value_is_masked_however_its_white_space_is_and_the_longest_first() ->
     text = "  4111\u00a01111 1111   1111, li.ana@exam\nple.org; ana@example.org"
     assert masker.masked(text) == "  [CARD], [LONG]; [SHORT]"
     chunk = Chunk(ordinal=0, text="x", token_count=1, headings=("To ana@example.org",))
-    assert masker.masked_chunk(chunk).headings == ("To [SHORT]",)
-    assert Masker([]).masked_chunk(chunk) is chunk
+    assert masker.masked_chunks([chunk])[0].headings == ("To [SHORT]",)
+    assert Masker([]).masked_chunks([chunk])[0] is chunk
+
+
+KEY = "-----BEGIN KEY-----\nMIIEow\nAbCdEf\n-----END KEY-----"
+
+
+def test_a_value_that_several_items_hold_is_masked_in_all_of_them() -> None:
+    document = DoclingDocument(name="key")
+    for line in KEY.splitlines():
+        document.add_text(label=DocItemLabel.TEXT, text=line)
+    document.add_text(label=DocItemLabel.TEXT, text="Write to ana.li@exam-")
+    document.add_text(label=DocItemLabel.TEXT, text="ple.org, or to ANA.LI@EXAMPLE.ORG.")
+    masks = [
+        MaskedValue(value=KEY, token="[KEY]"),
+        MaskedValue(value="ana.li@exam-\nple.org", token="[EMAIL]"),
+    ]
+    Masker(masks).mask_document(document)
+    assert [item.text for item in document.texts] == [
+        "-----[KEY]-----",
+        "[KEY]",
+        "[KEY]",
+        "-----[KEY]-----",
+        "Write to [EMAIL]-",
+        "[EMAIL], or to [EMAIL].",
+    ]
+
+
+def test_what_is_left_of_a_value_is_counted_and_a_token_is_no_bridge() -> None:
+    masker = Masker([MaskedValue(value="4111 1111 1111 1111", token="[CARD]")])
+
+    def count(*texts: str) -> int:
+        chunks = [Chunk(ordinal=n, text=text, token_count=1) for n, text in enumerate(texts)]
+        return masker.unmasked_count(chunks)
+
+    assert count("The card [CARD] is hers.") == 0
+    assert count("4111/1111/1111/1111") == 1
+    assert count("4111.1111", "1111.1111") == 1
+    assert count("41111111 [CARD] 11111111") == 0
+    assert Masker([MaskedValue(value="-- \u200b--", token="[DASHES]")]).unmasked_count([]) == 1
 
 
 def test_values_that_overlap_leave_nothing_of_either() -> None:
