@@ -12,6 +12,7 @@ from api.pages import service
 from api.pages.schemas import ChunkView, PageView
 from api.pagination import Cursor, NumberCursor, Page, decode_cursor
 from api.problem_responses import Responses, problems
+from api.sending import Download, continued
 from api.services import Provided
 from muniment.contracts.render_view import (
     DEFAULT_DPI,
@@ -174,14 +175,24 @@ async def show_markdown(
 async def show_text(
     file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
-    """The pages' texts in order, with an empty line between them."""
+    """The pages' texts in order, with an empty line between them. The connection is cut when the text is read
+    anew, or withheld from the caller, while it is sent."""
     shown = await service.require_published(
         services, caller, file_id, version, "text", is_masked=True
     )
     headers = {"ETag": service.text_tag(shown, caller), "Cache-Control": "private, no-cache"}
     if names_tag(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
         return Response(status_code=304, headers=headers)
-    return PlainTextResponse(await service.text(services, caller, shown), headers=headers)
+    body = service.text(services, caller, file_id, shown)
+    # What cannot be opened is told before the first byte.
+    try:
+        first = await anext(body)
+    except BaseException:
+        await body.aclose()
+        raise
+    return Download(
+        continued(first, body), 200, {**headers, "Content-Type": "text/plain; charset=utf-8"}
+    )
 
 
 @router.get("/chunks", summary="List a file's chunks", responses=problems(400, 404, 409, 410))

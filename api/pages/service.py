@@ -1,10 +1,11 @@
 """Reads what the stages stored of a version, under the caller's rights."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.clearance import require_served, require_unmasked
@@ -37,7 +38,7 @@ from retrieval.passage_texts import chunk_texts
 TEXT_PAGE_SEPARATOR = "\n\n"
 TEXT_VERSION = 1
 """Raised when the same pages would be joined otherwise."""
-_PAGES_AT_ONCE = 500
+_PAGES_AT_ONCE = 100
 PageMasks = dict[int, list[FindingRow]]
 """Masked findings by page, in order of place."""
 
@@ -175,25 +176,43 @@ def _line_view(line: Line, *, with_words: bool) -> LineView:
     )
 
 
-async def text(services: Services, caller: Caller, version: FileVersion) -> str:
-    """The text of all pages, in order, with an empty line between them."""
+async def text(
+    services: Services, caller: Caller, file_id: UUID, version: FileVersion
+) -> AsyncGenerator[bytes, None]:
+    """The text of all pages, in order, with an empty line between them: page by page, of which a batch is
+    in memory at a time. Raises in the middle when by then the text is another, or no longer the
+    caller's to read: what was sent is never the beginning of one text and the end of another."""
     reader = ArtifactReader(services.blobs, caller.tenant_id)
-    texts: list[str] = []
-    rows: Sequence[PageRow] = ()
+    after = 0
     while True:
         async with services.database.transaction(caller.access) as session:
+            if after:
+                await _require_same_text(session, services, caller, file_id, version)
             rows = await pages.list_pages(
-                session,
-                version.id,
-                limit=_PAGES_AT_ONCE,
-                after_page=rows[-1].page if rows else 0,
+                session, version.id, limit=_PAGES_AT_ONCE, after_page=after
             )
         masks = await _masks(services, caller, version, rows)
         for row in rows:
             page = _shown(await reader.page(row), masks)
-            texts.append(page.text if page else "")
+            yield ((TEXT_PAGE_SEPARATOR if after else "") + (page.text if page else "")).encode()
+            after = row.page
         if len(rows) < _PAGES_AT_ONCE:
-            return TEXT_PAGE_SEPARATOR.join(texts) + "\n"
+            yield b"\n"
+            return
+
+
+async def _require_same_text(
+    session: AsyncSession,
+    services: Services,
+    caller: Caller,
+    file_id: UUID,
+    version: FileVersion,
+) -> None:
+    detail = await require_file(session, file_id)
+    again = await require_version(session, detail, version.number)
+    await require_served(session, detail, again, caller, services.scans, is_masked=True)
+    if text_tag(again, caller) != text_tag(version, caller):
+        raise Conflict("the text was read anew meanwhile", remedy="Ask for it again.")
 
 
 async def _masks(
