@@ -32,7 +32,8 @@ th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px s
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { display: block; max-width: 100%; height: auto; margin: 0 0 1rem; }
 svg text { fill: var(--text); font: 12px system-ui, sans-serif; }
-.now { fill: var(--now); } .before { fill: var(--before); }
+figure { margin: 0 0 1rem; } figcaption { color: var(--soft); padding: 0 0 .5rem; }
+.scale { stroke: var(--line); } .now { fill: var(--now); } .before { fill: var(--before); }
 .soft { color: var(--soft); } .wrong { color: var(--wrong); font-weight: 600; }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -77,7 +78,7 @@ def _plot_of_shares(metrics: Sequence[Metric]) -> str:
         return ""
     return bars(
         [Bar(each.name, each.value, each.before) for each in shares],
-        "Shares of this run, and of the one before. The table below has the figures.",
+        "Shares from 0 to 1, of this run and of the one before. The table below has the figures.",
     )
 
 
@@ -109,7 +110,7 @@ def _spread(questions: Sequence[MeasuredQuestion]) -> str:
     )
     return (
         f"<h2>Questions by {_MAIN}</h2>"
-        + histogram(labels, counts, f"How many questions came to which {_MAIN}.")
+        + histogram(labels, counts, f"Number of questions by {_MAIN}, from 0 to 1.")
         + f"<table><caption>Questions by {_MAIN}</caption><tbody>{rows}</tbody></table>"
     )
 

@@ -175,7 +175,8 @@ async def show_markdown(
 async def show_text(
     file_id: UUID, request: Request, services: Provided, caller: Reader, version: Version = None
 ) -> Response:
-    """The pages' texts in order, with an empty line between them."""
+    """The pages' texts in order, with an empty line between them. The connection is cut when the text is read
+    anew, or withheld from the caller, while it is sent."""
     shown = await service.require_published(
         services, caller, file_id, version, "text", is_masked=True
     )
@@ -183,7 +184,7 @@ async def show_text(
     if names_tag(request.headers.get("if-none-match", ""), headers["ETag"], weak=True):
         return Response(status_code=304, headers=headers)
     return await in_pieces(
-        service.text(services, caller, shown), 200, headers, "text/plain; charset=utf-8"
+        service.text(services, caller, file_id, shown), 200, headers, "text/plain; charset=utf-8"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.authentication import Caller
 from api.files.clearance import require_served, require_unmasked
@@ -37,7 +38,7 @@ from retrieval.passage_texts import chunk_texts
 TEXT_PAGE_SEPARATOR = "\n\n"
 TEXT_VERSION = 1
 """Raised when the same pages would be joined otherwise."""
-_PAGES_AT_ONCE = 500
+_PAGES_AT_ONCE = 100
 PageMasks = dict[int, list[FindingRow]]
 """Masked findings by page, in order of place."""
 
@@ -176,29 +177,42 @@ def _line_view(line: Line, *, with_words: bool) -> LineView:
 
 
 async def text(
-    services: Services, caller: Caller, version: FileVersion
+    services: Services, caller: Caller, file_id: UUID, version: FileVersion
 ) -> AsyncGenerator[bytes, None]:
-    """The text of all pages, in order, with an empty line between them; a page at a time, for as long as
-    somebody takes it."""
+    """The text of all pages, in order, with an empty line between them: page by page, of which a batch is
+    in memory at a time. Raises in the middle when by then the text is another, or no longer the
+    caller's to read: what was sent is never the beginning of one text and the end of another."""
     reader = ArtifactReader(services.blobs, caller.tenant_id)
-    rows: Sequence[PageRow] = ()
-    before = ""
+    after = 0
     while True:
         async with services.database.transaction(caller.access) as session:
+            if after:
+                await _require_same_text(session, services, caller, file_id, version)
             rows = await pages.list_pages(
-                session,
-                version.id,
-                limit=_PAGES_AT_ONCE,
-                after_page=rows[-1].page if rows else 0,
+                session, version.id, limit=_PAGES_AT_ONCE, after_page=after
             )
         masks = await _masks(services, caller, version, rows)
         for row in rows:
             page = _shown(await reader.page(row), masks)
-            yield (before + (page.text if page else "")).encode()
-            before = TEXT_PAGE_SEPARATOR
+            yield ((TEXT_PAGE_SEPARATOR if after else "") + (page.text if page else "")).encode()
+            after = row.page
         if len(rows) < _PAGES_AT_ONCE:
             yield b"\n"
             return
+
+
+async def _require_same_text(
+    session: AsyncSession,
+    services: Services,
+    caller: Caller,
+    file_id: UUID,
+    version: FileVersion,
+) -> None:
+    detail = await require_file(session, file_id)
+    again = await require_version(session, detail, version.number)
+    await require_served(session, detail, again, caller, services.scans, is_masked=True)
+    if text_tag(again, caller) != text_tag(version, caller):
+        raise Conflict("the text was read anew meanwhile", remedy="Ask for it again.")
 
 
 async def _masks(

@@ -3,8 +3,7 @@
 A term stands in rows of `posting` and, as long as they wait for maintenance, in those of publications:
 `unmerged` is what the query asks for of these, in rows of the same form."""
 
-# Of what waits the shares are opened in which the words stand that are asked for; beginnings stand in any,
-# and are looked up by halves in each row, whose terms are in order: from the last one that is not greater on.
+# Of what waits the shares are opened in which the words stand that are asked for.
 # OFFSET 0 has each array opened once.
 # The share is known before: row-level security keeps an index from being searched by what a function gives.
 _ASKED = """
@@ -29,28 +28,34 @@ _ASKED = """
         CROSS JOIN LATERAL array_position(publication.terms, word.term) AS found(place)
         CROSS JOIN LATERAL (SELECT publication.entries[found.place] AS entries OFFSET 0) AS its
         WHERE found.place IS NOT NULL
-        UNION ALL
-        SELECT publication.language, each.term, publication.first_number,
-               octet_length(each.entries) / 7, each.entries
-        FROM beginning
-        JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
-            AND publication.language = beginning.language
-        CROSS JOIN LATERAL (
-            SELECT width_bucket(beginning.prefix COLLATE "C", publication.terms) AS low,
-                   width_bucket((beginning.prefix || :last_letter) COLLATE "C", publication.terms) AS high
-            OFFSET 0
-        ) AS part
-        CROSS JOIN LATERAL unnest(
-            publication.terms[part.low:part.high], publication.entries[part.low:part.high]
-        ) AS each(term, entries)
-        WHERE part.high >= 1 AND starts_with(each.term, beginning.prefix)
-            AND (publication.language, each.term) NOT IN (SELECT language, term FROM word)
-            AND NOT EXISTS (
-                SELECT FROM beginning AS earlier
-                WHERE earlier.language = beginning.language AND earlier.place < beginning.place
-                    AND starts_with(each.term, earlier.prefix))
     )"""
 
+# What begins so stands in any share and is looked up by halves in each row, whose terms are in order: from
+# the last one that is not greater, or the next where that is another. The arrays are unnested as rows are
+# read, where a function in FROM would put them aside first.
+_BEGUN_UNMERGED = """
+    SELECT each.term, publication.first_number, each.entries
+    FROM unmerged_posting AS publication
+    CROSS JOIN LATERAL (
+        SELECT width_bucket(beginning.prefix COLLATE "C", publication.terms) AS last,
+               width_bucket((beginning.prefix || :last_letter) COLLATE "C", publication.terms) AS high
+        OFFSET 0
+    ) AS bound
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN publication.terms[bound.last] = beginning.prefix THEN bound.last
+                    ELSE bound.last + 1 END AS low
+        OFFSET 0
+    ) AS part
+    CROSS JOIN LATERAL (
+        SELECT unnest(publication.terms[part.low:bound.high]) AS term,
+               unnest(publication.entries[part.low:bound.high]) AS entries
+        OFFSET 0
+    ) AS each
+    WHERE publication.tenant_id = (SELECT current_tenant())
+        AND publication.language = beginning.language AND part.low <= bound.high
+"""
+
+# What a beginning stands for is counted without its entries, which are read of the terms that are kept.
 # Rows of the one term that comes to too much by itself are read from the newest on. Synonyms are read where
 # there is room for them beside all words; of a word that stands nowhere they are what it stands for.
 POSTINGS = f"""
@@ -68,9 +73,7 @@ POSTINGS = f"""
                     AND posting.term >= beginning.prefix
                     AND posting.term < beginning.prefix || :last_letter
                 UNION ALL
-                SELECT unmerged.term, unmerged.passages FROM unmerged
-                WHERE unmerged.language = beginning.language
-                    AND starts_with(unmerged.term, beginning.prefix)
+                SELECT waiting.term, octet_length(waiting.entries) / 7 FROM ({_BEGUN_UNMERGED}) AS waiting
             ) AS standing
             GROUP BY standing.term
             ORDER BY rank LIMIT CAST(:max_begun AS bigint) + 1
@@ -118,6 +121,29 @@ POSTINGS = f"""
         FROM chosen_word AS word JOIN found ON found.place = word.place
         WHERE found.is_own OR word.of_synonyms IS NULL OR word.has_room
     ),
+    of_share AS MATERIALIZED (
+        SELECT language, share, array_agg(term) AS terms, array_agg(place) AS places,
+               array_agg(passages) AS passages, array_agg(together) AS together
+        FROM (
+            SELECT chosen.*, posting_share(term) AS share FROM chosen
+            WHERE (language, term) NOT IN (SELECT language, term FROM word)
+        ) AS each
+        GROUP BY language, share
+    ),
+    begun_unmerged AS MATERIALIZED (
+        SELECT wanted.place, wanted.term, wanted.passages, wanted.together, publication.first_number,
+               octet_length(its.entries) / 7 AS of_row, its.entries
+        FROM of_share
+        JOIN unmerged_posting AS publication ON publication.tenant_id = (SELECT current_tenant())
+            AND publication.language = of_share.language AND publication.share = of_share.share
+        CROSS JOIN LATERAL unnest(of_share.places, of_share.terms, of_share.passages, of_share.together)
+            AS wanted(place, term, passages, together)
+        CROSS JOIN LATERAL (
+            SELECT width_bucket(wanted.term COLLATE "C", publication.terms) AS place OFFSET 0
+        ) AS found
+        CROSS JOIN LATERAL (SELECT publication.entries[found.place] AS entries OFFSET 0) AS its
+        WHERE publication.terms[found.place] = wanted.term
+    ),
     standing AS NOT MATERIALIZED (
         SELECT chosen.place, chosen.term, chosen.passages, chosen.together, posting.first_number,
                posting.passages AS of_row, posting.entries
@@ -129,6 +155,8 @@ POSTINGS = f"""
                unmerged.passages, unmerged.entries
         FROM chosen
         JOIN unmerged ON unmerged.language = chosen.language AND unmerged.term = chosen.term
+        UNION ALL
+        SELECT * FROM begun_unmerged
     ),
     beyond AS MATERIALIZED (
         SELECT max(each.first_number) AS number FROM (
@@ -168,9 +196,8 @@ ROWS = f"""
         OFFSET 0
     ) AS begun
     UNION ALL
-    SELECT beginning.place, unmerged.term, unmerged.first_number, unmerged.entries
-    FROM beginning JOIN unmerged ON unmerged.language = beginning.language
-        AND starts_with(unmerged.term, beginning.prefix)
+    SELECT beginning.place, waiting.term, waiting.first_number, waiting.entries
+    FROM beginning CROSS JOIN LATERAL ({_BEGUN_UNMERGED}) AS waiting
     ORDER BY place, term, first_number DESC
 """  # noqa: S608 - of the constants above
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 from psycopg.types.json import Json
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from api.evaluations.plots import Bar, bars
 from muniment.contracts.evaluate_retrieval import workflow_id
 from tests.api.conftest import ApiProcess, audit_actions, client_of, start_api, stop_api
 from tests.conftest import TenantFixture, free_port, make_tenant
@@ -83,6 +85,22 @@ async def test_the_report_is_one_page_that_runs_nothing(
     assert "http" not in report.text
     assert report.text.count("<svg role=") == 2
     assert '<th scope="row">ndcg@10</th><td class=number>0.250</td>' in report.text
+
+
+@pytest.mark.parametrize(("before", "keys"), [(None, 0), (0.5, 1)])
+def test_bars_stand_on_a_scale_and_say_what_they_are(before: float | None, keys: int) -> None:
+    drawn = bars([Bar("recall@10", 1.0, before), Bar("mrr", 0.25, None)], "Shares from 0 to 1.")
+    assert "<figcaption>Shares from 0 to 1.</figcaption>" in drawn
+    assert [f">{tick:.2f}</text>" in drawn for tick in (0, 0.25, 0.5, 0.75, 1)] == [True] * 5
+    assert (drawn.count(">this run<"), drawn.count(">the run before<")) == (keys, keys)
+    picture = ElementTree.fromstring(drawn)[1]  # noqa: S314 - our own
+    ends = {
+        float(each.attrib["x"]) + float(each.attrib["width"])
+        for each in picture.iter("rect")
+        if each.attrib["class"] == "now" and float(each.attrib["height"]) > 0
+    }
+    # A bar of 1 ends at the line that is called 1.00.
+    assert max(float(each.attrib["x1"]) for each in picture.iter("line")) in ends
 
 
 async def test_a_set_is_deleted_with_its_questions_and_runs(

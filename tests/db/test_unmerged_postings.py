@@ -166,6 +166,31 @@ async def test_what_begins_so_is_counted_once_of_what_waits_and_of_what_is_merge
     assert await in_sight(database, tenant, query) == counted(full)
 
 
+@pytest.mark.parametrize("prefixes", [("w1",), ("w1", "w12"), ("w",), ("w17", "x")])
+async def test_beginnings_of_very_many_terms_come_to_the_same_waiting_and_merged(
+    database: Database, tenant: TenantFixture, prefixes: tuple[str, ...]
+) -> None:
+    """Some more terms begin so than are kept, `w17` is a term itself, and with words beside them."""
+    drawn = random.Random(17)  # noqa: S311 - the same words each time
+    for _ in range(3):
+        words = [f"w{drawn.randrange(2_000)}" for _ in range(1_200)]
+        await published(
+            database, tenant, [" ".join(words[at : at + 60]) for at in range(0, 1_200, 60)]
+        )
+    query = AskedQuery("w17 w1200", prefixes=prefixes)
+    waiting = await postings_of(database, tenant, query)
+    waiting_in_sight = await in_sight(database, tenant, query)
+    async with database.transaction(tenant.system) as session:
+        while await merge_unmerged(session) is not None:
+            pass
+    merged_all = await postings_of(database, tenant, query)
+    assert counted(waiting) == counted(merged_all) != Counter()
+    assert waiting.truncated == merged_all.truncated
+    assert waiting_in_sight == await in_sight(database, tenant, query)
+    expected = {each.term: each.passages for each in merged_all.terms}
+    assert {each.term: each.passages for each in waiting.terms} == expected
+
+
 async def test_one_long_document_is_merged_without_others(
     database: Database, tenant: TenantFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ async def show_content(
         store = await require_store(session, store_id)
         await holding.require_held(session, store, file_id)
     version = await pages.require_published(services, caller, file_id, None, "text")
-    pieces = [piece async for piece in pages.text(services, caller, version)]
+    pieces = [piece async for piece in pages.text(services, caller, file_id, version)]
     return FileContent(data=[FoundText(text=b"".join(pieces).decode())])
 
 
