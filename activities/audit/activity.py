@@ -126,8 +126,6 @@ class _Round:
         return await self._sealer.seal(tenant_id, compares=False)
 
     async def _copy(self, tenant_id: UUID) -> None:
-        if tenant_id in self._standing:
-            return
         try:
             self._copies += await self._sealer.copy(tenant_id)
         except ObjectStoreUnavailable as error:
