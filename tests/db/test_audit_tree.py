@@ -7,7 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
+from temporalio.testing import ActivityEnvironment
 
+from activities.audit.activity import AuditSealing
 from activities.audit.sealing import Sealer, copy_key, newest_copy_key
 from db.audit import Act, record
 from db.queries import audit_checkpoints, audit_tree
@@ -17,7 +19,8 @@ from muniment.audit.checkpoints import Checkpoint, opened, origin_of
 from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
 from muniment.audit.signing_keys import SigningKeys, load_signing_keys
 from muniment.audit.verification import Verification, Verifier
-from muniment.errors import AuditTampered, CheckpointInvalid
+from muniment.contracts.seal_audit import SealAuditInput
+from muniment.errors import AuditTampered, CheckpointInvalid, ObjectStoreUnavailable
 from muniment.objects import FilesystemObjectStore
 from muniment.task_group import task_group
 from tests.conftest import TenantFixture
@@ -454,3 +457,19 @@ async def test_another_trail_than_the_copied_one_is_not_sealed_any_further(
         await sealer.seal(tenant.tenant_id)
     kept.write_text(newest.note)
     assert (await sealer.seal(tenant.tenant_id)).events == 1
+
+
+async def test_a_second_place_that_does_not_answer_keeps_nothing_unsealed(
+    database: Database, tenant: TenantFixture, keys: SigningKeys, tmp_path: Path
+) -> None:
+    sealer = Sealer(database, keys, FilesystemObjectStore(tmp_path / "copies"))
+    await write(database, tenant.access)
+    newest = tmp_path / "copies" / newest_copy_key(tenant.tenant_id)
+    newest.parent.mkdir(parents=True)
+    newest.symlink_to(newest)  # cannot be read
+    with pytest.raises(ObjectStoreUnavailable):
+        await sealer.seal(tenant.tenant_id)
+    sealing = AuditSealing(database, sealer)
+    await ActivityEnvironment().run(sealing.seal_audit, SealAuditInput())
+    async with database.transaction(tenant.system) as session:
+        assert await audit_tree.newest_checkpoint(session) is not None
