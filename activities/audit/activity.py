@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.audit.sealing import Sealer, refused, removed_before
+from activities.audit.sealing import Sealed, Sealer, refused, removed_before
 from activities.failures import application_error
 from activities.heartbeats import heartbeats
 from db.queries import audit_tree
@@ -16,6 +16,7 @@ from db.session import Database
 from muniment.contracts.seal_audit import AuditActivities, SealAuditInput, SealAuditResult
 from muniment.errors import (
     AuditTampered,
+    CheckpointInvalid,
     DatabaseUnavailable,
     MunimentError,
     ObjectStoreUnavailable,
@@ -58,6 +59,7 @@ class _Round:
         self._sealer = sealer
         self._end = 0.0
         self._more = False
+        self._compares = True
         self._standing: set[UUID] = set()
         self._events = self._checkpoints = self._copies = 0
 
@@ -95,7 +97,7 @@ class _Round:
         if tenant_id in self._standing:
             return
         try:
-            sealed = await self._sealer.seal(tenant_id)
+            sealed = await self._sealed(tenant_id)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a trail holds, those of others go on
@@ -109,13 +111,27 @@ class _Round:
         if not sealed.is_last and time.monotonic() < self._end:
             self._more = True
 
+    async def _sealed(self, tenant_id: UUID) -> Sealed:
+        """Compared with the second place, while that answers: what is written meanwhile would lie unsealed
+        otherwise, and the next round that reaches it finds what was cut off."""
+        if self._compares:
+            try:
+                return await self._sealer.seal(tenant_id)
+            except ObjectStoreUnavailable as error:
+                logger.warning(
+                    "audit trails are sealed without the second place",
+                    extra={"reason": error.problem},
+                )
+                self._compares = False
+        return await self._sealer.seal(tenant_id, compares=False)
+
     async def _copy(self, tenant_id: UUID) -> None:
         try:
             self._copies += await self._sealer.copy(tenant_id)
         except ObjectStoreUnavailable as error:
             logger.warning("checkpoints were not copied", extra={"reason": error.problem})
             self._end = 0.0
-        except AuditTampered as error:
+        except (AuditTampered, CheckpointInvalid) as error:
             self._stand(error, tenant_id)
 
     def _stand(self, error: Exception, tenant_id: UUID) -> None:

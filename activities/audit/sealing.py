@@ -11,11 +11,11 @@ from db.models import AuditCheckpoint, now
 from db.queries import audit_checkpoints, audit_tree
 from db.queries.audit_tree import SealedTree
 from db.session import Access, Database
-from muniment.audit.checkpoints import Checkpoint, is_of, opened, origin_of
+from muniment.audit.checkpoints import MAX_NOTE_BYTES, Checkpoint, is_of, opened, origin_of
 from muniment.audit.signing_keys import SigningKeys
 from muniment.errors import AuditTampered, MunimentError, ObjectMissing
 from muniment.objects import ObjectStore
-from muniment.telemetry.metrics import audit_sealed_events_total
+from muniment.telemetry.metrics import audit_refused_total, audit_sealed_events_total
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +58,21 @@ class Sealer:
     def makes_copies(self) -> bool:
         return self._copies is not None
 
-    async def seal(self, tenant_id: UUID) -> Sealed:
+    async def seal(self, tenant_id: UUID, *, compares: bool = True) -> Sealed:
         """One batch, in a transaction of its own. Raises AuditTampered where what is kept of the tree is
-        not what was signed of it, CheckpointInvalid where its newest checkpoint is not signed by us."""
+        not what was signed of it, or is behind the second place or another tree than that one's;
+        CheckpointInvalid where its newest checkpoint is not signed by us; ObjectStoreUnavailable where the
+        second place does not answer: `compares=False` seals without it."""
+        # Read before our turn: what lies there was committed here before, so that sealing beside us is no
+        # fault, and no transaction waits for another machine.
+        kept = await self._newest_copy(tenant_id) if compares else None
         async with self._database.transaction(Access(tenant_id)) as session:
             if not await audit_tree.take_turn(session, tenant_id):
                 return _NOT_OUR_TURN
             former = await audit_tree.newest_checkpoint(session)
             if former is not None:
                 self._require_ours(former, tenant_id)
+            await _require_continued(session, kept)
             tree = await audit_tree.seal_queued(session, tenant_id, former, self._batch_events)
             if tree.sealed:
                 self._sign(session, tenant_id, tree)
@@ -81,13 +87,31 @@ class Sealer:
         left as it is: one of the two is of a trail that was rewritten, or of a database that was restored."""
         if self._copies is None:
             return 0
+        kept = await self._newest_copy(tenant_id)
         async with self._database.transaction(Access(tenant_id)) as session:
+            await _require_continued(session, kept)
             found = await audit_checkpoints.uncopied_checkpoints(session, COPIES_AT_ONCE)
         for checkpoint in found:
             await _put_once(self._copies, copy_key(tenant_id, checkpoint.size), checkpoint)
+        # Behind the copies: ended in between, it names an earlier one, which is true as well.
+        if found and (kept is None or found[-1].size > kept.size):
+            await self._copies.put(newest_copy_key(tenant_id), _only(found[-1].note))
         async with self._database.transaction(Access(tenant_id)) as session:
             await audit_checkpoints.mark_copied(session, [each.size for each in found])
         return len(found)
+
+    async def _newest_copy(self, tenant_id: UUID) -> Checkpoint | None:
+        """The newest checkpoint in the second place, if there is one."""
+        if self._copies is None:
+            return None
+        try:
+            note = await _read(self._copies, newest_copy_key(tenant_id))
+        except ObjectMissing:
+            return None
+        said = opened(note.decode(errors="replace"), self._keys.verifier_keys)
+        if not is_of(said.origin, tenant_id):
+            raise AuditTampered("the second place has another tenant's checkpoint as the newest")
+        return said
 
     def _require_ours(self, former: AuditCheckpoint, tenant_id: UUID) -> None:
         """The row's figures are what sealing goes by, and the note is what was signed."""
@@ -117,9 +141,36 @@ def copy_key(tenant_id: UUID, size: int) -> str:
     return f"checkpoints/{tenant_id}/{size:019d}.note"
 
 
+def newest_copy_key(tenant_id: UUID) -> str:
+    """Where a copy of the newest of them lies beside, so that it is found without listing."""
+    return f"newest/{tenant_id}.note"
+
+
+async def _require_continued(session: AsyncSession, kept: Checkpoint | None) -> None:
+    """What was signed and copied is still there. Raises AuditTampered where the trail ends before it, or
+    another one was signed in its stead."""
+    if kept is None:
+        return
+    there = await audit_checkpoints.checkpoint_at(session, kept.size)
+    if there is None:
+        raise AuditTampered(
+            f"the second place has a checkpoint over {kept.size} events, and the database has none"
+        )
+    if there.root != kept.root:
+        raise AuditTampered(f"the second place has another checkpoint over {kept.size} events")
+
+
+async def _read(copies: ObjectStore, key: str) -> bytes:
+    """Of what cannot be a note no more than shows it."""
+    found = b""
+    async for chunk in copies.read(key, length=MAX_NOTE_BYTES + 1):
+        found += chunk
+    return found
+
+
 async def _put_once(copies: ObjectStore, key: str, checkpoint: AuditCheckpoint) -> None:
     try:
-        there = b"".join([chunk async for chunk in copies.read(key)])
+        there = await _read(copies, key)
     except ObjectMissing:
         await copies.put(key, _only(checkpoint.note))
         return
@@ -131,6 +182,7 @@ def refused(error: Exception, tenant_id: UUID) -> None:
     """Tells of a trail that is left as it is, until somebody has looked. Of an error that is not ours no
     more than its class: it may quote what it could not take."""
     ours = error if isinstance(error, MunimentError) else None
+    audit_refused_total.inc()
     logger.error(
         "an audit trail is not sealed any further",
         extra={

@@ -82,6 +82,11 @@ audit_sealed_events_total = Counter(
     "Audit events that got their place in their tenant's tree.",
     registry=REGISTRY,
 )
+audit_refused_total = Counter(
+    "muniment_audit_refused_total",
+    "Times that a tenant's audit trail was not sealed or copied because it is not what was signed.",
+    registry=REGISTRY,
+)
 model_requests_total = Counter(
     "muniment_model_requests_total",
     "Requests to language models, by the operator's name of the model and outcome (answered, abandoned,"

@@ -7,17 +7,20 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
+from temporalio.testing import ActivityEnvironment
 
-from activities.audit.sealing import Sealer, copy_key
+from activities.audit.activity import AuditSealing
+from activities.audit.sealing import Sealer, copy_key, newest_copy_key
 from db.audit import Act, record
 from db.queries import audit_checkpoints, audit_tree
 from db.session import Access, Database
 from muniment.audit import merkle
-from muniment.audit.checkpoints import opened
+from muniment.audit.checkpoints import Checkpoint, opened, origin_of
 from muniment.audit.exported import ExportedCheckpoint, ExportedEvent
 from muniment.audit.signing_keys import SigningKeys, load_signing_keys
 from muniment.audit.verification import Verification, Verifier
-from muniment.errors import AuditTampered, CheckpointInvalid
+from muniment.contracts.seal_audit import SealAuditInput
+from muniment.errors import AuditTampered, CheckpointInvalid, ObjectStoreUnavailable
 from muniment.objects import FilesystemObjectStore
 from muniment.task_group import task_group
 from tests.conftest import TenantFixture
@@ -378,3 +381,95 @@ async def test_one_seals_at_a_time(
         assert await audit_tree.take_turn(session, tenant.tenant_id)
         assert (await sealer.seal(tenant.tenant_id)).events == 0
     assert (await sealer.seal(tenant.tenant_id)).events > 0
+
+
+async def test_a_database_that_was_restored_is_not_sealed_any_further(
+    postgres_dsn: str,
+    database: Database,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    keys: SigningKeys,
+    tmp_path: Path,
+) -> None:
+    """The trail as it was: no leaf, checkpoint or event of later is there."""
+    copies = FilesystemObjectStore(tmp_path / "copies")
+    sealer = Sealer(database, keys, copies)
+    await write(database, tenant.access, 2)
+    await seal_all(sealer, tenant)
+    assert await sealer.copy(tenant.tenant_id) == 1
+    with psycopg.connect(postgres_dsn) as connection:
+        (before,) = connection.execute(
+            "SELECT max(size) FROM audit_checkpoint WHERE tenant_id = %s", (tenant.tenant_id,)
+        ).fetchone() or (0,)
+    await write(database, tenant.access, 3)
+    await seal_all(sealer, tenant)
+    assert await sealer.copy(tenant.tenant_id) == 1
+    with psycopg.connect(postgres_dsn) as connection:
+        cut = {"tenant": tenant.tenant_id, "before": before}
+        for statement in (
+            "DELETE FROM audit_checkpoint WHERE tenant_id = %(tenant)s AND size > %(before)s",
+            "DELETE FROM audit_event WHERE id IN (SELECT event_id FROM audit_leaf"
+            " WHERE tenant_id = %(tenant)s AND seq >= %(before)s)",
+            "DELETE FROM audit_leaf WHERE tenant_id = %(tenant)s AND seq >= %(before)s",
+            "UPDATE audit_checkpoint SET copied_at = NULL WHERE tenant_id = %(tenant)s",
+        ):
+            connection.execute(statement, cut)
+    await write(database, tenant.access)
+    restarted = Sealer(database, keys, copies)
+    for _ in range(2):  # neither does a copy make it forget what lies there
+        with pytest.raises(AuditTampered, match="the database has none"):
+            await restarted.seal(tenant.tenant_id)
+        with pytest.raises(AuditTampered, match="the database has none"):
+            await restarted.copy(tenant.tenant_id)
+    await write(database, other_tenant.access)
+    assert (await restarted.seal(other_tenant.tenant_id)).events
+
+    (tmp_path / "copies" / newest_copy_key(tenant.tenant_id)).unlink()  # somebody meant it
+    assert (await restarted.seal(tenant.tenant_id)).events == 1
+
+
+async def test_another_trail_than_the_copied_one_is_not_sealed_any_further(
+    database: Database,
+    tenant: TenantFixture,
+    other_tenant: TenantFixture,
+    keys: SigningKeys,
+    tmp_path: Path,
+) -> None:
+    sealer = Sealer(database, keys, FilesystemObjectStore(tmp_path / "copies"))
+    await write(database, tenant.access)
+    await seal_all(sealer, tenant)
+    await sealer.copy(tenant.tenant_id)
+    async with database.transaction(tenant.system) as session:
+        newest = await audit_tree.newest_checkpoint(session)
+    assert newest is not None
+    kept = tmp_path / "copies" / newest_copy_key(tenant.tenant_id)
+    await write(database, tenant.access)
+    for tenant_id, reason in (
+        (tenant.tenant_id, "another checkpoint"),
+        (other_tenant.tenant_id, "another tenant"),
+    ):
+        said = Checkpoint(origin_of(keys.signer.name, tenant_id), newest.size, b"x" * 32)
+        kept.write_text(keys.signer.sign(said))
+        with pytest.raises(AuditTampered, match=reason):
+            await sealer.seal(tenant.tenant_id)
+    kept.write_text("no note")
+    with pytest.raises(CheckpointInvalid):
+        await sealer.seal(tenant.tenant_id)
+    kept.write_text(newest.note)
+    assert (await sealer.seal(tenant.tenant_id)).events == 1
+
+
+async def test_a_second_place_that_does_not_answer_keeps_nothing_unsealed(
+    database: Database, tenant: TenantFixture, keys: SigningKeys, tmp_path: Path
+) -> None:
+    sealer = Sealer(database, keys, FilesystemObjectStore(tmp_path / "copies"))
+    await write(database, tenant.access)
+    newest = tmp_path / "copies" / newest_copy_key(tenant.tenant_id)
+    newest.parent.mkdir(parents=True)
+    newest.symlink_to(newest)  # cannot be read
+    with pytest.raises(ObjectStoreUnavailable):
+        await sealer.seal(tenant.tenant_id)
+    sealing = AuditSealing(database, sealer)
+    await ActivityEnvironment().run(sealing.seal_audit, SealAuditInput())
+    async with database.transaction(tenant.system) as session:
+        assert await audit_tree.newest_checkpoint(session) is not None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -18,6 +19,18 @@ if TYPE_CHECKING:  # pydantic and cryptography are loaded when a command runs
 
 audit = group_of_commands("The audit trail, and whether it is what was sealed.")
 
+
+class ExportFormat(StrEnum):
+    """As it was sealed, which can be verified, or as OCSF has events."""
+
+    MUNIMENT = "muniment"
+    OCSF = "ocsf"
+
+
+FormatOption = Annotated[
+    ExportFormat,
+    typer.Option("--format", help="`muniment` can be verified; `ocsf` is for other systems."),
+]
 Output = Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines are written to it.")]
 Export = Annotated[
     Path | None,
@@ -47,15 +60,20 @@ def show_checkpoint(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @audit.command("export")
-def export(output: Output, home: Home = None) -> None:
-    """Write the sealed trail with its checkpoints, oldest event first."""
+def export(
+    output: Output, format_: FormatOption = ExportFormat.MUNIMENT, home: Home = None
+) -> None:
+    """Write the sealed trail, oldest event first: with its checkpoints, or its events in OCSF."""
     with connected(home) as muniment:
         from muniment.cli.output import err
         from muniment.errors import InvalidRequest
 
         try:
             with output.open("x", encoding="utf-8") as file:
-                _write_trail(muniment, file, output)
+                lines = _lines_of(muniment)
+                if format_ is ExportFormat.OCSF:
+                    lines = _in_ocsf(lines)
+                _write_trail(lines, file, output)
         except OSError as error:
             raise InvalidRequest(
                 f"{output.name} cannot be written: {error.strerror}",
@@ -64,14 +82,35 @@ def export(output: Output, home: Home = None) -> None:
         err().print("exported")
 
 
-def _write_trail(muniment: "Muniment", file: TextIO, path: Path) -> None:
+def _write_trail(lines: Iterator[object], file: TextIO, path: Path) -> None:
     """Whole, or the file is taken away again."""
     try:
-        for line in _lines_of(muniment):
+        for line in lines:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     except BaseException:
         path.unlink()
         raise
+
+
+def _in_ocsf(lines: Iterator[object]) -> Iterator[object]:
+    """The events that are there. Says how many are not: OCSF has no place for them."""
+    from muniment.audit.exported import LINES, ExportedEvent, UnplacedEvent
+    from muniment.audit.ocsf import ocsf_event
+    from muniment.cli.output import err
+
+    faults = 0
+    for each in lines:
+        line = LINES.validate_python(each)
+        told = ocsf_event(line) if isinstance(line, ExportedEvent) else None
+        if told is not None:
+            yield told
+        elif isinstance(line, ExportedEvent | UnplacedEvent):
+            faults += 1
+    if faults:
+        err().print(
+            f"left out: {faults} events that were removed, or have no place."
+            " `muniment audit verify` names the first."
+        )
 
 
 @audit.command("verify")

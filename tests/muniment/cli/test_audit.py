@@ -96,3 +96,11 @@ def test_an_export_that_breaks_off_leaves_no_file(
     arguments = ("audit", "export", str(export))
     assert invoke(arguments, {"TERM": "dumb", "COLUMNS": "200"}).returncode == 1
     assert not export.exists()
+
+
+def test_an_export_in_ocsf_has_the_events_alone(muniment: Command, tmp_path: Path) -> None:
+    export = tmp_path / "trail.ocsf.jsonl"
+    assert muniment("audit", "export", str(export), "--format", "ocsf").returncode == 0
+    told = [json.loads(line) for line in export.read_text().splitlines()]
+    assert [each["metadata"]["sequence"] for each in told] == list(range(EVENTS))
+    assert {each["class_uid"] for each in told} == {6006}
