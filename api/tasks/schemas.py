@@ -13,7 +13,9 @@ from db.queries import tasks
 from db.queries.tasks import KindTotal, TaskView
 from muniment.contracts.tasks import TaskKind
 
-SubjectType = Literal["job", "erasure", "legal_hold"]
+SubjectType = Literal[
+    "job", "erasure", "legal_hold", "disposition", "retention_sweep", "subject_request"
+]
 
 
 class TaskSubject(BaseModel):
@@ -126,6 +128,24 @@ DECIDED: dict[TaskKind, Decided] = {
         own_href="/v1/legal-holds/notices",
         may_decide="files:read",
         actions=(("acknowledge", "POST", "/v1/legal-holds/{id}/acknowledge"),),
+    ),
+    TaskKind.DISPOSITION: Decided(
+        type="disposition",
+        href="/v1/dispositions/{id}",
+        may_decide="retention:manage",
+        actions=(("decide", "POST", "/v1/dispositions/{id}/decisions"),),
+    ),
+    TaskKind.RETENTION_SWEEP: Decided(
+        type="retention_sweep",
+        href="/v1/retention-sweeps/{id}",
+        may_decide="retention:manage",
+        actions=(("decide", "POST", "/v1/retention-sweeps/{id}/decisions"),),
+    ),
+    TaskKind.SUBJECT_REQUEST: Decided(
+        type="subject_request",
+        href="/v1/subject-requests/{id}",
+        may_decide="subjects:manage",
+        actions=(("decide", "POST", "/v1/subject-requests/{id}/decisions"),),
     ),
 }
 """A kind more is an entry more, beside that of `db.queries.task_kinds`."""

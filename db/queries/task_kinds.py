@@ -93,6 +93,44 @@ _UNACKNOWLEDGED_HOLDS = """
       AND custodian.acknowledged_at IS NULL
 """
 
+_OPEN_DISPOSITIONS = """
+    SELECT disposition.id AS subject_id, CAST(NULL AS uuid) AS file_id, CAST(NULL AS text) AS title,
+        CAST(NULL AS uuid) AS assignee, disposition.created_at AS since,
+        disposition.created_at + make_interval(days => :disposition_days) AS due_at,
+        CAST(NULL AS bigint) AS reminders
+    FROM disposition
+    WHERE disposition.tenant_id = (SELECT current_tenant()) AND disposition.ended_at IS NULL
+"""
+"""Of the file nothing is told: who decides sees the disposition, whatever of the file it may read."""
+_WAITING_SWEEPS = """
+    SELECT sweep.id AS subject_id, CAST(NULL AS uuid) AS file_id, CAST(NULL AS text) AS title,
+        CAST(NULL AS uuid) AS assignee, sweep.judged_at AS since,
+        sweep.judged_at + make_interval(days => :disposition_days) AS due_at,
+        CAST(NULL AS bigint) AS reminders
+    FROM retention_sweep sweep
+    WHERE sweep.tenant_id = (SELECT current_tenant()) AND sweep.finished_at IS NULL
+      AND sweep.state = 'waiting'
+      AND NOT EXISTS (
+          SELECT FROM retention_decision decision
+          WHERE decision.sweep_id = sweep.id
+            AND decision.created_at >= greatest(sweep.judged_at, CAST(:heard_since AS timestamptz))
+      )
+"""
+_WAITING_REQUESTS = """
+    SELECT asked.id AS subject_id, CAST(NULL AS uuid) AS file_id, CAST(NULL AS text) AS title,
+        CAST(NULL AS uuid) AS assignee, asked.created_at AS since,
+        asked.created_at + make_interval(days => :subject_request_days) AS due_at,
+        CAST(NULL AS bigint) AS reminders
+    FROM subject_request asked
+    WHERE asked.tenant_id = (SELECT current_tenant()) AND asked.finished_at IS NULL
+      AND asked.state = 'waiting'
+      AND NOT EXISTS (
+          SELECT FROM subject_decision decision
+          WHERE decision.request_id = asked.id
+            AND decision.created_at >= CAST(:heard_since AS timestamptz)
+      )
+"""
+
 KINDS: Sequence[KindOfTask] = (
     KindOfTask(
         TaskKind.QUARANTINE,
@@ -117,4 +155,7 @@ KINDS: Sequence[KindOfTask] = (
         assigned_for="files:read",
         reminds_itself=True,
     ),
+    KindOfTask(TaskKind.DISPOSITION, _OPEN_DISPOSITIONS, listed_for="retention:manage"),
+    KindOfTask(TaskKind.RETENTION_SWEEP, _WAITING_SWEEPS, listed_for="retention:manage"),
+    KindOfTask(TaskKind.SUBJECT_REQUEST, _WAITING_REQUESTS, listed_for="subjects:manage"),
 )

@@ -40,6 +40,19 @@ class TaskSettings(Group):
         int,
         Field(description="How soon a custodian is to acknowledge a matter.", ge=1, le=3650),
     ] = 14
+    disposition_days: Annotated[
+        int,
+        Field(
+            description="How soon two people are to have said whether a file is deleted, or somebody"
+            " whether a retention sweep goes on.",
+            ge=1,
+            le=3650,
+        ),
+    ] = 14
+    subject_request_days: Annotated[
+        int,
+        Field(description="How soon what was found of a person is to be confirmed.", ge=1, le=3650),
+    ] = 14
     reminder_days: Annotated[
         int,
         Field(description="How often what is overdue is reminded of.", ge=1, le=365),

@@ -113,6 +113,35 @@ async def test_who_asked_for_a_sweep_does_not_approve_it(
     assert (await client.get(f"/v1/files/{file_id}")).json()["state"] == "erasing"
 
 
+async def test_what_waits_is_among_the_tasks_until_it_is_decided(
+    client: httpx.AsyncClient, api: ApiProcess, database: Database, tenant: TenantFixture
+) -> None:
+    async def kinds() -> list[str]:
+        return [each["kind"] for each in (await client.get("/v1/tasks")).json()["data"]]
+
+    await add(client, "a.txt")
+    policy = await make(client, days=0, disposition="delete")
+    begun = (await sweep(client)).json()
+    assert await kinds() == []
+    assert await carried_out(database, tenant, begun["id"], CAREFUL) == "waiting"
+    [task] = (await client.get("/v1/tasks")).json()["data"]
+    assert (task["kind"], task["subject"]["id"]) == ("retention_sweep", begun["id"])
+    [action] = task["actions"]
+    assert (await client.post(action["href"], json=REJECT)).status_code == 200
+    assert await kinds() == []
+    assert await carried_out(database, tenant, begun["id"], CAREFUL) == "rejected"
+    ended = await client.post(f"/v1/retention-policies/{policy['id']}/end")
+    assert ended.status_code == 200, ended.text
+    await make(client, days=0, disposition="review")
+    again = (await sweep(client)).json()
+    assert await carried_out(database, tenant, again["id"]) == "completed"
+    [task] = (await client.get("/v1/tasks")).json()["data"]
+    assert task["kind"] == "disposition"
+    assert (await client.get(task["subject"]["href"])).json()["state"] == "open"
+    assert (await client.post(task["actions"][0]["href"], json=REJECT)).status_code == 200
+    assert await kinds() == []
+
+
 async def test_two_people_have_a_file_deleted(
     client: httpx.AsyncClient,
     api: ApiProcess,
