@@ -73,38 +73,36 @@ async def order_erasures(
     """The jobs that erase those of the files, which are locked, that are not being erased already. One that
     is `kept` is restricted, and its erasure waits until nothing keeps it any more. `why` is for the audit
     trail."""
-    ordered = [
-        _order(session, origin, actor, file, is_kept=file.id in kept, why=why or {})
-        for file in wanted
-        if file.state not in (*TO_BE_ERASED, FileState.ERASED)
-    ]
+    ordered = []
+    for file in wanted:
+        if file.state in (*TO_BE_ERASED, FileState.ERASED):
+            continue
+        job, erasure = order(session, origin, file, is_kept=file.id in kept)
+        payload: dict[str, JsonValue] = {
+            "job_id": str(job.id),
+            "state": erasure.state,
+            **(why or {}),
+        }
+        record(session, actor.act("file.erasure_requested", "file", file.id, payload))
+        ordered.append((job, erasure))
     await session.flush()
     return ordered
 
 
-def _order(
-    session: AsyncSession,
-    origin: Origin,
-    actor: Actor,
-    file: File,
-    *,
-    is_kept: bool,
-    why: dict[str, JsonValue],
+def order(
+    session: AsyncSession, origin: Origin, file: File, *, is_kept: bool
 ) -> tuple[Job, Erasure]:
+    """The rows of one file's erasure; whoever orders it tells the audit trail."""
     job = new_erasure(origin, file)
-    session.add(job)
     file.state = FileState.RESTRICTED if is_kept else FileState.ERASING
     file.revision += 1
     file.updated_at = now()
-    state = ErasureState.HELD if is_kept else ErasureState.EXECUTING
     erasure = Erasure(
         tenant_id=origin.tenant_id,
         file_id=file.id,
         job_id=job.id,
-        state=state,
+        state=(ErasureState.HELD if is_kept else ErasureState.EXECUTING).value,
         requested_by=origin.principal_id,
     )
-    session.add(erasure)
-    payload: dict[str, JsonValue] = {"job_id": str(job.id), "state": state.value, **why}
-    record(session, actor.act("file.erasure_requested", "file", file.id, payload))
+    session.add_all([job, erasure])
     return job, erasure

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from db.audit import Act, record
-from db.ingestions import DEFAULT_PRIORITY
-from db.models import Erasure, ErasureLedgerMark, File, Job, new_id, now
+from db.erasures import order
+from db.ingestions import Origin
+from db.models import ErasureLedgerMark, File, now
 from db.queries.preservation import standing_preservations
 from db.queries.preservation_kinds import GuardedAct
-from muniment.contracts.erase_file import ErasureState
-from muniment.contracts.jobs import FileState, JobKind, JobState
+from muniment.contracts.jobs import FileState
 from muniment.erasure_ledger import LedgerMark
 
 ACTION = "file.erasure_replayed"
@@ -100,30 +100,9 @@ async def order_again(
 async def _order(
     session: AsyncSession, tenant_id: UUID, file: File, erased_at: datetime, *, is_kept: bool
 ) -> None:
-    job_id = new_id()
-    session.add(
-        Job(
-            id=job_id,
-            tenant_id=tenant_id,
-            kind=JobKind.ERASE_FILE,
-            file_id=file.id,
-            workflow_id=f"erase-{file.id}-{job_id}",
-            state=JobState.QUEUED,
-            priority=DEFAULT_PRIORITY,
-        )
-    )
-    file.state = FileState.RESTRICTED if is_kept else FileState.ERASING
-    file.revision += 1
-    file.updated_at = now()
+    job, erasure = order(session, Origin(tenant_id, None), file, is_kept=is_kept)
+    erasure.first_erased_at = erased_at
     await session.flush()
-    erasure = Erasure(
-        tenant_id=tenant_id,
-        file_id=file.id,
-        job_id=job_id,
-        state=ErasureState.HELD if is_kept else ErasureState.EXECUTING,
-        first_erased_at=erased_at,
-    )
-    session.add(erasure)
     record(
         session,
         Act(
@@ -132,7 +111,7 @@ async def _order(
             object_id=file.id,
             tenant_id=tenant_id,
             payload={
-                "job_id": str(job_id),
+                "job_id": str(job.id),
                 "state": str(erasure.state),
                 "first_erased_at": erased_at.isoformat(),
             },

@@ -10,14 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.audit import Act, record
-from db.ingestions import DEFAULT_PRIORITY
-from db.models import Erasure, File, Job, SubjectRequest, SubjectRequestItem, new_id, now
+from db.erasures import order
+from db.ingestions import Origin
+from db.models import Erasure, File, SubjectRequest, SubjectRequestItem
 from db.queries.members import lock_descendants
 from db.queries.preservation import standing_preservations
 from db.queries.preservation_kinds import GuardedAct, Preservation, PreservationKind
 from db.queries.subject_search import UNTOLD
-from muniment.contracts.erase_file import ErasureState
-from muniment.contracts.jobs import FileState, JobKind, JobState
 from muniment.contracts.subject_requests import ItemState, MatchSource
 
 
@@ -87,32 +86,10 @@ async def _follow_or_order(
 async def _order(
     session: AsyncSession, asked: SubjectRequest, file: File, *, is_kept: bool
 ) -> Erasure:
-    job_id = new_id()
-    job = Job(
-        id=job_id,
-        tenant_id=asked.tenant_id,
-        kind=JobKind.ERASE_FILE,
-        file_id=file.id,
-        workflow_id=f"erase-{file.id}-{job_id}",
-        state=JobState.QUEUED,
-        priority=DEFAULT_PRIORITY,
-        requested_by=asked.requested_by,
-    )
-    session.add(job)
-    file.state = FileState.RESTRICTED if is_kept else FileState.ERASING
-    file.revision += 1
-    file.updated_at = now()
-    state = ErasureState.HELD if is_kept else ErasureState.EXECUTING
-    erasure = Erasure(
-        tenant_id=asked.tenant_id,
-        file_id=file.id,
-        job_id=job_id,
-        state=state,
-        requested_by=asked.requested_by,
-    )
-    session.add(erasure)
+    origin = Origin(asked.tenant_id, asked.requested_by)
+    job, erasure = order(session, origin, file, is_kept=is_kept)
     await session.flush()
-    record(session, _act(asked, "file.erasure_requested", file.id, state.value, job_id))
+    record(session, _act(asked, "file.erasure_requested", file.id, erasure.state, job.id))
     return erasure
 
 
