@@ -19,8 +19,10 @@ from muniment.payloads import data_converter, load_payload_keys
 from muniment.settings import ColdStoreSettings
 from muniment.telemetry.request_context import RequestContextInterceptor
 from tests.workflows.cold_store import with_cold_store
+from tests.workflows.conftest import tenant_in
 from tests.workflows.documents import TEXT, page_text, scanned_pdf, text_pdf
 from tests.workflows.endpoints import delivered
+from tests.workflows.recorded_law import handed_out, swept
 from tests.workflows.test_answer_questions import answering
 from tests.workflows.test_compare_reading import committed, set_state, started
 from tests.workflows.test_erase_file import order_erasure
@@ -53,8 +55,9 @@ RECORDED = frozenset(
     (
         "answered", "cancelled", "compared", "completed", "delivered", "encrypted", "erased", "evaluated",
         "expanded", "expired", "failed",
-        "fallen-back-from-gpu", "held", "matter", "members", "merged", "moved", "reindexed", "reminded",
-        "released", "rotated", "scanned", "sealed", "verified", "withdrawn",
+        "fallen-back-from-gpu", "handed-out", "held", "matter", "members", "merged", "moved",
+        "reindexed", "reminded",
+        "released", "rotated", "scanned", "sealed", "swept", "verified", "withdrawn",
     )
 )  # fmt: skip
 """What `test_record_histories` records."""
@@ -104,7 +107,9 @@ def _encodings(node: object) -> Iterator[str]:
 
 
 @pytest.mark.recording
-async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: Path) -> None:
+async def test_record_histories(
+    workshop: Workshop, owner: TenantIds, tmp_path: Path, postgres_dsn: str
+) -> None:
     pages = [page_text(page) for page in range(1, 20)]
     async with workshop.working():
         completed = await workshop.upload(owner, text_pdf(pages), "a.pdf", "application/pdf")
@@ -129,6 +134,8 @@ async def test_record_histories(workshop: Workshop, owner: TenantIds, tmp_path: 
     await _record("delivered", await delivered(workshop, owner))
     await _record_moves(workshop, owner, tmp_path)
     await _record_holds(workshop, owner)
+    await _record("handed-out", await handed_out(workshop, owner))
+    await _record("swept", await swept(workshop, tenant_in(postgres_dsn)))
     await _record("expired", await expired(workshop, owner))
     async with workshop.working():
         await _record("merged", await merging(workshop, owner))

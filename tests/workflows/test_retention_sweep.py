@@ -191,7 +191,7 @@ async def test_more_than_its_share_waits_for_a_decision_and_for_its_row_alone(
         await asyncio.sleep(1)
         assert (await sweep_of(workshop, owner, sweep_id))["state"] == "waiting"
         assert {(await workshop.file(job)).state for job in jobs} == {"received"}
-        await add(workshop, _decision(owner, sweep_id, "approve"))
+        await add(workshop, decision(owner, sweep_id, "approve"))
         await handle.signal("look")
         await handle.result()
     done = await sweep_of(workshop, owner, sweep_id)
@@ -212,14 +212,14 @@ async def test_what_is_rejected_or_decided_by_nobody_is_left(
         handle = await started(workshop, owner, sweep_id)
         if state == "rejected":
             await until_waiting(workshop, owner, sweep_id)
-            await add(workshop, _decision(owner, sweep_id, "reject"))
+            await add(workshop, decision(owner, sweep_id, "reject"))
             await handle.signal("look")
         await handle.result()
     assert (await sweep_of(workshop, owner, sweep_id))["state"] == state
     assert (await workshop.file(job)).state == "received"
 
 
-def _decision(owner: TenantIds, sweep_id: UUID, verdict: str) -> RetentionDecision:
+def decision(owner: TenantIds, sweep_id: UUID, verdict: str) -> RetentionDecision:
     return RetentionDecision(
         tenant_id=owner.tenant_id,
         sweep_id=sweep_id,
