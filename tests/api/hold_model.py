@@ -19,6 +19,7 @@ class ModelFile:
     collection: str
     parent: str | None
     contents: list[bytes]
+    came_on: int = 0
     labels: list[str] = field(default_factory=list)
     state: str = "visible"
     trashed_on: int = 0
@@ -69,4 +70,11 @@ class Model:
         return [each for each in self.files if file_id in self.lineage(each)]
 
     def any_kept(self, file_id: str) -> bool:
-        return any(self.keepers(each) for each in self.with_members(file_id))
+        """Whether the file, or what came out of it, may not be deleted."""
+        return any(self.stops_deletion(each) for each in self.with_members(file_id))
+
+    def stops_version(self, file_id: str) -> bool:
+        return bool(self.keepers(file_id))
+
+    def stops_deletion(self, file_id: str) -> bool:
+        return bool(self.keepers(file_id))

@@ -49,6 +49,7 @@ class House:
 
     api: ApiProcess
     postgres_dsn: str
+    database: Database
     erasure: Erasure
     loop: asyncio.Runner
 
@@ -94,7 +95,7 @@ def house(
     with asyncio.Runner() as loop:
         database = Database(application_dsn)
         erasure = Erasure(database, stores.blobs, ErasureLedger(stores.erasure_ledger))
-        yield House(api, postgres_dsn, erasure, loop)
+        yield House(api, postgres_dsn, database, erasure, loop)
         loop.run(database.close())
         loop.run(_end_what_was_started(temporal_address))
 
@@ -110,12 +111,13 @@ class HoldLife(RuleBasedStateMachine):
     """One tenant's files and holds, and another tenant who sees and keeps nothing of them."""
 
     house: ClassVar[House]
+    model_class: ClassVar[type[Model]] = Model
     files: Bundle[str] = Bundle("files")
     holds: Bundle[str] = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
+        self.model = self.model_class()
         self.tenant = make_tenant(self.house.postgres_dsn)
         self.client = self.house.client(self.tenant.api_key)
         self.stranger = self.house.client(make_tenant(self.house.postgres_dsn).api_key)
@@ -157,7 +159,9 @@ class HoldLife(RuleBasedStateMachine):
         answer = self.client.post("/v1/files", params=where, content=content)
         assert answer.status_code == 202, answer.text
         file_id = str(answer.json()["id"])
-        self.model.files[file_id] = ModelFile(name, collection, parent, [content])
+        self.model.files[file_id] = ModelFile(
+            name, collection, parent, [content], came_on=self.model.day
+        )
         if parent is not None:
             root = self.model.lineage(file_id)[-1]
             self._sql(
@@ -194,7 +198,7 @@ class HoldLife(RuleBasedStateMachine):
         file = self.model.files[file_id]
         content = f"{file.name} {len(file.contents)} {file_id}".encode()
         answer = self.client.post(f"/v1/files/{file_id}/versions", content=content)
-        if file.state != "visible" or self.model.keepers(file_id):
+        if file.state != "visible" or self.model.stops_version(file_id):
             assert answer.status_code == 409, answer.text
         else:
             assert answer.status_code == 202, answer.text
@@ -268,7 +272,7 @@ class HoldLife(RuleBasedStateMachine):
             assert answer.status_code == 202, answer.text
             for each in self.model.with_members(file_id):
                 if self.model.files[each].state in ("visible", "trashed"):
-                    is_kept = bool(self.model.keepers(each))
+                    is_kept = self.model.stops_deletion(each)
                     self.model.files[each].state = "restricted" if is_kept else "erasing"
         self._look_at(file_id)
 
@@ -279,11 +283,11 @@ class HoldLife(RuleBasedStateMachine):
             return
         request = self._ordered(file_id)
         if file.waits:
-            file.waits = bool(self.model.keepers(file_id))
+            file.waits = self.model.stops_deletion(file_id)
             assert self.house.is_held(request) == file.waits
         while steps and not file.waits and file.step <= FINISH:
             steps -= 1
-            is_kept = bool(self.model.keepers(file_id)) and not file.is_past_return
+            is_kept = self.model.stops_deletion(file_id) and not file.is_past_return
             assert self.house.erase(request, file.step) == (not is_kept)
             if is_kept:
                 assert self.house.is_held(request)
@@ -462,10 +466,10 @@ class HoldLife(RuleBasedStateMachine):
             connection.execute(statement, values)
 
 
-def _run(house: House, lives: int, steps: int) -> None:
-    HoldLife.house = house
+def run_lives(house: House, lives: int, steps: int, machine: type[HoldLife] = HoldLife) -> None:
+    machine.house = house
     run_machine(
-        HoldLife,
+        machine,
         settings=settings(
             max_examples=lives,
             stateful_step_count=steps,
@@ -477,9 +481,9 @@ def _run(house: House, lives: int, steps: int) -> None:
 
 
 def test_what_is_held_is_as_it_was(house: House) -> None:
-    _run(house, lives=4, steps=15)
+    run_lives(house, lives=4, steps=15)
 
 
 @pytest.mark.slow
 def test_what_is_held_is_as_it_was_whatever_happens(house: House) -> None:
-    _run(house, lives=100, steps=50)
+    run_lives(house, lives=100, steps=50)
