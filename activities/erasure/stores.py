@@ -164,6 +164,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
         "job_password": "destroyed as soon as its job has ended, which an erasure waits for",
         "legal_hold_file": "append-only evidence of what was held; ids",
         "legal_hold_item": "append-only evidence of what was to be held; ids, and what a person looked for",
+        "disposition": "append-only evidence of who had the file deleted or kept; ids",
         "retention_lock": "evidence of until when the file had to be kept; ids and times",
         "job": "states, counts and times; problems never quote a document",
         "subject_request_item": "evidence of what was found to name a person; ids and counts",

@@ -28,7 +28,7 @@ TABLES = (
     *("share_link", "share_session", "share_try", "question_list_item", "question_list_source"),
     *("activity", "idempotency_key", "file", "file_version"),
     *("blob", "blob_reference", "stage_result", "integrity_fault", "tier_move"),
-    *("upload", "upload_part"),
+    *("upload", "upload_part", "subject_request"),
 )
 """Those that erasures take rows out of. What the application role may do to them is granted by migrations:
 a new one belongs into a new one's."""

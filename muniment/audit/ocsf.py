@@ -40,6 +40,7 @@ CLASSES = {
     EventClass.FILE_HOSTING: ("file", "share", "upload"),
     EventClass.ENTITY_MANAGEMENT: (
         *("annotation", "api_key", "batch", "collection", "comment", "conversation", "evaluation"),
+        *("disposition", "retention_sweep", "subject_request", "task"),
         *("erasure", "feedback", "finding_policy", "grant", "index", "invitation", "legal_hold"),
         *("question_list", "retention_policy", "synonyms", "tenant", "tier_policy", "webhook"),
     ),
@@ -59,6 +60,7 @@ _MANAGED = {
         *("activated", "changed", "event_dated", "file_detached", "files_attached", "item_added"),
         *("moved", "move_undone", "paused", "policy_set", "resumed", "rolled_back", "set"),
         *("acknowledged", "cancelled", "completed", "ended", "ready", "released", "retired"),
+        *("begun_again", "confirmed", "decided", "found", "judged", "overdue", "withdrawn"),
         *("reopened", "resolved", "reviewed", "retried", "secret_rotated", "recounted"),
     ),
     _DELETE: ("copy_discarded", "deleted", "details_erased", "forgotten", "revoked"),
@@ -99,7 +101,14 @@ ACTIVITIES: dict[EventClass, dict[str, int]] = {
     EventClass.API_ACTIVITY: _BY_VERB,
 }
 """`activity_id` by the verb; what is not named is Other, with the event's name beside it."""
-_BY_NAME = {"password.changed": 3, "share.created": 12, "share.changed": 3, "upload.created": OTHER}
+_BY_NAME = {
+    "disposition.opened": 1,
+    "subject_request.opened": 1,
+    "password.changed": 3,
+    "share.created": 12,
+    "share.changed": 3,
+    "upload.created": OTHER,
+}
 FAILURES = frozenset(
     {
         *("file.failed", "integrity.fault_found", "job.failed", "share.password_refused"),

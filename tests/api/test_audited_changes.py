@@ -233,7 +233,6 @@ CHANGES = [
         {"name": "y", "label": "x", "days": 2},
         "retention_policy.changed",
     ),
-    ("POST", "/v1/retention-sweeps", {"dry_run": True}, "retention_sweep.requested"),
     ("POST", "/v1/retention-policies/{policy_id}/end", None, "retention_policy.ended"),
     (
         "POST",
@@ -280,6 +279,14 @@ ELSEWHERE |= {"/v1/subject-requests/{subject_request_id}/decisions"}
 NEXT_DOORS |= {("PUT", "/v1/files/{file_id}/retention")}
 # Audited as every erasure: test_legal_holds.py.
 ELSEWHERE |= {"/v1/erasures"}
+# One is open at a time, and the things have it; decisions are about what waits: test_dispositions.py.
+ELSEWHERE |= {
+    "/v1/retention-sweeps",
+    "/v1/retention-sweeps/{retention_sweep_id}/decisions",
+    "/v1/dispositions/{disposition_id}/decisions",
+}
+# Of what is erased: test_erasure_proofs.py.
+ELSEWHERE |= {"/v1/erasures/{erasure_id}/proofs"}
 # By the package that these routes are for: test_openai_files.py, test_openai_vector_stores.py.
 ELSEWHERE |= {"/openai/v1/files"}
 NEXT_DOORS |= {

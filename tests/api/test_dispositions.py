@@ -95,7 +95,11 @@ async def test_a_dry_run_tells_what_will_be_due_and_touches_nothing(
 
 
 async def test_who_asked_for_a_sweep_does_not_approve_it(
-    client: httpx.AsyncClient, api: ApiProcess, database: Database, tenant: TenantFixture
+    client: httpx.AsyncClient,
+    api: ApiProcess,
+    database: Database,
+    tenant: TenantFixture,
+    postgres_dsn: str,
 ) -> None:
     file_id = await add(client, "a.txt")
     await make(client, days=0, disposition="delete")
@@ -111,6 +115,9 @@ async def test_who_asked_for_a_sweep_does_not_approve_it(
         assert (await other.post(path, json=REJECT)).status_code == 409, "it was decided"
     assert await carried_out(database, tenant, begun["id"], CAREFUL) == "completed"
     assert (await client.get(f"/v1/files/{file_id}")).json()["state"] == "erasing"
+    told = audit_actions(postgres_dsn, tenant.tenant_id)
+    sweeps = [each.partition(".")[2] for each in told if each.startswith("retention_sweep.")]
+    assert sweeps == ["requested", "judged", "decided", "ended"]
 
 
 async def test_what_waits_is_among_the_tasks_until_it_is_decided(

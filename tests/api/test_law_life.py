@@ -141,4 +141,4 @@ def test_no_act_succeeds_that_precedence_forbids(house: House) -> None:
 
 @pytest.mark.slow
 def test_no_act_succeeds_that_precedence_forbids_whatever_happens(house: House) -> None:
-    run_lives(house, lives=100, steps=50, machine=LawLife)
+    run_lives(house, lives=40, steps=50, machine=LawLife)

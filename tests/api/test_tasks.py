@@ -125,6 +125,9 @@ async def test_all_that_waits_is_listed_by_when_it_is_due(
         "held_erasure": (0, 0),
         "hold_review": (1, 0),
         "hold_acknowledgement": (1, 1),
+        "disposition": (0, 0),
+        "retention_sweep": (0, 0),
+        "subject_request": (0, 0),
     }
 
 

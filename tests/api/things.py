@@ -81,6 +81,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
     asked_for = (await client.post("/v1/subject-requests", json=subject)).json()
     kept = {"name": "kept", "label": "kept", "days": 1}
     policy = (await client.post("/v1/retention-policies", json=kept)).json()
+    sweep = (await client.post("/v1/retention-sweeps", json={"dry_run": True})).json()
     recorded = (await client.post("/v1/finding-policies", json={"act": "record"})).json()
     doomed = (await client.post("/v1/files?name=doomed.txt", content=b"doomed")).json()
     erasure = (await client.post("/v1/erasures", json={"file_id": doomed["id"]})).json()
@@ -89,6 +90,7 @@ async def make_things(client: httpx.AsyncClient) -> Things:
             "hold_id": hold["id"],
             "policy_id": policy["id"],
             "subject_request_id": asked_for["id"],
+            "retention_sweep_id": sweep["id"],
             "finding_policy_id": recorded["id"],
             "erasure_id": erasure["id"],
             "conversation_id": conversation["id"],
@@ -128,7 +130,7 @@ _IDS = (
     *("rotation_id", "share_id", "principal_id", "group_id", "grant_id", "tenant_id"),
     *("invitation_id", "index_version_id", "evaluation_id", "list_id"),
     *("hold_id", "erasure_id", "policy_id", "finding_id", "finding_policy_id"),
-    *("subject_request_id",),
+    *("subject_request_id", "retention_sweep_id", "disposition_id"),
     *("annotation_id", "comment_id"),
     *("openai_file_id", "vector_store_id", "file_batch_id"),
     *("conversation_id", "message_id", "feedback_id", "event_id"),

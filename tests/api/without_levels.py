@@ -162,6 +162,14 @@ WITHOUT_LEVELS = {
     ("GET", "/v1/retention-policies/{policy_id}"),
     ("PUT", "/v1/retention-policies/{policy_id}"),
     ("POST", "/v1/retention-policies/{policy_id}/end"),
+    # Of whoever has the scope, whatever of the files they may read: test_dispositions.py.
+    ("GET", "/v1/retention-sweeps"),
+    ("POST", "/v1/retention-sweeps"),
+    ("GET", "/v1/retention-sweeps/{retention_sweep_id}"),
+    ("POST", "/v1/retention-sweeps/{retention_sweep_id}/decisions"),
+    ("GET", "/v1/dispositions"),
+    ("GET", "/v1/dispositions/{disposition_id}"),
+    ("POST", "/v1/dispositions/{disposition_id}/decisions"),
     # By level, and for administrators and managers to change: test_findings.py.
     ("GET", "/v1/findings"),
     ("GET", "/v1/findings/{finding_id}"),

@@ -17,7 +17,7 @@ VACUUMED = (
     *("share_link", "share_session", "share_try", "question_list_item", "question_list_source"),
     *("activity", "idempotency_key", "file", "file_version"),
     *("blob", "blob_reference", "stage_result", "integrity_fault", "tier_move"),
-    *("upload", "upload_part"),
+    *("upload", "upload_part", "subject_request"),
 )
 """Tables that erasures take rows out of (activities/erasure/stores.py). The application role owns none of
 them, and may have them vacuumed."""

@@ -334,6 +334,13 @@ CALLS: dict[str, Callable[[Muniment], object]] = {
     "subject_requests.decide": lambda m: m.subject_requests.decide(ID, approve=True, exclude=[ID]),
     "subject_requests.export": lambda m: m.subject_requests.export(ID),
     "subject_requests.statement": lambda m: m.subject_requests.statement(ID),
+    "dispositions.start_sweep": lambda m: m.dispositions.start_sweep(dry_run=True),
+    "dispositions.list_sweeps": lambda m: m.dispositions.list_sweeps(state="waiting", cursor="abc"),
+    "dispositions.get_sweep": lambda m: m.dispositions.get_sweep(ID),
+    "dispositions.decide_sweep": lambda m: m.dispositions.decide_sweep(ID, "approve", "agreed"),
+    "dispositions.list": lambda m: m.dispositions.list(state="open", cursor="abc"),
+    "dispositions.get": lambda m: m.dispositions.get(ID),
+    "dispositions.decide": lambda m: m.dispositions.decide(ID, "reject", "not yet", keep_days=30),
     "erasures.prove": lambda m: m.erasures.prove(ID, "00" * 32),
     "synonyms.get": lambda m: m.synonyms.get(),
     "synonyms.set": lambda m: m.synonyms.set(
